@@ -1,0 +1,133 @@
+//! How a command fails: what is printed, and which exit code says what kind of failure it was.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use elman::Error;
+
+use crate::{hint, signals};
+
+/// Wrong usage that clap cannot see.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// Data that the library has no complaint about, and the command has.
+#[derive(Debug)]
+pub(crate) struct Data(pub(crate) String);
+
+impl fmt::Display for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Data {}
+
+/// What the user can type next, beside an error.
+#[derive(Debug)]
+struct Hinted {
+    error: anyhow::Error,
+    hint: String,
+}
+
+impl fmt::Display for Hinted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.error)
+    }
+}
+
+impl std::error::Error for Hinted {}
+
+/// An error with a hint, where there is one. This is the last thing that happens to an error.
+pub(crate) fn with_hint(error: impl Into<anyhow::Error>, hint: Option<String>) -> anyhow::Error {
+    let error = error.into();
+    match hint {
+        Some(hint) => Hinted { error, hint }.into(),
+        None => error,
+    }
+}
+
+/// Prints an error, `rnn: WHAT` and `hint: COMMAND`, and chooses the exit code.
+///
+/// A reader that went away is no error worth a word: the process dies of SIGPIPE, as others do.
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    if let Some(error) = error.downcast_ref::<clap::Error>()
+        && !error.use_stderr()
+    {
+        return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::from(74) };
+    }
+    let hinted = error.downcast_ref::<Hinted>();
+    let error = hinted.map_or(error, |hinted| &hinted.error);
+    if is_broken_pipe(error) {
+        signals::die_of_broken_pipe();
+    }
+    let mut stderr = io::stderr().lock();
+    // Nothing is left to be done where even standard error cannot be written.
+    let _ = writeln!(stderr, "rnn: {error:#}");
+    if let Some(hinted) = hinted {
+        let _ = writeln!(stderr, "hint: {}", hinted.hint);
+    }
+    if std::env::var_os("RUST_BACKTRACE").is_some() {
+        let _ = writeln!(stderr, "{}", error.backtrace());
+    }
+    ExitCode::from(code(error))
+}
+
+/// Asks for a report of a bug. The panic itself has been printed.
+pub(crate) fn report_panic() -> ExitCode {
+    let _ = writeln!(io::stderr(), "rnn: this is a bug; please report it with the lines above");
+    ExitCode::from(70)
+}
+
+/// clap's message in this program's form: one line, and a line that says what to type.
+pub(crate) fn from_clap(error: clap::Error) -> anyhow::Error {
+    use clap::error::{ContextKind, ErrorKind};
+    if !error.use_stderr() {
+        return error.into();
+    }
+    let text = error.to_string();
+    let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
+    let flag = argument.split(' ').next().unwrap_or_default();
+    let message = match std::error::Error::source(&error) {
+        Some(source) if error.kind() == ErrorKind::ValueValidation => format!("{flag}: {source}"),
+        _ => {
+            let message = text.strip_prefix("error: ").unwrap_or(&text);
+            let message = message.split("\n\n").next().unwrap_or(message);
+            message.split_whitespace().collect::<Vec<_>>().join(" ")
+        }
+    };
+    with_hint(Usage(message), Some(hint::for_usage(flag)))
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let io = cause.downcast_ref::<io::Error>();
+        io.is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
+    })
+}
+
+/// The exit code: it tells a scheduler which failures are worth a retry.
+fn code(error: &anyhow::Error) -> u8 {
+    if error.is::<Usage>() {
+        return 2;
+    }
+    let Some(error) = error.chain().find_map(|cause| cause.downcast_ref::<Error>()) else {
+        return if error.chain().any(<dyn std::error::Error>::is::<io::Error>) { 74 } else { 65 };
+    };
+    match error {
+        Error::Open { .. } => 66,
+        Error::OutOfMemory { .. } => 71,
+        Error::Create { .. } => 73,
+        Error::Read { .. } | Error::Write { .. } => 74,
+        _ => 65,
+    }
+}

@@ -1,0 +1,94 @@
+//! Hints: the command that was typed, changed so that it works.
+
+use std::fmt;
+
+/// Flags that may be changed in a hint: every spelling, and whether a value follows.
+const FLAGS: [(&[&str], bool); 12] = [
+    (&["--input-size"], true),
+    (&["--hidden-size", "--hidden"], true),
+    (&["--num-layers", "--layers"], true),
+    (&["--nonlinearity"], true),
+    (&["--no-bias"], false),
+    (&["--batch-first"], false),
+    (&["--bidirectional"], false),
+    (&["--dropout"], true),
+    (&["--dtype"], true),
+    (&["--h0"], true),
+    (&["--output", "-o"], true),
+    (&["--no-clobber"], false),
+];
+
+/// The command line of this process, to be changed and shown.
+#[derive(Clone, Debug)]
+pub(crate) struct CommandLine {
+    words: Vec<String>,
+}
+
+impl CommandLine {
+    pub(crate) fn new() -> Self {
+        let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+        CommandLine { words: std::iter::once("rnn".to_owned()).chain(words).collect() }
+    }
+
+    /// Without a flag, in whatever spelling it was typed.
+    pub(crate) fn without(self, flag: &str) -> Self {
+        let spellings = FLAGS.iter().find(|(names, _)| names.contains(&flag));
+        let (names, has_value) = spellings.copied().unwrap_or((&[], false));
+        let mut words = Vec::new();
+        let mut typed = self.words.into_iter();
+        while let Some(word) = typed.next() {
+            let name = word.split_once('=').map_or(word.as_str(), |(name, _)| name);
+            if !names.contains(&name) {
+                words.push(word);
+            } else if has_value && !word.contains('=') {
+                typed.next();
+            }
+        }
+        CommandLine { words }
+    }
+
+    /// With a flag, whether or not it was there before.
+    pub(crate) fn with(self, flag: &str, value: Option<&str>) -> Self {
+        let mut line = self.without(flag);
+        line.words.push(flag.to_owned());
+        line.words.extend(value.map(str::to_owned));
+        line
+    }
+}
+
+impl fmt::Display for CommandLine {
+    /// The line as a shell reads it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words: Vec<_> = self.words.iter().map(|word| quoted(word)).collect();
+        f.write_str(&words.join(" "))
+    }
+}
+
+/// A word as a shell reads it.
+pub(crate) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// A command that writes `file` with two axes swapped, beside it.
+pub(crate) fn swapped(file: &str, first: usize, second: usize) -> Option<String> {
+    let stem = file.strip_suffix(".npy").filter(|stem| !stem.contains('\''))?;
+    let code = format!(
+        "import numpy as np; np.save('{stem}-swapped.npy', np.load('{file}').swapaxes({first}, {second}))"
+    );
+    Some(format!("python3 -c \"{code}\""))
+}
+
+/// What to type after a wrong use of `flag`.
+pub(crate) fn for_usage(flag: &str) -> String {
+    let line = CommandLine::new();
+    if flag == "--nonlinearity" {
+        return line.with(flag, Some("tanh")).to_string();
+    }
+    let command =
+        line.words.get(1).filter(|word| ["run", "init", "randn", "bench"].contains(&word.as_str()));
+    command.map_or("rnn --help".to_owned(), |command| format!("rnn {command} --help"))
+}

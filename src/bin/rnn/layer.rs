@@ -1,0 +1,236 @@
+//! Which layer to run: from weights, from flags, or from both.
+
+use anyhow::{Context, Result};
+use elman::io::{Bundle, Dtype, NamedTensor, Real, Source, Tensor, read_bundle};
+use elman::{Config, Element, Error, Generator, Nonlinearity, Params, Random, Rnn};
+use ndarray::ArrayD;
+
+use crate::args::LayerArgs;
+use crate::failure::{Data, Usage, with_hint};
+use crate::hint::{CommandLine, swapped};
+use crate::report::Notes;
+
+/// Weights as they were read, and the configuration that was saved with them or follows from them.
+pub(crate) struct Weights {
+    pub(crate) place: String,
+    pub(crate) dtype: Dtype,
+    config: Config,
+    /// Whether the configuration was saved beside the tensors.
+    saved: bool,
+    tensors: Vec<NamedTensor>,
+}
+
+impl Weights {
+    /// Reads a folder or an archive. Numbers become `dtype` where one was asked for.
+    pub(crate) fn read(source: &Source, dtype: Option<Dtype>, notes: &mut Notes) -> Result<Self> {
+        let place = source.to_string();
+        let Bundle { tensors, text } = read_bundle(source, dtype)?;
+        let config = match &text {
+            Some(text) => Config::from_json(text),
+            None => Config::infer(&tensors.iter().map(|t| (t.name.as_str(), t.tensor.shape()))),
+        };
+        let config = config.with_context(|| place.clone())?;
+        let dtype = common_dtype(&tensors, &place)?;
+        for tensor in &tensors {
+            if tensor.stored.to_string() != tensor.tensor.dtype().to_string() {
+                notes.note(format!(
+                    "{place}: {}: {} converted to {}",
+                    tensor.name,
+                    tensor.stored,
+                    tensor.tensor.dtype()
+                ));
+            }
+        }
+        Ok(Weights { place, dtype, config, saved: text.is_some(), tensors })
+    }
+
+    /// The saved configuration with what the flags say about it. A flag that contradicts the weights is
+    /// an error; `--batch-first` and `--dropout` are not about weights, and override.
+    pub(crate) fn config(&self, args: &LayerArgs, notes: &mut Notes) -> Result<Config> {
+        let config = &self.config;
+        let nonlinearity = args.nonlinearity.filter(|_| self.saved);
+        let told = [
+            ("--input-size", args.input_size.map(|n| n.to_string()), config.input_size.to_string()),
+            (
+                "--hidden-size",
+                args.hidden_size.map(|n| n.to_string()),
+                config.hidden_size.to_string(),
+            ),
+            ("--num-layers", args.num_layers.map(|n| n.to_string()), config.num_layers.to_string()),
+            (
+                "--nonlinearity",
+                nonlinearity.map(|n| n.to_string()),
+                config.nonlinearity.to_string(),
+            ),
+            ("--no-bias", args.no_bias.then(|| "false".to_owned()), config.bias.to_string()),
+            (
+                "--bidirectional",
+                args.bidirectional.then(|| "true".to_owned()),
+                config.bidirectional.to_string(),
+            ),
+        ];
+        for (flag, asked, known) in told {
+            if let Some(asked) = asked
+                && asked != known
+            {
+                return Err(self.contradiction(flag, &asked, &known, args));
+            }
+        }
+        if !self.saved && args.nonlinearity.is_none() {
+            notes.note(format!(
+                "{}: the weights do not say their nonlinearity; tanh, PyTorch's default, is assumed",
+                self.place
+            ));
+        }
+        Ok(Config {
+            nonlinearity: args.nonlinearity.unwrap_or(config.nonlinearity),
+            batch_first: args.batch_first.unwrap_or(config.batch_first),
+            dropout: args.dropout.unwrap_or(config.dropout),
+            ..config.clone()
+        })
+    }
+
+    fn contradiction(
+        &self,
+        flag: &str,
+        asked: &str,
+        known: &str,
+        args: &LayerArgs,
+    ) -> anyhow::Error {
+        let name = match flag {
+            "--no-bias" => "bias".to_owned(),
+            flag => flag.trim_start_matches('-').replace('-', "_"),
+        };
+        let sizes = (Some(self.config.hidden_size), Some(self.config.input_size));
+        let looks = if (args.input_size, args.hidden_size) == sizes && sizes.0 != sizes.1 {
+            " (input_size and hidden_size look swapped)"
+        } else {
+            ""
+        };
+        let message = format!(
+            "{}: expected {name} {known}, as in the weights, got {asked} from {flag}{looks}",
+            self.place
+        );
+        let mut line = CommandLine::new().without(flag);
+        if !looks.is_empty() {
+            line = line.without("--hidden-size");
+        }
+        with_hint(Data(message), Some(line.to_string()))
+    }
+
+    /// The tensor and the place of the first NaN or infinity, where there is one.
+    pub(crate) fn first_not_finite(&self) -> Option<(&str, Vec<usize>, f64)> {
+        self.tensors.iter().find_map(|named| {
+            let found = match &named.tensor {
+                Tensor::F32(array) => crate::check::first_not_finite(&array.view()),
+                Tensor::F64(array) => crate::check::first_not_finite(&array.view()),
+            };
+            found.map(|(place, value)| (named.name.as_str(), place, value))
+        })
+    }
+
+    /// The layer.
+    pub(crate) fn into_rnn<T: Element + Real>(self, config: &Config) -> Result<Rnn<T>> {
+        let tensors = self.tensors.into_iter().map(|t| (t.name, into_array(t.tensor))).collect();
+        Rnn::from_tensors(config.clone(), tensors).map_err(|error| {
+            let hint = tensor_hint(&error, &self.place, config);
+            with_hint(anyhow::Error::new(error).context(self.place), hint)
+        })
+    }
+}
+
+/// The type of all tensors.
+fn common_dtype(tensors: &[NamedTensor], place: &str) -> Result<Dtype> {
+    let dtype = tensors.first().map_or(Dtype::F32, |first| first.tensor.dtype());
+    if let Some(other) = tensors.iter().find(|tensor| tensor.tensor.dtype() != dtype) {
+        let message = format!(
+            "{place}: {}: expected {dtype}, as {} is, got {}",
+            other.name,
+            tensors[0].name,
+            other.tensor.dtype()
+        );
+        let line = CommandLine::new().with("--dtype", Some("f64"));
+        return Err(with_hint(Data(message), Some(line.to_string())));
+    }
+    Ok(dtype)
+}
+
+/// The array of a tensor that was read as T.
+fn into_array<T: Real>(tensor: Tensor) -> ArrayD<T> {
+    match tensor {
+        Tensor::F32(array) => array.mapv_into_any(T::from_f32),
+        Tensor::F64(array) => array.mapv_into_any(T::from_f64),
+    }
+}
+
+/// What to type when a tensor does not fit.
+fn tensor_hint(error: &Error, place: &str, config: &Config) -> Option<String> {
+    match error {
+        Error::TensorShape { name, expected, found }
+            if expected.iter().rev().eq(found) && found.len() == 2 =>
+        {
+            swapped(&format!("{place}/{name}.npy"), 0, 1)
+        }
+        Error::MissingTensor { .. } | Error::TensorShape { .. } => {
+            let Config { input_size, hidden_size, num_layers, .. } = config;
+            let bias = if config.bias { "" } else { " --no-bias" };
+            let both = if config.bidirectional { " --bidirectional" } else { "" };
+            Some(format!(
+                "rnn init --input-size {input_size} --hidden-size {hidden_size} --num-layers {num_layers}{bias}{both} -o whole/"
+            ))
+        }
+        Error::ExtraTensor { name, .. } if std::path::Path::new(place).is_dir() => {
+            let file = std::path::Path::new(place).join(format!("{name}.npy"));
+            Some(format!("mv {} .", crate::hint::quoted(&file.to_string_lossy())))
+        }
+        _ => None,
+    }
+}
+
+/// The configuration that flags alone tell. The input tells its size where no flag does.
+pub(crate) fn config_from_flags(args: &LayerArgs, features: Option<usize>) -> Result<Config> {
+    let Some(input_size) = args.input_size.or(features) else {
+        let message = "expected --input-size, the features of one step, got none".to_owned();
+        return Err(with_hint(Usage(message), Some(example_with("--input-size", "10"))));
+    };
+    let Some(hidden_size) = args.hidden_size else {
+        let message = match features {
+            Some(_) => "expected --weights, or --hidden-size for fresh ones, got neither",
+            None => "expected --hidden-size, the features of a hidden state, got none",
+        };
+        let hint = example_with("--hidden-size", "20");
+        return Err(with_hint(Usage(message.to_owned()), Some(hint)));
+    };
+    Ok(Config {
+        num_layers: args.num_layers.unwrap_or(1),
+        nonlinearity: args.nonlinearity.unwrap_or(Nonlinearity::Tanh),
+        bias: !args.no_bias,
+        batch_first: args.batch_first.unwrap_or(false),
+        dropout: args.dropout.unwrap_or(0.0),
+        bidirectional: args.bidirectional,
+        ..Config::new(input_size, hidden_size)
+    })
+}
+
+fn example_with(flag: &str, value: &str) -> String {
+    CommandLine::new().with(flag, Some(value)).to_string()
+}
+
+/// A layer with fresh weights.
+pub(crate) fn fresh<T: Element + Random>(
+    config: &Config,
+    generator: &mut Generator,
+) -> Result<Rnn<T>> {
+    let params = Params::init(config, generator)?;
+    Ok(Rnn::from_params(config.clone(), &params)?)
+}
+
+/// Says what about dropout has no effect.
+pub(crate) fn note_dropout(config: &Config, train: bool, notes: &mut Notes) {
+    let p = config.dropout;
+    if p > 0.0 && config.num_layers == 1 {
+        notes.warn(format!("dropout {p} has no effect: it acts between layers, and there is one"));
+    } else if p > 0.0 && !train {
+        notes.note(format!("dropout {p} is inactive, as after eval(); --train applies it"));
+    }
+}

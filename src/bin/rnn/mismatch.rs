@@ -1,0 +1,105 @@
+//! Shapes that do not fit: which file it was, and what would make them fit.
+
+use elman::io::{Source, TensorFile};
+use elman::{Config, Error};
+
+use crate::args::Run;
+use crate::failure::with_hint;
+use crate::hint::{CommandLine, swapped};
+use crate::layer::Weights;
+
+/// Where everything came from, as messages and the report call it.
+pub(crate) struct Places {
+    pub(crate) input: String,
+    pub(crate) input_shape: Vec<usize>,
+    pub(crate) h_0: Option<String>,
+    pub(crate) weights: Option<String>,
+    /// What `--hidden-size` says.
+    hidden_size: Option<usize>,
+}
+
+impl Places {
+    pub(crate) fn new(args: &Run, weights: Option<&Weights>, input: &TensorFile) -> Self {
+        Places {
+            input: input.place().to_owned(),
+            input_shape: input.header().shape.clone(),
+            h_0: args.h0.as_deref().map(|h_0| Source::parse(h_0).to_string()),
+            weights: weights.map(|weights| weights.place.clone()),
+            hidden_size: args.layer.hidden_size,
+        }
+    }
+}
+
+/// Names the file that an error of the layer is about, and adds what to type next.
+pub(crate) fn explain(error: anyhow::Error, config: &Config, places: &Places) -> anyhow::Error {
+    let Some(kind) = error.downcast_ref::<Error>() else { return error };
+    let (place, hint) = match kind {
+        Error::InputSize { found, .. } => {
+            (Some(&places.input), input_size_hint(config, found, places))
+        }
+        Error::InputRank { .. } | Error::NoSteps { .. } => (Some(&places.input), None),
+        Error::HiddenShape { expected, found } => {
+            (places.h_0.as_ref(), Some(hidden_hint(config, expected, found, places)))
+        }
+        _ => (None, None),
+    };
+    let error = match place {
+        Some(place) => error.context(place.clone()),
+        None => error,
+    };
+    with_hint(error, hint)
+}
+
+/// For features that do not match.
+fn input_size_hint(config: &Config, found: &[usize], places: &Places) -> Option<String> {
+    let (&features, others) = found.split_last()?;
+    // Another axis that fits says that the axes are in another order.
+    if let Some(axis) = others.iter().position(|&size| size == config.input_size) {
+        let command = swapped(&places.input, axis, found.len() - 1)?;
+        return Some(format!("axis {axis} has {} features: {command}", config.input_size));
+    }
+    let line = CommandLine::new();
+    let (size, hidden) = (features.to_string(), config.input_size.to_string());
+    if places.weights.is_none() {
+        let line = line.with("--input-size", Some(&size));
+        // nn.RNN(20, 10) for nn.RNN(10, 20).
+        return Some(if places.hidden_size == Some(features) {
+            line.with("--hidden-size", Some(&hidden)).to_string()
+        } else {
+            line.to_string()
+        });
+    }
+    Some(format!(
+        "weights for {features} features: rnn init --input-size {features} --hidden-size {} -o weights-{features}/",
+        config.hidden_size
+    ))
+}
+
+/// For an `h_0` of another shape: what the input's axes say if they were swapped, what the axes of `h_0`
+/// say, and else that zeros are the default.
+fn hidden_hint(config: &Config, expected: &[usize], found: &[usize], places: &Places) -> String {
+    let line = CommandLine::new();
+    if let (&[states, batch, hidden], &[other_states, other_batch, other_hidden]) =
+        (expected, found)
+    {
+        let time_axis = usize::from(config.batch_first);
+        if (states, hidden) == (other_states, other_hidden)
+            && places.input_shape.get(time_axis) == Some(&other_batch)
+        {
+            let line = line.without("--batch-first");
+            let line = line.with(
+                if config.batch_first { "--batch-first=false" } else { "--batch-first" },
+                None,
+            );
+            return format!(
+                "axis {time_axis} of the input has {other_batch}, as the batch of h_0: {line}"
+            );
+        }
+        if (states, batch, hidden) == (other_batch, other_states, other_hidden)
+            && let Some(command) = places.h_0.as_deref().and_then(|h_0| swapped(h_0, 0, 1))
+        {
+            return format!("batch_first never applies to h_0: {command}");
+        }
+    }
+    format!("h_0 is zeros without --h0: {}", line.without("--h0"))
+}

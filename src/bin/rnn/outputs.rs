@@ -1,0 +1,153 @@
+//! Where `output` and `h_n` go, and how their axes are called.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use elman::io::{Real, Sink, write_npy};
+use elman::{Config, Output};
+
+use crate::args::Run;
+use crate::failure::{Usage, with_hint};
+use crate::hint::CommandLine;
+use crate::init::{overwrite, refuse_terminal};
+
+/// Names of the axes of each tensor.
+pub(crate) struct Axes {
+    pub(crate) input: Vec<&'static str>,
+    pub(crate) output: Vec<&'static str>,
+    /// Of `h_0` and `h_n`.
+    pub(crate) state: Vec<&'static str>,
+}
+
+impl Axes {
+    /// The names for an input of `rank` axes.
+    pub(crate) fn new(config: &Config, rank: usize) -> Self {
+        let (states, features) = if config.bidirectional {
+            ("directions*num_layers", "directions*hidden_size")
+        } else {
+            ("num_layers", "hidden_size")
+        };
+        let (sequence, state): (&[_], &[_]) = match rank {
+            2 => (&["seq_len"], &[states]),
+            _ if config.batch_first => (&["batch", "seq_len"], &[states, "batch"]),
+            _ => (&["seq_len", "batch"], &[states, "batch"]),
+        };
+        Axes {
+            input: [sequence, &["input_size"]].concat(),
+            output: [sequence, &[features]].concat(),
+            state: [state, &["hidden_size"]].concat(),
+        }
+    }
+}
+
+/// The outputs of a run, found writable.
+pub(crate) struct Outputs {
+    output: Option<(PathBuf, Sink)>,
+    hn: Option<(PathBuf, Sink)>,
+}
+
+/// Where the tensors have gone.
+pub(crate) struct Written {
+    pub(crate) output: Option<String>,
+    pub(crate) h_n: Option<String>,
+    /// Whether one went to standard output.
+    pub(crate) stdout: bool,
+}
+
+impl Outputs {
+    /// Opens what was named; where nothing was, `output.npy` and `h_n.npy`.
+    pub(crate) fn open(args: &Run) -> Result<Self> {
+        let defaults = args.output.is_none() && args.hn.is_none();
+        let path = |named: &Option<PathBuf>, default: &str| {
+            named.clone().or(defaults.then(|| PathBuf::from(default)))
+        };
+        let open = |path: Option<PathBuf>| {
+            path.map(|path| {
+                let sink = Sink::open(&path, overwrite(&args.report))?;
+                Ok::<_, anyhow::Error>((path, sink))
+            })
+            .transpose()
+        };
+        Ok(Outputs {
+            output: open(path(&args.output, "output.npy"))?,
+            hn: open(path(&args.hn, "h_n.npy"))?,
+        })
+    }
+
+    /// Writes both tensors whole, then puts them in their places.
+    pub(crate) fn write<T: Real>(mut self, result: &Output<T>) -> Result<Written> {
+        let tensors = [(&mut self.output, &result.output), (&mut self.hn, &result.h_n)];
+        for (target, tensor) in tensors {
+            if let Some((_, sink)) = target {
+                sink.write(|file| write_npy(file, &tensor.view()))?;
+            }
+        }
+        let mut places = Vec::new();
+        let mut stdout = false;
+        for target in [self.output, self.hn] {
+            let Some((path, sink)) = target else {
+                places.push(None);
+                continue;
+            };
+            sink.commit()?;
+            stdout |= path == Path::new("-");
+            let name = if path == Path::new("-") {
+                "stdout".to_owned()
+            } else {
+                path.display().to_string()
+            };
+            places.push(Some(name));
+        }
+        let h_n = places.pop().flatten();
+        Ok(Written { output: places.pop().flatten(), h_n, stdout })
+    }
+}
+
+/// Checks what standard input and output are asked to do, before anything is read.
+pub(crate) fn check_streams(args: &Run) -> Result<()> {
+    let stdin = [Some(&args.input), args.weights.as_ref(), args.h0.as_ref()];
+    if stdin.iter().flatten().filter(|path| **path == "-").count() > 1 {
+        return Err(
+            Usage("expected one tensor from stdin, got - for more than one".to_owned()).into()
+        );
+    }
+    let targets = [&args.output, &args.hn];
+    let stdout = targets.iter().filter(|path| path.as_deref() == Some(Path::new("-"))).count();
+    if stdout > 1 {
+        let message = "expected one tensor on stdout, got - for output and h_n".to_owned();
+        let line = CommandLine::new().with("--hn", Some("h_n.npy"));
+        return Err(with_hint(Usage(message), Some(line.to_string())));
+    }
+    if let (Some(output), Some(hn)) = (&args.output, &args.hn)
+        && output == hn
+        && stdout == 0
+    {
+        let message = format!("expected two files, got {} for output and h_n", output.display());
+        let line = CommandLine::new().with("--hn", Some("h_n.npy"));
+        return Err(with_hint(Usage(message), Some(line.to_string())));
+    }
+    if stdout == 1 {
+        refuse_terminal("output.npy")?;
+    }
+    for (path, flag) in [(&args.output, "-o"), (&args.hn, "--hn")] {
+        if let Some(path) = path {
+            check_extension(path, flag)?;
+        }
+    }
+    Ok(())
+}
+
+/// The format of an output follows from its extension; a tensor's is .npy, and so is a name without any.
+pub(crate) fn check_extension(path: &Path, flag: &str) -> Result<()> {
+    let extension = path.extension().unwrap_or_default();
+    if extension.is_empty() || extension == "npy" {
+        return Ok(());
+    }
+    let message = format!(
+        "{}: expected .npy or - for a tensor, got .{}",
+        path.display(),
+        extension.to_string_lossy()
+    );
+    let line = CommandLine::new().with(flag, Some(&path.with_extension("npy").to_string_lossy()));
+    Err(with_hint(Usage(message), Some(line.to_string())))
+}

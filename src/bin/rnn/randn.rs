@@ -1,0 +1,72 @@
+//! `rnn randn`: a tensor of standard-normal numbers.
+
+use std::path::Path;
+
+use anyhow::Result;
+use elman::io::{Dtype, Real, Sink, write_npy};
+use elman::{Element, Error, Random};
+use ndarray::{ArrayD, IxDyn};
+
+use crate::args::Randn;
+use crate::init::{overwrite, refuse_terminal};
+use crate::outputs::check_extension;
+use crate::report::{Notes, Report, TensorLine};
+use crate::rng::Rng;
+
+pub(crate) fn randn(args: &Randn) -> Result<()> {
+    match args.dtype {
+        Dtype::F32 => randn_as::<f32>(args),
+        Dtype::F64 => randn_as::<f64>(args),
+    }
+}
+
+fn randn_as<T: Element + Random + Real>(args: &Randn) -> Result<()> {
+    let stdout_taken = args.output == Path::new("-");
+    if stdout_taken {
+        refuse_terminal("x.npy")?;
+    }
+    check_extension(&args.output, "-o")?;
+    let mut rng = Rng::open(&args.rng)?;
+    let mut sink = Sink::open(&args.output, overwrite(&args.report))?;
+    let seed = rng.seed(&args.rng);
+    let mut values = zeros::<T>(&args.shape)?;
+    rng.generator.normal(values.as_slice_mut().unwrap_or_default());
+    sink.write(|file| write_npy(file, &values.view()))?;
+    sink.commit()?;
+    rng.save()?;
+
+    let tensor = TensorLine {
+        name: "randn".to_owned(),
+        shape: args.shape.clone(),
+        axes: Vec::new(),
+        dtype: args.dtype,
+        file: Some(if stdout_taken {
+            "stdout".to_owned()
+        } else {
+            args.output.display().to_string()
+        }),
+    };
+    let report = Report {
+        command: "randn",
+        layer: None,
+        weights: None,
+        seed,
+        rng: args.rng.rng.as_ref().map(|path| path.display().to_string()),
+        tensors: vec![tensor],
+        run: None,
+        notes: Notes::default(),
+    };
+    report.print(&args.report, stdout_taken)
+}
+
+/// A tensor of zeros, or an error where the machine has no room for it.
+fn zeros<T: Element>(shape: &[usize]) -> Result<ArrayD<T>> {
+    let out_of_memory = |bytes| Error::OutOfMemory { what: "randn", bytes };
+    let count = shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
+    let count = count.ok_or_else(|| out_of_memory(usize::MAX))?;
+    let mut values = Vec::new();
+    let bytes = count.saturating_mul(size_of::<T>());
+    values.try_reserve_exact(count).map_err(|_| out_of_memory(bytes))?;
+    values.resize(count, T::ZERO);
+    Ok(ArrayD::from_shape_vec(IxDyn(shape), values)?)
+}

@@ -1,0 +1,65 @@
+//! `--seed` and `--rng`: where random numbers come from, and the state that is left behind.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+
+use anyhow::{Context, Result};
+use elman::io::{Overwrite, Sink, Source, StoredType, TensorFile, write_npy};
+use elman::{Error, Generator, STATE_BYTES};
+use ndarray::ArrayView1;
+
+use crate::args::{RngArgs, Seed};
+
+/// The generator of a command, and the file that its state goes back to.
+pub(crate) struct Rng {
+    pub(crate) generator: Generator,
+    sink: Option<Sink>,
+}
+
+impl Rng {
+    /// A new stream with `--seed`, else the one that `--rng` holds, else the stream of PyTorch's new
+    /// `torch.Generator()`. The file is checked to be writable.
+    pub(crate) fn open(args: &RngArgs) -> Result<Self> {
+        let generator = match (args.seed, &args.rng) {
+            (Some(Seed::Number(seed)), _) => Generator::new(seed),
+            // The standard library seeds its hash tables from the system.
+            (Some(Seed::Random), _) => Generator::new(RandomState::new().build_hasher().finish()),
+            (None, Some(path)) => read_state(&Source::Path(path.clone()))?,
+            (None, None) => Generator::new(Generator::DEFAULT_SEED),
+        };
+        // The state is meant to be replaced: --no-clobber is about results.
+        let sink =
+            args.rng.as_ref().map(|path| Sink::open(path, Overwrite::Replace)).transpose()?;
+        Ok(Rng { generator, sink })
+    }
+
+    /// The seed, where this command started the stream.
+    pub(crate) fn seed(&self, args: &RngArgs) -> Option<u64> {
+        (args.seed.is_some() || args.rng.is_none()).then(|| self.generator.seed())
+    }
+
+    /// Writes the state back, after every output is in place.
+    pub(crate) fn save(self) -> Result<()> {
+        let Some(mut sink) = self.sink else { return Ok(()) };
+        let state = self.generator.state();
+        sink.write(|file| write_npy(file, &ArrayView1::from(&state[..]).into_dyn()))?;
+        Ok(sink.commit()?)
+    }
+}
+
+fn read_state(source: &Source) -> Result<Generator> {
+    let file = TensorFile::open(source)?;
+    let place = file.place().to_owned();
+    let header = file.header();
+    if header.stored != StoredType::U8 || header.shape != [STATE_BYTES] {
+        let what = format!(
+            "expected a generator state, u8 in shape [{STATE_BYTES}], got {} in shape {:?}",
+            header.stored, header.shape
+        );
+        return Err(Error::GeneratorState { what }).context(place);
+    }
+    // Every byte is a number that f32 holds exactly.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
+    let bytes: Vec<u8> = file.read::<f32>()?.iter().map(|&byte| byte as u8).collect();
+    Generator::from_state(&bytes).context(place)
+}

@@ -1,0 +1,185 @@
+//! The one error type of the library.
+
+use std::io;
+
+/// Why the library refused, or could not finish.
+///
+/// The text says what was expected and what was found, in one line without a full stop. Shapes stand
+/// in brackets, in PyTorch's order.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A size that must be at least one is zero.
+    #[error("expected {name} of at least 1, got 0")]
+    ZeroSize {
+        /// `input_size`, `hidden_size` or `num_layers`.
+        name: &'static str,
+    },
+    /// A dropout probability outside [0, 1].
+    #[error("expected dropout in [0, 1], the probability of an element being zeroed, got {found}")]
+    Dropout {
+        /// The value.
+        found: f64,
+    },
+    /// A nonlinearity that is neither `tanh` nor `relu`.
+    #[error("unknown nonlinearity '{found}': expected tanh or relu")]
+    Nonlinearity {
+        /// The name.
+        found: String,
+    },
+    /// A saved configuration that cannot be understood.
+    #[error("configuration: {what}")]
+    Config {
+        /// What was expected and what was found.
+        what: String,
+    },
+    /// The input is neither (L, N, `H_in`) nor (L, `H_in`).
+    #[error("input: expected 2 or 3 dimensions, (L, H_in) or (L, N, H_in), got {} in shape {found:?}", found.len())]
+    InputRank {
+        /// Shape of the input.
+        found: Vec<usize>,
+    },
+    /// The last axis of the input is not `input_size`.
+    #[error(
+        "input: expected {expected} features (input_size) on the last axis, got {} in shape {found:?}",
+        found.last().unwrap_or(&0)
+    )]
+    InputSize {
+        /// `input_size` of the layer.
+        expected: usize,
+        /// Shape of the input.
+        found: Vec<usize>,
+    },
+    /// A sequence without a single step.
+    #[error("input: expected seq_len of at least 1, got 0 in shape {found:?}")]
+    NoSteps {
+        /// Shape of the input.
+        found: Vec<usize>,
+    },
+    /// `h_0` does not have the shape that the layer and the input ask for.
+    #[error("h_0: expected shape {expected:?}, got {found:?}")]
+    HiddenShape {
+        /// (D * `num_layers`, N, `H_out`), without N for unbatched input.
+        expected: Vec<usize>,
+        /// Shape of `h_0`.
+        found: Vec<usize>,
+    },
+    /// The weights of the first layer, which tell the sizes of the whole, are absent or no matrices.
+    #[error("{name}: expected a matrix that tells the layer's sizes, got {}", shape_or_none(found.as_deref()))]
+    NoSizes {
+        /// PyTorch's name of the parameter.
+        name: String,
+        /// Its shape, where it is there.
+        found: Option<Vec<usize>>,
+    },
+    /// A parameter is absent.
+    #[error("{name}: expected a tensor of shape {expected:?}, got none")]
+    MissingTensor {
+        /// PyTorch's name of the parameter.
+        name: String,
+        /// Its shape.
+        expected: Vec<usize>,
+    },
+    /// A tensor that the layer has no parameter for.
+    #[error("{name}: expected only the parameters of {layer}, got one more of shape {found:?}")]
+    ExtraTensor {
+        /// Name of the tensor.
+        name: String,
+        /// The layer, as PyTorch prints it.
+        layer: String,
+        /// Shape of the tensor.
+        found: Vec<usize>,
+    },
+    /// A parameter has another shape than the layer asks for.
+    #[error("{name}: expected shape {expected:?}, got {found:?}")]
+    TensorShape {
+        /// PyTorch's name of the parameter.
+        name: String,
+        /// Its shape in the layer.
+        expected: Vec<usize>,
+        /// Its shape here.
+        found: Vec<usize>,
+    },
+    /// A generator state that PyTorch could not have written.
+    #[error("generator state: {what}")]
+    GeneratorState {
+        /// What was expected and what was found.
+        what: String,
+    },
+    /// The machine refused memory.
+    #[error("out of memory: {what} needs {bytes} bytes")]
+    OutOfMemory {
+        /// What the memory was for.
+        what: &'static str,
+        /// Its size; `usize::MAX` where the number of bytes overflows.
+        bytes: usize,
+    },
+    /// An input is absent, unreadable or a directory.
+    #[error("{place}: {source}")]
+    Open {
+        /// The path, as it was given.
+        place: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file that is malformed, unsupported, or not what it claims to be.
+    #[error("{place}: {what}")]
+    Malformed {
+        /// The file, and the member where there is one.
+        place: String,
+        /// What was expected and what was found.
+        what: String,
+    },
+    /// Reading failed midway.
+    #[error("{place}: {source}")]
+    Read {
+        /// The path, as it was given.
+        place: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// An output cannot be created.
+    #[error("{place}: cannot be written: {what}")]
+    Create {
+        /// The path, as it was given.
+        place: String,
+        /// What stands in the way.
+        what: String,
+    },
+    /// Writing failed midway; what stood there before still does.
+    #[error("{place}: {source}")]
+    Write {
+        /// The path, as it was given.
+        place: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+fn shape_or_none(shape: Option<&[usize]>) -> String {
+    shape.map_or("no such tensor".to_owned(), |shape| format!("shape {shape:?}"))
+}
+
+/// A vector of `len` zeros, or [`Error::OutOfMemory`] where an infallible one would abort.
+pub(crate) fn zeros<T: Clone + Default>(len: usize, what: &'static str) -> Result<Vec<T>, Error> {
+    let mut vector = reserved(len, what)?;
+    vector.resize(len, T::default());
+    Ok(vector)
+}
+
+/// An empty vector with room for `len` elements, or [`Error::OutOfMemory`].
+pub(crate) fn reserved<T>(len: usize, what: &'static str) -> Result<Vec<T>, Error> {
+    let mut vector = Vec::new();
+    vector
+        .try_reserve_exact(len)
+        .map_err(|_| Error::OutOfMemory { what, bytes: len.saturating_mul(size_of::<T>()) })?;
+    Ok(vector)
+}
+
+/// The product of sizes, or [`Error::OutOfMemory`] where it overflows.
+pub(crate) fn checked_product(sizes: &[usize], what: &'static str) -> Result<usize, Error> {
+    sizes
+        .iter()
+        .try_fold(1_usize, |product, &size| product.checked_mul(size))
+        .ok_or(Error::OutOfMemory { what, bytes: usize::MAX })
+}

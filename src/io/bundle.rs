@@ -1,0 +1,180 @@
+//! Tensors by name: a folder of .npy files, or an .npz archive.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use ndarray::{ArrayD, ArrayViewD};
+use ndarray_npy::WritableElement;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use super::npz::{Archive, zip_error};
+use super::source::{Format, Opened, Source, show};
+use super::{Dtype, Folder, Header, Real, Sink, StoredType, Tensor, TensorFile, write_npy};
+use crate::Error;
+
+/// The file of a folder that holds the text beside its tensors.
+const TEXT_FILE: &str = "rnn.json";
+
+/// A tensor under its name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedTensor {
+    /// Its name, without `.npy`.
+    pub name: String,
+    /// What the file holds.
+    pub stored: StoredType,
+    /// Its numbers, converted.
+    pub tensor: Tensor,
+}
+
+/// Tensors in the order in which they stand, and the text beside them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bundle {
+    /// The tensors.
+    pub tensors: Vec<NamedTensor>,
+    /// `rnn.json` of a folder, the comment of an archive.
+    pub text: Option<String>,
+}
+
+/// Reads a folder of .npy files or an .npz archive. Numbers become `dtype`; without one, doubles stay
+/// what they are and everything else becomes f32.
+///
+/// # Errors
+/// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the file and the member.
+pub fn read_bundle(source: &Source, dtype: Option<Dtype>) -> Result<Bundle, Error> {
+    let place = source.to_string();
+    let path = match source {
+        Source::Path(path) if path.is_dir() => return read_folder(path, dtype),
+        Source::Path(path) => Some(path.as_path()),
+        Source::Stdin => None,
+        Source::Member(..) => {
+            let what = "expected a folder or an archive, got the name of a member".to_owned();
+            return Err(Error::Malformed { place, what });
+        }
+    };
+    let (opened, format) = Opened::new(path, &place)?;
+    if format == Format::Npy {
+        let what = "expected a folder of .npy files or an .npz archive, got a single .npy array";
+        return Err(Error::Malformed { place, what: what.to_owned() });
+    }
+    let mut archive = Archive::new(opened.seekable(&place)?, &place)?;
+    let mut tensors = Vec::new();
+    for (index, name) in archive.names().into_iter().enumerate() {
+        let place = format!("{place}:{}", name.escape_debug());
+        let header = archive.header(index, &place)?;
+        let tensor = match target(&header, dtype) {
+            Dtype::F32 => Tensor::F32(archive.read(index, &header, &place)?),
+            Dtype::F64 => Tensor::F64(archive.read(index, &header, &place)?),
+        };
+        tensors.push(NamedTensor { name, stored: header.stored, tensor });
+    }
+    Ok(Bundle { tensors, text: archive.comment() })
+}
+
+/// Reads every .npy file of a folder, in the order of their names, and the text beside them.
+fn read_folder(folder: &Path, dtype: Option<Dtype>) -> Result<Bundle, Error> {
+    let absent = |source| Error::Open { place: show(folder), source };
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(absent)? {
+        let path = entry.map_err(absent)?.path();
+        if path.extension().is_some_and(|extension| extension == "npy") {
+            paths.push(path);
+        }
+    }
+    if paths.is_empty() {
+        let what = "expected a folder of .npy files, got none in it".to_owned();
+        return Err(Error::Malformed { place: show(folder), what });
+    }
+    paths.sort();
+    let mut tensors = Vec::new();
+    for path in paths {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let file = TensorFile::open(&Source::Path(path))?;
+        let stored = file.header().stored;
+        let tensor = match target(file.header(), dtype) {
+            Dtype::F32 => Tensor::F32(file.read()?),
+            Dtype::F64 => Tensor::F64(file.read()?),
+        };
+        tensors.push(NamedTensor { name, stored, tensor });
+    }
+    let path = folder.join(TEXT_FILE);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(source) => return Err(Error::Open { place: show(&path), source }),
+    };
+    Ok(Bundle { tensors, text })
+}
+
+fn target(header: &Header, dtype: Option<Dtype>) -> Dtype {
+    let natural = if header.stored == StoredType::F64 { Dtype::F64 } else { Dtype::F32 };
+    dtype.unwrap_or(natural)
+}
+
+/// Opens a folder for tensors: one that exists may hold only tensors that `own` knows, and their text.
+///
+/// # Errors
+/// [`Error::Create`].
+pub fn open_folder(
+    path: &Path,
+    overwrite: super::Overwrite,
+    own: impl Fn(&str) -> bool,
+) -> Result<Folder, Error> {
+    Folder::open(path, overwrite, |name| {
+        name == TEXT_FILE || name.strip_suffix(".npy").is_some_and(&own)
+    })
+}
+
+/// Writes tensors and the text beside them as files of a folder.
+///
+/// # Errors
+/// [`Error::Write`].
+pub fn write_folder<T: Real>(
+    folder: &Folder,
+    tensors: &[(String, ArrayD<T>)],
+    text: &str,
+) -> Result<(), Error> {
+    for (name, tensor) in tensors {
+        folder.write(&format!("{name}.npy"), |file| write_npy(file, &tensor.view()))?;
+    }
+    folder.write(TEXT_FILE, |file| file.write_all(text.as_bytes()))
+}
+
+/// Writes tensors as an .npz archive, stored as NumPy stores them, with the text as its comment.
+///
+/// # Errors
+/// [`Error::Write`], and [`Error::Malformed`] where the text is too long for a comment.
+pub fn write_npz<T: Real>(
+    sink: &mut Sink,
+    tensors: &[(String, ArrayD<T>)],
+    text: &str,
+) -> Result<(), Error> {
+    let views = || tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.view()));
+    sink.write(|file| {
+        write_archive(file, views(), text).map_err(|error| match zip_error(error, "archive") {
+            Error::Read { source, .. } => source,
+            error => io::Error::other(error),
+        })
+    })
+}
+
+fn write_archive<'a, T: WritableElement + Clone + 'a>(
+    file: &mut dyn Write,
+    tensors: impl Iterator<Item = (&'a str, ArrayViewD<'a, T>)>,
+    text: &str,
+) -> Result<(), zip::result::ZipError> {
+    let mut zip = ZipWriter::new_stream(file);
+    // The same tensors give the same bytes: no clock, no compression whose library may change.
+    let options = SimpleFileOptions::default()
+        .compression_method(zip::CompressionMethod::Stored)
+        .last_modified_time(zip::DateTime::default());
+    for (name, tensor) in tensors {
+        let large = tensor.len().saturating_mul(size_of::<T>()) >= u32::MAX as usize / 2;
+        zip.start_file(format!("{name}.npy"), options.large_file(large))?;
+        write_npy(&mut zip, &tensor)?;
+    }
+    zip.set_comment(text)?;
+    zip.finish()?;
+    Ok(())
+}

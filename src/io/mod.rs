@@ -1,0 +1,67 @@
+//! Files: tensors in, tensors out.
+//!
+//! What comes in is recognised by its first bytes, whatever its name. Nothing is allocated from a number
+//! in a header before the bytes behind it are known to exist. What goes out is written beside its target
+//! and renamed when it is complete.
+//!
+//! This module does not know what an RNN is. It and the binary alone touch files and standard streams.
+
+mod bundle;
+mod header;
+mod npy;
+mod npz;
+mod sink;
+mod source;
+
+pub use bundle::{Bundle, NamedTensor, open_folder, read_bundle, write_folder, write_npz};
+pub use header::{Header, StoredType};
+pub use npy::{Real, write_npy};
+pub use sink::{Folder, Overwrite, Sink, remove_temporary_files};
+pub use source::{Source, TensorFile};
+
+use ndarray::ArrayD;
+
+/// The types of number that are computed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dtype {
+    /// 32-bit floats.
+    F32,
+    /// 64-bit floats.
+    F64,
+}
+
+impl std::fmt::Display for Dtype {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Dtype::F32 => "f32",
+            Dtype::F64 => "f64",
+        })
+    }
+}
+
+/// A tensor of one of the types that are computed in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Tensor {
+    /// Of 32-bit floats.
+    F32(ArrayD<f32>),
+    /// Of 64-bit floats.
+    F64(ArrayD<f64>),
+}
+
+impl Tensor {
+    /// Its type.
+    pub fn dtype(&self) -> Dtype {
+        match self {
+            Tensor::F32(_) => Dtype::F32,
+            Tensor::F64(_) => Dtype::F64,
+        }
+    }
+
+    /// Its sizes.
+    pub fn shape(&self) -> &[usize] {
+        match self {
+            Tensor::F32(array) => array.shape(),
+            Tensor::F64(array) => array.shape(),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The body of a .npy file.
+
+use std::io::{self, Read, Write};
+
+use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
+use ndarray_npy::{WritableElement, WriteNpyError, WriteNpyExt};
+
+use super::{Dtype, Header, StoredType};
+use crate::Error;
+
+/// A type that every stored number can be converted to: `f32` or `f64`.
+pub trait Real: Copy + WritableElement + 'static {
+    /// The type's name.
+    const DTYPE: Dtype;
+    /// The nearest number to a double.
+    fn from_f64(value: f64) -> Self;
+    /// The same number, rounded to the type.
+    fn from_f32(value: f32) -> Self;
+    /// The nearest number to an integer.
+    fn from_i64(value: i64) -> Self;
+    /// The nearest number to an integer.
+    fn from_u64(value: u64) -> Self;
+}
+
+macro_rules! real {
+    ($type:ty, $dtype:expr) => {
+        #[allow(clippy::cast_possible_truncation, reason = "rounding to the type is the purpose")]
+        #[allow(clippy::cast_lossless, reason = "one text for both types")]
+        impl Real for $type {
+            const DTYPE: Dtype = $dtype;
+            fn from_f64(value: f64) -> Self {
+                value as $type
+            }
+            fn from_f32(value: f32) -> Self {
+                value as $type
+            }
+            fn from_i64(value: i64) -> Self {
+                value as $type
+            }
+            fn from_u64(value: u64) -> Self {
+                value as $type
+            }
+        }
+    };
+}
+
+real!(f32, Dtype::F32);
+real!(f64, Dtype::F64);
+
+/// Bytes that are read and converted at once.
+const PIECE_BYTES: usize = 1 << 16;
+
+/// Reads the numbers behind a header, and converts them. `known` says that the source has told its
+/// length and that the header agrees with it; else memory grows only as fast as bytes arrive.
+pub(super) fn read_body<T: Real>(
+    reader: &mut dyn Read,
+    place: &str,
+    header: &Header,
+    known: bool,
+) -> Result<ArrayD<T>, Error> {
+    let (count, size) = (header.count(), header.stored.size());
+    let out_of_memory =
+        |_| Error::OutOfMemory { what: "input", bytes: count.saturating_mul(size_of::<T>()) };
+    let mut values: Vec<T> = Vec::new();
+    if known {
+        values.try_reserve_exact(count).map_err(out_of_memory)?;
+    }
+    let mut piece = vec![0; PIECE_BYTES.min(header.body_bytes())];
+    while values.len() < count {
+        let bytes = &mut piece[..PIECE_BYTES.min((count - values.len()) * size)];
+        let got = read_full(reader, bytes)
+            .map_err(|source| Error::Read { place: place.to_owned(), source })?;
+        if got < bytes.len() {
+            return Err(missing(place, header, values.len() * size + got));
+        }
+        values.try_reserve(bytes.len() / size).map_err(out_of_memory)?;
+        decode(header, bytes, &mut values);
+    }
+    let shape = IxDyn(&header.shape).set_f(header.fortran_order);
+    // The header's sizes multiply to `count`, and were checked for overflow.
+    Ok(ArrayD::from_shape_vec(shape, values).unwrap_or_else(|_| unreachable!("{place}: shape")))
+}
+
+/// Fewer bytes than the header promises.
+pub(super) fn missing(place: &str, header: &Header, got: usize) -> Error {
+    let expected = header.body_bytes();
+    let mut what = format!(
+        "expected {expected} bytes after the header for shape {:?}, got {got}",
+        header.shape
+    );
+    if got == 0 && expected > 0 {
+        what +=
+            " (np.save cannot write into a buffered pipe: np.save(open(1, 'wb', 0), array) can)";
+    }
+    Error::Malformed { place: place.to_owned(), what }
+}
+
+/// Reads until `bytes` is full or the source ends.
+fn read_full(reader: &mut dyn Read, bytes: &mut [u8]) -> io::Result<usize> {
+    let mut got = 0;
+    while got < bytes.len() {
+        match reader.read(&mut bytes[got..]) {
+            Ok(0) => break,
+            Ok(n) => got += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(got)
+}
+
+/// Appends the numbers in `bytes` to `values`.
+fn decode<T: Real>(header: &Header, bytes: &[u8], values: &mut Vec<T>) {
+    /// Reads numbers of one stored type in either byte order.
+    macro_rules! numbers {
+        ($stored:ty, $convert:expr) => {{
+            const SIZE: usize = size_of::<$stored>();
+            let (chunks, _) = bytes.as_chunks::<SIZE>();
+            if header.big_endian {
+                values.extend(chunks.iter().map(|&c| $convert(<$stored>::from_be_bytes(c))));
+            } else {
+                values.extend(chunks.iter().map(|&c| $convert(<$stored>::from_le_bytes(c))));
+            }
+        }};
+    }
+    match header.stored {
+        StoredType::Bool => numbers!(u8, |x| T::from_u64(u64::from(x != 0))),
+        StoredType::I8 => numbers!(i8, |x| T::from_i64(i64::from(x))),
+        StoredType::I16 => numbers!(i16, |x| T::from_i64(i64::from(x))),
+        StoredType::I32 => numbers!(i32, |x| T::from_i64(i64::from(x))),
+        StoredType::I64 => numbers!(i64, T::from_i64),
+        StoredType::U8 => numbers!(u8, |x| T::from_u64(u64::from(x))),
+        StoredType::U16 => numbers!(u16, |x| T::from_u64(u64::from(x))),
+        StoredType::U32 => numbers!(u32, |x| T::from_u64(u64::from(x))),
+        StoredType::U64 => numbers!(u64, T::from_u64),
+        StoredType::F16 => numbers!(u16, |x| T::from_f32(half::f16::from_bits(x).to_f32())),
+        StoredType::F32 => numbers!(f32, T::from_f32),
+        StoredType::F64 => numbers!(f64, T::from_f64),
+    }
+}
+
+/// Writes an array as .npy 1.0, always in C order, with the header that NumPy writes.
+///
+/// # Errors
+/// What the writer says.
+pub fn write_npy<T: WritableElement + Clone>(
+    writer: &mut dyn Write,
+    array: &ArrayViewD<'_, T>,
+) -> io::Result<()> {
+    // A transposed array is copied: written number by number it would take many times as long.
+    array.as_standard_layout().write_npy(writer).map_err(|error| match error {
+        WriteNpyError::Io(error) => error,
+        error => io::Error::other(error.to_string()),
+    })
+}

@@ -1,0 +1,115 @@
+//! Members of an .npz archive.
+
+use std::fs::File;
+
+use ndarray::ArrayD;
+use zip::ZipArchive;
+use zip::read::ZipFile;
+use zip::result::ZipError;
+
+use super::npy::{missing, read_body};
+use super::source::expect_end;
+use super::{Header, Real};
+use crate::Error;
+
+/// An .npz archive, its directory read. Names of members are data: they are never used as paths.
+pub(super) struct Archive {
+    zip: ZipArchive<File>,
+}
+
+impl Archive {
+    /// Reads the directory of an archive, and refuses names that stand twice.
+    pub(super) fn new(file: File, place: &str) -> Result<Self, Error> {
+        let zip = ZipArchive::new(file).map_err(|error| zip_error(error, place))?;
+        if zip.has_duplicate_names() {
+            let what = "two members of the archive have the same name".to_owned();
+            return Err(Error::Malformed { place: place.to_owned(), what });
+        }
+        Ok(Archive { zip })
+    }
+
+    /// Names of the members, without their `.npy`, as NumPy shows them.
+    pub(super) fn names(&self) -> Vec<String> {
+        let names = self.zip.file_names_raw().map(String::from_utf8_lossy);
+        names.map(|name| name.strip_suffix(".npy").unwrap_or(&name).to_owned()).collect()
+    }
+
+    /// The archive's comment, where it is text and not empty.
+    pub(super) fn comment(&self) -> Option<String> {
+        let comment = std::str::from_utf8(self.zip.comment()).ok()?;
+        (!comment.is_empty()).then(|| comment.to_owned())
+    }
+
+    /// The index of a member, or of the only one.
+    pub(super) fn find(&self, name: Option<&str>, place: &str) -> Result<usize, Error> {
+        let names = self.names();
+        let index = match name {
+            None => (names.len() == 1).then_some(0),
+            Some(name) => names.iter().position(|found| found == name),
+        };
+        index.ok_or_else(|| {
+            let expected = if name.is_some() { "a member of that name" } else { "one member" };
+            let list = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            let what = format!("expected {expected}, got {}", list.escape_debug());
+            Error::Malformed { place: place.to_owned(), what }
+        })
+    }
+
+    /// The header of a member.
+    pub(super) fn header(&mut self, index: usize, place: &str) -> Result<Header, Error> {
+        let mut member = self.open(index, place)?;
+        read_header(&mut member, place)
+    }
+
+    /// The numbers of a member, converted to T, once its header is known.
+    pub(super) fn read<T: Real>(
+        &mut self,
+        index: usize,
+        header: &Header,
+        place: &str,
+    ) -> Result<ArrayD<T>, Error> {
+        let mut member = self.open(index, place)?;
+        read_header(&mut member, place)?;
+        let array = read_body(&mut member, place, header, false)?;
+        // Reading to the end also checks the sum that the archive keeps of the member.
+        expect_end(&mut member, place, header.body_bytes())?;
+        Ok(array)
+    }
+
+    fn open(&mut self, index: usize, place: &str) -> Result<ZipFile<'_, File>, Error> {
+        self.zip.by_index(index).map_err(|error| zip_error(error, place))
+    }
+}
+
+/// Reads the header of a member, and holds it against the size that the archive's directory declares.
+fn read_header(member: &mut ZipFile<'_, File>, place: &str) -> Result<Header, Error> {
+    let len = member.size();
+    if len == 0 {
+        let what = "empty member; expected .npy".to_owned();
+        return Err(Error::Malformed { place: place.to_owned(), what });
+    }
+    let mut magic = [0; 6];
+    let start = std::io::Read::read(member, &mut magic)
+        .map_err(|source| Error::Read { place: place.to_owned(), source })?;
+    if magic[..start] != b"\x93NUMPY"[..] {
+        let what = "expected .npy in the archive, got another format".to_owned();
+        return Err(Error::Malformed { place: place.to_owned(), what });
+    }
+    let mut whole = std::io::Read::chain(&magic[..], member);
+    let header = Header::read(&mut whole, place, Some(len))?;
+    if (header.body_bytes() as u64) > len {
+        return Err(missing(place, &header, usize::try_from(len).unwrap_or(usize::MAX)));
+    }
+    Ok(header)
+}
+
+/// What a broken archive is called.
+pub(super) fn zip_error(error: ZipError, place: &str) -> Error {
+    let place = place.to_owned();
+    match error {
+        ZipError::Io(source) if source.kind() != std::io::ErrorKind::UnexpectedEof => {
+            Error::Read { place, source }
+        }
+        error => Error::Malformed { place, what: format!("broken archive: {error}") },
+    }
+}

@@ -1,0 +1,104 @@
+//! The arithmetic, on slices: products with panels of weights, and the nonlinearity.
+//!
+//! One algorithm ([`product`], [`tanh`]), written once over a small vector trait ([`vector`]), and thin
+//! instances of the trait for each instruction set ([`x86`]). All of them give the same bits.
+//!
+//! This module uses std alone. It must not know files, threads, ndarray or errors; it cannot fail, and
+//! it allocates nothing: it fills slices that it is given. It is single-threaded.
+
+mod panels;
+mod product;
+mod tanh;
+mod vector;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub(crate) use panels::Panels;
+pub(crate) use product::{Activation, Product};
+pub use vector::Element;
+
+/// A way to run the arithmetic that this CPU supports.
+///
+/// A value exists only after the CPU was asked for the instructions, so holding one is the proof that
+/// they may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kernel(InstructionSet);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum InstructionSet {
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    Portable,
+}
+
+impl Kernel {
+    /// Every kernel that this CPU supports, the fastest first.
+    ///
+    /// The last one is always `portable`: plain arrays, compiled for the target's base instructions.
+    /// Where those have no fused multiply-add it is some hundred times slower than the others.
+    pub fn supported() -> impl Iterator<Item = Kernel> {
+        let sets = [
+            #[cfg(target_arch = "x86_64")]
+            (InstructionSet::Avx512, has_avx512()),
+            #[cfg(target_arch = "x86_64")]
+            (InstructionSet::Avx2, has_avx2()),
+            (InstructionSet::Portable, true),
+        ];
+        sets.into_iter().filter(|(_, supported)| *supported).map(|(set, _)| Kernel(set))
+    }
+
+    /// The fastest kernel that this CPU supports.
+    pub fn best() -> Kernel {
+        Kernel::supported().next().unwrap_or(Kernel(InstructionSet::Portable))
+    }
+
+    /// `avx512`, `avx2` or `portable`.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx2 => "avx2",
+            InstructionSet::Portable => "portable",
+        }
+    }
+
+    /// Computes a product; see [`Product`].
+    pub(crate) fn product<T: Element>(self, product: Product<'_, T>) {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: a Kernel of this set is only made when the CPU has the features.
+            InstructionSet::Avx512 => unsafe { product_avx512(product) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: a Kernel of this set is only made when the CPU has the features.
+            InstructionSet::Avx2 => unsafe { product_avx2(product) },
+            InstructionSet::Portable => product::compute::<T::Portable, 2, 2, 2>(product),
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_avx512() -> bool {
+    is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") && has_avx2()
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_avx2() -> bool {
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+}
+
+/// 32 registers: 6 rows x 4 vectors keep 24 sums, and leave room for a row of the panel and the input.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
+fn product_avx512<T: Element>(product: Product<'_, T>) {
+    product::compute::<T::Avx512, 6, 4, 4>(product);
+}
+
+/// 16 registers: 6 rows x 2 vectors keep 12 sums; a single row takes a whole panel of 8 vectors.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn product_avx2<T: Element>(product: Product<'_, T>) {
+    product::compute::<T::Avx2, 6, 2, 8>(product);
+}

@@ -1,0 +1,179 @@
+//! The vector operations of AVX-512 and of AVX2 with FMA.
+//!
+//! Nothing here may run before the CPU was asked for the features: only a [`super::Kernel`] of that
+//! instruction set leads here, and none is made without asking. This is the condition that each
+//! `SAFETY:` sentence below calls "the CPU was asked".
+
+#[allow(clippy::wildcard_imports, reason = "the intrinsics' names are prefixed already")]
+use std::arch::x86_64::*;
+
+use super::vector::{Float, Vector};
+
+/// Calls one intrinsic that touches no memory.
+macro_rules! op {
+    ($intrinsic:ident $(::<$constant:tt>)? ($($argument:expr),*)) => {
+        // SAFETY: the CPU was asked.
+        unsafe { $intrinsic $(::<$constant>)? ($($argument),*) }
+    };
+}
+
+/// Implements [`Vector`] for a register: each method is the intrinsic of that name, or a few.
+macro_rules! instance {
+    ($name:ident: $register:ty, $lanes:literal of $element:ty, exponent from bit $exponent:literal;
+     $splat:ident $load:ident $store:ident $fma:ident $add:ident $sub:ident $mul:ident $div:ident
+     $and:ident $andnot:ident $or:ident;
+     $to_integers:ident $splat_integer:ident $shift:ident $add_integers:ident $from_integers:ident;
+     $choose:ident) => {
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name($register);
+
+        impl Vector for $name {
+            type Element = $element;
+            const LANES: usize = $lanes;
+
+            #[inline(always)]
+            fn splat(value: $element) -> Self {
+                $name(op!($splat(value)))
+            }
+
+            #[inline(always)]
+            unsafe fn load(from: *const $element) -> Self {
+                // SAFETY: the CPU was asked; the caller promises readable lanes.
+                $name(unsafe { $load(from) })
+            }
+
+            #[inline(always)]
+            unsafe fn store(self, to: *mut $element) {
+                // SAFETY: the CPU was asked; the caller promises writable lanes.
+                unsafe { $store(to, self.0) }
+            }
+
+            #[inline(always)]
+            fn mul_add(self, factor: Self, addend: Self) -> Self {
+                $name(op!($fma(self.0, factor.0, addend.0)))
+            }
+
+            #[inline(always)]
+            fn add(self, other: Self) -> Self {
+                $name(op!($add(self.0, other.0)))
+            }
+
+            #[inline(always)]
+            fn sub(self, other: Self) -> Self {
+                $name(op!($sub(self.0, other.0)))
+            }
+
+            #[inline(always)]
+            fn mul(self, other: Self) -> Self {
+                $name(op!($mul(self.0, other.0)))
+            }
+
+            #[inline(always)]
+            fn div(self, other: Self) -> Self {
+                $name(op!($div(self.0, other.0)))
+            }
+
+            #[inline(always)]
+            fn abs(self) -> Self {
+                let sign = Self::splat(-0.0).0;
+                $name(op!($andnot(sign, self.0)))
+            }
+
+            #[inline(always)]
+            fn copysign(self, sign: Self) -> Self {
+                let (mask, magnitude) = (Self::splat(-0.0).0, self.abs().0);
+                let sign = op!($and(mask, sign.0));
+                $name(op!($or(magnitude, sign)))
+            }
+
+            #[inline(always)]
+            fn select_lt(self, other: Self, yes: Self, no: Self) -> Self {
+                $name($choose::<_CMP_LT_OQ>(self.0, other.0, yes.0, no.0))
+            }
+
+            #[inline(always)]
+            fn nan_from(self, of: Self) -> Self {
+                $name($choose::<_CMP_UNORD_Q>(of.0, of.0, Self::splat(Float::NAN).0, self.0))
+            }
+
+            #[inline(always)]
+            fn exp2_of_rounded(self) -> Self {
+                let integers = op!($to_integers(self.0));
+                let shifted = op!($shift::<$exponent>(integers));
+                let one = op!($splat_integer(<$element>::to_bits(1.0).cast_signed()));
+                let power = op!($add_integers(shifted, one));
+                $name(op!($from_integers(power)))
+            }
+        }
+    };
+}
+
+instance! {
+    F32x16: __m512, 16 of f32, exponent from bit 23;
+    _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_fmadd_ps
+    _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_div_ps
+    _mm512_and_ps _mm512_andnot_ps _mm512_or_ps;
+    _mm512_castps_si512 _mm512_set1_epi32 _mm512_slli_epi32 _mm512_add_epi32 _mm512_castsi512_ps;
+    choose_f32x16
+}
+
+instance! {
+    F64x8: __m512d, 8 of f64, exponent from bit 52;
+    _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_fmadd_pd
+    _mm512_add_pd _mm512_sub_pd _mm512_mul_pd _mm512_div_pd
+    _mm512_and_pd _mm512_andnot_pd _mm512_or_pd;
+    _mm512_castpd_si512 _mm512_set1_epi64 _mm512_slli_epi64 _mm512_add_epi64 _mm512_castsi512_pd;
+    choose_f64x8
+}
+
+instance! {
+    F32x8: __m256, 8 of f32, exponent from bit 23;
+    _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_fmadd_ps
+    _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps
+    _mm256_and_ps _mm256_andnot_ps _mm256_or_ps;
+    _mm256_castps_si256 _mm256_set1_epi32 _mm256_slli_epi32 _mm256_add_epi32 _mm256_castsi256_ps;
+    choose_f32x8
+}
+
+instance! {
+    F64x4: __m256d, 4 of f64, exponent from bit 52;
+    _mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_fmadd_pd
+    _mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_div_pd
+    _mm256_and_pd _mm256_andnot_pd _mm256_or_pd;
+    _mm256_castpd_si256 _mm256_set1_epi64x _mm256_slli_epi64 _mm256_add_epi64 _mm256_castsi256_pd;
+    choose_f64x4
+}
+
+/// Defines a choice between the lanes of `yes` and `no` by a comparison: AVX-512 keeps the answers in
+/// a mask, AVX2 in a register.
+macro_rules! choose {
+    ($name:ident: $register:ty, masks $compare:ident $blend:ident) => {
+        #[inline(always)]
+        fn $name<const COMPARISON: i32>(
+            left: $register,
+            right: $register,
+            yes: $register,
+            no: $register,
+        ) -> $register {
+            let mask = op!($compare::<COMPARISON>(left, right));
+            op!($blend(mask, no, yes))
+        }
+    };
+    ($name:ident: $register:ty, registers $compare:ident $blend:ident) => {
+        #[inline(always)]
+        fn $name<const COMPARISON: i32>(
+            left: $register,
+            right: $register,
+            yes: $register,
+            no: $register,
+        ) -> $register {
+            let mask = op!($compare::<COMPARISON>(left, right));
+            op!($blend(no, yes, mask))
+        }
+    };
+}
+
+choose!(choose_f32x16: __m512, masks _mm512_cmp_ps_mask _mm512_mask_blend_ps);
+choose!(choose_f64x8: __m512d, masks _mm512_cmp_pd_mask _mm512_mask_blend_pd);
+choose!(choose_f32x8: __m256, registers _mm256_cmp_ps _mm256_blendv_ps);
+choose!(choose_f64x4: __m256d, registers _mm256_cmp_pd _mm256_blendv_pd);

@@ -1,0 +1,83 @@
+//! PyTorch's `torch.nn.RNN` as a library: a multilayer, bidirectional Elman RNN with tanh or ReLU.
+//!
+//! ```
+//! use elman::{Config, Generator, Mode, Rnn};
+//! use ndarray::Array3;
+//!
+//! // torch.manual_seed(0); rnn = nn.RNN(10, 20, 2)
+//! let mut generator = Generator::new(0);
+//! let config = Config { num_layers: 2, ..Config::new(10, 20) };
+//! let rnn = Rnn::<f32>::new(config, &mut generator)?;
+//!
+//! // input = torch.randn(5, 3, 10); output, hn = rnn(input)
+//! let mut values = vec![0.0; 5 * 3 * 10];
+//! generator.normal(&mut values);
+//! let input = Array3::from_shape_vec((5, 3, 10), values)?;
+//! let result = rnn.forward(input.view().into_dyn(), None, Mode::Eval)?;
+//!
+//! assert_eq!(result.output.shape(), [5, 3, 20]);
+//! assert_eq!(result.h_n.shape(), [2, 3, 20]);
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Shapes
+//!
+//! In PyTorch's letters: L steps of a sequence (`seq_len`), N sequences (`batch`), `H_in` features of an
+//! input (`input_size`), `H_out` of a hidden state (`hidden_size`), D directions (1 or 2).
+//!
+//! | tensor | shape | with `batch_first` | unbatched |
+//! |---|---|---|---|
+//! | input | (L, N, `H_in`) | (N, L, `H_in`) | (L, `H_in`) |
+//! | `h_0`, `h_n` | (D * `num_layers`, N, `H_out`) | the same | (D * `num_layers`, `H_out`) |
+//! | output | (L, N, D * `H_out`) | (N, L, D * `H_out`) | (L, D * `H_out`) |
+//! | `weight_ih_l{k}` | (`H_out`, `H_in`), (`H_out`, D * `H_out`) for k > 0 | | |
+//! | `weight_hh_l{k}` | (`H_out`, `H_out`) | | |
+//! | `bias_ih_l{k}`, `bias_hh_l{k}` | (`H_out`) | | |
+//!
+//! # Modules
+//!
+//! In the order in which a newcomer should read them. Each imports only from those below it, and from
+//! `error`.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `error` | the one error type |
+//! | `config` | what was chosen: PyTorch's arguments, names and shapes of the parameters |
+//! | `rnn` | the layer: every argument is checked here, once |
+//! | `params` | what was learned: weights and biases |
+//! | `generator` | PyTorch's CPU generator: uniform, normal, dropout masks |
+//! | `packed` | the canonical batch: packed, time-major |
+//! | `stack` | layers x directions over blocks of the batch; knows threads |
+//! | `kernel` | the arithmetic on slices, for each instruction set |
+//! | [`io`] | files: formats, sources, sinks; beside the others, not above them |
+//!
+//! # Invariants
+//!
+//! 1. `kernel` uses std alone: no files, threads, ndarray or errors. It cannot fail, and it allocates
+//!    nothing.
+//! 2. `stack` cannot fail: `rnn` has checked every shape, and allocates, fallibly, all buffers and panels
+//!    before it calls down.
+//! 3. Only `io` and the binary touch files and standard streams.
+//! 4. `io` does not know what an RNN is; `rnn` does not know what a file is. They meet in the binary's
+//!    commands.
+//! 5. Nothing below the binary reads the environment.
+//!
+//! The bytes of a sequence's result do not depend on what else is in the batch, on chunks of time, on the
+//! number of threads, or on the instruction set; `kernel::product` says why.
+
+mod config;
+mod error;
+mod generator;
+pub mod io;
+mod kernel;
+mod packed;
+mod params;
+mod rnn;
+mod stack;
+
+pub use config::{Config, Nonlinearity, Parameter, is_parameter_name};
+pub use error::Error;
+pub use generator::{Generator, Random, STATE_BYTES};
+pub use kernel::{Element, Kernel};
+pub use params::{CellParams, Params};
+pub use rnn::{Mode, Output, Rnn};

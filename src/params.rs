@@ -1,0 +1,124 @@
+//! What a layer has learned: its weights and biases.
+
+use ndarray::{Array1, Array2, ArrayD, IxDyn};
+
+use crate::error::zeros;
+use crate::{Config, Element, Error, Generator, Random};
+
+/// The parameters of one layer in one direction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CellParams<T> {
+    /// `weight_ih`, (`H_out`, features in).
+    pub weight_ih: Array2<T>,
+    /// `weight_hh`, (`H_out`, `H_out`).
+    pub weight_hh: Array2<T>,
+    /// `bias_ih` and `bias_hh`, (`H_out`) each; none without bias.
+    pub bias: Option<[Array1<T>; 2]>,
+}
+
+/// The parameters of a whole layer stack, for each layer the forward direction and then the reverse.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Params<T> {
+    cells: Vec<CellParams<T>>,
+}
+
+impl<T: Element> Params<T> {
+    /// Takes over the tensors of a `state_dict`, in any order. Every shape is held against `config`.
+    ///
+    /// # Errors
+    /// [`Error::MissingTensor`], [`Error::TensorShape`] and [`Error::ExtraTensor`] name the tensor.
+    pub fn from_tensors(
+        config: &Config,
+        mut tensors: Vec<(String, ArrayD<T>)>,
+    ) -> Result<Self, Error> {
+        config.check()?;
+        // In PyTorch's order, so that the first thing wrong is the first one named.
+        let mut ordered = Vec::new();
+        for parameter in config.parameters() {
+            let Some(at) = tensors.iter().position(|(name, _)| *name == parameter.name) else {
+                return Err(Error::MissingTensor {
+                    name: parameter.name,
+                    expected: parameter.shape,
+                });
+            };
+            let (name, tensor) = tensors.swap_remove(at);
+            if tensor.shape() != parameter.shape {
+                let found = tensor.shape().to_vec();
+                return Err(Error::TensorShape { name, expected: parameter.shape, found });
+            }
+            ordered.push(tensor);
+        }
+        if let Some((name, tensor)) = tensors.into_iter().next() {
+            let found = tensor.shape().to_vec();
+            return Err(Error::ExtraTensor { name, layer: config.to_string(), found });
+        }
+        Ok(Self::from_ordered(config, ordered.into_iter()))
+    }
+
+    /// Draws fresh parameters as `nn.RNN(...)` does: every number, biases included, from
+    /// U(-sqrt(k), sqrt(k)) with k = 1 / `hidden_size`, in the order of the `state_dict`.
+    ///
+    /// # Errors
+    /// The errors of [`Config::check`], and [`Error::OutOfMemory`].
+    pub fn init(config: &Config, generator: &mut Generator) -> Result<Self, Error>
+    where
+        T: Random,
+    {
+        config.check()?;
+        config.num_parameters().ok_or(Error::OutOfMemory { what: WEIGHTS, bytes: usize::MAX })?;
+        let bound = 1.0 / (config.hidden_size as f64).sqrt();
+        let mut ordered = Vec::new();
+        for parameter in config.parameters() {
+            let mut values = zeros(parameter.shape.iter().product(), WEIGHTS)?;
+            generator.uniform(-bound, bound, &mut values);
+            ordered.push(array(&parameter.shape, values));
+        }
+        Ok(Self::from_ordered(config, ordered.into_iter()))
+    }
+
+    /// The tensors of the `state_dict`, under PyTorch's names and in its order.
+    pub fn into_tensors(self, config: &Config) -> Vec<(String, ArrayD<T>)> {
+        let tensors = self.cells.into_iter().flat_map(|cell| {
+            let weights = [cell.weight_ih.into_dyn(), cell.weight_hh.into_dyn()];
+            let biases = cell.bias.into_iter().flatten().map(Array1::into_dyn);
+            weights.into_iter().chain(biases)
+        });
+        config.parameters().map(|parameter| parameter.name).zip(tensors).collect()
+    }
+
+    /// Layer by layer, the forward direction before the reverse.
+    pub fn cells(&self) -> &[CellParams<T>] {
+        &self.cells
+    }
+
+    /// The parameters from cells that stand in the order of [`Params::cells`].
+    pub(crate) fn from_cells(cells: Vec<CellParams<T>>) -> Self {
+        Params { cells }
+    }
+
+    /// `tensors` are all parameters in order, their shapes checked.
+    fn from_ordered(config: &Config, mut tensors: impl Iterator<Item = ArrayD<T>>) -> Self {
+        fn next<T, D: ndarray::Dimension>(
+            tensors: &mut impl Iterator<Item = ArrayD<T>>,
+        ) -> ndarray::Array<T, D> {
+            let tensor = tensors.next().and_then(|tensor| tensor.into_dimensionality().ok());
+            // Both callers go through `config.parameters()`, which counts them and gives their ranks.
+            tensor.unwrap_or_else(|| unreachable!("a parameter is absent or has another rank"))
+        }
+        let cells = (0..config.num_layers * config.num_directions()).map(|_| CellParams {
+            weight_ih: next(&mut tensors),
+            weight_hh: next(&mut tensors),
+            bias: config.bias.then(|| [next(&mut tensors), next(&mut tensors)]),
+        });
+        Params { cells: cells.collect() }
+    }
+}
+
+/// What memory for parameters is called in an error.
+pub(crate) const WEIGHTS: &str = "weights";
+
+/// `values` in row-major order as an array. The caller has counted them.
+pub(crate) fn array<T>(shape: &[usize], values: Vec<T>) -> ArrayD<T> {
+    ArrayD::from_shape_vec(IxDyn(shape), values)
+        .unwrap_or_else(|_| unreachable!("the values do not fill shape {shape:?}"))
+}

@@ -1,0 +1,370 @@
+//! The layer. Every argument is checked here, once; what lies below cannot fail.
+
+use ndarray::{Array1, Array2, Array3, ArrayD, ArrayView3, ArrayViewD, Axis, CowArray, Ix3};
+
+use crate::error::{checked_product, reserved, zeros};
+use crate::kernel::{Activation, Panels};
+use crate::packed::BatchSizes;
+use crate::params::{CellParams, WEIGHTS, array};
+use crate::stack::{self, Block, Cell, Plan, Shape, Stack, Steps, Work, Workspace};
+use crate::{Config, Element, Error, Generator, Kernel, Nonlinearity, Params, Random};
+
+/// A multilayer Elman RNN, PyTorch's `torch.nn.RNN`, with its weights packed for the kernel.
+///
+/// For each layer, direction and step t:
+///
+/// ```text
+/// h_t = act(x_t W_ih^T + b_ih + h_{t-1} W_hh^T + b_hh)
+/// ```
+#[derive(Clone, Debug)]
+pub struct Rnn<T> {
+    config: Config,
+    cells: Vec<Cell<T>>,
+    /// `bias_ih` and `bias_hh` of each cell, which the cell itself holds only as their sum.
+    biases: Vec<Option<[Array1<T>; 2]>>,
+    kernel: Kernel,
+}
+
+/// Whether dropout is applied.
+#[derive(Debug)]
+pub enum Mode<'a> {
+    /// As after `rnn.eval()`: dropout does nothing.
+    Eval,
+    /// As after `rnn.train()`: the masks are drawn from this generator, as PyTorch draws them.
+    Train(&'a mut Generator),
+}
+
+/// The result of a forward pass.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output<T> {
+    /// The last layer's hidden state for every step: (L, N, D * `H_out`), (N, L, D * `H_out`) with
+    /// `batch_first`, or (L, D * `H_out`) for unbatched input. As in PyTorch, `batch_first` gives a
+    /// transposed view, which is not contiguous.
+    pub output: ArrayD<T>,
+    /// The last hidden state of every layer and direction: (D * `num_layers`, N, `H_out`), or
+    /// (D * `num_layers`, `H_out`) for unbatched input.
+    pub h_n: ArrayD<T>,
+}
+
+impl<T: Element> Rnn<T> {
+    /// A layer with fresh weights, as `nn.RNN(...)` makes them.
+    ///
+    /// # Errors
+    /// Those of [`Params::init`].
+    pub fn new(config: Config, generator: &mut Generator) -> Result<Self, Error>
+    where
+        T: Random,
+    {
+        let params = Params::init(&config, generator)?;
+        Self::from_params(config, &params)
+    }
+
+    /// A layer with the tensors of a `state_dict`, in any order.
+    ///
+    /// # Errors
+    /// Those of [`Params::from_tensors`].
+    pub fn from_tensors(config: Config, tensors: Vec<(String, ArrayD<T>)>) -> Result<Self, Error> {
+        let params = Params::from_tensors(&config, tensors)?;
+        Self::from_params(config, &params)
+    }
+
+    /// A layer with these parameters, which were made for the same configuration.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn from_params(config: Config, params: &Params<T>) -> Result<Self, Error> {
+        let cells = params.cells().iter().map(pack).collect::<Result<_, _>>()?;
+        let biases = params.cells().iter().map(|cell| cell.bias.clone()).collect();
+        Ok(Rnn { config, cells, biases, kernel: Kernel::best() })
+    }
+
+    /// The tensors of the `state_dict`, under PyTorch's names and in its order.
+    pub fn to_tensors(&self) -> Vec<(String, ArrayD<T>)> {
+        let matrix = |panels: Panels<'_, T>| {
+            let shape = (panels.columns(), panels.k());
+            Array2::from_shape_fn(shape, {
+                let mut values = panels.unpack();
+                // Row-major, the order in which the array is filled.
+                move |_| values.next().unwrap_or(T::ZERO)
+            })
+        };
+        let cells = self.cells.iter().zip(&self.biases).map(|(cell, bias)| CellParams {
+            weight_ih: matrix(cell.ih()),
+            weight_hh: matrix(cell.hh()),
+            bias: bias.clone(),
+        });
+        Params::from_cells(cells.collect()).into_tensors(&self.config)
+    }
+
+    /// The same layer on another kernel. The results have the same bits.
+    #[must_use]
+    pub fn with_kernel(self, kernel: Kernel) -> Self {
+        Rnn { kernel, ..self }
+    }
+
+    /// The kernel that it runs on.
+    pub fn kernel(&self) -> Kernel {
+        self.kernel
+    }
+
+    /// The layer's configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Shape of `h_0` and `h_n` for a batch of N, or, with none, for unbatched input.
+    pub fn hidden_shape(&self, batch: Option<usize>) -> Vec<usize> {
+        let states = self.config.num_directions() * self.config.num_layers;
+        [Some(states), batch, Some(self.config.hidden_size)].into_iter().flatten().collect()
+    }
+
+    /// The forward pass over `input`, (L, N, `H_in`), (N, L, `H_in`) with `batch_first`, or unbatched
+    /// (L, `H_in`), from `h_0` or from zeros. Threads are those of the current rayon pool.
+    ///
+    /// In [`Mode::Eval`], the bits of a sequence's result depend on nothing but the sequence, the
+    /// weights and its `h_0`. The masks of [`Mode::Train`] are drawn in the order of the whole batch.
+    ///
+    /// # Errors
+    /// [`Error::InputRank`], [`Error::InputSize`], [`Error::NoSteps`], [`Error::HiddenShape`], and
+    /// [`Error::OutOfMemory`].
+    pub fn forward(
+        &self,
+        input: ArrayViewD<'_, T>,
+        h_0: Option<ArrayViewD<'_, T>>,
+        mode: Mode<'_>,
+    ) -> Result<Output<T>, Error> {
+        let batched = input.ndim() == 3;
+        let input = self.time_major(input)?;
+        let (steps, batch, _) = input.dim();
+        let batch_sizes = BatchSizes::new(std::iter::repeat_n(batch, steps))?;
+        let mut state = self.initial_state(h_0, batched.then_some(batch), batch)?;
+        let input = contiguous(&input)?;
+        let width = self.config.num_directions() * self.config.hidden_size;
+        let len = checked_product(&[batch_sizes.rows(), width], "output")?;
+        let mut output = zeros(len, "output")?;
+        let rows = input.as_slice().unwrap_or_default();
+        self.forward_packed(rows, &batch_sizes, &mut state, &mut output, mode)?;
+
+        let mut output = array(&[steps, batch, width], output);
+        let mut h_n = array(&self.hidden_shape(Some(batch)), state);
+        if !batched {
+            output = output.index_axis_move(Axis(1), 0);
+            h_n = h_n.index_axis_move(Axis(1), 0);
+        } else if self.config.batch_first {
+            output.swap_axes(0, 1);
+        }
+        Ok(Output { output, h_n })
+    }
+
+    /// Any input as (L, N, `H_in`), without moving it.
+    fn time_major<'a>(&self, input: ArrayViewD<'a, T>) -> Result<ArrayView3<'a, T>, Error> {
+        let found = input.shape().to_vec();
+        let view = match found.len() {
+            2 => input.insert_axis(Axis(1)),
+            3 if self.config.batch_first => input.permuted_axes(vec![1, 0, 2]),
+            _ => input,
+        };
+        let Ok(view) = view.into_dimensionality::<Ix3>() else {
+            return Err(Error::InputRank { found });
+        };
+        if view.dim().2 != self.config.input_size {
+            return Err(Error::InputSize { expected: self.config.input_size, found });
+        }
+        if view.dim().0 == 0 {
+            return Err(Error::NoSteps { found });
+        }
+        Ok(view)
+    }
+
+    /// `h_0` or zeros, (D * `num_layers`, N, `H_out`) in row-major order.
+    fn initial_state(
+        &self,
+        h_0: Option<ArrayViewD<'_, T>>,
+        batched: Option<usize>,
+        batch: usize,
+    ) -> Result<Vec<T>, Error> {
+        let len = checked_product(&self.hidden_shape(Some(batch)), "h_n")?;
+        let Some(h_0) = h_0 else {
+            return zeros(len, "h_n");
+        };
+        let expected = self.hidden_shape(batched);
+        if h_0.shape() != expected {
+            return Err(Error::HiddenShape { expected, found: h_0.shape().to_vec() });
+        }
+        let mut state = reserved(len, "h_n")?;
+        state.extend(h_0.iter().copied());
+        Ok(state)
+    }
+
+    /// The forward pass on the canonical inside: `input` packed, (rows, `H_in`); `state` `h_0` before
+    /// and `h_n` after it; `output` packed, (rows, D * `H_out`).
+    fn forward_packed(
+        &self,
+        input: &[T],
+        batch_sizes: &BatchSizes,
+        state: &mut [T],
+        output: &mut [T],
+        mode: Mode<'_>,
+    ) -> Result<(), Error> {
+        let shape = self.shape(batch_sizes);
+        let plan = Plan::new(&shape, rayon::current_num_threads());
+        let masks = self.masks(batch_sizes.rows(), mode)?;
+        let stack = Stack {
+            kernel: self.kernel,
+            cells: &self.cells,
+            directions: shape.directions,
+            hidden_size: shape.hidden_size,
+            activation: match self.config.nonlinearity {
+                Nonlinearity::Tanh => Activation::Tanh,
+                Nonlinearity::Relu => Activation::Relu,
+            },
+            batch_sizes,
+            input,
+            masks: &masks,
+            mask_scale: T::ONE.over(T::from_f64(1.0 - self.config.dropout)),
+            plan: &plan,
+        };
+        let blocks = cut(&shape, &plan, batch_sizes, state, output)?;
+        let work = share(&shape, &plan, blocks)?;
+        stack::forward(&stack, work);
+        Ok(())
+    }
+
+    fn shape(&self, batch_sizes: &BatchSizes) -> Shape {
+        Shape {
+            steps: batch_sizes.steps(),
+            batch: batch_sizes.size(0),
+            input_size: self.config.input_size,
+            hidden_size: self.config.hidden_size,
+            num_layers: self.config.num_layers,
+            directions: self.config.num_directions(),
+            element_bytes: size_of::<T>(),
+        }
+    }
+
+    /// The dropout masks of the gaps between layers, drawn before the pass and in PyTorch's order: gap
+    /// by gap, each over the whole packed batch. So any plan can be followed with them.
+    fn masks(&self, rows: usize, mode: Mode<'_>) -> Result<Vec<Vec<bool>>, Error> {
+        let Mode::Train(generator) = mode else { return Ok(Vec::new()) };
+        if self.config.dropout == 0.0 {
+            return Ok(Vec::new());
+        }
+        let width = self.config.num_directions() * self.config.hidden_size;
+        let len = checked_product(&[rows, width], "dropout masks")?;
+        let gaps = 1..self.config.num_layers;
+        gaps.map(|_| {
+            let mut mask = zeros(len, "dropout masks")?;
+            generator.keep_mask(self.config.dropout, &mut mask);
+            Ok(mask)
+        })
+        .collect()
+    }
+}
+
+/// Packs the parameters of one layer and direction for the kernel.
+fn pack<T: Element>(params: &CellParams<T>) -> Result<Cell<T>, Error> {
+    let (hidden_size, input_size) = params.weight_ih.dim();
+    let panels = |weights: &Array2<T>| {
+        let (columns, k) = weights.dim();
+        let too_large = Error::OutOfMemory { what: WEIGHTS, bytes: usize::MAX };
+        let mut data = zeros(Panels::<T>::len(columns, k).ok_or(too_large)?, WEIGHTS)?;
+        let weights = weights.as_standard_layout();
+        Panels::pack(weights.as_slice().unwrap_or_default(), columns, k, &mut data);
+        Ok::<_, Error>(data)
+    };
+    let mut bias = zeros(hidden_size, WEIGHTS)?;
+    if let Some([bias_ih, bias_hh]) = &params.bias {
+        for ((sum, &ih), &hh) in bias.iter_mut().zip(bias_ih).zip(bias_hh) {
+            *sum = ih.plus(hh);
+        }
+    }
+    let (weight_ih, weight_hh) = (panels(&params.weight_ih)?, panels(&params.weight_hh)?);
+    Ok(Cell { weight_ih, weight_hh, bias, input_size })
+}
+
+/// The same values in row-major order: copied only where they are not so already, because the kernel
+/// reads the rows of a step as they stand in memory.
+fn contiguous<'a, T: Element>(input: &'a ArrayView3<'_, T>) -> Result<CowArray<'a, T, Ix3>, Error> {
+    if input.is_standard_layout() {
+        return Ok(input.view().into());
+    }
+    let mut values = reserved(input.len(), "input")?;
+    values.extend(input.iter().copied());
+    // `input` has these sizes, and all its values were taken.
+    let copy = Array3::from_shape_vec(input.dim(), values);
+    Ok(copy.unwrap_or_else(|_| unreachable!("a copy of another size")).into())
+}
+
+/// The blocks of the plan, each with its own part of `state` and `output`.
+fn cut<'a, T: Element>(
+    shape: &Shape,
+    plan: &Plan,
+    batch_sizes: &BatchSizes,
+    state: &'a mut [T],
+    output: &'a mut [T],
+) -> Result<Vec<Block<'a, T>>, Error> {
+    let width = shape.directions * shape.hidden_size;
+    let mut outputs = if plan.blocks.len() == 1 {
+        vec![Steps::Whole { data: output, width, first_step: 0 }]
+    } else {
+        parts(plan, batch_sizes, width, output)?
+    };
+    let mut states: Vec<Vec<&mut [T]>> = plan.blocks.iter().map(|_| Vec::new()).collect();
+    if shape.batch > 0 {
+        for mut one in state.chunks_exact_mut(shape.batch * shape.hidden_size) {
+            for (block, states) in plan.blocks.iter().zip(&mut states) {
+                states
+                    .push(one.split_off_mut(..block.len() * shape.hidden_size).unwrap_or_default());
+            }
+        }
+    }
+    let places = plan.blocks.iter().zip(outputs.drain(..).zip(states));
+    places
+        .filter(|(rows, _)| !rows.is_empty())
+        .map(|(rows, (output, state))| {
+            let batch_sizes = batch_sizes.block(rows.start, rows.len())?;
+            Ok(Block { first_row: rows.start, batch_sizes, output, state })
+        })
+        .collect()
+}
+
+/// For each block, its rows of every step.
+fn parts<'a, T>(
+    plan: &Plan,
+    batch_sizes: &BatchSizes,
+    width: usize,
+    mut output: &'a mut [T],
+) -> Result<Vec<Steps<'a, T>>, Error> {
+    let mut parts = Vec::new();
+    for _ in &plan.blocks {
+        parts.push(reserved(batch_sizes.steps(), "output")?);
+    }
+    for t in 0..batch_sizes.steps() {
+        for (rows, parts) in plan.blocks.iter().zip(&mut parts) {
+            let rows = batch_sizes.size(t).min(rows.end).saturating_sub(rows.start);
+            parts.push(output.split_off_mut(..rows * width).unwrap_or_default());
+        }
+    }
+    Ok(parts.into_iter().map(Steps::Parts).collect())
+}
+
+/// The blocks that each thread runs, with a workspace for them.
+fn share<'a, T: Element>(
+    shape: &Shape,
+    plan: &Plan,
+    blocks: Vec<Block<'a, T>>,
+) -> Result<Vec<Work<'a, T>>, Error> {
+    let rows = plan.blocks.iter().map(ExactSizeIterator::len).max().unwrap_or(0);
+    let too_large = Error::OutOfMemory { what: "buffers", bytes: usize::MAX };
+    let (pre, [even, odd]) = stack::workspace_len(shape, plan, rows).ok_or(too_large)?;
+    let mut work = Vec::new();
+    for _ in 0..plan.threads {
+        let hidden = [zeros(even, "buffers")?, zeros(odd, "buffers")?];
+        let workspace = Workspace { pre: zeros(pre, "buffers")?, hidden };
+        work.push(Work { blocks: Vec::new(), workspace });
+    }
+    for (i, block) in blocks.into_iter().enumerate() {
+        work[i % plan.threads].blocks.push(block);
+    }
+    Ok(work)
+}
