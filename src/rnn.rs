@@ -1,12 +1,14 @@
 //! The layer. Every argument is checked here, once; what lies below cannot fail.
 
+mod blocks;
+
 use ndarray::{Array1, Array2, Array3, ArrayD, ArrayView3, ArrayViewD, Axis, CowArray, Ix3};
 
 use crate::error::{checked_product, reserved, zeros};
 use crate::kernel::{Activation, Panels};
 use crate::packed::BatchSizes;
 use crate::params::{CellParams, WEIGHTS, array};
-use crate::stack::{self, Block, Cell, Plan, Shape, Stack, Steps, Work, Workspace};
+use crate::stack::{self, Cell, Plan, Shape, Stack};
 use crate::{Config, Element, Error, Generator, Kernel, Nonlinearity, Params, Random};
 
 /// A multilayer Elman RNN, PyTorch's `torch.nn.RNN`, with its weights packed for the kernel.
@@ -224,8 +226,8 @@ impl<T: Element> Rnn<T> {
             mask_scale: T::ONE.over(T::from_f64(1.0 - self.config.dropout)),
             plan: &plan,
         };
-        let blocks = cut(&shape, &plan, batch_sizes, state, output)?;
-        let work = share(&shape, &plan, blocks)?;
+        let blocks = blocks::cut(&shape, &plan, batch_sizes, state, output)?;
+        let work = blocks::share(&shape, &plan, blocks)?;
         stack::forward(&stack, work);
         Ok(())
     }
@@ -293,78 +295,4 @@ fn contiguous<'a, T: Element>(input: &'a ArrayView3<'_, T>) -> Result<CowArray<'
     // `input` has these sizes, and all its values were taken.
     let copy = Array3::from_shape_vec(input.dim(), values);
     Ok(copy.unwrap_or_else(|_| unreachable!("a copy of another size")).into())
-}
-
-/// The blocks of the plan, each with its own part of `state` and `output`.
-fn cut<'a, T: Element>(
-    shape: &Shape,
-    plan: &Plan,
-    batch_sizes: &BatchSizes,
-    state: &'a mut [T],
-    output: &'a mut [T],
-) -> Result<Vec<Block<'a, T>>, Error> {
-    let width = shape.directions * shape.hidden_size;
-    let mut outputs = if plan.blocks.len() == 1 {
-        vec![Steps::Whole { data: output, width, first_step: 0 }]
-    } else {
-        parts(plan, batch_sizes, width, output)?
-    };
-    let mut states: Vec<Vec<&mut [T]>> = plan.blocks.iter().map(|_| Vec::new()).collect();
-    if shape.batch > 0 {
-        for mut one in state.chunks_exact_mut(shape.batch * shape.hidden_size) {
-            for (block, states) in plan.blocks.iter().zip(&mut states) {
-                states
-                    .push(one.split_off_mut(..block.len() * shape.hidden_size).unwrap_or_default());
-            }
-        }
-    }
-    let places = plan.blocks.iter().zip(outputs.drain(..).zip(states));
-    places
-        .filter(|(rows, _)| !rows.is_empty())
-        .map(|(rows, (output, state))| {
-            let batch_sizes = batch_sizes.block(rows.start, rows.len())?;
-            Ok(Block { first_row: rows.start, batch_sizes, output, state })
-        })
-        .collect()
-}
-
-/// For each block, its rows of every step.
-fn parts<'a, T>(
-    plan: &Plan,
-    batch_sizes: &BatchSizes,
-    width: usize,
-    mut output: &'a mut [T],
-) -> Result<Vec<Steps<'a, T>>, Error> {
-    let mut parts = Vec::new();
-    for _ in &plan.blocks {
-        parts.push(reserved(batch_sizes.steps(), "output")?);
-    }
-    for t in 0..batch_sizes.steps() {
-        for (rows, parts) in plan.blocks.iter().zip(&mut parts) {
-            let rows = batch_sizes.size(t).min(rows.end).saturating_sub(rows.start);
-            parts.push(output.split_off_mut(..rows * width).unwrap_or_default());
-        }
-    }
-    Ok(parts.into_iter().map(Steps::Parts).collect())
-}
-
-/// The blocks that each thread runs, with a workspace for them.
-fn share<'a, T: Element>(
-    shape: &Shape,
-    plan: &Plan,
-    blocks: Vec<Block<'a, T>>,
-) -> Result<Vec<Work<'a, T>>, Error> {
-    let rows = plan.blocks.iter().map(ExactSizeIterator::len).max().unwrap_or(0);
-    let too_large = Error::OutOfMemory { what: "buffers", bytes: usize::MAX };
-    let (pre, [even, odd]) = stack::workspace_len(shape, plan, rows).ok_or(too_large)?;
-    let mut work = Vec::new();
-    for _ in 0..plan.threads {
-        let hidden = [zeros(even, "buffers")?, zeros(odd, "buffers")?];
-        let workspace = Workspace { pre: zeros(pre, "buffers")?, hidden };
-        work.push(Work { blocks: Vec::new(), workspace });
-    }
-    for (i, block) in blocks.into_iter().enumerate() {
-        work[i % plan.threads].blocks.push(block);
-    }
-    Ok(work)
 }

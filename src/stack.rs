@@ -17,10 +17,16 @@
 //!
 //! This module cannot fail. `rnn` has checked every shape, and has allocated all memory.
 
+mod block;
+mod plan;
+
 use std::ops::Range;
 
 use crate::kernel::{Activation, Element, Kernel, Panels, Product};
 use crate::packed::BatchSizes;
+
+pub(crate) use block::{Block, Steps, Work, Workspace, workspace_len};
+pub(crate) use plan::{Plan, Shape};
 
 /// The weights of one layer and direction, packed for the kernel.
 #[derive(Clone, Debug)]
@@ -63,142 +69,6 @@ pub(crate) struct Stack<'a, T> {
     /// What a kept element is multiplied by, 1 / (1 - p).
     pub(crate) mask_scale: T,
     pub(crate) plan: &'a Plan,
-}
-
-/// How a pass is cut up. It changes the time that the pass takes, and not a bit of its result.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Plan {
-    /// Rows of the batch in each block, in order.
-    pub(crate) blocks: Vec<Range<usize>>,
-    /// Blocks that run at the same time, each with a workspace of its own.
-    pub(crate) threads: usize,
-    /// Steps that pass through the whole stack before the next ones do.
-    pub(crate) segment: usize,
-    /// Steps that are projected at once.
-    pub(crate) chunk: usize,
-}
-
-/// What a plan depends on.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shape {
-    pub(crate) steps: usize,
-    pub(crate) batch: usize,
-    pub(crate) input_size: usize,
-    pub(crate) hidden_size: usize,
-    pub(crate) num_layers: usize,
-    pub(crate) directions: usize,
-    pub(crate) element_bytes: usize,
-}
-
-/// Fewest rows of a block: with fewer, a panel of weights is read for too little work. A guess.
-const MIN_BLOCK_ROWS: usize = 8;
-/// Most rows of a block while the weights fit in the cache: its states and pre-activations then fit
-/// beside them. A guess.
-const MAX_BLOCK_ROWS: usize = 256;
-/// Fewest multiplications for which another thread is woken: some ten microseconds of work. A guess.
-const MIN_BLOCK_WORK: usize = 1 << 20;
-/// Bytes of the buffer for pre-activations: a part of the smallest L2 in use today. A guess.
-const CHUNK_BYTES: usize = 128 << 10;
-/// Weights of one layer and direction up to this size are taken to stay in the cache. A guess.
-const CACHED_WEIGHT_BYTES: usize = 1 << 20;
-
-impl Plan {
-    /// The plan for a shape and a number of threads.
-    pub(crate) fn new(shape: &Shape, threads: usize) -> Self {
-        let Shape { steps, batch, input_size, hidden_size, num_layers, directions, element_bytes } =
-            *shape;
-        let widest = input_size.max(if num_layers > 1 { directions * hidden_size } else { 0 });
-        let weights = hidden_size.saturating_mul(widest + hidden_size);
-        let work = weights.saturating_mul(steps * num_layers * directions).saturating_mul(batch);
-        let useful = (work / MIN_BLOCK_WORK).min(batch / MIN_BLOCK_ROWS).max(1);
-        let threads = threads.clamp(1, useful);
-        let cached = weights.saturating_mul(element_bytes) <= CACHED_WEIGHT_BYTES;
-        let most = if cached { MAX_BLOCK_ROWS } else { usize::MAX };
-        let count = threads * batch.div_ceil(threads).div_ceil(most).max(1);
-        let blocks = (0..count).map(|i| i * batch / count..(i + 1) * batch / count).collect();
-        let row_bytes = batch.div_ceil(count).max(1) * hidden_size * element_bytes;
-        let chunk = (CHUNK_BYTES / row_bytes).clamp(1, steps);
-        Plan { blocks, threads, segment: if directions == 2 { steps } else { chunk }, chunk }
-    }
-}
-
-/// The rows of a block, and where its results go.
-#[derive(Debug)]
-pub(crate) struct Block<'a, T> {
-    pub(crate) first_row: usize,
-    pub(crate) batch_sizes: BatchSizes,
-    pub(crate) output: Steps<'a, T>,
-    /// For each layer and direction (rows of the block, `H_out`): `h_0` before the pass, `h_n` after it.
-    pub(crate) state: Vec<&'a mut [T]>,
-}
-
-/// A tensor of the block, (rows, features), that is written step by step.
-#[derive(Debug)]
-pub(crate) enum Steps<'a, T> {
-    /// All rows in one piece, from a step of the sequence on.
-    Whole { data: &'a mut [T], width: usize, first_step: usize },
-    /// A piece for each step, with rows of other blocks between them.
-    Parts(Vec<&'a mut [T]>),
-}
-
-impl<T> Steps<'_, T> {
-    /// The rows of step `t` to be written, and those of the step before it in the scan to be read: none
-    /// for the first step of a scan.
-    fn two(&mut self, sizes: &BatchSizes, before: Option<usize>, t: usize) -> (&[T], &mut [T]) {
-        match self {
-            Steps::Whole { data, width, first_step } => {
-                let start = |t: usize| (sizes.offset(t) - sizes.offset(*first_step)) * *width;
-                match before {
-                    None => (&[], &mut data[start(t)..start(t + 1)]),
-                    Some(before) if before < t => {
-                        let (left, right) = data.split_at_mut(start(t));
-                        (&left[start(before)..], &mut right[..start(t + 1) - start(t)])
-                    }
-                    Some(before) => {
-                        let (left, right) = data.split_at_mut(start(before));
-                        (&right[..start(before + 1) - start(before)], &mut left[start(t)..])
-                    }
-                }
-            }
-            Steps::Parts(parts) => match before {
-                None => (&[], &mut *parts[t]),
-                Some(before) => {
-                    let (left, right) = parts.split_at_mut(before.max(t));
-                    let (left, right) = (&mut *left[before.min(t)], &mut *right[0]);
-                    if before < t { (left, right) } else { (right, left) }
-                }
-            },
-        }
-    }
-}
-
-/// Buffers of one thread, used by one block after the other.
-#[derive(Debug)]
-pub(crate) struct Workspace<T> {
-    /// Pre-activations of a chunk, (rows, `H_out`).
-    pub(crate) pre: Vec<T>,
-    /// Outputs of two layers that follow each other, of a segment, (rows, D * `H_out`).
-    pub(crate) hidden: [Vec<T>; 2],
-}
-
-/// Elements of a [`Workspace`] that serves blocks of up to `rows` rows: of `pre`, and of each half of
-/// `hidden`. `None` where a number overflows.
-pub(crate) fn workspace_len(
-    shape: &Shape,
-    plan: &Plan,
-    rows: usize,
-) -> Option<(usize, [usize; 2])> {
-    let row = rows.checked_mul(shape.hidden_size)?;
-    let segment = row.checked_mul(shape.directions)?.checked_mul(plan.segment)?;
-    let half = |layers: usize| if shape.num_layers > layers { segment } else { 0 };
-    Some((row.checked_mul(plan.chunk)?, [half(1), half(2)]))
-}
-
-/// What one thread does: its blocks, one after the other, in the same buffers.
-#[derive(Debug)]
-pub(crate) struct Work<'a, T> {
-    pub(crate) blocks: Vec<Block<'a, T>>,
-    pub(crate) workspace: Workspace<T>,
 }
 
 /// Runs every block through the stack, each share of the work on a thread of the current rayon pool.

@@ -6,6 +6,7 @@
 
 use std::io::Read;
 
+use super::literal;
 use crate::Error;
 
 /// What NumPy accepts at most by default.
@@ -41,7 +42,7 @@ impl StoredType {
     }
 
     /// The type for NumPy's letter and size.
-    fn parse(letter: char, size: &str) -> Option<Self> {
+    pub(super) fn parse(letter: char, size: &str) -> Option<Self> {
         Some(match (letter, size) {
             ('?', "") | ('b', "1") => StoredType::Bool,
             ('i', "1") => StoredType::I8,
@@ -139,7 +140,7 @@ impl Header {
         }
         // At most 10000, as checked above.
         fill(reader, &mut bytes, start + usize::try_from(length).unwrap_or(0), place)?;
-        parse(&bytes, start, version.0).map_err(malformed)
+        literal::parse(&bytes, start, version.0).map_err(malformed)
     }
 }
 
@@ -155,199 +156,4 @@ fn fill(reader: &mut dyn Read, bytes: &mut Vec<u8>, len: usize, place: &str) -> 
         return Err(Error::Malformed { place: place.to_owned(), what });
     }
     Ok(())
-}
-
-/// Parses the dictionary that starts at byte `start` of the file.
-fn parse(bytes: &[u8], start: usize, version: u8) -> Result<Header, String> {
-    let text = &bytes[start..];
-    if version < 3 {
-        if let Some(at) = text.iter().position(|byte| !byte.is_ascii()) {
-            return Err(format!("expected an ASCII header, got another byte at {}", start + at));
-        }
-    } else if let Err(error) = std::str::from_utf8(text) {
-        return Err(format!(
-            "expected a UTF-8 header, got bad bytes at {}",
-            start + error.valid_up_to()
-        ));
-    }
-    if text.last() != Some(&b'\n') {
-        return Err(format!("expected a newline at the header's end, byte {}", bytes.len()));
-    }
-    let mut cursor = Cursor { bytes, at: start };
-    let (mut descr, mut fortran_order, mut shape) = (None, None, None);
-    cursor.expect(b'{')?;
-    while !cursor.skip(b'}') {
-        let key = cursor.string("a key of the header")?;
-        cursor.expect(b':')?;
-        let repeated = match key.as_str() {
-            "descr" => descr.replace(cursor.descr()?).is_some(),
-            "fortran_order" => fortran_order.replace(cursor.boolean()?).is_some(),
-            "shape" => shape.replace(cursor.shape()?).is_some(),
-            _ => return Err(format!("unknown key '{key}' in the header")),
-        };
-        if repeated {
-            return Err(format!("key '{key}' stands twice in the header"));
-        }
-        if !cursor.skip(b',') {
-            cursor.expect(b'}')?;
-            break;
-        }
-    }
-    cursor.space();
-    if cursor.at < bytes.len() {
-        return Err(cursor.unexpected("the end of the header"));
-    }
-    let missing = |key: &str| format!("key '{key}' is missing in the header");
-    let (stored, big_endian) = descr.ok_or_else(|| missing("descr"))?;
-    let fortran_order = fortran_order.ok_or_else(|| missing("fortran_order"))?;
-    let shape = shape.ok_or_else(|| missing("shape"))?;
-    check_size(&shape, stored)?;
-    Ok(Header { stored, big_endian, fortran_order, shape })
-}
-
-/// Checks that the bytes of all axes, empty ones left out, can be counted: ndarray multiplies them so.
-fn check_size(shape: &[usize], stored: StoredType) -> Result<(), String> {
-    let sizes = shape.iter().copied().filter(|&size| size > 0);
-    // Eight bytes is the widest type that anything is converted to.
-    let widest = stored.size().max(8);
-    let bytes = sizes.clone().try_fold(widest, usize::checked_mul);
-    match bytes {
-        Some(bytes) if isize::try_from(bytes).is_ok() => Ok(()),
-        _ => Err(format!("shape {shape:?} is too large")),
-    }
-}
-
-/// A place in the header's text.
-struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl Cursor<'_> {
-    fn space(&mut self) {
-        while self.bytes.get(self.at).is_some_and(u8::is_ascii_whitespace) {
-            self.at += 1;
-        }
-    }
-
-    /// Steps over `byte` if it comes next.
-    fn skip(&mut self, byte: u8) -> bool {
-        self.space();
-        let found = self.bytes.get(self.at) == Some(&byte);
-        self.at += usize::from(found);
-        found
-    }
-
-    fn expect(&mut self, byte: u8) -> Result<(), String> {
-        if self.skip(byte) {
-            Ok(())
-        } else {
-            Err(self.unexpected(&format!("'{}'", char::from(byte))))
-        }
-    }
-
-    /// Says what stands here instead.
-    fn unexpected(&self, expected: &str) -> String {
-        let rest = &self.bytes[self.at.min(self.bytes.len())..];
-        let end = rest.iter().position(|byte| b",)}\n".contains(byte)).unwrap_or(rest.len());
-        let token = String::from_utf8_lossy(&rest[..end.clamp(usize::from(!rest.is_empty()), 40)]);
-        format!("expected {expected} at byte {}, got '{}'", self.at, token.trim().escape_default())
-    }
-
-    /// The characters up to one of `ends`, which is not consumed.
-    fn word(&mut self, accept: impl Fn(u8) -> bool) -> String {
-        self.space();
-        let rest = &self.bytes[self.at..];
-        let len = rest.iter().position(|&byte| !accept(byte)).unwrap_or(rest.len());
-        self.at += len;
-        String::from_utf8_lossy(&rest[..len]).into_owned()
-    }
-
-    fn string(&mut self, what: &str) -> Result<String, String> {
-        self.space();
-        let Some(&quote @ (b'\'' | b'"')) = self.bytes.get(self.at) else {
-            return Err(self.unexpected(what));
-        };
-        self.at += 1;
-        let text = self.word(|byte| byte != quote && byte != b'\n');
-        self.expect(quote)?;
-        Ok(text)
-    }
-
-    fn boolean(&mut self) -> Result<bool, String> {
-        let before = self.at;
-        match self.word(|byte| byte.is_ascii_alphanumeric() || byte == b'_').as_str() {
-            "True" => Ok(true),
-            "False" => Ok(false),
-            _ => {
-                self.at = before;
-                self.space();
-                Err(self.unexpected("True or False for fortran_order"))
-            }
-        }
-    }
-
-    /// The type of the numbers, and whether they are big-endian.
-    fn descr(&mut self) -> Result<(StoredType, bool), String> {
-        self.space();
-        if self.bytes.get(self.at) == Some(&b'[') {
-            let hint = "save one of its fields: np.save(file, array['name'])";
-            return Err(format!("dtype is structured; expected numbers ({hint})"));
-        }
-        let descr = self.string("a dtype")?;
-        let order = descr.chars().next().filter(|c| "<>=|".contains(*c));
-        let rest = order.map_or(descr.as_str(), |_| &descr[1..]);
-        let letter = rest.chars().next().unwrap_or(' ');
-        let size = rest.get(letter.len_utf8()..).unwrap_or("");
-        let stored =
-            StoredType::parse(letter, size).ok_or_else(|| unsupported(&descr, letter, size))?;
-        // `=` and no mark mean the writer's own order. NumPy never writes them; little-endian is the
-        // order of nearly every machine.
-        Ok((stored, order == Some('>')))
-    }
-
-    fn shape(&mut self) -> Result<Vec<usize>, String> {
-        if !self.skip(b'(') {
-            return Err(self.unexpected("a tuple for shape"));
-        }
-        let mut shape = Vec::new();
-        while !self.skip(b')') {
-            self.space();
-            if self.bytes.get(self.at) == Some(&b'-') {
-                return Err(format!("negative size for axis {} in shape", shape.len()));
-            }
-            let before = self.at;
-            let digits = self.word(|byte| byte.is_ascii_digit());
-            // Python 2 marked long integers.
-            let _ = !digits.is_empty() && self.bytes.get(self.at) == Some(&b'L') && self.skip(b'L');
-            let closed = self.skip(b',');
-            let ends = closed || (self.skip(b')') && !shape.is_empty());
-            if digits.is_empty() || !ends {
-                self.at = before;
-                return Err(self.unexpected("a tuple of whole numbers for shape"));
-            }
-            let size =
-                digits.parse().map_err(|_| format!("size {digits} in shape is too large"))?;
-            shape.push(size);
-            if !closed {
-                break;
-            }
-        }
-        Ok(shape)
-    }
-}
-
-/// Why a dtype cannot be read, and what to do about it.
-fn unsupported(descr: &str, letter: char, size: &str) -> String {
-    let (name, remedy) = match (letter, size) {
-        ('V', "2") => ("raw bytes, as bfloat16 is saved", "np.save(file, array.astype('float32'))"),
-        ('O', _) => ("objects", "np.save(file, np.array(list, dtype='float32'))"),
-        ('V', _) => ("structured", "np.save(file, array['name'])"),
-        ('S' | 'a' | 'U', _) => ("text", "np.save(file, array.astype('float32'))"),
-        ('M' | 'm', _) => ("dates or durations", "np.save(file, array.astype('int64'))"),
-        ('c', _) => ("complex", "np.save(file, array.real)"),
-        ('f', _) => ("a long double", "np.save(file, array.astype('float64'))"),
-        _ => ("unknown", "np.save(file, array.astype('float32'))"),
-    };
-    format!("dtype '{}' is {name}; expected numbers ({remedy})", descr.escape_default())
 }

@@ -7,17 +7,22 @@
 //! This module does not know what an RNN is. It and the binary alone touch files and standard streams.
 
 mod bundle;
+mod folder;
 mod header;
+mod literal;
 mod npy;
 mod npz;
 mod sink;
 mod source;
+mod temporary;
 
 pub use bundle::{Bundle, NamedTensor, open_folder, read_bundle, write_folder, write_npz};
+pub use folder::Folder;
 pub use header::{Header, StoredType};
 pub use npy::{Real, write_npy};
-pub use sink::{Folder, Overwrite, Sink, remove_temporary_files};
+pub use sink::{Overwrite, Sink};
 pub use source::{Source, TensorFile};
+pub use temporary::remove_temporary_files;
 
 use ndarray::ArrayD;
 

@@ -4,11 +4,11 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
-use tempfile::{Builder, NamedTempFile, TempDir};
+use tempfile::NamedTempFile;
 
 use super::source::show;
+use super::temporary::{Remembered, folder_of, resolve, said, sync_folder, temporary};
 use crate::Error;
 
 /// What happens to a target that exists.
@@ -18,38 +18,6 @@ pub enum Overwrite {
     Replace,
     /// It is an error.
     Refuse,
-}
-
-/// Temporary files and folders that exist now, for [`remove_temporary_files`].
-static TEMPORARY: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
-
-/// Removes every temporary file and folder that is being written: for a process that is about to die of
-/// a signal.
-pub fn remove_temporary_files() {
-    // Nobody else gets the list again: a file that is renamed meanwhile is complete.
-    let mut paths = TEMPORARY.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    for path in paths.drain(..) {
-        let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-    }
-}
-
-/// A temporary file or folder that stands in the list for as long as this lives.
-#[derive(Debug)]
-struct Remembered(PathBuf);
-
-impl Remembered {
-    fn new(path: &Path) -> Self {
-        let mut paths = TEMPORARY.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        paths.push(path.to_owned());
-        Remembered(path.to_owned())
-    }
-}
-
-impl Drop for Remembered {
-    fn drop(&mut self) {
-        let mut paths = TEMPORARY.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        paths.retain(|path| *path != self.0);
-    }
 }
 
 /// An output that has been found writable.
@@ -161,166 +129,4 @@ impl Sink {
         drop(remembered);
         sync_folder(folder_of(&path)).map_err(|source| Error::Write { place, source })
     }
-}
-
-/// A folder that is replaced as one.
-#[derive(Debug)]
-pub struct Folder {
-    place: String,
-    path: PathBuf,
-    temporary: TempDir,
-    remembered: Remembered,
-}
-
-impl Folder {
-    /// Checks that a folder can be written at `path`. One that exists may hold only files that `own`
-    /// knows by their names.
-    ///
-    /// # Errors
-    /// [`Error::Create`].
-    pub fn open(
-        path: &Path,
-        overwrite: Overwrite,
-        own: impl Fn(&str) -> bool,
-    ) -> Result<Self, Error> {
-        let place = show(path);
-        let create = |what: String| Error::Create { place: place.clone(), what };
-        let path = resolve(path);
-        if let Ok(existing) = fs::metadata(&path) {
-            if !existing.is_dir() {
-                return Err(create("exists and is not a folder".to_owned()));
-            }
-            if overwrite == Overwrite::Refuse {
-                return Err(create("exists, and --no-clobber keeps it".to_owned()));
-            }
-            for entry in fs::read_dir(&path).map_err(|error| create(said(&error)))? {
-                let entry = entry.map_err(|error| create(said(&error)))?;
-                let name = entry.file_name();
-                let known = name.to_str().is_some_and(&own);
-                if !known || entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    return Err(create(format!(
-                        "expected a folder of weights alone, got {} in it",
-                        show(Path::new(&name))
-                    )));
-                }
-            }
-        }
-        let temporary = temporary_folder().tempdir_in(folder_of(&path));
-        let temporary = temporary.map_err(|error| create(said(&error)))?;
-        let remembered = Remembered::new(temporary.path());
-        Ok(Folder { place, path, temporary, remembered })
-    }
-
-    /// Writes one file of the folder.
-    ///
-    /// # Errors
-    /// [`Error::Write`].
-    pub fn write(
-        &self,
-        name: &str,
-        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> Result<(), Error> {
-        let place = Path::new(&self.place).join(name).to_string_lossy().into_owned();
-        let whole = || {
-            let mut file = BufWriter::new(File::create(self.temporary.path().join(name))?);
-            write(&mut file)?;
-            file.into_inner()?.sync_all()
-        };
-        whole().map_err(|source| Error::Write { place, source })
-    }
-
-    /// Puts the folder in its place. On Linux the old and the new one change places in one step.
-    ///
-    /// # Errors
-    /// [`Error::Write`].
-    pub fn commit(self) -> Result<(), Error> {
-        let Folder { place, path, temporary, remembered } = self;
-        let replace = || {
-            sync_folder(temporary.path())?;
-            if path.exists() {
-                exchange(temporary.path(), &path)?;
-            } else {
-                fs::rename(temporary.path(), &path)?;
-            }
-            sync_folder(folder_of(&path))
-        };
-        let replaced = replace().map_err(|source| Error::Write { place, source });
-        // What stands under the temporary name now is the old folder, or nothing.
-        let _ = temporary.close();
-        drop(remembered);
-        replaced
-    }
-}
-
-/// Lets two folders change their names.
-#[cfg(target_os = "linux")]
-fn exchange(new: &Path, old: &Path) -> io::Result<()> {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    Ok(renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE)?)
-}
-
-/// Lets two folders change their names, by way of a third one: not in one step.
-#[cfg(not(target_os = "linux"))]
-fn exchange(new: &Path, old: &Path) -> io::Result<()> {
-    let aside = new.with_extension("old.tmp");
-    fs::rename(old, &aside)?;
-    fs::rename(new, old)?;
-    fs::rename(&aside, new)
-}
-
-/// How temporary files are named, with the mode that the umask gives.
-fn temporary() -> Builder<'static, 'static> {
-    let mut builder = Builder::new();
-    builder.prefix(".rnn-").suffix(".tmp");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder
-}
-
-/// How temporary folders are named, with the mode that the umask gives.
-fn temporary_folder() -> Builder<'static, 'static> {
-    let mut builder = temporary();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-    builder
-}
-
-/// The path that a chain of links leads to; the last one may not exist.
-fn resolve(path: &Path) -> PathBuf {
-    let mut path = path.to_owned();
-    // Linux follows 40 links before it gives up.
-    for _ in 0..40 {
-        match fs::read_link(&path) {
-            Ok(target) => path = folder_of(&path).join(target),
-            Err(_) => break,
-        }
-    }
-    path
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    }
-}
-
-/// Makes a rename last. Not every file system can; the rename itself has been done.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    match File::open(folder).and_then(|folder| folder.sync_all()) {
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        result => result,
-    }
-}
-
-/// What the system said, without the temporary name that the error carries.
-fn said(error: &io::Error) -> String {
-    let inner = error.raw_os_error().map(io::Error::from_raw_os_error);
-    inner.map_or_else(|| without_path(error), |error| error.to_string())
-}
-
-fn without_path(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" at path ").next().unwrap_or(&text).to_owned()
 }

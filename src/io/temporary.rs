@@ -1,0 +1,98 @@
+//! Temporary files and folders: beside their targets, named so that they are recognised, and removed
+//! when the process is told to stop.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use tempfile::Builder;
+
+/// Temporary files and folders that exist now, for [`remove_temporary_files`].
+static TEMPORARY: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Removes every temporary file and folder that is being written: for a process that is about to die of
+/// a signal.
+pub fn remove_temporary_files() {
+    // Nobody else gets the list again: a file that is renamed meanwhile is complete.
+    let mut paths = TEMPORARY.lock().unwrap_or_else(PoisonError::into_inner);
+    for path in paths.drain(..) {
+        let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    }
+}
+
+/// A temporary file or folder that stands in the list for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Remembered(PathBuf);
+
+impl Remembered {
+    pub(super) fn new(path: &Path) -> Self {
+        let mut paths = TEMPORARY.lock().unwrap_or_else(PoisonError::into_inner);
+        paths.push(path.to_owned());
+        Remembered(path.to_owned())
+    }
+}
+
+impl Drop for Remembered {
+    fn drop(&mut self) {
+        let mut paths = TEMPORARY.lock().unwrap_or_else(PoisonError::into_inner);
+        paths.retain(|path| *path != self.0);
+    }
+}
+
+/// How temporary files are named, with the mode that the umask gives.
+pub(super) fn temporary() -> Builder<'static, 'static> {
+    let mut builder = Builder::new();
+    builder.prefix(".rnn-").suffix(".tmp");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder
+}
+
+/// How temporary folders are named, with the mode that the umask gives.
+pub(super) fn temporary_folder() -> Builder<'static, 'static> {
+    let mut builder = temporary();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+    builder
+}
+
+/// The path that a chain of links leads to; the last one may not exist.
+pub(super) fn resolve(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    // Linux follows 40 links before it gives up.
+    for _ in 0..40 {
+        match fs::read_link(&path) {
+            Ok(target) => path = folder_of(&path).join(target),
+            Err(_) => break,
+        }
+    }
+    path
+}
+
+pub(super) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Makes a rename last. Not every file system can; the rename itself has been done.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        result => result,
+    }
+}
+
+/// What the system said, without the temporary name that the error carries.
+pub(super) fn said(error: &io::Error) -> String {
+    let inner = error.raw_os_error().map(io::Error::from_raw_os_error);
+    inner.map_or_else(|| without_path(error), |error| error.to_string())
+}
+
+fn without_path(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" at path ").next().unwrap_or(&text).to_owned()
+}

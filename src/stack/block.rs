@@ -1,0 +1,88 @@
+//! A block of the batch: its rows, its results, and the buffers that it is computed in.
+
+use super::{Plan, Shape};
+use crate::packed::BatchSizes;
+
+/// The rows of a block, and where its results go.
+#[derive(Debug)]
+pub(crate) struct Block<'a, T> {
+    pub(crate) first_row: usize,
+    pub(crate) batch_sizes: BatchSizes,
+    pub(crate) output: Steps<'a, T>,
+    /// For each layer and direction (rows of the block, `H_out`): `h_0` before the pass, `h_n` after it.
+    pub(crate) state: Vec<&'a mut [T]>,
+}
+
+/// A tensor of the block, (rows, features), that is written step by step.
+#[derive(Debug)]
+pub(crate) enum Steps<'a, T> {
+    /// All rows in one piece, from a step of the sequence on.
+    Whole { data: &'a mut [T], width: usize, first_step: usize },
+    /// A piece for each step, with rows of other blocks between them.
+    Parts(Vec<&'a mut [T]>),
+}
+
+impl<T> Steps<'_, T> {
+    /// The rows of step `t` to be written, and those of the step before it in the scan to be read: none
+    /// for the first step of a scan.
+    pub(super) fn two(
+        &mut self,
+        sizes: &BatchSizes,
+        before: Option<usize>,
+        t: usize,
+    ) -> (&[T], &mut [T]) {
+        match self {
+            Steps::Whole { data, width, first_step } => {
+                let start = |t: usize| (sizes.offset(t) - sizes.offset(*first_step)) * *width;
+                match before {
+                    None => (&[], &mut data[start(t)..start(t + 1)]),
+                    Some(before) if before < t => {
+                        let (left, right) = data.split_at_mut(start(t));
+                        (&left[start(before)..], &mut right[..start(t + 1) - start(t)])
+                    }
+                    Some(before) => {
+                        let (left, right) = data.split_at_mut(start(before));
+                        (&right[..start(before + 1) - start(before)], &mut left[start(t)..])
+                    }
+                }
+            }
+            Steps::Parts(parts) => match before {
+                None => (&[], &mut *parts[t]),
+                Some(before) => {
+                    let (left, right) = parts.split_at_mut(before.max(t));
+                    let (left, right) = (&mut *left[before.min(t)], &mut *right[0]);
+                    if before < t { (left, right) } else { (right, left) }
+                }
+            },
+        }
+    }
+}
+
+/// Buffers of one thread, used by one block after the other.
+#[derive(Debug)]
+pub(crate) struct Workspace<T> {
+    /// Pre-activations of a chunk, (rows, `H_out`).
+    pub(crate) pre: Vec<T>,
+    /// Outputs of two layers that follow each other, of a segment, (rows, D * `H_out`).
+    pub(crate) hidden: [Vec<T>; 2],
+}
+
+/// Elements of a [`Workspace`] that serves blocks of up to `rows` rows: of `pre`, and of each half of
+/// `hidden`. `None` where a number overflows.
+pub(crate) fn workspace_len(
+    shape: &Shape,
+    plan: &Plan,
+    rows: usize,
+) -> Option<(usize, [usize; 2])> {
+    let row = rows.checked_mul(shape.hidden_size)?;
+    let segment = row.checked_mul(shape.directions)?.checked_mul(plan.segment)?;
+    let half = |layers: usize| if shape.num_layers > layers { segment } else { 0 };
+    Some((row.checked_mul(plan.chunk)?, [half(1), half(2)]))
+}
+
+/// What one thread does: its blocks, one after the other, in the same buffers.
+#[derive(Debug)]
+pub(crate) struct Work<'a, T> {
+    pub(crate) blocks: Vec<Block<'a, T>>,
+    pub(crate) workspace: Workspace<T>,
+}

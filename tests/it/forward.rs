@@ -1,0 +1,300 @@
+//! The forward pass of the library: against the naive judge, and against itself in every other way of
+//! computing the same thing.
+
+use elman::io::Real;
+use elman::{Config, Element, Generator, Kernel, Mode, Nonlinearity, Output, Random, Rnn};
+use ndarray::{Array3, ArrayD, Axis, Ix3, s};
+use proptest::prelude::*;
+
+use crate::naive;
+
+/// How far f32 may be from the naive float64 result for layers of up to 70 features, relative to the
+/// largest value where ReLU lets values grow: some ten roundings of 6e-8, and as much for a safety margin.
+const TOLERANCE_F32: f64 = 2e-6;
+/// The same for f64.
+const TOLERANCE_F64: f64 = 4e-15;
+
+/// A layer with its input and initial state.
+#[derive(Debug)]
+struct Case<T> {
+    rnn: Rnn<T>,
+    input: Array3<T>,
+    h_0: Array3<T>,
+}
+
+/// What a case is made of.
+#[derive(Clone, Debug)]
+struct Recipe {
+    config: Config,
+    steps: usize,
+    batch: usize,
+    seed: u64,
+}
+
+impl Recipe {
+    fn new(input_size: usize, hidden_size: usize, steps: usize, batch: usize) -> Self {
+        Recipe { config: Config::new(input_size, hidden_size), steps, batch, seed: 1 }
+    }
+
+    fn case<T: Element + Random>(&self) -> Case<T> {
+        let mut generator = Generator::new(self.seed);
+        let rnn = Rnn::new(self.config.clone(), &mut generator).unwrap();
+        let mut normal = |shape: (usize, usize, usize)| {
+            let mut values = vec![T::ZERO; shape.0 * shape.1 * shape.2];
+            generator.normal(&mut values);
+            Array3::from_shape_vec(shape, values).unwrap()
+        };
+        let input = normal((self.steps, self.batch, self.config.input_size));
+        let states = self.config.num_layers * self.config.num_directions();
+        let h_0 = normal((states, self.batch, self.config.hidden_size));
+        Case { rnn, input, h_0 }
+    }
+}
+
+impl<T: Element> Case<T> {
+    fn run(&self) -> Output<T> {
+        forward(&self.rnn, &self.input, &self.h_0)
+    }
+}
+
+fn forward<T: Element>(rnn: &Rnn<T>, input: &Array3<T>, h_0: &Array3<T>) -> Output<T> {
+    let (input, h_0) = (input.view().into_dyn(), h_0.view().into_dyn());
+    rnn.forward(input, Some(h_0), Mode::Eval).unwrap()
+}
+
+/// The bits of every number, so that NaN equals NaN and 0 differs from -0.
+fn bits<T: Real + Into<f64>>(array: &ArrayD<T>) -> Vec<u64> {
+    array.iter().map(|&x| x.into().to_bits()).collect()
+}
+
+fn same_bits<T: Real + Into<f64>>(left: &Output<T>, right: &Output<T>) -> bool {
+    left.output.shape() == right.output.shape()
+        && bits(&left.output) == bits(&right.output)
+        && bits(&left.h_n) == bits(&right.h_n)
+}
+
+fn with_threads<R: Send>(threads: usize, f: impl FnOnce() -> R + Send) -> R {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(f)
+}
+
+/// Compares a case with the naive judge.
+#[track_caller]
+fn judge<T: Element + Random + Real + Into<f64>>(recipe: &Recipe, tolerance: f64) {
+    let case = recipe.case::<T>();
+    let widen = |array: &Array3<T>| array.mapv(Into::<f64>::into);
+    let tensors = case.rnn.to_tensors();
+    let tensors = tensors.iter().map(|(name, t)| (name.clone(), t.mapv(Into::into))).collect();
+    let (output, h_n) =
+        naive::forward(&recipe.config, &tensors, &widen(&case.input), &widen(&case.h_0));
+    let found = case.run();
+    for (found, expected) in [(&found.output, &output), (&found.h_n, &h_n)] {
+        let found = found.clone().into_dimensionality::<Ix3>().unwrap();
+        let largest = expected.iter().fold(1.0_f64, |most, x| most.max(x.abs()));
+        assert_eq!(found.dim(), expected.dim());
+        for (&found, &expected) in found.iter().zip(expected) {
+            let difference = (found.into() - expected).abs() / largest;
+            assert!(difference <= tolerance, "{recipe:?}: {found:?}, expected {expected}");
+        }
+    }
+}
+
+#[test]
+fn sizes_around_every_tile_edge_agree_with_the_naive_judge() {
+    // Around vectors of 8 and 16, panels of 32 and 64, chains of 64, and tiles of up to six rows.
+    let sizes = [1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129];
+    for hidden_size in sizes {
+        for batch in [1, 2, 3, 4, 5, 6, 7, 13] {
+            judge::<f32>(&Recipe::new(5, hidden_size, 2, batch), TOLERANCE_F32);
+        }
+        judge::<f64>(&Recipe::new(5, hidden_size, 2, 3), TOLERANCE_F64);
+        judge::<f32>(&Recipe::new(hidden_size, 5, 3, 1), TOLERANCE_F32);
+        judge::<f64>(&Recipe::new(hidden_size, 5, 3, 7), TOLERANCE_F64);
+    }
+}
+
+fn recipes() -> impl Strategy<Value = Recipe> {
+    let sizes = (1..70_usize, 1..70_usize, 1..4_usize, 1..9_usize, 0..9_usize);
+    (sizes, any::<(bool, bool, bool, u64)>()).prop_map(
+        |(
+            (input_size, hidden_size, num_layers, steps, batch),
+            (relu, bias, bidirectional, seed),
+        )| {
+            let nonlinearity = if relu { Nonlinearity::Relu } else { Nonlinearity::Tanh };
+            let config = Config {
+                num_layers,
+                nonlinearity,
+                bias,
+                bidirectional,
+                ..Config::new(input_size, hidden_size)
+            };
+            Recipe { config, steps, batch, seed }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn random_layers_agree_with_the_naive_judge(recipe in recipes()) {
+        judge::<f32>(&recipe, TOLERANCE_F32);
+        judge::<f64>(&recipe, TOLERANCE_F64);
+    }
+
+    #[test]
+    fn every_kernel_gives_the_same_bytes(recipe in recipes()) {
+        every_kernel::<f32>(&recipe);
+        every_kernel::<f64>(&recipe);
+    }
+
+    #[test]
+    fn a_row_alone_gives_the_bytes_that_it_has_in_the_batch(recipe in recipes()) {
+        each_row_alone(&recipe.case::<f32>());
+        each_row_alone(&recipe.case::<f64>());
+    }
+
+    #[test]
+    fn a_sequence_in_two_pieces_gives_the_bytes_of_one(recipe in recipes(), cut in 1..8_usize) {
+        let recipe = Recipe {
+            config: Config { bidirectional: false, ..recipe.config },
+            steps: cut + recipe.steps,
+            ..recipe
+        };
+        in_two_pieces(&recipe.case::<f32>(), cut);
+    }
+}
+
+#[track_caller]
+fn every_kernel<T: Element + Random + Real + Into<f64>>(recipe: &Recipe) {
+    let case = recipe.case::<T>();
+    let expected = case.run();
+    for kernel in Kernel::supported() {
+        let rnn = case.rnn.clone().with_kernel(kernel);
+        let found = forward(&rnn, &case.input, &case.h_0);
+        assert!(same_bits(&found, &expected), "{}: {recipe:?}", kernel.name());
+    }
+}
+
+#[track_caller]
+fn each_row_alone<T: Element + Real + Into<f64>>(case: &Case<T>) {
+    let all = case.run();
+    for row in 0..case.input.dim().1 {
+        let one = s![.., row..=row, ..];
+        let input = case.input.slice(one).to_owned();
+        let found = forward(&case.rnn, &input, &case.h_0.slice(one).to_owned());
+        let of_all = |array: &ArrayD<T>| {
+            let array = array.view().into_dimensionality::<Ix3>().unwrap();
+            array.slice(one).to_owned().into_dyn()
+        };
+        let expected = Output { output: of_all(&all.output), h_n: of_all(&all.h_n) };
+        assert!(same_bits(&found, &expected), "row {row} of {:?}", case.rnn.config());
+    }
+}
+
+#[track_caller]
+fn in_two_pieces<T: Element + Real + Into<f64>>(case: &Case<T>, cut: usize) {
+    let whole = case.run();
+    let (first, second) = case.input.view().split_at(Axis(0), cut);
+    let first = forward(&case.rnn, &first.to_owned(), &case.h_0);
+    let carried = first.h_n.into_dimensionality::<Ix3>().unwrap();
+    let second = forward(&case.rnn, &second.to_owned(), &carried);
+    let output = ndarray::concatenate![Axis(0), first.output, second.output];
+    assert!(same_bits(&Output { output, h_n: second.h_n }, &whole));
+}
+
+#[test]
+fn threads_and_blocks_change_no_byte() {
+    // Large enough that the batch is cut into blocks, and a long sequence into chunks.
+    for bidirectional in [false, true] {
+        let mut recipe = Recipe::new(33, 70, 40, 600);
+        recipe.config = Config { num_layers: 3, bidirectional, ..recipe.config };
+        let case = recipe.case::<f32>();
+        let expected = with_threads(1, || case.run());
+        for threads in [2, 3, 4, 8] {
+            assert!(
+                same_bits(&with_threads(threads, || case.run()), &expected),
+                "{threads} threads"
+            );
+        }
+        let row = s![.., 599..600, ..];
+        let (input, h_0) = (case.input.slice(row).to_owned(), case.h_0.slice(row).to_owned());
+        let alone = forward(&case.rnn, &input, &h_0);
+        let last = expected.output.slice_axis(Axis(1), (599..600).into()).to_owned();
+        assert_eq!(bits(&alone.output), bits(&last));
+    }
+}
+
+#[test]
+fn long_sequences_pass_through_in_chunks() {
+    let mut recipe = Recipe::new(3, 64, 3000, 1);
+    recipe.config.num_layers = 2;
+    in_two_pieces(&recipe.case::<f32>(), 1234);
+}
+
+/// The promised order of operations, seen from outside: the first step of a ReLU layer from zeros is the
+/// sum itself, where it is positive.
+#[test]
+fn sums_are_chains_of_64() {
+    let mut recipe = Recipe::new(200, 30, 1, 1);
+    recipe.config.nonlinearity = Nonlinearity::Relu;
+    let case = recipe.case::<f32>();
+    let tensors = case.rnn.to_tensors();
+    let tensor = |name: &str| &tensors.iter().find(|(found, _)| found == name).unwrap().1;
+    let x: Vec<f32> = case.input.iter().copied().collect();
+    let h: Vec<f32> = case.h_0.iter().copied().collect();
+    let found = case.run().output;
+    for unit in 0..30 {
+        let row =
+            |name: &str| tensor(name).index_axis(Axis(0), unit).iter().copied().collect::<Vec<_>>();
+        let bias = tensor("bias_ih_l0")[[unit]] + tensor("bias_hh_l0")[[unit]];
+        let pre = naive::chained_sum(bias, &x, &row("weight_ih_l0"));
+        let sum = naive::chained_sum(pre, &h, &row("weight_hh_l0"));
+        assert_eq!(found[[0, 0, unit]].to_bits(), sum.max(0.0).to_bits(), "unit {unit}");
+    }
+}
+
+#[test]
+fn nan_and_infinity_pass_through_and_nan_has_one_bit_pattern() {
+    for nonlinearity in [Nonlinearity::Tanh, Nonlinearity::Relu] {
+        let mut recipe = Recipe::new(3, 5, 4, 3);
+        recipe.config.nonlinearity = nonlinearity;
+        let mut case = recipe.case::<f32>();
+        let clean = case.run();
+        case.input[[1, 0, 1]] = -f32::NAN;
+        case.input[[2, 1, 0]] = f32::INFINITY;
+        for kernel in Kernel::supported() {
+            let rnn = case.rnn.clone().with_kernel(kernel);
+            let found = forward(&rnn, &case.input, &case.h_0).output;
+            let row = |row: usize| found.index_axis(Axis(1), row).to_owned();
+            assert!(
+                row(0)
+                    .slice_axis(Axis(0), (1..4).into())
+                    .iter()
+                    .all(|x| x.to_bits() == 0x7fc0_0000)
+            );
+            assert!(
+                row(1)
+                    .index_axis(Axis(0), 2)
+                    .iter()
+                    .all(|x| [0.0, 1.0].contains(&x.abs()) || x.is_infinite())
+            );
+            assert_eq!(row(2), clean.output.index_axis(Axis(1), 2));
+        }
+    }
+}
+
+#[test]
+fn input_without_rows_gives_output_without_rows() {
+    for batch_first in [false, true] {
+        let mut recipe = Recipe::new(3, 5, 6, 0);
+        recipe.config.batch_first = batch_first;
+        recipe.config.bidirectional = true;
+        let rnn = recipe.case::<f32>().rnn;
+        let shape = if batch_first { (0, 6, 3) } else { (6, 0, 3) };
+        let input = Array3::zeros(shape);
+        let found = rnn.forward(input.view().into_dyn(), None, Mode::Eval).unwrap();
+        let expected: [usize; 3] = if batch_first { [0, 6, 10] } else { [6, 0, 10] };
+        assert_eq!(found.output.shape(), expected);
+        assert_eq!(found.h_n.shape(), [2, 0, 5]);
+    }
+}

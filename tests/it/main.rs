@@ -1,0 +1,18 @@
+//! One crate of integration tests. They run the real binary, or the library where a test needs what the
+//! command line does not show.
+#![allow(clippy::unwrap_used, reason = "what cannot be unwrapped is a failed test")]
+
+mod support;
+
+mod naive;
+
+mod bench;
+mod files;
+mod forward;
+mod init;
+mod messages;
+mod pipelines;
+mod randn;
+mod run;
+mod seeds;
+mod torch;

@@ -1,0 +1,159 @@
+//! A folder for each test, the binary run in it, and readers of what it wrote.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use elman::io::{Real, Source, TensorFile};
+use ndarray::{ArrayD, ArrayViewD};
+use tempfile::TempDir;
+
+/// A folder of the test's own, removed when the test ends.
+pub(crate) struct Sandbox {
+    folder: TempDir,
+}
+
+/// What a process has printed, and how it ended.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+    command: String,
+}
+
+impl Sandbox {
+    pub(crate) fn new() -> Self {
+        Sandbox { folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs `rnn` with the words of `line`, in this folder, with nothing on standard input.
+    pub(crate) fn rnn(&self, line: &str) -> Outcome {
+        self.rnn_with(&line.split_whitespace().collect::<Vec<_>>(), &[])
+    }
+
+    /// Runs `rnn` with these words, and these bytes on standard input.
+    pub(crate) fn rnn_with(&self, words: &[&str], stdin: &[u8]) -> Outcome {
+        let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_rnn")));
+        command.args(words);
+        finish(command, stdin, format!("rnn {}", words.join(" ")))
+    }
+
+    /// Runs a shell script in this folder, where `rnn` is the binary under test.
+    pub(crate) fn shell(&self, script: &str) -> Outcome {
+        let mut command = self.command(Path::new("bash"));
+        let folder = Path::new(env!("CARGO_BIN_EXE_rnn")).parent().unwrap();
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{}:{path}", folder.display()));
+        command.args(["-c", script]);
+        finish(command, &[], script.to_owned())
+    }
+
+    /// A process in this folder, with no variable that would change the number of threads.
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.folder.path());
+        command.env_remove("RAYON_NUM_THREADS").env_remove("OMP_NUM_THREADS");
+        command.env_remove("RUST_BACKTRACE");
+        command
+    }
+
+    /// Names of everything in the folder, sorted.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.folder.path()).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// Copies a file or a folder of the fixtures here, under its own name.
+    pub(crate) fn take(&self, fixture: &str) {
+        let from = fixture_path(fixture);
+        fs::copy(&from, self.path(from.file_name().unwrap().to_str().unwrap())).unwrap();
+    }
+
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.path(name), bytes).unwrap();
+    }
+
+    pub(crate) fn bytes(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap()
+    }
+
+    /// Saves an array as .npy.
+    pub(crate) fn save<T: Real>(&self, name: &str, array: &ArrayViewD<'_, T>) {
+        let mut file = fs::File::create(self.path(name)).unwrap();
+        elman::io::write_npy(&mut file, array).unwrap();
+    }
+
+    /// Loads a .npy file of this folder.
+    pub(crate) fn load<T: Real>(&self, name: &str) -> ArrayD<T> {
+        load(&self.path(name))
+    }
+}
+
+impl Outcome {
+    /// Fails the test unless the process succeeded and printed no error.
+    #[track_caller]
+    pub(crate) fn succeeds(self) -> Self {
+        assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""), "{}", self.command);
+        self
+    }
+
+    /// Fails the test unless the process printed nothing on stdout, exactly this on stderr, and ended
+    /// with this code.
+    #[track_caller]
+    pub(crate) fn fails(self, code: i32, stderr: &str) {
+        assert_eq!(self.stderr, stderr, "{}", self.command);
+        assert_eq!((self.code, self.stdout_text().as_str()), (Some(code), ""), "{}", self.command);
+    }
+
+    pub(crate) fn stdout_text(&self) -> String {
+        String::from_utf8(self.stdout.clone()).unwrap()
+    }
+}
+
+fn finish(mut command: Command, stdin: &[u8], line: String) -> Outcome {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let output = std::thread::scope(|scope| {
+        // A process that does not read what it is given is no failure of the test.
+        scope.spawn(move || input.write_all(stdin));
+        child.wait_with_output().unwrap()
+    });
+    Outcome {
+        code: output.status.code(),
+        stdout: output.stdout,
+        stderr: String::from_utf8(output.stderr).unwrap(),
+        command: line,
+    }
+}
+
+/// The path of a file in `fixtures/`.
+pub(crate) fn fixture_path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
+}
+
+/// Loads `FILE.npy` or `FILE.npz:member` of the fixtures.
+pub(crate) fn fixture<T: Real>(name: &str) -> ArrayD<T> {
+    load(&fixture_path(name))
+}
+
+fn load<T: Real>(path: &Path) -> ArrayD<T> {
+    TensorFile::open(&Source::parse(path.as_os_str())).unwrap().read().unwrap()
+}
+
+/// The largest absolute difference of two arrays of one shape; NaN counts as infinity.
+#[track_caller]
+pub(crate) fn largest_difference<T: Real + Into<f64>>(left: &ArrayD<T>, right: &ArrayD<T>) -> f64 {
+    assert_eq!(left.shape(), right.shape());
+    let differences = left.iter().zip(right).map(|(&l, &r)| (l.into() - r.into()).abs());
+    differences.fold(0.0, |most: f64, d| if d.is_nan() { f64::INFINITY } else { most.max(d) })
+}
