@@ -13,6 +13,7 @@ mod init;
 mod messages;
 mod pipelines;
 mod randn;
+mod readme;
 mod run;
 mod seeds;
 mod torch;

@@ -1,12 +1,14 @@
 //! A folder for each test, the binary run in it, and readers of what it wrote.
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use elman::io::{Real, Source, TensorFile};
 use ndarray::{ArrayD, ArrayViewD};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// A folder of the test's own, removed when the test ends.
@@ -156,4 +158,31 @@ pub(crate) fn largest_difference<T: Real + Into<f64>>(left: &ArrayD<T>, right: &
     assert_eq!(left.shape(), right.shape());
     let differences = left.iter().zip(right).map(|(&l, &r)| (l.into() - r.into()).abs());
     differences.fold(0.0, |most: f64, d| if d.is_nan() { f64::INFINITY } else { most.max(d) })
+}
+
+/// A text report with the three words that depend on the machine taken out of its last line: kernel,
+/// threads and seconds.
+pub(crate) fn without_measured(report: &str) -> String {
+    let lines = report.split('\n').map(|line| match line.split_once(", kernel ") {
+        Some((mode, _)) => format!("{mode}, kernel K, T threads, S s"),
+        None => line.to_owned(),
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// A section of `cases.json`, such as `/torch_tests/T1`.
+pub(crate) fn cases<T: DeserializeOwned>(section: &str) -> T {
+    let file = fs::File::open(fixture_path("cases.json")).unwrap();
+    let cases: Value = serde_json::from_reader(BufReader::new(file)).unwrap();
+    serde_json::from_value(cases.pointer(section).unwrap().clone()).unwrap()
+}
+
+/// What `--rng` leaves behind where the generator is in this STATE of the fixtures.
+pub(crate) fn state_file(name: &str) -> Vec<u8> {
+    // Every byte is a number that f32 holds exactly.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
+    let state = fixture::<f32>(name).mapv(|byte| byte as u8);
+    let mut file = Vec::new();
+    elman::io::write_npy(&mut file, &state.view()).unwrap();
+    file
 }
