@@ -78,6 +78,8 @@ pub struct Parameter {
     pub name: String,
     /// (`H_out`, features in) for a weight, (`H_out`) for a bias.
     pub shape: Vec<usize>,
+    /// What each axis is called.
+    pub axes: Vec<&'static str>,
 }
 
 /// The four kinds of parameters of a layer and direction.
@@ -161,7 +163,16 @@ impl Config {
 
     /// Features that layer `layer` takes in: `H_in` for the first, D * `H_out` for the others.
     pub fn layer_input_size(&self, layer: usize) -> usize {
-        if layer == 0 { self.input_size } else { self.num_directions() * self.hidden_size }
+        self.layer_input(layer).0
+    }
+
+    /// The same, and what they are called.
+    fn layer_input(&self, layer: usize) -> (usize, &'static str) {
+        match (layer, self.bidirectional) {
+            (0, _) => (self.input_size, "input_size"),
+            (_, true) => (2 * self.hidden_size, "directions*hidden_size"),
+            (_, false) => (self.hidden_size, "hidden_size"),
+        }
     }
 
     /// Every parameter, in the order of the `state_dict`: for each layer, for each direction,
@@ -171,13 +182,16 @@ impl Config {
         let places = (0..self.num_layers)
             .flat_map(|layer| (0..self.num_directions()).map(move |direction| (layer, direction)));
         places.flat_map(move |(layer, direction)| {
-            kinds.clone().map(move |&kind| Parameter {
-                name: parameter_name(kind, layer, direction == 1),
-                shape: match kind {
-                    Kind::WeightIh => vec![self.hidden_size, self.layer_input_size(layer)],
-                    Kind::WeightHh => vec![self.hidden_size, self.hidden_size],
-                    Kind::BiasIh | Kind::BiasHh => vec![self.hidden_size],
-                },
+            kinds.clone().map(move |&kind| {
+                let out = (self.hidden_size, "hidden_size");
+                let axes = match kind {
+                    Kind::WeightIh => vec![out, self.layer_input(layer)],
+                    Kind::WeightHh => vec![out, out],
+                    Kind::BiasIh | Kind::BiasHh => vec![out],
+                };
+                let name = parameter_name(kind, layer, direction == 1);
+                let (shape, axes) = axes.into_iter().unzip();
+                Parameter { name, shape, axes }
             })
         })
     }

@@ -107,7 +107,7 @@ pub enum Error {
         what: String,
     },
     /// The machine refused memory.
-    #[error("out of memory: {what} needs {bytes} bytes")]
+    #[error("out of memory: {what} needs {}", bytes_or_more(*bytes))]
     OutOfMemory {
         /// What the memory was for.
         what: &'static str,
@@ -158,6 +158,10 @@ pub enum Error {
 
 fn shape_or_none(shape: Option<&[usize]>) -> String {
     shape.map_or("no such tensor".to_owned(), |shape| format!("shape {shape:?}"))
+}
+
+fn bytes_or_more(bytes: usize) -> String {
+    if bytes == usize::MAX { format!("more than {bytes} bytes") } else { format!("{bytes} bytes") }
 }
 
 /// A vector of `len` zeros, or [`Error::OutOfMemory`] where an infallible one would abort.

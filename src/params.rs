@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, ArrayD, IxDyn};
 
-use crate::error::zeros;
+use crate::error::{reserved, zeros};
 use crate::{Config, Element, Error, Generator, Random};
 
 /// The parameters of one layer in one direction.
@@ -65,7 +65,11 @@ impl<T: Element> Params<T> {
         T: Random,
     {
         config.check()?;
-        config.num_parameters().ok_or(Error::OutOfMemory { what: WEIGHTS, bytes: usize::MAX })?;
+        // The machine is asked for all of it first: it may lend each of many small tensors and have no
+        // room for them together.
+        let count = config.num_parameters();
+        let too_large = Error::OutOfMemory { what: WEIGHTS, bytes: usize::MAX };
+        drop(reserved::<T>(count.ok_or(too_large)?, WEIGHTS)?);
         let bound = 1.0 / (config.hidden_size as f64).sqrt();
         let mut ordered = Vec::new();
         for parameter in config.parameters() {

@@ -5,13 +5,12 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use ndarray::{ArrayD, ArrayViewD};
-use ndarray_npy::WritableElement;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::npz::{Archive, zip_error};
 use super::source::{Format, Opened, Source, show};
-use super::{Dtype, Folder, Header, Real, Sink, StoredType, Tensor, TensorFile, write_npy};
+use super::{Dtype, Folder, Header, Real, Sink, Stored, StoredType, Tensor, TensorFile, write_npy};
 use crate::Error;
 
 /// The file of a folder that holds the text beside its tensors.
@@ -159,7 +158,7 @@ pub fn write_npz<T: Real>(
     })
 }
 
-fn write_archive<'a, T: WritableElement + Clone + 'a>(
+fn write_archive<'a, T: Stored>(
     file: &mut dyn Write,
     tensors: impl Iterator<Item = (&'a str, ArrayViewD<'a, T>)>,
     text: &str,

@@ -53,9 +53,9 @@ impl Folder {
                 }
             }
         }
-        let temporary = temporary_folder().tempdir_in(folder_of(&path));
-        let temporary = temporary.map_err(|error| create(said(&error)))?;
-        let remembered = Remembered::new(temporary.path());
+        let make = || temporary_folder().tempdir_in(folder_of(&path));
+        let (temporary, remembered) =
+            Remembered::make(make, TempDir::path).map_err(|error| create(said(&error)))?;
         Ok(Folder { place, path, temporary, remembered })
     }
 

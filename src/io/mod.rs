@@ -19,7 +19,7 @@ mod temporary;
 pub use bundle::{Bundle, NamedTensor, open_folder, read_bundle, write_folder, write_npz};
 pub use folder::Folder;
 pub use header::{Header, StoredType};
-pub use npy::{Real, write_npy};
+pub use npy::{Real, Stored, write_npy};
 pub use sink::{Overwrite, Sink};
 pub use source::{Source, TensorFile};
 pub use temporary::remove_temporary_files;

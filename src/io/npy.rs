@@ -1,15 +1,37 @@
-//! The body of a .npy file.
+//! The body of a .npy file, read and written.
 
 use std::io::{self, Read, Write};
 
 use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
-use ndarray_npy::{WritableElement, WriteNpyError, WriteNpyExt};
 
 use super::{Dtype, Header, StoredType};
 use crate::Error;
 
+/// A type of number that is written.
+pub trait Stored: Copy + 'static {
+    /// NumPy's name of the type in little-endian order.
+    const DESCR: &'static str;
+    /// The number's bytes, in that order.
+    fn bytes(self) -> impl AsRef<[u8]>;
+}
+
+macro_rules! stored {
+    ($type:ty, $descr:literal) => {
+        impl Stored for $type {
+            const DESCR: &'static str = $descr;
+            fn bytes(self) -> impl AsRef<[u8]> {
+                self.to_le_bytes()
+            }
+        }
+    };
+}
+
+stored!(u8, "|u1");
+stored!(f32, "<f4");
+stored!(f64, "<f8");
+
 /// A type that every stored number can be converted to: `f32` or `f64`.
-pub trait Real: Copy + WritableElement + 'static {
+pub trait Real: Stored {
     /// The type's name.
     const DTYPE: Dtype;
     /// The nearest number to a double.
@@ -139,17 +161,38 @@ fn decode<T: Real>(header: &Header, bytes: &[u8], values: &mut Vec<T>) {
     }
 }
 
-/// Writes an array as .npy 1.0, always in C order, with the header that NumPy writes.
+/// Writes an array as .npy 1.0, always in C order, with the bytes that `np.save` writes.
 ///
 /// # Errors
 /// What the writer says.
-pub fn write_npy<T: WritableElement + Clone>(
-    writer: &mut dyn Write,
-    array: &ArrayViewD<'_, T>,
-) -> io::Result<()> {
-    // A transposed array is copied: written number by number it would take many times as long.
-    array.as_standard_layout().write_npy(writer).map_err(|error| match error {
-        WriteNpyError::Io(error) => error,
-        error => io::Error::other(error.to_string()),
-    })
+pub fn write_npy<T: Stored>(writer: &mut dyn Write, array: &ArrayViewD<'_, T>) -> io::Result<()> {
+    writer.write_all(&header_bytes(T::DESCR, array.shape()))?;
+    let mut piece = Vec::with_capacity(PIECE_BYTES);
+    for &value in array {
+        piece.extend_from_slice(value.bytes().as_ref());
+        if piece.len() >= PIECE_BYTES {
+            writer.write_all(&piece)?;
+            piece.clear();
+        }
+    }
+    writer.write_all(&piece)
+}
+
+/// What NumPy writes before the numbers: the dictionary, room for the first axis to grow to 21 digits in
+/// place, and spaces up to a multiple of 64 bytes.
+fn header_bytes(descr: &str, shape: &[usize]) -> Vec<u8> {
+    let sizes: Vec<_> = shape.iter().map(ToString::to_string).collect();
+    let comma = if shape.len() == 1 { "," } else { "" };
+    let mut text = format!(
+        "{{'descr': '{descr}', 'fortran_order': False, 'shape': ({}{comma}), }}",
+        sizes.join(", ")
+    );
+    if let Some(first) = sizes.first() {
+        text += &" ".repeat(21_usize.saturating_sub(first.len()));
+    }
+    let magic = b"\x93NUMPY\x01\x00";
+    let len = (magic.len() + 2 + text.len() + 1).next_multiple_of(64) - magic.len() - 2;
+    let length = u16::try_from(len).unwrap_or_else(|_| unreachable!("{} axes", shape.len()));
+    text = format!("{text:<width$}\n", width = len - 1);
+    [&magic[..], &length.to_le_bytes(), text.as_bytes()].concat()
 }

@@ -7,10 +7,13 @@ use zip::ZipArchive;
 use zip::read::ZipFile;
 use zip::result::ZipError;
 
-use super::npy::{missing, read_body};
+use super::npy::read_body;
 use super::source::expect_end;
 use super::{Header, Real};
 use crate::Error;
+
+/// Names of members that an error lists at most: as many as 2 layers in 2 directions have, and a few more.
+const MAX_LISTED: usize = 20;
 
 /// An .npz archive, its directory read. Names of members are data: they are never used as paths.
 pub(super) struct Archive {
@@ -49,7 +52,13 @@ impl Archive {
         };
         index.ok_or_else(|| {
             let expected = if name.is_some() { "a member of that name" } else { "one member" };
-            let list = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            let list = match names.len() {
+                0 => "none".to_owned(),
+                n if n > MAX_LISTED => {
+                    format!("{} and {} more", names[..MAX_LISTED].join(", "), n - MAX_LISTED)
+                }
+                _ => names.join(", "),
+            };
             let what = format!("expected {expected}, got {}", list.escape_debug());
             Error::Malformed { place: place.to_owned(), what }
         })
@@ -58,7 +67,7 @@ impl Archive {
     /// The header of a member.
     pub(super) fn header(&mut self, index: usize, place: &str) -> Result<Header, Error> {
         let mut member = self.open(index, place)?;
-        read_header(&mut member, place)
+        read_header(&mut member, place).map_err(broken)
     }
 
     /// The numbers of a member, converted to T, once its header is known.
@@ -69,11 +78,14 @@ impl Archive {
         place: &str,
     ) -> Result<ArrayD<T>, Error> {
         let mut member = self.open(index, place)?;
-        read_header(&mut member, place)?;
-        let array = read_body(&mut member, place, header, false)?;
-        // Reading to the end also checks the sum that the archive keeps of the member.
-        expect_end(&mut member, place, header.body_bytes())?;
-        Ok(array)
+        let mut whole = || {
+            read_header(&mut member, place)?;
+            let array = read_body(&mut member, place, header, false)?;
+            // Reading to the end also checks the sum that the archive keeps of the member.
+            expect_end(&mut member, place, header.body_bytes())?;
+            Ok(array)
+        };
+        whole().map_err(broken)
     }
 
     fn open(&mut self, index: usize, place: &str) -> Result<ZipFile<'_, File>, Error> {
@@ -96,11 +108,17 @@ fn read_header(member: &mut ZipFile<'_, File>, place: &str) -> Result<Header, Er
         return Err(Error::Malformed { place: place.to_owned(), what });
     }
     let mut whole = std::io::Read::chain(&magic[..], member);
-    let header = Header::read(&mut whole, place, Some(len))?;
-    if (header.body_bytes() as u64) > len {
-        return Err(missing(place, &header, usize::try_from(len).unwrap_or(usize::MAX)));
+    Header::read(&mut whole, place, Some(len))
+}
+
+/// A failed read that the system knows nothing of: the archive itself is broken.
+fn broken(error: Error) -> Error {
+    match error {
+        Error::Read { place, source } if source.raw_os_error().is_none() => {
+            Error::Malformed { place, what: format!("broken archive: {source}") }
+        }
+        error => error,
     }
-    Ok(header)
 }
 
 /// What a broken archive is called.

@@ -52,9 +52,12 @@ impl Sink {
             return Ok(Sink { place: "stdout".to_owned(), target: Target::Stdout });
         }
         let create = |what: String| Error::Create { place: place.clone(), what };
-        // A link is followed, so that its target is what gets replaced.
-        let path = resolve(path);
-        let existing = fs::metadata(&path).ok();
+        let existing = match fs::metadata(path) {
+            Ok(existing) => Some(existing),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            // A name that is too long, a ring of links: better known now than when it is renamed.
+            Err(error) => return Err(create(said(&error))),
+        };
         if let Some(existing) = &existing {
             if existing.is_dir() {
                 return Err(create("is a directory; expected a file".to_owned()));
@@ -63,17 +66,20 @@ impl Sink {
                 return Err(create("exists, and --no-clobber keeps it".to_owned()));
             }
             if !existing.is_file() {
-                let file = OpenOptions::new().write(true).open(&path);
+                // Before links are followed: /dev/stdout leads to a pipe, which has no path.
+                let file = OpenOptions::new().write(true).open(path);
                 let file = file.map_err(|error| create(error.to_string()))?;
                 return Ok(Sink { place, target: Target::Direct(file) });
             }
         }
-        if path.file_name().is_none() {
+        // A link is followed, so that its target is what gets replaced.
+        let path = resolve(path);
+        if path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
             return Err(create("expected the name of a file".to_owned()));
         }
-        let temporary =
-            temporary().tempfile_in(folder_of(&path)).map_err(|error| create(said(&error)))?;
-        let remembered = Remembered::new(temporary.path());
+        let make = || temporary().tempfile_in(folder_of(&path));
+        let (temporary, remembered) =
+            Remembered::make(make, NamedTempFile::path).map_err(|error| create(said(&error)))?;
         if let Some(existing) = existing {
             // What is replaced keeps its mode, as it would under a shell's `>`.
             let _ = fs::set_permissions(temporary.path(), existing.permissions());

@@ -230,6 +230,17 @@ impl TensorFile {
         &self.header
     }
 
+    /// What the first bytes and the header have said about the file, in words.
+    pub fn recognised(&self) -> String {
+        let kind = match self.body {
+            Body::Npy { .. } => ".npy",
+            Body::Member { .. } => "member of an .npz",
+        };
+        let bytes = if self.header.big_endian { "big-endian" } else { "little-endian" };
+        let order = if self.header.fortran_order { "Fortran" } else { "C" };
+        format!("{kind}, {bytes} {}, {order} order", self.header.stored)
+    }
+
     /// Reads the numbers, converted to T.
     ///
     /// # Errors

@@ -11,14 +11,16 @@ use tempfile::Builder;
 /// Temporary files and folders that exist now, for [`remove_temporary_files`].
 static TEMPORARY: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// Removes every temporary file and folder that is being written: for a process that is about to die of
-/// a signal.
+/// Removes every temporary file and folder that is being written: for a process that is about to die.
+///
+/// The list stays locked for good. Whoever would make another temporary file waits, and so does whoever
+/// finds one gone and would complain about it, until the process has died.
 pub fn remove_temporary_files() {
-    // Nobody else gets the list again: a file that is renamed meanwhile is complete.
     let mut paths = TEMPORARY.lock().unwrap_or_else(PoisonError::into_inner);
     for path in paths.drain(..) {
         let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     }
+    std::mem::forget(paths);
 }
 
 /// A temporary file or folder that stands in the list for as long as this lives.
@@ -26,10 +28,17 @@ pub fn remove_temporary_files() {
 pub(super) struct Remembered(PathBuf);
 
 impl Remembered {
-    pub(super) fn new(path: &Path) -> Self {
+    /// Makes a temporary file or folder and puts it into the list, with no moment between in which a
+    /// signal would find only the one.
+    pub(super) fn make<T>(
+        make: impl FnOnce() -> io::Result<T>,
+        path: impl FnOnce(&T) -> &Path,
+    ) -> io::Result<(T, Self)> {
         let mut paths = TEMPORARY.lock().unwrap_or_else(PoisonError::into_inner);
-        paths.push(path.to_owned());
-        Remembered(path.to_owned())
+        let made = make()?;
+        let path = path(&made).to_owned();
+        paths.push(path.clone());
+        Ok((made, Remembered(path)))
     }
 }
 

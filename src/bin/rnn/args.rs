@@ -2,7 +2,6 @@
 #![allow(clippy::doc_markdown, reason = "these comments are the help that a terminal shows")]
 
 use std::ffi::OsString;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -34,13 +33,13 @@ pub(crate) enum Command {
 #[command(next_help_heading = "The layer")]
 pub(crate) struct LayerArgs {
     /// Features of one step of the input, H_in.
-    #[arg(long, value_name = "N", value_parser = size)]
+    #[arg(long, value_name = "N", value_parser = size, allow_negative_numbers = true)]
     pub(crate) input_size: Option<usize>,
     /// Features of a hidden state, H_out.
-    #[arg(long, visible_alias = "hidden", value_name = "N", value_parser = size)]
+    #[arg(long, visible_alias = "hidden", value_name = "N", value_parser = size, allow_negative_numbers = true)]
     pub(crate) hidden_size: Option<usize>,
     /// Layers stacked on each other [default: 1].
-    #[arg(long, visible_alias = "layers", value_name = "N", value_parser = size)]
+    #[arg(long, visible_alias = "layers", value_name = "N", value_parser = size, allow_negative_numbers = true)]
     pub(crate) num_layers: Option<usize>,
     /// tanh or relu [default: tanh].
     #[arg(long, value_name = "NAME")]
@@ -55,7 +54,7 @@ pub(crate) struct LayerArgs {
     #[arg(long)]
     pub(crate) bidirectional: bool,
     /// Probability of zeroing an element between layers; takes effect with `run --train`.
-    #[arg(long, value_name = "P", value_parser = probability)]
+    #[arg(long, value_name = "P", value_parser = probability, allow_negative_numbers = true)]
     pub(crate) dropout: Option<f64>,
 }
 
@@ -116,8 +115,8 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) check_finite: bool,
     /// Threads [default: RAYON_NUM_THREADS, OMP_NUM_THREADS, or the cores of this process].
-    #[arg(long, value_name = "T")]
-    pub(crate) threads: Option<NonZeroUsize>,
+    #[arg(long, value_name = "T", value_parser = size, allow_negative_numbers = true)]
+    pub(crate) threads: Option<usize>,
     #[command(flatten)]
     pub(crate) layer: LayerArgs,
     #[command(flatten)]
@@ -145,7 +144,14 @@ pub(crate) struct Init {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Randn {
     /// Sizes of the tensor, such as 5,3,10.
-    #[arg(long, value_name = "SIZES", value_delimiter = ',', required = true)]
+    #[arg(
+        long,
+        value_name = "SIZES",
+        value_delimiter = ',',
+        required = true,
+        value_parser = whole,
+        allow_hyphen_values = true
+    )]
     pub(crate) shape: Vec<usize>,
     /// Where the tensor goes: .npy, or - for stdout.
     #[arg(short, long, value_name = "FILE")]
@@ -162,28 +168,28 @@ pub(crate) struct Randn {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Bench {
     /// Steps of a sequence, L.
-    #[arg(long, value_name = "L", default_value = "100", value_parser = size)]
+    #[arg(long, value_name = "L", default_value = "100", value_parser = size, allow_negative_numbers = true)]
     pub(crate) seq_len: usize,
     /// Sequences in the batch, N.
-    #[arg(long, value_name = "N", default_value = "1", value_parser = size)]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = size, allow_negative_numbers = true)]
     pub(crate) batch: usize,
     /// Features of one step of the input, H_in.
-    #[arg(long, value_name = "N", default_value = "64", value_parser = size)]
+    #[arg(long, value_name = "N", default_value = "64", value_parser = size, allow_negative_numbers = true)]
     pub(crate) input_size: usize,
     /// Features of a hidden state, H_out.
-    #[arg(long, visible_alias = "hidden", value_name = "N", default_value = "128", value_parser = size)]
+    #[arg(long, visible_alias = "hidden", value_name = "N", default_value = "128", value_parser = size, allow_negative_numbers = true)]
     pub(crate) hidden_size: usize,
     /// Layers stacked on each other.
-    #[arg(long, visible_alias = "layers", value_name = "N", default_value = "1", value_parser = size)]
+    #[arg(long, visible_alias = "layers", value_name = "N", default_value = "1", value_parser = size, allow_negative_numbers = true)]
     pub(crate) num_layers: usize,
     /// Run each layer over the reversed sequence too.
     #[arg(long)]
     pub(crate) bidirectional: bool,
     /// Threads [default: RAYON_NUM_THREADS, OMP_NUM_THREADS, or the cores of this process].
-    #[arg(long, value_name = "T")]
-    pub(crate) threads: Option<NonZeroUsize>,
+    #[arg(long, value_name = "T", value_parser = size, allow_negative_numbers = true)]
+    pub(crate) threads: Option<usize>,
     /// Seconds to go on for at least.
-    #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
+    #[arg(long, value_name = "S", default_value = "1", value_parser = seconds, allow_negative_numbers = true)]
     pub(crate) min_time: f64,
     /// The form of the result.
     #[arg(long, value_name = "FORM", default_value = "text")]
@@ -215,6 +221,10 @@ fn size(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|&size| size > 0)
         .ok_or_else(|| format!("expected a whole number of at least 1, got '{text}'"))
+}
+
+fn whole(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| format!("expected a whole number, got '{text}'"))
 }
 
 fn probability(text: &str) -> Result<f64, String> {

@@ -26,7 +26,7 @@ pub(crate) fn bench(args: &Bench) -> Result<()> {
     let rnn = Rnn::<f32>::new(config, &mut generator)?;
     let mut input = Array3::zeros((args.seq_len, args.batch, args.input_size));
     generator.normal(input.as_slice_mut().unwrap_or_default());
-    let pool = threads::pool(args.threads.map(Into::into), &mut Vec::new())?;
+    let pool = threads::pool(args.threads, &mut Vec::new())?;
     let seconds = pool.install(|| time(&rnn, &input, args.min_time))?;
     print(args, &rnn, pool.current_num_threads(), &seconds)
 }

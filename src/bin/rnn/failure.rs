@@ -1,5 +1,6 @@
 //! How a command fails: what is printed, and which exit code says what kind of failure it was.
 
+use std::backtrace::BacktraceStatus;
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -72,14 +73,25 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     }
     let mut stderr = io::stderr().lock();
     // Nothing is left to be done where even standard error cannot be written.
-    let _ = writeln!(stderr, "rnn: {error:#}");
+    let _ = writeln!(stderr, "rnn: {}", one_line(error));
     if let Some(hinted) = hinted {
         let _ = writeln!(stderr, "hint: {}", hinted.hint);
     }
-    if std::env::var_os("RUST_BACKTRACE").is_some() {
+    if error.backtrace().status() == BacktraceStatus::Captured {
         let _ = writeln!(stderr, "{}", error.backtrace());
     }
     ExitCode::from(code(error))
+}
+
+/// An error and its causes. A cause that the text already ends with is not said again.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut line = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !line.ends_with(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line
 }
 
 /// Asks for a report of a bug. The panic itself has been printed.
@@ -98,6 +110,10 @@ pub(crate) fn from_clap(error: clap::Error) -> anyhow::Error {
     let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
     let flag = argument.split(' ').next().unwrap_or_default();
     let message = match std::error::Error::source(&error) {
+        // clap answers with the whole help.
+        _ if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            "expected a command: run, init, randn or bench".to_owned()
+        }
         Some(source) if error.kind() == ErrorKind::ValueValidation => format!("{flag}: {source}"),
         _ => {
             let message = text.strip_prefix("error: ").unwrap_or(&text);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Flags that may be changed in a hint: every spelling, and whether a value follows.
-const FLAGS: [(&[&str], bool); 12] = [
+const FLAGS: [(&[&str], bool); 14] = [
     (&["--input-size"], true),
     (&["--hidden-size", "--hidden"], true),
     (&["--num-layers", "--layers"], true),
@@ -15,6 +15,8 @@ const FLAGS: [(&[&str], bool); 12] = [
     (&["--dtype"], true),
     (&["--h0"], true),
     (&["--output", "-o"], true),
+    (&["--hn"], true),
+    (&["--rng"], true),
     (&["--no-clobber"], false),
 ];
 
@@ -38,10 +40,14 @@ impl CommandLine {
         let mut typed = self.words.into_iter();
         while let Some(word) = typed.next() {
             let name = word.split_once('=').map_or(word.as_str(), |(name, _)| name);
-            if !names.contains(&name) {
+            // The value of a short flag may stand right behind it: `-ox.npy`.
+            let attached = |name: &&str| !name.starts_with("--") && word.starts_with(*name);
+            if names.contains(&word.as_str()) {
+                if has_value {
+                    typed.next();
+                }
+            } else if !names.contains(&name) && !names.iter().any(attached) {
                 words.push(word);
-            } else if has_value && !word.contains('=') {
-                typed.next();
             }
         }
         CommandLine { words }
@@ -75,9 +81,18 @@ pub(crate) fn quoted(word: &str) -> String {
 
 /// A command that writes `file` with two axes swapped, beside it.
 pub(crate) fn swapped(file: &str, first: usize, second: usize) -> Option<String> {
-    let stem = file.strip_suffix(".npy").filter(|stem| !stem.contains('\''))?;
+    let stem = file.strip_suffix(".npy")?;
+    swap(file, &format!("{stem}-swapped.npy"), first, second)
+}
+
+/// A command that writes `file` with two axes swapped to `to`, which may be the same file.
+pub(crate) fn swap(file: &str, to: &str, first: usize, second: usize) -> Option<String> {
+    // Those that would end a string of Python, or mean something to the shell around it.
+    if [file, to].iter().any(|path| path.contains(['\'', '"', '\\', '$', '`', '!'])) {
+        return None;
+    }
     let code = format!(
-        "import numpy as np; np.save('{stem}-swapped.npy', np.load('{file}').swapaxes({first}, {second}))"
+        "import numpy as np; np.save('{to}', np.load('{file}').swapaxes({first}, {second}))"
     );
     Some(format!("python3 -c \"{code}\""))
 }

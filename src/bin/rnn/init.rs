@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use elman::io::{Dtype, Folder, Overwrite, Real, Sink, open_folder, write_folder, write_npz};
-use elman::{Config, Element, Params, Random, is_parameter_name};
+use elman::{Config, Element, Parameter, Params, Random, is_parameter_name};
 use ndarray::ArrayD;
 
 use crate::args::{Init, ReportArgs};
@@ -24,15 +24,22 @@ pub(crate) fn init(args: &Init) -> Result<()> {
 }
 
 fn init_as<T: Element + Random + Real>(args: &Init, config: &Config) -> Result<()> {
+    Rng::refuse_shared(&args.rng, &args.output)?;
     let mut rng = Rng::open(&args.rng)?;
     let target = Target::open(&args.output, overwrite(&args.report))?;
     let seed = rng.seed(&args.rng);
     let tensors = Params::<T>::init(config, &mut rng.generator)?.into_tensors(config);
-    let lines = tensors.iter().map(|(name, tensor)| tensor_line(args, name, tensor.shape()));
-    let lines: Vec<_> = lines.collect();
+    let lines = config.parameters().map(|Parameter { name, shape, axes }| TensorLine {
+        name,
+        shape,
+        axes,
+        dtype: args.dtype,
+        file: None,
+    });
     target.write(&tensors, config)?;
     rng.save()?;
 
+    let stdout_taken = args.output == Path::new("-");
     let mut notes = Notes::default();
     if config.num_layers == 1 {
         note_dropout(config, true, &mut notes);
@@ -40,14 +47,18 @@ fn init_as<T: Element + Random + Real>(args: &Init, config: &Config) -> Result<(
     let report = Report {
         command: "init",
         layer: Some((config.clone(), args.dtype)),
-        weights: Some(args.output.display().to_string()),
+        weights: Some(if stdout_taken {
+            "stdout".to_owned()
+        } else {
+            args.output.display().to_string()
+        }),
         seed,
         rng: args.rng.rng.as_ref().map(|path| path.display().to_string()),
-        tensors: lines,
+        tensors: lines.collect(),
         run: None,
         notes,
     };
-    report.print(&args.report, args.output == Path::new("-"))
+    report.print(&args.report, stdout_taken)
 }
 
 /// What happens to an output that exists.
@@ -113,12 +124,4 @@ pub(crate) fn refuse_terminal(example: &str) -> Result<()> {
     let message = "stdout: expected a file or a pipe for binary data, got a terminal".to_owned();
     let line = CommandLine::new().with("-o", Some(example));
     Err(with_hint(Usage(message), Some(line.to_string())))
-}
-
-fn tensor_line(args: &Init, name: &str, shape: &[usize]) -> TensorLine {
-    let axes = match shape.len() {
-        1 => vec!["hidden_size"],
-        _ => vec![],
-    };
-    TensorLine { name: name.to_owned(), shape: shape.to_vec(), axes, dtype: args.dtype, file: None }
 }

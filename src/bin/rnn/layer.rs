@@ -1,5 +1,7 @@
 //! Which layer to run: from weights, from flags, or from both.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use elman::io::{Bundle, Dtype, NamedTensor, Real, Source, Tensor, read_bundle};
 use elman::{Config, Element, Error, Generator, Nonlinearity, Params, Random, Rnn};
@@ -7,7 +9,7 @@ use ndarray::ArrayD;
 
 use crate::args::LayerArgs;
 use crate::failure::{Data, Usage, with_hint};
-use crate::hint::{CommandLine, swapped};
+use crate::hint::{CommandLine, swap};
 use crate::report::Notes;
 
 /// Weights as they were read, and the configuration that was saved with them or follows from them.
@@ -167,24 +169,37 @@ fn into_array<T: Real>(tensor: Tensor) -> ArrayD<T> {
 fn tensor_hint(error: &Error, place: &str, config: &Config) -> Option<String> {
     match error {
         Error::TensorShape { name, expected, found }
-            if expected.iter().rev().eq(found) && found.len() == 2 =>
+            if expected.iter().rev().eq(found) && found.len() == 2 && Path::new(place).is_dir() =>
         {
-            swapped(&format!("{place}/{name}.npy"), 0, 1)
+            // In its place: a second file beside it would be a tensor too many.
+            let file = Path::new(place).join(format!("{name}.npy"));
+            swap(&file.to_string_lossy(), &file.to_string_lossy(), 0, 1)
         }
         Error::MissingTensor { .. } | Error::TensorShape { .. } => {
-            let Config { input_size, hidden_size, num_layers, .. } = config;
-            let bias = if config.bias { "" } else { " --no-bias" };
-            let both = if config.bidirectional { " --bidirectional" } else { "" };
-            Some(format!(
-                "rnn init --input-size {input_size} --hidden-size {hidden_size} --num-layers {num_layers}{bias}{both} -o whole/"
-            ))
+            Some(init_command(config, "whole/"))
         }
-        Error::ExtraTensor { name, .. } if std::path::Path::new(place).is_dir() => {
-            let file = std::path::Path::new(place).join(format!("{name}.npy"));
+        Error::ExtraTensor { name, .. } if Path::new(place).is_dir() => {
+            let file = Path::new(place).join(format!("{name}.npy"));
             Some(format!("mv {} .", crate::hint::quoted(&file.to_string_lossy())))
         }
         _ => None,
     }
+}
+
+/// A command that makes fresh weights of this configuration.
+pub(crate) fn init_command(config: &Config, folder: &str) -> String {
+    let Config { input_size, hidden_size, num_layers, nonlinearity, dropout, .. } = config;
+    let other = [
+        (*num_layers != 1, format!(" --num-layers {num_layers}")),
+        (*nonlinearity != Nonlinearity::Tanh, format!(" --nonlinearity {nonlinearity}")),
+        (!config.bias, " --no-bias".to_owned()),
+        (config.batch_first, " --batch-first".to_owned()),
+        (*dropout != 0.0, format!(" --dropout {dropout}")),
+        (config.bidirectional, " --bidirectional".to_owned()),
+    ];
+    let flags: String =
+        other.into_iter().filter(|(differs, _)| *differs).map(|(_, flag)| flag).collect();
+    format!("rnn init --input-size {input_size} --hidden-size {hidden_size}{flags} -o {folder}")
 }
 
 /// The configuration that flags alone tell. The input tells its size where no flag does.

@@ -6,7 +6,7 @@ use elman::{Config, Error};
 use crate::args::Run;
 use crate::failure::with_hint;
 use crate::hint::{CommandLine, swapped};
-use crate::layer::Weights;
+use crate::layer::{Weights, init_command};
 
 /// Where everything came from, as messages and the report call it.
 pub(crate) struct Places {
@@ -37,7 +37,9 @@ pub(crate) fn explain(error: anyhow::Error, config: &Config, places: &Places) ->
         Error::InputSize { found, .. } => {
             (Some(&places.input), input_size_hint(config, found, places))
         }
-        Error::InputRank { .. } | Error::NoSteps { .. } => (Some(&places.input), None),
+        Error::InputRank { .. } | Error::NoSteps { .. } | Error::ZeroSize { .. } => {
+            (Some(&places.input), None)
+        }
         Error::HiddenShape { expected, found } => {
             (places.h_0.as_ref(), Some(hidden_hint(config, expected, found, places)))
         }
@@ -53,6 +55,10 @@ pub(crate) fn explain(error: anyhow::Error, config: &Config, places: &Places) ->
 /// For features that do not match.
 fn input_size_hint(config: &Config, found: &[usize], places: &Places) -> Option<String> {
     let (&features, others) = found.split_last()?;
+    // No layer takes in nothing.
+    if features == 0 {
+        return None;
+    }
     // Another axis that fits says that the axes are in another order.
     if let Some(axis) = others.iter().position(|&size| size == config.input_size) {
         let command = swapped(&places.input, axis, found.len() - 1)?;
@@ -69,10 +75,9 @@ fn input_size_hint(config: &Config, found: &[usize], places: &Places) -> Option<
             line.to_string()
         });
     }
-    Some(format!(
-        "weights for {features} features: rnn init --input-size {features} --hidden-size {} -o weights-{features}/",
-        config.hidden_size
-    ))
+    let config = Config { input_size: features, ..config.clone() };
+    let command = init_command(&config, &format!("weights-{features}/"));
+    Some(format!("weights for {features} features: {command}"))
 }
 
 /// For an `h_0` of another shape: what the input's axes say if they were swapped, what the axes of `h_0`

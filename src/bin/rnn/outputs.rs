@@ -57,10 +57,6 @@ pub(crate) struct Written {
 impl Outputs {
     /// Opens what was named; where nothing was, `output.npy` and `h_n.npy`.
     pub(crate) fn open(args: &Run) -> Result<Self> {
-        let defaults = args.output.is_none() && args.hn.is_none();
-        let path = |named: &Option<PathBuf>, default: &str| {
-            named.clone().or(defaults.then(|| PathBuf::from(default)))
-        };
         let open = |path: Option<PathBuf>| {
             path.map(|path| {
                 let sink = Sink::open(&path, overwrite(&args.report))?;
@@ -68,10 +64,8 @@ impl Outputs {
             })
             .transpose()
         };
-        Ok(Outputs {
-            output: open(path(&args.output, "output.npy"))?,
-            hn: open(path(&args.hn, "h_n.npy"))?,
-        })
+        let [output, hn] = named(args);
+        Ok(Outputs { output: open(output)?, hn: open(hn)? })
     }
 
     /// Writes both tensors whole, then puts them in their places.
@@ -101,6 +95,19 @@ impl Outputs {
         let h_n = places.pop().flatten();
         Ok(Written { output: places.pop().flatten(), h_n, stdout })
     }
+}
+
+/// Where `output` and `h_n` go: to what was named, or to the defaults where nothing was.
+fn named(args: &Run) -> [Option<PathBuf>; 2] {
+    if args.output.is_none() && args.hn.is_none() {
+        return ["output.npy", "h_n.npy"].map(|name| Some(PathBuf::from(name)));
+    }
+    [args.output.clone(), args.hn.clone()]
+}
+
+/// Every file that is written, standard output aside.
+pub(crate) fn paths(args: &Run) -> impl Iterator<Item = PathBuf> {
+    named(args).into_iter().flatten().filter(|path| path != Path::new("-"))
 }
 
 /// Checks what standard input and output are asked to do, before anything is read.

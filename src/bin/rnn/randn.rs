@@ -26,6 +26,7 @@ fn randn_as<T: Element + Random + Real>(args: &Randn) -> Result<()> {
         refuse_terminal("x.npy")?;
     }
     check_extension(&args.output, "-o")?;
+    Rng::refuse_shared(&args.rng, &args.output)?;
     let mut rng = Rng::open(&args.rng)?;
     let mut sink = Sink::open(&args.output, overwrite(&args.report))?;
     let seed = rng.seed(&args.rng);

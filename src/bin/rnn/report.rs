@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use anyhow::Result;
-use elman::Config;
 use elman::io::Dtype;
+use elman::{Config, Error};
 use serde_json::{Value, json};
 
 use crate::args::{ReportArgs, ReportForm};
@@ -74,12 +74,12 @@ impl Report {
             ReportForm::Text => self.text(),
             ReportForm::Json => format!("{}\n", self.json()),
         };
-        let written = if stdout_taken {
-            io::stderr().lock().write_all(text.as_bytes())
+        let (place, written) = if stdout_taken {
+            ("stderr", io::stderr().lock().write_all(text.as_bytes()))
         } else {
-            io::stdout().lock().write_all(text.as_bytes())
+            ("stdout", io::stdout().lock().write_all(text.as_bytes()))
         };
-        Ok(written?)
+        Ok(written.map_err(|source| Error::Write { place: place.to_owned(), source })?)
     }
 
     fn text(&self) -> String {

@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use elman::io::{Overwrite, Sink, Source, StoredType, TensorFile, write_npy};
@@ -9,6 +10,8 @@ use elman::{Error, Generator, STATE_BYTES};
 use ndarray::ArrayView1;
 
 use crate::args::{RngArgs, Seed};
+use crate::failure::{Usage, with_hint};
+use crate::hint::CommandLine;
 
 /// The generator of a command, and the file that its state goes back to.
 pub(crate) struct Rng {
@@ -17,6 +20,16 @@ pub(crate) struct Rng {
 }
 
 impl Rng {
+    /// Refuses a state that would be written where `output` is, or into it.
+    pub(crate) fn refuse_shared(args: &RngArgs, output: &Path) -> Result<()> {
+        let Some(rng) = args.rng.as_deref().filter(|rng| rng.starts_with(output)) else {
+            return Ok(());
+        };
+        let message = format!("expected two files, got {} for --rng and the output", rng.display());
+        let line = CommandLine::new().with("--rng", Some("rng.npy"));
+        Err(with_hint(Usage(message), Some(line.to_string())))
+    }
+
     /// A new stream with `--seed`, else the one that `--rng` holds, else the stream of PyTorch's new
     /// `torch.Generator()`. The file is checked to be writable.
     pub(crate) fn open(args: &RngArgs) -> Result<Self> {
@@ -53,7 +66,7 @@ fn read_state(source: &Source) -> Result<Generator> {
     let header = file.header();
     if header.stored != StoredType::U8 || header.shape != [STATE_BYTES] {
         let what = format!(
-            "expected a generator state, u8 in shape [{STATE_BYTES}], got {} in shape {:?}",
+            "expected u8 in shape [{STATE_BYTES}], got {} in shape {:?}",
             header.stored, header.shape
         );
         return Err(Error::GeneratorState { what }).context(place);

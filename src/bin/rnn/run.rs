@@ -1,5 +1,6 @@
 //! `rnn run`: the forward pass.
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -13,7 +14,7 @@ use crate::failure::{Data, with_hint};
 use crate::hint::CommandLine;
 use crate::layer::{Weights, config_from_flags, fresh, note_dropout};
 use crate::mismatch::{Places, explain};
-use crate::outputs::{Axes, Outputs, check_streams};
+use crate::outputs::{self, Axes, Outputs, check_streams};
 use crate::report::{Notes, Report, RunLine, TensorLine};
 use crate::rng::Rng;
 use crate::threads;
@@ -22,7 +23,13 @@ pub(crate) fn run(args: &Run) -> Result<()> {
     check_streams(args)?;
     let mut notes = Notes::default();
     let weights = match &args.weights {
-        Some(path) => Some(Weights::read(&Source::parse(path), args.dtype, &mut notes)?),
+        Some(path) => {
+            if args.report.verbose {
+                let kind = if Path::new(path).is_dir() { "folder" } else { ".npz archive" };
+                notes.note(format!("{}: recognised as {kind}", Source::parse(path)));
+            }
+            Some(Weights::read(&Source::parse(path), args.dtype, &mut notes)?)
+        }
         None => None,
     };
     let input = TensorFile::open(&Source::parse(&args.input))?;
@@ -39,6 +46,9 @@ fn run_as<T: Element + Random + Real + Into<f64>>(
     input: TensorFile,
     mut notes: Notes,
 ) -> Result<()> {
+    for output in outputs::paths(args) {
+        Rng::refuse_shared(&args.rng, &output)?;
+    }
     let mut rng = Rng::open(&args.rng)?;
     let seed = rng.seed(&args.rng).filter(|_| weights.is_none() || args.train);
     let places = Places::new(args, weights.as_ref(), &input);
@@ -102,7 +112,8 @@ fn build<T: Element + Random + Real + Into<f64>>(
     };
     note_dropout(&config, args.train, notes);
     let Some(weights) = weights else {
-        return fresh(&config, &mut rng.generator);
+        // The one size that did not come from a flag is that of the input.
+        return fresh(&config, &mut rng.generator).map_err(|error| explain(error, &config, places));
     };
     if let Some((name, index, value)) = weights.first_not_finite() {
         let found = format!(
@@ -153,6 +164,9 @@ fn natural_dtype(file: &TensorFile) -> Dtype {
 /// other size is converted only where `--dtype` asks for it.
 fn read<T: Real>(args: &Run, file: TensorFile, name: &str, notes: &mut Notes) -> Result<ArrayD<T>> {
     let (stored, place) = (file.header().stored, file.place().to_owned());
+    if args.report.verbose {
+        notes.note(format!("{place}: {name}: recognised as {}", file.recognised()));
+    }
     let is_float = matches!(stored, StoredType::F32 | StoredType::F64);
     if natural_dtype(&file) != T::DTYPE || !is_float {
         if is_float && args.dtype.is_none() {
@@ -174,7 +188,7 @@ fn forward<T: Element>(
     rng: &mut Rng,
     notes: &mut Notes,
 ) -> Result<(Output<T>, RunLine)> {
-    let pool = threads::pool(args.threads.map(Into::into), &mut notes.notes)?;
+    let pool = threads::pool(args.threads, &mut notes.notes)?;
     let mode = if args.train { Mode::Train(&mut rng.generator) } else { Mode::Eval };
     let h_0 = tensors.h_0.as_ref().map(|h_0| h_0.view());
     let start = Instant::now();
