@@ -8,13 +8,17 @@
 
 mod panels;
 mod product;
+mod relay;
+mod rows;
 mod tanh;
 mod vector;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 pub(crate) use panels::Panels;
-pub(crate) use product::{Activation, Product};
+pub(crate) use product::{Activation, Product, Walk};
+pub(crate) use relay::{Hand, Relay};
+pub(crate) use rows::RowsMut;
 pub use vector::Element;
 
 /// A way to run the arithmetic that this CPU supports.
@@ -74,7 +78,7 @@ impl Kernel {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: a Kernel of this set is only made when the CPU has the features.
             InstructionSet::Avx2 => unsafe { product_avx2(product) },
-            InstructionSet::Portable => product::compute::<T::Portable, 2, 2, 2>(product),
+            InstructionSet::Portable => product::compute::<T::Portable, 4, 2>(product),
         }
     }
 }
@@ -89,16 +93,16 @@ fn has_avx2() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
 }
 
-/// 32 registers: 6 rows x 4 vectors keep 24 sums, and leave room for a row of the panel and the input.
+/// 32 registers: 8 rows x 3 vectors keep 24 sums, and leave room for a row of the panel and the input.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
 fn product_avx512<T: Element>(product: Product<'_, T>) {
-    product::compute::<T::Avx512, 6, 4, 4>(product);
+    product::compute::<T::Avx512, 8, 1>(product);
 }
 
-/// 16 registers: 6 rows x 2 vectors keep 12 sums; a single row takes a whole panel of 8 vectors.
+/// 16 registers: 4 rows x 3 vectors keep 12 sums.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn product_avx2<T: Element>(product: Product<'_, T>) {
-    product::compute::<T::Avx2, 6, 2, 8>(product);
+    product::compute::<T::Avx2, 4, 2>(product);
 }

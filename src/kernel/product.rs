@@ -19,12 +19,15 @@
 //!
 //! # The tile
 //!
-//! A tile keeps the sums of R rows and P x C vectors of columns in registers while it walks along k:
-//! one broadcast of the input serves P x C vectors, and one vector of the panel serves R rows. The
-//! totals lie beside it and are touched once for each chain. With one to three rows, several panels
-//! are walked side by side, so that enough sums are under way to hide the latency of the fused
-//! multiply-add.
+//! A tile keeps the sums of R rows and C vectors of columns in registers while it walks along k: one
+//! broadcast of the input serves C vectors, and one vector of the panel serves R rows. The totals lie
+//! beside it and are touched once for each chain. Panel by panel, all rows pass: a panel that has come
+//! from far is used by all of them, while the next one is fetched.
+//!
+//! One row alone is different: there is nothing to reuse, and a few sums do not hide the latency of the
+//! fused multiply-add. So it walks several panels side by side ([`Tiles::one_row`]).
 
+use super::rows::RowsMut;
 use super::tanh::tanh;
 use super::vector::Vector;
 use super::{Element, Panels};
@@ -33,6 +36,10 @@ use super::{Element, Panels};
 /// change every output. Against float64, the mean error of chains of 64 is 1.07, 0.67 and 0.95 times
 /// PyTorch's at hidden sizes of 64, 256 and 1760; of uncut sums 1.5, 1.5 and 4.3 times.
 pub(crate) const CHAIN: usize = 64;
+
+/// Weights beyond this come from behind the second-level cache at every product, and are fetched ahead.
+/// Half of the 2 MB of the machine that it was tuned on.
+const FETCHED_BYTES: usize = 1 << 20;
 
 /// What is applied to a sum before it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,10 +51,16 @@ pub(crate) enum Activation {
     Relu,
 }
 
+/// The order in which panels are walked. It changes which of them are still in the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Walk {
+    Forwards,
+    Backwards,
+}
+
 /// One product: `out[r] = act(start[r] + x[r] W^T)` for each row r.
 #[derive(Debug)]
 pub(crate) struct Product<'a, T> {
-    pub(crate) rows: usize,
     /// (rows, k); row r starts at `r * x_stride`.
     pub(crate) x: &'a [T],
     pub(crate) x_stride: usize,
@@ -56,27 +69,23 @@ pub(crate) struct Product<'a, T> {
     /// (rows, columns); row r starts at `r * start_stride`. A stride of 0 gives every row the bias.
     pub(crate) start: &'a [T],
     pub(crate) start_stride: usize,
-    /// (rows, columns); row r starts at `r * out_stride`.
-    pub(crate) out: &'a mut [T],
-    pub(crate) out_stride: usize,
+    /// (rows, columns).
+    pub(crate) out: RowsMut<'a, T>,
     pub(crate) activation: Activation,
+    pub(crate) walk: Walk,
 }
 
-/// Computes `product` with tiles of up to ROWS x C vectors, or, for a single row, ONE vectors a panel.
-///
-/// C and ONE divide the vectors of a panel.
+/// Computes `product` with tiles of up to ROWS rows. UNIT vectors fill a cache line.
 #[inline(always)]
-pub(super) fn compute<V: Vector, const ROWS: usize, const C: usize, const ONE: usize>(
+pub(super) fn compute<V: Vector, const ROWS: usize, const UNIT: usize>(
     product: Product<'_, V::Element>,
 ) {
+    let panels = product.panels;
     let tiles = Tiles::<V>::new(product);
     match tiles.rows {
         0 => {}
-        // The most sums that the registers hold, for one row and for few.
-        1 => tiles.few::<1, ONE>(if ROWS * C > 12 { 4 } else { 1 }),
-        2 if ROWS * C > 12 => tiles.few::<2, C>(2),
-        3 if ROWS * C > 12 => tiles.few::<3, C>(2),
-        _ => tiles.many::<ROWS, C>(),
+        1 => tiles.one_row::<UNIT>(panels),
+        _ => tiles.many_rows::<ROWS, UNIT>(panels),
     }
 }
 
@@ -87,216 +96,341 @@ struct Tiles<V: Vector> {
     columns: usize,
     x: *const V::Element,
     x_stride: usize,
-    data: *const V::Element,
     start: *const V::Element,
     start_stride: usize,
     out: *mut V::Element,
     out_stride: usize,
     activation: Activation,
+    walk: Walk,
+}
+
+/// Columns of a panel that a tile takes.
+#[derive(Clone, Copy)]
+struct Place<V: Vector> {
+    /// The first weight of the first column.
+    weights: *const V::Element,
+    /// Elements from one k to the next.
+    width: usize,
+    /// The first column of W.
+    column: usize,
+}
+
+/// What is fetched while a tile is computed: a line for each k.
+#[derive(Clone, Copy)]
+struct Ahead<V: Vector> {
+    from: *const V::Element,
+    /// Elements from one k to the next; 0 fetches nothing new.
+    step: usize,
 }
 
 impl<V: Vector> Tiles<V> {
-    const PANEL: usize = V::Element::PANEL;
-
     #[inline(always)]
     fn new(product: Product<'_, V::Element>) -> Self {
-        let Product { rows, x, x_stride, panels, start, start_stride, out, out_stride, activation } =
+        let Product { x, x_stride, panels, start, start_stride, mut out, activation, walk } =
             product;
-        let (k, columns) = (panels.k(), panels.columns());
+        let (k, columns, rows) = (panels.k(), panels.columns(), out.rows());
         let fits = |len: usize, stride: usize, width: usize| {
             rows == 0 || ((rows - 1) * stride).checked_add(width).is_some_and(|end| end <= len)
         };
         assert!(fits(x.len(), x_stride, k));
         assert!(fits(start.len(), start_stride, columns));
-        assert!(fits(out.len(), out_stride, columns) && (rows <= 1 || out_stride >= columns));
-        let (x, start, out) = (x.as_ptr(), start.as_ptr(), out.as_mut_ptr());
-        let data = panels.data().as_ptr();
+        assert!(out.columns() == columns);
+        let (out, out_stride) = (out.as_mut_ptr(), out.stride());
+        let (x, start) = (x.as_ptr(), start.as_ptr());
         Tiles {
             rows,
             k,
             columns,
             x,
             x_stride,
-            data,
             start,
             start_stride,
             out,
             out_stride,
             activation,
+            walk,
         }
     }
 
-    /// Few rows: `panels_at_once` panels side by side, and what is left over one by one.
+    /// The i-th panel of the walk.
     #[inline(always)]
-    fn few<const R: usize, const C: usize>(&self, panels_at_once: usize) {
-        let panels = self.columns.div_ceil(Self::PANEL);
-        let mut panel = 0;
-        while panel < panels {
-            let left = (panels - panel).min(panels_at_once);
-            for vector in (0..Self::PANEL / V::LANES).step_by(C) {
-                let column = panel * Self::PANEL + vector * V::LANES;
-                match left {
-                    4 => self.tile::<R, 4, C>(0, column),
-                    2.. => self.tile::<R, 2, C>(0, column),
-                    _ => self.tile::<R, 1, C>(0, column),
-                }
-            }
-            panel += if left == 3 { 2 } else { left };
-        }
+    fn nth(&self, i: usize, count: usize) -> usize {
+        if self.walk == Walk::Forwards { i } else { count - 1 - i }
     }
 
-    /// Many rows: one panel after the other, for tiles of rows as even as can be.
+    /// Panel by panel, all rows in tiles as even as can be.
     #[inline(always)]
-    fn many<const ROWS: usize, const C: usize>(&self) {
+    fn many_rows<const ROWS: usize, const UNIT: usize>(&self, panels: Panels<'_, V::Element>) {
+        let count = panels.count();
+        let far = panels.bytes() > FETCHED_BYTES;
         let tiles = self.rows.div_ceil(ROWS);
-        for column in (0..self.columns).step_by(C * V::LANES) {
-            for tile in 0..tiles {
-                let (row, end) = (tile * self.rows / tiles, (tile + 1) * self.rows / tiles);
-                match end - row {
-                    1 => self.tile::<1, 1, C>(row, column),
-                    2 => self.tile::<2, 1, C>(row, column),
-                    3 => self.tile::<3, 1, C>(row, column),
-                    4 => self.tile::<4, 1, C>(row, column),
-                    5 => self.tile::<5, 1, C>(row, column),
-                    _ => self.tile::<6, 1, C>(row, column),
-                }
-            }
-        }
-    }
-
-    /// Rows `row..row + R`, and of each of P panels the C vectors of columns from `column` on.
-    #[inline(always)]
-    fn tile<const R: usize, const P: usize, const C: usize>(&self, row: usize, column: usize) {
-        let mut totals = [[[V::splat(V::Element::ZERO); C]; P]; R];
-        self.each_vector(row, column, &mut totals, Self::load_start);
-        // SAFETY: `column` is in a panel, and P whole panels from there on exist: the caller counts them.
-        let panel = unsafe { self.data.add(column / Self::PANEL * Self::PANEL * self.k) };
-        // SAFETY: inside the row of a panel.
-        let panel = unsafe { panel.add(column % Self::PANEL) };
-        for first in (0..self.k).step_by(CHAIN) {
-            let chain = first..(first + CHAIN).min(self.k);
-            let sums = self.chain::<R, P, C>(row, panel, chain);
-            for r in 0..R {
-                for p in 0..P {
-                    for c in 0..C {
-                        totals[r][p][c] = totals[r][p][c].add(sums[r][p][c]);
+        for i in 0..count {
+            let panel = self.nth(i, count);
+            let (weights, width) = panels.panel(panel);
+            let next = if i + 1 < count { self.nth(i + 1, count) } else { panel };
+            let (next, next_width) = panels.panel(next);
+            let vectors = width / V::LANES;
+            let at_once = if vectors.is_multiple_of(3) { 3 } else { vectors.min(2) };
+            let parts = vectors / at_once * tiles;
+            let step = if far { next_width.div_ceil(parts) } else { 0 };
+            for vector in (0..vectors).step_by(at_once) {
+                for tile in 0..tiles {
+                    let (row, end) = (tile * self.rows / tiles, (tile + 1) * self.rows / tiles);
+                    let part = vector / at_once * tiles + tile;
+                    let place = Place {
+                        weights: weights[vector * V::LANES..].as_ptr(),
+                        width,
+                        column: panel * Panels::<V::Element>::WIDTH + vector * V::LANES,
+                    };
+                    let from = next.as_ptr().wrapping_add(part * step * self.k);
+                    let ahead = Ahead { from, step };
+                    match at_once {
+                        3 => self.tile_of::<ROWS, 3>(end - row, row, place, ahead),
+                        2 => self.tile_of::<ROWS, 2>(end - row, row, place, ahead),
+                        _ if UNIT == 1 => self.tile_of::<ROWS, 1>(end - row, row, place, ahead),
+                        _ => {}
                     }
                 }
             }
         }
-        self.activate(&mut totals);
-        self.each_vector(row, column, &mut totals, Self::store_out);
     }
 
-    /// The sums of one chain: `sum = fma(x[k], w[k], sum)` for ascending k, from zero.
+    /// A tile of `rows` rows.
     #[inline(always)]
-    fn chain<const R: usize, const P: usize, const C: usize>(
+    fn tile_of<const ROWS: usize, const C: usize>(
+        &self,
+        rows: usize,
+        row: usize,
+        place: Place<V>,
+        ahead: Ahead<V>,
+    ) {
+        match rows {
+            1 => self.tile::<1, C>(row, place, ahead),
+            2 => self.tile::<2, C>(row, place, ahead),
+            3 => self.tile::<3, C>(row, place, ahead),
+            4 => self.tile::<4, C>(row, place, ahead),
+            5 if ROWS > 4 => self.tile::<5, C>(row, place, ahead),
+            6 if ROWS > 4 => self.tile::<6, C>(row, place, ahead),
+            7 if ROWS > 4 => self.tile::<7, C>(row, place, ahead),
+            8 if ROWS > 4 => self.tile::<8, C>(row, place, ahead),
+            _ => {}
+        }
+    }
+
+    /// Rows `row..row + R` of C vectors of columns.
+    #[inline(always)]
+    fn tile<const R: usize, const C: usize>(&self, row: usize, place: Place<V>, ahead: Ahead<V>) {
+        let mut totals = [[V::splat(V::Element::ZERO); C]; R];
+        for r in 0..R {
+            for c in 0..C {
+                totals[r][c] = self.load_start(row + r, place.column + c * V::LANES);
+            }
+        }
+        for first in (0..self.k).step_by(CHAIN) {
+            let sums = self.chain::<R, C>(row, first, place, ahead);
+            for r in 0..R {
+                for c in 0..C {
+                    totals[r][c] = totals[r][c].add(sums[r][c]);
+                }
+            }
+        }
+        for r in 0..R {
+            for c in 0..C {
+                let out = self.activate(totals[r][c]);
+                self.store_out(row + r, place.column + c * V::LANES, out);
+            }
+        }
+    }
+
+    /// The sums of the chain that begins at k = `first`: `sum = fma(x[k], w[k], sum)` for ascending k,
+    /// from zero.
+    #[inline(always)]
+    fn chain<const R: usize, const C: usize>(
         &self,
         row: usize,
-        panel: *const V::Element,
-        chain: std::ops::Range<usize>,
-    ) -> [[[V; C]; P]; R] {
-        let mut sums = [[[V::splat(V::Element::ZERO); C]; P]; R];
-        for k in chain {
-            let mut weights = [[V::splat(V::Element::ZERO); C]; P];
-            for p in 0..P {
-                for c in 0..C {
-                    let at = (p * self.k + k) * Self::PANEL + c * V::LANES;
-                    // SAFETY: the tile's P panels have k rows of PANEL columns each.
-                    let from = unsafe { panel.add(at) };
-                    // SAFETY: the columns are filled up to a whole panel.
-                    weights[p][c] = unsafe { V::load(from) };
-                }
+        first: usize,
+        place: Place<V>,
+        ahead: Ahead<V>,
+    ) -> [[V; C]; R] {
+        let mut sums = [[V::splat(V::Element::ZERO); C]; R];
+        for k in first..(first + CHAIN).min(self.k) {
+            V::prefetch(ahead.from.wrapping_add(k * ahead.step));
+            let mut weights = [V::splat(V::Element::ZERO); C];
+            for c in 0..C {
+                // SAFETY: k < self.k, and the panel has `width` elements for each k.
+                let from = unsafe { place.weights.add(k * place.width + c * V::LANES) };
+                // SAFETY: a panel is filled up to whole lines, and its caller counted its vectors.
+                weights[c] = unsafe { V::load(from) };
             }
             for r in 0..R {
-                // SAFETY: row + r < rows and k < self.k, as `new` has checked.
-                let x = unsafe { self.x.add((row + r) * self.x_stride + k) };
-                // SAFETY: the same.
-                let x = V::splat(unsafe { *x });
-                for p in 0..P {
-                    for c in 0..C {
-                        sums[r][p][c] = x.mul_add(weights[p][c], sums[r][p][c]);
-                    }
+                let x = self.splat_x(row + r, k);
+                for c in 0..C {
+                    sums[r][c] = x.mul_add(weights[c], sums[r][c]);
                 }
             }
         }
         sums
     }
 
+    /// One row: several panels side by side, so that enough sums are under way.
     #[inline(always)]
-    fn activate<const R: usize, const P: usize, const C: usize>(
-        &self,
-        totals: &mut [[[V; C]; P]; R],
-    ) {
-        let zero = V::splat(V::Element::ZERO);
-        // Loops, not iterators: a closure that is not inlined would be compiled without the
-        // instruction set of its caller.
-        for total in totals.as_flattened_mut().as_flattened_mut() {
-            *total = match self.activation {
-                Activation::Identity => *total,
-                Activation::Tanh => tanh(*total),
-                Activation::Relu => total.select_lt(zero, zero, *total).nan_from(*total),
-            };
-        }
-    }
-
-    /// Calls `f` with each vector of a tile, its row, its first column, and how many of its lanes are
-    /// columns of W: fewer than all at the right edge, none in what a panel was filled up with.
-    #[inline(always)]
-    fn each_vector<const R: usize, const P: usize, const C: usize>(
-        &self,
-        row: usize,
-        column: usize,
-        vectors: &mut [[[V; C]; P]; R],
-        f: impl Fn(&Self, &mut V, usize, usize, usize),
-    ) {
-        for r in 0..R {
-            for p in 0..P {
-                for c in 0..C {
-                    let column = column + p * Self::PANEL + c * V::LANES;
-                    let lanes = self.columns.saturating_sub(column).min(V::LANES);
-                    f(self, &mut vectors[r][p][c], row + r, column, lanes);
-                }
+    fn one_row<const UNIT: usize>(&self, panels: Panels<'_, V::Element>) {
+        // Four panels of three vectors, or two of six, keep twelve sums.
+        let at_once = 4 / UNIT;
+        let count = panels.count();
+        let groups = count.div_ceil(at_once);
+        for i in 0..groups {
+            let group = self.nth(i, groups);
+            let (first, end) = (group * count / groups, (group + 1) * count / groups);
+            let (_, last) = panels.panel(end - 1);
+            let full = end - first - usize::from(last < Panels::<V::Element>::WIDTH);
+            let lines = last / V::Element::LINE % 3;
+            match (full, lines, UNIT) {
+                (4, 0, 1) => self.row::<4, 3, 0>(panels, first),
+                (3, 0, 1) => self.row::<3, 3, 0>(panels, first),
+                (2, 0, 1) => self.row::<2, 3, 0>(panels, first),
+                (1, 0, 1) => self.row::<1, 3, 0>(panels, first),
+                (3, 1, 1) => self.row::<3, 3, 1>(panels, first),
+                (2, 1, 1) => self.row::<2, 3, 1>(panels, first),
+                (1, 1, 1) => self.row::<1, 3, 1>(panels, first),
+                (0, 1, 1) => self.row::<0, 3, 1>(panels, first),
+                (3, 2, 1) => self.row::<3, 3, 2>(panels, first),
+                (2, 2, 1) => self.row::<2, 3, 2>(panels, first),
+                (1, 2, 1) => self.row::<1, 3, 2>(panels, first),
+                (0, 2, 1) => self.row::<0, 3, 2>(panels, first),
+                (2, 0, 2) => self.row::<2, 6, 0>(panels, first),
+                (1, 0, 2) => self.row::<1, 6, 0>(panels, first),
+                (1, 1, 2) => self.row::<1, 6, 2>(panels, first),
+                (0, 1, 2) => self.row::<0, 6, 2>(panels, first),
+                (1, 2, 2) => self.row::<1, 6, 4>(panels, first),
+                (0, 2, 2) => self.row::<0, 6, 4>(panels, first),
+                _ => {}
             }
         }
     }
 
+    /// One row of P whole panels of F vectors, from panel `first` on, and of L vectors of a narrower one
+    /// behind them.
     #[inline(always)]
-    fn load_start(&self, vector: &mut V, row: usize, column: usize, lanes: usize) {
+    fn row<const P: usize, const F: usize, const L: usize>(
+        &self,
+        panels: Panels<'_, V::Element>,
+        first: usize,
+    ) {
+        let width = Panels::<V::Element>::WIDTH;
+        let mut full = [std::ptr::null(); P];
+        for p in 0..P {
+            full[p] = panels.panel(first + p).0.as_ptr();
+        }
+        let narrow = if L > 0 { panels.panel(first + P).0.as_ptr() } else { std::ptr::null() };
+        let mut totals = ([[V::splat(V::Element::ZERO); F]; P], [V::splat(V::Element::ZERO); L]);
+        for p in 0..P {
+            for f in 0..F {
+                totals.0[p][f] = self.load_start(0, (first + p) * width + f * V::LANES);
+            }
+        }
+        for l in 0..L {
+            totals.1[l] = self.load_start(0, (first + P) * width + l * V::LANES);
+        }
+        for begin in (0..self.k).step_by(CHAIN) {
+            let mut sums = ([[V::splat(V::Element::ZERO); F]; P], [V::splat(V::Element::ZERO); L]);
+            for k in begin..(begin + CHAIN).min(self.k) {
+                let x = self.splat_x(0, k);
+                for p in 0..P {
+                    for f in 0..F {
+                        // SAFETY: k < self.k, and a whole panel has F vectors for each k.
+                        let from = unsafe { full[p].add((k * F + f) * V::LANES) };
+                        // SAFETY: the same.
+                        let weights = unsafe { V::load(from) };
+                        sums.0[p][f] = x.mul_add(weights, sums.0[p][f]);
+                    }
+                }
+                for l in 0..L {
+                    // SAFETY: k < self.k, and the narrow panel has L vectors for each k.
+                    let from = unsafe { narrow.add((k * L + l) * V::LANES) };
+                    // SAFETY: the same.
+                    let weights = unsafe { V::load(from) };
+                    sums.1[l] = x.mul_add(weights, sums.1[l]);
+                }
+            }
+            for p in 0..P {
+                for f in 0..F {
+                    totals.0[p][f] = totals.0[p][f].add(sums.0[p][f]);
+                }
+            }
+            for l in 0..L {
+                totals.1[l] = totals.1[l].add(sums.1[l]);
+            }
+        }
+        for p in 0..P {
+            for f in 0..F {
+                let out = self.activate(totals.0[p][f]);
+                self.store_out(0, (first + p) * width + f * V::LANES, out);
+            }
+        }
+        for l in 0..L {
+            let out = self.activate(totals.1[l]);
+            self.store_out(0, (first + P) * width + l * V::LANES, out);
+        }
+    }
+
+    /// x[row][k] in every lane.
+    #[inline(always)]
+    fn splat_x(&self, row: usize, k: usize) -> V {
+        // SAFETY: row < rows and k < self.k, as `new` has checked.
+        let x = unsafe { self.x.add(row * self.x_stride + k) };
+        // SAFETY: the same.
+        V::splat(unsafe { *x })
+    }
+
+    #[inline(always)]
+    fn activate(&self, total: V) -> V {
+        let zero = V::splat(V::Element::ZERO);
+        match self.activation {
+            Activation::Identity => total,
+            Activation::Tanh => tanh(total),
+            Activation::Relu => total.select_lt(zero, zero, total).nan_from(total),
+        }
+    }
+
+    /// The start of one vector of columns. At the right edge of W some lanes have no column; in what
+    /// fills up its last line none has.
+    #[inline(always)]
+    fn load_start(&self, row: usize, column: usize) -> V {
+        let lanes = self.columns.saturating_sub(column).min(V::LANES);
         if lanes == 0 {
-            return;
+            return V::splat(V::Element::ZERO);
         }
         // SAFETY: row < rows and column < columns, as `new` has checked.
         let from = unsafe { self.start.add(row * self.start_stride + column) };
         if lanes == V::LANES {
             // SAFETY: all lanes are columns of this row.
-            *vector = unsafe { V::load(from) };
-        } else {
-            let mut edge = Edge::default();
-            // SAFETY: `lanes` columns of this row follow, and fewer than the edge holds.
-            unsafe { from.copy_to_nonoverlapping(edge.as_mut_ptr(), lanes) };
-            // SAFETY: the edge holds at least one vector.
-            *vector = unsafe { V::load(edge.as_ptr()) };
+            return unsafe { V::load(from) };
         }
+        let mut edge = Edge::default();
+        // SAFETY: `lanes` columns of this row follow, and fewer than the edge holds.
+        unsafe { from.copy_to_nonoverlapping(edge.as_mut_ptr(), lanes) };
+        // SAFETY: the edge holds at least one vector.
+        unsafe { V::load(edge.as_ptr()) }
     }
 
     #[inline(always)]
-    fn store_out(&self, vector: &mut V, row: usize, column: usize, lanes: usize) {
+    fn store_out(&self, row: usize, column: usize, vector: V) {
+        let lanes = self.columns.saturating_sub(column).min(V::LANES);
         if lanes == 0 {
             return;
         }
-        // SAFETY: row < rows and column < columns, as `new` has checked.
+        // SAFETY: row < rows and column < columns, which `RowsMut` has checked.
         let to = unsafe { self.out.add(row * self.out_stride + column) };
         if lanes == V::LANES {
             // SAFETY: all lanes are columns of this row.
-            unsafe { vector.store(to) };
-        } else {
-            let mut edge = Edge::default();
-            // SAFETY: the edge holds at least one vector.
-            unsafe { vector.store(edge.as_mut_ptr()) };
-            // SAFETY: `lanes` columns of this row follow, and fewer than the edge holds.
-            unsafe { edge.as_ptr().copy_to_nonoverlapping(to, lanes) };
+            return unsafe { vector.store(to) };
         }
+        let mut edge = Edge::default();
+        // SAFETY: the edge holds at least one vector.
+        unsafe { vector.store(edge.as_mut_ptr()) };
+        // SAFETY: `lanes` columns of this row follow, and fewer than the edge holds.
+        unsafe { edge.as_ptr().copy_to_nonoverlapping(to, lanes) };
     }
 }
 

@@ -8,8 +8,8 @@ pub trait Element:
 {
     /// `f32` or `f64`.
     const NAME: &'static str;
-    /// Columns of a panel. Both types fill 256 bytes, four cache lines, with one row of a panel.
-    const PANEL: usize;
+    /// Columns that fill a cache line of 64 bytes.
+    const LINE: usize;
     /// Zero.
     const ZERO: Self;
     /// One.
@@ -44,6 +44,10 @@ pub trait Vector: Copy {
     /// # Safety
     /// `to` is valid for writing `LANES` elements.
     unsafe fn store(self, to: *mut Self::Element);
+
+    /// Asks for the cache line at `at` to be brought into the second-level cache. It is a hint: any
+    /// address will do.
+    fn prefetch(at: *const Self::Element);
 
     /// `self * factor + addend`, rounded once.
     fn mul_add(self, factor: Self, addend: Self) -> Self;
@@ -83,10 +87,10 @@ pub trait Float: super::tanh::TanhConstants {
 }
 
 macro_rules! float {
-    ($type:ty, panel $panel:literal, $avx512:ident $avx2:ident, round $round:expr, exponent $shift:literal $one:expr) => {
+    ($type:ty, $avx512:ident $avx2:ident, round $round:expr, exponent $shift:literal $one:expr) => {
         impl Element for $type {
             const NAME: &'static str = stringify!($type);
-            const PANEL: usize = $panel;
+            const LINE: usize = 64 / size_of::<$type>();
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
             #[inline(always)]
@@ -122,7 +126,7 @@ macro_rules! float {
             type Avx512 = super::x86::$avx512;
             #[cfg(target_arch = "x86_64")]
             type Avx2 = super::x86::$avx2;
-            type Portable = Lanes<Self, 8>;
+            type Portable = Lanes<Self, { 32 / size_of::<$type>() }>;
             #[inline(always)]
             fn mul_add(self, factor: Self, addend: Self) -> Self {
                 <$type>::mul_add(self, factor, addend)
@@ -147,8 +151,8 @@ macro_rules! float {
     };
 }
 
-float!(f32, panel 64, F32x16 F32x8, round 12_582_912.0, exponent 23 1.0_f32);
-float!(f64, panel 32, F64x8 F64x4, round 6_755_399_441_055_744.0, exponent 52 1.0_f64);
+float!(f32, F32x16 F32x8, round 12_582_912.0, exponent 23 1.0_f32);
+float!(f64, F64x8 F64x4, round 6_755_399_441_055_744.0, exponent 52 1.0_f64);
 
 /// The portable instance: an array that the compiler may turn into whatever the target has.
 /// On a target without fused multiply-add each one is a call of libm: right, and hundreds of times slower.
@@ -187,6 +191,9 @@ impl<T: Element, const N: usize> Vector for Lanes<T, N> {
         // SAFETY: the caller promises N writable elements; an array of them needs no more alignment than one.
         unsafe { to.cast::<Self>().write(self) }
     }
+
+    #[inline(always)]
+    fn prefetch(_: *const T) {}
 
     #[inline(always)]
     fn mul_add(self, factor: Self, addend: Self) -> Self {

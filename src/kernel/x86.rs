@@ -49,6 +49,12 @@ macro_rules! instance {
             }
 
             #[inline(always)]
+            fn prefetch(at: *const $element) {
+                // SAFETY: the CPU was asked; a prefetch of any address is allowed.
+                unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
+            }
+
+            #[inline(always)]
             fn mul_add(self, factor: Self, addend: Self) -> Self {
                 $name(op!($fma(self.0, factor.0, addend.0)))
             }

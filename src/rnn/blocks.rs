@@ -1,8 +1,8 @@
 //! The buffers of a forward pass, allocated and shared out among its blocks before it begins.
 
-use crate::error::{reserved, zeros};
+use crate::error::{checked_product, reserved, zeros};
 use crate::packed::BatchSizes;
-use crate::stack::{Block, Plan, Shape, Steps, Work, Workspace, workspace_len};
+use crate::stack::{Block, Buffers, Plan, Shape, Steps, Work, Workspace};
 use crate::{Element, Error};
 
 /// The blocks of the plan, each with its own part of `state` and `output`.
@@ -65,16 +65,32 @@ pub(super) fn share<'a, T: Element>(
     blocks: Vec<Block<'a, T>>,
 ) -> Result<Vec<Work<'a, T>>, Error> {
     let rows = plan.blocks.iter().map(ExactSizeIterator::len).max().unwrap_or(0);
-    let too_large = Error::OutOfMemory { what: "buffers", bytes: usize::MAX };
-    let (pre, [even, odd]) = workspace_len(shape, plan, rows).ok_or(too_large)?;
     let mut work = Vec::new();
     for _ in 0..plan.threads {
-        let hidden = [zeros(even, "buffers")?, zeros(odd, "buffers")?];
-        let workspace = Workspace { pre: zeros(pre, "buffers")?, hidden };
-        work.push(Work { blocks: Vec::new(), workspace });
+        work.push(Work { blocks: Vec::new(), workspace: workspace(shape, plan, rows)? });
     }
     for (i, block) in blocks.into_iter().enumerate() {
         work[i % plan.threads].blocks.push(block);
     }
     Ok(work)
+}
+
+/// Buffers for blocks of up to `rows` rows.
+fn workspace<T: Element>(shape: &Shape, plan: &Plan, rows: usize) -> Result<Workspace<T>, Error> {
+    let allocate = |sizes: &[usize]| zeros(checked_product(sizes, "buffers")?, "buffers");
+    let hidden = |layers: usize| {
+        let steps = if shape.num_layers > layers { plan.segment } else { 0 };
+        allocate(&[rows, steps, shape.directions, shape.hidden_size])
+    };
+    let all = [shape.hidden_size];
+    let ends = if plan.columns.is_empty() { &all[..] } else { &plan.columns[..] };
+    let mut first = 0;
+    let mut pre = Vec::new();
+    for &end in ends {
+        pre.push(allocate(&[rows, plan.chunk, end - first])?);
+        first = end;
+    }
+    let relay = || allocate(&[if plan.columns.is_empty() { 0 } else { rows }, shape.hidden_size]);
+    let buffers = Buffers { pre, relay: [relay()?, relay()?] };
+    Ok(Workspace { hidden: [hidden(1)?, hidden(2)?], buffers })
 }

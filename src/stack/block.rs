@@ -1,6 +1,5 @@
 //! A block of the batch: its rows, its results, and the buffers that it is computed in.
 
-use super::{Plan, Shape};
 use crate::packed::BatchSizes;
 
 /// The rows of a block, and where its results go.
@@ -58,26 +57,22 @@ impl<T> Steps<'_, T> {
     }
 }
 
-/// Buffers of one thread, used by one block after the other.
+/// Buffers that one block after the other is computed in.
 #[derive(Debug)]
 pub(crate) struct Workspace<T> {
-    /// Pre-activations of a chunk, (rows, `H_out`).
-    pub(crate) pre: Vec<T>,
     /// Outputs of two layers that follow each other, of a segment, (rows, D * `H_out`).
     pub(crate) hidden: [Vec<T>; 2],
+    pub(crate) buffers: Buffers<T>,
 }
 
-/// Elements of a [`Workspace`] that serves blocks of up to `rows` rows: of `pre`, and of each half of
-/// `hidden`. `None` where a number overflows.
-pub(crate) fn workspace_len(
-    shape: &Shape,
-    plan: &Plan,
-    rows: usize,
-) -> Option<(usize, [usize; 2])> {
-    let row = rows.checked_mul(shape.hidden_size)?;
-    let segment = row.checked_mul(shape.directions)?.checked_mul(plan.segment)?;
-    let half = |layers: usize| if shape.num_layers > layers { segment } else { 0 };
-    Some((row.checked_mul(plan.chunk)?, [half(1), half(2)]))
+/// Buffers of one layer and direction.
+#[derive(Debug)]
+pub(crate) struct Buffers<T> {
+    /// Pre-activations of a chunk, (rows, columns): for each share of the columns, or of all of them.
+    pub(crate) pre: Vec<Vec<T>>,
+    /// Hidden states of two steps that follow each other, (rows, `H_out`); empty unless columns are
+    /// shared.
+    pub(crate) relay: [Vec<T>; 2],
 }
 
 /// What one thread does: its blocks, one after the other, in the same buffers.

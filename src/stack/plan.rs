@@ -9,6 +9,8 @@ pub(crate) struct Plan {
     pub(crate) blocks: Vec<Range<usize>>,
     /// Blocks that run at the same time, each with a workspace of its own.
     pub(crate) threads: usize,
+    /// Where the columns of each share end, if columns are shared; empty if the batch is.
+    pub(crate) columns: Vec<usize>,
     /// Steps that pass through the whole stack before the next ones do.
     pub(crate) segment: usize,
     /// Steps that are projected at once.
@@ -25,6 +27,8 @@ pub(crate) struct Shape {
     pub(crate) num_layers: usize,
     pub(crate) directions: usize,
     pub(crate) element_bytes: usize,
+    /// Columns of a panel of weights, which are not divided.
+    pub(crate) panel_width: usize,
 }
 
 /// Fewest rows of a block: with fewer, a panel of weights is read for too little work. A guess.
@@ -34,27 +38,84 @@ const MIN_BLOCK_ROWS: usize = 8;
 const MAX_BLOCK_ROWS: usize = 256;
 /// Fewest multiplications for which another thread is woken: some ten microseconds of work. A guess.
 const MIN_BLOCK_WORK: usize = 1 << 20;
-/// Bytes of the buffer for pre-activations: a part of the smallest L2 in use today. A guess.
-const CHUNK_BYTES: usize = 128 << 10;
-/// Weights of one layer and direction up to this size are taken to stay in the cache. A guess.
-const CACHED_WEIGHT_BYTES: usize = 1 << 20;
+/// Fewest multiplications of a thread in one step for which columns are shared: with fewer, meeting after
+/// every step takes longer than it saves. With two threads, one row of 256 features is worth it and one of
+/// 128 is not.
+const MIN_STEP_WORK: usize = 1 << 15;
+/// Bytes of the buffer for pre-activations: an eighth of the L2 that it was tuned on.
+const CHUNK_BYTES: usize = 256 << 10;
+/// Fewest rows that are projected at once where they would not fill that buffer: with fewer, panels are
+/// read for too little work.
+const MIN_CHUNK_ROWS: usize = 64;
+/// Recurrent weights up to this size are taken to stay in one core's cache from step to step: three
+/// quarters of the L2 that it was tuned on.
+const CACHED_BYTES: usize = 3 << 19;
+/// Bytes of a layer's output for which a segment is as long as it can be, where columns are shared: a
+/// share of the work that is handed out has to be worth it.
+const SEGMENT_BYTES: usize = 8 << 20;
 
 impl Plan {
     /// The plan for a shape and a number of threads.
     pub(crate) fn new(shape: &Shape, threads: usize) -> Self {
-        let Shape { steps, batch, input_size, hidden_size, num_layers, directions, element_bytes } =
-            *shape;
+        let columns = shape.columns(threads);
+        if columns.len() > 1 { shape.by_columns(columns) } else { shape.by_blocks(threads) }
+    }
+}
+
+impl Shape {
+    /// Where the columns of each thread end, if it is columns that threads should share.
+    fn columns(&self, threads: usize) -> Vec<usize> {
+        let Shape { batch, hidden_size, element_bytes, .. } = *self;
+        let cached = hidden_size.saturating_mul(hidden_size * element_bytes) <= CACHED_BYTES;
+        if cached && batch / threads >= MIN_BLOCK_ROWS {
+            return Vec::new();
+        }
+        let panels = hidden_size.div_ceil(self.panel_width);
+        let step = batch.saturating_mul(hidden_size).saturating_mul(hidden_size);
+        let shares = threads.min(panels).min(step / MIN_STEP_WORK);
+        let end =
+            |share: usize| ((share + 1) * panels / shares * self.panel_width).min(hidden_size);
+        (0..shares).map(end).collect()
+    }
+
+    fn by_columns(&self, columns: Vec<usize>) -> Plan {
+        let step_bytes = self.batch * self.directions * self.hidden_size * self.element_bytes;
+        let segment = if self.directions == 2 || self.num_layers == 1 {
+            self.steps
+        } else {
+            (SEGMENT_BYTES / step_bytes).clamp(1, self.steps)
+        };
+        let chunk = self.chunk(self.batch);
+        Plan {
+            blocks: std::iter::once(0..self.batch).collect(),
+            threads: 1,
+            columns,
+            segment,
+            chunk,
+        }
+    }
+
+    fn by_blocks(&self, threads: usize) -> Plan {
+        let Shape { steps, batch, input_size, hidden_size, num_layers, directions, .. } = *self;
         let widest = input_size.max(if num_layers > 1 { directions * hidden_size } else { 0 });
         let weights = hidden_size.saturating_mul(widest + hidden_size);
         let work = weights.saturating_mul(steps * num_layers * directions).saturating_mul(batch);
         let useful = (work / MIN_BLOCK_WORK).min(batch / MIN_BLOCK_ROWS).max(1);
         let threads = threads.clamp(1, useful);
-        let cached = weights.saturating_mul(element_bytes) <= CACHED_WEIGHT_BYTES;
+        let cached = weights.saturating_mul(self.element_bytes) <= CACHED_BYTES;
         let most = if cached { MAX_BLOCK_ROWS } else { usize::MAX };
         let count = threads * batch.div_ceil(threads).div_ceil(most).max(1);
         let blocks = (0..count).map(|i| i * batch / count..(i + 1) * batch / count).collect();
-        let row_bytes = batch.div_ceil(count).max(1) * hidden_size * element_bytes;
-        let chunk = (CHUNK_BYTES / row_bytes).clamp(1, steps);
-        Plan { blocks, threads, segment: if directions == 2 { steps } else { chunk }, chunk }
+        let chunk = self.chunk(batch.div_ceil(count));
+        let segment = if directions == 2 { steps } else { chunk };
+        Plan { blocks, threads, columns: Vec::new(), segment, chunk }
+    }
+
+    /// Steps of `rows` rows that are projected at once.
+    fn chunk(&self, rows: usize) -> usize {
+        let rows = rows.max(1);
+        let row_bytes = rows * self.hidden_size * self.element_bytes;
+        let steps = (CHUNK_BYTES / row_bytes).max(MIN_CHUNK_ROWS.div_ceil(rows));
+        steps.clamp(1, self.steps)
     }
 }

@@ -1,0 +1,83 @@
+//! Rows of a matrix that are written: of each a part of the columns.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+/// (rows, columns), where row r starts `r * stride` elements behind the first.
+///
+/// These columns are this view's alone for as long as it lives; those between them may be another's.
+#[derive(Debug)]
+pub(crate) struct RowsMut<'a, T> {
+    first: *mut T,
+    rows: usize,
+    columns: usize,
+    stride: usize,
+    owner: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: it is a slice with gaps, and may go to another thread where a slice may.
+unsafe impl<T: Send> Send for RowsMut<'_, T> {}
+
+impl<'a, T> RowsMut<'a, T> {
+    /// Rows of a slice.
+    pub(crate) fn new(data: &'a mut [T], rows: usize, columns: usize, stride: usize) -> Self {
+        let last = rows.saturating_sub(1).checked_mul(stride);
+        let end = last.and_then(|last| last.checked_add(columns));
+        assert!(rows == 0 || end.is_some_and(|end| end <= data.len()));
+        // SAFETY: the rows lie in the slice, which is borrowed for as long as the view lives.
+        unsafe { RowsMut::from_raw(data.as_mut_ptr(), rows, columns, stride) }
+    }
+
+    /// Rows at a pointer.
+    ///
+    /// # Safety
+    /// For `'a`, all columns of all rows are valid for reading and writing, and nobody else touches them.
+    pub(super) unsafe fn from_raw(
+        first: *mut T,
+        rows: usize,
+        columns: usize,
+        stride: usize,
+    ) -> Self {
+        assert!(rows <= 1 || columns <= stride);
+        RowsMut { first, rows, columns, stride, owner: PhantomData }
+    }
+
+    /// Some of the rows.
+    pub(crate) fn range(&mut self, rows: Range<usize>) -> RowsMut<'_, T> {
+        assert!(rows.start <= rows.end && rows.end <= self.rows);
+        let first = self.first.wrapping_add(rows.start * self.stride);
+        RowsMut { first, rows: rows.len(), owner: PhantomData, ..*self }
+    }
+
+    /// The columns before `column`, and the others.
+    pub(crate) fn split_at_column(self, column: usize) -> (RowsMut<'a, T>, RowsMut<'a, T>) {
+        assert!(column <= self.columns);
+        let right = self.first.wrapping_add(column);
+        let columns = self.columns - column;
+        (RowsMut { columns: column, ..self }, RowsMut { first: right, columns, ..self })
+    }
+
+    /// The columns of a row.
+    pub(crate) fn row_mut(&mut self, row: usize) -> &mut [T] {
+        assert!(row < self.rows);
+        let first = self.first.wrapping_add(row * self.stride);
+        // SAFETY: the row is one of this view's, whose columns are its own; it is borrowed through it.
+        unsafe { std::slice::from_raw_parts_mut(first, self.columns) }
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(super) fn columns(&self) -> usize {
+        self.columns
+    }
+
+    pub(super) fn stride(&self) -> usize {
+        self.stride
+    }
+
+    pub(super) fn as_mut_ptr(&mut self) -> *mut T {
+        self.first
+    }
+}

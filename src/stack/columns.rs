@@ -1,0 +1,181 @@
+//! A layer and direction with its columns shared out among threads: for few rows, and for weights that
+//! are too many for one core's cache.
+//!
+//! Each share owns some panels of the weights. It projects its own columns alone; in the scan it reads
+//! all of `h_{t-1}` and writes its columns of `h_t`, so the threads meet once a step ([`Relay`]).
+//!
+//! Nothing waits for a thread that does not come: the shares are handed out to those that are there when
+//! the work begins ([`hand_out`]).
+
+use std::ops::Range;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::{Buffers, Input, Section, Steps, walk};
+use crate::kernel::{Activation, Element, Hand, Product, Relay, RowsMut, Walk};
+
+/// How long the first thread waits for the others: several times what waking a thread takes.
+const ARRIVAL: Duration = Duration::from_micros(300);
+
+/// Some columns of a layer and direction.
+struct Share<'a, T> {
+    columns: Range<usize>,
+    hand: Hand<'a, T>,
+    /// (rows of the segment, columns).
+    output: RowsMut<'a, T>,
+    /// (rows of the batch, columns).
+    state: RowsMut<'a, T>,
+    /// Pre-activations of a chunk, (rows, columns).
+    pre: &'a mut [T],
+}
+
+/// Runs a section of the whole batch. `state`, (rows, `H_out`), holds the states before the first step of
+/// each row, and those after its last when the section ends.
+pub(super) fn run<T: Element>(
+    section: &Section<'_, T>,
+    output: &mut Steps<'_, T>,
+    state: &mut [T],
+    buffers: &mut Buffers<T>,
+) {
+    // A plan of columns has one block, and that is the whole batch.
+    let Steps::Whole { data, width, first_step } = output else { return };
+    let (hidden_size, segment) = (section.stack.hidden_size, section.segment);
+    let column = if section.reverse { hidden_size } else { 0 };
+    let data = &mut data[section.rows_between(*first_step, segment.start) * *width + column..];
+    let rows = section.rows_between(segment.start, segment.end);
+    let mut output = RowsMut::new(data, rows, hidden_size, *width);
+    for buffer in &mut buffers.relay {
+        buffer.copy_from_slice(state);
+    }
+    let rows = state.len() / hidden_size;
+    let mut state = RowsMut::new(state, rows, hidden_size, hidden_size);
+    let ends = &section.stack.plan.columns;
+    let relay =
+        Relay::new(buffers.relay.each_mut().map(Vec::as_mut_slice), rows, hidden_size, ends);
+    let mut shares = Vec::with_capacity(ends.len());
+    let mut first = 0;
+    for ((&end, pre), hand) in ends.iter().zip(&mut buffers.pre).zip(relay.hands()) {
+        let (own_output, own_state);
+        (own_output, output) = output.split_at_column(end - first);
+        (own_state, state) = state.split_at_column(end - first);
+        shares.push(Share { columns: first..end, hand, output: own_output, state: own_state, pre });
+        first = end;
+    }
+    hand_out(shares, |own| run_shares(section, own));
+}
+
+/// Runs some of the shares, on one thread, in step with the others.
+fn run_shares<T: Element>(section: &Section<'_, T>, shares: &mut [Share<'_, T>]) {
+    for chunk in section.chunks() {
+        for share in &mut *shares {
+            project(section, share, &chunk);
+        }
+        for t in section.steps(chunk.clone()) {
+            for share in &mut *shares {
+                step(section, share, section.rows_between(chunk.start, t), t);
+            }
+        }
+    }
+}
+
+/// `pre = X W_ih^T + b` for the share's columns of all rows of a chunk.
+fn project<T: Element>(section: &Section<'_, T>, share: &mut Share<'_, T>, chunk: &Range<usize>) {
+    let columns = share.columns.clone();
+    let (data, first_step) = match *section.input {
+        Input::Batch { data, .. } => (data, 0),
+        Input::Layer { data, first_step } => (data, first_step),
+    };
+    let width = section.cell.input_size;
+    let rows = section.rows_between(chunk.start, chunk.end);
+    section.stack.kernel.product(Product {
+        x: &data[section.rows_between(first_step, chunk.start) * width..],
+        x_stride: width,
+        panels: section.cell.ih().columns_in(columns.clone()),
+        start: &section.cell.bias[columns.clone()],
+        start_stride: 0,
+        out: RowsMut::new(share.pre, rows, columns.len(), columns.len()),
+        activation: Activation::Identity,
+        walk: Walk::Forwards,
+    });
+}
+
+/// `h_t = act(pre_t + h_{t-1} W_hh^T)` for the share's columns, whose pre-activations begin at row
+/// `pre_row`. A row that has not begun still has its first state in both buffers of the relay.
+fn step<T: Element>(section: &Section<'_, T>, share: &mut Share<'_, T>, pre_row: usize, t: usize) {
+    let Share { columns, hand, output, state, pre } = share;
+    let (stack, rows, width) = (section.stack, section.sizes.size(t), columns.len());
+    let first_row = section.rows_between(section.segment.start, t);
+    let going_on = section.going_on(t);
+    hand.turn(|read, mut own| {
+        stack.kernel.product(Product {
+            x: read,
+            x_stride: stack.hidden_size,
+            panels: section.cell.hh().columns_in(columns.clone()),
+            start: &pre[pre_row * width..],
+            start_stride: width,
+            out: own.range(0..rows),
+            activation: stack.activation,
+            walk: walk(t),
+        });
+        for row in 0..rows {
+            let h = &*own.row_mut(row);
+            output.row_mut(first_row + row).copy_from_slice(h);
+            if row >= going_on {
+                state.row_mut(row).copy_from_slice(h);
+            }
+        }
+    });
+}
+
+/// Who has come, and what each is to do.
+struct Meeting<J> {
+    arrived: usize,
+    /// What each thread that has come is to do; none before the shares are handed out.
+    jobs: Option<Vec<Option<J>>>,
+}
+
+/// Runs `work` on all shares, on as many threads of the rayon pool as come in time. All that come run at
+/// the same time until they are done, so that they may wait for each other.
+fn hand_out<S: Send>(shares: Vec<S>, work: impl Fn(&mut [S]) + Sync) {
+    let threads = shares.len();
+    let meeting = Mutex::new(Meeting::<Vec<S>> { arrived: 1, jobs: None });
+    let changed = Condvar::new();
+    let lock = || meeting.lock().unwrap_or_else(PoisonError::into_inner);
+    let help = || {
+        let mut now = lock();
+        if now.jobs.is_some() {
+            return;
+        }
+        let place = now.arrived;
+        now.arrived += 1;
+        changed.notify_all();
+        while now.jobs.is_none() {
+            now = changed.wait(now).unwrap_or_else(PoisonError::into_inner);
+        }
+        let job = now.jobs.as_mut().and_then(|jobs| jobs[place].take());
+        drop(now);
+        if let Some(mut job) = job {
+            work(&mut job);
+        }
+    };
+    rayon::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(|_| help());
+        }
+        let waited = changed.wait_timeout_while(lock(), ARRIVAL, |now| now.arrived < threads);
+        let (mut now, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut jobs: Vec<Vec<S>> = (0..now.arrived).map(|_| Vec::new()).collect();
+        let count = jobs.len();
+        for (i, share) in shares.into_iter().enumerate() {
+            jobs[i % count].push(share);
+        }
+        let mut jobs: Vec<_> = jobs.into_iter().map(Some).collect();
+        let own = jobs[0].take();
+        now.jobs = Some(jobs);
+        drop(now);
+        changed.notify_all();
+        if let Some(mut own) = own {
+            work(&mut own);
+        }
+    });
+}

@@ -1,0 +1,106 @@
+//! A layer and direction on one thread.
+
+use std::ops::Range;
+
+use super::{Input, Section, Steps, walk};
+use crate::kernel::{Activation, Element, Product, RowsMut, Walk};
+
+/// Runs a section. `state`, (rows, `H_out`), holds the states before the first step of each row, and those
+/// after its last when the section ends; `pre` has room for the pre-activations of a chunk.
+pub(super) fn run<T: Element>(
+    section: &Section<'_, T>,
+    output: &mut Steps<'_, T>,
+    state: &mut [T],
+    pre: &mut [T],
+) {
+    for chunk in section.chunks() {
+        project(section, chunk.clone(), pre);
+        for t in section.steps(chunk.clone()) {
+            let pre = &pre[section.rows_between(chunk.start, t) * section.stack.hidden_size..];
+            step(section, t, pre, output, state);
+        }
+    }
+}
+
+/// `pre = X W_ih^T + b` for all rows of a chunk: one product where the rows stand together, else one for
+/// each step.
+fn project<T: Element>(section: &Section<'_, T>, chunk: Range<usize>, pre: &mut [T]) {
+    let (stack, sizes, width) = (section.stack, section.sizes, section.cell.input_size);
+    let rows = section.rows_between(chunk.start, chunk.end);
+    match *section.input {
+        Input::Layer { data, first_step } => {
+            let x = &data[section.rows_between(first_step, chunk.start) * width..];
+            project_rows(section, x, pre, rows);
+        }
+        Input::Batch { data, .. } if sizes.rows() == stack.batch_sizes.rows() => {
+            project_rows(section, &data[sizes.offset(chunk.start) * width..], pre, rows);
+        }
+        Input::Batch { data, first_row } => {
+            for t in chunk.clone() {
+                let row = stack.batch_sizes.offset(t) + first_row;
+                let (to, rows) = (section.rows_between(chunk.start, t), sizes.size(t));
+                if rows > 0 {
+                    let pre = &mut pre[to * stack.hidden_size..];
+                    project_rows(section, &data[row * width..], pre, rows);
+                }
+            }
+        }
+    }
+}
+
+/// The pre-activations of `rows` rows of `x`.
+fn project_rows<T: Element>(section: &Section<'_, T>, x: &[T], pre: &mut [T], rows: usize) {
+    let hidden_size = section.stack.hidden_size;
+    section.stack.kernel.product(Product {
+        x,
+        x_stride: section.cell.input_size,
+        panels: section.cell.ih(),
+        start: &section.cell.bias,
+        start_stride: 0,
+        out: RowsMut::new(pre, rows, hidden_size, hidden_size),
+        activation: Activation::Identity,
+        walk: Walk::Forwards,
+    });
+}
+
+/// `h_t = act(pre_t + h W_hh^T)`, where h is the row's state after the step before in the scan, or, for
+/// rows that begin here, the state that was given.
+fn step<T: Element>(
+    section: &Section<'_, T>,
+    t: usize,
+    pre: &[T],
+    output: &mut Steps<'_, T>,
+    state: &mut [T],
+) {
+    let (before, _) = section.neighbours(t);
+    let (stack, rows) = (section.stack, section.sizes.size(t));
+    let (hidden_size, width) = (stack.hidden_size, stack.directions * stack.hidden_size);
+    let column = if section.reverse { hidden_size } else { 0 };
+    if rows == 0 {
+        return;
+    }
+    let carried = before.map_or(0, |before| section.sizes.size(before).min(rows));
+    let (previous, out) = output.two(section.sizes, before, t);
+    let mut product = |first: usize, end: usize, x: &[T], x_stride: usize| {
+        if first < end {
+            let out = &mut out[first * width + column..];
+            stack.kernel.product(Product {
+                x,
+                x_stride,
+                panels: section.cell.hh(),
+                start: &pre[first * hidden_size..],
+                start_stride: hidden_size,
+                out: RowsMut::new(out, end - first, hidden_size, width),
+                activation: stack.activation,
+                walk: walk(t),
+            });
+        }
+    };
+    product(0, carried, previous.get(column..).unwrap_or(&[]), width);
+    product(carried, rows, &state[carried * hidden_size..], hidden_size);
+    // Rows that do not go on leave their state behind.
+    for row in section.going_on(t)..rows {
+        let h = &out[row * width + column..][..hidden_size];
+        state[row * hidden_size..][..hidden_size].copy_from_slice(h);
+    }
+}
