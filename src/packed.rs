@@ -4,6 +4,8 @@
 //! and never more than in the step before. A padded batch is the case of constant sizes, an unbatched
 //! sequence a batch of one.
 
+use std::ops::Range;
+
 use crate::Error;
 use crate::error::reserved;
 
@@ -50,5 +52,10 @@ impl BatchSizes {
     /// Rows before step `t`.
     pub(crate) fn offset(&self, t: usize) -> usize {
         self.offsets[t]
+    }
+
+    /// Whether each of these steps has a single row, and all of the sequence has no more.
+    pub(crate) fn is_one_row(&self, steps: &Range<usize>) -> bool {
+        self.size(0) == 1 && self.offset(steps.end) - self.offset(steps.start) == steps.len()
     }
 }

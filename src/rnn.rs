@@ -241,7 +241,7 @@ impl<T: Element> Rnn<T> {
             num_layers: self.config.num_layers,
             directions: self.config.num_directions(),
             element_bytes: size_of::<T>(),
-            panel_width: Panels::<T>::WIDTH,
+            share_out: |columns, shares| Panels::<T>::share_out(columns, shares).collect(),
         }
     }
 

@@ -173,6 +173,11 @@ enum Input<'a, T> {
 }
 
 impl<T> Section<'_, T> {
+    /// The first column of this direction in a layer's output.
+    fn column(&self) -> usize {
+        if self.reverse { self.stack.hidden_size } else { 0 }
+    }
+
     /// The chunks of the segment, in the order of the scan.
     fn chunks(&self) -> impl Iterator<Item = Range<usize>> {
         let (size, count) =

@@ -16,7 +16,7 @@ mod vector;
 mod x86;
 
 pub(crate) use panels::Panels;
-pub(crate) use product::{Activation, Product, Walk};
+pub(crate) use product::{Activation, Product, Recurrence, Walk};
 pub(crate) use relay::{Hand, Relay};
 pub(crate) use rows::RowsMut;
 pub use vector::Element;
@@ -81,6 +81,19 @@ impl Kernel {
             InstructionSet::Portable => product::compute::<T::Portable, 4, 2>(product),
         }
     }
+
+    /// Computes a recurrence; see [`Recurrence`].
+    pub(crate) fn recur<T: Element>(self, recurrence: Recurrence<'_, T>) {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: a Kernel of this set is only made when the CPU has the features.
+            InstructionSet::Avx512 => unsafe { recur_avx512(recurrence) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: a Kernel of this set is only made when the CPU has the features.
+            InstructionSet::Avx2 => unsafe { recur_avx2(recurrence) },
+            InstructionSet::Portable => product::recur::<T::Portable, 2>(recurrence),
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -105,4 +118,16 @@ fn product_avx512<T: Element>(product: Product<'_, T>) {
 #[target_feature(enable = "avx2,fma")]
 fn product_avx2<T: Element>(product: Product<'_, T>) {
     product::compute::<T::Avx2, 4, 2>(product);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
+fn recur_avx512<T: Element>(recurrence: Recurrence<'_, T>) {
+    product::recur::<T::Avx512, 1>(recurrence);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn recur_avx2<T: Element>(recurrence: Recurrence<'_, T>) {
+    product::recur::<T::Avx2, 2>(recurrence);
 }

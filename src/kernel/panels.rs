@@ -6,9 +6,10 @@ use super::Element;
 
 /// A weight matrix W of (columns, k), cut into panels of three cache lines of columns.
 ///
-/// Inside a panel the columns of one k stand side by side: `[panel][k][column]`. The last panel may be
-/// one or two lines wide instead; its last line is filled up with zeros, so that the kernel can read
-/// whole vectors everywhere.
+/// Inside a panel the columns of one k stand side by side: `[panel][k][column]`. What is left over at the
+/// end stands in one panel of two lines, or two of them: a panel of a single line would keep too few sums
+/// under way, so there is one only where W has no more. The last line is filled up with zeros, so that
+/// the kernel can read whole vectors everywhere.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Panels<'a, T> {
     data: &'a [T],
@@ -54,34 +55,68 @@ impl<'a, T: Element> Panels<'a, T> {
 
     /// Where the weights of a column begin, and how far apart they are.
     fn place(column: usize, columns: usize, k: usize) -> (usize, usize) {
-        let first = column / Self::WIDTH * Self::WIDTH;
-        (first * k + column - first, Self::width(first, columns))
+        let tail = Self::tail(columns);
+        let width = if column < tail { Self::WIDTH } else { Self::narrow(columns) };
+        let base = if column < tail { 0 } else { tail };
+        let first = base + (column - base) / width * width;
+        (first * k + column - first, width)
     }
 
-    /// Width of the panel that begins at column `first` of `columns`, in whole lines.
-    fn width(first: usize, columns: usize) -> usize {
-        (columns - first).next_multiple_of(T::LINE).min(Self::WIDTH)
+    /// The column where whole panels end and narrow ones begin.
+    fn tail(columns: usize) -> usize {
+        let lines = columns.div_ceil(T::LINE);
+        let narrow = match lines % 3 {
+            1 if lines > 1 => 4,
+            rest => rest,
+        };
+        (lines - narrow) * T::LINE
     }
 
-    /// Some of the columns, in the same panels: `range` begins and ends where a panel does.
+    /// Width of a narrow panel.
+    fn narrow(columns: usize) -> usize {
+        T::LINE * if columns <= T::LINE { 1 } else { 2 }
+    }
+
+    /// Some of the columns, in the same panels: whole ones, up to the end of the last or of W. So `range`
+    /// begins and ends at a multiple of [`Panels::WIDTH`] that is not in the tail, or at the end.
     pub(crate) fn columns_in(self, range: Range<usize>) -> Self {
-        assert!(range.start.is_multiple_of(Self::WIDTH) && range.end <= self.columns);
-        assert!(range.end.is_multiple_of(Self::WIDTH) || range.end == self.columns);
+        let tail = Self::tail(self.columns);
+        assert!(range.start.is_multiple_of(Self::WIDTH) && range.start <= tail);
+        assert!(
+            range.end == self.columns
+                || (range.end.is_multiple_of(Self::WIDTH) && range.end <= tail)
+        );
         let end = range.end.next_multiple_of(T::LINE);
         let data = &self.data[range.start * self.k..end * self.k];
         Panels { data, columns: range.len(), k: self.k }
     }
 
-    /// The number of panels.
-    pub(super) fn count(self) -> usize {
-        self.columns.div_ceil(Self::WIDTH)
+    /// The number of whole panels, and of narrow ones behind them.
+    pub(super) fn counts(self) -> (usize, usize) {
+        let (tail, all) = (Self::tail(self.columns), self.columns.next_multiple_of(T::LINE));
+        (tail / Self::WIDTH, (all - tail) / Self::narrow(self.columns))
     }
 
-    /// A panel, `[k][width]`, and its width.
-    pub(super) fn panel(self, panel: usize) -> (&'a [T], usize) {
-        let first = panel * Self::WIDTH;
-        let width = Self::width(first, self.columns);
-        (&self.data[first * self.k..][..width * self.k], width)
+    /// A panel, `[k][width]`, its width, and its first column.
+    pub(super) fn panel(self, panel: usize) -> (&'a [T], usize, usize) {
+        let (whole, _) = self.counts();
+        let narrow = Self::narrow(self.columns);
+        let (first, width) = if panel < whole {
+            (panel * Self::WIDTH, Self::WIDTH)
+        } else {
+            (whole * Self::WIDTH + (panel - whole) * narrow, narrow)
+        };
+        (&self.data[first * self.k..][..width * self.k], width, first)
+    }
+
+    /// Where the columns of each of up to `shares` shares end, as even as panels allow.
+    pub(crate) fn share_out(columns: usize, shares: usize) -> impl Iterator<Item = usize> {
+        let panels = Self::tail(columns) / Self::WIDTH;
+        // The tail counts as a panel, and goes with the last.
+        let all = panels + usize::from(Self::tail(columns) < columns.next_multiple_of(T::LINE));
+        let shares = shares.min(all).max(1);
+        let end = move |share: usize| (share + 1) * all / shares * Self::WIDTH;
+        (0..shares).map(move |share| if share + 1 == shares { columns } else { end(share) })
     }
 
     /// Rows of W: features that the product puts out.
@@ -106,14 +141,20 @@ mod tests {
 
     #[test]
     fn unpack_undoes_pack() {
-        for (columns, k) in [(1, 1), (5, 3), (16, 2), (17, 2), (48, 2), (49, 7), (130, 65)] {
+        for (columns, k) in [(1, 1), (5, 3), (16, 2), (17, 2), (48, 2), (49, 7), (64, 3), (130, 65)]
+        {
             let weights: Vec<f32> = (0..columns * k).map(|value| value as f32).collect();
             let mut data = vec![f32::NAN; Panels::<f32>::len(columns, k).unwrap()];
             Panels::pack(&weights, columns, k, &mut data);
             let panels = Panels::new(&data, columns, k);
             assert_eq!(panels.unpack().collect::<Vec<_>>(), weights, "({columns}, {k})");
-            let tail = panels.columns_in((columns - 1) / 48 * 48..columns);
-            assert_eq!(tail.unpack().last(), weights.last().copied());
+            let mut first = 0;
+            let mut shared = Vec::new();
+            for end in Panels::<f32>::share_out(columns, 3) {
+                shared.extend(panels.columns_in(first..end).unpack());
+                first = end;
+            }
+            assert_eq!(shared, weights, "({columns}, {k}) in shares");
         }
     }
 

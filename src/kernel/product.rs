@@ -39,7 +39,7 @@ pub(crate) const CHAIN: usize = 64;
 
 /// Weights beyond this come from behind the second-level cache at every product, and are fetched ahead.
 /// Half of the 2 MB of the machine that it was tuned on.
-const FETCHED_BYTES: usize = 1 << 20;
+const FETCHED_BYTES: usize = 1 << 18;
 
 /// What is applied to a sum before it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +58,16 @@ pub(crate) enum Walk {
     Backwards,
 }
 
+impl Walk {
+    /// The other order.
+    pub(crate) fn turned(self) -> Self {
+        match self {
+            Walk::Forwards => Walk::Backwards,
+            Walk::Backwards => Walk::Forwards,
+        }
+    }
+}
+
 /// One product: `out[r] = act(start[r] + x[r] W^T)` for each row r.
 #[derive(Debug)]
 pub(crate) struct Product<'a, T> {
@@ -73,6 +83,56 @@ pub(crate) struct Product<'a, T> {
     pub(crate) out: RowsMut<'a, T>,
     pub(crate) activation: Activation,
     pub(crate) walk: Walk,
+}
+
+/// A row that is made out of itself over and over: `out[i] = act(start[i] + out[i - 1] W^T)`, a scan of
+/// one sequence. It is a product for each step; here, because what surrounds a call would take as long as
+/// a short step.
+#[derive(Debug)]
+pub(crate) struct Recurrence<'a, T> {
+    /// What comes before the first step, (columns).
+    pub(crate) before: &'a [T],
+    /// W, of (columns, columns).
+    pub(crate) panels: Panels<'a, T>,
+    /// (steps, columns), one after the other.
+    pub(crate) start: &'a [T],
+    /// (steps, columns).
+    pub(crate) out: RowsMut<'a, T>,
+    pub(crate) activation: Activation,
+    /// Whether the last step of `start` and `out` comes first.
+    pub(crate) reverse: bool,
+}
+
+/// Computes `recurrence`. UNIT vectors fill a cache line.
+#[inline(always)]
+pub(super) fn recur<V: Vector, const UNIT: usize>(recurrence: Recurrence<'_, V::Element>) {
+    let Recurrence { before, panels, start, mut out, activation, reverse } = recurrence;
+    let (columns, steps, stride) = (panels.columns(), out.rows(), out.stride());
+    assert!(panels.k() == columns && out.columns() == columns);
+    assert!(before.len() >= columns && start.len() / columns >= steps);
+    let first_out = out.as_mut_ptr();
+    let mut tiles = Tiles::<V> {
+        rows: 1,
+        k: columns,
+        columns,
+        x: before.as_ptr(),
+        x_stride: 0,
+        start: start.as_ptr(),
+        start_stride: 0,
+        out: first_out,
+        out_stride: 0,
+        activation,
+        walk: Walk::Forwards,
+    };
+    for i in 0..steps {
+        let t = if reverse { steps - 1 - i } else { i };
+        tiles.start = start.as_ptr().wrapping_add(t * columns);
+        tiles.out = first_out.wrapping_add(t * stride);
+        tiles.one_row::<UNIT>(panels);
+        // What was written is what the next step reads.
+        tiles.x = tiles.out;
+        tiles.walk = tiles.walk.turned();
+    }
 }
 
 /// Computes `product` with tiles of up to ROWS rows. UNIT vectors fill a cache line.
@@ -161,14 +221,15 @@ impl<V: Vector> Tiles<V> {
     /// Panel by panel, all rows in tiles as even as can be.
     #[inline(always)]
     fn many_rows<const ROWS: usize, const UNIT: usize>(&self, panels: Panels<'_, V::Element>) {
-        let count = panels.count();
+        let (whole, narrow) = panels.counts();
+        let count = whole + narrow;
         let far = panels.bytes() > FETCHED_BYTES;
         let tiles = self.rows.div_ceil(ROWS);
         for i in 0..count {
             let panel = self.nth(i, count);
-            let (weights, width) = panels.panel(panel);
+            let (weights, width, first_column) = panels.panel(panel);
             let next = if i + 1 < count { self.nth(i + 1, count) } else { panel };
-            let (next, next_width) = panels.panel(next);
+            let (next, next_width, _) = panels.panel(next);
             let vectors = width / V::LANES;
             let at_once = if vectors.is_multiple_of(3) { 3 } else { vectors.min(2) };
             let parts = vectors / at_once * tiles;
@@ -180,7 +241,7 @@ impl<V: Vector> Tiles<V> {
                     let place = Place {
                         weights: weights[vector * V::LANES..].as_ptr(),
                         width,
-                        column: panel * Panels::<V::Element>::WIDTH + vector * V::LANES,
+                        column: first_column + vector * V::LANES,
                     };
                     let from = next.as_ptr().wrapping_add(part * step * self.k);
                     let ahead = Ahead { from, step };
@@ -228,11 +289,7 @@ impl<V: Vector> Tiles<V> {
         }
         for first in (0..self.k).step_by(CHAIN) {
             let sums = self.chain::<R, C>(row, first, place, ahead);
-            for r in 0..R {
-                for c in 0..C {
-                    totals[r][c] = totals[r][c].add(sums[r][c]);
-                }
-            }
+            add_sums(&mut totals, &sums);
         }
         for r in 0..R {
             for c in 0..C {
@@ -272,105 +329,108 @@ impl<V: Vector> Tiles<V> {
         sums
     }
 
-    /// One row: several panels side by side, so that enough sums are under way.
+    /// One row: several panels side by side, so that enough sums are under way. Whole panels have F
+    /// vectors: four of three, or two of six, keep twelve sums.
     #[inline(always)]
     fn one_row<const UNIT: usize>(&self, panels: Panels<'_, V::Element>) {
-        // Four panels of three vectors, or two of six, keep twelve sums.
         let at_once = 4 / UNIT;
-        let count = panels.count();
+        let (whole, narrow) = panels.counts();
+        let count = whole + narrow;
         let groups = count.div_ceil(at_once);
+        let single = self.columns <= V::Element::LINE;
         for i in 0..groups {
             let group = self.nth(i, groups);
-            let (first, end) = (group * count / groups, (group + 1) * count / groups);
-            let (_, last) = panels.panel(end - 1);
-            let full = end - first - usize::from(last < Panels::<V::Element>::WIDTH);
-            let lines = last / V::Element::LINE % 3;
-            match (full, lines, UNIT) {
-                (4, 0, 1) => self.row::<4, 3, 0>(panels, first),
-                (3, 0, 1) => self.row::<3, 3, 0>(panels, first),
-                (2, 0, 1) => self.row::<2, 3, 0>(panels, first),
-                (1, 0, 1) => self.row::<1, 3, 0>(panels, first),
-                (3, 1, 1) => self.row::<3, 3, 1>(panels, first),
-                (2, 1, 1) => self.row::<2, 3, 1>(panels, first),
-                (1, 1, 1) => self.row::<1, 3, 1>(panels, first),
-                (0, 1, 1) => self.row::<0, 3, 1>(panels, first),
-                (3, 2, 1) => self.row::<3, 3, 2>(panels, first),
-                (2, 2, 1) => self.row::<2, 3, 2>(panels, first),
-                (1, 2, 1) => self.row::<1, 3, 2>(panels, first),
-                (0, 2, 1) => self.row::<0, 3, 2>(panels, first),
-                (2, 0, 2) => self.row::<2, 6, 0>(panels, first),
-                (1, 0, 2) => self.row::<1, 6, 0>(panels, first),
-                (1, 1, 2) => self.row::<1, 6, 2>(panels, first),
-                (0, 1, 2) => self.row::<0, 6, 2>(panels, first),
-                (1, 2, 2) => self.row::<1, 6, 4>(panels, first),
-                (0, 2, 2) => self.row::<0, 6, 4>(panels, first),
+            // A single group is a small layer, whose step would take as long as these divisions.
+            let (first, end) = if groups == 1 {
+                (0, count)
+            } else {
+                (group * count / groups, (group + 1) * count / groups)
+            };
+            let first_narrow = first.max(whole.min(end));
+            match (UNIT, first_narrow - first, end - first_narrow) {
+                (1, 0, 1) if single => self.row::<0, 3, 1, 1>(panels, first),
+                (1, 1, 0) => self.row::<1, 3, 0, 0>(panels, first),
+                (1, 2, 0) => self.row::<2, 3, 0, 0>(panels, first),
+                (1, 3, 0) => self.row::<3, 3, 0, 0>(panels, first),
+                (1, 4, 0) => self.row::<4, 3, 0, 0>(panels, first),
+                (1, 0, 1) => self.row::<0, 3, 1, 2>(panels, first),
+                (1, 1, 1) => self.row::<1, 3, 1, 2>(panels, first),
+                (1, 2, 1) => self.row::<2, 3, 1, 2>(panels, first),
+                (1, 3, 1) => self.row::<3, 3, 1, 2>(panels, first),
+                (1, 0, 2) => self.row::<0, 3, 2, 2>(panels, first),
+                (1, 1, 2) => self.row::<1, 3, 2, 2>(panels, first),
+                (1, 2, 2) => self.row::<2, 3, 2, 2>(panels, first),
+                (2, 0, 1) if single => self.row::<0, 6, 1, 2>(panels, first),
+                (2, 1, 0) => self.row::<1, 6, 0, 0>(panels, first),
+                (2, 2, 0) => self.row::<2, 6, 0, 0>(panels, first),
+                (2, 0, 1) => self.row::<0, 6, 1, 4>(panels, first),
+                (2, 1, 1) => self.row::<1, 6, 1, 4>(panels, first),
+                (2, 0, 2) => self.row::<0, 6, 2, 4>(panels, first),
                 _ => {}
             }
         }
     }
 
-    /// One row of P whole panels of F vectors, from panel `first` on, and of L vectors of a narrower one
+    /// One row of P whole panels of F vectors, from panel `first` on, and of Q narrow ones of G vectors
     /// behind them.
     #[inline(always)]
-    fn row<const P: usize, const F: usize, const L: usize>(
+    fn row<const P: usize, const F: usize, const Q: usize, const G: usize>(
         &self,
         panels: Panels<'_, V::Element>,
         first: usize,
     ) {
-        let width = Panels::<V::Element>::WIDTH;
-        let mut full = [std::ptr::null(); P];
-        for p in 0..P {
-            full[p] = panels.panel(first + p).0.as_ptr();
-        }
-        let narrow = if L > 0 { panels.panel(first + P).0.as_ptr() } else { std::ptr::null() };
-        let mut totals = ([[V::splat(V::Element::ZERO); F]; P], [V::splat(V::Element::ZERO); L]);
-        for p in 0..P {
-            for f in 0..F {
-                totals.0[p][f] = self.load_start(0, (first + p) * width + f * V::LANES);
-            }
-        }
-        for l in 0..L {
-            totals.1[l] = self.load_start(0, (first + P) * width + l * V::LANES);
-        }
+        let whole: [_; P] = self.places(panels, first);
+        let narrow: [_; Q] = self.places(panels, first + P);
+        let mut totals: [[V; F]; P] = self.load_starts(whole);
+        let mut narrow_totals: [[V; G]; Q] = self.load_starts(narrow);
         for begin in (0..self.k).step_by(CHAIN) {
-            let mut sums = ([[V::splat(V::Element::ZERO); F]; P], [V::splat(V::Element::ZERO); L]);
+            let mut sums = [[V::splat(V::Element::ZERO); F]; P];
+            let mut narrow_sums = [[V::splat(V::Element::ZERO); G]; Q];
             for k in begin..(begin + CHAIN).min(self.k) {
                 let x = self.splat_x(0, k);
-                for p in 0..P {
-                    for f in 0..F {
-                        // SAFETY: k < self.k, and a whole panel has F vectors for each k.
-                        let from = unsafe { full[p].add((k * F + f) * V::LANES) };
-                        // SAFETY: the same.
-                        let weights = unsafe { V::load(from) };
-                        sums.0[p][f] = x.mul_add(weights, sums.0[p][f]);
-                    }
-                }
-                for l in 0..L {
-                    // SAFETY: k < self.k, and the narrow panel has L vectors for each k.
-                    let from = unsafe { narrow.add((k * L + l) * V::LANES) };
-                    // SAFETY: the same.
-                    let weights = unsafe { V::load(from) };
-                    sums.1[l] = x.mul_add(weights, sums.1[l]);
-                }
+                add_products(&mut sums, x, k, whole);
+                add_products(&mut narrow_sums, x, k, narrow);
             }
-            for p in 0..P {
-                for f in 0..F {
-                    totals.0[p][f] = totals.0[p][f].add(sums.0[p][f]);
-                }
-            }
-            for l in 0..L {
-                totals.1[l] = totals.1[l].add(sums.1[l]);
-            }
+            add_sums(&mut totals, &sums);
+            add_sums(&mut narrow_totals, &narrow_sums);
         }
+        self.finish(&totals, whole);
+        self.finish(&narrow_totals, narrow);
+    }
+
+    /// The places of P panels from `first` on.
+    #[inline(always)]
+    fn places<const P: usize>(
+        &self,
+        panels: Panels<'_, V::Element>,
+        first: usize,
+    ) -> [Place<V>; P] {
+        let mut places = [Place { weights: std::ptr::null(), width: 0, column: 0 }; P];
+        for p in 0..P {
+            let (weights, width, column) = panels.panel(first + p);
+            places[p] = Place { weights: weights.as_ptr(), width, column };
+        }
+        places
+    }
+
+    #[inline(always)]
+    fn load_starts<const P: usize, const F: usize>(&self, places: [Place<V>; P]) -> [[V; F]; P] {
+        let mut totals = [[V::splat(V::Element::ZERO); F]; P];
         for p in 0..P {
             for f in 0..F {
-                let out = self.activate(totals.0[p][f]);
-                self.store_out(0, (first + p) * width + f * V::LANES, out);
+                totals[p][f] = self.load_start(0, places[p].column + f * V::LANES);
             }
         }
-        for l in 0..L {
-            let out = self.activate(totals.1[l]);
-            self.store_out(0, (first + P) * width + l * V::LANES, out);
+        totals
+    }
+
+    #[inline(always)]
+    fn finish<const P: usize, const F: usize>(&self, totals: &[[V; F]; P], places: [Place<V>; P]) {
+        for p in 0..P {
+            for f in 0..F {
+                let out = self.activate(totals[p][f]);
+                self.store_out(0, places[p].column + f * V::LANES, out);
+            }
         }
     }
 
@@ -431,6 +491,38 @@ impl<V: Vector> Tiles<V> {
         unsafe { vector.store(edge.as_mut_ptr()) };
         // SAFETY: `lanes` columns of this row follow, and fewer than the edge holds.
         unsafe { edge.as_ptr().copy_to_nonoverlapping(to, lanes) };
+    }
+}
+
+/// `sum = fma(x, w[k], sum)` for F vectors of each of P panels.
+#[inline(always)]
+fn add_products<V: Vector, const P: usize, const F: usize>(
+    sums: &mut [[V; F]; P],
+    x: V,
+    k: usize,
+    places: [Place<V>; P],
+) {
+    for p in 0..P {
+        for f in 0..F {
+            // SAFETY: k is one of the panel's, and it has F vectors for each: its caller counted them.
+            let from = unsafe { places[p].weights.add((k * F + f) * V::LANES) };
+            // SAFETY: the same.
+            let weights = unsafe { V::load(from) };
+            sums[p][f] = x.mul_add(weights, sums[p][f]);
+        }
+    }
+}
+
+/// `total = total + sum`, number by number.
+#[inline(always)]
+fn add_sums<V: Vector, const R: usize, const C: usize>(
+    totals: &mut [[V; C]; R],
+    sums: &[[V; C]; R],
+) {
+    for r in 0..R {
+        for c in 0..C {
+            totals[r][c] = totals[r][c].add(sums[r][c]);
+        }
     }
 }
 

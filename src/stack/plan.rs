@@ -27,8 +27,8 @@ pub(crate) struct Shape {
     pub(crate) num_layers: usize,
     pub(crate) directions: usize,
     pub(crate) element_bytes: usize,
-    /// Columns of a panel of weights, which are not divided.
-    pub(crate) panel_width: usize,
+    /// Where the columns of each of so many shares end: panels of weights are not divided.
+    pub(crate) share_out: fn(usize, usize) -> Vec<usize>,
 }
 
 /// Fewest rows of a block: with fewer, a panel of weights is read for too little work. A guess.
@@ -70,12 +70,9 @@ impl Shape {
         if cached && batch / threads >= MIN_BLOCK_ROWS {
             return Vec::new();
         }
-        let panels = hidden_size.div_ceil(self.panel_width);
         let step = batch.saturating_mul(hidden_size).saturating_mul(hidden_size);
-        let shares = threads.min(panels).min(step / MIN_STEP_WORK);
-        let end =
-            |share: usize| ((share + 1) * panels / shares * self.panel_width).min(hidden_size);
-        (0..shares).map(end).collect()
+        let shares = threads.min(step / MIN_STEP_WORK).max(1);
+        (self.share_out)(hidden_size, shares)
     }
 
     fn by_columns(&self, columns: Vec<usize>) -> Plan {

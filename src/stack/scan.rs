@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Input, Section, Steps, walk};
-use crate::kernel::{Activation, Element, Product, RowsMut, Walk};
+use crate::kernel::{Activation, Element, Product, Recurrence, RowsMut, Walk};
 
 /// Runs a section. `state`, (rows, `H_out`), holds the states before the first step of each row, and those
 /// after its last when the section ends; `pre` has room for the pre-activations of a chunk.
@@ -15,6 +15,13 @@ pub(super) fn run<T: Element>(
 ) {
     for chunk in section.chunks() {
         project(section, chunk.clone(), pre);
+        if let Steps::Whole { data, width, first_step } = &mut *output
+            && section.sizes.is_one_row(&chunk)
+        {
+            let first = section.rows_between(*first_step, chunk.start) * *width;
+            one_row(section, chunk.len(), pre, &mut data[first..], state);
+            continue;
+        }
         for t in section.steps(chunk.clone()) {
             let pre = &pre[section.rows_between(chunk.start, t) * section.stack.hidden_size..];
             step(section, t, pre, output, state);
@@ -63,6 +70,28 @@ fn project_rows<T: Element>(section: &Section<'_, T>, x: &[T], pre: &mut [T], ro
     });
 }
 
+/// The same for all steps of a chunk that has one row.
+fn one_row<T: Element>(
+    section: &Section<'_, T>,
+    steps: usize,
+    pre: &[T],
+    out: &mut [T],
+    state: &mut [T],
+) {
+    let (stack, hidden_size) = (section.stack, section.stack.hidden_size);
+    let (width, column) = (stack.directions * hidden_size, section.column());
+    stack.kernel.recur(Recurrence {
+        before: state,
+        panels: section.cell.hh(),
+        start: pre,
+        out: RowsMut::new(&mut out[column..], steps, hidden_size, width),
+        activation: stack.activation,
+        reverse: section.reverse,
+    });
+    let last = if section.reverse { 0 } else { steps - 1 };
+    state.copy_from_slice(&out[last * width + column..][..hidden_size]);
+}
+
 /// `h_t = act(pre_t + h W_hh^T)`, where h is the row's state after the step before in the scan, or, for
 /// rows that begin here, the state that was given.
 fn step<T: Element>(
@@ -75,7 +104,7 @@ fn step<T: Element>(
     let (before, _) = section.neighbours(t);
     let (stack, rows) = (section.stack, section.sizes.size(t));
     let (hidden_size, width) = (stack.hidden_size, stack.directions * stack.hidden_size);
-    let column = if section.reverse { hidden_size } else { 0 };
+    let column = section.column();
     if rows == 0 {
         return;
     }
