@@ -19,6 +19,7 @@ pub struct CellParams<T> {
 /// The parameters of a whole layer stack, for each layer the forward direction and then the reverse.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Params<T> {
+    config: Config,
     cells: Vec<CellParams<T>>,
 }
 
@@ -71,7 +72,8 @@ impl<T: Element> Params<T> {
         let too_large = Error::OutOfMemory { what: WEIGHTS, bytes: usize::MAX };
         drop(reserved::<T>(count.ok_or(too_large)?, WEIGHTS)?);
         let bound = 1.0 / (config.hidden_size as f64).sqrt();
-        let mut ordered = Vec::new();
+        let tensors = config.num_layers.saturating_mul(4 * config.num_directions());
+        let mut ordered = reserved(tensors, WEIGHTS)?;
         for parameter in config.parameters() {
             let mut values = zeros(parameter.shape.iter().product(), WEIGHTS)?;
             generator.uniform(-bound, bound, &mut values);
@@ -81,13 +83,13 @@ impl<T: Element> Params<T> {
     }
 
     /// The tensors of the `state_dict`, under PyTorch's names and in its order.
-    pub fn into_tensors(self, config: &Config) -> Vec<(String, ArrayD<T>)> {
+    pub fn into_tensors(self) -> Vec<(String, ArrayD<T>)> {
         let tensors = self.cells.into_iter().flat_map(|cell| {
             let weights = [cell.weight_ih.into_dyn(), cell.weight_hh.into_dyn()];
             let biases = cell.bias.into_iter().flatten().map(Array1::into_dyn);
             weights.into_iter().chain(biases)
         });
-        config.parameters().map(|parameter| parameter.name).zip(tensors).collect()
+        self.config.parameters().map(|parameter| parameter.name).zip(tensors).collect()
     }
 
     /// Layer by layer, the forward direction before the reverse.
@@ -95,9 +97,18 @@ impl<T: Element> Params<T> {
         &self.cells
     }
 
-    /// The parameters from cells that stand in the order of [`Params::cells`].
-    pub(crate) fn from_cells(cells: Vec<CellParams<T>>) -> Self {
-        Params { cells }
+    /// The configuration that they belong to.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn into_parts(self) -> (Config, Vec<CellParams<T>>) {
+        (self.config, self.cells)
+    }
+
+    /// The opposite of [`Params::into_parts`].
+    pub(crate) fn from_parts(config: Config, cells: Vec<CellParams<T>>) -> Self {
+        Params { config, cells }
     }
 
     /// `tensors` are all parameters in order, their shapes checked.
@@ -114,7 +125,8 @@ impl<T: Element> Params<T> {
             weight_hh: next(&mut tensors),
             bias: config.bias.then(|| [next(&mut tensors), next(&mut tensors)]),
         });
-        Params { cells: cells.collect() }
+        let cells = cells.collect();
+        Params { config: config.clone(), cells }
     }
 }
 

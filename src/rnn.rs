@@ -57,8 +57,7 @@ impl<T: Element> Rnn<T> {
     where
         T: Random,
     {
-        let params = Params::init(&config, generator)?;
-        Self::from_params(config, &params)
+        Self::from_params(Params::init(&config, generator)?)
     }
 
     /// A layer with the tensors of a `state_dict`, in any order.
@@ -66,17 +65,21 @@ impl<T: Element> Rnn<T> {
     /// # Errors
     /// Those of [`Params::from_tensors`].
     pub fn from_tensors(config: Config, tensors: Vec<(String, ArrayD<T>)>) -> Result<Self, Error> {
-        let params = Params::from_tensors(&config, tensors)?;
-        Self::from_params(config, &params)
+        Self::from_params(Params::from_tensors(&config, tensors)?)
     }
 
-    /// A layer with these parameters, which were made for the same configuration.
+    /// A layer with these parameters.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
-    pub fn from_params(config: Config, params: &Params<T>) -> Result<Self, Error> {
-        let cells = params.cells().iter().map(pack).collect::<Result<_, _>>()?;
-        let biases = params.cells().iter().map(|cell| cell.bias.clone()).collect();
+    pub fn from_params(params: Params<T>) -> Result<Self, Error> {
+        let (config, params) = params.into_parts();
+        let (mut cells, mut biases) = (Vec::new(), Vec::new());
+        // One by one, so that what has been packed is there only once.
+        for cell in params {
+            cells.push(pack(&cell)?);
+            biases.push(cell.bias);
+        }
         Ok(Rnn { config, cells, biases, kernel: Kernel::best() })
     }
 
@@ -95,7 +98,7 @@ impl<T: Element> Rnn<T> {
             weight_hh: matrix(cell.hh()),
             bias: bias.clone(),
         });
-        Params::from_cells(cells.collect()).into_tensors(&self.config)
+        Params::from_parts(self.config.clone(), cells.collect()).into_tensors()
     }
 
     /// The same layer on another kernel. The results have the same bits.
@@ -138,7 +141,7 @@ impl<T: Element> Rnn<T> {
         let batched = input.ndim() == 3;
         let input = self.time_major(input)?;
         let (steps, batch, _) = input.dim();
-        let batch_sizes = BatchSizes::new(std::iter::repeat_n(batch, steps))?;
+        let batch_sizes = BatchSizes::Constant { steps, rows: batch };
         let mut state = self.initial_state(h_0, batched.then_some(batch), batch)?;
         let input = contiguous(&input)?;
         let width = self.config.num_directions() * self.config.hidden_size;
@@ -296,4 +299,64 @@ fn contiguous<'a, T: Element>(input: &'a ArrayView3<'_, T>) -> Result<CowArray<'
     // `input` has these sizes, and all its values were taken.
     let copy = Array3::from_shape_vec(input.dim(), values);
     Ok(copy.unwrap_or_else(|_| unreachable!("a copy of another size")).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lengths of the sequences of a ragged batch, in descending order.
+    const LENGTHS: [usize; 5] = [7, 7, 4, 1, 1];
+
+    /// The packed rows of one sequence of the batch.
+    fn rows_of(sizes: &BatchSizes, sequence: usize) -> Vec<usize> {
+        (0..LENGTHS[sequence]).map(|t| sizes.offset(t) + sequence).collect()
+    }
+
+    fn run(rnn: &Rnn<f32>, sizes: &BatchSizes, input: &[f32], threads: usize) -> [Vec<f32>; 2] {
+        let width = rnn.config.num_directions() * rnn.config.hidden_size;
+        let states = rnn.hidden_shape(Some(sizes.size(0))).iter().product();
+        let mut state: Vec<f32> =
+            (0..states).map(|i| (i % rnn.config.hidden_size) as f32 / 1e3).collect();
+        let mut output = vec![0.0; sizes.rows() * width];
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| rnn.forward_packed(input, sizes, &mut state, &mut output, Mode::Eval))
+            .unwrap();
+        [output, state]
+    }
+
+    #[test]
+    fn a_ragged_batch_gives_the_bytes_of_each_sequence_alone() {
+        // Of the larger layer the columns are shared, of the smaller one nothing is.
+        for (hidden_size, threads) in [(5, 1), (300, 1), (300, 3)] {
+            for bidirectional in [false, true] {
+                let mut generator = Generator::new(1);
+                let config = Config { num_layers: 2, bidirectional, ..Config::new(3, hidden_size) };
+                let rnn = Rnn::<f32>::new(config, &mut generator).unwrap();
+                let sizes = (0..7).map(|t| LENGTHS.iter().filter(|&&len| len > t).count());
+                let sizes = BatchSizes::varying(sizes.collect::<Vec<_>>().into_iter()).unwrap();
+                let mut input = vec![0.0; sizes.rows() * 3];
+                generator.normal(&mut input);
+                let [output, state] = run(&rnn, &sizes, &input, threads);
+                for (sequence, &steps) in LENGTHS.iter().enumerate() {
+                    let rows = rows_of(&sizes, sequence);
+                    let own: Vec<f32> =
+                        rows.iter().flat_map(|&row| input[row * 3..][..3].to_vec()).collect();
+                    let alone = BatchSizes::Constant { steps, rows: 1 };
+                    let [own_output, own_state] = run(&rnn, &alone, &own, threads);
+                    let width = output.len() / sizes.rows();
+                    let found: Vec<f32> = rows
+                        .iter()
+                        .flat_map(|&row| output[row * width..][..width].to_vec())
+                        .collect();
+                    assert!(found == own_output, "output of {sequence}, {hidden_size} features");
+                    let states = state.chunks(LENGTHS.len() * hidden_size);
+                    let found: Vec<f32> = states
+                        .flat_map(|one| one[sequence * hidden_size..][..hidden_size].to_vec())
+                        .collect();
+                    assert!(found == own_state, "h_n of {sequence}, {hidden_size} features");
+                }
+            }
+        }
+    }
 }

@@ -4,13 +4,16 @@
 //! instances of the trait for each instruction set ([`x86`]). All of them give the same bits.
 //!
 //! This module uses std alone. It must not know files, threads, ndarray or errors; it cannot fail, and
-//! it allocates nothing: it fills slices that it is given. It is single-threaded.
+//! it allocates nothing: it fills slices that it is given. It is single-threaded, but for [`relay`], which
+//! lets several hands write one matrix and does not know where they are.
 
+mod one_row;
 mod panels;
 mod product;
 mod relay;
 mod rows;
 mod tanh;
+mod tiles;
 mod vector;
 #[cfg(target_arch = "x86_64")]
 mod x86;

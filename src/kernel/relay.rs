@@ -54,7 +54,8 @@ impl<'a, T: Copy> Relay<'a, T> {
         width: usize,
         ends: &'a [usize],
     ) -> Self {
-        assert!(buffers.iter().all(|buffer| buffer.len() == rows * width));
+        let len = rows.checked_mul(width);
+        assert!(buffers.iter().all(|buffer| Some(buffer.len()) == len));
         assert!(ends.is_sorted() && ends.last() == Some(&width));
         let buffers = buffers.map(<[T]>::as_mut_ptr);
         let (given, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));

@@ -157,6 +157,7 @@ float!(f64, F64x8 F64x4, round 6_755_399_441_055_744.0, exponent 52 1.0_f64);
 /// The portable instance: an array that the compiler may turn into whatever the target has.
 /// On a target without fused multiply-add each one is a call of libm: right, and hundreds of times slower.
 #[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
 pub struct Lanes<T, const N: usize>([T; N]);
 
 impl<T: Element, const N: usize> Lanes<T, N> {

@@ -2,7 +2,8 @@
 //!
 //! Nothing here may run before the CPU was asked for the features: only a [`super::Kernel`] of that
 //! instruction set leads here, and none is made without asking. This is the condition that each
-//! `SAFETY:` sentence below calls "the CPU was asked".
+//! `SAFETY:` sentence below calls "the CPU was asked". The methods are safe all the same, because the
+//! trait's are; nothing outside this folder can name them.
 
 #[allow(clippy::wildcard_imports, reason = "the intrinsics' names are prefixed already")]
 use std::arch::x86_64::*;

@@ -42,6 +42,9 @@ const MIN_BLOCK_WORK: usize = 1 << 20;
 /// every step takes longer than it saves. With two threads, one row of 256 features is worth it and one of
 /// 128 is not.
 const MIN_STEP_WORK: usize = 1 << 15;
+/// Fewest multiplications of a thread in one layer and direction for which columns are shared: several
+/// times what it takes to bring the threads together. A guess.
+const MIN_SHARE_WORK: usize = 1 << 23;
 /// Bytes of the buffer for pre-activations: an eighth of the L2 that it was tuned on.
 const CHUNK_BYTES: usize = 256 << 10;
 /// Fewest rows that are projected at once where they would not fill that buffer: with fewer, panels are
@@ -71,7 +74,8 @@ impl Shape {
             return Vec::new();
         }
         let step = batch.saturating_mul(hidden_size).saturating_mul(hidden_size);
-        let shares = threads.min(step / MIN_STEP_WORK).max(1);
+        let pass = step.saturating_mul(self.steps) / MIN_SHARE_WORK;
+        let shares = threads.min(step / MIN_STEP_WORK).min(pass).max(1);
         (self.share_out)(hidden_size, shares)
     }
 

@@ -100,10 +100,14 @@ fn judge<T: Element + Random + Real + Into<f64>>(recipe: &Recipe, tolerance: f64
 
 #[test]
 fn sizes_around_every_tile_edge_agree_with_the_naive_judge() {
-    // Around vectors of 8 and 16, panels of 32 and 64, chains of 64, and tiles of up to six rows.
-    let sizes = [1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129];
+    // Around vectors of 4 to 16, cache lines of 8 and 16, panels of one to three lines, and chains of 64;
+    // tiles have up to eight rows.
+    let sizes = [
+        1, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 65, 79, 80, 81, 96, 97, 112,
+        128, 129,
+    ];
     for hidden_size in sizes {
-        for batch in [1, 2, 3, 4, 5, 6, 7, 13] {
+        for batch in [1, 2, 3, 4, 5, 7, 8, 9, 16, 17] {
             judge::<f32>(&Recipe::new(5, hidden_size, 2, batch), TOLERANCE_F32);
         }
         judge::<f64>(&Recipe::new(5, hidden_size, 2, 3), TOLERANCE_F64);
@@ -222,6 +226,35 @@ fn threads_and_blocks_change_no_byte() {
         let last = expected.output.slice_axis(Axis(1), (599..600).into()).to_owned();
         assert_eq!(bits(&alone.output), bits(&last));
     }
+}
+
+#[test]
+fn shared_columns_change_no_byte() {
+    // Few rows of a layer so large that its columns are shared, in several segments of time.
+    for (batch, bidirectional) in [(1, false), (1, true), (3, true), (3, false)] {
+        let mut recipe = Recipe::new(40, 330, 150, batch);
+        recipe.config = Config { num_layers: 3, bidirectional, ..recipe.config };
+        let case = recipe.case::<f32>();
+        let expected = with_threads(1, || case.run());
+        for threads in [2, 3, 8] {
+            let found = with_threads(threads, || case.run());
+            assert!(same_bits(&found, &expected), "{threads} threads, batch {batch}");
+        }
+    }
+}
+
+#[test]
+fn many_passes_at_once_on_one_pool_come_to_an_end() {
+    // More passes that want to share columns than there are threads to share them with.
+    let case = Recipe::new(40, 300, 200, 1).case::<f32>();
+    let expected = with_threads(1, || case.run());
+    with_threads(3, || {
+        rayon::scope(|scope| {
+            for _ in 0..12 {
+                scope.spawn(|_| assert!(same_bits(&case.run(), &expected)));
+            }
+        });
+    });
 }
 
 #[test]

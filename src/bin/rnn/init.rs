@@ -28,7 +28,7 @@ fn init_as<T: Element + Random + Real>(args: &Init, config: &Config) -> Result<(
     let mut rng = Rng::open(&args.rng)?;
     let target = Target::open(&args.output, overwrite(&args.report))?;
     let seed = rng.seed(&args.rng);
-    let tensors = Params::<T>::init(config, &mut rng.generator)?.into_tensors(config);
+    let tensors = Params::<T>::init(config, &mut rng.generator)?.into_tensors();
     let lines = config.parameters().map(|Parameter { name, shape, axes }| TensorLine {
         name,
         shape,

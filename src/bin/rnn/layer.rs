@@ -237,7 +237,7 @@ pub(crate) fn fresh<T: Element + Random>(
     generator: &mut Generator,
 ) -> Result<Rnn<T>> {
     let params = Params::init(config, generator)?;
-    Ok(Rnn::from_params(config.clone(), &params)?)
+    Ok(Rnn::from_params(params)?)
 }
 
 /// Says what about dropout has no effect.
