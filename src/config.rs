@@ -1,5 +1,6 @@
 //! What is chosen about a layer: PyTorch's arguments, and the names and shapes that follow from them.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -215,17 +216,17 @@ impl Config {
     ///
     /// # Errors
     /// [`Error::NoSizes`] where the weights of the first layer do not tell them.
-    pub fn infer<'a>(
-        shapes: &(impl Iterator<Item = (&'a str, &'a [usize])> + Clone),
-    ) -> Result<Self, Error> {
-        let find =
-            |name: &str| shapes.clone().find(|(found, _)| *found == name).map(|(_, shape)| shape);
-        let any = |layer: usize, reverse: bool| {
-            Kind::ALL.iter().any(|&kind| find(&parameter_name(kind, layer, reverse)).is_some())
+    pub fn infer<'a>(shapes: impl Iterator<Item = (&'a str, &'a [usize])>) -> Result<Self, Error> {
+        let shapes: HashMap<_, _> = shapes.collect();
+        let has = |kind: Kind, layer: usize, reverse: bool| {
+            shapes.contains_key(parameter_name(kind, layer, reverse).as_str())
+        };
+        let any = |kinds: &[Kind], layer: usize| {
+            kinds.iter().any(|&kind| has(kind, layer, false) || has(kind, layer, true))
         };
         let matrix = |kind: Kind| {
             let name = parameter_name(kind, 0, false);
-            match find(&name) {
+            match shapes.get(name.as_str()).copied() {
                 Some(&[rows, columns]) => Ok((rows, columns)),
                 found => Err(Error::NoSizes { name, found: found.map(<[usize]>::to_vec) }),
             }
@@ -234,13 +235,13 @@ impl Config {
         // A square weight_hh says the hidden size more surely than a weight_ih that may be transposed.
         let (square, columns) = matrix(Kind::WeightHh)?;
         // No more layers than tensors.
-        let most = shapes.clone().count();
-        let is_layer = |layer: &usize| any(*layer, false) || any(*layer, true);
-        let num_layers = (1..most).find(|layer| !is_layer(layer)).unwrap_or(most.max(1));
+        let most = shapes.len();
+        let num_layers = (1..most).find(|&layer| !any(&Kind::ALL, layer)).unwrap_or(most.max(1));
+        let reverse = |layer| Kind::ALL.iter().any(|&kind| has(kind, layer, true));
         Ok(Config {
             num_layers,
-            bias: shapes.clone().any(|(name, _)| name.starts_with("bias")),
-            bidirectional: (0..num_layers).any(|layer| any(layer, true)),
+            bias: (0..num_layers).any(|layer| any(&[Kind::BiasIh, Kind::BiasHh], layer)),
+            bidirectional: (0..num_layers).any(reverse),
             ..Config::new(input_size, if square == columns { square } else { rows })
         })
     }
@@ -341,9 +342,26 @@ mod tests {
                     let config = Config { num_layers, bias, bidirectional, ..config() };
                     let parameters: Vec<_> = config.parameters().collect();
                     let shapes = parameters.iter().map(|p| (p.name.as_str(), p.shape.as_slice()));
-                    assert_eq!(Config::infer(&shapes).unwrap(), config);
+                    assert_eq!(Config::infer(shapes).unwrap(), config);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn infer_takes_only_parameters_for_biases() {
+        let config = Config { bias: false, ..config() };
+        let parameters: Vec<_> = config.parameters().collect();
+        let shapes = parameters.iter().map(|p| (p.name.as_str(), p.shape.as_slice()));
+        for stray in ["bias_x", "bias_ih_l01", "bias_hh_l2"] {
+            let shapes = shapes.clone().chain([(stray, &[5][..])]);
+            // A whole layer may be told by its bias alone.
+            let num_layers = if stray == "bias_hh_l2" { 3 } else { 2 };
+            let bias = num_layers == 3;
+            assert_eq!(
+                Config::infer(shapes).unwrap(),
+                Config { num_layers, bias, ..config.clone() }
+            );
         }
     }
 

@@ -114,6 +114,14 @@ pub enum Error {
         /// Its size; `usize::MAX` where the number of bytes overflows.
         bytes: usize,
     },
+    /// The machine refused threads.
+    #[error("threads: expected {count}, got none: {what}")]
+    Threads {
+        /// Threads that were asked for.
+        count: usize,
+        /// What the system said.
+        what: String,
+    },
     /// An input is absent, unreadable or a directory.
     #[error("{place}: {source}")]
     Open {
@@ -146,7 +154,8 @@ pub enum Error {
         /// What stands in the way.
         what: String,
     },
-    /// Writing failed midway; what stood there before still does.
+    /// Writing failed midway. A file or folder that stood there before still does; a pipe or a device
+    /// has got what was written until then.
     #[error("{place}: {source}")]
     Write {
         /// The path, as it was given.
@@ -164,8 +173,12 @@ fn bytes_or_more(bytes: usize) -> String {
     if bytes == usize::MAX { format!("more than {bytes} bytes") } else { format!("{bytes} bytes") }
 }
 
-/// A vector of `len` zeros, or [`Error::OutOfMemory`] where an infallible one would abort.
-pub(crate) fn zeros<T: Clone + Default>(len: usize, what: &'static str) -> Result<Vec<T>, Error> {
+/// As many zeros as a tensor of these sizes has elements. `what` names the tensor in an error.
+///
+/// # Errors
+/// [`Error::OutOfMemory`], where `vec![0.0; n]` would abort the process.
+pub fn zeros<T: Clone + Default>(sizes: &[usize], what: &'static str) -> Result<Vec<T>, Error> {
+    let len = checked_product(sizes, what)?;
     let mut vector = reserved(len, what)?;
     vector.resize(len, T::default());
     Ok(vector)

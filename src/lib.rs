@@ -76,7 +76,7 @@ mod rnn;
 mod stack;
 
 pub use config::{Config, Nonlinearity, Parameter, is_parameter_name};
-pub use error::Error;
+pub use error::{Error, zeros};
 pub use generator::{Generator, Random, STATE_BYTES};
 pub use kernel::{Element, Kernel};
 pub use params::{CellParams, Params};

@@ -29,7 +29,7 @@ impl<T: Element> Params<T> {
     /// # Errors
     /// [`Error::MissingTensor`], [`Error::TensorShape`] and [`Error::ExtraTensor`] name the tensor.
     pub fn from_tensors(
-        config: &Config,
+        config: Config,
         mut tensors: Vec<(String, ArrayD<T>)>,
     ) -> Result<Self, Error> {
         config.check()?;
@@ -61,7 +61,7 @@ impl<T: Element> Params<T> {
     ///
     /// # Errors
     /// The errors of [`Config::check`], and [`Error::OutOfMemory`].
-    pub fn init(config: &Config, generator: &mut Generator) -> Result<Self, Error>
+    pub fn init(config: Config, generator: &mut Generator) -> Result<Self, Error>
     where
         T: Random,
     {
@@ -75,7 +75,7 @@ impl<T: Element> Params<T> {
         let tensors = config.num_layers.saturating_mul(4 * config.num_directions());
         let mut ordered = reserved(tensors, WEIGHTS)?;
         for parameter in config.parameters() {
-            let mut values = zeros(parameter.shape.iter().product(), WEIGHTS)?;
+            let mut values = zeros(&parameter.shape, WEIGHTS)?;
             generator.uniform(-bound, bound, &mut values);
             ordered.push(array(&parameter.shape, values));
         }
@@ -112,7 +112,7 @@ impl<T: Element> Params<T> {
     }
 
     /// `tensors` are all parameters in order, their shapes checked.
-    fn from_ordered(config: &Config, mut tensors: impl Iterator<Item = ArrayD<T>>) -> Self {
+    fn from_ordered(config: Config, mut tensors: impl Iterator<Item = ArrayD<T>>) -> Self {
         fn next<T, D: ndarray::Dimension>(
             tensors: &mut impl Iterator<Item = ArrayD<T>>,
         ) -> ndarray::Array<T, D> {
@@ -126,7 +126,7 @@ impl<T: Element> Params<T> {
             bias: config.bias.then(|| [next(&mut tensors), next(&mut tensors)]),
         });
         let cells = cells.collect();
-        Params { config: config.clone(), cells }
+        Params { config, cells }
     }
 }
 

@@ -4,7 +4,7 @@ mod blocks;
 
 use ndarray::{Array1, Array2, Array3, ArrayD, ArrayView3, ArrayViewD, Axis, CowArray, Ix3};
 
-use crate::error::{checked_product, reserved, zeros};
+use crate::error::{reserved, zeros};
 use crate::kernel::{Activation, Panels};
 use crate::packed::BatchSizes;
 use crate::params::{CellParams, WEIGHTS, array};
@@ -57,7 +57,7 @@ impl<T: Element> Rnn<T> {
     where
         T: Random,
     {
-        Self::from_params(Params::init(&config, generator)?)
+        Self::from_params(Params::init(config, generator)?)
     }
 
     /// A layer with the tensors of a `state_dict`, in any order.
@@ -65,7 +65,7 @@ impl<T: Element> Rnn<T> {
     /// # Errors
     /// Those of [`Params::from_tensors`].
     pub fn from_tensors(config: Config, tensors: Vec<(String, ArrayD<T>)>) -> Result<Self, Error> {
-        Self::from_params(Params::from_tensors(&config, tensors)?)
+        Self::from_params(Params::from_tensors(config, tensors)?)
     }
 
     /// A layer with these parameters.
@@ -117,6 +117,11 @@ impl<T: Element> Rnn<T> {
         &self.config
     }
 
+    /// How a forward pass over L steps of N sequences is shared out among threads, in words.
+    pub fn plan(&self, seq_len: usize, batch: usize, threads: usize) -> String {
+        Plan::new(&self.shape(seq_len, batch), threads).to_string()
+    }
+
     /// Shape of `h_0` and `h_n` for a batch of N, or, with none, for unbatched input.
     pub fn hidden_shape(&self, batch: Option<usize>) -> Vec<usize> {
         let states = self.config.num_directions() * self.config.num_layers;
@@ -145,8 +150,7 @@ impl<T: Element> Rnn<T> {
         let mut state = self.initial_state(h_0, batched.then_some(batch), batch)?;
         let input = contiguous(&input)?;
         let width = self.config.num_directions() * self.config.hidden_size;
-        let len = checked_product(&[batch_sizes.rows(), width], "output")?;
-        let mut output = zeros(len, "output")?;
+        let mut output = zeros(&[batch_sizes.rows(), width], "output")?;
         let rows = input.as_slice().unwrap_or_default();
         self.forward_packed(rows, &batch_sizes, &mut state, &mut output, mode)?;
 
@@ -188,15 +192,14 @@ impl<T: Element> Rnn<T> {
         batched: Option<usize>,
         batch: usize,
     ) -> Result<Vec<T>, Error> {
-        let len = checked_product(&self.hidden_shape(Some(batch)), "h_n")?;
         let Some(h_0) = h_0 else {
-            return zeros(len, "h_n");
+            return zeros(&self.hidden_shape(Some(batch)), "h_n");
         };
         let expected = self.hidden_shape(batched);
         if h_0.shape() != expected {
             return Err(Error::HiddenShape { expected, found: h_0.shape().to_vec() });
         }
-        let mut state = reserved(len, "h_n")?;
+        let mut state = reserved(h_0.len(), "h_n")?;
         state.extend(h_0.iter().copied());
         Ok(state)
     }
@@ -211,7 +214,7 @@ impl<T: Element> Rnn<T> {
         output: &mut [T],
         mode: Mode<'_>,
     ) -> Result<(), Error> {
-        let shape = self.shape(batch_sizes);
+        let shape = self.shape(batch_sizes.steps(), batch_sizes.size(0));
         let plan = Plan::new(&shape, rayon::current_num_threads());
         let masks = self.masks(batch_sizes.rows(), mode)?;
         let stack = Stack {
@@ -235,10 +238,10 @@ impl<T: Element> Rnn<T> {
         Ok(())
     }
 
-    fn shape(&self, batch_sizes: &BatchSizes) -> Shape {
+    fn shape(&self, steps: usize, batch: usize) -> Shape {
         Shape {
-            steps: batch_sizes.steps(),
-            batch: batch_sizes.size(0),
+            steps,
+            batch,
             input_size: self.config.input_size,
             hidden_size: self.config.hidden_size,
             num_layers: self.config.num_layers,
@@ -256,10 +259,9 @@ impl<T: Element> Rnn<T> {
             return Ok(Vec::new());
         }
         let width = self.config.num_directions() * self.config.hidden_size;
-        let len = checked_product(&[rows, width], "dropout masks")?;
         let gaps = 1..self.config.num_layers;
         gaps.map(|_| {
-            let mut mask = zeros(len, "dropout masks")?;
+            let mut mask = zeros(&[rows, width], "dropout masks")?;
             generator.keep_mask(self.config.dropout, &mut mask);
             Ok(mask)
         })
@@ -273,12 +275,12 @@ fn pack<T: Element>(params: &CellParams<T>) -> Result<Cell<T>, Error> {
     let panels = |weights: &Array2<T>| {
         let (columns, k) = weights.dim();
         let too_large = Error::OutOfMemory { what: WEIGHTS, bytes: usize::MAX };
-        let mut data = zeros(Panels::<T>::len(columns, k).ok_or(too_large)?, WEIGHTS)?;
+        let mut data = zeros(&[Panels::<T>::len(columns, k).ok_or(too_large)?], WEIGHTS)?;
         let weights = weights.as_standard_layout();
         Panels::pack(weights.as_slice().unwrap_or_default(), columns, k, &mut data);
         Ok::<_, Error>(data)
     };
-    let mut bias = zeros(hidden_size, WEIGHTS)?;
+    let mut bias = zeros(&[hidden_size], WEIGHTS)?;
     if let Some([bias_ih, bias_hh]) = &params.bias {
         for ((sum, &ih), &hh) in bias.iter_mut().zip(bias_ih).zip(bias_hh) {
             *sum = ih.plus(hh);

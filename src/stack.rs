@@ -14,7 +14,8 @@
 //! before the next can begin, so its one segment is the whole sequence.
 //!
 //! Threads either share the batch, in blocks of rows that never meet ([`scan`]), or, where there are too
-//! few rows for that or too many weights, the columns of every step ([`columns`]). [`Plan`] chooses.
+//! few rows for that or too many weights, the columns of every step ([`columns`]), or, of a single row, the
+//! two directions. [`Plan`] chooses.
 //!
 //! This module cannot fail. `rnn` has checked every shape, and has allocated all memory.
 
@@ -25,7 +26,7 @@ mod scan;
 
 use std::ops::Range;
 
-use crate::kernel::{Activation, Element, Kernel, Panels, Walk};
+use crate::kernel::{Activation, Element, Kernel, Panels, RowsMut, Walk};
 use crate::packed::BatchSizes;
 
 pub(crate) use block::{Block, Buffers, Steps, Work, Workspace};
@@ -135,20 +136,49 @@ struct Sections<'a, T> {
 impl<T: Element> Sections<'_, T> {
     /// Runs both directions of the layer, where it has them.
     fn run(&self, output: &mut Steps<'_, T>, states: &mut [&mut [T]], buffers: &mut Buffers<T>) {
+        if self.stack.plan.both_directions {
+            return self.run_both(output, states, buffers);
+        }
         for (direction, state) in states.iter_mut().enumerate() {
-            let section = Section {
-                stack: self.stack,
-                sizes: self.sizes,
-                cell: &self.stack.cells[self.layer * self.stack.directions + direction],
-                reverse: direction == 1,
-                input: self.input,
-                segment: self.segment,
-            };
+            let section = self.section(direction == 1);
             if self.stack.plan.columns.is_empty() {
                 scan::run(&section, output, state, &mut buffers.pre[0]);
             } else {
                 columns::run(&section, output, state, buffers);
             }
+        }
+    }
+
+    /// Runs both directions of a single row at the same time.
+    fn run_both(
+        &self,
+        output: &mut Steps<'_, T>,
+        states: &mut [&mut [T]],
+        buffers: &mut Buffers<T>,
+    ) {
+        // A plan of this kind has one block, of one row.
+        let ([forward, reverse], [pre, reverse_pre]) = (states, &mut buffers.pre[..]) else {
+            return;
+        };
+        let Steps::Whole { data, width, first_step } = output else { return };
+        let data = &mut data[(self.segment.start - *first_step) * *width..];
+        let rows = RowsMut::new(data, self.segment.len(), *width, *width);
+        let (left, right) = rows.split_at_column(self.stack.hidden_size);
+        rayon::join(
+            || scan::one_row(&self.section(false), left, forward, pre),
+            || scan::one_row(&self.section(true), right, reverse, reverse_pre),
+        );
+    }
+
+    /// One direction of the layer.
+    fn section(&self, reverse: bool) -> Section<'_, T> {
+        Section {
+            stack: self.stack,
+            sizes: self.sizes,
+            cell: &self.stack.cells[self.layer * self.stack.directions + usize::from(reverse)],
+            reverse,
+            input: self.input,
+            segment: self.segment,
         }
     }
 }
@@ -173,6 +203,11 @@ enum Input<'a, T> {
 }
 
 impl<T> Section<'_, T> {
+    /// Whether every step of the segment has a single row, and no step of the sequence has more.
+    fn is_one_row(&self) -> bool {
+        self.sizes.is_one_row(self.segment)
+    }
+
     /// The first column of this direction in a layer's output.
     fn column(&self) -> usize {
         if self.reverse { self.stack.hidden_size } else { 0 }

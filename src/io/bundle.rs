@@ -1,25 +1,31 @@
 //! Tensors by name: a folder of .npy files, or an .npz archive.
 
-use std::fs;
-use std::io::{self, Write};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use ndarray::{ArrayD, ArrayViewD};
 use zip::ZipWriter;
+use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 
-use super::npz::{Archive, zip_error};
-use super::source::{Format, Opened, Source, show};
-use super::{Dtype, Folder, Header, Real, Sink, Stored, StoredType, Tensor, TensorFile, write_npy};
+use super::npz::Archive;
+use super::source::{Format, Opened, Source};
+use super::{
+    Dtype, Folder, Real, Sink, Stored, StoredType, Tensor, TensorFile, escaped, show, write_npy,
+};
 use crate::Error;
 
 /// The file of a folder that holds the text beside its tensors.
 const TEXT_FILE: &str = "rnn.json";
 
+/// The longest text that is read: far more than any configuration has, and no burden to any machine.
+const MAX_TEXT_BYTES: u64 = 1 << 20;
+
 /// A tensor under its name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedTensor {
-    /// Its name, without `.npy`.
+    /// Its name, without `.npy`, with control characters escaped: messages show it.
     pub name: String,
     /// What the file holds.
     pub stored: StoredType,
@@ -33,7 +39,16 @@ pub struct Bundle {
     /// The tensors.
     pub tensors: Vec<NamedTensor>,
     /// `rnn.json` of a folder, the comment of an archive.
-    pub text: Option<String>,
+    pub text: Option<Text>,
+}
+
+/// The text beside tensors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// Where it stands, for messages.
+    pub place: String,
+    /// What it says.
+    pub text: String,
 }
 
 /// Reads a folder of .npy files or an .npz archive. Numbers become `dtype`; without one, doubles stay
@@ -60,15 +75,16 @@ pub fn read_bundle(source: &Source, dtype: Option<Dtype>) -> Result<Bundle, Erro
     let mut archive = Archive::new(opened.seekable(&place)?, &place)?;
     let mut tensors = Vec::new();
     for (index, name) in archive.names().into_iter().enumerate() {
-        let place = format!("{place}:{}", name.escape_debug());
+        let place = format!("{place}:{name}");
         let header = archive.header(index, &place)?;
-        let tensor = match target(&header, dtype) {
+        let tensor = match dtype.unwrap_or(header.stored.natural()) {
             Dtype::F32 => Tensor::F32(archive.read(index, &header, &place)?),
             Dtype::F64 => Tensor::F64(archive.read(index, &header, &place)?),
         };
         tensors.push(NamedTensor { name, stored: header.stored, tensor });
     }
-    Ok(Bundle { tensors, text: archive.comment() })
+    let comment = |text| Text { place: format!("{place}: comment"), text };
+    Ok(Bundle { tensors, text: archive.comment().map(comment) })
 }
 
 /// Reads every .npy file of a folder, in the order of their names, and the text beside them.
@@ -88,27 +104,45 @@ fn read_folder(folder: &Path, dtype: Option<Dtype>) -> Result<Bundle, Error> {
     paths.sort();
     let mut tensors = Vec::new();
     for path in paths {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name = escaped(&path.file_stem().unwrap_or_default().to_string_lossy());
         let file = TensorFile::open(&Source::Path(path))?;
         let stored = file.header().stored;
-        let tensor = match target(file.header(), dtype) {
+        let tensor = match dtype.unwrap_or(stored.natural()) {
             Dtype::F32 => Tensor::F32(file.read()?),
             Dtype::F64 => Tensor::F64(file.read()?),
         };
         tensors.push(NamedTensor { name, stored, tensor });
     }
-    let path = folder.join(TEXT_FILE);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => Some(text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(source) => return Err(Error::Open { place: show(&path), source }),
-    };
-    Ok(Bundle { tensors, text })
+    Ok(Bundle { tensors, text: read_text(&folder.join(TEXT_FILE))? })
 }
 
-fn target(header: &Header, dtype: Option<Dtype>) -> Dtype {
-    let natural = if header.stored == StoredType::F64 { Dtype::F64 } else { Dtype::F32 };
-    dtype.unwrap_or(natural)
+/// Reads the text beside tensors, where there is one.
+fn read_text(path: &Path) -> Result<Option<Text>, Error> {
+    let place = show(path);
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(Error::Open { place, source }),
+    };
+    let mut bytes = Vec::new();
+    match file.take(MAX_TEXT_BYTES + 1).read_to_end(&mut bytes) {
+        Ok(_) => {}
+        // Linux opens a folder for reading, and refuses only to read it.
+        Err(source) if path.is_dir() => return Err(Error::Open { place, source }),
+        Err(source) => return Err(Error::Read { place, source }),
+    }
+    if bytes.len() as u64 > MAX_TEXT_BYTES {
+        let what = format!("expected at most {MAX_TEXT_BYTES} bytes of text, got more");
+        return Err(Error::Malformed { place, what });
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Some(Text { place, text })),
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            let what = format!("expected UTF-8 text, got bad bytes at {at}");
+            Err(Error::Malformed { place, what })
+        }
+    }
 }
 
 /// Opens a folder for tensors: one that exists may hold only tensors that `own` knows, and their text.
@@ -118,9 +152,9 @@ fn target(header: &Header, dtype: Option<Dtype>) -> Dtype {
 pub fn open_folder(
     path: &Path,
     overwrite: super::Overwrite,
-    own: impl Fn(&str) -> bool,
+    own: impl Fn(&str) -> bool + 'static,
 ) -> Result<Folder, Error> {
-    Folder::open(path, overwrite, |name| {
+    Folder::open(path, overwrite, move |name| {
         name == TEXT_FILE || name.strip_suffix(".npy").is_some_and(&own)
     })
 }
@@ -143,7 +177,7 @@ pub fn write_folder<T: Real>(
 /// Writes tensors as an .npz archive, stored as NumPy stores them, with the text as its comment.
 ///
 /// # Errors
-/// [`Error::Write`], and [`Error::Malformed`] where the text is too long for a comment.
+/// [`Error::Write`]; also where the text is too long for a comment, which holds 65535 bytes.
 pub fn write_npz<T: Real>(
     sink: &mut Sink,
     tensors: &[(String, ArrayD<T>)],
@@ -151,8 +185,8 @@ pub fn write_npz<T: Real>(
 ) -> Result<(), Error> {
     let views = || tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.view()));
     sink.write(|file| {
-        write_archive(file, views(), text).map_err(|error| match zip_error(error, "archive") {
-            Error::Read { source, .. } => source,
+        write_archive(file, views(), text).map_err(|error| match error {
+            ZipError::Io(source) => source,
             error => io::Error::other(error),
         })
     })
@@ -162,7 +196,7 @@ fn write_archive<'a, T: Stored>(
     file: &mut dyn Write,
     tensors: impl Iterator<Item = (&'a str, ArrayViewD<'a, T>)>,
     text: &str,
-) -> Result<(), zip::result::ZipError> {
+) -> Result<(), ZipError> {
     let mut zip = ZipWriter::new_stream(file);
     // The same tensors give the same bytes: no clock, no compression whose library may change.
     let options = SimpleFileOptions::default()

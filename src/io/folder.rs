@@ -6,18 +6,32 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::Overwrite;
-use super::source::show;
-use super::temporary::{Remembered, folder_of, resolve, said, sync_folder, temporary_folder};
+use super::temporary::{
+    Remembered, folder_of, resolve, said, sync_folder, temporary_folder, uninterrupted,
+    without_slash,
+};
+use super::{Overwrite, show};
 use crate::Error;
 
 /// A folder that is replaced as one.
-#[derive(Debug)]
 pub struct Folder {
     place: String,
     path: PathBuf,
+    /// Whether there was a folder when this was opened: only such a one is replaced.
+    existed: bool,
+    own: Box<dyn Fn(&str) -> bool>,
     temporary: TempDir,
     remembered: Remembered,
+}
+
+impl std::fmt::Debug for Folder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Folder")
+            .field("path", &self.path)
+            .field("existed", &self.existed)
+            .field("temporary", &self.temporary)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Folder {
@@ -29,37 +43,35 @@ impl Folder {
     pub fn open(
         path: &Path,
         overwrite: Overwrite,
-        own: impl Fn(&str) -> bool,
+        own: impl Fn(&str) -> bool + 'static,
     ) -> Result<Self, Error> {
         let place = show(path);
         let create = |what: String| Error::Create { place: place.clone(), what };
-        let path = resolve(path);
-        if let Ok(existing) = fs::metadata(&path) {
+        let path = resolve(without_slash(path));
+        if path.file_name().is_none() {
+            // `.`, `..` and the root: the system renames none of them.
+            return Err(create("expected the name of a folder".to_owned()));
+        }
+        let existing = fs::metadata(&path).ok();
+        if let Some(existing) = &existing {
             if !existing.is_dir() {
                 return Err(create("exists and is not a folder".to_owned()));
             }
             if overwrite == Overwrite::Refuse {
                 return Err(create("exists, and --no-clobber keeps it".to_owned()));
             }
-            for entry in fs::read_dir(&path).map_err(|error| create(said(&error)))? {
-                let entry = entry.map_err(|error| create(said(&error)))?;
-                let name = entry.file_name();
-                let known = name.to_str().is_some_and(&own);
-                if !known || entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    return Err(create(format!(
-                        "expected a folder of weights alone, got {} in it",
-                        show(Path::new(&name))
-                    )));
-                }
+            if let Some(what) = foreign(&path, &own) {
+                return Err(create(what));
             }
         }
         let make = || temporary_folder().tempdir_in(folder_of(&path));
         let (temporary, remembered) =
             Remembered::make(make, TempDir::path).map_err(|error| create(said(&error)))?;
-        Ok(Folder { place, path, temporary, remembered })
+        let (existed, own) = (existing.is_some(), Box::new(own));
+        Ok(Folder { place, path, existed, own, temporary, remembered })
     }
 
-    /// Writes one file of the folder.
+    /// Writes a file of the folder.
     ///
     /// # Errors
     /// [`Error::Write`].
@@ -77,41 +89,201 @@ impl Folder {
         whole().map_err(|source| Error::Write { place, source })
     }
 
-    /// Puts the folder in its place. On Linux the old and the new one change places in one step.
+    /// Puts the folder in its place. On Linux the old and the new one change places in one step, where
+    /// the file system can do that.
     ///
     /// # Errors
-    /// [`Error::Write`].
+    /// [`Error::Write`], and [`Error::Create`] where something has come up meanwhile that this would
+    /// remove: it stays.
     pub fn commit(self) -> Result<(), Error> {
-        let Folder { place, path, temporary, remembered } = self;
-        let replace = || {
-            sync_folder(temporary.path())?;
-            if path.exists() {
-                exchange(temporary.path(), &path)?;
-            } else {
-                fs::rename(temporary.path(), &path)?;
-            }
-            sync_folder(folder_of(&path))
-        };
-        let replaced = replace().map_err(|source| Error::Write { place, source });
-        // What stands under the temporary name now is the old folder, or nothing.
-        let _ = temporary.close();
-        drop(remembered);
+        // A signal in here would find the old folder under the temporary name, and remove it.
+        let replaced = uninterrupted(|| self.replace());
+        // What stands under the temporary name now is the old folder, or the new one after an error.
+        let _ = self.temporary.close();
+        drop(self.remembered);
         replaced
     }
+
+    fn replace(&self) -> Result<(), Error> {
+        let (new, path) = (self.temporary.path(), self.path.as_path());
+        let write = |source| Error::Write { place: self.place.clone(), source };
+        let create = |what| Error::Create { place: self.place.clone(), what };
+        sync_folder(new).map_err(write)?;
+        // The old folder may have gone since it was looked at.
+        if self.existed && path.exists() {
+            exchange(new, path).map_err(write)?;
+            // Only now does nobody find the old folder any more, and what it holds is certain.
+            if let Some(what) = foreign(new, &self.own) {
+                exchange(new, path).map_err(write)?;
+                return Err(create(what));
+            }
+        } else {
+            rename_to_free(new, path).map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => {
+                    create("has come up meanwhile, and is kept".to_owned())
+                }
+                _ => write(error),
+            })?;
+        }
+        sync_folder(folder_of(path)).map_err(write)
+    }
+}
+
+/// Why a folder must not be replaced: something in it that `own` does not know.
+fn foreign(folder: &Path, own: &dyn Fn(&str) -> bool) -> Option<String> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => return Some(said(&error)),
+    };
+    entries.into_iter().find_map(|entry| {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => return Some(said(&error)),
+        };
+        let name = entry.file_name();
+        let known = name.to_str().is_some_and(own);
+        (!known || entry.file_type().is_ok_and(|kind| kind.is_dir())).then(|| {
+            let name = show(Path::new(&name));
+            format!("expected a folder of weights alone, got {name} in it")
+        })
+    })
 }
 
 /// Lets two folders change their names.
 #[cfg(target_os = "linux")]
 fn exchange(new: &Path, old: &Path) -> io::Result<()> {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    Ok(renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE)?)
+    match rename_with(new, old, rustix::fs::RenameFlags::EXCHANGE) {
+        Err(error) if is_unsupported(&error) => exchange_by_turns(new, old),
+        result => result,
+    }
 }
 
-/// Lets two folders change their names, by way of a third one: not in one step.
+/// Lets two folders change their names.
 #[cfg(not(target_os = "linux"))]
-fn exchange(new: &Path, old: &Path) -> io::Result<()> {
+use exchange_by_turns as exchange;
+
+/// Lets two folders change their names, by way of a third one: not in one step. After an error the old
+/// one is where it was.
+fn exchange_by_turns(new: &Path, old: &Path) -> io::Result<()> {
     let aside = new.with_extension("old.tmp");
     fs::rename(old, &aside)?;
-    fs::rename(new, old)?;
+    if let Err(error) = fs::rename(new, old) {
+        fs::rename(&aside, old)?;
+        return Err(error);
+    }
     fs::rename(&aside, new)
+}
+
+/// Renames a folder to a name that nothing has.
+#[cfg(target_os = "linux")]
+fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
+    match rename_with(from, to, rustix::fs::RenameFlags::NOREPLACE) {
+        Err(error) if is_unsupported(&error) => rename_to_missing(from, to),
+        result => result,
+    }
+}
+
+/// Renames a folder to a name that nothing has.
+#[cfg(not(target_os = "linux"))]
+use rename_to_missing as rename_to_free;
+
+/// Looks first, then renames. What comes up between is replaced only where it is an empty folder: the
+/// system refuses the rest.
+fn rename_to_missing(from: &Path, to: &Path) -> io::Result<()> {
+    if to.symlink_metadata().is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    fs::rename(from, to)
+}
+
+#[cfg(target_os = "linux")]
+fn rename_with(from: &Path, to: &Path, flags: rustix::fs::RenameFlags) -> io::Result<()> {
+    use rustix::fs::{CWD, renameat_with};
+    Ok(renameat_with(CWD, from, CWD, to, flags)?)
+}
+
+/// Whether the kernel or the file system does not know a flag of `renameat2`.
+#[cfg(target_os = "linux")]
+fn is_unsupported(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let unsupported = [Errno::INVAL, Errno::NOSYS, Errno::NOTSUP];
+    unsupported.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder to work in, and a new `w` in it that knows `own` alone.
+    fn opened(overwrite: Overwrite, before: &[&str]) -> (TempDir, PathBuf, Folder) {
+        let sandbox = tempfile::tempdir().unwrap();
+        let path = sandbox.path().join("w");
+        for name in before {
+            fs::create_dir_all(&path).unwrap();
+            fs::write(path.join(name), b"old").unwrap();
+        }
+        let folder = Folder::open(&path, overwrite, |name| name == "own").unwrap();
+        folder.write("own", |file| file.write_all(b"new")).unwrap();
+        (sandbox, path, folder)
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_folder_that_has_come_up_since_is_kept() {
+        for overwrite in [Overwrite::Replace, Overwrite::Refuse] {
+            let (sandbox, path, folder) = opened(overwrite, &[]);
+            fs::create_dir(&path).unwrap();
+            fs::write(path.join("own"), b"precious").unwrap();
+            let error = folder.commit().unwrap_err();
+            assert!(matches!(error, Error::Create { .. }), "{error}");
+            assert_eq!(fs::read(path.join("own")).unwrap(), b"precious");
+            assert_eq!(names(sandbox.path()), ["w"]);
+        }
+    }
+
+    #[test]
+    fn a_file_that_has_come_up_in_the_old_folder_is_kept() {
+        let (sandbox, path, folder) = opened(Overwrite::Replace, &["own"]);
+        fs::write(path.join("notes"), b"precious").unwrap();
+        let error = folder.commit().unwrap_err();
+        assert!(matches!(error, Error::Create { .. }), "{error}");
+        assert_eq!(names(&path), ["notes", "own"]);
+        assert_eq!(fs::read(path.join("own")).unwrap(), b"old");
+        assert_eq!(names(sandbox.path()), ["w"]);
+    }
+
+    #[test]
+    fn an_old_folder_is_replaced_and_may_have_gone() {
+        for gone in [false, true] {
+            let (sandbox, path, folder) = opened(Overwrite::Replace, &["own"]);
+            if gone {
+                fs::remove_dir_all(&path).unwrap();
+            }
+            folder.commit().unwrap();
+            assert_eq!(fs::read(path.join("own")).unwrap(), b"new");
+            assert_eq!(names(sandbox.path()), ["w"]);
+        }
+    }
+
+    #[test]
+    fn folders_change_names_by_turns_and_back() {
+        let sandbox = tempfile::tempdir().unwrap();
+        let (new, old) = (sandbox.path().join("new.tmp"), sandbox.path().join("old"));
+        fs::create_dir(&old).unwrap();
+        assert!(exchange_by_turns(&new, &old).is_err());
+        assert_eq!(names(sandbox.path()), ["old"]);
+        fs::create_dir(&new).unwrap();
+        fs::write(new.join("mark"), b"").unwrap();
+        exchange_by_turns(&new, &old).unwrap();
+        assert_eq!(names(&old), ["mark"]);
+        assert_eq!(names(sandbox.path()), ["new.tmp", "old"]);
+        assert!(rename_to_missing(&new, &old).is_err());
+    }
 }

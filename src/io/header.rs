@@ -6,7 +6,7 @@
 
 use std::io::Read;
 
-use super::literal;
+use super::{Dtype, literal};
 use crate::Error;
 
 /// What NumPy accepts at most by default.
@@ -39,6 +39,17 @@ impl StoredType {
             StoredType::I32 | StoredType::U32 | StoredType::F32 => 4,
             StoredType::I64 | StoredType::U64 | StoredType::F64 => 8,
         }
+    }
+
+    /// The type that its numbers are computed in where nobody asks for another: doubles stay what they
+    /// are, and everything else becomes f32.
+    pub fn natural(self) -> Dtype {
+        if self == StoredType::F64 { Dtype::F64 } else { Dtype::F32 }
+    }
+
+    /// Whether it is one of the types that are computed in.
+    pub fn is_computed(self) -> bool {
+        matches!(self, StoredType::F32 | StoredType::F64)
     }
 
     /// The type for NumPy's letter and size.

@@ -1,23 +1,10 @@
 //! The text of a .npy header: a Python dictionary, of which only what NumPy writes is read.
 
-use super::{Header, StoredType};
+use super::{Header, StoredType, escaped};
 
 /// Parses the dictionary that starts at byte `start` of the file.
 pub(super) fn parse(bytes: &[u8], start: usize, version: u8) -> Result<Header, String> {
-    let text = &bytes[start..];
-    if version < 3 {
-        if let Some(at) = text.iter().position(|byte| !byte.is_ascii()) {
-            return Err(format!("expected an ASCII header, got another byte at {}", start + at));
-        }
-    } else if let Err(error) = std::str::from_utf8(text) {
-        return Err(format!(
-            "expected a UTF-8 header, got bad bytes at {}",
-            start + error.valid_up_to()
-        ));
-    }
-    if text.last() != Some(&b'\n') {
-        return Err(format!("expected a newline at the header's end, byte {}", bytes.len()));
-    }
+    check_text(bytes, start, version)?;
     let mut cursor = Cursor { bytes, at: start };
     let (mut descr, mut fortran_order, mut shape) = (None, None, None);
     cursor.expect(b'{')?;
@@ -48,6 +35,25 @@ pub(super) fn parse(bytes: &[u8], start: usize, version: u8) -> Result<Header, S
     let shape = shape.ok_or_else(|| missing("shape"))?;
     check_size(&shape, stored)?;
     Ok(Header { stored, big_endian, fortran_order, shape })
+}
+
+/// Checks the bytes from `start` on for what the version of the format allows.
+fn check_text(bytes: &[u8], start: usize, version: u8) -> Result<(), String> {
+    let text = &bytes[start..];
+    if version < 3 {
+        if let Some(at) = text.iter().position(|byte| !byte.is_ascii()) {
+            return Err(format!("expected an ASCII header, got another byte at {}", start + at));
+        }
+    } else if let Err(error) = std::str::from_utf8(text) {
+        return Err(format!(
+            "expected a UTF-8 header, got bad bytes at {}",
+            start + error.valid_up_to()
+        ));
+    }
+    if text.last() != Some(&b'\n') {
+        return Err(format!("expected a newline at the header's end, byte {}", bytes.len()));
+    }
+    Ok(())
 }
 
 /// Checks that the bytes of all axes, empty ones left out, can be counted: ndarray multiplies them so.
@@ -99,9 +105,8 @@ impl Cursor<'_> {
         format!("expected {expected} at byte {}, got '{}'", self.at, token.trim().escape_default())
     }
 
-    /// The characters up to one of `ends`, which is not consumed.
+    /// The characters from here on that are accepted. The first other one is not consumed.
     fn word(&mut self, accept: impl Fn(u8) -> bool) -> String {
-        self.space();
         let rest = &self.bytes[self.at..];
         let len = rest.iter().position(|&byte| !accept(byte)).unwrap_or(rest.len());
         self.at += len;
@@ -116,17 +121,18 @@ impl Cursor<'_> {
         self.at += 1;
         let text = self.word(|byte| byte != quote && byte != b'\n');
         self.expect(quote)?;
-        Ok(text)
+        // Control characters are escaped here, where they come in, because messages show the text.
+        Ok(escaped(&text))
     }
 
     fn boolean(&mut self) -> Result<bool, String> {
+        self.space();
         let before = self.at;
         match self.word(|byte| byte.is_ascii_alphanumeric() || byte == b'_').as_str() {
             "True" => Ok(true),
             "False" => Ok(false),
             _ => {
                 self.at = before;
-                self.space();
                 Err(self.unexpected("True or False for fortran_order"))
             }
         }
@@ -164,7 +170,9 @@ impl Cursor<'_> {
             let before = self.at;
             let digits = self.word(|byte| byte.is_ascii_digit());
             // Python 2 marked long integers.
-            let _ = !digits.is_empty() && self.bytes.get(self.at) == Some(&b'L') && self.skip(b'L');
+            if !digits.is_empty() && self.bytes.get(self.at) == Some(&b'L') {
+                self.at += 1;
+            }
             let closed = self.skip(b',');
             let ends = closed || (self.skip(b')') && !shape.is_empty());
             if digits.is_empty() || !ends {
@@ -194,5 +202,5 @@ fn unsupported(descr: &str, letter: char, size: &str) -> String {
         ('f', _) => ("a long double", "np.save(file, array.astype('float64'))"),
         _ => ("unknown", "np.save(file, array.astype('float32'))"),
     };
-    format!("dtype '{}' is {name}; expected numbers ({remedy})", descr.escape_default())
+    format!("dtype '{descr}' is {name}; expected numbers ({remedy})")
 }

@@ -16,13 +16,15 @@ mod sink;
 mod source;
 mod temporary;
 
-pub use bundle::{Bundle, NamedTensor, open_folder, read_bundle, write_folder, write_npz};
+pub use bundle::{Bundle, NamedTensor, Text, open_folder, read_bundle, write_folder, write_npz};
 pub use folder::Folder;
 pub use header::{Header, StoredType};
 pub use npy::{Real, Stored, write_npy};
 pub use sink::{Overwrite, Sink};
 pub use source::{Source, TensorFile};
-pub use temporary::remove_temporary_files;
+pub use temporary::{remove_temporary_files, written_file};
+
+use std::path::Path;
 
 use ndarray::ArrayD;
 
@@ -69,4 +71,24 @@ impl Tensor {
             Tensor::F64(array) => array.shape(),
         }
     }
+}
+
+/// A path as an error shows it: control characters escaped, so that a name cannot forge a message, and
+/// an empty path in quotes, so that there is something to see.
+fn show(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    if text.is_empty() {
+        return "''".to_owned();
+    }
+    if text.chars().any(char::is_control) { format!("{text:?}") } else { text.into_owned() }
+}
+
+/// A name out of a file as messages show it: nothing in it can move a terminal's cursor or hide text.
+fn escaped(name: &str) -> String {
+    let mut text = String::new();
+    for c in name.chars() {
+        // Quotes are no danger, and read better as they are.
+        if c == '\'' || c == '"' { text.push(c) } else { text.extend(c.escape_debug()) }
+    }
+    text
 }

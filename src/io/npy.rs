@@ -166,7 +166,7 @@ fn decode<T: Real>(header: &Header, bytes: &[u8], values: &mut Vec<T>) {
 /// # Errors
 /// What the writer says.
 pub fn write_npy<T: Stored>(writer: &mut dyn Write, array: &ArrayViewD<'_, T>) -> io::Result<()> {
-    writer.write_all(&header_bytes(T::DESCR, array.shape()))?;
+    writer.write_all(&header_bytes(T::DESCR, array.shape())?)?;
     let mut piece = Vec::with_capacity(PIECE_BYTES);
     for &value in array {
         piece.extend_from_slice(value.bytes().as_ref());
@@ -180,7 +180,7 @@ pub fn write_npy<T: Stored>(writer: &mut dyn Write, array: &ArrayViewD<'_, T>) -
 
 /// What NumPy writes before the numbers: the dictionary, room for the first axis to grow to 21 digits in
 /// place, and spaces up to a multiple of 64 bytes.
-fn header_bytes(descr: &str, shape: &[usize]) -> Vec<u8> {
+fn header_bytes(descr: &str, shape: &[usize]) -> io::Result<Vec<u8>> {
     let sizes: Vec<_> = shape.iter().map(ToString::to_string).collect();
     let comma = if shape.len() == 1 { "," } else { "" };
     let mut text = format!(
@@ -192,7 +192,9 @@ fn header_bytes(descr: &str, shape: &[usize]) -> Vec<u8> {
     }
     let magic = b"\x93NUMPY\x01\x00";
     let len = (magic.len() + 2 + text.len() + 1).next_multiple_of(64) - magic.len() - 2;
-    let length = u16::try_from(len).unwrap_or_else(|_| unreachable!("{} axes", shape.len()));
+    let too_many = || format!("{} axes are too many for .npy 1.0", shape.len());
+    let length =
+        u16::try_from(len).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, too_many()))?;
     text = format!("{text:<width$}\n", width = len - 1);
-    [&magic[..], &length.to_le_bytes(), text.as_bytes()].concat()
+    Ok([&magic[..], &length.to_le_bytes(), text.as_bytes()].concat())
 }

@@ -1,6 +1,8 @@
 //! Members of an .npz archive.
 
+use std::collections::HashSet;
 use std::fs::File;
+use std::io::{self, Read};
 
 use ndarray::ArrayD;
 use zip::ZipArchive;
@@ -9,7 +11,7 @@ use zip::result::ZipError;
 
 use super::npy::read_body;
 use super::source::expect_end;
-use super::{Header, Real};
+use super::{Header, Real, escaped};
 use crate::Error;
 
 /// Names of members that an error lists at most: as many as 2 layers in 2 directions have, and a few more.
@@ -23,18 +25,25 @@ pub(super) struct Archive {
 impl Archive {
     /// Reads the directory of an archive, and refuses names that stand twice.
     pub(super) fn new(file: File, place: &str) -> Result<Self, Error> {
-        let zip = ZipArchive::new(file).map_err(|error| zip_error(error, place))?;
-        if zip.has_duplicate_names() {
-            let what = "two members of the archive have the same name".to_owned();
+        let archive =
+            Archive { zip: ZipArchive::new(file).map_err(|error| zip_error(error, place))? };
+        let names = archive.names();
+        let mut seen = HashSet::new();
+        let double = names.iter().find(|name| !seen.insert(*name));
+        // The reader of archives keeps one member of those whose whole names are the same.
+        if double.is_some() || archive.zip.has_duplicate_names() {
+            let name = double.map_or(String::new(), |name| format!(", {name}"));
+            let what = format!("two members of the archive have the same name{name}");
             return Err(Error::Malformed { place: place.to_owned(), what });
         }
-        Ok(Archive { zip })
+        Ok(archive)
     }
 
-    /// Names of the members, without their `.npy`, as NumPy shows them.
+    /// Names of the members, without their `.npy`, as NumPy shows them. Control characters are escaped
+    /// here, where they come in, because messages and reports show the names.
     pub(super) fn names(&self) -> Vec<String> {
         let names = self.zip.file_names_raw().map(String::from_utf8_lossy);
-        names.map(|name| name.strip_suffix(".npy").unwrap_or(&name).to_owned()).collect()
+        names.map(|name| escaped(name.strip_suffix(".npy").unwrap_or(&name))).collect()
     }
 
     /// The archive's comment, where it is text and not empty.
@@ -48,7 +57,10 @@ impl Archive {
         let names = self.names();
         let index = match name {
             None => (names.len() == 1).then_some(0),
-            Some(name) => names.iter().position(|found| found == name),
+            Some(name) => {
+                let name = escaped(name);
+                names.iter().position(|found| *found == name)
+            }
         };
         index.ok_or_else(|| {
             let expected = if name.is_some() { "a member of that name" } else { "one member" };
@@ -59,7 +71,7 @@ impl Archive {
                 }
                 _ => names.join(", "),
             };
-            let what = format!("expected {expected}, got {}", list.escape_debug());
+            let what = format!("expected {expected}, got {list}");
             Error::Malformed { place: place.to_owned(), what }
         })
     }
@@ -100,34 +112,41 @@ fn read_header(member: &mut ZipFile<'_, File>, place: &str) -> Result<Header, Er
         let what = "empty member; expected .npy".to_owned();
         return Err(Error::Malformed { place: place.to_owned(), what });
     }
-    let mut magic = [0; 6];
-    let start = std::io::Read::read(member, &mut magic)
+    let mut magic = Vec::new();
+    member
+        .take(6)
+        .read_to_end(&mut magic)
         .map_err(|source| Error::Read { place: place.to_owned(), source })?;
-    if magic[..start] != b"\x93NUMPY"[..] {
+    if magic != b"\x93NUMPY" {
         let what = "expected .npy in the archive, got another format".to_owned();
         return Err(Error::Malformed { place: place.to_owned(), what });
     }
-    let mut whole = std::io::Read::chain(&magic[..], member);
+    let mut whole = magic.chain(member);
     Header::read(&mut whole, place, Some(len))
 }
 
 /// A failed read that the system knows nothing of: the archive itself is broken.
 fn broken(error: Error) -> Error {
     match error {
-        Error::Read { place, source } if source.raw_os_error().is_none() => {
-            Error::Malformed { place, what: format!("broken archive: {source}") }
-        }
+        Error::Read { place, source } => read_error(source, place),
         error => error,
     }
 }
 
 /// What a broken archive is called.
-pub(super) fn zip_error(error: ZipError, place: &str) -> Error {
+fn zip_error(error: ZipError, place: &str) -> Error {
     let place = place.to_owned();
     match error {
-        ZipError::Io(source) if source.kind() != std::io::ErrorKind::UnexpectedEof => {
-            Error::Read { place, source }
-        }
+        ZipError::Io(source) => read_error(source, place),
         error => Error::Malformed { place, what: format!("broken archive: {error}") },
     }
+}
+
+/// The one rule for a failed read: an error of the system is [`Error::Read`]; everything else, a wrong
+/// checksum or an end too early, is what the archive itself has wrong.
+fn read_error(source: io::Error, place: String) -> Error {
+    if source.raw_os_error().is_some() {
+        return Error::Read { place, source };
+    }
+    Error::Malformed { place, what: format!("broken archive: {source}") }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::source::show;
+use super::show;
 use super::temporary::{Remembered, folder_of, resolve, said, sync_folder, temporary};
 use crate::Error;
 

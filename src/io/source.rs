@@ -9,7 +9,7 @@ use ndarray::ArrayD;
 
 use super::npy::{missing, read_body};
 use super::npz::Archive;
-use super::{Header, Real};
+use super::{Header, Real, escaped, show};
 use crate::Error;
 
 /// A place to read from, as a command line names it.
@@ -47,15 +47,9 @@ impl std::fmt::Display for Source {
         match self {
             Source::Stdin => f.pad("stdin"),
             Source::Path(path) => f.pad(&show(path)),
-            Source::Member(path, name) => f.pad(&format!("{}:{}", show(path), name.escape_debug())),
+            Source::Member(path, name) => f.pad(&format!("{}:{}", show(path), escaped(name))),
         }
     }
-}
-
-/// A path as an error shows it: control characters escaped, so that a name cannot forge a message.
-pub(super) fn show(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    if text.chars().any(char::is_control) { format!("{text:?}") } else { text.into_owned() }
 }
 
 /// What the first bytes of a file say.

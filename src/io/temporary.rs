@@ -66,17 +66,46 @@ pub(super) fn temporary_folder() -> Builder<'static, 'static> {
     builder
 }
 
+/// Does something that a signal must not come between: the clean-up waits until it is done.
+pub(super) fn uninterrupted<T>(work: impl FnOnce() -> T) -> T {
+    let _paths = TEMPORARY.lock().unwrap_or_else(PoisonError::into_inner);
+    work()
+}
+
+/// The file or folder that an output at `path` ends up as, under a name that every path to it shares.
+/// None for what is not replaced: standard output, a pipe, a device.
+pub fn written_file(path: &Path) -> Option<PathBuf> {
+    /// The path without links and dots. What does not exist is named by the folder that it would be in.
+    fn canonical(path: &Path) -> PathBuf {
+        fs::canonicalize(path).unwrap_or_else(|_| match path.file_name() {
+            Some(name) => canonical(folder_of(path)).join(name),
+            None => path.to_owned(),
+        })
+    }
+    let other = |found: fs::Metadata| !found.is_file() && !found.is_dir();
+    if path == Path::new("-") || fs::metadata(path).is_ok_and(other) {
+        return None;
+    }
+    Some(canonical(&resolve(path)))
+}
+
 /// The path that a chain of links leads to; the last one may not exist.
 pub(super) fn resolve(path: &Path) -> PathBuf {
     let mut path = path.to_owned();
     // Linux follows 40 links before it gives up.
     for _ in 0..40 {
         match fs::read_link(&path) {
-            Ok(target) => path = folder_of(&path).join(target),
+            // A link with a slash behind its name is not read as a link.
+            Ok(target) => path = folder_of(&path).join(without_slash(&target)),
             Err(_) => break,
         }
     }
     path
+}
+
+/// The same path without slashes at its end.
+pub(super) fn without_slash(path: &Path) -> &Path {
+    path.components().as_path()
 }
 
 pub(super) fn folder_of(path: &Path) -> &Path {
@@ -96,6 +125,9 @@ pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// What the system said, without the temporary name that the error carries.
+///
+/// tempfile wraps the system's error so that neither `raw_os_error` nor `source` leads to it: its text is
+/// all that is left. Text in another form is shown whole.
 pub(super) fn said(error: &io::Error) -> String {
     let inner = error.raw_os_error().map(io::Error::from_raw_os_error);
     inner.map_or_else(|| without_path(error), |error| error.to_string())

@@ -9,6 +9,7 @@
 
 mod one_row;
 mod panels;
+mod peak;
 mod product;
 mod relay;
 mod rows;
@@ -72,6 +73,38 @@ impl Kernel {
         }
     }
 
+    /// Runs `rounds` of a loop of independent fused multiply-adds that does nothing else, and returns how
+    /// many floating-point operations that were.
+    pub fn multiply_adds<T: Element>(self, rounds: usize) -> f64 {
+        let (sums, sum) = match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: a Kernel of this set is only made when the CPU has the features.
+            InstructionSet::Avx512 => (24 * T::LINE, unsafe { multiply_add_avx512::<T>(rounds) }),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: a Kernel of this set is only made when the CPU has the features.
+            InstructionSet::Avx2 => (12 * T::LINE / 2, unsafe { multiply_add_avx2::<T>(rounds) }),
+            InstructionSet::Portable => {
+                (12 * T::LINE / 2, peak::multiply_add::<T::Portable, 12>(rounds))
+            }
+        };
+        std::hint::black_box(sum);
+        2.0 * sums as f64 * rounds as f64
+    }
+
+    /// Reads all of `data`, and does nothing else.
+    pub fn read<T: Element>(self, data: &[T]) {
+        let sum = match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: a Kernel of this set is only made when the CPU has the features.
+            InstructionSet::Avx512 => unsafe { read_avx512(data) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: a Kernel of this set is only made when the CPU has the features.
+            InstructionSet::Avx2 => unsafe { read_avx2(data) },
+            InstructionSet::Portable => peak::read::<T::Portable, 8>(data),
+        };
+        std::hint::black_box(sum);
+    }
+
     /// Computes a product; see [`Product`].
     pub(crate) fn product<T: Element>(self, product: Product<'_, T>) {
         match self.0 {
@@ -133,4 +166,28 @@ fn recur_avx512<T: Element>(recurrence: Recurrence<'_, T>) {
 #[target_feature(enable = "avx2,fma")]
 fn recur_avx2<T: Element>(recurrence: Recurrence<'_, T>) {
     product::recur::<T::Avx2, 2>(recurrence);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
+fn multiply_add_avx512<T: Element>(rounds: usize) -> T {
+    peak::multiply_add::<T::Avx512, 24>(rounds)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn multiply_add_avx2<T: Element>(rounds: usize) -> T {
+    peak::multiply_add::<T::Avx2, 12>(rounds)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
+fn read_avx512<T: Element>(data: &[T]) -> T {
+    peak::read::<T::Avx512, 16>(data)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn read_avx2<T: Element>(data: &[T]) -> T {
+    peak::read::<T::Avx2, 8>(data)
 }

@@ -56,8 +56,8 @@ impl<V: Vector> Tiles<V> {
         panels: Panels<'_, V::Element>,
         first: usize,
     ) {
-        let whole: [_; P] = self.places(panels, first);
-        let narrow: [_; Q] = self.places(panels, first + P);
+        let whole: [Place<V>; P] = places(panels, first);
+        let narrow: [Place<V>; Q] = places(panels, first + P);
         let mut totals: [[V; F]; P] = self.load_starts(whole);
         let mut narrow_totals: [[V; G]; Q] = self.load_starts(narrow);
         for begin in (0..self.k).step_by(CHAIN) {
@@ -73,21 +73,6 @@ impl<V: Vector> Tiles<V> {
         }
         self.finish(&totals, whole);
         self.finish(&narrow_totals, narrow);
-    }
-
-    /// The places of P panels from `first` on.
-    #[inline(always)]
-    fn places<const P: usize>(
-        &self,
-        panels: Panels<'_, V::Element>,
-        first: usize,
-    ) -> [Place<V>; P] {
-        let mut places = [Place { weights: std::ptr::null(), width: 0, column: 0 }; P];
-        for p in 0..P {
-            let (weights, width, column) = panels.panel(first + p);
-            places[p] = Place { weights: weights.as_ptr(), width, column };
-        }
-        places
     }
 
     #[inline(always)]
@@ -110,6 +95,20 @@ impl<V: Vector> Tiles<V> {
             }
         }
     }
+}
+
+/// The places of P panels from `first` on.
+#[inline(always)]
+fn places<V: Vector, const P: usize>(
+    panels: Panels<'_, V::Element>,
+    first: usize,
+) -> [Place<V>; P] {
+    let mut places = [Place { weights: std::ptr::null(), width: 0, column: 0 }; P];
+    for p in 0..P {
+        let (weights, width, column) = panels.panel(first + p);
+        places[p] = Place { weights: weights.as_ptr(), width, column };
+    }
+    places
 }
 
 /// `sum = fma(x, w[k], sum)` for F vectors of each of P panels.

@@ -1,6 +1,6 @@
 //! The buffers of a forward pass, allocated and shared out among its blocks before it begins.
 
-use crate::error::{checked_product, reserved, zeros};
+use crate::error::{reserved, zeros};
 use crate::packed::BatchSizes;
 use crate::stack::{Block, Buffers, Plan, Shape, Steps, Work, Workspace};
 use crate::{Element, Error};
@@ -77,17 +77,21 @@ pub(super) fn share<'a, T: Element>(
 
 /// Buffers for blocks of up to `rows` rows.
 fn workspace<T: Element>(shape: &Shape, plan: &Plan, rows: usize) -> Result<Workspace<T>, Error> {
-    let allocate = |sizes: &[usize]| zeros(checked_product(sizes, "buffers")?, "buffers");
+    let allocate = |sizes: &[usize]| zeros(sizes, "buffers");
     let hidden = |layers: usize| {
         let steps = if shape.num_layers > layers { plan.segment } else { 0 };
         allocate(&[rows, steps, shape.directions, shape.hidden_size])
     };
     let all = [shape.hidden_size];
     let ends = if plan.columns.is_empty() { &all[..] } else { &plan.columns[..] };
+    // One for each direction where both run at once.
+    let copies = 1 + usize::from(plan.both_directions);
     let mut first = 0;
     let mut pre = Vec::new();
     for &end in ends {
-        pre.push(allocate(&[rows, plan.chunk, end - first])?);
+        for _ in 0..copies {
+            pre.push(allocate(&[rows, plan.chunk, end - first])?);
+        }
         first = end;
     }
     let relay = || allocate(&[if plan.columns.is_empty() { 0 } else { rows }, shape.hidden_size]);

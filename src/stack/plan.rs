@@ -11,6 +11,8 @@ pub(crate) struct Plan {
     pub(crate) threads: usize,
     /// Where the columns of each share end, if columns are shared; empty if the batch is.
     pub(crate) columns: Vec<usize>,
+    /// Whether the two directions of a layer run at the same time.
+    pub(crate) both_directions: bool,
     /// Steps that pass through the whole stack before the next ones do.
     pub(crate) segment: usize,
     /// Steps that are projected at once.
@@ -91,25 +93,34 @@ impl Shape {
             blocks: std::iter::once(0..self.batch).collect(),
             threads: 1,
             columns,
+            both_directions: false,
             segment,
             chunk,
         }
     }
 
-    fn by_blocks(&self, threads: usize) -> Plan {
+    fn by_blocks(&self, threads_given: usize) -> Plan {
         let Shape { steps, batch, input_size, hidden_size, num_layers, directions, .. } = *self;
         let widest = input_size.max(if num_layers > 1 { directions * hidden_size } else { 0 });
         let weights = hidden_size.saturating_mul(widest + hidden_size);
         let work = weights.saturating_mul(steps * num_layers * directions).saturating_mul(batch);
         let useful = (work / MIN_BLOCK_WORK).min(batch / MIN_BLOCK_ROWS).max(1);
-        let threads = threads.clamp(1, useful);
+        let threads = threads_given.clamp(1, useful);
         let cached = weights.saturating_mul(self.element_bytes) <= CACHED_BYTES;
         let most = if cached { MAX_BLOCK_ROWS } else { usize::MAX };
         let count = threads * batch.div_ceil(threads).div_ceil(most).max(1);
         let blocks = (0..count).map(|i| i * batch / count..(i + 1) * batch / count).collect();
         let chunk = self.chunk(batch.div_ceil(count));
         let segment = if directions == 2 { steps } else { chunk };
-        Plan { blocks, threads, columns: Vec::new(), segment, chunk }
+        let both_directions = self.both_directions(threads_given);
+        Plan { blocks, threads, columns: Vec::new(), both_directions, segment, chunk }
+    }
+
+    /// Whether the two directions should run at the same time: of a single row, which has nothing else to
+    /// share.
+    fn both_directions(&self, threads: usize) -> bool {
+        let row = self.hidden_size.saturating_mul(self.hidden_size).saturating_mul(self.steps);
+        self.directions == 2 && self.batch == 1 && threads > 1 && row >= MIN_BLOCK_WORK
     }
 
     /// Steps of `rows` rows that are projected at once.
@@ -118,5 +129,119 @@ impl Shape {
         let row_bytes = rows * self.hidden_size * self.element_bytes;
         let steps = (CHUNK_BYTES / row_bytes).max(MIN_CHUNK_ROWS.div_ceil(rows));
         steps.clamp(1, self.steps)
+    }
+}
+
+impl std::fmt::Display for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Plan { blocks, threads, columns, both_directions, segment, chunk } = self;
+        match (columns.len(), blocks.len()) {
+            (0, 1) if *both_directions => write!(f, "both directions at once")?,
+            (0, 1) => write!(f, "one thread")?,
+            (0, count) => write!(f, "{count} blocks of rows on {threads} threads")?,
+            (shares, _) => write!(f, "columns in {shares} shares")?,
+        }
+        write!(f, ", {chunk} steps projected at once, {segment} through all layers")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(
+        steps: usize,
+        batch: usize,
+        sizes: [usize; 2],
+        directions: usize,
+        threads: usize,
+    ) -> String {
+        let [input_size, hidden_size] = sizes;
+        let shape = Shape {
+            steps,
+            batch,
+            input_size,
+            hidden_size,
+            num_layers: 2,
+            directions,
+            element_bytes: 4,
+            share_out: |columns, shares| (1..=shares).map(|i| columns * i / shares).collect(),
+        };
+        Plan::new(&shape, threads).to_string()
+    }
+
+    #[test]
+    fn each_shape_has_its_plan() {
+        for (steps, batch, sizes, directions, threads, expected) in [
+            (5, 3, [10, 20], 1, 2, "one thread, 5 steps projected at once, 5 through all layers"),
+            (
+                128,
+                64,
+                [128, 256],
+                1,
+                1,
+                "one thread, 4 steps projected at once, 4 through all layers",
+            ),
+            (
+                128,
+                64,
+                [128, 256],
+                1,
+                2,
+                "2 blocks of rows on 2 threads, 8 steps projected at once, 8 through all layers",
+            ),
+            (
+                128,
+                64,
+                [128, 256],
+                2,
+                2,
+                "2 blocks of rows on 2 threads, 8 steps projected at once, 128 through all layers",
+            ),
+            (
+                20,
+                4096,
+                [32, 64],
+                1,
+                2,
+                "16 blocks of rows on 2 threads, 4 steps projected at once, 4 through all layers",
+            ),
+            (
+                1000,
+                1,
+                [512, 512],
+                1,
+                2,
+                "columns in 2 shares, 128 steps projected at once, 1000 through all layers",
+            ),
+            (
+                50,
+                64,
+                [1760, 1760],
+                1,
+                2,
+                "columns in 2 shares, 1 steps projected at once, 18 through all layers",
+            ),
+            (1, 1, [512, 512], 1, 2, "one thread, 1 steps projected at once, 1 through all layers"),
+            (
+                1000,
+                1,
+                [64, 64],
+                2,
+                2,
+                "both directions at once, 1000 steps projected at once, 1000 through all layers",
+            ),
+            (
+                1000,
+                1,
+                [64, 64],
+                1,
+                2,
+                "one thread, 1000 steps projected at once, 1000 through all layers",
+            ),
+            (6, 0, [3, 5], 2, 8, "one thread, 6 steps projected at once, 6 through all layers"),
+        ] {
+            assert_eq!(plan(steps, batch, sizes, directions, threads), expected);
+        }
     }
 }

@@ -13,19 +13,44 @@ pub(super) fn run<T: Element>(
     state: &mut [T],
     pre: &mut [T],
 ) {
+    if let Steps::Whole { data, width, first_step } = &mut *output
+        && section.is_one_row()
+    {
+        let data = &mut data[section.rows_between(*first_step, section.segment.start) * *width..];
+        let all = RowsMut::new(data, section.segment.len(), *width, *width);
+        let (_, own) = all.split_at_column(section.column());
+        let (own, _) = own.split_at_column(section.stack.hidden_size);
+        return one_row(section, own, state, pre);
+    }
     for chunk in section.chunks() {
         project(section, chunk.clone(), pre);
-        if let Steps::Whole { data, width, first_step } = &mut *output
-            && section.sizes.is_one_row(&chunk)
-        {
-            let first = section.rows_between(*first_step, chunk.start) * *width;
-            one_row(section, chunk.len(), pre, &mut data[first..], state);
-            continue;
-        }
         for t in section.steps(chunk.clone()) {
             let pre = &pre[section.rows_between(chunk.start, t) * section.stack.hidden_size..];
             step(section, t, pre, output, state);
         }
+    }
+}
+
+/// Runs a section of a single row; `output` is (steps of the segment, `H_out`).
+pub(super) fn one_row<T: Element>(
+    section: &Section<'_, T>,
+    mut output: RowsMut<'_, T>,
+    state: &mut [T],
+    pre: &mut [T],
+) {
+    for chunk in section.chunks() {
+        project(section, chunk.clone(), pre);
+        let first = chunk.start - section.segment.start;
+        let mut out = output.range(first..first + chunk.len());
+        section.stack.kernel.recur(Recurrence {
+            before: state,
+            panels: section.cell.hh(),
+            start: pre,
+            out: out.range(0..chunk.len()),
+            activation: section.stack.activation,
+            reverse: section.reverse,
+        });
+        state.copy_from_slice(out.row_mut(if section.reverse { 0 } else { chunk.len() - 1 }));
     }
 }
 
@@ -68,28 +93,6 @@ fn project_rows<T: Element>(section: &Section<'_, T>, x: &[T], pre: &mut [T], ro
         activation: Activation::Identity,
         walk: Walk::Forwards,
     });
-}
-
-/// The same for all steps of a chunk that has one row.
-fn one_row<T: Element>(
-    section: &Section<'_, T>,
-    steps: usize,
-    pre: &[T],
-    out: &mut [T],
-    state: &mut [T],
-) {
-    let (stack, hidden_size) = (section.stack, section.stack.hidden_size);
-    let (width, column) = (stack.directions * hidden_size, section.column());
-    stack.kernel.recur(Recurrence {
-        before: state,
-        panels: section.cell.hh(),
-        start: pre,
-        out: RowsMut::new(&mut out[column..], steps, hidden_size, width),
-        activation: stack.activation,
-        reverse: section.reverse,
-    });
-    let last = if section.reverse { 0 } else { steps - 1 };
-    state.copy_from_slice(&out[last * width + column..][..hidden_size]);
 }
 
 /// `h_t = act(pre_t + h W_hh^T)`, where h is the row's state after the step before in the scan, or, for

@@ -7,31 +7,44 @@ use crate::support::Sandbox;
 /// A bench that ends at once.
 const QUICK: &str = "bench --seq-len 4 --batch 3 --input-size 10 --hidden 20 --layers 2 --bidirectional --threads 1 --min-time 0";
 
+/// Takes the fields that were measured out of a result.
+fn without_measured(result: &mut Value) {
+    for measured in
+        ["median_s", "min_s", "p90_s", "p99_s", "runs", "gflops", "share_of_peak", "kernel"]
+    {
+        assert!(!result[measured].is_null(), "{measured}");
+        result[measured] = Value::Null;
+    }
+}
+
 #[test]
 fn json_has_the_documented_fields() {
     let sandbox = Sandbox::new();
     let outcome = sandbox.rnn(&format!("{QUICK} --report json")).succeeds();
     let mut found: Value = serde_json::from_slice(&outcome.stdout).unwrap();
     let number = |name: &str| found[name].as_f64().unwrap();
-    assert!(number("median_s") > 0.0);
     assert!(number("min_s") > 0.0 && number("min_s") <= number("median_s"));
+    assert!(number("median_s") <= number("p90_s") && number("p90_s") <= number("p99_s"));
     assert!(number("runs") >= 3.0);
     // (input + hidden features) for 2 directions of each layer, an addition and a multiplication each.
     let flops = 2.0 * 2.0 * (4.0 * 3.0) * 20.0 * ((10.0 + 20.0) + (40.0 + 20.0));
     let gflops = flops / number("median_s") / 1e9;
     assert!((number("gflops") / gflops - 1.0).abs() < 1e-9);
-    assert!(!found["kernel"].as_str().unwrap().is_empty());
-    for measured in ["median_s", "min_s", "runs", "gflops", "kernel"] {
-        found[measured] = Value::Null;
-    }
+    assert!(number("share_of_peak") > 0.0);
+    without_measured(&mut found);
     let expected = json!({
         "layer": "RNN(10, 20, num_layers=2, bidirectional=True)",
+        "nonlinearity": "tanh",
+        "dtype": "f32",
         "seq_len": 4,
         "batch": 3,
         "median_s": null,
         "min_s": null,
+        "p90_s": null,
+        "p99_s": null,
         "runs": null,
         "gflops": null,
+        "share_of_peak": null,
         "kernel": null,
         "threads": 1,
     });
@@ -40,17 +53,34 @@ fn json_has_the_documented_fields() {
 }
 
 #[test]
-fn text_is_two_lines() {
-    let outcome = Sandbox::new().rnn(QUICK).succeeds();
-    let text = outcome.stdout_text();
-    let (first, second) = text.split_once('\n').unwrap();
-    assert_eq!(first, "RNN(10, 20, num_layers=2, bidirectional=True), seq_len 4, batch 3");
-    // What stands between these words was measured.
-    let (times, kernel) = second.split_once(", kernel ").unwrap();
-    let measured = |c: char| c.is_ascii_digit() || c == '.';
-    let words = times.split(' ').filter(|word| !word.chars().all(measured));
-    assert_eq!(words.collect::<Vec<_>>().join(" "), "median us, minimum us of runs, GF/s");
-    assert!(kernel.ends_with(", threads 1\n"), "{kernel}");
+fn lists_make_every_combination() {
+    let line = "bench --seq-len 2,3 --hidden 4,5 --input-size 3 --threads 1 --min-time 0 --warmup 0 --dtype f64 --nonlinearity relu --report json";
+    let outcome = Sandbox::new().rnn(line).succeeds();
+    let found: Vec<Value> = serde_json::from_slice(&outcome.stdout).unwrap();
+    let shapes: Vec<_> = found
+        .iter()
+        .map(|one| (one["layer"].as_str().unwrap(), one["seq_len"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(shapes, [("RNN(3, 4)", 2), ("RNN(3, 4)", 3), ("RNN(3, 5)", 2), ("RNN(3, 5)", 3)]);
+    assert!(found.iter().all(|one| one["dtype"] == "f64" && one["nonlinearity"] == "relu"));
+}
+
+#[test]
+fn text_and_markdown() {
+    let text = Sandbox::new().rnn(QUICK).succeeds().stdout_text();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(
+        lines[0],
+        "RNN(10, 20, num_layers=2, bidirectional=True), tanh, f32, seq_len 4, batch 3"
+    );
+    assert!(lines[1].starts_with("median "), "{text}");
+    assert!(lines[2].ends_with(", threads 1"), "{text}");
+    let table = Sandbox::new().rnn(&format!("{QUICK} --report markdown")).succeeds().stdout_text();
+    let lines: Vec<_> = table.lines().collect();
+    assert_eq!(lines.len(), 3);
+    let columns = |line: &str| line.matches('|').count();
+    assert!(lines.iter().all(|line| columns(line) == columns(lines[0])), "{table}");
 }
 
 #[test]
@@ -65,4 +95,38 @@ fn it_goes_on_for_the_time_that_was_asked_for() {
     let line = QUICK.replace("--min-time 0", "--min-time 0.2 --report none");
     Sandbox::new().rnn(&line).succeeds();
     assert!(start.elapsed().as_secs_f64() >= 0.2);
+}
+
+#[test]
+fn the_peak_of_the_machine() {
+    let outcome = Sandbox::new().rnn("bench --peak --threads 1 --report json").succeeds();
+    let found: Value = serde_json::from_slice(&outcome.stdout).unwrap();
+    assert!(found["core_gflops"].as_f64().unwrap() > 0.0);
+    assert!(found["all_gflops"].as_f64().unwrap() > 0.0);
+    let reads = found["reads"].as_array().unwrap();
+    assert!(
+        reads.len() >= 2 && reads.iter().all(|read| read["gbytes_per_s"].as_f64().unwrap() > 0.0)
+    );
+}
+
+#[test]
+fn every_kernel_of_this_cpu_can_be_chosen_and_gives_the_same_bytes() {
+    let sandbox = Sandbox::new();
+    sandbox.rnn("init --input-size 10 --hidden 70 --layers 2 --bidirectional -o w -q").succeeds();
+    sandbox.rnn("randn --shape 5,3,10 -o x.npy -q").succeeds();
+    for kernel in elman::Kernel::supported() {
+        let name = kernel.name();
+        let line = format!("run -w w -i x.npy -o {name}.npy --kernel {name} --report json");
+        let report: Value = serde_json::from_slice(&sandbox.rnn(&line).succeeds().stdout).unwrap();
+        assert_eq!(report["kernel"], name);
+    }
+    let names: Vec<_> = elman::Kernel::supported().map(elman::Kernel::name).collect();
+    for name in &names {
+        assert!(sandbox.bytes(&format!("{name}.npy")) == sandbox.bytes("portable.npy"), "{name}");
+    }
+    let message = format!(
+        "rnn: --kernel: expected a kernel that this CPU supports, {}, got 'fast'\nhint: rnn bench --help\n",
+        names.join(", ")
+    );
+    sandbox.rnn("bench --kernel fast").fails(2, &message);
 }

@@ -410,6 +410,10 @@ fn archives_that_lie_are_refused() {
             patched(&stored(&[("a.npy", &x), ("b.npy", &x)]), b"b.npy", b"a.npy"),
             ": two members of the archive have the same name",
         ),
+        (
+            stored(&[("b.npy", &x), ("a", &x), ("a.npy", &x)]),
+            ": two members of the archive have the same name, a",
+        ),
     ];
     for (bytes, message) in cases {
         refuses(&sandbox, &bytes, message);
@@ -430,6 +434,39 @@ fn weights_that_lie_are_refused() {
     sandbox
         .rnn("run -w broken.npz -i x.npy")
         .fails(65, "rnn: broken.npz:weight_ih_l0: broken archive: Invalid checksum\n");
+}
+
+#[test]
+fn names_of_files_do_not_reach_the_terminal_as_they_are() {
+    let sandbox = sandbox();
+    let weights = sandbox.bytes("w.npz");
+    let stray = "\x1b[2J.npy";
+    sandbox.shell("rnn init -q --input-size 2 --hidden 1 -o w").succeeds();
+    sandbox.write(&format!("w/{stray}"), &x());
+    let outcome = sandbox.rnn("run -w w -i x.npy");
+    assert_eq!(outcome.code, Some(65));
+    assert!(outcome.stderr.starts_with("rnn: w: \\u{1b}[2J: expected"), "{}", outcome.stderr);
+    // Nothing is said of a file whose name cannot be typed.
+    assert!(!outcome.stderr.contains(['\x1b']) && !outcome.stderr.contains("hint"));
+    sandbox.write("w.npz", &weights);
+    let key = npy("{'\x1b[2J': 1, }", &[]);
+    refuses(&sandbox, &key, ": unknown key '\\u{1b}[2J' in the header");
+    let key = npy("{' descr': '<f4', }", &[]);
+    refuses(&sandbox, &key, ": unknown key ' descr' in the header");
+}
+
+#[test]
+fn the_text_beside_weights_is_text_of_a_sensible_size() {
+    let sandbox = sandbox();
+    sandbox.shell("rnn init -q --input-size 2 --hidden 1 -o w").succeeds();
+    for (text, what) in [
+        (&b"{\"input_size\": \xff}"[..], "expected UTF-8 text, got bad bytes at 15"),
+        (&vec![b' '; (1 << 20) + 1], "expected at most 1048576 bytes of text, got more"),
+    ] {
+        sandbox.write("w/rnn.json", text);
+        let message = format!("rnn: w/rnn.json: {what}\n");
+        sandbox.rnn("run -w w -i x.npy").fails(65, &message);
+    }
 }
 
 #[test]
@@ -583,6 +620,18 @@ fn binary_data_is_not_written_to_a_terminal() {
         let printed = format!("{message}\r\nhint: {hint}\r\n");
         assert_eq!((outcome.code, outcome.stdout_text()), (Some(2), printed));
     }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_signal_that_the_parent_ignores_stays_ignored() {
+    let sandbox = sandbox();
+    let script = "mkfifo pipe; trap '' HUP; rnn run -q -w w.npz -i pipe -o out.npy & rnn=$!
+        exec 3> pipe; kill -s HUP $rnn; sleep 0.1; kill -s HUP $rnn; cat x.npy >&3; exec 3>&-
+        wait $rnn";
+    let expected = output(&sandbox, "x.npy");
+    sandbox.shell(script).succeeds();
+    assert_eq!(sandbox.bytes("out.npy"), expected);
 }
 
 /// A signal while the temporary file of an output exists and the process waits for a pipe.

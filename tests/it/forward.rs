@@ -244,6 +244,15 @@ fn shared_columns_change_no_byte() {
 }
 
 #[test]
+fn both_directions_of_one_row_at_once_change_no_byte() {
+    let mut recipe = Recipe::new(40, 70, 400, 1);
+    recipe.config = Config { num_layers: 2, bidirectional: true, ..recipe.config };
+    let case = recipe.case::<f32>();
+    let expected = with_threads(1, || case.run());
+    assert!(same_bits(&with_threads(2, || case.run()), &expected));
+}
+
+#[test]
 fn many_passes_at_once_on_one_pool_come_to_an_end() {
     // More passes that want to share columns than there are threads to share them with.
     let case = Recipe::new(40, 300, 200, 1).case::<f32>();

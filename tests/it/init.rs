@@ -301,6 +301,45 @@ fn a_folder_that_holds_anything_else_is_kept() {
 }
 
 #[test]
+fn a_link_to_a_folder_is_followed_with_and_without_a_slash() {
+    let sandbox = Sandbox::new();
+    let init = "init --input-size 3 --hidden 5 --report none -o";
+    for target in ["w", "w/"] {
+        sandbox.shell(&format!("rm -rf w link; mkdir w; ln -s {target} link")).succeeds();
+        for path in ["link", "link/", "link//"] {
+            sandbox.rnn(&format!("{init} {path}")).succeeds();
+            assert_eq!(folder(&sandbox, "w").len(), 5);
+            assert_eq!(sandbox.names(), ["link", "w"]);
+            assert!(fs::symlink_metadata(sandbox.path("link")).unwrap().is_symlink());
+        }
+    }
+}
+
+#[test]
+fn a_folder_without_a_name_cannot_be_replaced() {
+    let sandbox = Sandbox::new();
+    for path in [".", "./", "..", "/", "w/.."] {
+        let message = format!("rnn: {path}: cannot be written: expected the name of a folder\n");
+        sandbox.rnn(&format!("init --input-size 3 --hidden 5 -o {path}")).fails(73, &message);
+    }
+    assert_eq!(sandbox.names(), [""; 0]);
+}
+
+#[test]
+fn the_state_does_not_go_into_the_weights() {
+    let sandbox = Sandbox::new();
+    sandbox.shell("mkdir w; ln -s w link").succeeds();
+    let names = sandbox.names();
+    for path in ["w/rng.npy", "./w/rng.npy", "link/rng.npy"] {
+        let found =
+            sandbox.rnn(&format!("init --input-size 3 --hidden 5 -o w --seed 1 --rng {path}"));
+        assert_eq!(found.code, Some(2), "{}", found.stderr);
+        assert!(found.stderr.contains(&format!("got {path} for --rng and the output")));
+    }
+    assert_eq!((sandbox.names(), folder(&sandbox, "w").len()), (names, 0));
+}
+
+#[test]
 fn no_clobber_keeps_weights() {
     let sandbox = Sandbox::new();
     for target in ["w", "w.npz"] {

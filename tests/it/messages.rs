@@ -330,19 +330,19 @@ fn weights_that_are_no_layer() {
             case(
                 "run -i x.npy -w config",
                 65,
-                "config: weight_ih_l0: expected shape [30, 10], got [20, 10]",
-                "rnn init --input-size 10 --hidden-size 30 --num-layers 2 -o whole/",
+                "config/rnn.json: expected hidden_size 20, as in the tensors, got 30",
+                "mv config/rnn.json .",
             ),
             case(
                 "run -i x.npy -w layers",
                 65,
-                "layers: weight_ih_l1: expected only the parameters of RNN(10, 20), got one more of shape [20, 20]",
-                "mv layers/weight_ih_l1.npy .",
+                "layers/rnn.json: expected num_layers 2, as in the tensors, got 1",
+                "mv layers/rnn.json .",
             ),
             case(
                 "run -i x.npy -w json",
                 65,
-                "json: configuration: key must be a string at line 1 column 2",
+                "json/rnn.json: configuration: key must be a string at line 1 column 2",
                 "",
             ),
             case(

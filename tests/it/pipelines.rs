@@ -120,6 +120,14 @@ fn a_reader_that_leaves_ends_the_writer_by_sigpipe_and_silently() {
     assert_eq!(outcome.stdout_text(), "10\n141\n10\n0 141 0 0\n10\n141\n");
 }
 
+#[test]
+fn help_for_nobody_ends_by_sigpipe_and_silently() {
+    let sandbox = Sandbox::new();
+    // The reader is gone before the help is printed.
+    let script = "(sleep 0.2; rnn run --help) | true; echo ${PIPESTATUS[0]}";
+    assert_eq!(sandbox.shell(script).succeeds().stdout_text(), "141\n");
+}
+
 /// The lines that the manual recommends to users of NumPy. Without NumPy there is nothing to test.
 #[test]
 fn numpy_in_the_pipe() {

@@ -287,11 +287,29 @@ fn a_shape_that_is_none_is_explained() {
     }
 }
 
+/// NumPy reads 64 axes, and counts the numbers of an empty tensor without its empty axes.
+#[test]
+fn shapes_that_numpy_cannot_read_are_refused() {
+    let sandbox = Sandbox::new();
+    let axes = vec!["1"; 65].join(",");
+    let stderr = "rnn: --shape: expected at most 64 axes, as NumPy reads them, got 65\n\
+                  hint: rnn randn --help\n";
+    sandbox.rnn(&format!("randn --shape {axes} -o x.npy")).fails(2, stderr);
+    let stderr = "rnn: --shape: expected at most 9223372036854775807 bytes where empty axes do not count, \
+                  got [0, 9223372036854775807, 9]\nhint: rnn randn --help\n";
+    sandbox.rnn("randn --shape 0,9223372036854775807,9 -o x.npy").fails(2, stderr);
+    assert_eq!(sandbox.names(), [""; 0]);
+    sandbox.rnn(&format!("randn -q --shape {} -o x.npy", &axes[2..])).succeeds();
+}
+
 /// One path for the tensor and the state would lose the tensor, which is written first.
 #[test]
 fn the_tensor_and_the_state_need_two_files() {
     let sandbox = Sandbox::new();
-    let found = sandbox.rnn("randn --shape 3 --seed 0 --rng x.npy -o x.npy");
-    assert_eq!((found.code, found.stdout_text().as_str()), (Some(2), ""));
+    for path in ["x.npy", "./x.npy", "$PWD/x.npy"] {
+        let line = format!("rnn randn --shape 3 --seed 0 --rng {path} -o x.npy");
+        let found = sandbox.shell(&line);
+        assert_eq!((found.code, found.stdout_text().as_str()), (Some(2), ""), "{line}");
+    }
     assert_eq!(sandbox.names(), [""; 0]);
 }

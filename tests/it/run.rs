@@ -172,6 +172,7 @@ fn verbose_says_how_files_were_recognised() {
             "w.npy: recognised as .npz archive",
             "x.npz: input: recognised as .npy, little-endian f32, C order",
             "h0.npy: h_0: recognised as .npy, little-endian f32, C order",
+            "plan: one thread, 5 steps projected at once, 5 through all layers",
         ]
     );
     let notes = remarks(&sandbox, "rnn run -v -w w -i w.npz:weight_ih_l0");
@@ -180,6 +181,7 @@ fn verbose_says_how_files_were_recognised() {
         [
             "w: recognised as folder",
             "w.npz:weight_ih_l0: input: recognised as member of an .npz, little-endian f32, C order",
+            "plan: one thread, 20 steps projected at once, 20 through all layers",
         ]
     );
 }
@@ -407,6 +409,29 @@ fn the_number_of_threads_and_who_says_it() {
         let cores = std::thread::available_parallelism().unwrap().get();
         assert_eq!(found["threads"], json!(threads.unwrap_or(cores)), "{line}");
     }
+}
+
+#[test]
+fn more_threads_than_anybody_has_are_not_started() {
+    let sandbox = seed_doc();
+    let found = sandbox.rnn("run -i x.npy --hidden 20 --threads 1000000 --report json").succeeds();
+    let found: Value = serde_json::from_slice(&found.stdout).unwrap();
+    assert!(found["threads"].as_u64().unwrap() <= 1024, "{found}");
+    let note = "1000000 threads are more than the most, 1024, which are used";
+    assert_eq!(found["notes"][0], json!(note));
+}
+
+#[test]
+fn one_file_for_both_tensors_is_refused_and_a_device_is_not() {
+    let sandbox = seed_doc();
+    sandbox.shell("ln -s y.npy link.npy; rnn init -q --input-size 10 --hidden 20 -o l").succeeds();
+    for hn in ["y.npy", "./y.npy", "link.npy", "l/../y.npy"] {
+        let found = sandbox.rnn(&format!("run -i x.npy -w l -o y.npy --hn {hn}"));
+        let message = "rnn: expected two files, got y.npy for output and h_n\nhint: ";
+        assert!(found.stderr.starts_with(message), "{}", found.stderr);
+        assert_eq!(found.code, Some(2));
+    }
+    sandbox.rnn("run -q -i x.npy -w l -o /dev/null --hn /dev/null").succeeds();
 }
 
 #[test]

@@ -64,7 +64,11 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if let Some(error) = error.downcast_ref::<clap::Error>()
         && !error.use_stderr()
     {
-        return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::from(74) };
+        return match error.print() {
+            Ok(()) => ExitCode::SUCCESS,
+            // The help is output like any other.
+            Err(source) => report(&Error::Write { place: "stdout".to_owned(), source }.into()),
+        };
     }
     let hinted = error.downcast_ref::<Hinted>();
     let error = hinted.map_or(error, |hinted| &hinted.error);
@@ -137,11 +141,15 @@ fn code(error: &anyhow::Error) -> u8 {
         return 2;
     }
     let Some(error) = error.chain().find_map(|cause| cause.downcast_ref::<Error>()) else {
-        return if error.chain().any(<dyn std::error::Error>::is::<io::Error>) { 74 } else { 65 };
+        if error.chain().any(<dyn std::error::Error>::is::<Data>) {
+            return 65;
+        }
+        // Nothing else is known to fail; it would be a bug.
+        return if error.chain().any(<dyn std::error::Error>::is::<io::Error>) { 74 } else { 70 };
     };
     match error {
         Error::Open { .. } => 66,
-        Error::OutOfMemory { .. } => 71,
+        Error::OutOfMemory { .. } | Error::Threads { .. } => 71,
         Error::Create { .. } => 73,
         Error::Read { .. } | Error::Write { .. } => 74,
         _ => 65,

@@ -1,6 +1,5 @@
 //! `rnn init`: fresh weights.
 
-use std::io::IsTerminal;
 use std::path::Path;
 
 use anyhow::Result;
@@ -8,10 +7,11 @@ use elman::io::{Dtype, Folder, Overwrite, Real, Sink, open_folder, write_folder,
 use elman::{Config, Element, Parameter, Params, Random, is_parameter_name};
 use ndarray::ArrayD;
 
-use crate::args::{Init, ReportArgs};
+use crate::args::Init;
 use crate::failure::{Usage, with_hint};
 use crate::hint::CommandLine;
 use crate::layer::{config_from_flags, note_dropout};
+use crate::outputs::{overwrite, refuse_terminal, shown};
 use crate::report::{Notes, Report, TensorLine};
 use crate::rng::Rng;
 
@@ -28,7 +28,7 @@ fn init_as<T: Element + Random + Real>(args: &Init, config: &Config) -> Result<(
     let mut rng = Rng::open(&args.rng)?;
     let target = Target::open(&args.output, overwrite(&args.report))?;
     let seed = rng.seed(&args.rng);
-    let tensors = Params::<T>::init(config, &mut rng.generator)?.into_tensors();
+    let tensors = Params::<T>::init(config.clone(), &mut rng.generator)?.into_tensors();
     let lines = config.parameters().map(|Parameter { name, shape, axes }| TensorLine {
         name,
         shape,
@@ -47,11 +47,7 @@ fn init_as<T: Element + Random + Real>(args: &Init, config: &Config) -> Result<(
     let report = Report {
         command: "init",
         layer: Some((config.clone(), args.dtype)),
-        weights: Some(if stdout_taken {
-            "stdout".to_owned()
-        } else {
-            args.output.display().to_string()
-        }),
+        weights: Some(shown(&args.output)),
         seed,
         rng: args.rng.rng.as_ref().map(|path| path.display().to_string()),
         tensors: lines.collect(),
@@ -59,11 +55,6 @@ fn init_as<T: Element + Random + Real>(args: &Init, config: &Config) -> Result<(
         notes,
     };
     report.print(&args.report, stdout_taken)
-}
-
-/// What happens to an output that exists.
-pub(crate) fn overwrite(args: &ReportArgs) -> Overwrite {
-    if args.no_clobber { Overwrite::Refuse } else { Overwrite::Replace }
 }
 
 /// Where weights go.
@@ -114,14 +105,4 @@ impl Target {
             }
         }
     }
-}
-
-/// Binary data is not written to a terminal.
-pub(crate) fn refuse_terminal(example: &str) -> Result<()> {
-    if !std::io::stdout().is_terminal() {
-        return Ok(());
-    }
-    let message = "stdout: expected a file or a pipe for binary data, got a terminal".to_owned();
-    let line = CommandLine::new().with("-o", Some(example));
-    Err(with_hint(Usage(message), Some(line.to_string())))
 }

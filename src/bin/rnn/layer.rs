@@ -1,15 +1,18 @@
 //! Which layer to run: from weights, from flags, or from both.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use elman::io::{Bundle, Dtype, NamedTensor, Real, Source, Tensor, read_bundle};
-use elman::{Config, Element, Error, Generator, Nonlinearity, Params, Random, Rnn};
+use elman::io::{Bundle, Dtype, NamedTensor, Real, Source, Tensor, Text, read_bundle};
+use elman::{
+    Config, Element, Error, Generator, Nonlinearity, Params, Random, Rnn, is_parameter_name,
+};
 use ndarray::ArrayD;
 
 use crate::args::LayerArgs;
 use crate::failure::{Data, Usage, with_hint};
-use crate::hint::{CommandLine, swap};
+use crate::hint::{CommandLine, quoted, swap};
 use crate::report::Notes;
 
 /// Weights as they were read, and the configuration that was saved with them or follows from them.
@@ -27,14 +30,19 @@ impl Weights {
     pub(crate) fn read(source: &Source, dtype: Option<Dtype>, notes: &mut Notes) -> Result<Self> {
         let place = source.to_string();
         let Bundle { tensors, text } = read_bundle(source, dtype)?;
+        let shapes = tensors.iter().map(|t| (t.name.as_str(), t.tensor.shape()));
         let config = match &text {
-            Some(text) => Config::from_json(text),
-            None => Config::infer(&tensors.iter().map(|t| (t.name.as_str(), t.tensor.shape()))),
+            Some(Text { place, text }) => {
+                let config = Config::from_json(text).with_context(|| place.clone())?;
+                refuse_misfit(&config, place, shapes)?;
+                config
+            }
+            None => Config::infer(shapes).with_context(|| place.clone())?,
         };
-        let config = config.with_context(|| place.clone())?;
         let dtype = common_dtype(&tensors, &place)?;
         for tensor in &tensors {
-            if tensor.stored.to_string() != tensor.tensor.dtype().to_string() {
+            let stored = tensor.stored;
+            if !stored.is_computed() || stored.natural() != tensor.tensor.dtype() {
                 notes.note(format!(
                     "{place}: {}: {} converted to {}",
                     tensor.name,
@@ -51,25 +59,16 @@ impl Weights {
     pub(crate) fn config(&self, args: &LayerArgs, notes: &mut Notes) -> Result<Config> {
         let config = &self.config;
         let nonlinearity = args.nonlinearity.filter(|_| self.saved);
+        let size = |size: Option<usize>| size.map(|size| size.to_string());
+        let set = |is_set: bool, value: &str| is_set.then(|| value.to_owned());
+        let nonlinearity = nonlinearity.map(|name| name.to_string());
         let told = [
-            ("--input-size", args.input_size.map(|n| n.to_string()), config.input_size.to_string()),
-            (
-                "--hidden-size",
-                args.hidden_size.map(|n| n.to_string()),
-                config.hidden_size.to_string(),
-            ),
-            ("--num-layers", args.num_layers.map(|n| n.to_string()), config.num_layers.to_string()),
-            (
-                "--nonlinearity",
-                nonlinearity.map(|n| n.to_string()),
-                config.nonlinearity.to_string(),
-            ),
-            ("--no-bias", args.no_bias.then(|| "false".to_owned()), config.bias.to_string()),
-            (
-                "--bidirectional",
-                args.bidirectional.then(|| "true".to_owned()),
-                config.bidirectional.to_string(),
-            ),
+            ("--input-size", size(args.input_size), config.input_size.to_string()),
+            ("--hidden-size", size(args.hidden_size), config.hidden_size.to_string()),
+            ("--num-layers", size(args.num_layers), config.num_layers.to_string()),
+            ("--nonlinearity", nonlinearity, config.nonlinearity.to_string()),
+            ("--no-bias", set(args.no_bias, "false"), config.bias.to_string()),
+            ("--bidirectional", set(args.bidirectional, "true"), config.bidirectional.to_string()),
         ];
         for (flag, asked, known) in told {
             if let Some(asked) = asked
@@ -141,6 +140,41 @@ impl Weights {
     }
 }
 
+/// Refuses a saved configuration that contradicts tensors which are a whole layer by themselves. Where
+/// they are not, the layer names the tensor that is wrong.
+fn refuse_misfit<'a>(
+    saved: &Config,
+    place: &str,
+    shapes: impl Iterator<Item = (&'a str, &'a [usize])>,
+) -> Result<()> {
+    let shapes: HashMap<_, _> = shapes.collect();
+    let Ok(told) = Config::infer(shapes.iter().map(|(name, shape)| (*name, *shape))) else {
+        return Ok(());
+    };
+    let mut count = 0;
+    for parameter in told.parameters() {
+        if shapes.get(parameter.name.as_str()) != Some(&parameter.shape.as_slice()) {
+            return Ok(());
+        }
+        count += 1;
+    }
+    let fields = [
+        ("input_size", told.input_size.to_string(), saved.input_size.to_string()),
+        ("hidden_size", told.hidden_size.to_string(), saved.hidden_size.to_string()),
+        ("num_layers", told.num_layers.to_string(), saved.num_layers.to_string()),
+        ("bias", told.bias.to_string(), saved.bias.to_string()),
+        ("bidirectional", told.bidirectional.to_string(), saved.bidirectional.to_string()),
+    ];
+    let misfit = fields.into_iter().find(|(_, told, saved)| told != saved);
+    let Some((name, told, saved)) = misfit.filter(|_| count == shapes.len()) else {
+        return Ok(());
+    };
+    let message = format!("{place}: expected {name} {told}, as in the tensors, got {saved}");
+    // Without the file the tensors alone tell the layer. An archive cannot be put right so easily.
+    let hint = Path::new(place).is_file().then(|| format!("mv {} .", quoted(place)));
+    Err(with_hint(Data(message), hint))
+}
+
 /// The type of all tensors.
 fn common_dtype(tensors: &[NamedTensor], place: &str) -> Result<Dtype> {
     let dtype = tensors.first().map_or(Dtype::F32, |first| first.tensor.dtype());
@@ -178,9 +212,11 @@ fn tensor_hint(error: &Error, place: &str, config: &Config) -> Option<String> {
         Error::MissingTensor { .. } | Error::TensorShape { .. } => {
             Some(init_command(config, "whole/"))
         }
-        Error::ExtraTensor { name, .. } if Path::new(place).is_dir() => {
+        // A parameter of some other layer is no stray file: it is for the user to say which is right.
+        Error::ExtraTensor { name, .. } if !is_parameter_name(name) => {
             let file = Path::new(place).join(format!("{name}.npy"));
-            Some(format!("mv {} .", crate::hint::quoted(&file.to_string_lossy())))
+            // A name that was escaped for the message is not that of the file.
+            file.is_file().then(|| format!("mv {} .", quoted(&file.to_string_lossy())))
         }
         _ => None,
     }
@@ -236,7 +272,7 @@ pub(crate) fn fresh<T: Element + Random>(
     config: &Config,
     generator: &mut Generator,
 ) -> Result<Rnn<T>> {
-    let params = Params::init(config, generator)?;
+    let params = Params::init(config.clone(), generator)?;
     Ok(Rnn::from_params(params)?)
 }
 

@@ -9,6 +9,7 @@ mod init;
 mod layer;
 mod mismatch;
 mod outputs;
+mod peak;
 mod randn;
 mod report;
 mod rng;

@@ -1,15 +1,15 @@
 //! Where `output` and `h_n` go, and how their axes are called.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use elman::io::{Real, Sink, write_npy};
+use elman::io::{Overwrite, Real, Sink, write_npy, written_file};
 use elman::{Config, Output};
 
-use crate::args::Run;
+use crate::args::{ReportArgs, Run};
 use crate::failure::{Usage, with_hint};
 use crate::hint::CommandLine;
-use crate::init::{overwrite, refuse_terminal};
 
 /// Names of the axes of each tensor.
 pub(crate) struct Axes {
@@ -85,12 +85,7 @@ impl Outputs {
             };
             sink.commit()?;
             stdout |= path == Path::new("-");
-            let name = if path == Path::new("-") {
-                "stdout".to_owned()
-            } else {
-                path.display().to_string()
-            };
-            places.push(Some(name));
+            places.push(Some(shown(&path)));
         }
         let h_n = places.pop().flatten();
         Ok(Written { output: places.pop().flatten(), h_n, stdout })
@@ -126,8 +121,8 @@ pub(crate) fn check_streams(args: &Run) -> Result<()> {
         return Err(with_hint(Usage(message), Some(line.to_string())));
     }
     if let (Some(output), Some(hn)) = (&args.output, &args.hn)
-        && output == hn
-        && stdout == 0
+        && let (Some(first), Some(second)) = (written_file(output), written_file(hn))
+        && first == second
     {
         let message = format!("expected two files, got {} for output and h_n", output.display());
         let line = CommandLine::new().with("--hn", Some("h_n.npy"));
@@ -142,6 +137,26 @@ pub(crate) fn check_streams(args: &Run) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What happens to an output that exists.
+pub(crate) fn overwrite(args: &ReportArgs) -> Overwrite {
+    if args.no_clobber { Overwrite::Refuse } else { Overwrite::Replace }
+}
+
+/// An output as the report calls it.
+pub(crate) fn shown(path: &Path) -> String {
+    if path == Path::new("-") { "stdout".to_owned() } else { path.display().to_string() }
+}
+
+/// Binary data is not written to a terminal.
+pub(crate) fn refuse_terminal(example: &str) -> Result<()> {
+    if !std::io::stdout().is_terminal() {
+        return Ok(());
+    }
+    let message = "stdout: expected a file or a pipe for binary data, got a terminal".to_owned();
+    let line = CommandLine::new().with("-o", Some(example));
+    Err(with_hint(Usage(message), Some(line.to_string())))
 }
 
 /// The format of an output follows from its extension; a tensor's is .npy, and so is a name without any.

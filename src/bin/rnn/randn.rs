@@ -8,12 +8,17 @@ use elman::{Element, Error, Random};
 use ndarray::{ArrayD, IxDyn};
 
 use crate::args::Randn;
-use crate::init::{overwrite, refuse_terminal};
-use crate::outputs::check_extension;
+use crate::failure::{Usage, with_hint};
+use crate::hint;
+use crate::outputs::{check_extension, overwrite, refuse_terminal, shown};
 use crate::report::{Notes, Report, TensorLine};
 use crate::rng::Rng;
 
+/// Most axes that NumPy can read.
+const MAX_AXES: usize = 64;
+
 pub(crate) fn randn(args: &Randn) -> Result<()> {
+    check_shape(&args.shape, args.dtype)?;
     match args.dtype {
         Dtype::F32 => randn_as::<f32>(args),
         Dtype::F64 => randn_as::<f64>(args),
@@ -41,11 +46,7 @@ fn randn_as<T: Element + Random + Real>(args: &Randn) -> Result<()> {
         shape: args.shape.clone(),
         axes: Vec::new(),
         dtype: args.dtype,
-        file: Some(if stdout_taken {
-            "stdout".to_owned()
-        } else {
-            args.output.display().to_string()
-        }),
+        file: Some(shown(&args.output)),
     };
     let report = Report {
         command: "randn",
@@ -58,6 +59,33 @@ fn randn_as<T: Element + Random + Real>(args: &Randn) -> Result<()> {
         notes: Notes::default(),
     };
     report.print(&args.report, stdout_taken)
+}
+
+/// Refuses a shape that no reader of the file would take.
+fn check_shape(shape: &[usize], dtype: Dtype) -> Result<()> {
+    let usage = |message| with_hint(Usage(message), Some(hint::for_usage("--shape")));
+    if shape.len() > MAX_AXES {
+        let got = shape.len();
+        return Err(usage(format!(
+            "--shape: expected at most {MAX_AXES} axes, as NumPy reads them, got {got}"
+        )));
+    }
+    let size = match dtype {
+        Dtype::F32 => size_of::<f32>(),
+        Dtype::F64 => size_of::<f64>(),
+    };
+    // NumPy and ndarray leave empty axes out when they count. A tensor without them, though as large,
+    // is a question of memory.
+    let sizes = shape.iter().copied().filter(|&size| size > 0);
+    let bytes = sizes.clone().try_fold(size, usize::checked_mul);
+    let countable = bytes.is_some_and(|bytes| isize::try_from(bytes).is_ok());
+    if !countable && sizes.count() < shape.len() {
+        let most = isize::MAX;
+        return Err(usage(format!(
+            "--shape: expected at most {most} bytes where empty axes do not count, got {shape:?}"
+        )));
+    }
+    Ok(())
 }
 
 /// A tensor of zeros, or an error where the machine has no room for it.

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use elman::io::{Overwrite, Sink, Source, StoredType, TensorFile, write_npy};
+use elman::io::{Overwrite, Sink, Source, StoredType, TensorFile, write_npy, written_file};
 use elman::{Error, Generator, STATE_BYTES};
 use ndarray::ArrayView1;
 
@@ -22,9 +22,11 @@ pub(crate) struct Rng {
 impl Rng {
     /// Refuses a state that would be written where `output` is, or into it.
     pub(crate) fn refuse_shared(args: &RngArgs, output: &Path) -> Result<()> {
-        let Some(rng) = args.rng.as_deref().filter(|rng| rng.starts_with(output)) else {
+        let Some(rng) = args.rng.as_deref() else { return Ok(()) };
+        let files = written_file(rng).zip(written_file(output));
+        if !files.is_some_and(|(rng, output)| rng.starts_with(output)) {
             return Ok(());
-        };
+        }
         let message = format!("expected two files, got {} for --rng and the output", rng.display());
         let line = CommandLine::new().with("--rng", Some("rng.npy"));
         Err(with_hint(Usage(message), Some(line.to_string())))

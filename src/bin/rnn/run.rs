@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Result;
-use elman::io::{Dtype, Real, Source, StoredType, TensorFile};
-use elman::{Element, Mode, Output, Random, Rnn};
+use elman::io::{Dtype, Real, Source, TensorFile};
+use elman::{Element, Kernel, Mode, Output, Random, Rnn};
 use ndarray::ArrayD;
 
 use crate::args::Run;
@@ -14,13 +14,19 @@ use crate::failure::{Data, with_hint};
 use crate::hint::CommandLine;
 use crate::layer::{Weights, config_from_flags, fresh, note_dropout};
 use crate::mismatch::{Places, explain};
-use crate::outputs::{self, Axes, Outputs, check_streams};
+use crate::outputs::{self, Axes, Outputs, Written, check_streams};
 use crate::report::{Notes, Report, RunLine, TensorLine};
 use crate::rng::Rng;
 use crate::threads;
 
 pub(crate) fn run(args: &Run) -> Result<()> {
     check_streams(args)?;
+    for output in outputs::paths(args) {
+        Rng::refuse_shared(&args.rng, &output)?;
+    }
+    // What cannot be written is better known before large files are read.
+    let rng = Rng::open(&args.rng)?;
+    let outputs = Outputs::open(args)?;
     let mut notes = Notes::default();
     let weights = match &args.weights {
         Some(path) => {
@@ -34,27 +40,24 @@ pub(crate) fn run(args: &Run) -> Result<()> {
     };
     let input = TensorFile::open(&Source::parse(&args.input))?;
     let of_weights = weights.as_ref().map(|weights| weights.dtype);
-    match args.dtype.or(of_weights).unwrap_or_else(|| natural_dtype(&input)) {
-        Dtype::F32 => run_as::<f32>(args, weights, input, notes),
-        Dtype::F64 => run_as::<f64>(args, weights, input, notes),
+    match args.dtype.or(of_weights).unwrap_or_else(|| input.header().stored.natural()) {
+        Dtype::F32 => run_as::<f32>(args, (rng, outputs), weights, input, notes),
+        Dtype::F64 => run_as::<f64>(args, (rng, outputs), weights, input, notes),
     }
 }
 
 fn run_as<T: Element + Random + Real + Into<f64>>(
     args: &Run,
+    (mut rng, outputs): (Rng, Outputs),
     weights: Option<Weights>,
     input: TensorFile,
     mut notes: Notes,
 ) -> Result<()> {
-    for output in outputs::paths(args) {
-        Rng::refuse_shared(&args.rng, &output)?;
-    }
-    let mut rng = Rng::open(&args.rng)?;
     let seed = rng.seed(&args.rng).filter(|_| weights.is_none() || args.train);
     let places = Places::new(args, weights.as_ref(), &input);
     let rnn = build::<T>(args, weights, &places, &mut rng, &mut notes)?;
+    let rnn = rnn.with_kernel(args.kernel.unwrap_or_else(Kernel::best));
     let tensors = Tensors::<T>::read(args, input, &mut notes)?;
-    let outputs = Outputs::open(args)?;
     let axes = Axes::new(rnn.config(), tensors.input.ndim());
     if args.check_finite {
         tensors.check_finite(&axes, &places)?;
@@ -68,31 +71,45 @@ fn run_as<T: Element + Random + Real + Into<f64>>(
     let written = outputs.write(&result)?;
     rng.save()?;
 
-    let line =
-        |name: &str, axes: &[&'static str], shape: &[usize], file: Option<String>| TensorLine {
-            name: name.to_owned(),
-            shape: shape.to_vec(),
-            axes: axes.to_vec(),
-            dtype: T::DTYPE,
-            file,
-        };
-    let h_0 = places.h_0.unwrap_or("zeros".to_owned());
+    let stdout_taken = written.stdout;
+    let shapes = [tensors.input.shape(), result.h_n.shape(), result.output.shape()];
+    let tensors = tensor_lines(shapes, T::DTYPE, &axes, &places, written);
     let report = Report {
         command: "run",
         layer: Some((rnn.config().clone(), T::DTYPE)),
         weights: places.weights,
         seed,
         rng: args.rng.rng.as_ref().map(|path| path.display().to_string()),
-        tensors: vec![
-            line("input", &axes.input, tensors.input.shape(), Some(places.input)),
-            line("h_0", &axes.state, result.h_n.shape(), Some(h_0)),
-            line("output", &axes.output, result.output.shape(), written.output),
-            line("h_n", &axes.state, result.h_n.shape(), written.h_n),
-        ],
+        tensors,
         run: Some(ran),
         notes,
     };
-    report.print(&args.report, written.stdout)
+    report.print(&args.report, stdout_taken)
+}
+
+/// What the report says of each tensor. The shapes are those of the input, of the states, and of the
+/// output.
+fn tensor_lines(
+    [input, state, output]: [&[usize]; 3],
+    dtype: Dtype,
+    axes: &Axes,
+    places: &Places,
+    written: Written,
+) -> Vec<TensorLine> {
+    let line = |name: &str, axes: &[&'static str], shape: &[usize], file| TensorLine {
+        name: name.to_owned(),
+        shape: shape.to_vec(),
+        axes: axes.to_vec(),
+        dtype,
+        file,
+    };
+    let h_0 = places.h_0.clone().unwrap_or("zeros".to_owned());
+    vec![
+        line("input", &axes.input, input, Some(places.input.clone())),
+        line("h_0", &axes.state, state, Some(h_0)),
+        line("output", &axes.output, output, written.output),
+        line("h_n", &axes.state, state, written.h_n),
+    ]
 }
 
 /// The layer: with the weights that were given, else with fresh ones.
@@ -156,10 +173,6 @@ impl<T: Element + Real + Into<f64>> Tensors<T> {
     }
 }
 
-fn natural_dtype(file: &TensorFile) -> Dtype {
-    if file.header().stored == StoredType::F64 { Dtype::F64 } else { Dtype::F32 }
-}
-
 /// Reads a tensor as the layer's type. Integers and float16 are converted with a note; a float of the
 /// other size is converted only where `--dtype` asks for it.
 fn read<T: Real>(args: &Run, file: TensorFile, name: &str, notes: &mut Notes) -> Result<ArrayD<T>> {
@@ -167,9 +180,8 @@ fn read<T: Real>(args: &Run, file: TensorFile, name: &str, notes: &mut Notes) ->
     if args.report.verbose {
         notes.note(format!("{place}: {name}: recognised as {}", file.recognised()));
     }
-    let is_float = matches!(stored, StoredType::F32 | StoredType::F64);
-    if natural_dtype(&file) != T::DTYPE || !is_float {
-        if is_float && args.dtype.is_none() {
+    if stored.natural() != T::DTYPE || !stored.is_computed() {
+        if stored.is_computed() && args.dtype.is_none() {
             let message =
                 format!("{place}: {name}: expected {}, as the layer is, got {stored}", T::DTYPE);
             let line = CommandLine::new().with("--dtype", Some(&T::DTYPE.to_string()));
@@ -189,6 +201,15 @@ fn forward<T: Element>(
     notes: &mut Notes,
 ) -> Result<(Output<T>, RunLine)> {
     let pool = threads::pool(args.threads, &mut notes.notes)?;
+    if args.report.verbose {
+        let (seq_len, batch) = match *tensors.input.shape() {
+            [batch, seq_len, _] if rnn.config().batch_first => (seq_len, batch),
+            [seq_len, batch, _] => (seq_len, batch),
+            [seq_len, ..] => (seq_len, 1),
+            [] => (1, 1),
+        };
+        notes.note(format!("plan: {}", rnn.plan(seq_len, batch, pool.current_num_threads())));
+    }
     let mode = if args.train { Mode::Train(&mut rng.generator) } else { Mode::Eval };
     let h_0 = tensors.h_0.as_ref().map(|h_0| h_0.view());
     let start = Instant::now();

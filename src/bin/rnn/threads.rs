@@ -1,7 +1,10 @@
 //! How many threads, and the pool of them.
 
-use anyhow::Context;
 use rayon::{ThreadPool, ThreadPoolBuilder};
+
+/// Most threads that are started: a guess, far above the cores of any machine this was run on, and far
+/// below what would fill its memory with stacks.
+const MAX_THREADS: usize = 1024;
 
 /// The pool for `--threads`, else `RAYON_NUM_THREADS`, else `OMP_NUM_THREADS`, else the cores of this
 /// process. Where the system refuses so many threads, there are fewer; `notes` says what was passed over.
@@ -14,10 +17,17 @@ pub(crate) fn pool(
         .or_else(|| from_environment("OMP_NUM_THREADS", notes))
         .or_else(|| std::thread::available_parallelism().ok().map(Into::into))
         .unwrap_or(1);
+    if wanted > MAX_THREADS {
+        notes.push(format!(
+            "{wanted} threads are more than the most, {MAX_THREADS}, which are used"
+        ));
+    }
+    let wanted = wanted.min(MAX_THREADS);
     let mut threads = wanted;
     loop {
         match ThreadPoolBuilder::new().num_threads(threads).build() {
             Ok(pool) => {
+                let threads = pool.current_num_threads();
                 if threads < wanted {
                     notes.push(format!("the system refused {wanted} threads; {threads} are used"));
                 }
@@ -25,9 +35,8 @@ pub(crate) fn pool(
             }
             Err(_) if threads > 1 => threads /= 2,
             Err(error) => {
-                let refused =
-                    elman::Error::OutOfMemory { what: "a thread's stack", bytes: 2 << 20 };
-                return Err(refused).context(error.to_string());
+                let what = error.to_string();
+                return Err(elman::Error::Threads { count: threads, what }.into());
             }
         }
     }

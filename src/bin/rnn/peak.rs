@@ -1,0 +1,117 @@
+//! `rnn bench --peak`: what the machine can do at most.
+
+use std::io::Write;
+use std::time::Instant;
+
+use anyhow::Result;
+use elman::io::Dtype;
+use elman::{Element, Kernel};
+use rayon::ThreadPool;
+use serde_json::{Value, json};
+
+use crate::args::{Bench, BenchForm};
+use crate::threads;
+
+/// Rounds of the loop of multiply-adds that take some milliseconds: long enough for the clock, short
+/// enough to be repeated.
+const ROUNDS: usize = 500_000;
+/// How often a measurement is repeated; the best counts, because what disturbs it only makes it slower.
+const REPEATS: usize = 10;
+/// Bytes that are read in one measurement of bandwidth, at least.
+const READ_BYTES: usize = 1 << 28;
+
+/// The best rate of fused multiply-adds of all threads of the pool together, in GF/s.
+pub(crate) fn multiply_adds<T: Element>(kernel: Kernel, pool: &ThreadPool) -> f64 {
+    // The portable kernel may be hundreds of times slower.
+    let rounds = if kernel.name() == "portable" { ROUNDS / 100 } else { ROUNDS };
+    let rate = || {
+        let all = pool.broadcast(|_| {
+            let start = Instant::now();
+            let flops = kernel.multiply_adds::<T>(rounds);
+            flops / start.elapsed().as_secs_f64()
+        });
+        all.iter().sum::<f64>() / 1e9
+    };
+    (0..REPEATS).map(|_| rate()).fold(0.0, f64::max)
+}
+
+/// The best rate of reading `bytes` over and over on one core, in GB/s.
+fn read(kernel: Kernel, bytes: usize) -> Result<f64> {
+    let data = elman::zeros::<f32>(&[bytes / size_of::<f32>()], "what is read")?;
+    let passes = (READ_BYTES / bytes).max(1);
+    let rate = || {
+        let start = Instant::now();
+        for _ in 0..passes {
+            kernel.read(std::hint::black_box(&data));
+        }
+        (passes * bytes) as f64 / start.elapsed().as_secs_f64() / 1e9
+    };
+    Ok((0..REPEATS).map(|_| rate()).fold(0.0, f64::max))
+}
+
+/// What is read: three quarters of each level of the cache, and more than all of them.
+fn levels() -> Vec<(String, usize)> {
+    let mut levels: Vec<_> = (0..8).filter_map(level).collect();
+    if levels.is_empty() {
+        levels = vec![("24 KiB".to_owned(), 24 << 10), ("1 MiB".to_owned(), 1 << 20)];
+    }
+    let largest = levels.iter().map(|(_, bytes)| *bytes).max().unwrap_or(1 << 20);
+    levels.push(("memory".to_owned(), (largest * 4).min(1 << 30)));
+    levels
+}
+
+/// A level of the first core's cache that holds data, as Linux describes it.
+fn level(index: usize) -> Option<(String, usize)> {
+    let field = |name: &str| {
+        let path = format!("/sys/devices/system/cpu/cpu0/cache/index{index}/{name}");
+        std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+    };
+    let size: usize = field("size")?.strip_suffix('K')?.parse().ok()?;
+    let holds_data = field("type")? != "Instruction";
+    holds_data.then_some(())?;
+    // A large shared cache is not this core's alone: what fits in its share is measured.
+    Some((format!("L{}", field("level")?), (size << 10).min(32 << 20) / 4 * 3))
+}
+
+/// Measures and prints.
+pub(crate) fn print(args: &Bench) -> Result<()> {
+    let kernel = args.kernel.unwrap_or_else(Kernel::best);
+    let one = threads::pool(Some(1), &mut Vec::new())?;
+    let all = threads::pool(args.threads.first().copied(), &mut Vec::new())?;
+    let rate = |pool: &ThreadPool| match args.dtype {
+        Dtype::F32 => multiply_adds::<f32>(kernel, pool),
+        Dtype::F64 => multiply_adds::<f64>(kernel, pool),
+    };
+    let (core, cores) = (rate(&one), rate(&all));
+    let mut reads = Vec::new();
+    for (name, bytes) in levels() {
+        reads.push((name, bytes, read(kernel, bytes)?));
+    }
+    let threads = all.current_num_threads();
+    let text = match args.report {
+        BenchForm::None => return Ok(()),
+        BenchForm::Json => {
+            let reads: Vec<Value> = reads
+                .iter()
+                .map(|(level, bytes, rate)| json!({"level": level, "bytes": bytes, "gbytes_per_s": rate}))
+                .collect();
+            let all = json!({
+                "kernel": kernel.name(), "dtype": args.dtype.to_string(), "threads": threads,
+                "core_gflops": core, "all_gflops": cores, "reads": reads,
+            });
+            format!("{all}\n")
+        }
+        BenchForm::Text | BenchForm::Markdown => {
+            let peak = format!(
+                "multiply-adds, {}, kernel {}: {core:.1} GF/s on one core, {cores:.1} on {threads}\n",
+                args.dtype,
+                kernel.name()
+            );
+            let reads = reads.iter().map(|(level, bytes, rate)| {
+                format!("reading {} KiB ({level}): {rate:.1} GB/s\n", bytes >> 10)
+            });
+            std::iter::once(peak).chain(reads).collect()
+        }
+    };
+    Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
+}

@@ -1,0 +1,46 @@
+//! What the machine can do at most: loops that do nothing else.
+
+use super::Element;
+use super::vector::Vector;
+
+/// Independent sums: enough to hide the latency of the fused multiply-add on every processor so far, and
+/// as many as a tile keeps with 32 registers. With 16, twelve of them would spill; so N is a parameter.
+///
+/// Returns a number that depends on all of them, so that none can be left out.
+#[inline(always)]
+pub(super) fn multiply_add<V: Vector, const N: usize>(rounds: usize) -> V::Element {
+    let one = V::splat(V::Element::ONE);
+    // Not a constant, or the sums could be computed beforehand.
+    let factor = V::splat(std::hint::black_box(V::Element::ONE));
+    let mut sums = [one; N];
+    for _ in 0..rounds {
+        for sum in &mut sums {
+            *sum = sum.mul_add(factor, one);
+        }
+    }
+    total(&sums)
+}
+
+/// Reads all of `data`, whose length is rounded down to a multiple of N vectors.
+#[inline(always)]
+pub(super) fn read<V: Vector, const N: usize>(data: &[V::Element]) -> V::Element {
+    let mut sums = [V::splat(V::Element::ZERO); N];
+    for piece in data.chunks_exact(N * V::LANES) {
+        for n in 0..N {
+            // SAFETY: the piece has N vectors.
+            let from = unsafe { piece.as_ptr().add(n * V::LANES) };
+            // SAFETY: the same.
+            sums[n] = sums[n].add(unsafe { V::load(from) });
+        }
+    }
+    total(&sums)
+}
+
+#[inline(always)]
+fn total<V: Vector>(sums: &[V]) -> V::Element {
+    let total = sums.iter().fold(V::splat(V::Element::ZERO), |total, &sum| total.add(sum));
+    let mut lanes = [V::Element::ZERO; 16];
+    // SAFETY: no vector has more than 16 lanes.
+    unsafe { total.store(lanes.as_mut_ptr()) };
+    lanes[0]
+}
