@@ -184,6 +184,21 @@ pub fn zeros<T: Clone + Default>(sizes: &[usize], what: &'static str) -> Result<
     Ok(vector)
 }
 
+/// Gives a buffer the length that a tensor of these sizes has. What it holds does not matter.
+pub(crate) fn fit<T: Clone + Default>(
+    buffer: &mut Vec<T>,
+    sizes: &[usize],
+    what: &'static str,
+) -> Result<(), Error> {
+    let len = checked_product(sizes, what)?;
+    buffer.truncate(len);
+    buffer
+        .try_reserve_exact(len - buffer.len())
+        .map_err(|_| Error::OutOfMemory { what, bytes: len.saturating_mul(size_of::<T>()) })?;
+    buffer.resize(len, T::default());
+    Ok(())
+}
+
 /// An empty vector with room for `len` elements, or [`Error::OutOfMemory`].
 pub(crate) fn reserved<T>(len: usize, what: &'static str) -> Result<Vec<T>, Error> {
     let mut vector = Vec::new();

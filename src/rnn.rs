@@ -11,6 +11,8 @@ use crate::params::{CellParams, WEIGHTS, array};
 use crate::stack::{self, Cell, Plan, Shape, Stack};
 use crate::{Config, Element, Error, Generator, Kernel, Nonlinearity, Params, Random};
 
+use blocks::Spare;
+
 /// A multilayer Elman RNN, PyTorch's `torch.nn.RNN`, with its weights packed for the kernel.
 ///
 /// For each layer, direction and step t:
@@ -25,6 +27,7 @@ pub struct Rnn<T> {
     /// `bias_ih` and `bias_hh` of each cell, which the cell itself holds only as their sum.
     biases: Vec<Option<[Array1<T>; 2]>>,
     kernel: Kernel,
+    spare: Spare<T>,
 }
 
 /// Whether dropout is applied.
@@ -80,7 +83,7 @@ impl<T: Element> Rnn<T> {
             cells.push(pack(&cell)?);
             biases.push(cell.bias);
         }
-        Ok(Rnn { config, cells, biases, kernel: Kernel::best() })
+        Ok(Rnn { config, cells, biases, kernel: Kernel::best(), spare: Spare::new() })
     }
 
     /// The tensors of the `state_dict`, under PyTorch's names and in its order.
@@ -129,7 +132,8 @@ impl<T: Element> Rnn<T> {
     }
 
     /// The forward pass over `input`, (L, N, `H_in`), (N, L, `H_in`) with `batch_first`, or unbatched
-    /// (L, `H_in`), from `h_0` or from zeros. Threads are those of the current rayon pool.
+    /// (L, `H_in`), from `h_0` or from zeros. Threads are those of the current rayon pool. The layer keeps
+    /// the buffers of a pass for the next one.
     ///
     /// In [`Mode::Eval`], the bits of a sequence's result depend on nothing but the sequence, the
     /// weights and its `h_0`. The masks of [`Mode::Train`] are drawn in the order of the whole batch.
@@ -233,8 +237,11 @@ impl<T: Element> Rnn<T> {
             plan: &plan,
         };
         let blocks = blocks::cut(&shape, &plan, batch_sizes, state, output)?;
-        let work = blocks::share(&shape, &plan, blocks)?;
-        stack::forward(&stack, work);
+        let mut spare = self.spare.take();
+        let mut work = blocks::share(&shape, &plan, blocks, &mut spare)?;
+        stack::forward(&stack, &mut work);
+        spare.extend(work.into_iter().map(|own| own.workspace));
+        self.spare.give_back(spare);
         Ok(())
     }
 

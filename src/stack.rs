@@ -29,7 +29,8 @@ use std::ops::Range;
 use crate::kernel::{Activation, Element, Kernel, Panels, RowsMut, Walk};
 use crate::packed::BatchSizes;
 
-pub(crate) use block::{Block, Buffers, Steps, Work, Workspace};
+use block::Buffers;
+pub(crate) use block::{Block, Steps, Work, Workspace};
 pub(crate) use plan::{Plan, Shape};
 
 /// The weights of one layer and direction, packed for the kernel.
@@ -76,16 +77,16 @@ pub(crate) struct Stack<'a, T> {
 }
 
 /// Runs every block through the stack, each share of the work on a thread of the current rayon pool.
-pub(crate) fn forward<T: Element>(stack: &Stack<'_, T>, work: Vec<Work<'_, T>>) {
-    let run = |Work { blocks, mut workspace }: Work<'_, T>| {
-        for mut block in blocks {
-            run_block(stack, &mut block, &mut workspace);
+pub(crate) fn forward<T: Element>(stack: &Stack<'_, T>, work: &mut [Work<'_, T>]) {
+    let run = |Work { blocks, workspace }: &mut Work<'_, T>| {
+        for block in blocks {
+            run_block(stack, block, workspace);
         }
     };
-    if work.len() == 1 {
-        work.into_iter().for_each(run);
+    if let [own] = work {
+        run(own);
     } else {
-        rayon::scope(|scope| work.into_iter().for_each(|own| scope.spawn(move |_| run(own))));
+        rayon::scope(|scope| work.iter_mut().for_each(|own| scope.spawn(move |_| run(own))));
     }
 }
 

@@ -93,7 +93,9 @@ fn read_folder(folder: &Path, dtype: Option<Dtype>) -> Result<Bundle, Error> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).map_err(absent)? {
         let path = entry.map_err(absent)?.path();
-        if path.extension().is_some_and(|extension| extension == "npy") {
+        // Hidden files are other programs' own, as those that macOS writes beside what it copies.
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !hidden && path.extension().is_some_and(|extension| extension == "npy") {
             paths.push(path);
         }
     }

@@ -1,9 +1,37 @@
 //! The buffers of a forward pass, allocated and shared out among its blocks before it begins.
 
-use crate::error::{reserved, zeros};
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::{fit, reserved};
 use crate::packed::BatchSizes;
-use crate::stack::{Block, Buffers, Plan, Shape, Steps, Work, Workspace};
+use crate::stack::{Block, Plan, Shape, Steps, Work, Workspace};
 use crate::{Element, Error};
+
+/// The workspaces of past passes, for the next ones: to get memory and to clear it takes time.
+#[derive(Debug)]
+pub(super) struct Spare<T>(Mutex<Vec<Workspace<T>>>);
+
+impl<T> Spare<T> {
+    pub(super) fn new() -> Self {
+        Spare(Mutex::new(Vec::new()))
+    }
+
+    /// All there are: another pass that runs at the same time makes its own.
+    pub(super) fn take(&self) -> Vec<Workspace<T>> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn give_back(&self, workspaces: Vec<Workspace<T>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = workspaces;
+    }
+}
+
+impl<T> Clone for Spare<T> {
+    /// A copy of a layer starts without any.
+    fn clone(&self) -> Self {
+        Spare::new()
+    }
+}
 
 /// The blocks of the plan, each with its own part of `state` and `output`.
 pub(super) fn cut<'a, T: Element>(
@@ -58,16 +86,19 @@ fn parts<'a, T>(
     Ok(parts.into_iter().map(Steps::Parts).collect())
 }
 
-/// The blocks that each thread runs, with a workspace for them.
+/// The blocks that each thread runs, with a workspace for them: one of `spare`, where there is one.
 pub(super) fn share<'a, T: Element>(
     shape: &Shape,
     plan: &Plan,
     blocks: Vec<Block<'a, T>>,
+    spare: &mut Vec<Workspace<T>>,
 ) -> Result<Vec<Work<'a, T>>, Error> {
     let rows = plan.blocks.iter().map(ExactSizeIterator::len).max().unwrap_or(0);
     let mut work = Vec::new();
     for _ in 0..plan.threads {
-        work.push(Work { blocks: Vec::new(), workspace: workspace(shape, plan, rows)? });
+        let mut workspace = spare.pop().unwrap_or_default();
+        fit_workspace(&mut workspace, shape, plan, rows)?;
+        work.push(Work { blocks: Vec::new(), workspace });
     }
     for (i, block) in blocks.into_iter().enumerate() {
         work[i % plan.threads].blocks.push(block);
@@ -75,26 +106,34 @@ pub(super) fn share<'a, T: Element>(
     Ok(work)
 }
 
-/// Buffers for blocks of up to `rows` rows.
-fn workspace<T: Element>(shape: &Shape, plan: &Plan, rows: usize) -> Result<Workspace<T>, Error> {
-    let allocate = |sizes: &[usize]| zeros(sizes, "buffers");
-    let hidden = |layers: usize| {
+/// Gives the buffers of a workspace the sizes that blocks of up to `rows` rows need. What they hold does
+/// not matter: everything is written before it is read.
+fn fit_workspace<T: Element>(
+    workspace: &mut Workspace<T>,
+    shape: &Shape,
+    plan: &Plan,
+    rows: usize,
+) -> Result<(), Error> {
+    let Workspace { hidden, buffers } = workspace;
+    for (layers, hidden) in (1..).zip(hidden) {
         let steps = if shape.num_layers > layers { plan.segment } else { 0 };
-        allocate(&[rows, steps, shape.directions, shape.hidden_size])
-    };
+        fit(hidden, &[rows, steps, shape.directions, shape.hidden_size], "buffers")?;
+    }
     let all = [shape.hidden_size];
     let ends = if plan.columns.is_empty() { &all[..] } else { &plan.columns[..] };
     // One for each direction where both run at once.
     let copies = 1 + usize::from(plan.both_directions);
+    buffers.pre.resize_with(ends.len() * copies, Vec::new);
     let mut first = 0;
-    let mut pre = Vec::new();
-    for &end in ends {
-        for _ in 0..copies {
-            pre.push(allocate(&[rows, plan.chunk, end - first])?);
+    for (&end, pre) in ends.iter().zip(buffers.pre.chunks_mut(copies)) {
+        for pre in pre {
+            fit(pre, &[rows, plan.chunk, end - first], "buffers")?;
         }
         first = end;
     }
-    let relay = || allocate(&[if plan.columns.is_empty() { 0 } else { rows }, shape.hidden_size]);
-    let buffers = Buffers { pre, relay: [relay()?, relay()?] };
-    Ok(Workspace { hidden: [hidden(1)?, hidden(2)?], buffers })
+    let relayed = if plan.columns.is_empty() { 0 } else { rows };
+    for relay in &mut buffers.relay {
+        fit(relay, &[relayed, shape.hidden_size], "buffers")?;
+    }
+    Ok(())
 }

@@ -58,7 +58,7 @@ impl<T> Steps<'_, T> {
 }
 
 /// Buffers that one block after the other is computed in.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Workspace<T> {
     /// Outputs of two layers that follow each other, of a segment, (rows, D * `H_out`).
     pub(crate) hidden: [Vec<T>; 2],
@@ -66,7 +66,7 @@ pub(crate) struct Workspace<T> {
 }
 
 /// Buffers of one layer and direction.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Buffers<T> {
     /// Pre-activations of a chunk, (rows, columns): for each share of the columns, or of all of them.
     pub(crate) pre: Vec<Vec<T>>,

@@ -120,7 +120,7 @@ fn features_that_do_not_match() {
                 "run -i x7.npy -w w",
                 65,
                 "x7.npy: input: expected 10 features (input_size) on the last axis, got 7 in shape [5, 3, 7]",
-                "weights for 7 features: rnn init --input-size 7 --hidden-size 20 --num-layers 2 -o weights-7/",
+                "fresh weights for 7 features: rnn init --input-size 7 --hidden-size 20 --num-layers 2 -o weights-7/",
             ),
             case(
                 "run -i x7.npy --input-size=10 --hidden 20",
@@ -187,7 +187,7 @@ fn the_hint_for_other_weights_is_a_whole_layer() {
     sandbox.rnn(&format!("init -q --input-size 2 --hidden 3 {flags} -o all/")).succeeds();
     let message = "x.npy: input: expected 2 features (input_size) on the last axis, got 10 in shape [5, 3, 10]";
     let hint = format!("rnn init --input-size 10 --hidden-size 3 {flags} -o weights-10/");
-    let stderr = format!("rnn: {message}\nhint: weights for 10 features: {hint}\n");
+    let stderr = format!("rnn: {message}\nhint: fresh weights for 10 features: {hint}\n");
     sandbox.rnn("run -i x.npy -w all").fails(65, &stderr);
     sandbox.shell(&hint).succeeds();
     sandbox.rnn("run -i x.npy -w weights-10").succeeds();
@@ -287,7 +287,7 @@ fn weights_that_are_no_layer() {
         mkdir empty",
     )
     .succeeds();
-    let whole = "rnn init --input-size 10 --hidden-size 20 --num-layers 2 -o whole/";
+    let whole = "fresh weights show a whole set: rnn init --input-size 10 --hidden-size 20 --num-layers 2 -o whole/";
     check(
         &sandbox,
         &[
@@ -307,7 +307,7 @@ fn weights_that_are_no_layer() {
                 "run -i x.npy -w reverse",
                 65,
                 "reverse: weight_ih_l0_reverse: expected a tensor of shape [20, 10], got none",
-                "rnn init --input-size 10 --hidden-size 20 --num-layers 2 --bidirectional -o whole/",
+                "fresh weights show a whole set: rnn init --input-size 10 --hidden-size 20 --num-layers 2 --bidirectional -o whole/",
             ),
             case(
                 "run -i x.npy -w first",

@@ -241,14 +241,19 @@ fn a_file_that_is_no_state_is_refused_and_kept() {
     assert_eq!(sandbox.names(), ["f32.npy", "short.npy", "zeros.npy"]);
 }
 
-/// A seed does not need the old state, whatever the file holds.
+/// A seed does not need the old state; but only a state is replaced by one.
 #[test]
-fn a_seed_replaces_a_file_that_is_no_state() {
+fn a_seed_replaces_a_state_and_nothing_else() {
     let sandbox = Sandbox::new();
-    sandbox.write("rng.npy", b"not a state");
+    sandbox.rnn("randn --shape 0 --seed 5 --rng rng.npy -o x.npy").succeeds();
     sandbox.rnn("randn --shape 0 --seed 0 --rng rng.npy -o x.npy").succeeds();
     let state: String = cases("/randn_chain/state");
     assert!(sandbox.bytes("rng.npy") == state_file(&state));
+    let kept = sandbox.bytes("x.npy");
+    let message =
+        "rnn: x.npy: generator state: expected u8 in shape [5056], got f32 in shape [0]\n";
+    sandbox.rnn("randn --shape 3 --seed 0 --rng x.npy -o y.npy").fails(65, message);
+    assert!(sandbox.bytes("x.npy") == kept);
 }
 
 #[test]

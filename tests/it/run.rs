@@ -542,3 +542,20 @@ fn check_finite() {
     broken("x.npy", &[0, 0, 0], f32::NAN);
     assert_eq!(remarks(&sandbox, "rnn run -w w -i broken.npy"), [""; 0]);
 }
+
+#[test]
+fn outputs_are_not_put_among_the_weights() {
+    let sandbox = seed_doc();
+    let message = "rnn: expected outputs outside the folder of the weights, got w/output.npy\n\
+                   hint: rnn run -w w -i x.npy -o ../output.npy --hn ../h_n.npy\n";
+    sandbox.rnn("run -w w -i x.npy -o w/output.npy").fails(2, message);
+    let inside = sandbox.shell("cd w && rnn run -w . -i ../x.npy");
+    assert_eq!(inside.code, Some(2), "{}", inside.stderr);
+}
+
+#[test]
+fn hidden_files_are_no_weights() {
+    let sandbox = seed_doc();
+    sandbox.write("w/._bias_ih_l0.npy", b"resource fork");
+    sandbox.rnn("run -w w -i x.npy").succeeds();
+}

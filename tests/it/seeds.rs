@@ -184,7 +184,7 @@ fn features_that_the_layer_does_not_have() {
 
     sandbox.rnn("init --input-size 8 --hidden-size 4 -o w/").succeeds();
     let stderr = format!(
-        "{message}hint: weights for 10 features: rnn init --input-size 10 --hidden-size 4 -o weights-10/\n"
+        "{message}hint: fresh weights for 10 features: rnn init --input-size 10 --hidden-size 4 -o weights-10/\n"
     );
     sandbox.rnn("run -w w/ -i x.npy").fails(65, &stderr);
     assert_eq!(sandbox.names(), ["w", "x.npy"]);

@@ -364,7 +364,7 @@ fn the_hint_for_wrong_features_keeps_the_rest_of_the_layer() {
     randn(&sandbox, "--shape 6,4,7 -o x.npy");
     randn(&sandbox, "--shape 2,4,5 -o h0.npy");
     let stderr = "rnn: x.npy: input: expected 3 features (input_size) on the last axis, got 7 in shape [6, 4, 7]\n\
-                  hint: weights for 7 features: rnn init --input-size 7 --hidden-size 5 --num-layers 2 -o weights-7/\n";
+                  hint: fresh weights for 7 features: rnn init --input-size 7 --hidden-size 5 --num-layers 2 -o weights-7/\n";
     sandbox.rnn("run -w w -i x.npy --h0 h0.npy").fails(65, stderr);
 }
 

@@ -122,7 +122,17 @@ pub(crate) fn from_clap(error: clap::Error) -> anyhow::Error {
         _ => {
             let message = text.strip_prefix("error: ").unwrap_or(&text);
             let message = message.split("\n\n").next().unwrap_or(message);
-            message.split_whitespace().collect::<Vec<_>>().join(" ")
+            let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+            match error
+                .get(ContextKind::SuggestedArg)
+                .or(error.get(ContextKind::SuggestedSubcommand))
+            {
+                // clap's idea of similar is wide; a slip of the finger is seldom in the first letter.
+                Some(similar) if similar.to_string().get(..3) == flag.get(..3) => {
+                    format!("{message}; a similar one is {similar}")
+                }
+                _ => message,
+            }
         }
     };
     with_hint(Usage(message), Some(hint::for_usage(flag)))

@@ -36,11 +36,18 @@ fn init_as<T: Element + Random + Real>(args: &Init, config: &Config) -> Result<(
         dtype: args.dtype,
         file: None,
     });
+    let replaced = std::fs::read_dir(&args.output).map_or(0, Iterator::count);
     target.write(&tensors, config)?;
     rng.save()?;
 
     let stdout_taken = args.output == Path::new("-");
     let mut notes = Notes::default();
+    if replaced > 0 {
+        notes.note(format!(
+            "{}: the {replaced} files that stood there are replaced",
+            args.output.display()
+        ));
+    }
     if config.num_layers == 1 {
         note_dropout(config, true, &mut notes);
     }

@@ -210,7 +210,7 @@ fn tensor_hint(error: &Error, place: &str, config: &Config) -> Option<String> {
             swap(&file.to_string_lossy(), &file.to_string_lossy(), 0, 1)
         }
         Error::MissingTensor { .. } | Error::TensorShape { .. } => {
-            Some(init_command(config, "whole/"))
+            Some(format!("fresh weights show a whole set: {}", init_command(config, "whole/")))
         }
         // A parameter of some other layer is no stray file: it is for the user to say which is right.
         Error::ExtraTensor { name, .. } if !is_parameter_name(name) => {

@@ -77,7 +77,7 @@ fn input_size_hint(config: &Config, found: &[usize], places: &Places) -> Option<
     }
     let config = Config { input_size: features, ..config.clone() };
     let command = init_command(&config, &format!("weights-{features}/"));
-    Some(format!("weights for {features} features: {command}"))
+    Some(format!("fresh weights for {features} features: {command}"))
 }
 
 /// For an `h_0` of another shape: what the input's axes say if they were swapped, what the axes of `h_0`

@@ -131,9 +131,30 @@ pub(crate) fn check_streams(args: &Run) -> Result<()> {
     if stdout == 1 {
         refuse_terminal("output.npy")?;
     }
+    refuse_among_weights(args)?;
     for (path, flag) in [(&args.output, "-o"), (&args.hn, "--hn")] {
         if let Some(path) = path {
             check_extension(path, flag)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses outputs in the folder of the weights: they would be a tensor too many there, or replace one.
+fn refuse_among_weights(args: &Run) -> Result<()> {
+    let Some(weights) = args.weights.as_ref().and_then(|path| Path::new(path).canonicalize().ok())
+    else {
+        return Ok(());
+    };
+    for path in paths(args).filter(|_| weights.is_dir()) {
+        if written_file(&path).is_some_and(|file| file.parent() == Some(&weights)) {
+            let message = format!(
+                "expected outputs outside the folder of the weights, got {}",
+                path.display()
+            );
+            let line = CommandLine::new().with("-o", Some("../output.npy"));
+            let line = line.with("--hn", Some("../h_n.npy"));
+            return Err(with_hint(Usage(message), Some(line.to_string())));
         }
     }
     Ok(())

@@ -35,6 +35,12 @@ impl Rng {
     /// A new stream with `--seed`, else the one that `--rng` holds, else the stream of PyTorch's new
     /// `torch.Generator()`. The file is checked to be writable.
     pub(crate) fn open(args: &RngArgs) -> Result<Self> {
+        // Only a state is replaced by a state: any other file was named by mistake.
+        if let (Some(_), Some(path)) = (args.seed, &args.rng)
+            && path.is_file()
+        {
+            check_state(&TensorFile::open(&Source::Path(path.clone()))?)?;
+        }
         let generator = match (args.seed, &args.rng) {
             (Some(Seed::Number(seed)), _) => Generator::new(seed),
             // The standard library seeds its hash tables from the system.
@@ -65,16 +71,22 @@ impl Rng {
 fn read_state(source: &Source) -> Result<Generator> {
     let file = TensorFile::open(source)?;
     let place = file.place().to_owned();
+    check_state(&file)?;
+    // Every byte is a number that f32 holds exactly.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
+    let bytes: Vec<u8> = file.read::<f32>()?.iter().map(|&byte| byte as u8).collect();
+    Generator::from_state(&bytes).context(place)
+}
+
+/// Checks that a file holds a generator's state, as far as its header tells.
+fn check_state(file: &TensorFile) -> Result<()> {
     let header = file.header();
     if header.stored != StoredType::U8 || header.shape != [STATE_BYTES] {
         let what = format!(
             "expected u8 in shape [{STATE_BYTES}], got {} in shape {:?}",
             header.stored, header.shape
         );
-        return Err(Error::GeneratorState { what }).context(place);
+        return Err(Error::GeneratorState { what }).context(file.place().to_owned());
     }
-    // Every byte is a number that f32 holds exactly.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
-    let bytes: Vec<u8> = file.read::<f32>()?.iter().map(|&byte| byte as u8).collect();
-    Generator::from_state(&bytes).context(place)
+    Ok(())
 }

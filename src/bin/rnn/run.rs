@@ -53,10 +53,12 @@ fn run_as<T: Element + Random + Real + Into<f64>>(
     input: TensorFile,
     mut notes: Notes,
 ) -> Result<()> {
-    let seed = rng.seed(&args.rng).filter(|_| weights.is_none() || args.train);
+    let (seed, fresh) = (rng.seed(&args.rng), weights.is_none());
     let places = Places::new(args, weights.as_ref(), &input);
     let rnn = build::<T>(args, weights, &places, &mut rng, &mut notes)?;
     let rnn = rnn.with_kernel(args.kernel.unwrap_or_else(Kernel::best));
+    let dropout = rnn.config().dropout > 0.0 && rnn.config().num_layers > 1;
+    let seed = seed.filter(|_| fresh || (args.train && dropout));
     let tensors = Tensors::<T>::read(args, input, &mut notes)?;
     let axes = Axes::new(rnn.config(), tensors.input.ndim());
     if args.check_finite {
