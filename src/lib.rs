@@ -54,9 +54,9 @@
 //! # Invariants
 //!
 //! 1. `kernel` uses std alone: no files, threads, ndarray or errors. It cannot fail, and it allocates
-//!    nothing.
-//! 2. `stack` cannot fail: `rnn` has checked every shape, and allocates, fallibly, all buffers and panels
-//!    before it calls down.
+//!    nothing. Its one part that knows of more than one hand, `kernel::relay`, does not know where they are.
+//! 2. `stack` cannot fail: `rnn` has checked every shape, and allocates, fallibly, all that grows with the
+//!    data before it calls down.
 //! 3. Only `io` and the binary touch files and standard streams.
 //! 4. `io` does not know what an RNN is; `rnn` does not know what a file is. They meet in the binary's
 //!    commands.

@@ -17,7 +17,8 @@
 //! few rows for that or too many weights, the columns of every step ([`columns`]), or, of a single row, the
 //! two directions. [`Plan`] chooses.
 //!
-//! This module cannot fail. `rnn` has checked every shape, and has allocated all memory.
+//! This module cannot fail. `rnn` has checked every shape, and has allocated all memory that grows with
+//! the data; what is allocated here is a few words for each thread.
 
 mod block;
 mod columns;
