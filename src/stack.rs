@@ -14,8 +14,8 @@
 //! before the next can begin, so its one segment is the whole sequence.
 //!
 //! Threads either share the batch, in blocks of rows that never meet ([`scan`]), or, where there are too
-//! few rows for that or too many weights, the columns of every step ([`columns`]), or, of a single row, the
-//! two directions. [`Plan`] chooses.
+//! few rows for that or too many weights, the columns of every step ([`columns`]), or the layers, each some
+//! steps behind the one below it ([`waves`]), or, of a single row, the two directions. [`Plan`] chooses.
 //!
 //! This module cannot fail. `rnn` has checked every shape, and has allocated all memory that grows with
 //! the data; what is allocated here is a few words for each thread.
@@ -24,6 +24,7 @@ mod block;
 mod columns;
 mod plan;
 mod scan;
+mod waves;
 
 use std::ops::Range;
 
@@ -97,7 +98,12 @@ fn run_block<T: Element>(
     block: &mut Block<'_, T>,
     workspace: &mut Workspace<T>,
 ) {
-    let Workspace { hidden: [even, odd], buffers } = workspace;
+    if stack.plan.waves {
+        return waves::run(stack, block, workspace);
+    }
+    let Workspace { hidden, buffers } = workspace;
+    // Every workspace has two of them, if only empty ones.
+    let [even, odd] = &mut hidden[..] else { return };
     let Block { first_row, batch_sizes: sizes, output, state } = block;
     let width = stack.directions * stack.hidden_size;
     let layers = stack.cells.len() / stack.directions;

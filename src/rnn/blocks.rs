@@ -115,14 +115,19 @@ fn fit_workspace<T: Element>(
     rows: usize,
 ) -> Result<(), Error> {
     let Workspace { hidden, buffers } = workspace;
+    hidden.resize_with(if plan.waves { 2 * (shape.num_layers - 1) } else { 2 }, Vec::new);
     for (layers, hidden) in (1..).zip(hidden) {
-        let steps = if shape.num_layers > layers { plan.segment } else { 0 };
+        let steps = if plan.waves || shape.num_layers > layers { plan.segment } else { 0 };
         fit(hidden, &[rows, steps, shape.directions, shape.hidden_size], "buffers")?;
     }
     let all = [shape.hidden_size];
     let ends = if plan.columns.is_empty() { &all[..] } else { &plan.columns[..] };
-    // One for each direction where both run at once.
-    let copies = 1 + usize::from(plan.both_directions);
+    // One for each direction or layer where they run at the same time.
+    let copies = match (plan.both_directions, plan.waves) {
+        (true, _) => 2,
+        (_, true) => shape.num_layers,
+        _ => 1,
+    };
     buffers.pre.resize_with(ends.len() * copies, Vec::new);
     let mut first = 0;
     for (&end, pre) in ends.iter().zip(buffers.pre.chunks_mut(copies)) {

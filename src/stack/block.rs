@@ -60,8 +60,9 @@ impl<T> Steps<'_, T> {
 /// Buffers that one block after the other is computed in.
 #[derive(Debug, Default)]
 pub(crate) struct Workspace<T> {
-    /// Outputs of two layers that follow each other, of a segment, (rows, D * `H_out`).
-    pub(crate) hidden: [Vec<T>; 2],
+    /// Outputs of layers, of a segment, (rows, D * `H_out`): two that follow each other, or, where layers
+    /// run at the same time, two for each layer but the last.
+    pub(crate) hidden: Vec<Vec<T>>,
     pub(crate) buffers: Buffers<T>,
 }
 

@@ -13,6 +13,8 @@ pub(crate) struct Plan {
     pub(crate) columns: Vec<usize>,
     /// Whether the two directions of a layer run at the same time.
     pub(crate) both_directions: bool,
+    /// Whether layers run at the same time, each a segment behind the one below it.
+    pub(crate) waves: bool,
     /// Steps that pass through the whole stack before the next ones do.
     pub(crate) segment: usize,
     /// Steps that are projected at once.
@@ -94,6 +96,7 @@ impl Shape {
             threads: 1,
             columns,
             both_directions: false,
+            waves: false,
             segment,
             chunk,
         }
@@ -113,7 +116,30 @@ impl Shape {
         let chunk = self.chunk(batch.div_ceil(count));
         let segment = if directions == 2 { steps } else { chunk };
         let both_directions = self.both_directions(threads_given);
-        Plan { blocks, threads, columns: Vec::new(), both_directions, segment, chunk }
+        let plan = Plan {
+            blocks,
+            threads,
+            columns: Vec::new(),
+            both_directions,
+            waves: false,
+            segment,
+            chunk,
+        };
+        match self.wave_segment(weights) {
+            Some(segment) if threads_given > 1 && plan.blocks.len() == 1 => {
+                Plan { waves: true, segment, chunk: chunk.min(segment), ..plan }
+            }
+            _ => plan,
+        }
+    }
+
+    /// Steps of a segment if layers run at the same time: as many as are worth handing to a thread. None
+    /// where the sequence has too few of them for that.
+    fn wave_segment(&self, weights: usize) -> Option<usize> {
+        let step = weights.saturating_mul(self.batch).max(1);
+        let segment = (4 * MIN_BLOCK_WORK).div_ceil(step);
+        let worth = self.directions == 1 && self.num_layers > 1 && self.steps / segment >= 4;
+        worth.then_some(segment)
     }
 
     /// Whether the two directions should run at the same time: of a single row, which has nothing else to
@@ -134,8 +160,9 @@ impl Shape {
 
 impl std::fmt::Display for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Plan { blocks, threads, columns, both_directions, segment, chunk } = self;
+        let Plan { blocks, threads, columns, both_directions, waves, segment, chunk } = self;
         match (columns.len(), blocks.len()) {
+            (0, 1) if *waves => write!(f, "layers at the same time")?,
             (0, 1) if *both_directions => write!(f, "both directions at once")?,
             (0, 1) => write!(f, "one thread")?,
             (0, count) => write!(f, "{count} blocks of rows on {threads} threads")?,
@@ -238,6 +265,14 @@ mod tests {
                 1,
                 2,
                 "one thread, 1000 steps projected at once, 1000 through all layers",
+            ),
+            (
+                9000,
+                1,
+                [64, 64],
+                1,
+                2,
+                "layers at the same time, 512 steps projected at once, 512 through all layers",
             ),
             (6, 0, [3, 5], 2, 8, "one thread, 6 steps projected at once, 6 through all layers"),
         ] {

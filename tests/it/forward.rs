@@ -253,6 +253,23 @@ fn both_directions_of_one_row_at_once_change_no_byte() {
 }
 
 #[test]
+fn layers_at_the_same_time_change_no_byte() {
+    // One row, and so few that the batch is not cut.
+    for (batch, steps) in [(1, 3000), (3, 2000)] {
+        let mut recipe = Recipe::new(20, 70, steps, batch);
+        recipe.config = Config { num_layers: 4, ..recipe.config };
+        let case = recipe.case::<f32>();
+        let expected = with_threads(1, || case.run());
+        for threads in [2, 3] {
+            assert!(
+                same_bits(&with_threads(threads, || case.run()), &expected),
+                "{threads} threads"
+            );
+        }
+    }
+}
+
+#[test]
 fn many_passes_at_once_on_one_pool_come_to_an_end() {
     // More passes that want to share columns than there are threads to share them with.
     let case = Recipe::new(40, 300, 200, 1).case::<f32>();
