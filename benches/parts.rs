@@ -1,6 +1,6 @@
 //! The parts of a forward pass, each in a shape where it takes nearly all of the time.
 //!
-//! `cargo bench`. Each part runs on one thread, on the fastest kernel that this CPU supports.
+//! `cargo bench --bench parts`. Each part runs on one thread, on the fastest kernel that this CPU supports.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use elman::{Config, Generator, Mode, Nonlinearity, Rnn};

@@ -254,6 +254,7 @@ impl<T: Element> Rnn<T> {
             num_layers: self.config.num_layers,
             directions: self.config.num_directions(),
             element_bytes: size_of::<T>(),
+            cores: stack::cores(),
             share_out: |columns, shares| Panels::<T>::share_out(columns, shares).collect(),
         }
     }

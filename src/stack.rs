@@ -33,7 +33,7 @@ use crate::packed::BatchSizes;
 
 use block::Buffers;
 pub(crate) use block::{Block, Steps, Work, Workspace};
-pub(crate) use plan::{Plan, Shape};
+pub(crate) use plan::{Plan, Shape, cores};
 
 /// The weights of one layer and direction, packed for the kernel.
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! How a forward pass is cut up: one function from shapes to a plan.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// How a pass is cut up. It changes the time that the pass takes, and not a bit of its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub(crate) struct Shape {
     pub(crate) num_layers: usize,
     pub(crate) directions: usize,
     pub(crate) element_bytes: usize,
+    /// Cores that this process may use.
+    pub(crate) cores: usize,
     /// Where the columns of each of so many shares end: panels of weights are not divided.
     pub(crate) share_out: fn(usize, usize) -> Vec<usize>,
 }
@@ -61,6 +64,12 @@ const CACHED_BYTES: usize = 3 << 19;
 /// share of the work that is handed out has to be worth it.
 const SEGMENT_BYTES: usize = 8 << 20;
 
+/// Cores that this process may use. The system is asked once: that takes longer than a small pass.
+pub(crate) fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, Into::into))
+}
+
 impl Plan {
     /// The plan for a shape and a number of threads.
     pub(crate) fn new(shape: &Shape, threads: usize) -> Self {
@@ -79,7 +88,8 @@ impl Shape {
         }
         let step = batch.saturating_mul(hidden_size).saturating_mul(hidden_size);
         let pass = step.saturating_mul(self.steps) / MIN_SHARE_WORK;
-        let shares = threads.min(step / MIN_STEP_WORK).min(pass).max(1);
+        // Shares wait for each other at every step: one that has no core of its own stops all of them.
+        let shares = threads.min(self.cores).min(step / MIN_STEP_WORK).min(pass).max(1);
         (self.share_out)(hidden_size, shares)
     }
 
@@ -192,6 +202,7 @@ mod tests {
             num_layers: 2,
             directions,
             element_bytes: 4,
+            cores: 2,
             share_out: |columns, shares| (1..=shares).map(|i| columns * i / shares).collect(),
         };
         Plan::new(&shape, threads).to_string()
@@ -239,6 +250,14 @@ mod tests {
                 [512, 512],
                 1,
                 2,
+                "columns in 2 shares, 128 steps projected at once, 1000 through all layers",
+            ),
+            (
+                1000,
+                1,
+                [512, 512],
+                1,
+                8,
                 "columns in 2 shares, 128 steps projected at once, 1000 through all layers",
             ),
             (
