@@ -28,7 +28,7 @@ mod waves;
 
 use std::ops::Range;
 
-use crate::kernel::{Activation, Element, Kernel, Panels, RowsMut, Walk};
+use crate::kernel::{Activation, Aligned, Element, Kernel, Panels, RowsMut, Walk};
 use crate::packed::BatchSizes;
 
 use block::Buffers;
@@ -39,9 +39,9 @@ pub(crate) use plan::{Plan, Shape, cores};
 #[derive(Clone, Debug)]
 pub(crate) struct Cell<T> {
     /// Panels of `weight_ih`, (`H_out`, `input_size`).
-    pub(crate) weight_ih: Vec<T>,
+    pub(crate) weight_ih: Vec<Aligned<T>>,
     /// Panels of `weight_hh`, (`H_out`, `H_out`).
-    pub(crate) weight_hh: Vec<T>,
+    pub(crate) weight_hh: Vec<Aligned<T>>,
     /// `b_ih + b_hh`, (`H_out`); zeros without bias.
     pub(crate) bias: Vec<T>,
     /// Features that this layer takes in.

@@ -19,7 +19,7 @@ mod vector;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub(crate) use panels::Panels;
+pub(crate) use panels::{Aligned, Panels};
 pub(crate) use product::{Activation, Product, Recurrence, Walk};
 pub(crate) use relay::{Hand, Relay};
 pub(crate) use rows::RowsMut;
