@@ -27,6 +27,9 @@ pub struct Rnn<T> {
     /// `bias_ih` and `bias_hh` of each cell, which the cell itself holds only as their sum.
     biases: Vec<Option<[Array1<T>; 2]>>,
     kernel: Kernel,
+    /// Cores that this process may use, asked when the layer is made: a pool's thread that is kept on one
+    /// core would say one.
+    cores: usize,
     spare: Spare<T>,
 }
 
@@ -83,7 +86,8 @@ impl<T: Element> Rnn<T> {
             cells.push(pack(&cell)?);
             biases.push(cell.bias);
         }
-        Ok(Rnn { config, cells, biases, kernel: Kernel::best(), spare: Spare::new() })
+        let (kernel, cores) = (Kernel::best(), stack::cores());
+        Ok(Rnn { config, cells, biases, kernel, cores, spare: Spare::new() })
     }
 
     /// The tensors of the `state_dict`, under PyTorch's names and in its order.
@@ -254,7 +258,7 @@ impl<T: Element> Rnn<T> {
             num_layers: self.config.num_layers,
             directions: self.config.num_directions(),
             element_bytes: size_of::<T>(),
-            cores: stack::cores(),
+            cores: self.cores,
             share_out: |columns, shares| Panels::<T>::share_out(columns, shares).collect(),
         }
     }

@@ -21,7 +21,7 @@ mod x86;
 
 pub(crate) use panels::{Aligned, Panels};
 pub(crate) use product::{Activation, Product, Recurrence, Walk};
-pub(crate) use relay::{Hand, Relay};
+pub(crate) use relay::{Hand, Progress, Relay};
 pub(crate) use rows::RowsMut;
 pub use vector::Element;
 

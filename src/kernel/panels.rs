@@ -13,7 +13,7 @@ use super::Element;
 pub(crate) struct Aligned<T>([T; 16]);
 
 impl<T: Element> Aligned<T> {
-    const NUMBERS: usize = 16;
+    pub(super) const NUMBERS: usize = 16;
 
     fn numbers(all: &[Self]) -> &[T] {
         // SAFETY: with numbers of 4 or 8 bytes nothing stands between one array and the next, and both
@@ -21,9 +21,11 @@ impl<T: Element> Aligned<T> {
         unsafe { std::slice::from_raw_parts(all.as_ptr().cast(), all.len() * Self::NUMBERS) }
     }
 
-    fn numbers_mut(all: &mut [Self]) -> &mut [T] {
+    pub(super) fn numbers_mut(all: &mut [Self]) -> &mut [T] {
         // SAFETY: as above.
-        unsafe { std::slice::from_raw_parts_mut(all.as_mut_ptr().cast(), all.len() * Self::NUMBERS) }
+        unsafe {
+            std::slice::from_raw_parts_mut(all.as_mut_ptr().cast(), all.len() * Self::NUMBERS)
+        }
     }
 }
 
@@ -44,7 +46,7 @@ impl<'a, T: Element> Panels<'a, T> {
     /// Columns of a panel: with three vectors of sixteen, eight rows fill the registers of AVX-512.
     pub(crate) const WIDTH: usize = 3 * T::LINE;
 
-    /// What the panels of a (columns, k) matrix are stored in: so many; `None` where the number overflows.
+    /// How many the panels of a (columns, k) matrix are stored in; `None` where the number overflows.
     pub(crate) fn len(columns: usize, k: usize) -> Option<usize> {
         let numbers = columns.checked_next_multiple_of(T::LINE)?.checked_mul(k)?;
         Some(numbers.div_ceil(Aligned::<T>::NUMBERS))

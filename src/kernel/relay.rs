@@ -9,29 +9,48 @@
 
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use super::RowsMut;
+use super::{Aligned, Element, RowsMut};
 
-/// How often the counter is looked at before the processor is offered to other threads: some tens of
-/// microseconds. There may be fewer processors than hands.
-const SPINS: usize = 1000;
+/// How often the others are looked at before a thread goes to sleep: some tens of microseconds, several times
+/// what it takes to wake it. There may be fewer processors than hands: a thread that only offered its own
+/// to others would keep it, and the others would stay with it for all turns to come; one that sleeps is
+/// given another.
+const LOOKS: usize = 1000;
+
+/// How long it sleeps at most. To be sure that a sleeper is seen, every turn would have to wait until all that
+/// it has written has arrived in memory, which takes longer than many a turn; without that, a sleeper is
+/// missed now and then, and wakes by itself.
+const NAP: Duration = Duration::from_micros(100);
 
 /// The buffers, and how far the hands are.
 #[derive(Debug)]
 pub(crate) struct Relay<'a, T> {
     buffers: [*mut T; 2],
     rows: usize,
-    width: usize,
+    /// Elements from one row to the next: whole cache lines, so that no two rows share one.
+    stride: usize,
     /// The columns of hand i end here, and those of the next one begin.
     ends: &'a [usize],
+    progress: &'a [Progress],
     /// Hands that have been given out.
     given: AtomicUsize,
-    /// Turns that have ended, of all hands together.
-    ended: AtomicUsize,
     /// A hand was dropped by a panic: its turns will not come.
     broken: AtomicBool,
+    /// Hands that sleep, and what wakes them.
+    sleeping: AtomicUsize,
+    bed: Mutex<()>,
+    woken: Condvar,
     owner: PhantomData<&'a mut [T]>,
 }
+
+/// Turns that a hand has ended. It has cache lines of its own (processors fetch them in pairs), so that
+/// writing it disturbs only those who wait for it.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Progress(AtomicUsize);
 
 // SAFETY: the buffers are only touched by hands, in turns that keep reading and writing apart.
 unsafe impl<T: Send + Sync> Sync for Relay<'_, T> {}
@@ -40,33 +59,48 @@ unsafe impl<T: Send + Sync> Sync for Relay<'_, T> {}
 #[derive(Debug)]
 pub(crate) struct Hand<'r, T> {
     relay: &'r Relay<'r, T>,
-    first_column: usize,
-    end_column: usize,
+    index: usize,
     turns: usize,
 }
 
-impl<'a, T: Copy> Relay<'a, T> {
-    /// A relay over two buffers of (rows, width). Both hold what the first turn reads. The columns of
-    /// the hands end at `ends`, in ascending order, the last at `width`.
+impl<'a, T: Element> Relay<'a, T> {
+    /// How many a buffer of (rows, columns) is made of; `None` where the number overflows.
+    pub(crate) fn len(rows: usize, columns: usize) -> Option<usize> {
+        columns.div_ceil(Aligned::<T>::NUMBERS).checked_mul(rows)
+    }
+
+    /// A relay over two buffers of (rows, columns), of [`Relay::len`]. The first turn reads `before`,
+    /// (rows, columns), as do later ones in the rows that no turn has written. The columns of the hands end
+    /// at `ends`, in ascending order, the last with the last column; each has its `progress`, of zero.
     pub(crate) fn new(
-        buffers: [&'a mut [T]; 2],
-        rows: usize,
-        width: usize,
+        buffers: [&'a mut [Aligned<T>]; 2],
+        before: &[T],
         ends: &'a [usize],
+        progress: &'a [Progress],
     ) -> Self {
-        let len = rows.checked_mul(width);
-        assert!(buffers.iter().all(|buffer| Some(buffer.len()) == len));
-        assert!(ends.is_sorted() && ends.last() == Some(&width));
-        let buffers = buffers.map(<[T]>::as_mut_ptr);
-        let (given, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let columns = ends.last().copied().unwrap_or(0);
+        let rows = before.len() / columns;
+        assert!(ends.is_sorted() && ends.len() == progress.len());
+        assert!(buffers.iter().all(|buffer| Some(buffer.len()) == Self::len(rows, columns)));
+        let stride = columns.next_multiple_of(Aligned::<T>::NUMBERS);
+        let buffers = buffers.map(|buffer| {
+            let buffer = Aligned::numbers_mut(buffer);
+            for (to, from) in buffer.chunks_exact_mut(stride).zip(before.chunks_exact(columns)) {
+                to[..columns].copy_from_slice(from);
+            }
+            buffer.as_mut_ptr()
+        });
         Relay {
             buffers,
             rows,
-            width,
+            stride,
             ends,
-            given,
-            ended,
+            progress,
+            given: AtomicUsize::new(0),
             broken: AtomicBool::new(false),
+            sleeping: AtomicUsize::new(0),
+            bed: Mutex::new(()),
+            woken: Condvar::new(),
             owner: PhantomData,
         }
     }
@@ -74,45 +108,85 @@ impl<'a, T: Copy> Relay<'a, T> {
     /// The hands, in the order of their columns; each once, whoever asks. A turn waits for all of them.
     pub(crate) fn hands(&self) -> impl Iterator<Item = Hand<'_, T>> {
         std::iter::from_fn(|| {
-            let i = self.given.fetch_add(1, Ordering::Relaxed);
-            let end_column = *self.ends.get(i)?;
-            let first_column = if i == 0 { 0 } else { self.ends[i - 1] };
-            Some(Hand { relay: self, first_column, end_column, turns: 0 })
+            let index = self.given.fetch_add(1, Ordering::Relaxed);
+            (index < self.ends.len()).then_some(Hand { relay: self, index, turns: 0 })
         })
     }
 }
 
-impl<T: Copy> Hand<'_, T> {
+impl<T> Relay<'_, T> {
+    /// Whether every hand has ended so many turns.
+    fn all_ended(&self, turns: usize) -> bool {
+        self.progress.iter().all(|Progress(ended)| ended.load(Ordering::Acquire) >= turns)
+    }
+
+    fn wait_for(&self, turns: usize) {
+        let mut looks = 0;
+        while !self.all_ended(turns) {
+            looks += 1;
+            if looks < LOOKS {
+                std::hint::spin_loop();
+            } else {
+                self.sleep_until(turns);
+            }
+            assert!(!self.broken.load(Ordering::Relaxed), "another thread has panicked");
+        }
+    }
+
+    fn sleep_until(&self, turns: usize) {
+        self.sleeping.fetch_add(1, Ordering::SeqCst);
+        let asleep = |(): &mut ()| !self.all_ended(turns) && !self.broken.load(Ordering::Relaxed);
+        drop(self.woken.wait_timeout_while(self.bed(), NAP, asleep));
+        self.sleeping.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn wake(&self) {
+        if self.sleeping.load(Ordering::Relaxed) > 0 {
+            // Nobody is between looking and sleeping while the bed is held.
+            drop(self.bed());
+            self.woken.notify_all();
+        }
+    }
+
+    fn bed(&self) -> MutexGuard<'_, ()> {
+        self.bed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Element> Hand<'_, T> {
     /// Takes a turn: waits until every hand has ended the turn before, then calls `write` with the whole
-    /// matrix that they have made, (rows, width), and the hand's own columns of the next one.
-    pub(crate) fn turn(&mut self, write: impl FnOnce(&[T], RowsMut<'_, T>)) {
-        let Relay { buffers, rows, width, ends, .. } = *self.relay;
-        self.wait_for(self.turns * ends.len());
+    /// matrix that they have made, its stride, and the hand's own columns of the next one. Returns these
+    /// columns, row by row, for a copy: what is done with them after the turn keeps nobody waiting.
+    pub(crate) fn turn(
+        &mut self,
+        write: impl FnOnce(&[T], usize, RowsMut<'_, T>),
+    ) -> impl Iterator<Item = &[T]> {
+        let Relay { buffers, rows, stride, ends, .. } = *self.relay;
+        self.relay.wait_for(self.turns);
         let [read, own] = [buffers[(self.turns + 1) % 2], buffers[self.turns % 2]];
         // SAFETY: this buffer was written in the turn before, which all hands have ended, and is written
         // again in the next one, which none begins before this hand has ended its own.
-        let read = unsafe { std::slice::from_raw_parts(read, rows * width) };
-        let first = own.wrapping_add(self.first_column);
+        let read = unsafe { std::slice::from_raw_parts(read, rows * stride) };
+        // What others have written is in their caches: here all of it is asked for at once, while a product
+        // would ask line by line.
+        for line in read.chunks(T::LINE) {
+            std::hint::black_box(line[0]);
+        }
+        let first_column = if self.index == 0 { 0 } else { ends[self.index - 1] };
+        let columns = ends[self.index] - first_column;
+        let own = own.wrapping_add(first_column);
         // SAFETY: the columns of the hands are disjoint, so nobody else writes these; and nobody reads
         // this buffer in this turn.
-        let own =
-            unsafe { RowsMut::from_raw(first, rows, self.end_column - self.first_column, width) };
-        write(read, own);
+        write(read, stride, unsafe { RowsMut::from_raw(own, rows, columns, stride) });
         self.turns += 1;
-        self.relay.ended.fetch_add(1, Ordering::Release);
-    }
-
-    fn wait_for(&self, ended: usize) {
-        let mut spins = 0;
-        while self.relay.ended.load(Ordering::Acquire) < ended {
-            assert!(!self.relay.broken.load(Ordering::Relaxed), "another thread has panicked");
-            spins += 1;
-            if spins < SPINS {
-                std::hint::spin_loop();
-            } else {
-                std::thread::yield_now();
-            }
-        }
+        self.relay.progress[self.index].0.store(self.turns, Ordering::Release);
+        self.relay.wake();
+        (0..rows).map(move |row| {
+            let first = own.wrapping_add(row * stride);
+            // SAFETY: all hands only read this buffer until this one has ended another turn, and it cannot
+            // begin one while it is borrowed.
+            unsafe { std::slice::from_raw_parts(first, columns) }
+        })
     }
 }
 
@@ -120,6 +194,7 @@ impl<T> Drop for Hand<'_, T> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.relay.broken.store(true, Ordering::Relaxed);
+            self.relay.wake();
         }
     }
 }
@@ -128,36 +203,48 @@ impl<T> Drop for Hand<'_, T> {
 mod tests {
     use super::*;
 
+    /// Each number becomes the sum of its row, plus its column, and stays small.
+    fn next(row: &[f32], column: usize) -> f32 {
+        (row.iter().sum::<f32>() + column as f32) % 64.0
+    }
+
     #[test]
     fn hands_on_threads_make_what_one_makes() {
-        // Each turn, every number becomes the sum of its row, plus its column.
-        let (rows, width, turns) = (3, 10, 200);
-        let mut expected: Vec<u64> = (0..30).collect();
+        let (columns, turns, ends) = (20, 200, [1, 7, 20]);
+        let before: Vec<f32> = (0..60_u8).map(f32::from).collect();
+        let mut expected = before.clone();
         for _ in 0..turns {
-            for row in expected.chunks_mut(width) {
-                let sum = row.iter().fold(0_u64, |sum, &x| sum.wrapping_add(x));
-                (0..).zip(row).for_each(|(column, x)| *x = sum.wrapping_add(column));
+            for row in expected.chunks_mut(columns) {
+                let old = row.to_vec();
+                (0..).zip(row).for_each(|(column, x)| *x = next(&old, column));
             }
         }
-        let (mut even, mut odd): (Vec<u64>, Vec<u64>) = ((0..30).collect(), (0..30).collect());
-        let relay = Relay::new([&mut even, &mut odd], rows, width, &[1, 4, 10]);
-        std::thread::scope(|scope| {
-            for mut hand in relay.hands() {
+        let mut buffers =
+            [0, 1].map(|_| vec![Aligned::default(); Relay::<f32>::len(3, 20).unwrap()]);
+        let progress = [(); 3].map(|()| Progress::default());
+        let relay =
+            Relay::new(buffers.each_mut().map(Vec::as_mut_slice), &before, &ends, &progress);
+        let found = std::thread::scope(|scope| {
+            let hands = relay.hands().zip([0, 1, 7]).map(|(mut hand, first)| {
                 scope.spawn(move || {
-                    let first = hand.first_column as u64;
+                    let mut last = Vec::new();
                     for _ in 0..turns {
-                        hand.turn(|read, mut own| {
-                            for (row, read) in read.chunks(width).enumerate() {
-                                let sum = read.iter().fold(0_u64, |sum, &x| sum.wrapping_add(x));
+                        let written = hand.turn(|read, stride, mut own| {
+                            for (row, read) in read.chunks(stride).enumerate() {
                                 let own = own.row_mut(row).iter_mut();
-                                (first..).zip(own).for_each(|(c, x)| *x = sum.wrapping_add(c));
+                                (first..).zip(own).for_each(|(c, x)| *x = next(&read[..20], c));
                             }
                         });
+                        last = written.map(<[f32]>::to_vec).collect();
                     }
-                });
-            }
+                    last
+                })
+            });
+            let hands: Vec<_> = hands.collect();
+            hands.into_iter().map(|hand| hand.join().unwrap()).collect::<Vec<_>>()
         });
         assert!(relay.hands().next().is_none());
-        assert_eq!(if turns % 2 == 1 { even } else { odd }, expected);
+        let found = (0..3).flat_map(|row| found.iter().flat_map(move |own| own[row].clone()));
+        assert_eq!(found.collect::<Vec<_>>(), expected);
     }
 }

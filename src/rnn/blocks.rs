@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::{fit, reserved};
+use crate::kernel::Relay;
 use crate::packed::BatchSizes;
 use crate::stack::{Block, Plan, Shape, Steps, Work, Workspace};
 use crate::{Element, Error};
@@ -138,7 +139,9 @@ fn fit_workspace<T: Element>(
     }
     let relayed = if plan.columns.is_empty() { 0 } else { rows };
     for relay in &mut buffers.relay {
-        fit(relay, &[relayed, shape.hidden_size], "buffers")?;
+        let too_large = Error::OutOfMemory { what: "buffers", bytes: usize::MAX };
+        let len = Relay::<T>::len(relayed, shape.hidden_size).ok_or(too_large)?;
+        fit(relay, &[len], "buffers")?;
     }
     Ok(())
 }

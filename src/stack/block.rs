@@ -1,5 +1,6 @@
 //! A block of the batch: its rows, its results, and the buffers that it is computed in.
 
+use crate::kernel::Aligned;
 use crate::packed::BatchSizes;
 
 /// The rows of a block, and where its results go.
@@ -73,7 +74,7 @@ pub(crate) struct Buffers<T> {
     pub(crate) pre: Vec<Vec<T>>,
     /// Hidden states of two steps that follow each other, (rows, `H_out`); empty unless columns are
     /// shared.
-    pub(crate) relay: [Vec<T>; 2],
+    pub(crate) relay: [Vec<Aligned<T>>; 2],
 }
 
 /// What one thread does: its blocks, one after the other, in the same buffers.

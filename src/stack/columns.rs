@@ -12,7 +12,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{Buffers, Input, Section, Steps, walk};
-use crate::kernel::{Activation, Element, Hand, Product, Relay, RowsMut, Walk};
+use crate::kernel::{Activation, Element, Hand, Product, Progress, Relay, RowsMut, Walk};
 
 /// How long the first thread waits for the others: several times what waking a thread takes.
 const ARRIVAL: Duration = Duration::from_micros(300);
@@ -44,14 +44,11 @@ pub(super) fn run<T: Element>(
     let data = &mut data[section.rows_between(*first_step, segment.start) * *width + column..];
     let rows = section.rows_between(segment.start, segment.end);
     let mut output = RowsMut::new(data, rows, hidden_size, *width);
-    for buffer in &mut buffers.relay {
-        buffer.copy_from_slice(state);
-    }
+    let ends = &section.stack.plan.columns;
+    let progress: Vec<_> = ends.iter().map(|_| Progress::default()).collect();
+    let relay = Relay::new(buffers.relay.each_mut().map(Vec::as_mut_slice), state, ends, &progress);
     let rows = state.len() / hidden_size;
     let mut state = RowsMut::new(state, rows, hidden_size, hidden_size);
-    let ends = &section.stack.plan.columns;
-    let relay =
-        Relay::new(buffers.relay.each_mut().map(Vec::as_mut_slice), rows, hidden_size, ends);
     let mut shares = Vec::with_capacity(ends.len());
     let mut first = 0;
     for ((&end, pre), hand) in ends.iter().zip(&mut buffers.pre).zip(relay.hands()) {
@@ -106,10 +103,10 @@ fn step<T: Element>(section: &Section<'_, T>, share: &mut Share<'_, T>, pre_row:
     let (stack, rows, width) = (section.stack, section.sizes.size(t), columns.len());
     let first_row = section.rows_between(section.segment.start, t);
     let going_on = section.going_on(t);
-    hand.turn(|read, mut own| {
+    let written = hand.turn(|read, x_stride, mut own| {
         stack.kernel.product(Product {
             x: read,
-            x_stride: stack.hidden_size,
+            x_stride,
             panels: section.cell.hh().columns_in(columns.clone()),
             start: &pre[pre_row * width..],
             start_stride: width,
@@ -117,14 +114,13 @@ fn step<T: Element>(section: &Section<'_, T>, share: &mut Share<'_, T>, pre_row:
             activation: stack.activation,
             walk: walk(t),
         });
-        for row in 0..rows {
-            let h = &*own.row_mut(row);
-            output.row_mut(first_row + row).copy_from_slice(h);
-            if row >= going_on {
-                state.row_mut(row).copy_from_slice(h);
-            }
-        }
     });
+    for (row, h) in written.take(rows).enumerate() {
+        output.row_mut(first_row + row).copy_from_slice(h);
+        if row >= going_on {
+            state.row_mut(row).copy_from_slice(h);
+        }
+    }
 }
 
 /// Who has come, and what each is to do.
