@@ -60,22 +60,22 @@ fn from_environment(name: &str, notes: &mut Vec<String>) -> Option<usize> {
     number
 }
 
-/// Keeps a thread on a core of its own, where there is a thread for every core that the process may use.
+/// Keeps a thread on a core of its own, where there are just as many as the process may use.
 ///
 /// Threads that meet at every step take turns, and a system that sees only one of them run at a time may
 /// leave both on one core: on a virtual machine that tells nothing of its caches, passes of 500 steps took
 /// ten times as long, for the first tenth of a second of most processes. With fewer threads than cores
-/// other processes may want the same ones, and the system is left to choose.
+/// other processes may want the same ones, and with more some are idle: there the system chooses.
 #[cfg(target_os = "linux")]
 fn keep_apart(thread: usize, threads: usize) {
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
     let Ok(allowed) = sched_getaffinity(None) else { return };
     let mut cores = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core));
     let count = cores.clone().count();
-    if threads < count.max(2) {
+    if threads != count {
         return;
     }
-    if let Some(core) = cores.nth(thread % count) {
+    if let Some(core) = cores.nth(thread) {
         let mut own = CpuSet::new();
         own.set(core);
         // Where it is refused, the system chooses.
