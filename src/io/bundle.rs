@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use ndarray::{ArrayD, ArrayViewD};
+use ndarray::ArrayD;
 use zip::ZipWriter;
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
@@ -12,7 +12,7 @@ use zip::write::SimpleFileOptions;
 use super::npz::Archive;
 use super::source::{Format, Opened, Source};
 use super::{
-    Dtype, Folder, Real, Sink, Stored, StoredType, Tensor, TensorFile, escaped, show, write_npy,
+    AnyArray, Dtype, Folder, Real, Sink, StoredType, Tensor, TensorFile, escaped, show, write_npy,
 };
 use crate::Error;
 
@@ -176,27 +176,26 @@ pub fn write_folder<T: Real>(
     folder.write(TEXT_FILE, |file| file.write_all(text.as_bytes()))
 }
 
-/// Writes tensors as an .npz archive, stored as NumPy stores them, with the text as its comment.
+/// Writes arrays as an .npz archive, stored as NumPy stores them, with the text as its comment.
 ///
 /// # Errors
 /// [`Error::Write`]; also where the text is too long for a comment, which holds 65535 bytes.
-pub fn write_npz<T: Real>(
+pub fn write_npz(
     sink: &mut Sink,
-    tensors: &[(String, ArrayD<T>)],
+    members: &[(&str, &dyn AnyArray)],
     text: &str,
 ) -> Result<(), Error> {
-    let views = || tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.view()));
     sink.write(|file| {
-        write_archive(file, views(), text).map_err(|error| match error {
+        write_archive(file, members, text).map_err(|error| match error {
             ZipError::Io(source) => source,
             error => io::Error::other(error),
         })
     })
 }
 
-fn write_archive<'a, T: Stored>(
+fn write_archive(
     file: &mut dyn Write,
-    tensors: impl Iterator<Item = (&'a str, ArrayViewD<'a, T>)>,
+    members: &[(&str, &dyn AnyArray)],
     text: &str,
 ) -> Result<(), ZipError> {
     let mut zip = ZipWriter::new_stream(file);
@@ -204,10 +203,10 @@ fn write_archive<'a, T: Stored>(
     let options = SimpleFileOptions::default()
         .compression_method(zip::CompressionMethod::Stored)
         .last_modified_time(zip::DateTime::default());
-    for (name, tensor) in tensors {
-        let large = tensor.len().saturating_mul(size_of::<T>()) >= u32::MAX as usize / 2;
+    for (name, array) in members {
+        let large = array.bytes() >= u32::MAX as usize / 2;
         zip.start_file(format!("{name}.npy"), options.large_file(large))?;
-        write_npy(&mut zip, &tensor)?;
+        array.write(&mut zip)?;
     }
     zip.set_comment(text)?;
     zip.finish()?;

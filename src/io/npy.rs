@@ -27,6 +27,7 @@ macro_rules! stored {
 }
 
 stored!(u8, "|u1");
+stored!(i64, "<i8");
 stored!(f32, "<f4");
 stored!(f64, "<f8");
 
@@ -158,6 +159,27 @@ fn decode<T: Real>(header: &Header, bytes: &[u8], values: &mut Vec<T>) {
         StoredType::F16 => numbers!(u16, |x| T::from_f32(half::f16::from_bits(x).to_f32())),
         StoredType::F32 => numbers!(f32, T::from_f32),
         StoredType::F64 => numbers!(f64, T::from_f64),
+    }
+}
+
+/// An array of any type that is written.
+pub trait AnyArray {
+    /// Writes it as [`write_npy`] does.
+    ///
+    /// # Errors
+    /// What the writer says.
+    fn write(&self, writer: &mut dyn Write) -> io::Result<()>;
+    /// Bytes of its numbers.
+    fn bytes(&self) -> usize;
+}
+
+impl<T: Stored> AnyArray for ArrayD<T> {
+    fn write(&self, writer: &mut dyn Write) -> io::Result<()> {
+        write_npy(writer, &self.view())
+    }
+
+    fn bytes(&self) -> usize {
+        self.len() * size_of::<T>()
     }
 }
 

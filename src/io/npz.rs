@@ -10,7 +10,7 @@ use zip::read::ZipFile;
 use zip::result::ZipError;
 
 use super::npy::read_body;
-use super::source::expect_end;
+use super::source::{Format, Opened, Source, expect_end};
 use super::{Header, Real, escaped};
 use crate::Error;
 
@@ -102,6 +102,60 @@ impl Archive {
 
     fn open(&mut self, index: usize, place: &str) -> Result<ZipFile<'_, File>, Error> {
         self.zip.by_index(index).map_err(|error| zip_error(error, place))
+    }
+}
+
+/// The members of an .npz archive whose headers have been read and whose numbers have not.
+pub struct Members {
+    place: String,
+    archive: Archive,
+    headers: Vec<(String, Header)>,
+}
+
+impl std::fmt::Debug for Members {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Members").field("members", &self.headers).finish_non_exhaustive()
+    }
+}
+
+impl Members {
+    /// Opens an archive; none where the source is a single array.
+    ///
+    /// # Errors
+    /// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the place.
+    pub fn open(source: &Source) -> Result<Option<Self>, Error> {
+        let place = source.to_string();
+        let Source::Path(path) = source else { return Ok(None) };
+        let (opened, format) = Opened::new(Some(path), &place)?;
+        if format == Format::Npy {
+            return Ok(None);
+        }
+        let mut archive = Archive::new(opened.seekable(&place)?, &place)?;
+        let mut headers = Vec::new();
+        for (index, name) in archive.names().into_iter().enumerate() {
+            let header = archive.header(index, &format!("{place}:{name}"))?;
+            headers.push((name, header));
+        }
+        Ok(Some(Members { place, archive, headers }))
+    }
+
+    /// Names and headers, in the order of the archive.
+    pub fn list(&self) -> &[(String, Header)] {
+        &self.headers
+    }
+
+    /// The archive's comment, where it is text and not empty.
+    pub fn comment(&self) -> Option<String> {
+        self.archive.comment()
+    }
+
+    /// Reads the numbers of the i-th member, converted to T.
+    ///
+    /// # Errors
+    /// Those of [`TensorFile::read`](super::TensorFile::read).
+    pub fn read<T: Real>(&mut self, index: usize) -> Result<ArrayD<T>, Error> {
+        let (name, header) = &self.headers[index];
+        self.archive.read(index, header, &format!("{}:{name}", self.place))
     }
 }
 

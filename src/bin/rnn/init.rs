@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use anyhow::Result;
-use elman::io::{Dtype, Folder, Overwrite, Real, Sink, open_folder, write_folder, write_npz};
+use elman::io::{
+    AnyArray, Dtype, Folder, Overwrite, Real, Sink, open_folder, write_folder, write_npz,
+};
 use elman::{Config, Element, Parameter, Params, Random, is_parameter_name};
 use ndarray::ArrayD;
 
@@ -107,7 +109,11 @@ impl Target {
                 Ok(folder.commit()?)
             }
             Target::Npz(mut sink) => {
-                write_npz(&mut sink, tensors, &text)?;
+                let members = tensors.iter().map(|(name, tensor)| {
+                    let array: &dyn AnyArray = tensor;
+                    (name.as_str(), array)
+                });
+                write_npz(&mut sink, &members.collect::<Vec<_>>(), &text)?;
                 Ok(sink.commit()?)
             }
         }

@@ -1,0 +1,26 @@
+//! What can be typed after `rnn init`.
+#![allow(clippy::doc_markdown, reason = "these comments are the help that a terminal shows")]
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+use elman::io::Dtype;
+
+use super::values::dtype;
+use super::{LayerArgs, ReportArgs, RngArgs};
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Init {
+    /// Where the weights go: a folder, FILE.npz, or - for an .npz on stdout.
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) output: PathBuf,
+    /// Type of the weights.
+    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = dtype)]
+    pub(crate) dtype: Dtype,
+    #[command(flatten)]
+    pub(crate) layer: LayerArgs,
+    #[command(flatten)]
+    pub(crate) rng: RngArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}

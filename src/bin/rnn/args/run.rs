@@ -1,0 +1,52 @@
+//! What can be typed after `rnn run`.
+#![allow(clippy::doc_markdown, reason = "these comments are the help that a terminal shows")]
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+use elman::Kernel;
+use elman::io::Dtype;
+
+use super::values::{dtype, kernel, size};
+use super::{LayerArgs, ReportArgs, RngArgs};
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Run {
+    /// Input, (L, N, H_in), (N, L, H_in) with --batch-first, or (L, H_in): .npy, FILE.npz:NAME, or -.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) input: OsString,
+    /// Weights: a folder of .npy files, .npz, or -. Without them: fresh ones, as nn.RNN(...) makes them.
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) weights: Option<OsString>,
+    /// h_0, (D*num_layers, N, H_out) or, unbatched, (D*num_layers, H_out). Zeros without it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) h0: Option<OsString>,
+    /// Where output goes. With neither -o nor --hn: output.npy and h_n.npy. - is stdout.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Where h_n goes.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) hn: Option<PathBuf>,
+    /// Apply dropout between the layers, as in training mode.
+    #[arg(long)]
+    pub(crate) train: bool,
+    /// Type of the layer [default: that of the weights, else of the input]; converts both.
+    #[arg(long, value_name = "TYPE", value_parser = dtype)]
+    pub(crate) dtype: Option<Dtype>,
+    /// Refuse NaN and infinity in input, weights and output, and name the first one.
+    #[arg(long)]
+    pub(crate) check_finite: bool,
+    /// Threads [default: RAYON_NUM_THREADS, OMP_NUM_THREADS, or the cores of this process].
+    #[arg(long, value_name = "T", value_parser = size, allow_negative_numbers = true)]
+    pub(crate) threads: Option<usize>,
+    /// Kernel [default: the fastest that this CPU supports]: avx512, avx2 or portable.
+    #[arg(long, value_name = "NAME", value_parser = kernel)]
+    pub(crate) kernel: Option<Kernel>,
+    #[command(flatten)]
+    pub(crate) layer: LayerArgs,
+    #[command(flatten)]
+    pub(crate) rng: RngArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
