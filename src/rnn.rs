@@ -173,24 +173,37 @@ impl<T: Element> Rnn<T> {
         Ok(Output { output, h_n })
     }
 
+    /// Checks the shape of an input, and returns L and N: 1 for unbatched input.
+    ///
+    /// # Errors
+    /// [`Error::InputRank`], [`Error::InputSize`], [`Error::NoSteps`].
+    pub fn check_input(&self, shape: &[usize]) -> Result<(usize, usize), Error> {
+        let found = || shape.to_vec();
+        let (steps, batch, features) = match *shape {
+            [steps, features] => (steps, 1, features),
+            [batch, steps, features] if self.config.batch_first => (steps, batch, features),
+            [steps, batch, features] => (steps, batch, features),
+            _ => return Err(Error::InputRank { found: found() }),
+        };
+        if features != self.config.input_size {
+            return Err(Error::InputSize { expected: self.config.input_size, found: found() });
+        }
+        if steps == 0 {
+            return Err(Error::NoSteps { found: found() });
+        }
+        Ok((steps, batch))
+    }
+
     /// Any input as (L, N, `H_in`), without moving it.
     fn time_major<'a>(&self, input: ArrayViewD<'a, T>) -> Result<ArrayView3<'a, T>, Error> {
-        let found = input.shape().to_vec();
-        let view = match found.len() {
+        self.check_input(input.shape())?;
+        let view = match input.ndim() {
             2 => input.insert_axis(Axis(1)),
-            3 if self.config.batch_first => input.permuted_axes(vec![1, 0, 2]),
+            _ if self.config.batch_first => input.permuted_axes(vec![1, 0, 2]),
             _ => input,
         };
-        let Ok(view) = view.into_dimensionality::<Ix3>() else {
-            return Err(Error::InputRank { found });
-        };
-        if view.dim().2 != self.config.input_size {
-            return Err(Error::InputSize { expected: self.config.input_size, found });
-        }
-        if view.dim().0 == 0 {
-            return Err(Error::NoSteps { found });
-        }
-        Ok(view)
+        // It has two or three axes, as was checked, and now three.
+        Ok(view.into_dimensionality::<Ix3>().unwrap_or_else(|_| unreachable!("two or three axes")))
     }
 
     /// `h_0` or zeros, (D * `num_layers`, N, `H_out`) in row-major order.

@@ -71,7 +71,7 @@ real!(f32, Dtype::F32);
 real!(f64, Dtype::F64);
 
 /// Bytes that are read and converted at once.
-const PIECE_BYTES: usize = 1 << 16;
+pub(super) const PIECE_BYTES: usize = 1 << 16;
 
 /// Reads the numbers behind a header, and converts them. `known` says that the source has told its
 /// length and that the header agrees with it; else memory grows only as fast as bytes arrive.
@@ -119,7 +119,7 @@ pub(super) fn missing(place: &str, header: &Header, got: usize) -> Error {
 }
 
 /// Reads until `bytes` is full or the source ends.
-fn read_full(reader: &mut dyn Read, bytes: &mut [u8]) -> io::Result<usize> {
+pub(super) fn read_full(reader: &mut dyn Read, bytes: &mut [u8]) -> io::Result<usize> {
     let mut got = 0;
     while got < bytes.len() {
         match reader.read(&mut bytes[got..]) {
@@ -133,7 +133,7 @@ fn read_full(reader: &mut dyn Read, bytes: &mut [u8]) -> io::Result<usize> {
 }
 
 /// Appends the numbers in `bytes` to `values`.
-fn decode<T: Real>(header: &Header, bytes: &[u8], values: &mut Vec<T>) {
+pub(super) fn decode<T: Real>(header: &Header, bytes: &[u8], values: &mut Vec<T>) {
     /// Reads numbers of one stored type in either byte order.
     macro_rules! numbers {
         ($stored:ty, $convert:expr) => {{
@@ -189,8 +189,16 @@ impl<T: Stored> AnyArray for ArrayD<T> {
 /// What the writer says.
 pub fn write_npy<T: Stored>(writer: &mut dyn Write, array: &ArrayViewD<'_, T>) -> io::Result<()> {
     writer.write_all(&header_bytes(T::DESCR, array.shape())?)?;
+    write_numbers(writer, array)
+}
+
+/// Writes numbers one after the other.
+pub(super) fn write_numbers<'a, T: Stored>(
+    writer: &mut dyn Write,
+    numbers: impl IntoIterator<Item = &'a T>,
+) -> io::Result<()> {
     let mut piece = Vec::with_capacity(PIECE_BYTES);
-    for &value in array {
+    for &value in numbers {
         piece.extend_from_slice(value.bytes().as_ref());
         if piece.len() >= PIECE_BYTES {
             writer.write_all(&piece)?;
@@ -202,7 +210,7 @@ pub fn write_npy<T: Stored>(writer: &mut dyn Write, array: &ArrayViewD<'_, T>) -
 
 /// What NumPy writes before the numbers: the dictionary, room for the first axis to grow to 21 digits in
 /// place, and spaces up to a multiple of 64 bytes.
-fn header_bytes(descr: &str, shape: &[usize]) -> io::Result<Vec<u8>> {
+pub(super) fn header_bytes(descr: &str, shape: &[usize]) -> io::Result<Vec<u8>> {
     let sizes: Vec<_> = shape.iter().map(ToString::to_string).collect();
     let comma = if shape.len() == 1 { "," } else { "" };
     let mut text = format!(

@@ -23,12 +23,12 @@ pub enum Overwrite {
 /// An output that has been found writable.
 #[derive(Debug)]
 pub struct Sink {
-    place: String,
-    target: Target,
+    pub(super) place: String,
+    pub(super) target: Target,
 }
 
 #[derive(Debug)]
-enum Target {
+pub(super) enum Target {
     /// A regular file: written beside it, then renamed.
     Replace {
         temporary: NamedTempFile,
@@ -39,6 +39,17 @@ enum Target {
     /// A pipe, a device: written as it is.
     Direct(File),
     Stdout,
+}
+
+impl Target {
+    /// What is written to, without a buffer.
+    pub(super) fn direct(&mut self) -> Box<dyn Write + '_> {
+        match self {
+            Target::Replace { temporary, .. } => Box::new(temporary.as_file_mut()),
+            Target::Direct(file) => Box::new(file),
+            Target::Stdout => Box::new(io::stdout().lock()),
+        }
+    }
 }
 
 impl Sink {

@@ -105,7 +105,7 @@ pub(super) enum Opened {
     /// A regular file, and its length.
     File(File, u64),
     /// Anything that cannot be wound back; the first bytes stand before it.
-    Stream(Box<dyn Read>),
+    Stream(Box<dyn Read + Send>),
 }
 
 impl Opened {
@@ -115,7 +115,7 @@ impl Opened {
         let absent = |source| Error::Open { place: place.to_owned(), source };
         let mut start = Vec::new();
         let Some(path) = path else {
-            let mut stdin = io::stdin().lock();
+            let mut stdin = io::stdin();
             (&mut stdin).take(Format::BYTES as u64).read_to_end(&mut start).map_err(read)?;
             let format = Format::recognise(&start, place)?;
             return Ok((Opened::Stream(Box::new(Cursor::new(start).chain(stdin))), format));
@@ -151,14 +151,16 @@ impl Opened {
 
 /// A tensor whose header has been read and whose numbers have not.
 pub struct TensorFile {
-    place: String,
-    header: Header,
-    body: Body,
+    pub(super) place: String,
+    pub(super) header: Header,
+    pub(super) body: Body,
 }
 
-enum Body {
-    /// The rest of a file that has the right length, or of a stream.
-    Npy { reader: Box<dyn Read>, known: bool },
+pub(super) enum Body {
+    /// A file that has the right length, behind its header, which has so many bytes.
+    File { reader: io::BufReader<File>, start: u64 },
+    /// The rest of a stream.
+    Stream(Box<dyn Read + Send>),
     /// A member of an archive.
     Member { archive: Archive, index: usize },
 }
@@ -199,19 +201,24 @@ impl TensorFile {
     }
 
     fn npy(opened: Opened, place: String) -> Result<Self, Error> {
-        let (mut reader, len): (Box<dyn Read>, _) = match opened {
-            Opened::File(file, len) => (Box::new(io::BufReader::new(file)), Some(len)),
-            Opened::Stream(stream) => (stream, None),
-        };
-        let mut counted = Counted { reader: &mut reader, bytes: 0 };
-        let header = Header::read(&mut counted, &place, len)?;
-        let got = len.map(|len| len.saturating_sub(counted.bytes));
-        if let Some(got) = got
-            && got < header.body_bytes() as u64
-        {
-            return Err(missing(&place, &header, usize::try_from(got).unwrap_or(usize::MAX)));
+        match opened {
+            Opened::Stream(mut reader) => {
+                let header = Header::read(&mut reader, &place, None)?;
+                Ok(TensorFile { place, header, body: Body::Stream(reader) })
+            }
+            Opened::File(file, len) => {
+                let mut reader = io::BufReader::new(file);
+                let mut counted = Counted { reader: &mut reader, bytes: 0 };
+                let header = Header::read(&mut counted, &place, Some(len))?;
+                let start = counted.bytes;
+                let got = len.saturating_sub(start);
+                if got < header.body_bytes() as u64 {
+                    let got = usize::try_from(got).unwrap_or(usize::MAX);
+                    return Err(missing(&place, &header, got));
+                }
+                Ok(TensorFile { place, header, body: Body::File { reader, start } })
+            }
         }
-        Ok(TensorFile { place, header, body: Body::Npy { reader, known: got.is_some() } })
     }
 
     /// The name of the place, for messages.
@@ -227,7 +234,7 @@ impl TensorFile {
     /// What the first bytes and the header have said about the file, in words.
     pub fn recognised(&self) -> String {
         let kind = match self.body {
-            Body::Npy { .. } => ".npy",
+            Body::File { .. } | Body::Stream(_) => ".npy",
             Body::Member { .. } => "member of an .npz",
         };
         let bytes = if self.header.big_endian { "big-endian" } else { "little-endian" };
@@ -242,14 +249,14 @@ impl TensorFile {
     /// [`Error::OutOfMemory`].
     pub fn read<T: Real>(self) -> Result<ArrayD<T>, Error> {
         let TensorFile { place, header, body } = self;
-        match body {
-            Body::Member { mut archive, index } => archive.read(index, &header, &place),
-            Body::Npy { mut reader, known } => {
-                let array = read_body(&mut reader, &place, &header, known)?;
-                expect_end(&mut reader, &place, header.body_bytes())?;
-                Ok(array)
-            }
-        }
+        let (mut reader, known): (Box<dyn Read + Send>, _) = match body {
+            Body::Member { mut archive, index } => return archive.read(index, &header, &place),
+            Body::File { reader, .. } => (Box::new(reader), true),
+            Body::Stream(reader) => (reader, false),
+        };
+        let array = read_body(&mut reader, &place, &header, known)?;
+        expect_end(&mut reader, &place, header.body_bytes())?;
+        Ok(array)
     }
 }
 

@@ -1,32 +1,30 @@
 //! `rnn bench`: times the forward pass in process. Weights are packed before, and no file is touched.
 
-use std::io::{IsTerminal, Write};
-use std::time::{Duration, Instant};
+use std::io::Write;
+use std::time::Instant;
 
 use anyhow::Result;
 use elman::io::Dtype;
 use elman::{Config, Element, Generator, Kernel, Mode, Random, Rnn};
-use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::Array3;
 use serde_json::{Value, json};
 
 use crate::args::{Bench, BenchForm};
 use crate::peak;
+use crate::progress;
 use crate::threads;
 
 /// Fewest runs that a median is taken of.
 const MIN_RUNS: usize = 3;
 /// Most runs: more would only take memory for their times.
 const MAX_RUNS: usize = 1_000_000;
-/// A progress bar is shown for what takes longer.
-const UNSEEN: f64 = 1.0;
 
 pub(crate) fn bench(args: &Bench) -> Result<()> {
     if args.peak {
         return peak::print(args);
     }
     let shapes = shapes(args);
-    let progress = progress(args, shapes.len());
+    let progress = progress::things(shapes.len());
     let mut timings = Vec::new();
     for shape in shapes {
         progress.set_message(format!("{}, {} x {}", shape.config, shape.seq_len, shape.batch));
@@ -85,19 +83,6 @@ fn shapes(args: &Bench) -> Vec<Shape> {
         }
     }
     shapes
-}
-
-/// A bar on a terminal, for anything that takes long enough to be seen.
-fn progress(args: &Bench, shapes: usize) -> ProgressBar {
-    if !std::io::stderr().is_terminal() || args.min_time * shapes as f64 <= UNSEEN {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(shapes as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} {eta}") {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
 }
 
 /// What came out for one shape.

@@ -20,13 +20,16 @@ pub(crate) fn first_not_finite<T: Element + Into<f64>>(
         .map(|(index, &x)| (ndarray::Dimension::slice(&index).to_vec(), x.into()))
 }
 
-/// Refuses a tensor with a NaN or an infinity in it. `axes` names the axes, outermost first.
+/// Refuses a tensor with a NaN or an infinity in it. `axes` names the axes, outermost first; `first` is where
+/// a part of a tensor begins in the whole, and empty for a whole.
 pub(crate) fn all_finite<T: Element + Into<f64>>(
     name: &str,
     array: &ArrayViewD<'_, T>,
     axes: &[&str],
+    first: &[usize],
 ) -> Result<()> {
-    let Some((index, value)) = first_not_finite(array) else { return Ok(()) };
+    let Some((mut index, value)) = first_not_finite(array) else { return Ok(()) };
+    index.iter_mut().zip(first).for_each(|(at, first)| *at += first);
     let places: Vec<_> = axes.iter().zip(&index).map(|(axis, at)| format!("{axis} {at}")).collect();
     let places =
         if places.is_empty() { String::new() } else { format!(" ({})", places.join(", ")) };

@@ -4,8 +4,9 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use elman::io::{Overwrite, Real, Sink, write_npy, written_file};
+use elman::io::{Overwrite, PartWriter, Real, Sink, write_npy, written_file};
 use elman::{Config, Output};
+use ndarray::ArrayD;
 
 use crate::args::{ReportArgs, Run};
 use crate::failure::{Usage, with_hint};
@@ -44,6 +45,8 @@ impl Axes {
 pub(crate) struct Outputs {
     output: Option<(PathBuf, Sink)>,
     hn: Option<(PathBuf, Sink)>,
+    /// The path of an output that is being written in parts.
+    in_parts: Option<PathBuf>,
 }
 
 /// Where the tensors have gone.
@@ -65,16 +68,48 @@ impl Outputs {
             .transpose()
         };
         let [output, hn] = named(args);
-        Ok(Outputs { output: open(output)?, hn: open(hn)? })
+        Ok(Outputs { output: open(output)?, hn: open(hn)?, in_parts: None })
+    }
+
+    /// Whether the output, where there is one, can be written at any place.
+    pub(crate) fn output_is_file(&self) -> bool {
+        self.output.as_ref().is_none_or(|(_, sink)| sink.is_file())
     }
 
     /// Writes both tensors whole, then puts them in their places.
     pub(crate) fn write<T: Real>(mut self, result: &Output<T>) -> Result<Written> {
-        let tensors = [(&mut self.output, &result.output), (&mut self.hn, &result.h_n)];
-        for (target, tensor) in tensors {
-            if let Some((_, sink)) = target {
-                sink.write(|file| write_npy(file, &tensor.view()))?;
-            }
+        if let Some((_, sink)) = &mut self.output {
+            sink.write(|file| write_npy(file, &result.output.view()))?;
+        }
+        self.commit(&result.h_n)
+    }
+
+    /// Begins an output that is written in parts.
+    pub(crate) fn begin<T: Real>(
+        &mut self,
+        shape: &[usize],
+        axes: [usize; 3],
+    ) -> Result<Option<PartWriter>> {
+        let Some((path, sink)) = self.output.take() else { return Ok(None) };
+        self.in_parts = Some(path);
+        Ok(Some(sink.into_parts::<T>(shape, axes)?))
+    }
+
+    /// Ends it, and goes on as [`Outputs::write`] does.
+    pub(crate) fn end<T: Real>(
+        mut self,
+        output: Option<PartWriter>,
+        h_n: &ArrayD<T>,
+    ) -> Result<Written> {
+        if let (Some(path), Some(output)) = (self.in_parts.take(), output) {
+            self.output = Some((path, output.finish()?));
+        }
+        self.commit(h_n)
+    }
+
+    fn commit<T: Real>(mut self, h_n: &ArrayD<T>) -> Result<Written> {
+        if let Some((_, sink)) = &mut self.hn {
+            sink.write(|file| write_npy(file, &h_n.view()))?;
         }
         let mut places = Vec::new();
         let mut stdout = false;

@@ -1,11 +1,10 @@
 //! `rnn run`: the forward pass.
 
 use std::path::Path;
-use std::time::Instant;
 
 use anyhow::Result;
 use elman::io::{Dtype, Real, Source, TensorFile};
-use elman::{Element, Kernel, Mode, Output, Random, Rnn};
+use elman::{Element, Error, Kernel, Random, Rnn};
 use ndarray::ArrayD;
 
 use crate::args::Run;
@@ -15,9 +14,9 @@ use crate::hint::CommandLine;
 use crate::layer::{Weights, config_from_flags, fresh, note_dropout};
 use crate::mismatch::{Places, explain};
 use crate::outputs::{self, Axes, Outputs, Written, check_streams};
-use crate::report::{Notes, Report, RunLine, TensorLine};
+use crate::pass::Pass;
+use crate::report::{Notes, Report, TensorLine};
 use crate::rng::Rng;
-use crate::threads;
 
 pub(crate) fn run(args: &Run) -> Result<()> {
     check_streams(args)?;
@@ -59,22 +58,17 @@ fn run_as<T: Element + Random + Real + Into<f64>>(
     let rnn = rnn.with_kernel(args.kernel.unwrap_or_else(Kernel::best));
     let dropout = rnn.config().dropout > 0.0 && rnn.config().num_layers > 1;
     let seed = seed.filter(|_| fresh || (args.train && dropout));
-    let tensors = Tensors::<T>::read(args, input, &mut notes)?;
-    let axes = Axes::new(rnn.config(), tensors.input.ndim());
-    if args.check_finite {
-        tensors.check_finite(&axes, &places)?;
-    }
-    let (result, ran) = forward(args, &rnn, &tensors, &mut rng, &mut notes)
-        .map_err(|error| explain(error, rnn.config(), &places))?;
-    if args.check_finite {
-        check::all_finite("output", &result.output.view(), &axes.output)?;
-        check::all_finite("h_n", &result.h_n.view(), &axes.state)?;
-    }
-    let written = outputs.write(&result)?;
+    let axes = Axes::new(rnn.config(), input.header().shape.len());
+    let explained = |error| explain(error, rnn.config(), &places);
+    let sizes = rnn.check_input(&input.header().shape).map_err(|e| explained(e.into()))?;
+    accept::<T>(args, &input, "input", &mut notes)?;
+    let h_0 = read_h_0::<T>(args, &rnn, &axes, &places, &mut notes).map_err(explained)?;
+    let pass = Pass { args, rnn: &rnn, axes: &axes, places: &places, sizes };
+    let shapes = [places.input_shape.clone(), pass.state_shape(), pass.output_shape()];
+    let (written, ran) = pass.run(input, h_0, outputs, &mut rng, &mut notes).map_err(explained)?;
     rng.save()?;
 
     let stdout_taken = written.stdout;
-    let shapes = [tensors.input.shape(), result.h_n.shape(), result.output.shape()];
     let tensors = tensor_lines(shapes, T::DTYPE, &axes, &places, written);
     let report = Report {
         command: "run",
@@ -92,15 +86,15 @@ fn run_as<T: Element + Random + Real + Into<f64>>(
 /// What the report says of each tensor. The shapes are those of the input, of the states, and of the
 /// output.
 fn tensor_lines(
-    [input, state, output]: [&[usize]; 3],
+    [input, state, output]: [Vec<usize>; 3],
     dtype: Dtype,
     axes: &Axes,
     places: &Places,
     written: Written,
 ) -> Vec<TensorLine> {
-    let line = |name: &str, axes: &[&'static str], shape: &[usize], file| TensorLine {
+    let line = |name: &str, axes: &[&'static str], shape, file| TensorLine {
         name: name.to_owned(),
-        shape: shape.to_vec(),
+        shape,
         axes: axes.to_vec(),
         dtype,
         file,
@@ -108,7 +102,7 @@ fn tensor_lines(
     let h_0 = places.h_0.clone().unwrap_or("zeros".to_owned());
     vec![
         line("input", &axes.input, input, Some(places.input.clone())),
-        line("h_0", &axes.state, state, Some(h_0)),
+        line("h_0", &axes.state, state.clone(), Some(h_0)),
         line("output", &axes.output, output, written.output),
         line("h_n", &axes.state, state, written.h_n),
     ]
@@ -148,37 +142,35 @@ fn build<T: Element + Random + Real + Into<f64>>(
     weights.into_rnn(&config)
 }
 
-/// What goes into a forward pass.
-struct Tensors<T> {
-    input: ArrayD<T>,
-    h_0: Option<ArrayD<T>>,
+/// Reads `h_0`, where it was named, and checks its shape.
+fn read_h_0<T: Element + Real + Into<f64>>(
+    args: &Run,
+    rnn: &Rnn<T>,
+    axes: &Axes,
+    places: &Places,
+    notes: &mut Notes,
+) -> Result<Option<ArrayD<T>>> {
+    let (Some(h_0), Some(place)) = (&args.h0, &places.h_0) else { return Ok(None) };
+    let file = TensorFile::open(&Source::parse(h_0))?;
+    accept::<T>(args, &file, "h_0", notes)?;
+    let time_axis = usize::from(rnn.config().batch_first);
+    let batch = places.input_shape.get(1 - time_axis).copied();
+    let expected = rnn.hidden_shape(batch.filter(|_| axes.input.len() == 3));
+    let found = file.header().shape.clone();
+    if found != expected {
+        return Err(Error::HiddenShape { expected, found }.into());
+    }
+    let h_0 = file.read()?;
+    if args.check_finite {
+        check::all_finite(&format!("{place}: h_0"), &h_0.view(), &axes.state, &[])?;
+    }
+    Ok(Some(h_0))
 }
 
-impl<T: Element + Real + Into<f64>> Tensors<T> {
-    fn read(args: &Run, input: TensorFile, notes: &mut Notes) -> Result<Self> {
-        let input = read(args, input, "input", notes)?;
-        let h_0 = match &args.h0 {
-            Some(h_0) => Some(read(args, TensorFile::open(&Source::parse(h_0))?, "h_0", notes)?),
-            None => None,
-        };
-        Ok(Tensors { input, h_0 })
-    }
-
-    fn check_finite(&self, axes: &Axes, places: &Places) -> Result<()> {
-        check::all_finite(&format!("{}: input", places.input), &self.input.view(), &axes.input)?;
-        match (&self.h_0, &places.h_0) {
-            (Some(h_0), Some(place)) => {
-                check::all_finite(&format!("{place}: h_0"), &h_0.view(), &axes.state)
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Reads a tensor as the layer's type. Integers and float16 are converted with a note; a float of the
-/// other size is converted only where `--dtype` asks for it.
-fn read<T: Real>(args: &Run, file: TensorFile, name: &str, notes: &mut Notes) -> Result<ArrayD<T>> {
-    let (stored, place) = (file.header().stored, file.place().to_owned());
+/// Checks that a tensor is of the layer's type, or may become so. Integers and float16 are converted with a
+/// note; a float of the other size is converted only where `--dtype` asks for it.
+fn accept<T: Real>(args: &Run, file: &TensorFile, name: &str, notes: &mut Notes) -> Result<()> {
+    let (stored, place) = (file.header().stored, file.place());
     if args.report.verbose {
         notes.note(format!("{place}: {name}: recognised as {}", file.recognised()));
     }
@@ -191,36 +183,5 @@ fn read<T: Real>(args: &Run, file: TensorFile, name: &str, notes: &mut Notes) ->
         }
         notes.note(format!("{place}: {name}: {stored} converted to {}", T::DTYPE));
     }
-    Ok(file.read()?)
-}
-
-/// The forward pass itself, on its own threads.
-fn forward<T: Element>(
-    args: &Run,
-    rnn: &Rnn<T>,
-    tensors: &Tensors<T>,
-    rng: &mut Rng,
-    notes: &mut Notes,
-) -> Result<(Output<T>, RunLine)> {
-    let pool = threads::pool(args.threads, &mut notes.notes)?;
-    if args.report.verbose {
-        let (seq_len, batch) = match *tensors.input.shape() {
-            [batch, seq_len, _] if rnn.config().batch_first => (seq_len, batch),
-            [seq_len, batch, _] => (seq_len, batch),
-            [seq_len, ..] => (seq_len, 1),
-            [] => (1, 1),
-        };
-        notes.note(format!("plan: {}", rnn.plan(seq_len, batch, pool.current_num_threads())));
-    }
-    let mode = if args.train { Mode::Train(&mut rng.generator) } else { Mode::Eval };
-    let h_0 = tensors.h_0.as_ref().map(|h_0| h_0.view());
-    let start = Instant::now();
-    let result = pool.install(|| rnn.forward(tensors.input.view(), h_0, mode))?;
-    let ran = RunLine {
-        train: args.train,
-        kernel: rnn.kernel().name(),
-        threads: pool.current_num_threads(),
-        seconds: start.elapsed().as_secs_f64(),
-    };
-    Ok((result, ran))
+    Ok(())
 }

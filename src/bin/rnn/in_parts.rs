@@ -1,0 +1,233 @@
+//! The forward pass over tensors that are too large to be held: part by part, while the next part is read
+//! and the last one is written.
+//!
+//! A layer of one direction passes chunks of time, each from the state that the one before has left
+//! behind; one of both directions passes blocks of sequences. The bytes are those of a single pass.
+
+use std::ops::Range;
+use std::sync::mpsc::sync_channel;
+use std::thread::ScopedJoinHandle;
+
+use anyhow::Result;
+use elman::io::{self, PartReader, PartWriter, Real, TensorFile};
+use elman::{Element, Error, Mode, Output, Rnn};
+use ndarray::{ArrayD, ArrayView3, Axis, Slice};
+use rayon::ThreadPool;
+
+use crate::progress;
+
+/// An input and an output up to so many bytes are held whole: a guess, far below what machines have.
+pub(crate) const WHOLE_BYTES: usize = 64 << 20;
+/// Bytes of a part's input or output, the larger of the two. A few of them are in memory at a time.
+const PART_BYTES: usize = 8 << 20;
+/// Parts whose memory goes round: one is read, one waits, one is computed.
+const BUFFERS: usize = 3;
+
+/// Sizes of a pass, and how its files lie.
+#[derive(Clone, Debug)]
+pub(crate) struct Shape {
+    steps: usize,
+    batch: usize,
+    input_size: usize,
+    /// Features of the output, D * `H_out`.
+    width: usize,
+    element_bytes: usize,
+    /// Whether the batch is the first axis of the files.
+    batch_first: bool,
+    bidirectional: bool,
+    /// Whether both files can be read and written at any place.
+    seekable: bool,
+}
+
+impl Shape {
+    /// `output_is_file` says whether the output can be written at any place.
+    pub(crate) fn new<T: Element>(
+        rnn: &Rnn<T>,
+        (steps, batch): (usize, usize),
+        input: &TensorFile,
+        output_is_file: bool,
+    ) -> Self {
+        let config = rnn.config();
+        Shape {
+            steps,
+            batch,
+            input_size: config.input_size,
+            width: config.num_directions() * config.hidden_size,
+            element_bytes: size_of::<T>(),
+            // Of a single sequence the axes lie the same way in either order.
+            batch_first: config.batch_first && batch > 1,
+            bidirectional: config.bidirectional,
+            seekable: input.is_file() && output_is_file,
+        }
+    }
+
+    /// Bytes of the whole input and output.
+    pub(crate) fn bytes(&self) -> usize {
+        let numbers = self.steps.saturating_mul(self.batch);
+        numbers.saturating_mul(self.input_size + self.width).saturating_mul(self.element_bytes)
+    }
+
+    /// The parts in their order; none where the pass must be made in one.
+    pub(crate) fn parts(&self) -> Option<Vec<Part>> {
+        let row = self.input_size.max(self.width) * self.element_bytes;
+        let cut = |all: usize, bytes: usize| {
+            let size = (PART_BYTES / bytes).clamp(1, all);
+            (0..all).step_by(size).map(move |first| first..(first + size).min(all))
+        };
+        if !self.bidirectional && (self.seekable || !self.batch_first) {
+            let times = cut(self.steps, self.batch.saturating_mul(row));
+            let part = |steps| Part { steps, rows: 0..self.batch };
+            return Some(times.map(part).collect());
+        }
+        if self.seekable || self.batch_first || self.batch == 1 {
+            let blocks = cut(self.batch, self.steps.saturating_mul(row));
+            let part = |rows| Part { steps: 0..self.steps, rows };
+            return Some(blocks.map(part).collect());
+        }
+        None
+    }
+
+    /// Where a part lies in a file. In memory, time comes first.
+    fn place(&self, Part { steps, rows }: &Part) -> io::Part {
+        let (steps, rows) = (steps.clone(), rows.clone());
+        if self.batch_first {
+            io::Part { first: rows, second: steps, swapped: true }
+        } else {
+            io::Part { first: steps, second: rows, swapped: false }
+        }
+    }
+
+    /// The axes of a file, the last of `features`.
+    fn axes(&self, features: usize) -> [usize; 3] {
+        if self.batch_first {
+            [self.batch, self.steps, features]
+        } else {
+            [self.steps, self.batch, features]
+        }
+    }
+
+    /// The axes of the input's file.
+    pub(crate) fn input_axes(&self) -> [usize; 3] {
+        self.axes(self.input_size)
+    }
+
+    /// The axes of the output's file.
+    pub(crate) fn output_axes(&self) -> [usize; 3] {
+        self.axes(self.width)
+    }
+
+    /// Bytes of a part's input and output.
+    pub(crate) fn bytes_of(&self, part: &Part) -> usize {
+        part.steps.len() * part.rows.len() * (self.input_size + self.width) * self.element_bytes
+    }
+}
+
+/// Some steps of some sequences.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) steps: Range<usize>,
+    pub(crate) rows: Range<usize>,
+}
+
+/// A part with its numbers, (steps, rows, features).
+pub(crate) struct Numbers<T> {
+    pub(crate) part: Part,
+    features: usize,
+    values: Vec<T>,
+}
+
+impl<T> Numbers<T> {
+    pub(crate) fn view(&self) -> ArrayView3<'_, T> {
+        let sizes = (self.part.steps.len(), self.part.rows.len(), self.features);
+        ArrayView3::from_shape(sizes, &self.values)
+            .unwrap_or_else(|_| unreachable!("a part of another size"))
+    }
+}
+
+/// Runs the layer over all parts. `state` is `h_0` as (D * `num_layers`, N, `H_out`), and `h_n` afterwards.
+/// The pool's threads compute; two more read and write. `check` sees what goes in and what comes out.
+pub(crate) fn forward<T: Element + Real>(
+    rnn: &Rnn<T>,
+    pool: &ThreadPool,
+    shape: &Shape,
+    parts: &[Part],
+    (reader, mut writer): (&mut PartReader, Option<&mut PartWriter>),
+    state: &mut ArrayD<T>,
+    check: impl Fn(&str, &Numbers<T>) -> Result<()>,
+) -> Result<()> {
+    let progress = progress::bytes(shape.bytes());
+    let (filled_in, filled) = sync_channel(1);
+    let (empty_in, empty) = sync_channel(BUFFERS);
+    let (done_in, done) = sync_channel::<Numbers<T>>(1);
+    for _ in 0..BUFFERS {
+        // There is room for all of them.
+        let _ = empty_in.send(Vec::new());
+    }
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(move || {
+            for part in parts {
+                // A stage that is gone has an error of its own.
+                let Ok(mut values) = empty.recv() else { return Ok(()) };
+                reader.read(&shape.place(part), &mut values)?;
+                let features = shape.input_size;
+                if filled_in.send(Numbers { part: part.clone(), features, values }).is_err() {
+                    return Ok(());
+                }
+            }
+            reader.expect_end()
+        });
+        let bar = progress.clone();
+        let writing = scope.spawn(move || {
+            for numbers in done {
+                if let Some(writer) = &mut writer {
+                    writer.write(&shape.place(&numbers.part), &numbers.values)?;
+                }
+                bar.inc(shape.bytes_of(&numbers.part) as u64);
+            }
+            Ok::<_, Error>(())
+        });
+        let computed = filled.into_iter().try_for_each(|numbers| {
+            check("input", &numbers)?;
+            let output = pool.install(|| compute(rnn, shape, &numbers, state))?;
+            check("output", &output)?;
+            // Memory and results for stages that are gone are not missed.
+            let _ = empty_in.send(numbers.values);
+            let _ = done_in.send(output);
+            Ok(())
+        });
+        drop((empty_in, done_in));
+        let (read, written) = (joined(reading), joined(writing));
+        progress.finish_and_clear();
+        read.and(written)?;
+        computed
+    })
+}
+
+/// The output of a part; `state` moves on.
+fn compute<T: Element + Real>(
+    rnn: &Rnn<T>,
+    shape: &Shape,
+    numbers: &Numbers<T>,
+    state: &mut ArrayD<T>,
+) -> Result<Numbers<T>> {
+    let part = numbers.part.clone();
+    let batch_first = rnn.config().batch_first;
+    let mut input = numbers.view();
+    if batch_first {
+        input.swap_axes(0, 1);
+    }
+    let mut own = state.slice_axis_mut(Axis(1), Slice::from(part.rows.clone()));
+    let Output { mut output, h_n } = rnn.forward(input.into_dyn(), Some(own.view()), Mode::Eval)?;
+    own.assign(&h_n);
+    if batch_first {
+        output.swap_axes(0, 1);
+    }
+    // Time first is the order in which it was computed.
+    let (values, _) = output.into_raw_vec_and_offset();
+    Ok(Numbers { part, features: shape.width, values })
+}
+
+/// What a thread has returned; its panic goes on here.
+fn joined<R>(thread: ScopedJoinHandle<'_, R>) -> R {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}

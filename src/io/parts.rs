@@ -1,0 +1,287 @@
+//! Parts of a tensor, read and written where they stand, so that the whole is never in memory.
+//!
+//! A part is a range of the first axis and a range of the second one. It stands in memory with its axes in
+//! the order of the file or, where that is asked for, with the first two of them swapped.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+
+use super::npy::{PIECE_BYTES, decode, header_bytes, missing, read_full, write_numbers};
+use super::sink::Target;
+use super::source::{Body, expect_end};
+use super::{Header, Real, Sink, Stored, TensorFile};
+use crate::Error;
+
+/// Bytes after which the system is asked to put what was written on the disk: then little is left to be
+/// waited for at the end.
+const SYNC_BYTES: usize = 64 << 20;
+
+/// A part of a tensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Of the first axis.
+    pub first: Range<usize>,
+    /// Of the second axis.
+    pub second: Range<usize>,
+    /// Whether the second axis is the outer one in memory.
+    pub swapped: bool,
+}
+
+/// A .npy tensor whose numbers are read part by part.
+pub struct PartReader {
+    place: String,
+    header: Header,
+    /// Sizes of the three axes.
+    shape: [usize; 3],
+    from: From,
+    /// Bytes as they were read.
+    piece: Vec<u8>,
+}
+
+enum From {
+    /// A file, and where its numbers begin.
+    File(File, u64),
+    /// A stream, and how much of the first axis has been read.
+    Stream(Box<dyn Read + Send>, usize),
+}
+
+impl std::fmt::Debug for PartReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PartReader").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+impl TensorFile {
+    /// Whether any part can be read at any time; else only the next ones along the first axis.
+    pub fn is_file(&self) -> bool {
+        matches!(self.body, Body::File { .. })
+    }
+
+    /// Reads the tensor in parts, as one of three axes, in row-major order. The tensor itself comes back
+    /// where it is a member of an archive or in Fortran order, which can only be read whole.
+    ///
+    /// # Errors
+    /// The tensor.
+    #[allow(clippy::result_large_err, reason = "the tensor is what the caller goes on with")]
+    pub fn into_parts(self, shape: [usize; 3]) -> Result<PartReader, Self> {
+        if self.header.fortran_order || shape.iter().product::<usize>() != self.header.count() {
+            return Err(self);
+        }
+        let TensorFile { place, header, body } = self;
+        let from = match body {
+            Body::File { reader, start } => From::File(reader.into_inner(), start),
+            Body::Stream(stream) => From::Stream(stream, 0),
+            body @ Body::Member { .. } => return Err(TensorFile { place, header, body }),
+        };
+        let piece = vec![0; PIECE_BYTES];
+        Ok(PartReader { place, header, shape, from, piece })
+    }
+}
+
+impl PartReader {
+    /// Reads a part into `values`, converted to T. A stream only has the next part of the first axis, with
+    /// the whole of the second one.
+    ///
+    /// # Errors
+    /// [`Error::Read`], [`Error::Malformed`] where the numbers end too early, [`Error::OutOfMemory`].
+    pub fn read<T: Real>(&mut self, part: &Part, values: &mut Vec<T>) -> Result<(), Error> {
+        let [_, second, width] = self.shape;
+        let count = part.first.len() * part.second.len() * width;
+        values.clear();
+        values.try_reserve(count).map_err(|_| Error::OutOfMemory {
+            what: "input",
+            bytes: count.saturating_mul(size_of::<T>()),
+        })?;
+        if part.second == (0..second) && !part.swapped {
+            return self.run(part.first.start * second * width, count, values);
+        }
+        if !part.swapped {
+            for i in part.first.clone() {
+                let start = (i * second + part.second.start) * width;
+                self.run(start, part.second.len() * width, values)?;
+            }
+            return Ok(());
+        }
+        values.resize(count, T::from_f32(0.0));
+        let mut own = Vec::with_capacity(part.second.len() * width);
+        for (i, index) in part.first.clone().enumerate() {
+            own.clear();
+            let start = (index * second + part.second.start) * width;
+            self.run(start, part.second.len() * width, &mut own)?;
+            let to = values.chunks_exact_mut(width).skip(i).step_by(part.first.len());
+            for (to, from) in to.zip(own.chunks_exact(width)) {
+                to.copy_from_slice(from);
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that nothing stands behind the numbers, once all of them have been read.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`], [`Error::Read`].
+    pub fn expect_end(&mut self) -> Result<(), Error> {
+        let bytes = self.header.body_bytes();
+        match &mut self.from {
+            From::Stream(stream, _) => expect_end(stream, &self.place, bytes),
+            From::File(file, start) => {
+                let end = SeekFrom::Start(*start + bytes as u64);
+                file.seek(end)
+                    .map_err(|source| Error::Read { place: self.place.clone(), source })?;
+                expect_end(file, &self.place, bytes)
+            }
+        }
+    }
+
+    /// Appends `count` numbers that stand one after the other, from number `start` on.
+    fn run<T: Real>(
+        &mut self,
+        start: usize,
+        count: usize,
+        values: &mut Vec<T>,
+    ) -> Result<(), Error> {
+        let size = self.header.stored.size();
+        let read = |source| Error::Read { place: self.place.clone(), source };
+        let reader: &mut dyn Read = match &mut self.from {
+            From::File(file, body) => {
+                file.seek(SeekFrom::Start(*body + (start * size) as u64)).map_err(read)?;
+                file
+            }
+            From::Stream(stream, at) => {
+                assert_eq!(*at, start, "a stream is read in order");
+                *at += count;
+                stream
+            }
+        };
+        let mut missing_bytes = count * size;
+        while missing_bytes > 0 {
+            let bytes = &mut self.piece[..PIECE_BYTES.min(missing_bytes)];
+            let got = read_full(reader, bytes).map_err(read)?;
+            if got < bytes.len() {
+                let before = (start + count) * size - missing_bytes;
+                return Err(missing(&self.place, &self.header, before + got));
+            }
+            decode(&self.header, bytes, values);
+            missing_bytes -= got;
+        }
+        Ok(())
+    }
+}
+
+/// A .npy tensor that is written part by part.
+#[derive(Debug)]
+pub struct PartWriter {
+    sink: Sink,
+    shape: [usize; 3],
+    /// Where the numbers begin.
+    start: u64,
+    /// Numbers that have been written.
+    written: usize,
+    /// Bytes since the system was asked to put them on the disk.
+    unsynced: usize,
+}
+
+impl Sink {
+    /// Whether any part can be written at any time; else only the next ones along the first axis.
+    pub fn is_file(&self) -> bool {
+        matches!(self.target, Target::Replace { .. })
+    }
+
+    /// Begins a tensor of `shape` that is written in parts, as one of three axes.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn into_parts<T: Stored>(
+        self,
+        shape: &[usize],
+        axes: [usize; 3],
+    ) -> Result<PartWriter, Error> {
+        let mut parts = PartWriter { sink: self, shape: axes, start: 0, written: 0, unsynced: 0 };
+        let begun = header_bytes(T::DESCR, shape).and_then(|header| {
+            parts.start = header.len() as u64;
+            parts.sink.target.direct().write_all(&header)
+        });
+        begun.map_err(|source| parts.failed(source))?;
+        Ok(parts)
+    }
+}
+
+impl PartWriter {
+    /// Writes a part. A pipe only takes the next part of the first axis, with the whole of the second one.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn write<T: Stored>(&mut self, part: &Part, values: &[T]) -> Result<(), Error> {
+        let [_, second, width] = self.shape;
+        let whole = part.second == (0..second) && !part.swapped;
+        if whole {
+            self.run(part.first.start * second * width, values)?;
+        }
+        for (i, index) in part.first.clone().enumerate().filter(|_| !whole) {
+            let start = (index * second + part.second.start) * width;
+            if part.swapped {
+                let rows = values.chunks_exact(width).skip(i).step_by(part.first.len());
+                self.run(start, rows.flatten())?;
+            } else {
+                self.run(
+                    start,
+                    &values[i * part.second.len() * width..][..part.second.len() * width],
+                )?;
+            }
+        }
+        self.unsynced += size_of_val(values);
+        if self.unsynced >= SYNC_BYTES {
+            self.unsynced = 0;
+            if let Target::Replace { temporary, .. } = &self.sink.target {
+                temporary.as_file().sync_data().map_err(|source| self.failed(source))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the tensor. A regular target still holds what it held before, until the sink is committed.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    ///
+    /// # Panics
+    /// Where a part has not been written.
+    pub fn finish(mut self) -> Result<Sink, Error> {
+        assert_eq!(self.written, self.shape.iter().product::<usize>(), "a part is missing");
+        let ended = match &mut self.sink.target {
+            Target::Replace { temporary, .. } => temporary.as_file().sync_all(),
+            other => other.direct().flush(),
+        };
+        ended.map_err(|source| self.failed(source))?;
+        Ok(self.sink)
+    }
+
+    /// Writes numbers one after the other, from number `start` on.
+    fn run<'a, T: Stored>(
+        &mut self,
+        start: usize,
+        values: impl IntoIterator<Item = &'a T>,
+    ) -> Result<(), Error> {
+        let mut count = 0;
+        let values = values.into_iter().inspect(|_| count += 1);
+        let written = match &mut self.sink.target {
+            Target::Replace { temporary, .. } => {
+                let file = temporary.as_file_mut();
+                let start = SeekFrom::Start(self.start + (start * size_of::<T>()) as u64);
+                file.seek(start).and_then(|_| write_numbers(file, values))
+            }
+            other => {
+                assert_eq!(self.written, start, "a pipe is written in order");
+                let mut writer = other.direct();
+                write_numbers(&mut writer, values).and_then(|()| writer.flush())
+            }
+        };
+        self.written += count;
+        written.map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: io::Error) -> Error {
+        Error::Write { place: self.sink.place.clone(), source }
+    }
+}
