@@ -10,6 +10,7 @@ mod bench;
 mod files;
 mod forward;
 mod init;
+mod large;
 mod messages;
 mod pipelines;
 mod randn;

@@ -1,0 +1,128 @@
+//! Inputs that are not held in memory: their parts give the bytes of the whole.
+
+use std::fs::File;
+use std::io::Write;
+
+use elman::io::{Overwrite, Sink, write_npy, write_npz};
+use ndarray::ArrayD;
+
+use crate::support::Sandbox;
+
+/// Features of each step.
+const FEATURES: usize = 64;
+
+/// `i.npy` of this shape, `i.npz` with the same, which is held whole, and `w.npz`.
+fn given(shape: &[usize], flags: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let mut bits = 1_u32;
+    let input = ArrayD::from_shape_simple_fn(shape, || {
+        bits = bits.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (bits >> 8) as f32 / (1 << 23) as f32 - 1.0
+    });
+    sandbox.save("i.npy", &input.view());
+    let mut archive = Sink::open(&sandbox.path("i.npz"), Overwrite::Replace).unwrap();
+    write_npz(&mut archive, &[("a", &input)], "").unwrap();
+    archive.commit().unwrap();
+    let init = format!("init --input-size {FEATURES} --hidden 6 --layers 2 {flags} -o w.npz -q");
+    sandbox.rnn(&init).succeeds();
+    sandbox
+}
+
+/// Runs the input whole, in parts, and in parts through pipes.
+#[track_caller]
+fn parts_give_the_bytes_of_the_whole(shape: &[usize], flags: &str) {
+    let sandbox = given(shape, flags);
+    let whole = sandbox.rnn("run -w w.npz -i i.npz -o whole.npy --hn whole_h.npy --report json");
+    let notes = whole.succeeds().stdout_text();
+    assert!(notes.contains("input and output are held whole"), "{notes}");
+    for script in [
+        "rnn run -w w.npz -i i.npy -o parts.npy --hn parts_h.npy -q",
+        "rnn run -w w.npz -i i.npy -o parts.npy --hn parts_h.npy -q --threads 1 --check-finite",
+        "rnn run -w w.npz -i - -o parts.npy --hn parts_h.npy -q < i.npy",
+        "cat i.npy | rnn run -w w.npz -i - -o - --hn parts_h.npy -q > parts.npy",
+    ] {
+        sandbox.shell(script).succeeds();
+        assert!(sandbox.bytes("whole.npy") == sandbox.bytes("parts.npy"), "{script}");
+        assert!(sandbox.bytes("whole_h.npy") == sandbox.bytes("parts_h.npy"), "{script}");
+    }
+}
+
+#[test]
+fn of_a_single_sequence() {
+    parts_give_the_bytes_of_the_whole(&[260_000, FEATURES], "");
+}
+
+#[test]
+fn of_a_batch() {
+    parts_give_the_bytes_of_the_whole(&[2600, 101, FEATURES], "--nonlinearity relu");
+}
+
+#[test]
+fn of_a_batch_with_the_batch_first() {
+    parts_give_the_bytes_of_the_whole(&[101, 2600, FEATURES], "--batch-first");
+}
+
+#[test]
+fn of_both_directions() {
+    parts_give_the_bytes_of_the_whole(&[2600, 101, FEATURES], "--bidirectional");
+}
+
+#[test]
+fn of_both_directions_with_the_batch_first() {
+    parts_give_the_bytes_of_the_whole(&[101, 2600, FEATURES], "--bidirectional --batch-first");
+}
+
+/// A .npy of zeros that takes no room on the disk.
+fn zeros(sandbox: &Sandbox, shape: &[usize]) {
+    let mut file = File::create(sandbox.path("zeros.npy")).unwrap();
+    let mut header = Vec::new();
+    write_npy(&mut header, &ArrayD::<f32>::zeros(vec![0; shape.len()]).view()).unwrap();
+    let none = format!("({})", vec!["0"; shape.len()].join(", "));
+    let sizes: Vec<_> = shape.iter().map(ToString::to_string).collect();
+    let sizes = format!("({})", sizes.join(", "));
+    let text = String::from_utf8_lossy(&header[10..]).replacen(&none, &sizes, 1);
+    let text = format!("{:<width$}\n", text.trim_end(), width = header.len() - 11);
+    file.write_all(&header[..10]).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let bytes = shape.iter().product::<usize>() * 4 + header.len();
+    file.set_len(bytes as u64).unwrap();
+}
+
+#[test]
+fn memory_does_not_grow_with_the_input() {
+    let sandbox = given(&[1, FEATURES], "");
+    // Two gigabytes, in an address space of one, of which threads take a part without using it.
+    zeros(&sandbox, &[8_000_000, FEATURES]);
+    let run = "ulimit -v 1000000; rnn run -w w.npz -i zeros.npy --hn h.npy -q --threads 2";
+    sandbox.shell(run).succeeds();
+    assert_eq!(sandbox.load::<f32>("h.npy").shape(), [2, 6]);
+}
+
+#[test]
+fn what_ends_too_early_or_too_late_leaves_the_old_output() {
+    let sandbox = given(&[260_000, FEATURES], "");
+    sandbox.write("o.npy", b"old");
+    sandbox
+        .shell("head -c 66000000 i.npy | rnn run -w w.npz -i - -o o.npy -q")
+        .fails(65, "rnn: stdin: expected 66560000 bytes after the header for shape [260000, 64], got 65999872\n");
+    sandbox
+        .shell("(cat i.npy; echo) | rnn run -w w.npz -i - -o o.npy -q")
+        .fails(65, "rnn: stdin: expected 66560000 bytes after the header, got 66560001\n");
+    sandbox
+        .shell("echo >> i.npy; rnn run -w w.npz -i i.npy -o o.npy -q")
+        .fails(65, "rnn: i.npy: expected 66560000 bytes after the header, got 66560001\n");
+    assert_eq!(sandbox.bytes("o.npy"), b"old");
+    assert_eq!(sandbox.names(), ["i.npy", "i.npz", "o.npy", "w.npz"]);
+}
+
+#[test]
+fn a_number_that_is_not_finite_is_named_by_its_place_in_the_whole() {
+    let sandbox = given(&[101, 2600, FEATURES], "--batch-first");
+    let mut input = sandbox.load::<f32>("i.npy");
+    input[[77, 2345, 11]] = f32::NAN;
+    sandbox.save("i.npy", &input.view());
+    sandbox.rnn("run -w w.npz -i i.npy -o o.npy -q --check-finite").fails(
+        65,
+        "rnn: i.npy: input: expected finite numbers, got NaN at [77, 2345, 11] (batch 77, seq_len 2345, input_size 11)\n",
+    );
+}
