@@ -16,6 +16,7 @@ mod parts;
 mod sink;
 mod source;
 mod temporary;
+mod tensor_file;
 
 pub use bundle::{Bundle, NamedTensor, Text, open_folder, read_bundle, write_folder, write_npz};
 pub use folder::Folder;
@@ -24,8 +25,9 @@ pub use npy::{AnyArray, Real, Stored, write_npy};
 pub use npz::Members;
 pub use parts::{Part, PartReader, PartWriter};
 pub use sink::{Overwrite, Sink};
-pub use source::{Source, TensorFile};
+pub use source::Source;
 pub use temporary::{remove_temporary_files, written_file};
+pub use tensor_file::{Found, TensorFile};
 
 use std::path::Path;
 

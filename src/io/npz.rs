@@ -10,7 +10,7 @@ use zip::read::ZipFile;
 use zip::result::ZipError;
 
 use super::npy::read_body;
-use super::source::{Format, Opened, Source, expect_end};
+use super::tensor_file::expect_end;
 use super::{Header, Real, escaped};
 use crate::Error;
 
@@ -62,18 +62,8 @@ impl Archive {
                 names.iter().position(|found| *found == name)
             }
         };
-        index.ok_or_else(|| {
-            let expected = if name.is_some() { "a member of that name" } else { "one member" };
-            let list = match names.len() {
-                0 => "none".to_owned(),
-                n if n > MAX_LISTED => {
-                    format!("{} and {} more", names[..MAX_LISTED].join(", "), n - MAX_LISTED)
-                }
-                _ => names.join(", "),
-            };
-            let what = format!("expected {expected}, got {list}");
-            Error::Malformed { place: place.to_owned(), what }
-        })
+        let expected = if name.is_some() { "a member of that name" } else { "one member" };
+        index.ok_or_else(|| not_found(expected, &names, place))
     }
 
     /// The header of a member.
@@ -105,43 +95,31 @@ impl Archive {
     }
 }
 
-/// The members of an .npz archive whose headers have been read and whose numbers have not.
+/// The members of an .npz archive, of which only the names have been read.
 pub struct Members {
     place: String,
     archive: Archive,
-    headers: Vec<(String, Header)>,
 }
 
 impl std::fmt::Debug for Members {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Members").field("members", &self.headers).finish_non_exhaustive()
+        f.debug_struct("Members").field("place", &self.place).finish_non_exhaustive()
     }
 }
 
 impl Members {
-    /// Opens an archive; none where the source is a single array.
-    ///
-    /// # Errors
-    /// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the place.
-    pub fn open(source: &Source) -> Result<Option<Self>, Error> {
-        let place = source.to_string();
-        let Source::Path(path) = source else { return Ok(None) };
-        let (opened, format) = Opened::new(Some(path), &place)?;
-        if format == Format::Npy {
-            return Ok(None);
-        }
-        let mut archive = Archive::new(opened.seekable(&place)?, &place)?;
-        let mut headers = Vec::new();
-        for (index, name) in archive.names().into_iter().enumerate() {
-            let header = archive.header(index, &format!("{place}:{name}"))?;
-            headers.push((name, header));
-        }
-        Ok(Some(Members { place, archive, headers }))
+    pub(super) fn new(archive: Archive, place: String) -> Self {
+        Members { place, archive }
     }
 
-    /// Names and headers, in the order of the archive.
-    pub fn list(&self) -> &[(String, Header)] {
-        &self.headers
+    /// The name of the place, for messages.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// Names of the members, in the order of the archive, with control characters escaped.
+    pub fn names(&self) -> Vec<String> {
+        self.archive.names()
     }
 
     /// The archive's comment, where it is text and not empty.
@@ -149,14 +127,48 @@ impl Members {
         self.archive.comment()
     }
 
+    /// What is wrong with an archive of other members than were expected: all are listed.
+    pub fn expected(&self, what: &str) -> Error {
+        not_found(what, &self.names(), &self.place)
+    }
+
+    /// The place of a member, for messages.
+    pub fn member_place(&self, index: usize) -> String {
+        let names = self.names();
+        format!("{}:{}", self.place, names.get(index).map_or("", String::as_str))
+    }
+
+    /// Reads the header of the i-th member.
+    ///
+    /// # Errors
+    /// Those of [`TensorFile::open`](super::TensorFile::open).
+    pub fn header(&mut self, index: usize) -> Result<Header, Error> {
+        let place = self.member_place(index);
+        self.archive.header(index, &place)
+    }
+
     /// Reads the numbers of the i-th member, converted to T.
     ///
     /// # Errors
     /// Those of [`TensorFile::read`](super::TensorFile::read).
     pub fn read<T: Real>(&mut self, index: usize) -> Result<ArrayD<T>, Error> {
-        let (name, header) = &self.headers[index];
-        self.archive.read(index, header, &format!("{}:{name}", self.place))
+        let header = self.header(index)?;
+        let place = self.member_place(index);
+        self.archive.read(index, &header, &place)
     }
+}
+
+/// Members that are not there, and a list of those that are.
+fn not_found(expected: &str, names: &[String], place: &str) -> Error {
+    let list = match names.len() {
+        0 => "none".to_owned(),
+        n if n > MAX_LISTED => {
+            format!("{} and {} more", names[..MAX_LISTED].join(", "), n - MAX_LISTED)
+        }
+        _ => names.join(", "),
+    };
+    let what = format!("expected {expected}, got {list}");
+    Error::Malformed { place: place.to_owned(), what }
 }
 
 /// Reads the header of a member, and holds it against the size that the archive's directory declares.

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use super::npy::{PIECE_BYTES, decode, header_bytes, missing, read_full, write_numbers};
 use super::sink::Target;
-use super::source::{Body, expect_end};
+use super::tensor_file::{Body, expect_end};
 use super::{Header, Real, Sink, Stored, TensorFile};
 use crate::Error;
 

@@ -5,11 +5,7 @@ use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use ndarray::ArrayD;
-
-use super::npy::{missing, read_body};
-use super::npz::Archive;
-use super::{Header, Real, escaped, show};
+use super::{escaped, show};
 use crate::Error;
 
 /// A place to read from, as a command line names it.
@@ -61,7 +57,7 @@ pub(super) enum Format {
 
 impl Format {
     /// Bytes that are looked at.
-    const BYTES: usize = 8;
+    pub(super) const BYTES: usize = 8;
 
     fn recognise(start: &[u8], place: &str) -> Result<Self, Error> {
         let malformed = |what: String| Err(Error::Malformed { place: place.to_owned(), what });
@@ -146,153 +142,5 @@ impl Opened {
                 Ok(file)
             }
         }
-    }
-}
-
-/// A tensor whose header has been read and whose numbers have not.
-pub struct TensorFile {
-    pub(super) place: String,
-    pub(super) header: Header,
-    pub(super) body: Body,
-}
-
-pub(super) enum Body {
-    /// A file that has the right length, behind its header, which has so many bytes.
-    File { reader: io::BufReader<File>, start: u64 },
-    /// The rest of a stream.
-    Stream(Box<dyn Read + Send>),
-    /// A member of an archive.
-    Member { archive: Archive, index: usize },
-}
-
-impl std::fmt::Debug for TensorFile {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TensorFile")
-            .field("place", &self.place)
-            .field("header", &self.header)
-            .finish_non_exhaustive()
-    }
-}
-
-impl TensorFile {
-    /// Opens a .npy file, or the only member of an .npz.
-    ///
-    /// # Errors
-    /// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the place.
-    pub fn open(source: &Source) -> Result<Self, Error> {
-        let place = source.to_string();
-        let (path, member) = match source {
-            Source::Stdin => (None, None),
-            Source::Path(path) => (Some(path), None),
-            Source::Member(path, name) => (Some(path), Some(name)),
-        };
-        let (opened, format) = Opened::new(path.map(PathBuf::as_path), &place)?;
-        if format == Format::Npy {
-            if member.is_some() {
-                let what = "expected an .npz archive, got a single .npy array".to_owned();
-                return Err(Error::Malformed { place, what });
-            }
-            return Self::npy(opened, place);
-        }
-        let mut archive = Archive::new(opened.seekable(&place)?, &place)?;
-        let index = archive.find(member.map(String::as_str), &place)?;
-        let header = archive.header(index, &place)?;
-        Ok(TensorFile { place, header, body: Body::Member { archive, index } })
-    }
-
-    fn npy(opened: Opened, place: String) -> Result<Self, Error> {
-        match opened {
-            Opened::Stream(mut reader) => {
-                let header = Header::read(&mut reader, &place, None)?;
-                Ok(TensorFile { place, header, body: Body::Stream(reader) })
-            }
-            Opened::File(file, len) => {
-                let mut reader = io::BufReader::new(file);
-                let mut counted = Counted { reader: &mut reader, bytes: 0 };
-                let header = Header::read(&mut counted, &place, Some(len))?;
-                let start = counted.bytes;
-                let got = len.saturating_sub(start);
-                if got < header.body_bytes() as u64 {
-                    let got = usize::try_from(got).unwrap_or(usize::MAX);
-                    return Err(missing(&place, &header, got));
-                }
-                Ok(TensorFile { place, header, body: Body::File { reader, start } })
-            }
-        }
-    }
-
-    /// The name of the place, for messages.
-    pub fn place(&self) -> &str {
-        &self.place
-    }
-
-    /// What the file says about its array.
-    pub fn header(&self) -> &Header {
-        &self.header
-    }
-
-    /// What the first bytes and the header have said about the file, in words.
-    pub fn recognised(&self) -> String {
-        let kind = match self.body {
-            Body::File { .. } | Body::Stream(_) => ".npy",
-            Body::Member { .. } => "member of an .npz",
-        };
-        let bytes = if self.header.big_endian { "big-endian" } else { "little-endian" };
-        let order = if self.header.fortran_order { "Fortran" } else { "C" };
-        format!("{kind}, {bytes} {}, {order} order", self.header.stored)
-    }
-
-    /// Reads the numbers, converted to T.
-    ///
-    /// # Errors
-    /// [`Error::Malformed`] where there are fewer or more bytes than the header says, [`Error::Read`],
-    /// [`Error::OutOfMemory`].
-    pub fn read<T: Real>(self) -> Result<ArrayD<T>, Error> {
-        let TensorFile { place, header, body } = self;
-        let (mut reader, known): (Box<dyn Read + Send>, _) = match body {
-            Body::Member { mut archive, index } => return archive.read(index, &header, &place),
-            Body::File { reader, .. } => (Box::new(reader), true),
-            Body::Stream(reader) => (reader, false),
-        };
-        let array = read_body(&mut reader, &place, &header, known)?;
-        expect_end(&mut reader, &place, header.body_bytes())?;
-        Ok(array)
-    }
-}
-
-/// Refuses bytes behind an array.
-pub(super) fn expect_end(reader: &mut dyn Read, place: &str, expected: usize) -> Result<(), Error> {
-    let mut rest = Vec::new();
-    let limit = Format::BYTES as u64;
-    reader
-        .take(limit)
-        .read_to_end(&mut rest)
-        .map_err(|source| Error::Read { place: place.to_owned(), source })?;
-    if rest.is_empty() {
-        return Ok(());
-    }
-    let what = if rest.starts_with(b"\x93NUMPY") {
-        "expected one array, got more than one".to_owned()
-    } else {
-        let extra =
-            rest.len() as u64 + io::copy(&mut reader.take(1 << 20), &mut io::sink()).unwrap_or(0);
-        let more = if extra >= 1 << 20 { " or more" } else { "" };
-        let got = expected as u64 + extra;
-        format!("expected {expected} bytes after the header, got {got}{more}")
-    };
-    Err(Error::Malformed { place: place.to_owned(), what })
-}
-
-/// Counts the bytes that pass.
-struct Counted<'a> {
-    reader: &'a mut dyn Read,
-    bytes: u64,
-}
-
-impl Read for Counted<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.reader.read(buffer)?;
-        self.bytes += n as u64;
-        Ok(n)
     }
 }

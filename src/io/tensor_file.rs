@@ -1,0 +1,202 @@
+//! A tensor in a file, or in an archive, or on its way through a pipe: its header first, then its numbers.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use ndarray::ArrayD;
+
+use super::npy::{missing, read_body};
+use super::npz::Archive;
+use super::source::{Format, Opened};
+use super::{Header, Members, Real, Source};
+use crate::Error;
+
+/// A tensor whose header has been read and whose numbers have not.
+pub struct TensorFile {
+    pub(super) place: String,
+    pub(super) header: Header,
+    pub(super) body: Body,
+}
+
+pub(super) enum Body {
+    /// A file that has the right length, behind its header, which has so many bytes.
+    File { reader: io::BufReader<File>, start: u64 },
+    /// The rest of a stream.
+    Stream(Box<dyn Read + Send>),
+    /// A member of an archive.
+    Member { archive: Archive, index: usize },
+}
+
+impl std::fmt::Debug for TensorFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TensorFile")
+            .field("place", &self.place)
+            .field("header", &self.header)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a source turns out to hold.
+#[derive(Debug)]
+pub enum Found {
+    /// A single array.
+    Tensor(TensorFile),
+    /// An archive of several.
+    Members(Members),
+}
+
+impl Found {
+    /// Opens a .npy file, a member of an .npz, or an .npz.
+    ///
+    /// # Errors
+    /// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the place.
+    pub fn open(source: &Source) -> Result<Self, Error> {
+        let place = source.to_string();
+        let (path, member) = match source {
+            Source::Stdin => (None, None),
+            Source::Path(path) => (Some(path), None),
+            Source::Member(path, name) => (Some(path), Some(name)),
+        };
+        let (opened, format) = Opened::new(path.map(PathBuf::as_path), &place)?;
+        if format == Format::Npy {
+            if member.is_some() {
+                let what = "expected an .npz archive, got a single .npy array".to_owned();
+                return Err(Error::Malformed { place, what });
+            }
+            return TensorFile::npy(opened, place).map(Found::Tensor);
+        }
+        let mut archive = Archive::new(opened.seekable(&place)?, &place)?;
+        if member.is_none() && archive.names().len() > 1 {
+            return Ok(Found::Members(Members::new(archive, place)));
+        }
+        let index = archive.find(member.map(String::as_str), &place)?;
+        let header = archive.header(index, &place)?;
+        Ok(Found::Tensor(TensorFile { place, header, body: Body::Member { archive, index } }))
+    }
+
+    /// The name of the place, for messages.
+    pub fn place(&self) -> &str {
+        match self {
+            Found::Tensor(file) => file.place(),
+            Found::Members(members) => members.place(),
+        }
+    }
+
+    /// The one array.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] lists the members where there are several.
+    pub fn single(self) -> Result<TensorFile, Error> {
+        match self {
+            Found::Tensor(file) => Ok(file),
+            Found::Members(members) => Err(members.expected("one member")),
+        }
+    }
+}
+
+impl TensorFile {
+    /// Opens a .npy file, or the only member of an .npz.
+    ///
+    /// # Errors
+    /// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the place.
+    pub fn open(source: &Source) -> Result<Self, Error> {
+        Found::open(source)?.single()
+    }
+
+    fn npy(opened: Opened, place: String) -> Result<Self, Error> {
+        match opened {
+            Opened::Stream(mut reader) => {
+                let header = Header::read(&mut reader, &place, None)?;
+                Ok(TensorFile { place, header, body: Body::Stream(reader) })
+            }
+            Opened::File(file, len) => {
+                let mut reader = io::BufReader::new(file);
+                let mut counted = Counted { reader: &mut reader, bytes: 0 };
+                let header = Header::read(&mut counted, &place, Some(len))?;
+                let start = counted.bytes;
+                let got = len.saturating_sub(start);
+                if got < header.body_bytes() as u64 {
+                    let got = usize::try_from(got).unwrap_or(usize::MAX);
+                    return Err(missing(&place, &header, got));
+                }
+                Ok(TensorFile { place, header, body: Body::File { reader, start } })
+            }
+        }
+    }
+
+    /// The name of the place, for messages.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// What the file says about its array.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// What the first bytes and the header have said about the file, in words.
+    pub fn recognised(&self) -> String {
+        let kind = match self.body {
+            Body::File { .. } | Body::Stream(_) => ".npy",
+            Body::Member { .. } => "member of an .npz",
+        };
+        let bytes = if self.header.big_endian { "big-endian" } else { "little-endian" };
+        let order = if self.header.fortran_order { "Fortran" } else { "C" };
+        format!("{kind}, {bytes} {}, {order} order", self.header.stored)
+    }
+
+    /// Reads the numbers, converted to T.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] where there are fewer or more bytes than the header says, [`Error::Read`],
+    /// [`Error::OutOfMemory`].
+    pub fn read<T: Real>(self) -> Result<ArrayD<T>, Error> {
+        let TensorFile { place, header, body } = self;
+        let (mut reader, known): (Box<dyn Read + Send>, _) = match body {
+            Body::Member { mut archive, index } => return archive.read(index, &header, &place),
+            Body::File { reader, .. } => (Box::new(reader), true),
+            Body::Stream(reader) => (reader, false),
+        };
+        let array = read_body(&mut reader, &place, &header, known)?;
+        expect_end(&mut reader, &place, header.body_bytes())?;
+        Ok(array)
+    }
+}
+
+/// Refuses bytes behind an array.
+pub(super) fn expect_end(reader: &mut dyn Read, place: &str, expected: usize) -> Result<(), Error> {
+    let mut rest = Vec::new();
+    let limit = Format::BYTES as u64;
+    reader
+        .take(limit)
+        .read_to_end(&mut rest)
+        .map_err(|source| Error::Read { place: place.to_owned(), source })?;
+    if rest.is_empty() {
+        return Ok(());
+    }
+    let what = if rest.starts_with(b"\x93NUMPY") {
+        "expected one array, got more than one".to_owned()
+    } else {
+        let extra =
+            rest.len() as u64 + io::copy(&mut reader.take(1 << 20), &mut io::sink()).unwrap_or(0);
+        let more = if extra >= 1 << 20 { " or more" } else { "" };
+        let got = expected as u64 + extra;
+        format!("expected {expected} bytes after the header, got {got}{more}")
+    };
+    Err(Error::Malformed { place: place.to_owned(), what })
+}
+
+/// Counts the bytes that pass.
+struct Counted<'a> {
+    reader: &'a mut dyn Read,
+    bytes: u64,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.reader.read(buffer)?;
+        self.bytes += n as u64;
+        Ok(n)
+    }
+}
