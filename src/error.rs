@@ -64,6 +64,77 @@ pub enum Error {
         /// Shape of `h_0`.
         found: Vec<usize>,
     },
+    /// A tensor without the axes that it needs.
+    #[error("{name}: expected {expected}, got {} in shape {found:?}", found.len())]
+    Rank {
+        /// What it is.
+        name: String,
+        /// How many axes it needs, and which.
+        expected: &'static str,
+        /// Its shape.
+        found: Vec<usize>,
+    },
+    /// More or fewer lengths than sequences.
+    #[error("lengths: expected {expected}, one for each sequence, got {found}")]
+    LengthCount {
+        /// N, the number of sequences.
+        expected: usize,
+        /// Lengths.
+        found: usize,
+    },
+    /// A length beyond the steps of the padded tensor.
+    #[error(
+        "lengths: expected at most {steps}, the steps (seq_len) of the input, got {found} in row {row}"
+    )]
+    LengthBeyond {
+        /// The sequence.
+        row: usize,
+        /// L, the steps of the tensor.
+        steps: usize,
+        /// Its length.
+        found: usize,
+    },
+    /// A sequence that is longer than the one before it, where they were said to be sorted.
+    #[error(
+        "lengths: expected descending order (enforce_sorted), got {found} in row {row} after {before}"
+    )]
+    LengthOrder {
+        /// The sequence.
+        row: usize,
+        /// Length of the sequence before it.
+        before: usize,
+        /// Its length.
+        found: usize,
+    },
+    /// Fewer steps asked for than the longest sequence has.
+    #[error("total_length: expected at least {longest}, the longest length, got {found}")]
+    TotalLength {
+        /// The longest length.
+        longest: usize,
+        /// What was asked for.
+        found: usize,
+    },
+    /// A list without a sequence, from which the shape of the result would follow.
+    #[error("sequences: expected at least 1, got 0")]
+    NoSequences,
+    /// A sequence whose steps have another shape than those of the first.
+    #[error(
+        "sequence {row}: expected steps of shape {expected:?}, as in sequence 0, got shape {found:?}"
+    )]
+    SequenceShape {
+        /// The sequence.
+        row: usize,
+        /// Shape of a step of the first sequence.
+        expected: Vec<usize>,
+        /// Shape of this sequence.
+        found: Vec<usize>,
+    },
+    /// Parts of a packed sequence that do not belong together.
+    #[error("packed sequence: {what}")]
+    Packed {
+        /// What was expected and what was found.
+        what: String,
+    },
     /// The weights of the first layer, which tell the sizes of the whole, are absent or no matrices.
     #[error("{name}: expected a matrix that tells the layer's sizes, got {}", shape_or_none(found.as_deref()))]
     NoSizes {

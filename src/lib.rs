@@ -30,6 +30,9 @@
 //! | input | (L, N, `H_in`) | (N, L, `H_in`) | (L, `H_in`) |
 //! | `h_0`, `h_n` | (D * `num_layers`, N, `H_out`) | the same | (D * `num_layers`, `H_out`) |
 //! | output | (L, N, D * `H_out`) | (N, L, D * `H_out`) | (L, D * `H_out`) |
+//! | packed data | (sum of lengths, *) | | |
+//! | `batch_sizes` | (longest length) | | |
+//! | `sorted_indices`, `unsorted_indices` | (N) | | |
 //! | `weight_ih_l{k}` | (`H_out`, `H_in`), (`H_out`, D * `H_out`) for k > 0 | | |
 //! | `weight_hh_l{k}` | (`H_out`, `H_out`) | | |
 //! | `bias_ih_l{k}`, `bias_hh_l{k}` | (`H_out`) | | |
@@ -46,9 +49,10 @@
 //! | `rnn` | the layer: every argument is checked here, once |
 //! | `params` | what was learned: weights and biases |
 //! | `generator` | PyTorch's CPU generator: uniform, normal, dropout masks |
-//! | `packed` | the canonical batch: packed, time-major |
+//! | `packed` | packed sequences, and the canonical batch, which is one |
 //! | `stack` | layers x directions over blocks of the batch; knows threads |
 //! | `kernel` | the arithmetic on slices, for each instruction set |
+//! | `array` | values in row-major order as arrays |
 //! | [`io`] | files: formats, sources, sinks; beside the others, not above them |
 //!
 //! # Invariants
@@ -65,6 +69,7 @@
 //! The bytes of a sequence's result do not depend on what else is in the batch, on chunks of time, on the
 //! number of threads, or on the instruction set; `kernel::product` says why.
 
+mod array;
 mod config;
 mod error;
 mod generator;
@@ -79,5 +84,9 @@ pub use config::{Config, Nonlinearity, Parameter, is_parameter_name};
 pub use error::{Error, zeros};
 pub use generator::{Generator, Random, STATE_BYTES};
 pub use kernel::{Element, Kernel};
+pub use packed::{
+    PackedSequence, PaddingSide, pack_padded_sequence, pack_sequence, pad_packed_sequence,
+    pad_sequence, unpack_sequence, unpad_sequence,
+};
 pub use params::{CellParams, Params};
-pub use rnn::{Mode, Output, Rnn};
+pub use rnn::{Mode, Output, Padding, Rnn};

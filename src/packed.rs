@@ -1,13 +1,199 @@
-//! The canonical batch: packed, time-major.
+//! Packed sequences, and the canonical batch, which is one: time-major, without padding.
 //!
 //! The rows of one step stand together, step after step; `batch_sizes[t]` rows are active in step t,
 //! and never more than in the step before. A padded batch is the case of constant sizes, an unbatched
 //! sequence a batch of one.
 
+mod pack;
+mod pad;
+
 use std::ops::Range;
+
+use ndarray::ArrayD;
 
 use crate::Error;
 use crate::error::reserved;
+
+pub(crate) use pack::check_lengths;
+pub use pack::{pack_padded_sequence, pack_sequence};
+pub(crate) use pad::total_steps;
+pub use pad::{PaddingSide, pad_packed_sequence, pad_sequence, unpack_sequence, unpad_sequence};
+
+/// Sequences of different lengths without padding, PyTorch's `PackedSequence`: step by step the rows of
+/// all sequences that have this step, the longest sequence first.
+///
+/// The sequences `abc` and `x` have the data `axbc` and the batch sizes 2, 1, 1.
+///
+/// ```
+/// use elman::PackedSequence;
+/// use ndarray::arr1;
+///
+/// let data = arr1(&['a', 'x', 'b', 'c']).into_dyn();
+/// let packed = PackedSequence::new(data, vec![2, 1, 1], Some(vec![1, 0]), None)?;
+/// // In the order before they were sorted, `x` is the first of the two.
+/// assert_eq!(packed.lengths()?, [1, 3]);
+/// # Ok::<_, elman::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct PackedSequence<T> {
+    /// The rows of all steps, (sum of lengths, *).
+    pub data: ArrayD<T>,
+    /// How many sequences have step t, (longest length).
+    pub batch_sizes: Vec<usize>,
+    /// For each sequence in packed order its place in the original one, (N); none where they are the same.
+    pub sorted_indices: Option<Vec<usize>>,
+    /// For each sequence in the original order its place in the packed one, (N).
+    pub unsorted_indices: Option<Vec<usize>>,
+}
+
+impl<T> PackedSequence<T> {
+    /// A packed sequence of parts that belong together. Of the two lists of indices, which are each
+    /// other's inverse, one is enough. Indices beyond `batch_sizes[0]` are those of sequences of length 0.
+    ///
+    /// # Errors
+    /// [`Error::Rank`] for data without an axis. [`Error::Packed`] where a batch size is zero or larger
+    /// than the one before, where they do not sum to the rows of `data`, and for indices that are not
+    /// those of a permutation, not each other's inverse, or too few. [`Error::OutOfMemory`].
+    pub fn new(
+        data: ArrayD<T>,
+        batch_sizes: Vec<usize>,
+        sorted_indices: Option<Vec<usize>>,
+        unsorted_indices: Option<Vec<usize>>,
+    ) -> Result<Self, Error> {
+        let (sorted_indices, unsorted_indices) = match (sorted_indices, unsorted_indices) {
+            (Some(sorted), None) => {
+                let unsorted = inverse(&sorted, "sorted_indices")?;
+                (Some(sorted), Some(unsorted))
+            }
+            (None, Some(unsorted)) => {
+                (Some(inverse(&unsorted, "unsorted_indices")?), Some(unsorted))
+            }
+            both => both,
+        };
+        let packed = PackedSequence { data, batch_sizes, sorted_indices, unsorted_indices };
+        packed.check()?;
+        Ok(packed)
+    }
+
+    /// N, the number of sequences, those of length 0 included.
+    pub fn batch(&self) -> usize {
+        self.sorted_indices.as_ref().map_or(self.active(), Vec::len)
+    }
+
+    /// The length of each sequence, (N), in the original order.
+    ///
+    /// # Errors
+    /// Those of [`PackedSequence::new`]: the fields may have been changed since.
+    pub fn lengths(&self) -> Result<Vec<usize>, Error> {
+        self.check()?;
+        let mut lengths = reserved(self.batch(), "lengths")?;
+        lengths.resize(self.batch(), 0);
+        for (t, &size) in self.batch_sizes.iter().enumerate() {
+            let going_on = self.batch_sizes.get(t + 1).copied().unwrap_or(0);
+            for row in going_on..size {
+                lengths[self.original(row)] = t + 1;
+            }
+        }
+        Ok(lengths)
+    }
+
+    /// Other data, as many rows, of the same sequences.
+    pub(crate) fn with_data<U>(&self, data: ArrayD<U>) -> Result<PackedSequence<U>, Error> {
+        let copy = |list: &[usize]| {
+            let mut copy = reserved(list.len(), "batch sizes and indices")?;
+            copy.extend_from_slice(list);
+            Ok::<_, Error>(copy)
+        };
+        Ok(PackedSequence {
+            data,
+            batch_sizes: copy(&self.batch_sizes)?,
+            sorted_indices: self.sorted_indices.as_deref().map(copy).transpose()?,
+            unsorted_indices: self.unsorted_indices.as_deref().map(copy).transpose()?,
+        })
+    }
+
+    /// Sequences that have a first step.
+    pub(crate) fn active(&self) -> usize {
+        self.batch_sizes.first().copied().unwrap_or(0)
+    }
+
+    /// The place in the original order of a sequence in packed order.
+    fn original(&self, row: usize) -> usize {
+        self.sorted_indices.as_ref().map_or(row, |sorted| sorted[row])
+    }
+
+    /// Whether the fields belong together. They are public, as PyTorch's are, so everything that reads
+    /// them asks first.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let rows = self.data.shape().first().copied();
+        let rows = rows.ok_or(Error::Rank {
+            name: "data".to_owned(),
+            expected: "at least 1 dimension, (rows, *)",
+            found: Vec::new(),
+        })?;
+        check_sizes(&self.batch_sizes, rows)?;
+        let (sorted, unsorted) = match (&self.sorted_indices, &self.unsorted_indices) {
+            (None, None) => return Ok(()),
+            (Some(sorted), Some(unsorted)) => (sorted, unsorted),
+            _ => return refuse("expected sorted_indices and unsorted_indices, got one of them"),
+        };
+        if sorted.len() < self.active() {
+            let (active, found) = (self.active(), sorted.len());
+            return refuse(format!(
+                "sorted_indices: expected at least {active}, one for each row of step 0, got {found}"
+            ));
+        }
+        if inverse(sorted, "sorted_indices")? != *unsorted {
+            return refuse(
+                "unsorted_indices: expected the inverse of sorted_indices, got another list",
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Whether batch sizes never grow, none is zero, and they sum to the rows of the data.
+fn check_sizes(batch_sizes: &[usize], rows: usize) -> Result<(), Error> {
+    let (mut before, mut sum) = (usize::MAX, 0_usize);
+    for (t, &size) in batch_sizes.iter().enumerate() {
+        if size == 0 {
+            return refuse(format!("batch_sizes: expected at least 1 row in step {t}, got 0"));
+        }
+        if size > before {
+            return refuse(format!(
+                "batch_sizes: expected at most {before} rows in step {t}, as in the step before, got {size}"
+            ));
+        }
+        before = size;
+        sum = sum.saturating_add(size);
+    }
+    if sum != rows {
+        return refuse(format!("data: expected {sum} rows, the sum of batch_sizes, got {rows}"));
+    }
+    Ok(())
+}
+
+/// The inverse of a permutation, whose name is for the error.
+fn inverse(indices: &[usize], name: &str) -> Result<Vec<usize>, Error> {
+    let mut inverse = reserved(indices.len(), "indices")?;
+    inverse.resize(indices.len(), usize::MAX);
+    for (place, &index) in indices.iter().enumerate() {
+        match inverse.get_mut(index) {
+            Some(free) if *free == usize::MAX => *free = place,
+            _ => {
+                let last = indices.len() - 1;
+                return refuse(format!(
+                    "{name}: expected each of 0 to {last} once, got {index} at {place}"
+                ));
+            }
+        }
+    }
+    Ok(inverse)
+}
+
+fn refuse<T>(what: impl Into<String>) -> Result<T, Error> {
+    Err(Error::Packed { what: what.into() })
+}
 
 /// How many rows each step has, and where they lie in packed data.
 #[derive(Clone, Debug)]
@@ -19,6 +205,16 @@ pub(crate) enum BatchSizes {
 }
 
 impl BatchSizes {
+    /// The sizes of a packed sequence that has been checked: constant where they can be, which is faster.
+    pub(crate) fn new(sizes: &[usize]) -> Result<Self, Error> {
+        let (steps, rows) = (sizes.len(), sizes.first().copied().unwrap_or(0));
+        // They never grow.
+        if sizes.last().is_none_or(|&last| last == rows) {
+            return Ok(BatchSizes::Constant { steps, rows });
+        }
+        BatchSizes::varying(sizes.iter().copied())
+    }
+
     /// Sizes that differ, from an iterator over the steps.
     pub(crate) fn varying(sizes: impl ExactSizeIterator<Item = usize>) -> Result<Self, Error> {
         let mut offsets = reserved(sizes.len() + 1, "batch sizes")?;
@@ -71,5 +267,129 @@ impl BatchSizes {
     /// Whether each of these steps has a single row, and no step of the sequence has more.
     pub(crate) fn is_one_row(&self, steps: &Range<usize>) -> bool {
         self.size(0) == 1 && self.offset(steps.end) - self.offset(steps.start) == steps.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{arr0, arr1};
+
+    use super::*;
+
+    fn packed(
+        rows: usize,
+        batch_sizes: &[usize],
+        sorted: Option<&[usize]>,
+        unsorted: Option<&[usize]>,
+    ) -> Result<PackedSequence<f32>, String> {
+        let data = ArrayD::zeros(vec![rows, 2]);
+        let [sorted, unsorted] = [sorted, unsorted].map(|indices| indices.map(<[usize]>::to_vec));
+        PackedSequence::new(data, batch_sizes.to_vec(), sorted, unsorted)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn parts_that_do_not_belong_together_are_refused() {
+        type Indices<'a> = Option<&'a [usize]>;
+        let cases: [(usize, &[usize], Indices<'_>, Indices<'_>, &str); 10] = [
+            (3, &[2, 0, 1], None, None, "batch_sizes: expected at least 1 row in step 1, got 0"),
+            (0, &[0], None, None, "batch_sizes: expected at least 1 row in step 0, got 0"),
+            (
+                5,
+                &[2, 3],
+                None,
+                None,
+                "batch_sizes: expected at most 2 rows in step 1, as in the step before, got 3",
+            ),
+            (4, &[2, 1], None, None, "data: expected 3 rows, the sum of batch_sizes, got 4"),
+            (
+                0,
+                &[usize::MAX, 2],
+                None,
+                None,
+                "data: expected 18446744073709551615 rows, the sum of batch_sizes, got 0",
+            ),
+            (
+                3,
+                &[2, 1],
+                Some(&[1, 1]),
+                None,
+                "sorted_indices: expected each of 0 to 1 once, got 1 at 1",
+            ),
+            (
+                3,
+                &[2, 1],
+                None,
+                Some(&[0, 2]),
+                "unsorted_indices: expected each of 0 to 1 once, got 2 at 1",
+            ),
+            (
+                3,
+                &[2, 1],
+                Some(&[0]),
+                None,
+                "sorted_indices: expected at least 2, one for each row of step 0, got 1",
+            ),
+            (
+                3,
+                &[3],
+                Some(&[1, 2, 0]),
+                Some(&[1, 2, 0]),
+                "unsorted_indices: expected the inverse of sorted_indices, got another list",
+            ),
+            (
+                3,
+                &[2, 1],
+                Some(&[0, 1]),
+                Some(&[0]),
+                "unsorted_indices: expected the inverse of sorted_indices, got another list",
+            ),
+        ];
+        for (rows, batch_sizes, sorted, unsorted, expected) in cases {
+            let found = packed(rows, batch_sizes, sorted, unsorted).unwrap_err();
+            assert_eq!(found, format!("packed sequence: {expected}"));
+        }
+        let scalar = PackedSequence::new(arr0(1).into_dyn(), vec![1], None, None);
+        let expected = "data: expected at least 1 dimension, (rows, *), got 0 in shape []";
+        assert_eq!(scalar.unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn fields_that_were_changed_are_checked_again() {
+        let mut packed = packed(3, &[2, 1], Some(&[1, 0]), None).unwrap();
+        packed.unsorted_indices = None;
+        let expected =
+            "packed sequence: expected sorted_indices and unsorted_indices, got one of them";
+        assert_eq!(packed.lengths().unwrap_err().to_string(), expected);
+        assert_eq!(unpack_sequence(&packed).unwrap_err().to_string(), expected);
+        let padded = pad_packed_sequence(&packed, false, 0.0, None);
+        assert_eq!(padded.unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn one_list_of_indices_gives_the_other() {
+        let from_sorted = packed(3, &[3], Some(&[2, 0, 1]), None).unwrap();
+        let from_unsorted = packed(3, &[3], None, Some(&[1, 2, 0])).unwrap();
+        assert_eq!(from_sorted, from_unsorted);
+        assert_eq!(from_sorted.unsorted_indices, Some(vec![1, 2, 0]));
+    }
+
+    #[test]
+    fn indices_beyond_the_first_step_are_sequences_of_length_0() {
+        let packed = packed(3, &[2, 1], Some(&[3, 1, 0, 2]), None).unwrap();
+        assert_eq!(packed.batch(), 4);
+        assert_eq!(packed.lengths().unwrap(), [0, 1, 0, 2]);
+        let empty = PackedSequence::new(arr1::<i8>(&[]).into_dyn(), vec![], None, None).unwrap();
+        assert_eq!((empty.batch(), empty.lengths().unwrap()), (0, vec![]));
+    }
+
+    #[test]
+    fn equal_batch_sizes_are_constant() {
+        for (sizes, constant) in [(&[][..], true), (&[3], true), (&[3, 3], true), (&[3, 2], false)]
+        {
+            let found = BatchSizes::new(sizes).unwrap();
+            assert_eq!(matches!(found, BatchSizes::Constant { .. }), constant, "{sizes:?}");
+            assert_eq!((found.steps(), found.rows()), (sizes.len(), sizes.iter().sum()));
+        }
     }
 }

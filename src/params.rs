@@ -1,7 +1,8 @@
 //! What a layer has learned: its weights and biases.
 
-use ndarray::{Array1, Array2, ArrayD, IxDyn};
+use ndarray::{Array1, Array2, ArrayD};
 
+use crate::array::array;
 use crate::error::{reserved, zeros};
 use crate::{Config, Element, Error, Generator, Random};
 
@@ -132,9 +133,3 @@ impl<T: Element> Params<T> {
 
 /// What memory for parameters is called in an error.
 pub(crate) const WEIGHTS: &str = "weights";
-
-/// `values` in row-major order as an array. The caller has counted them.
-pub(crate) fn array<T>(shape: &[usize], values: Vec<T>) -> ArrayD<T> {
-    ArrayD::from_shape_vec(IxDyn(shape), values)
-        .unwrap_or_else(|_| unreachable!("the values do not fill shape {shape:?}"))
-}

@@ -1,17 +1,26 @@
 //! The layer. Every argument is checked here, once; what lies below cannot fail.
 
 mod blocks;
+mod lengths;
+mod pass;
 
-use ndarray::{Array1, Array2, Array3, ArrayD, ArrayView3, ArrayViewD, Axis, CowArray, Ix3};
+use ndarray::{Array1, Array2, ArrayD, ArrayView3, ArrayViewD, Axis, Ix3};
 
-use crate::error::{reserved, zeros};
-use crate::kernel::{Activation, Panels};
+use crate::array::{array, contiguous, values};
+use crate::error::zeros;
+use crate::kernel::Panels;
 use crate::packed::BatchSizes;
-use crate::params::{CellParams, WEIGHTS, array};
-use crate::stack::{self, Cell, Plan, Shape, Stack};
-use crate::{Config, Element, Error, Generator, Kernel, Nonlinearity, Params, Random};
+use crate::params::{CellParams, WEIGHTS};
+use crate::stack::{self, Cell, Plan};
+use crate::{Config, Element, Error, Generator, Kernel, Params, Random};
 
 use blocks::Spare;
+pub use lengths::Padding;
+use lengths::last;
+use pass::Keep;
+
+/// What memory for the output is called in an error.
+const OUTPUT: &str = "output";
 
 /// A multilayer Elman RNN, PyTorch's `torch.nn.RNN`, with its weights packed for the kernel.
 ///
@@ -126,7 +135,7 @@ impl<T: Element> Rnn<T> {
 
     /// How a forward pass over L steps of N sequences is shared out among threads, in words.
     pub fn plan(&self, seq_len: usize, batch: usize, threads: usize) -> String {
-        Plan::new(&self.shape(seq_len, batch), threads).to_string()
+        Plan::new(&self.shape(&(0..self.config.num_layers), seq_len, batch), threads).to_string()
     }
 
     /// Shape of `h_0` and `h_n` for a batch of N, or, with none, for unbatched input.
@@ -151,26 +160,80 @@ impl<T: Element> Rnn<T> {
         h_0: Option<ArrayViewD<'_, T>>,
         mode: Mode<'_>,
     ) -> Result<Output<T>, Error> {
+        let (layers, h_n) = self.whole(input, h_0, mode, Keep::Last)?;
+        Ok(Output { output: last(layers), h_n })
+    }
+
+    /// As [`Rnn::forward`], with the output of every layer, before dropout, and `h_n`.
+    ///
+    /// ```
+    /// use elman::{Config, Generator, Mode, Rnn};
+    /// use ndarray::Array3;
+    ///
+    /// let config = Config { num_layers: 2, bidirectional: true, ..Config::new(10, 20) };
+    /// let rnn = Rnn::<f32>::new(config, &mut Generator::new(0))?;
+    /// let input = Array3::ones((5, 3, 10)).into_dyn();
+    /// let (layers, h_n) = rnn.forward_layers(input.view(), None, Mode::Eval)?;
+    /// assert_eq!(layers.len(), 2);
+    /// assert_eq!(layers[0].shape(), [5, 3, 40]);
+    /// # Ok::<_, elman::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Rnn::forward`].
+    pub fn forward_layers(
+        &self,
+        input: ArrayViewD<'_, T>,
+        h_0: Option<ArrayViewD<'_, T>>,
+        mode: Mode<'_>,
+    ) -> Result<(Vec<ArrayD<T>>, ArrayD<T>), Error> {
+        self.whole(input, h_0, mode, Keep::All)
+    }
+
+    /// The pass over sequences of one length, batched or not.
+    fn whole(
+        &self,
+        input: ArrayViewD<'_, T>,
+        h_0: Option<ArrayViewD<'_, T>>,
+        mode: Mode<'_>,
+        keep: Keep,
+    ) -> Result<(Vec<ArrayD<T>>, ArrayD<T>), Error> {
         let batched = input.ndim() == 3;
         let input = self.time_major(input)?;
         let (steps, batch, _) = input.dim();
+        let (layers, h_n) = self.plain(&input, h_0, batched, mode, keep)?;
+        let shaped = |layer| self.shaped(layer, steps, batch, batched);
+        Ok((layers.into_iter().map(shaped).collect(), h_n))
+    }
+
+    /// The pass over (L, N, `H_in`). The outputs are (L, N, D * `H_out`) in row-major order.
+    fn plain(
+        &self,
+        input: &ArrayView3<'_, T>,
+        h_0: Option<ArrayViewD<'_, T>>,
+        batched: bool,
+        mode: Mode<'_>,
+        keep: Keep,
+    ) -> Result<(Vec<Vec<T>>, ArrayD<T>), Error> {
+        let (steps, batch, _) = input.dim();
         let batch_sizes = BatchSizes::Constant { steps, rows: batch };
         let mut state = self.initial_state(h_0, batched.then_some(batch), batch)?;
-        let input = contiguous(&input)?;
-        let width = self.config.num_directions() * self.config.hidden_size;
-        let mut output = zeros(&[batch_sizes.rows(), width], "output")?;
+        let input = contiguous(input, "input")?;
         let rows = input.as_slice().unwrap_or_default();
-        self.forward_packed(rows, &batch_sizes, &mut state, &mut output, mode)?;
+        let layers = self.pass(rows, &batch_sizes, &mut state, mode, keep)?;
+        Ok((layers, array(&self.hidden_shape(batched.then_some(batch)), state)))
+    }
 
+    /// An output, (L, N, D * `H_out`) in row-major order, in the shape that is given back.
+    fn shaped(&self, output: Vec<T>, steps: usize, batch: usize, batched: bool) -> ArrayD<T> {
+        let width = self.config.num_directions() * self.config.hidden_size;
         let mut output = array(&[steps, batch, width], output);
-        let mut h_n = array(&self.hidden_shape(Some(batch)), state);
         if !batched {
             output = output.index_axis_move(Axis(1), 0);
-            h_n = h_n.index_axis_move(Axis(1), 0);
         } else if self.config.batch_first {
             output.swap_axes(0, 1);
         }
-        Ok(Output { output, h_n })
+        output
     }
 
     /// Checks the shape of an input, and returns L and N: 1 for unbatched input.
@@ -220,77 +283,7 @@ impl<T: Element> Rnn<T> {
         if h_0.shape() != expected {
             return Err(Error::HiddenShape { expected, found: h_0.shape().to_vec() });
         }
-        let mut state = reserved(h_0.len(), "h_n")?;
-        state.extend(h_0.iter().copied());
-        Ok(state)
-    }
-
-    /// The forward pass on the canonical inside: `input` packed, (rows, `H_in`); `state` `h_0` before
-    /// and `h_n` after it; `output` packed, (rows, D * `H_out`).
-    fn forward_packed(
-        &self,
-        input: &[T],
-        batch_sizes: &BatchSizes,
-        state: &mut [T],
-        output: &mut [T],
-        mode: Mode<'_>,
-    ) -> Result<(), Error> {
-        let shape = self.shape(batch_sizes.steps(), batch_sizes.size(0));
-        let plan = Plan::new(&shape, rayon::current_num_threads());
-        let masks = self.masks(batch_sizes.rows(), mode)?;
-        let stack = Stack {
-            kernel: self.kernel,
-            cells: &self.cells,
-            directions: shape.directions,
-            hidden_size: shape.hidden_size,
-            activation: match self.config.nonlinearity {
-                Nonlinearity::Tanh => Activation::Tanh,
-                Nonlinearity::Relu => Activation::Relu,
-            },
-            batch_sizes,
-            input,
-            masks: &masks,
-            mask_scale: T::ONE.over(T::from_f64(1.0 - self.config.dropout)),
-            plan: &plan,
-        };
-        let blocks = blocks::cut(&shape, &plan, batch_sizes, state, output)?;
-        let mut spare = self.spare.take();
-        let mut work = blocks::share(&shape, &plan, blocks, &mut spare)?;
-        stack::forward(&stack, &mut work);
-        spare.extend(work.into_iter().map(|own| own.workspace));
-        self.spare.give_back(spare);
-        Ok(())
-    }
-
-    fn shape(&self, steps: usize, batch: usize) -> Shape {
-        Shape {
-            steps,
-            batch,
-            input_size: self.config.input_size,
-            hidden_size: self.config.hidden_size,
-            num_layers: self.config.num_layers,
-            directions: self.config.num_directions(),
-            element_bytes: size_of::<T>(),
-            cores: self.cores,
-            share_out: |columns, shares| Panels::<T>::share_out(columns, shares).collect(),
-        }
-    }
-
-    /// The dropout masks of the gaps between layers, drawn before the pass and in PyTorch's order: gap
-    /// by gap, each over the whole packed batch. So any plan can be followed with them.
-    fn masks(&self, rows: usize, mode: Mode<'_>) -> Result<Vec<Vec<bool>>, Error> {
-        let Mode::Train(generator) = mode else { return Ok(Vec::new()) };
-        if self.config.dropout == 0.0 {
-            return Ok(Vec::new());
-        }
-        let width = self.config.num_directions() * self.config.hidden_size;
-        let gaps = 1..self.config.num_layers;
-        gaps.map(|_| {
-            let mut mask = zeros(&[rows, width], "dropout masks")?;
-            generator.keep_mask(self.config.dropout, &mut mask);
-            Ok(mask)
-        })
-        .collect()
+        values(&h_0, "h_n")
     }
 }
 
@@ -315,19 +308,6 @@ fn pack<T: Element>(params: &CellParams<T>) -> Result<Cell<T>, Error> {
     Ok(Cell { weight_ih, weight_hh, bias, input_size })
 }
 
-/// The same values in row-major order: copied only where they are not so already, because the kernel
-/// reads the rows of a step as they stand in memory.
-fn contiguous<'a, T: Element>(input: &'a ArrayView3<'_, T>) -> Result<CowArray<'a, T, Ix3>, Error> {
-    if input.is_standard_layout() {
-        return Ok(input.view().into());
-    }
-    let mut values = reserved(input.len(), "input")?;
-    values.extend(input.iter().copied());
-    // `input` has these sizes, and all its values were taken.
-    let copy = Array3::from_shape_vec(input.dim(), values);
-    Ok(copy.unwrap_or_else(|_| unreachable!("a copy of another size")).into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -341,15 +321,13 @@ mod tests {
     }
 
     fn run(rnn: &Rnn<f32>, sizes: &BatchSizes, input: &[f32], threads: usize) -> [Vec<f32>; 2] {
-        let width = rnn.config.num_directions() * rnn.config.hidden_size;
         let states = rnn.hidden_shape(Some(sizes.size(0))).iter().product();
         let mut state: Vec<f32> =
             (0..states).map(|i| (i % rnn.config.hidden_size) as f32 / 1e3).collect();
-        let mut output = vec![0.0; sizes.rows() * width];
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| rnn.forward_packed(input, sizes, &mut state, &mut output, Mode::Eval))
-            .unwrap();
-        [output, state]
+        let outputs =
+            pool.install(|| rnn.pass(input, sizes, &mut state, Mode::Eval, Keep::Last)).unwrap();
+        [last(outputs), state]
     }
 
     #[test]

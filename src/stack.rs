@@ -262,8 +262,13 @@ fn walk(t: usize) -> Walk {
     if t.is_multiple_of(2) { Walk::Forwards } else { Walk::Backwards }
 }
 
-/// Dropout on the output of a layer: `x * mask / (1 - p)`. What is dropped is multiplied by zero, as
-/// PyTorch does, so that NaN and the sign of zero come out the same.
+/// Dropout on one element: `x * mask / (1 - p)`. What is dropped is multiplied by zero, as PyTorch does,
+/// so that NaN and the sign of zero come out the same.
+pub(crate) fn dropped<T: Element>(value: T, keep: bool, scale: T) -> T {
+    value.times(if keep { scale } else { T::ZERO })
+}
+
+/// Dropout on the output of a layer.
 fn drop_out<T: Element>(
     stack: &Stack<'_, T>,
     sizes: &BatchSizes,
@@ -278,7 +283,7 @@ fn drop_out<T: Element>(
         let all = (stack.batch_sizes.offset(t) + first_row) * width;
         let count = sizes.size(t) * width;
         for (value, &keep) in hidden[own..own + count].iter_mut().zip(&mask[all..]) {
-            *value = value.times(if keep { stack.mask_scale } else { T::ZERO });
+            *value = dropped(*value, keep, stack.mask_scale);
         }
     }
 }

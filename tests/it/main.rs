@@ -11,6 +11,7 @@ mod files;
 mod forward;
 mod init;
 mod large;
+mod lengths;
 mod messages;
 mod pipelines;
 mod randn;

@@ -1,0 +1,52 @@
+//! Arrays in row-major order, their memory asked for in a way that can be refused.
+
+use ndarray::{ArrayD, ArrayRef, CowArray, Dimension, IxDyn};
+
+use crate::Error;
+use crate::error::reserved;
+
+/// `values` in row-major order as an array. The caller has counted them.
+pub(crate) fn array<T>(shape: &[usize], values: Vec<T>) -> ArrayD<T> {
+    ArrayD::from_shape_vec(IxDyn(shape), values)
+        .unwrap_or_else(|_| unreachable!("the values do not fill shape {shape:?}"))
+}
+
+/// The number of elements of an array of this shape, or [`Error::OutOfMemory`] where no array can have it:
+/// also without elements, the product of the other sizes has a limit.
+pub(crate) fn checked_len(shape: &[usize], what: &'static str) -> Result<usize, Error> {
+    let sizes = shape.iter().filter(|&&size| size > 0);
+    let product = sizes.copied().try_fold(1_usize, usize::checked_mul);
+    match product {
+        Some(product) if isize::try_from(product).is_ok() => {
+            Ok(if shape.contains(&0) { 0 } else { product })
+        }
+        _ => Err(Error::OutOfMemory { what, bytes: usize::MAX }),
+    }
+}
+
+/// The values in row-major order. `what` names them in an error.
+pub(crate) fn values<T: Clone, D: Dimension>(
+    from: &ArrayRef<T, D>,
+    what: &'static str,
+) -> Result<Vec<T>, Error> {
+    let mut values = reserved(from.len(), what)?;
+    match from.as_slice() {
+        Some(slice) => values.extend_from_slice(slice),
+        None => values.extend(from.iter().cloned()),
+    }
+    Ok(values)
+}
+
+/// The same values in row-major order: copied only where they are not so already, because rows are read
+/// as they stand in memory.
+pub(crate) fn contiguous<'a, T: Clone, D: Dimension>(
+    from: &'a ArrayRef<T, D>,
+    what: &'static str,
+) -> Result<CowArray<'a, T, D>, Error> {
+    if from.is_standard_layout() {
+        return Ok(from.view().into());
+    }
+    let copy = ndarray::Array::from_shape_vec(from.raw_dim(), values(from, what)?);
+    // `from` has these sizes, and all its values were taken.
+    Ok(copy.unwrap_or_else(|_| unreachable!("a copy of another size")).into())
+}

@@ -1,0 +1,358 @@
+//! From sequences, padded or in a list, to a packed one.
+
+use std::cmp::Reverse;
+
+use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
+
+use super::{PackedSequence, inverse};
+use crate::Error;
+use crate::array::{array, checked_len, contiguous};
+use crate::error::{checked_product, reserved};
+
+/// What memory for packed rows is called in an error.
+const WHAT: &str = "packed data";
+
+/// Packs the first `lengths[n]` steps of each sequence of a padded batch, (L, N, *), or (N, L, *) with
+/// `batch_first`: PyTorch's `pack_padded_sequence`.
+///
+/// With `enforce_sorted` the lengths have to be in descending order, and both lists of indices are none.
+/// Without it they may be in any order; among equal lengths the order stays, which PyTorch leaves open.
+///
+/// Unlike in PyTorch, lengths of 0 are allowed. `batch_sizes[0]` counts the sequences that have a first
+/// step; `sorted_indices` has all N, the empty ones last. So where there are any, the indices are there
+/// with `enforce_sorted` too: 0, 1, 2, ...
+///
+/// ```
+/// use elman::pack_padded_sequence;
+/// use ndarray::arr2;
+///
+/// let padded = arr2(&[[1, 0, 0], [2, 3, 4]]).into_dyn();
+/// let packed = pack_padded_sequence(padded.view(), &[1, 3], true, false)?;
+/// assert_eq!(packed.data.as_slice(), Some(&[2, 1, 3, 4][..]));
+/// assert_eq!(packed.batch_sizes, [2, 1, 1]);
+/// assert_eq!(packed.sorted_indices, Some(vec![1, 0]));
+/// # Ok::<_, elman::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Rank`], [`Error::LengthCount`], [`Error::LengthBeyond`], which PyTorch does not notice,
+/// [`Error::LengthOrder`], and [`Error::OutOfMemory`].
+#[allow(clippy::needless_pass_by_value, reason = "views are taken by value everywhere")]
+pub fn pack_padded_sequence<T: Clone>(
+    input: ArrayViewD<'_, T>,
+    lengths: &[usize],
+    batch_first: bool,
+    enforce_sorted: bool,
+) -> Result<PackedSequence<T>, Error> {
+    let found = input.shape();
+    let (&[first, second], features) = found.split_first_chunk().ok_or_else(|| Error::Rank {
+        name: "input".to_owned(),
+        expected: "at least 2 dimensions, (L, N, *)",
+        found: found.to_vec(),
+    })?;
+    let (steps, batch) = if batch_first { (second, first) } else { (first, second) };
+    check_lengths(lengths, steps, batch)?;
+    let width = checked_product(features, WHAT)?;
+    // A layout of another kind is rare, and worth a copy of its own: reading it row by row is slow.
+    let input = contiguous(&input, "input")?;
+    let rows = input.as_slice().unwrap_or_default();
+    pack(lengths, enforce_sorted, features, |t, n| {
+        let row = if batch_first { n * steps + t } else { t * batch + n };
+        &rows[row * width..][..width]
+    })
+}
+
+/// Packs a list of sequences, (their length, *) each: PyTorch's `pack_sequence`. About
+/// `enforce_sorted` and lengths of 0 see [`pack_padded_sequence`].
+///
+/// ```
+/// use elman::pack_sequence;
+/// use ndarray::arr1;
+///
+/// let [a, b, c] = [&[1, 2, 3][..], &[4, 5], &[6]].map(|values| arr1(values).into_dyn());
+/// let packed = pack_sequence(&[a.view(), b.view(), c.view()], true)?;
+/// assert_eq!(packed.data.as_slice(), Some(&[1, 4, 6, 2, 5, 3][..]));
+/// assert_eq!(packed.batch_sizes, [3, 2, 1]);
+/// # Ok::<_, elman::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::NoSequences`], [`Error::Rank`], [`Error::SequenceShape`], [`Error::LengthOrder`], and
+/// [`Error::OutOfMemory`].
+pub fn pack_sequence<T: Clone>(
+    sequences: &[ArrayViewD<'_, T>],
+    enforce_sorted: bool,
+) -> Result<PackedSequence<T>, Error> {
+    let (lengths, features) = lengths_and_features(sequences)?;
+    let width = checked_product(features, WHAT)?;
+    let sequences = all_contiguous(sequences)?;
+    pack(&lengths, enforce_sorted, features, |t, n| {
+        &sequences[n].as_slice().unwrap_or_default()[t * width..][..width]
+    })
+}
+
+/// Whether there is a length for each of `batch` sequences, none beyond `steps`.
+pub(crate) fn check_lengths(lengths: &[usize], steps: usize, batch: usize) -> Result<(), Error> {
+    if lengths.len() != batch {
+        return Err(Error::LengthCount { expected: batch, found: lengths.len() });
+    }
+    match lengths.iter().position(|&length| length > steps) {
+        Some(row) => Err(Error::LengthBeyond { row, steps, found: lengths[row] }),
+        None => Ok(()),
+    }
+}
+
+/// The length of each sequence, and the shape that their steps have in common.
+pub(super) fn lengths_and_features<'a, T>(
+    sequences: &'a [ArrayViewD<'_, T>],
+) -> Result<(Vec<usize>, &'a [usize]), Error> {
+    let mut features = None;
+    let mut lengths = reserved(sequences.len(), "lengths")?;
+    for (row, sequence) in sequences.iter().enumerate() {
+        let (&length, own) = sequence.shape().split_first().ok_or_else(|| Error::Rank {
+            name: format!("sequence {row}"),
+            expected: "at least 1 dimension, (L, *)",
+            found: Vec::new(),
+        })?;
+        let expected = *features.get_or_insert(own);
+        if own != expected {
+            let (expected, found) = (expected.to_vec(), sequence.shape().to_vec());
+            return Err(Error::SequenceShape { row, expected, found });
+        }
+        lengths.push(length);
+    }
+    Ok((lengths, features.ok_or(Error::NoSequences)?))
+}
+
+/// The sequences, those copied that are not in row-major order.
+pub(super) fn all_contiguous<'a, T: Clone>(
+    sequences: &'a [ArrayViewD<'_, T>],
+) -> Result<Vec<CowArray<'a, T, IxDyn>>, Error> {
+    let mut all = reserved(sequences.len(), "sequences")?;
+    for sequence in sequences {
+        all.push(contiguous(sequence, "sequences")?);
+    }
+    Ok(all)
+}
+
+/// Packs sequences of these lengths. `row` gives step t of sequence n.
+fn pack<'a, T: Clone + 'a>(
+    lengths: &[usize],
+    enforce_sorted: bool,
+    features: &[usize],
+    row: impl Fn(usize, usize) -> &'a [T],
+) -> Result<PackedSequence<T>, Error> {
+    let sorted = descending(lengths, enforce_sorted)?;
+    let batch_sizes = batch_sizes(lengths, &sorted)?;
+    let too_large = Error::OutOfMemory { what: WHAT, bytes: usize::MAX };
+    let rows = lengths.iter().try_fold(0_usize, |sum, &length| sum.checked_add(length));
+    let mut shape = vec![rows.ok_or(too_large)?];
+    shape.extend_from_slice(features);
+    let mut data = reserved(checked_len(&shape, WHAT)?, WHAT)?;
+    for (t, &size) in batch_sizes.iter().enumerate() {
+        for &n in &sorted[..size] {
+            data.extend_from_slice(row(t, n));
+        }
+    }
+    let data: ArrayD<T> = array(&shape, data);
+    // Sequences without a step are known by their indices alone.
+    if enforce_sorted && !lengths.contains(&0) {
+        let (sorted_indices, unsorted_indices) = (None, None);
+        return Ok(PackedSequence { data, batch_sizes, sorted_indices, unsorted_indices });
+    }
+    let unsorted_indices = Some(inverse(&sorted, "sorted_indices")?);
+    Ok(PackedSequence { data, batch_sizes, sorted_indices: Some(sorted), unsorted_indices })
+}
+
+/// The places of the lengths in descending order, equal ones in the order in which they stand.
+fn descending(lengths: &[usize], enforce_sorted: bool) -> Result<Vec<usize>, Error> {
+    if enforce_sorted && let Some(row) = (1..lengths.len()).find(|&n| lengths[n] > lengths[n - 1]) {
+        return Err(Error::LengthOrder { row, before: lengths[row - 1], found: lengths[row] });
+    }
+    let mut sorted = reserved(lengths.len(), "indices")?;
+    sorted.extend(0..lengths.len());
+    // A stable sort would allocate. No two keys are equal, so this one gives the same.
+    sorted.sort_unstable_by_key(|&n| (Reverse(lengths[n]), n));
+    Ok(sorted)
+}
+
+/// How many sequences are longer than t, for each t below the longest length.
+fn batch_sizes(lengths: &[usize], sorted: &[usize]) -> Result<Vec<usize>, Error> {
+    let longest = sorted.first().map_or(0, |&n| lengths[n]);
+    let mut sizes = reserved(longest, "batch sizes")?;
+    let mut active = lengths.len();
+    for t in 0..longest {
+        while lengths[sorted[active - 1]] <= t {
+            active -= 1;
+        }
+        sizes.push(active);
+    }
+    Ok(sizes)
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array, Axis, Ix2, arr0, arr1, arr2};
+
+    use super::*;
+    use crate::{pad_packed_sequence, unpack_sequence};
+
+    /// The sequences of PyTorch's `test_pack_sequence`.
+    fn abc() -> [ArrayD<i64>; 3] {
+        [&[1, 2, 3][..], &[4, 5], &[6]].map(|values| arr1(values).into_dyn())
+    }
+
+    fn text<T>(result: Result<T, Error>) -> String {
+        result.err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn lists_are_packed_as_pytorch_packs_them() {
+        let [a, b, c] = &abc();
+        let packed = pack_sequence(&[a.view(), b.view(), c.view()], false).unwrap();
+        assert_eq!(packed.data, arr1(&[1, 4, 6, 2, 5, 3]).into_dyn());
+        assert_eq!(packed.batch_sizes, [3, 2, 1]);
+        assert_eq!(packed.sorted_indices, Some(vec![0, 1, 2]));
+        assert_eq!(packed.unsorted_indices, Some(vec![0, 1, 2]));
+
+        let unsorted = pack_sequence(&[b.view(), c.view(), a.view()], false).unwrap();
+        assert_eq!((&unsorted.data, &unsorted.batch_sizes), (&packed.data, &packed.batch_sizes));
+        assert_eq!(unsorted.sorted_indices, Some(vec![2, 0, 1]));
+        assert_eq!(unsorted.unsorted_indices, Some(vec![1, 2, 0]));
+
+        let sorted = pack_sequence(&[a.view(), b.view(), c.view()], true).unwrap();
+        assert_eq!((sorted.sorted_indices, sorted.unsorted_indices), (None, None));
+        assert_eq!((sorted.data, sorted.batch_sizes), (packed.data, packed.batch_sizes));
+    }
+
+    #[test]
+    fn padded_batches_are_packed_as_pytorch_packs_them() {
+        // As in PyTorch's `test_pack_padded_sequence`: row n, step t holds 100 n + t + 1, five times.
+        for (lengths, sorted) in [
+            ([10, 8, 4, 2, 2, 2, 1], true),
+            ([11, 10, 8, 6, 4, 3, 1], true),
+            ([2, 10, 2, 8, 1, 4, 2], false),
+        ] {
+            let steps = *lengths.iter().max().unwrap();
+            let value = |t: usize, n: usize| 100 * n + t + 1;
+            let padded =
+                Array::from_shape_fn(
+                    [steps, 7, 5],
+                    |(t, n, _)| {
+                        if t < lengths[n] { value(t, n) } else { 0 }
+                    },
+                );
+            let mut order: Vec<_> = (0..7).collect();
+            order.sort_by_key(|&n| Reverse(lengths[n]));
+            let mut expected = Vec::new();
+            for t in 0..steps {
+                expected.extend(order.iter().filter(|&&n| t < lengths[n]).map(|&n| value(t, n)));
+            }
+            for batch_first in [false, true] {
+                let mut input = padded.view().into_dyn();
+                if batch_first {
+                    input.swap_axes(0, 1);
+                }
+                let packed = pack_padded_sequence(input.view(), &lengths, batch_first, sorted);
+                let packed = packed.unwrap();
+                let data = packed.data.view().into_dimensionality::<Ix2>().unwrap();
+                assert!(data.columns().into_iter().all(|column| column.to_vec() == expected));
+                assert_eq!(packed.sorted_indices.is_none(), sorted);
+                if !sorted {
+                    assert_eq!(packed.sorted_indices, Some(vec![1, 3, 5, 0, 2, 6, 4]));
+                }
+                let (again, found) = pad_packed_sequence(&packed, batch_first, 0, None).unwrap();
+                assert_eq!((again.view(), &found[..]), (input, &lengths[..]));
+            }
+        }
+    }
+
+    #[test]
+    fn every_type_and_every_number_of_axes_can_be_packed() {
+        fn check<T: Copy + PartialEq + std::fmt::Debug>(from: impl Fn(u8) -> T) {
+            for (features, width) in [(&[][..], 1), (&[3], 3), (&[2, 3], 6), (&[1, 2, 3], 6)] {
+                let sequences: Vec<_> = (1..=5_u8)
+                    .map(|length| {
+                        let shape: Vec<_> = std::iter::once(usize::from(length))
+                            .chain(features.iter().copied())
+                            .collect();
+                        let values = (0..length * width).map(&from);
+                        array(&shape, values.collect())
+                    })
+                    .collect();
+                let views: Vec<_> = sequences.iter().map(|array| array.view()).collect();
+                let packed = pack_sequence(&views, false).unwrap();
+                assert_eq!(unpack_sequence(&packed).unwrap(), sequences);
+            }
+        }
+        check(u8::cast_signed);
+        check(i16::from);
+        check(i32::from);
+        check(i64::from);
+        check(|i| i);
+        check(f32::from);
+        check(f64::from);
+    }
+
+    #[test]
+    fn lengths_of_0_stand_last() {
+        let padded = arr2(&[[1, 2], [3, 4], [5, 6]]).into_dyn();
+        let packed = pack_padded_sequence(padded.view(), &[0, 2, 1], true, false).unwrap();
+        assert_eq!(packed.data, arr1(&[3, 5, 4]).into_dyn());
+        assert_eq!(packed.batch_sizes, [2, 1]);
+        assert_eq!(packed.sorted_indices, Some(vec![1, 2, 0]));
+        assert_eq!(packed.lengths().unwrap(), [0, 2, 1]);
+
+        let sorted = pack_padded_sequence(padded.view(), &[2, 1, 0], true, true).unwrap();
+        assert_eq!(sorted.sorted_indices, Some(vec![0, 1, 2]));
+        assert_eq!(sorted.unsorted_indices, Some(vec![0, 1, 2]));
+        let none = pack_padded_sequence(padded.view(), &[0, 0, 0], true, true).unwrap();
+        assert_eq!((none.data.len(), none.batch_sizes.len(), none.batch()), (0, 0, 3));
+        assert_eq!(none.lengths().unwrap(), [0, 0, 0]);
+    }
+
+    #[test]
+    fn what_cannot_be_packed_is_refused() {
+        let padded = ArrayD::<f32>::zeros(vec![4, 3, 2]);
+        let pack = |lengths: &[usize], batch_first, sorted| {
+            text(pack_padded_sequence(padded.view(), lengths, batch_first, sorted))
+        };
+        assert_eq!(pack(&[4, 2], false, true), "lengths: expected 3, one for each sequence, got 2");
+        assert_eq!(
+            pack(&[3, 5, 4], false, false),
+            "lengths: expected at most 4, the steps (seq_len) of the input, got 5 in row 1"
+        );
+        assert_eq!(
+            pack(&[3, 2, 4, 1], true, false),
+            "lengths: expected at most 3, the steps (seq_len) of the input, got 4 in row 2"
+        );
+        assert_eq!(
+            pack(&[3, 2, 4], false, true),
+            "lengths: expected descending order (enforce_sorted), got 4 in row 2 after 2"
+        );
+        let vector = padded.index_axis(Axis(1), 0).index_axis_move(Axis(1), 0);
+        assert_eq!(
+            text(pack_padded_sequence(vector, &[4], false, true)),
+            "input: expected at least 2 dimensions, (L, N, *), got 1 in shape [4]"
+        );
+    }
+
+    #[test]
+    fn what_is_no_list_of_sequences_is_refused() {
+        let [a, b, _] = &abc();
+        assert_eq!(text(pack_sequence::<f32>(&[], true)), "sequences: expected at least 1, got 0");
+        assert_eq!(
+            text(pack_sequence(&[b.view(), a.view()], true)),
+            "lengths: expected descending order (enforce_sorted), got 3 in row 1 after 2"
+        );
+        assert_eq!(
+            text(pack_sequence(&[a.view(), arr0(1).view().into_dyn()], true)),
+            "sequence 1: expected at least 1 dimension, (L, *), got 0 in shape []"
+        );
+        let wide = arr2(&[[1, 2]]).into_dyn();
+        assert_eq!(
+            text(pack_sequence(&[a.view(), wide.view()], false)),
+            "sequence 1: expected steps of shape [], as in sequence 0, got shape [1, 2]"
+        );
+    }
+}

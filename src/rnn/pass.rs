@@ -1,0 +1,148 @@
+//! A forward pass on the canonical inside.
+
+use std::ops::Range;
+
+use super::{Mode, OUTPUT, Rnn, blocks};
+use crate::error::{reserved, zeros};
+use crate::kernel::{Activation, Panels};
+use crate::packed::BatchSizes;
+use crate::stack::{self, Plan, Shape, Stack, dropped};
+use crate::{Element, Error, Nonlinearity};
+
+/// Which outputs of a pass are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// Of the last layer.
+    Last,
+    /// Of every layer, before dropout.
+    All,
+}
+
+impl<T: Element> Rnn<T> {
+    /// The forward pass over `input`, packed, (rows, `H_in`). `state`, (D * `num_layers`, rows of the
+    /// first step, `H_out`), is `h_0` before and `h_n` after it. The result is the output of the last
+    /// layer, or those of all, packed, (rows, D * `H_out`).
+    pub(super) fn pass(
+        &self,
+        input: &[T],
+        batch_sizes: &BatchSizes,
+        state: &mut [T],
+        mode: Mode<'_>,
+        keep: Keep,
+    ) -> Result<Vec<Vec<T>>, Error> {
+        if batch_sizes.steps() == 0 {
+            let outputs = if keep == Keep::All { self.config.num_layers } else { 1 };
+            return Ok((0..outputs).map(|_| Vec::new()).collect());
+        }
+        let masks = self.masks(batch_sizes.rows(), mode)?;
+        if keep == Keep::All {
+            return self.layer_by_layer(input, batch_sizes, state, &masks);
+        }
+        let layers = 0..self.config.num_layers;
+        Ok(vec![self.run(layers, input, batch_sizes, state, &masks)?])
+    }
+
+    /// The pass that keeps the output of every layer: each layer is a stack of its own.
+    fn layer_by_layer(
+        &self,
+        input: &[T],
+        batch_sizes: &BatchSizes,
+        state: &mut [T],
+        masks: &[Vec<bool>],
+    ) -> Result<Vec<Vec<T>>, Error> {
+        let states = state.len() / self.config.num_layers;
+        let mut outputs: Vec<Vec<T>> = Vec::new();
+        let mut dropped_out;
+        for layer in 0..self.config.num_layers {
+            let below = outputs.last().map_or(input, Vec::as_slice);
+            let mask = layer.checked_sub(1).and_then(|gap| masks.get(gap));
+            let input = if let Some(mask) = mask {
+                // A copy, because the output is kept as it was before dropout.
+                dropped_out = reserved(below.len(), "dropout")?;
+                let kept = below.iter().zip(mask);
+                dropped_out.extend(kept.map(|(&h, &keep)| dropped(h, keep, self.mask_scale())));
+                dropped_out.as_slice()
+            } else {
+                below
+            };
+            let state = &mut state[layer * states..][..states];
+            outputs.push(self.run(layer..layer + 1, input, batch_sizes, state, &[])?);
+        }
+        Ok(outputs)
+    }
+
+    /// Passes `input`, packed, through some of the layers. `state` is theirs. The result is the output
+    /// of the last of them, packed, (rows, D * `H_out`).
+    fn run(
+        &self,
+        layers: Range<usize>,
+        input: &[T],
+        batch_sizes: &BatchSizes,
+        state: &mut [T],
+        masks: &[Vec<bool>],
+    ) -> Result<Vec<T>, Error> {
+        let shape = self.shape(&layers, batch_sizes.steps(), batch_sizes.size(0));
+        let plan = Plan::new(&shape, rayon::current_num_threads());
+        let mut output = zeros(&[batch_sizes.rows(), shape.directions, shape.hidden_size], OUTPUT)?;
+        let stack = Stack {
+            kernel: self.kernel,
+            cells: &self.cells[layers.start * shape.directions..layers.end * shape.directions],
+            directions: shape.directions,
+            hidden_size: shape.hidden_size,
+            activation: match self.config.nonlinearity {
+                Nonlinearity::Tanh => Activation::Tanh,
+                Nonlinearity::Relu => Activation::Relu,
+            },
+            batch_sizes,
+            input,
+            masks,
+            mask_scale: self.mask_scale(),
+            plan: &plan,
+        };
+        let blocks = blocks::cut(&shape, &plan, batch_sizes, state, &mut output)?;
+        let mut spare = self.spare.take();
+        let mut work = blocks::share(&shape, &plan, blocks, &mut spare)?;
+        stack::forward(&stack, &mut work);
+        spare.extend(work.into_iter().map(|own| own.workspace));
+        self.spare.give_back(spare);
+        Ok(output)
+    }
+
+    /// What a plan for some of the layers depends on.
+    pub(super) fn shape(&self, layers: &Range<usize>, steps: usize, batch: usize) -> Shape {
+        let directions = self.config.num_directions();
+        Shape {
+            steps,
+            batch,
+            input_size: self.cells[layers.start * directions].input_size,
+            hidden_size: self.config.hidden_size,
+            num_layers: layers.len(),
+            directions,
+            element_bytes: size_of::<T>(),
+            cores: self.cores,
+            share_out: |columns, shares| Panels::<T>::share_out(columns, shares).collect(),
+        }
+    }
+
+    /// What an element that dropout keeps is multiplied by, 1 / (1 - p).
+    fn mask_scale(&self) -> T {
+        T::ONE.over(T::from_f64(1.0 - self.config.dropout))
+    }
+
+    /// The dropout masks of the gaps between layers, drawn before the pass and in PyTorch's order: gap
+    /// by gap, each over the whole packed batch. So any plan can be followed with them.
+    fn masks(&self, rows: usize, mode: Mode<'_>) -> Result<Vec<Vec<bool>>, Error> {
+        let Mode::Train(generator) = mode else { return Ok(Vec::new()) };
+        if self.config.dropout == 0.0 {
+            return Ok(Vec::new());
+        }
+        let width = self.config.num_directions() * self.config.hidden_size;
+        let gaps = 1..self.config.num_layers;
+        gaps.map(|_| {
+            let mut mask = zeros(&[rows, width], "dropout masks")?;
+            generator.keep_mask(self.config.dropout, &mut mask);
+            Ok(mask)
+        })
+        .collect()
+    }
+}
