@@ -124,6 +124,9 @@ impl Header {
         let malformed = |what: String| Error::Malformed { place: place.to_owned(), what };
         let mut bytes = Vec::new();
         fill(reader, &mut bytes, 8, place)?;
+        if !bytes.starts_with(b"\x93NUMPY") {
+            return Err(malformed("expected .npy, got another format".to_owned()));
+        }
         let version = (bytes[6], bytes[7]);
         let length_bytes = match version {
             (1, 0) => 2,

@@ -15,8 +15,10 @@ mod npz;
 mod parts;
 mod sink;
 mod source;
+mod stream;
 mod temporary;
 mod tensor_file;
+mod waiting;
 
 pub use bundle::{Bundle, NamedTensor, Text, open_folder, read_bundle, write_folder, write_npz};
 pub use folder::Folder;
@@ -26,6 +28,7 @@ pub use npz::Members;
 pub use parts::{Part, PartReader, PartWriter};
 pub use sink::{Overwrite, Sink};
 pub use source::Source;
+pub use stream::{Answers, Arrays, Frames};
 pub use temporary::{remove_temporary_files, written_file};
 pub use tensor_file::{Found, TensorFile};
 

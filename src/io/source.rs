@@ -59,10 +59,11 @@ impl Format {
     /// Bytes that are looked at.
     pub(super) const BYTES: usize = 8;
 
-    fn recognise(start: &[u8], place: &str) -> Result<Self, Error> {
+    /// The format that a file or stream with this start is in. `expected` names those that it may be in.
+    pub(super) fn recognise(start: &[u8], place: &str, expected: &str) -> Result<Self, Error> {
         let malformed = |what: String| Err(Error::Malformed { place: place.to_owned(), what });
         if start.is_empty() {
-            return malformed("empty file; expected .npy or .npz, got 0 bytes".to_owned());
+            return malformed(format!("empty file; expected {expected}, got 0 bytes"));
         }
         if start.starts_with(b"\x93NUMPY") {
             return Ok(Format::Npy);
@@ -86,13 +87,12 @@ impl Format {
         let text = start.iter().all(|&byte| {
             byte == b'\t' || byte == b'\n' || byte == b'\r' || (b' '..0x7f).contains(&byte)
         });
-        match kind {
-            Some((_, kind)) => {
-                malformed(format!("expected .npy or .npz, got what looks like {kind}"))
-            }
-            None if text => malformed("expected .npy or .npz, got what looks like text".to_owned()),
-            None => malformed("expected .npy or .npz, got an unknown format".to_owned()),
-        }
+        let found = match kind {
+            Some((_, kind)) => format!("what looks like {kind}"),
+            None if text => "what looks like text".to_owned(),
+            None => "an unknown format".to_owned(),
+        };
+        malformed(format!("expected {expected}, got {found}"))
     }
 }
 
@@ -113,7 +113,7 @@ impl Opened {
         let Some(path) = path else {
             let mut stdin = io::stdin();
             (&mut stdin).take(Format::BYTES as u64).read_to_end(&mut start).map_err(read)?;
-            let format = Format::recognise(&start, place)?;
+            let format = Format::recognise(&start, place, ".npy or .npz")?;
             return Ok((Opened::Stream(Box::new(Cursor::new(start).chain(stdin))), format));
         };
         let mut file = File::open(path).map_err(absent)?;
@@ -122,7 +122,7 @@ impl Opened {
             return Err(absent(io::Error::other("is a directory; expected a file")));
         }
         (&mut file).take(Format::BYTES as u64).read_to_end(&mut start).map_err(read)?;
-        let format = Format::recognise(&start, place)?;
+        let format = Format::recognise(&start, place, ".npy or .npz")?;
         if metadata.is_file() {
             file.seek(SeekFrom::Start(0)).map_err(read)?;
             return Ok((Opened::File(file, metadata.len()), format));

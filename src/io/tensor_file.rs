@@ -188,9 +188,9 @@ pub(super) fn expect_end(reader: &mut dyn Read, place: &str, expected: usize) ->
 }
 
 /// Counts the bytes that pass.
-struct Counted<'a> {
-    reader: &'a mut dyn Read,
-    bytes: u64,
+pub(super) struct Counted<'a> {
+    pub(super) reader: &'a mut dyn Read,
+    pub(super) bytes: u64,
 }
 
 impl Read for Counted<'_> {

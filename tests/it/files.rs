@@ -380,14 +380,22 @@ fn archives_that_lie_are_refused() {
     let central = encrypted.windows(4).position(|bytes| bytes == b"PK\x01\x02").unwrap();
     encrypted[central + 8] |= 1;
     let names: Vec<_> = (0..23).map(|number| format!("{number}.npy")).collect();
-    let many: Vec<_> = names.iter().map(|name| (name.as_str(), &b""[..])).collect();
+    // Neither sequences, which have two axes each, nor a packed sequence.
+    let flat = npy("{'descr': '<f4', 'fortran_order': False, 'shape': (6,)}", &body);
+    let many: Vec<_> = names.iter().map(|name| (name.as_str(), &flat[..])).collect();
     for (members, listed) in [
         (&[][..], "none"),
-        (&[("a.npy", &x[..]), ("b.npy", &x)], "a, b"),
-        (&[("a\0.npy", &x), ("\x1b[2J.npy", &x)], "a\\0, \\u{1b}[2J"),
+        (&[("a.npy", &x[..]), ("b.npy", &flat)], "a, b"),
+        (&[("a\0.npy", &x), ("\x1b[2J.npy", &flat)], "a\\0, \\u{1b}[2J"),
         (&many, "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19 and 3 more"),
     ] {
-        refuses(&sandbox, &stored(members), &format!(": expected one member, got {listed}"));
+        let sequences = if members.is_empty() {
+            ""
+        } else {
+            ", a packed sequence (data, batch_sizes), or sequences (seq_len, input_size) of one input_size"
+        };
+        let message = format!(": expected one member{sequences}, got {listed}");
+        refuses(&sandbox, &stored(members), &message);
     }
     let cases = [
         (patched(&one, &body, &[0; 24]), ": broken archive: Invalid checksum"),

@@ -72,6 +72,33 @@ fn of_both_directions_with_the_batch_first() {
     parts_give_the_bytes_of_the_whole(&[101, 2600, FEATURES], "--bidirectional --batch-first");
 }
 
+#[test]
+fn of_sequences_of_different_lengths() {
+    for (shape, flags) in [
+        ([2600, 101, FEATURES], ""),
+        ([101, 2600, FEATURES], "--batch-first"),
+        ([2600, 101, FEATURES], "--bidirectional"),
+    ] {
+        let sandbox = given(&shape, flags);
+        let lengths: Vec<_> =
+            (0..101_u32).map(|row| (row * 26 * row / 7 % 2601).to_string()).collect();
+        let run = |input: &str, name: &str| {
+            let line = format!(
+                "run -w w.npz -i {input} --lengths {} --padding-value -1 -o {name}.npy --hn {name}_h.npy --last {name}_l.npy -q",
+                lengths.join(",")
+            );
+            sandbox.rnn(&line).succeeds();
+        };
+        run("i.npz", "whole");
+        run("i.npy", "parts");
+        for of in ["", "_h", "_l"] {
+            let [whole, parts] =
+                ["whole", "parts"].map(|name| sandbox.bytes(&format!("{name}{of}.npy")));
+            assert!(whole == parts, "{flags} {of}");
+        }
+    }
+}
+
 /// A .npy of zeros that takes no room on the disk.
 fn zeros(sandbox: &Sandbox, shape: &[usize]) {
     let mut file = File::create(sandbox.path("zeros.npy")).unwrap();

@@ -18,4 +18,5 @@ mod randn;
 mod readme;
 mod run;
 mod seeds;
+mod stream;
 mod torch;

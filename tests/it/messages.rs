@@ -446,7 +446,12 @@ fn wrong_usage() {
                 "expected one tensor from stdin, got - for more than one",
                 "",
             ),
-            case("", 2, "expected a command: run, init, randn or bench", "rnn --help"),
+            case(
+                "",
+                2,
+                "expected a command: run, stream, init, randn, pack, unpack or bench",
+                "rnn --help",
+            ),
             case("walk", 2, "unrecognized subcommand 'walk'", "rnn --help"),
             case("--colour", 2, "unexpected argument '--colour' found", "rnn --help"),
             case("run --colour", 2, "unexpected argument '--colour' found", "rnn run --help"),

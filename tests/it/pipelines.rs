@@ -62,11 +62,13 @@ fn weights_pass_through_pipes() {
 #[test]
 fn an_archive_passes_through_a_pipe_as_input() {
     let sandbox = by_files();
-    let one = "rnn init -q --no-bias --input-size 1 --hidden 1 -o - > two.npz";
-    sandbox.shell(one).succeeds();
-    // More than one member is an error even there, and names the stream.
+    sandbox.shell("rnn init -q --no-bias --input-size 2 --hidden 1 -o - > two.npz").succeeds();
+    // Members that are no sequences of one width are an error even there, and it names the stream.
     let outcome = sandbox.shell("cat two.npz | rnn run -i - -w w");
-    outcome.fails(65, "rnn: stdin: expected one member, got weight_ih_l0, weight_hh_l0\n");
+    outcome.fails(
+        65,
+        "rnn: stdin: expected one member, a packed sequence (data, batch_sizes), or sequences (seq_len, input_size) of one input_size, got weight_ih_l0, weight_hh_l0\n",
+    );
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn commands() -> Vec<(String, String)> {
 fn every_command_prints_what_the_readme_shows() {
     let sandbox = Sandbox::new();
     let commands = commands();
-    assert_eq!(commands.len(), 5);
+    assert_eq!(commands.len(), 10);
     for (line, printed) in commands {
         // In a terminal both streams are seen.
         let found = sandbox.shell(&format!("( {line} ) 2>&1")).succeeds();

@@ -160,12 +160,14 @@ pub(crate) fn largest_difference<T: Real + Into<f64>>(left: &ArrayD<T>, right: &
     differences.fold(0.0, |most: f64, d| if d.is_nan() { f64::INFINITY } else { most.max(d) })
 }
 
-/// A text report with the three words that depend on the machine taken out of its last line: kernel,
-/// threads and seconds.
+/// A text report with the words that depend on the machine taken out: kernel, threads and seconds.
 pub(crate) fn without_measured(report: &str) -> String {
     let lines = report.split('\n').map(|line| match line.split_once(", kernel ") {
         Some((mode, _)) => format!("{mode}, kernel K, T threads, S s"),
-        None => line.to_owned(),
+        None => match line.split_once(" steps, ") {
+            Some((arrays, _)) => format!("{arrays} steps, S s"),
+            None => line.to_owned(),
+        },
     });
     lines.collect::<Vec<_>>().join("\n")
 }

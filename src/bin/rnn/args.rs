@@ -3,8 +3,10 @@
 
 mod bench;
 mod init;
+mod pack;
 mod randn;
 mod run;
+mod stream;
 mod values;
 
 use std::path::PathBuf;
@@ -14,8 +16,10 @@ use elman::Nonlinearity;
 
 pub(crate) use bench::{Bench, BenchForm};
 pub(crate) use init::Init;
+pub(crate) use pack::{Pack, Side, Unpack};
 pub(crate) use randn::Randn;
 pub(crate) use run::Run;
+pub(crate) use stream::Stream;
 use values::{probability, seed, size};
 
 /// PyTorch's torch.nn.RNN for the shell: weights and tensors in, output and h_n out.
@@ -34,8 +38,15 @@ pub(crate) enum Command {
     Init(Init),
     /// Make a tensor of standard-normal numbers, as torch.randn(...) does.
     Randn(Randn),
+    /// Pack sequences of different lengths, as pack_padded_sequence(...) and pack_sequence(...) do.
+    Pack(Pack),
+    /// Unpack them, as pad_packed_sequence(...) and unpack_sequence(...) do.
+    Unpack(Unpack),
     /// Time the forward pass in process, on random weights and input.
     Bench(Bench),
+    /// Run the layer over arrays without end: .npy after .npy through a pipe.
+    #[command(long_about = stream::MANUAL)]
+    Stream(Stream),
 }
 
 /// The arguments of nn.RNN. With --weights they follow from the weights, and may be repeated here.

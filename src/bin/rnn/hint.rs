@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Flags that may be changed in a hint: every spelling, and whether a value follows.
-const FLAGS: [(&[&str], bool); 14] = [
+const FLAGS: [(&[&str], bool); 20] = [
     (&["--input-size"], true),
     (&["--hidden-size", "--hidden"], true),
     (&["--num-layers", "--layers"], true),
@@ -16,8 +16,14 @@ const FLAGS: [(&[&str], bool); 14] = [
     (&["--h0"], true),
     (&["--output", "-o"], true),
     (&["--hn"], true),
+    (&["--last"], true),
+    (&["--all-hidden"], true),
+    (&["--lengths"], true),
     (&["--rng"], true),
     (&["--no-clobber"], false),
+    (&["--state"], true),
+    (&["--checkpoint"], true),
+    (&["--independent"], false),
 ];
 
 /// The command line of this process, to be changed and shown.
@@ -103,7 +109,7 @@ pub(crate) fn for_usage(flag: &str) -> String {
     if flag == "--nonlinearity" {
         return line.with(flag, Some("tanh")).to_string();
     }
-    let command =
-        line.words.get(1).filter(|word| ["run", "init", "randn", "bench"].contains(&word.as_str()));
+    let commands = ["run", "stream", "init", "randn", "pack", "unpack", "bench"];
+    let command = line.words.get(1).filter(|word| commands.contains(&word.as_str()));
     command.map_or("rnn --help".to_owned(), |command| format!("rnn {command} --help"))
 }

@@ -10,7 +10,7 @@ use std::thread::ScopedJoinHandle;
 
 use anyhow::Result;
 use elman::io::{self, PartReader, PartWriter, Real, TensorFile};
-use elman::{Element, Error, Mode, Output, Rnn};
+use elman::{Element, Error, Mode, Output, Padding, Rnn};
 use ndarray::{ArrayD, ArrayView3, Axis, Slice};
 use rayon::ThreadPool;
 
@@ -24,7 +24,7 @@ const PART_BYTES: usize = 8 << 20;
 const BUFFERS: usize = 3;
 
 /// Sizes of a pass, and how its files lie.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Shape {
     steps: usize,
     batch: usize,
@@ -37,6 +37,8 @@ pub(crate) struct Shape {
     bidirectional: bool,
     /// Whether both files can be read and written at any place.
     seekable: bool,
+    /// Steps of each sequence, and what stands behind its end; none where all have the same.
+    lengths: Option<(Vec<usize>, f64)>,
 }
 
 impl Shape {
@@ -46,6 +48,7 @@ impl Shape {
         (steps, batch): (usize, usize),
         input: &TensorFile,
         output_is_file: bool,
+        lengths: Option<(Vec<usize>, f64)>,
     ) -> Self {
         let config = rnn.config();
         Shape {
@@ -58,7 +61,13 @@ impl Shape {
             batch_first: config.batch_first && batch > 1,
             bidirectional: config.bidirectional,
             seekable: input.is_file() && output_is_file,
+            lengths,
         }
+    }
+
+    /// Steps that a sequence has.
+    pub(crate) fn length(&self, row: usize) -> usize {
+        self.lengths.as_ref().map_or(self.steps, |(lengths, _)| lengths[row])
     }
 
     /// Bytes of the whole input and output.
@@ -153,7 +162,7 @@ pub(crate) fn forward<T: Element + Real>(
     parts: &[Part],
     (reader, mut writer): (&mut PartReader, Option<&mut PartWriter>),
     state: &mut ArrayD<T>,
-    check: impl Fn(&str, &Numbers<T>) -> Result<()>,
+    mut watch: impl FnMut(&str, &Numbers<T>) -> Result<()>,
 ) -> Result<()> {
     let progress = progress::bytes(shape.bytes());
     let (filled_in, filled) = sync_channel(1);
@@ -187,9 +196,9 @@ pub(crate) fn forward<T: Element + Real>(
             Ok::<_, Error>(())
         });
         let computed = filled.into_iter().try_for_each(|numbers| {
-            check("input", &numbers)?;
+            watch("input", &numbers)?;
             let output = pool.install(|| compute(rnn, shape, &numbers, state))?;
-            check("output", &output)?;
+            watch("output", &output)?;
             // Memory and results for stages that are gone are not missed.
             let _ = empty_in.send(numbers.values);
             let _ = done_in.send(output);
@@ -217,12 +226,27 @@ fn compute<T: Element + Real>(
         input.swap_axes(0, 1);
     }
     let mut own = state.slice_axis_mut(Axis(1), Slice::from(part.rows.clone()));
-    let Output { mut output, h_n } = rnn.forward(input.into_dyn(), Some(own.view()), Mode::Eval)?;
+    let (input, h_0) = (input.into_dyn(), Some(own.view()));
+    let Output { mut output, h_n } = match &shape.lengths {
+        None => rnn.forward(input, h_0, Mode::Eval)?,
+        Some((lengths, padding)) => {
+            // Of each sequence, the steps that it has in this part.
+            let steps = part.steps.clone();
+            let own = lengths[part.rows.clone()].iter();
+            let own: Vec<_> =
+                own.map(|&length| length.clamp(steps.start, steps.end) - steps.start).collect();
+            let padding = Padding { value: <T as Real>::from_f64(*padding), total_length: None };
+            rnn.forward_padded(input, &own, h_0, padding, Mode::Eval)?
+        }
+    };
     own.assign(&h_n);
     if batch_first {
         output.swap_axes(0, 1);
     }
-    // Time first is the order in which it was computed.
+    if !output.is_standard_layout() {
+        // The writer takes it step by step.
+        output = output.as_standard_layout().into_owned();
+    }
     let (values, _) = output.into_raw_vec_and_offset();
     Ok(Numbers { part, features: shape.width, values })
 }

@@ -35,7 +35,7 @@ fn init_as<T: Element + Random + Real>(args: &Init, config: &Config) -> Result<(
         name,
         shape,
         axes,
-        dtype: args.dtype,
+        dtype: args.dtype.to_string(),
         file: None,
     });
     let replaced = std::fs::read_dir(&args.output).map_or(0, Iterator::count);

@@ -8,17 +8,24 @@ mod hint;
 mod in_parts;
 mod init;
 mod layer;
+mod lengths;
 mod mismatch;
 mod outputs;
+mod pack;
 mod pass;
 mod peak;
 mod progress;
 mod randn;
 mod report;
+mod results;
 mod rng;
+mod rows;
 mod run;
+mod sequences;
 mod signals;
+mod stream;
 mod threads;
+mod unpack;
 
 use std::process::ExitCode;
 
@@ -34,7 +41,10 @@ fn main() -> ExitCode {
             Command::Run(args) => run::run(args),
             Command::Init(args) => init::init(args),
             Command::Randn(args) => randn::randn(args),
+            Command::Pack(args) => pack::pack(args),
+            Command::Unpack(args) => unpack::unpack(args),
             Command::Bench(args) => bench::bench(args),
+            Command::Stream(args) => stream::stream(args),
         }
     });
     match result {

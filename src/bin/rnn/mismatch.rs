@@ -1,12 +1,13 @@
 //! Shapes that do not fit: which file it was, and what would make them fit.
 
-use elman::io::{Source, TensorFile};
+use elman::io::Source;
 use elman::{Config, Error};
 
 use crate::args::Run;
 use crate::failure::with_hint;
 use crate::hint::{CommandLine, swapped};
 use crate::layer::{Weights, init_command};
+use crate::sequences::Sequences;
 
 /// Where everything came from, as messages and the report call it.
 pub(crate) struct Places {
@@ -19,10 +20,10 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    pub(crate) fn new(args: &Run, weights: Option<&Weights>, input: &TensorFile) -> Self {
+    pub(crate) fn new(args: &Run, weights: Option<&Weights>, input: &Sequences) -> Self {
         Places {
             input: input.place().to_owned(),
-            input_shape: input.header().shape.clone(),
+            input_shape: input.shape(),
             h_0: args.h0.as_deref().map(|h_0| Source::parse(h_0).to_string()),
             weights: weights.map(|weights| weights.place.clone()),
             hidden_size: args.layer.hidden_size,

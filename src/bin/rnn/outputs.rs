@@ -1,87 +1,89 @@
-//! Where `output` and `h_n` go, and how their axes are called.
+//! Where the outputs of a run go.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use elman::io::{Overwrite, PartWriter, Real, Sink, write_npy, written_file};
-use elman::{Config, Output};
-use ndarray::ArrayD;
+use elman::PackedSequence;
+use elman::io::{AnyArray, Overwrite, PartWriter, Real, Sink, write_npy, write_npz, written_file};
+use ndarray::{Array1, ArrayD};
 
 use crate::args::{ReportArgs, Run};
 use crate::failure::{Usage, with_hint};
 use crate::hint::CommandLine;
-
-/// Names of the axes of each tensor.
-pub(crate) struct Axes {
-    pub(crate) input: Vec<&'static str>,
-    pub(crate) output: Vec<&'static str>,
-    /// Of `h_0` and `h_n`.
-    pub(crate) state: Vec<&'static str>,
-}
-
-impl Axes {
-    /// The names for an input of `rank` axes.
-    pub(crate) fn new(config: &Config, rank: usize) -> Self {
-        let (states, features) = if config.bidirectional {
-            ("directions*num_layers", "directions*hidden_size")
-        } else {
-            ("num_layers", "hidden_size")
-        };
-        let (sequence, state): (&[_], &[_]) = match rank {
-            2 => (&["seq_len"], &[states]),
-            _ if config.batch_first => (&["batch", "seq_len"], &[states, "batch"]),
-            _ => (&["seq_len", "batch"], &[states, "batch"]),
-        };
-        Axes {
-            input: [sequence, &["input_size"]].concat(),
-            output: [sequence, &[features]].concat(),
-            state: [state, &["hidden_size"]].concat(),
-        }
-    }
-}
+use crate::results::{Produced, Results};
+use crate::sequences::Sequences;
 
 /// The outputs of a run, found writable.
 pub(crate) struct Outputs {
-    output: Option<(PathBuf, Sink)>,
-    hn: Option<(PathBuf, Sink)>,
-    /// The path of an output that is being written in parts.
-    in_parts: Option<PathBuf>,
+    output: Option<Target>,
+    hn: Option<Target>,
+    last: Option<Target>,
+    all_hidden: Option<Target>,
+}
+
+/// A file that is going to be written.
+struct Target {
+    path: PathBuf,
+    sink: Option<Sink>,
+}
+
+impl Target {
+    fn open(path: &Path, report: &ReportArgs) -> Result<Self> {
+        let sink = Sink::open(path, overwrite(report))?;
+        Ok(Target { path: path.to_owned(), sink: Some(sink) })
+    }
 }
 
 /// Where the tensors have gone.
 pub(crate) struct Written {
     pub(crate) output: Option<String>,
     pub(crate) h_n: Option<String>,
+    pub(crate) last: Option<String>,
+    pub(crate) all_hidden: Option<String>,
     /// Whether one went to standard output.
     pub(crate) stdout: bool,
 }
 
 impl Outputs {
-    /// Opens what was named; where nothing was, `output.npy` and `h_n.npy`.
+    /// Opens what was named; where nothing was, `h_n.npy`, and the output later.
     pub(crate) fn open(args: &Run) -> Result<Self> {
-        let open = |path: Option<PathBuf>| {
-            path.map(|path| {
-                let sink = Sink::open(&path, overwrite(&args.report))?;
-                Ok::<_, anyhow::Error>((path, sink))
-            })
-            .transpose()
+        let open = |path: &Option<PathBuf>| {
+            path.as_ref().map(|path| Target::open(path, &args.report)).transpose()
         };
-        let [output, hn] = named(args);
-        Ok(Outputs { output: open(output)?, hn: open(hn)?, in_parts: None })
+        for (path, flag, archive) in [
+            (&args.hn, "--hn", false),
+            (&args.last, "--last", false),
+            (&args.all_hidden, "--all-hidden", true),
+        ] {
+            if let Some(path) = path {
+                check_extension(path, flag, archive)?;
+            }
+        }
+        let [_, hn, last, all_hidden] = named(args, false);
+        Ok(Outputs {
+            output: open(&args.output)?,
+            hn: open(&hn)?,
+            last: open(&last)?,
+            all_hidden: open(&all_hidden)?,
+        })
+    }
+
+    /// Gives the output the form of its input: an .npz where that is one, else a .npy.
+    pub(crate) fn of(mut self, args: &Run, input: &Sequences) -> Result<Self> {
+        let [output, ..] = named(args, input.is_archive());
+        match &output {
+            Some(path) if args.output.is_some() => check_extension(path, "-o", input.is_archive())?,
+            Some(path) => self.output = Some(Target::open(path, &args.report)?),
+            None => {}
+        }
+        Ok(self)
     }
 
     /// Whether the output, where there is one, can be written at any place.
     pub(crate) fn output_is_file(&self) -> bool {
-        self.output.as_ref().is_none_or(|(_, sink)| sink.is_file())
-    }
-
-    /// Writes both tensors whole, then puts them in their places.
-    pub(crate) fn write<T: Real>(mut self, result: &Output<T>) -> Result<Written> {
-        if let Some((_, sink)) = &mut self.output {
-            sink.write(|file| write_npy(file, &result.output.view()))?;
-        }
-        self.commit(&result.h_n)
+        let sink = self.output.as_ref().and_then(|target| target.sink.as_ref());
+        sink.is_none_or(Sink::is_file)
     }
 
     /// Begins an output that is written in parts.
@@ -90,89 +92,145 @@ impl Outputs {
         shape: &[usize],
         axes: [usize; 3],
     ) -> Result<Option<PartWriter>> {
-        let Some((path, sink)) = self.output.take() else { return Ok(None) };
-        self.in_parts = Some(path);
-        Ok(Some(sink.into_parts::<T>(shape, axes)?))
+        let sink = self.output.as_mut().and_then(|target| target.sink.take());
+        Ok(sink.map(|sink| sink.into_parts::<T>(shape, axes)).transpose()?)
     }
 
-    /// Ends it, and goes on as [`Outputs::write`] does.
-    pub(crate) fn end<T: Real>(
-        mut self,
-        output: Option<PartWriter>,
-        h_n: &ArrayD<T>,
-    ) -> Result<Written> {
-        if let (Some(path), Some(output)) = (self.in_parts.take(), output) {
-            self.output = Some((path, output.finish()?));
+    /// Ends it.
+    pub(crate) fn end(&mut self, output: Option<PartWriter>) -> Result<()> {
+        if let (Some(target), Some(output)) = (&mut self.output, output) {
+            target.sink = Some(output.finish()?);
         }
-        self.commit(h_n)
+        Ok(())
     }
 
-    fn commit<T: Real>(mut self, h_n: &ArrayD<T>) -> Result<Written> {
-        if let Some((_, sink)) = &mut self.hn {
-            sink.write(|file| write_npy(file, &h_n.view()))?;
+    /// Writes everything whole, then puts it in its place.
+    pub(crate) fn write<T: Real>(mut self, results: &Results<T>) -> Result<Written> {
+        if let (Some(sink), Some(output)) = (sink(&mut self.output), &results.output) {
+            write_output(sink, output)?;
         }
-        let mut places = Vec::new();
-        let mut stdout = false;
-        for target in [self.output, self.hn] {
-            let Some((path, sink)) = target else {
-                places.push(None);
-                continue;
-            };
-            sink.commit()?;
-            stdout |= path == Path::new("-");
-            places.push(Some(shown(&path)));
+        if let Some(sink) = sink(&mut self.hn) {
+            sink.write(|file| write_npy(file, &results.h_n.view()))?;
         }
-        let h_n = places.pop().flatten();
-        Ok(Written { output: places.pop().flatten(), h_n, stdout })
+        if let (Some(sink), Some(last)) = (sink(&mut self.last), &results.last) {
+            sink.write(|file| write_npy(file, &last.view()))?;
+        }
+        if let Some(sink) = sink(&mut self.all_hidden) {
+            write_npz(sink, &members(&results.all_hidden), "")?;
+        }
+        let targets = [self.output, self.hn, self.last, self.all_hidden];
+        let stdout = targets.iter().flatten().any(|target| target.path == Path::new("-"));
+        let mut places = [const { None }; 4];
+        for (place, target) in places.iter_mut().zip(targets) {
+            let Some(Target { path, sink }) = target else { continue };
+            sink.map_or(Ok(()), Sink::commit)?;
+            *place = Some(shown(&path));
+        }
+        let [output, h_n, last, all_hidden] = places;
+        Ok(Written { output, h_n, last, all_hidden, stdout })
     }
 }
 
-/// Where `output` and `h_n` go: to what was named, or to the defaults where nothing was.
-fn named(args: &Run) -> [Option<PathBuf>; 2] {
-    if args.output.is_none() && args.hn.is_none() {
-        return ["output.npy", "h_n.npy"].map(|name| Some(PathBuf::from(name)));
+fn sink(target: &mut Option<Target>) -> Option<&mut Sink> {
+    target.as_mut().and_then(|target| target.sink.as_mut())
+}
+
+/// Writes an output in the form of its input.
+fn write_output<T: Real>(sink: &mut Sink, output: &Produced<T>) -> Result<()> {
+    match output {
+        Produced::Tensor(tensor) => sink.write(|file| write_npy(file, &tensor.view()))?,
+        Produced::Ragged(sequences) => write_npz(sink, &members(sequences), "")?,
+        Produced::Packed(packed) => write_packed(sink, packed)?,
     }
-    [args.output.clone(), args.hn.clone()]
+    Ok(())
+}
+
+/// Writes a packed sequence under PyTorch's names; indices that it does not have are left out.
+pub(crate) fn write_packed<T: Real>(sink: &mut Sink, packed: &PackedSequence<T>) -> Result<()> {
+    let batch_sizes = whole_numbers(&packed.batch_sizes);
+    let sorted = packed.sorted_indices.as_deref().map(whole_numbers);
+    let unsorted = packed.unsorted_indices.as_deref().map(whole_numbers);
+    let mut members: Vec<(&str, &dyn AnyArray)> =
+        vec![("data", &packed.data), ("batch_sizes", &batch_sizes)];
+    if let (Some(sorted), Some(unsorted)) = (&sorted, &unsorted) {
+        members.push(("sorted_indices", sorted));
+        members.push(("unsorted_indices", unsorted));
+    }
+    Ok(write_npz(sink, &members, "")?)
+}
+
+/// Tensors with their names as members of an archive.
+fn members<T: Real>(tensors: &[(String, ArrayD<T>)]) -> Vec<(&str, &dyn AnyArray)> {
+    let mut members: Vec<(&str, &dyn AnyArray)> = Vec::new();
+    for (name, tensor) in tensors {
+        members.push((name, tensor));
+    }
+    members
+}
+
+/// Sizes or indices as NumPy's int64. No vector has more elements than fit.
+pub(crate) fn whole_numbers(numbers: &[usize]) -> ArrayD<i64> {
+    numbers
+        .iter()
+        .map(|&number| i64::try_from(number).unwrap_or(i64::MAX))
+        .collect::<Array1<_>>()
+        .into_dyn()
+}
+
+/// Where output, `h_n`, the last outputs and all hidden states go: to what was named, or to the defaults
+/// where nothing was.
+fn named(args: &Run, archive: bool) -> [Option<PathBuf>; 4] {
+    let named = [&args.output, &args.hn, &args.last, &args.all_hidden].map(Clone::clone);
+    if named.iter().any(Option::is_some) {
+        return named;
+    }
+    let output = if archive { "output.npz" } else { "output.npy" };
+    [Some(PathBuf::from(output)), Some(PathBuf::from("h_n.npy")), None, None]
 }
 
 /// Every file that is written, standard output aside.
 pub(crate) fn paths(args: &Run) -> impl Iterator<Item = PathBuf> {
-    named(args).into_iter().flatten().filter(|path| path != Path::new("-"))
+    named(args, false).into_iter().flatten().filter(|path| path != Path::new("-"))
 }
 
 /// Checks what standard input and output are asked to do, before anything is read.
 pub(crate) fn check_streams(args: &Run) -> Result<()> {
-    let stdin = [Some(&args.input), args.weights.as_ref(), args.h0.as_ref()];
+    let stdin = [Some(&args.input), args.weights.as_ref(), args.h0.as_ref(), args.lengths.as_ref()];
     if stdin.iter().flatten().filter(|path| **path == "-").count() > 1 {
         return Err(
             Usage("expected one tensor from stdin, got - for more than one".to_owned()).into()
         );
     }
-    let targets = [&args.output, &args.hn];
-    let stdout = targets.iter().filter(|path| path.as_deref() == Some(Path::new("-"))).count();
-    if stdout > 1 {
-        let message = "expected one tensor on stdout, got - for output and h_n".to_owned();
-        let line = CommandLine::new().with("--hn", Some("h_n.npy"));
-        return Err(with_hint(Usage(message), Some(line.to_string())));
+    let targets = [
+        ("output", &args.output, "-o", "output.npy"),
+        ("h_n", &args.hn, "--hn", "h_n.npy"),
+        ("last", &args.last, "--last", "last.npy"),
+        ("all hidden states", &args.all_hidden, "--all-hidden", "all.npz"),
+    ];
+    let mut seen: Vec<(&str, &PathBuf)> = Vec::new();
+    for (name, path, flag, example) in targets {
+        let Some(path) = path else { continue };
+        let stdout = Path::new("-");
+        let same = |(_, other): &&(&str, &PathBuf)| match (written_file(path), written_file(other))
+        {
+            (Some(file), Some(other)) => file == other,
+            _ => *path == stdout && *other == stdout,
+        };
+        if let Some((other, _)) = seen.iter().find(same) {
+            let message = if path == stdout {
+                format!("expected one tensor on stdout, got - for {other} and {name}")
+            } else {
+                format!("expected two files, got {} for {other} and {name}", seen[0].1.display())
+            };
+            let line = CommandLine::new().with(flag, Some(example));
+            return Err(with_hint(Usage(message), Some(line.to_string())));
+        }
+        seen.push((name, path));
     }
-    if let (Some(output), Some(hn)) = (&args.output, &args.hn)
-        && let (Some(first), Some(second)) = (written_file(output), written_file(hn))
-        && first == second
-    {
-        let message = format!("expected two files, got {} for output and h_n", output.display());
-        let line = CommandLine::new().with("--hn", Some("h_n.npy"));
-        return Err(with_hint(Usage(message), Some(line.to_string())));
-    }
-    if stdout == 1 {
+    if seen.iter().any(|(_, path)| *path == Path::new("-")) {
         refuse_terminal("output.npy")?;
     }
-    refuse_among_weights(args)?;
-    for (path, flag) in [(&args.output, "-o"), (&args.hn, "--hn")] {
-        if let Some(path) = path {
-            check_extension(path, flag)?;
-        }
-    }
-    Ok(())
+    refuse_among_weights(args)
 }
 
 /// Refuses outputs in the folder of the weights: they would be a tensor too many there, or replace one.
@@ -215,17 +273,20 @@ pub(crate) fn refuse_terminal(example: &str) -> Result<()> {
     Err(with_hint(Usage(message), Some(line.to_string())))
 }
 
-/// The format of an output follows from its extension; a tensor's is .npy, and so is a name without any.
-pub(crate) fn check_extension(path: &Path, flag: &str) -> Result<()> {
+/// The format of an output follows from its extension: a tensor's is .npy, an archive's .npz, and so is a
+/// name without any.
+pub(crate) fn check_extension(path: &Path, flag: &str, archive: bool) -> Result<()> {
+    let (expected, what) = if archive { ("npz", "tensors") } else { ("npy", "a tensor") };
     let extension = path.extension().unwrap_or_default();
-    if extension.is_empty() || extension == "npy" {
+    if extension.is_empty() || extension == expected {
         return Ok(());
     }
     let message = format!(
-        "{}: expected .npy or - for a tensor, got .{}",
+        "{}: expected .{expected} or - for {what}, got .{}",
         path.display(),
         extension.to_string_lossy()
     );
-    let line = CommandLine::new().with(flag, Some(&path.with_extension("npy").to_string_lossy()));
+    let other = path.with_extension(expected);
+    let line = CommandLine::new().with(flag, Some(&other.to_string_lossy()));
     Err(with_hint(Usage(message), Some(line.to_string())))
 }

@@ -30,7 +30,7 @@ fn randn_as<T: Element + Random + Real>(args: &Randn) -> Result<()> {
     if stdout_taken {
         refuse_terminal("x.npy")?;
     }
-    check_extension(&args.output, "-o")?;
+    check_extension(&args.output, "-o", false)?;
     Rng::refuse_shared(&args.rng, &args.output)?;
     let mut rng = Rng::open(&args.rng)?;
     let mut sink = Sink::open(&args.output, overwrite(&args.report))?;
@@ -45,7 +45,7 @@ fn randn_as<T: Element + Random + Real>(args: &Randn) -> Result<()> {
         name: "randn".to_owned(),
         shape: args.shape.clone(),
         axes: Vec::new(),
-        dtype: args.dtype,
+        dtype: args.dtype.to_string(),
         file: Some(shown(&args.output)),
     };
     let report = Report {

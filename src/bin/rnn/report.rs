@@ -35,7 +35,7 @@ pub(crate) struct TensorLine {
     pub(crate) shape: Vec<usize>,
     /// A name for each axis; none where there are no names for them.
     pub(crate) axes: Vec<&'static str>,
-    pub(crate) dtype: Dtype,
+    pub(crate) dtype: String,
     /// Where it came from or went to; none for what was neither read nor written.
     pub(crate) file: Option<String>,
 }
@@ -156,7 +156,7 @@ fn tensor_row(tensor: &TensorLine) -> [String; 4] {
         format!("{:?} {}", tensor.shape, axes.join(", "))
     };
     let file = tensor.file.clone().unwrap_or_default();
-    [tensor.name.clone(), shape, tensor.dtype.to_string(), file]
+    [tensor.name.clone(), shape, tensor.dtype.clone(), file]
 }
 
 fn tensor_json(tensor: &TensorLine) -> Value {
@@ -164,7 +164,7 @@ fn tensor_json(tensor: &TensorLine) -> Value {
         "name": tensor.name,
         "shape": tensor.shape,
         "axes": tensor.axes,
-        "dtype": tensor.dtype.to_string(),
+        "dtype": tensor.dtype,
         "file": tensor.file,
     })
 }

@@ -3,27 +3,30 @@
 use std::path::Path;
 
 use anyhow::Result;
-use elman::io::{Dtype, Real, Source, TensorFile};
-use elman::{Element, Error, Kernel, Random, Rnn};
+use elman::io::{Dtype, Real, Source, StoredType, TensorFile};
+use elman::{Element, Error, Kernel, PackedSequence, Random, Rnn, pack_sequence};
 use ndarray::ArrayD;
 
 use crate::args::Run;
 use crate::check;
-use crate::failure::{Data, with_hint};
+use crate::failure::{Data, Usage, with_hint};
 use crate::hint::CommandLine;
 use crate::layer::{Weights, config_from_flags, fresh, note_dropout};
+use crate::lengths;
 use crate::mismatch::{Places, explain};
-use crate::outputs::{self, Axes, Outputs, Written, check_streams};
-use crate::pass::Pass;
+use crate::outputs::{self, Outputs, check_streams};
+use crate::pass::{Given, Pass};
 use crate::report::{Notes, Report, TensorLine};
+use crate::results::{Axes, Layout};
 use crate::rng::Rng;
+use crate::sequences::{self, Sequences};
 
 pub(crate) fn run(args: &Run) -> Result<()> {
     check_streams(args)?;
     for output in outputs::paths(args) {
         Rng::refuse_shared(&args.rng, &output)?;
     }
-    // What cannot be written is better known before large files are read.
+    // What cannot be written is better known before large files are read: of the input, the headers are.
     let rng = Rng::open(&args.rng)?;
     let outputs = Outputs::open(args)?;
     let mut notes = Notes::default();
@@ -37,9 +40,10 @@ pub(crate) fn run(args: &Run) -> Result<()> {
         }
         None => None,
     };
-    let input = TensorFile::open(&Source::parse(&args.input))?;
+    let input = Sequences::open(&Source::parse(&args.input))?;
+    let outputs = outputs.of(args, &input)?;
     let of_weights = weights.as_ref().map(|weights| weights.dtype);
-    match args.dtype.or(of_weights).unwrap_or_else(|| input.header().stored.natural()) {
+    match args.dtype.or(of_weights).unwrap_or_else(|| input.natural()) {
         Dtype::F32 => run_as::<f32>(args, (rng, outputs), weights, input, notes),
         Dtype::F64 => run_as::<f64>(args, (rng, outputs), weights, input, notes),
     }
@@ -47,9 +51,9 @@ pub(crate) fn run(args: &Run) -> Result<()> {
 
 fn run_as<T: Element + Random + Real + Into<f64>>(
     args: &Run,
-    (mut rng, outputs): (Rng, Outputs),
+    (mut rng, mut outputs): (Rng, Outputs),
     weights: Option<Weights>,
-    input: TensorFile,
+    input: Sequences,
     mut notes: Notes,
 ) -> Result<()> {
     let (seed, fresh) = (rng.seed(&args.rng), weights.is_none());
@@ -58,18 +62,23 @@ fn run_as<T: Element + Random + Real + Into<f64>>(
     let rnn = rnn.with_kernel(args.kernel.unwrap_or_else(Kernel::best));
     let dropout = rnn.config().dropout > 0.0 && rnn.config().num_layers > 1;
     let seed = seed.filter(|_| fresh || (args.train && dropout));
-    let axes = Axes::new(rnn.config(), input.header().shape.len());
     let explained = |error| explain(error, rnn.config(), &places);
-    let sizes = rnn.check_input(&input.header().shape).map_err(|e| explained(e.into()))?;
-    accept::<T>(args, &input, "input", &mut notes)?;
-    let h_0 = read_h_0::<T>(args, &rnn, &axes, &places, &mut notes).map_err(explained)?;
-    let pass = Pass { args, rnn: &rnn, axes: &axes, places: &places, sizes };
-    let shapes = [places.input_shape.clone(), pass.state_shape(), pass.output_shape()];
-    let (written, ran) = pass.run(input, h_0, outputs, &mut rng, &mut notes).map_err(explained)?;
+    let (given, layout, sizes) = given(args, &rnn, input, &mut notes).map_err(explained)?;
+    let axes = Axes::new(rnn.config(), layout);
+    let pass = Pass { args, rnn: &rnn, axes: &axes, layout, places: &places, sizes };
+    let h_0 = read_h_0(&pass, &mut notes).map_err(explained)?;
+    let (mut results, ran) =
+        pass.run(given, h_0.as_ref(), &mut outputs, &mut rng, &mut notes).map_err(explained)?;
+    let state_shape = results.h_n.shape().to_vec();
+    if args.split_directions {
+        results.split_directions(rnn.config());
+    }
+    let written = outputs.write(&results)?;
     rng.save()?;
 
     let stdout_taken = written.stdout;
-    let tensors = tensor_lines(shapes, T::DTYPE, &axes, &places, written);
+    let mut tensors = input_lines(&places, T::DTYPE, &axes, &state_shape);
+    tensors.extend(results.lines(T::DTYPE, &axes, args.split_directions, &written));
     let report = Report {
         command: "run",
         layer: Some((rnn.config().clone(), T::DTYPE)),
@@ -83,29 +92,74 @@ fn run_as<T: Element + Random + Real + Into<f64>>(
     report.print(&args.report, stdout_taken)
 }
 
-/// What the report says of each tensor. The shapes are those of the input, of the states, and of the
-/// output.
-fn tensor_lines(
-    [input, state, output]: [Vec<usize>; 3],
+/// What the report says of what went in.
+fn input_lines(
+    places: &Places,
     dtype: Dtype,
     axes: &Axes,
-    places: &Places,
-    written: Written,
+    state_shape: &[usize],
 ) -> Vec<TensorLine> {
-    let line = |name: &str, axes: &[&'static str], shape, file| TensorLine {
-        name: name.to_owned(),
-        shape,
-        axes: axes.to_vec(),
-        dtype,
-        file,
+    let line = |name: &str, axes: &[&'static str], shape: &[usize], file: &str| {
+        let (name, file) = (name.to_owned(), Some(file.to_owned()));
+        TensorLine {
+            name,
+            shape: shape.to_vec(),
+            axes: axes.to_vec(),
+            dtype: dtype.to_string(),
+            file,
+        }
     };
-    let h_0 = places.h_0.clone().unwrap_or("zeros".to_owned());
     vec![
-        line("input", &axes.input, input, Some(places.input.clone())),
-        line("h_0", &axes.state, state.clone(), Some(h_0)),
-        line("output", &axes.output, output, written.output),
-        line("h_n", &axes.state, state, written.h_n),
+        line("input", &axes.input, &places.input_shape, &places.input),
+        line("h_0", &axes.state, state_shape, places.h_0.as_deref().unwrap_or("zeros")),
     ]
+}
+
+/// The input as the layer takes it, how its axes lie, and L and N.
+fn given<T: Element + Real>(
+    args: &Run,
+    rnn: &Rnn<T>,
+    input: Sequences,
+    notes: &mut Notes,
+) -> Result<(Given<T>, Layout, (usize, usize))> {
+    if let Sequences::Tensor(file) = &input {
+        // Before anything else is said about it: its shape explains most mistakes.
+        rnn.check_input(&file.header().shape)?;
+    }
+    for (place, header, recognised) in input.headers() {
+        accept::<T>(args, (&place, header.stored, recognised), "input", notes)?;
+    }
+    if let (true, Some(_)) = (input.is_archive(), &args.lengths) {
+        let message = format!(
+            "{}: expected a padded tensor with --lengths, got sequences that have their own",
+            input.place()
+        );
+        let line = CommandLine::new().without("--lengths");
+        return Err(with_hint(Usage(message), Some(line.to_string())));
+    }
+    let packed = |packed: &PackedSequence<T>| (packed.batch_sizes.len(), packed.batch());
+    Ok(match input {
+        Sequences::Tensor(file) => {
+            let shape = &file.header().shape;
+            let sizes = rnn.check_input(shape)?;
+            let layout = if shape.len() == 2 { Layout::Unbatched } else { Layout::Batched };
+            let lengths = args.lengths.as_ref().map(|text| lengths::read(text, sizes.1, sizes.0));
+            (Given::Tensor(file, lengths.transpose()?), layout, sizes)
+        }
+        Sequences::Packed(members, _) => {
+            let own = sequences::read_packed(members)?;
+            let sizes = packed(&own);
+            (Given::Packed(own), Layout::Packed, sizes)
+        }
+        Sequences::Ragged(members, _) => {
+            let (names, own): (Vec<_>, Vec<_>) =
+                sequences::read_ragged(members)?.into_iter().unzip();
+            let views: Vec<_> = own.iter().map(|own| own.view()).collect();
+            let own = pack_sequence(&views, false)?;
+            let sizes = packed(&own);
+            (Given::Ragged(names, own), Layout::Packed, sizes)
+        }
+    })
 }
 
 /// The layer: with the weights that were given, else with fresh ones.
@@ -144,18 +198,16 @@ fn build<T: Element + Random + Real + Into<f64>>(
 
 /// Reads `h_0`, where it was named, and checks its shape.
 fn read_h_0<T: Element + Real + Into<f64>>(
-    args: &Run,
-    rnn: &Rnn<T>,
-    axes: &Axes,
-    places: &Places,
+    pass: &Pass<'_, T>,
     notes: &mut Notes,
 ) -> Result<Option<ArrayD<T>>> {
+    let Pass { args, rnn, axes, places, .. } = pass;
     let (Some(h_0), Some(place)) = (&args.h0, &places.h_0) else { return Ok(None) };
     let file = TensorFile::open(&Source::parse(h_0))?;
-    accept::<T>(args, &file, "h_0", notes)?;
-    let time_axis = usize::from(rnn.config().batch_first);
-    let batch = places.input_shape.get(1 - time_axis).copied();
-    let expected = rnn.hidden_shape(batch.filter(|_| axes.input.len() == 3));
+    let stored = file.header().stored;
+    accept::<T>(args, (file.place(), stored, file.recognised()), "h_0", notes)?;
+    let batch = (pass.layout != Layout::Unbatched).then_some(pass.sizes.1);
+    let expected = rnn.hidden_shape(batch);
     let found = file.header().shape.clone();
     if found != expected {
         return Err(Error::HiddenShape { expected, found }.into());
@@ -169,10 +221,14 @@ fn read_h_0<T: Element + Real + Into<f64>>(
 
 /// Checks that a tensor is of the layer's type, or may become so. Integers and float16 are converted with a
 /// note; a float of the other size is converted only where `--dtype` asks for it.
-fn accept<T: Real>(args: &Run, file: &TensorFile, name: &str, notes: &mut Notes) -> Result<()> {
-    let (stored, place) = (file.header().stored, file.place());
+fn accept<T: Real>(
+    args: &Run,
+    (place, stored, recognised): (&str, StoredType, String),
+    name: &str,
+    notes: &mut Notes,
+) -> Result<()> {
     if args.report.verbose {
-        notes.note(format!("{place}: {name}: recognised as {}", file.recognised()));
+        notes.note(format!("{place}: {name}: recognised as {recognised}"));
     }
     if stored.natural() != T::DTYPE || !stored.is_computed() {
         if stored.is_computed() && args.dtype.is_none() {

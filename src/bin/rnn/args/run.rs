@@ -13,7 +13,8 @@ use super::{LayerArgs, ReportArgs, RngArgs};
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Run {
-    /// Input, (L, N, H_in), (N, L, H_in) with --batch-first, or (L, H_in): .npy, FILE.npz:NAME, or -.
+    /// Input, (L, N, H_in), (N, L, H_in) with --batch-first, or (L, H_in): .npy, FILE.npz:NAME, or -. Or an
+    /// .npz of a packed sequence (data, batch_sizes, ...), or of sequences of their own lengths, (L_i, H_in).
     #[arg(short, long, value_name = "FILE")]
     pub(crate) input: OsString,
     /// Weights: a folder of .npy files, .npz, or -. Without them: fresh ones, as nn.RNN(...) makes them.
@@ -22,12 +23,30 @@ pub(crate) struct Run {
     /// h_0, (D*num_layers, N, H_out) or, unbatched, (D*num_layers, H_out). Zeros without it.
     #[arg(long, value_name = "FILE")]
     pub(crate) h0: Option<OsString>,
-    /// Where output goes. With neither -o nor --hn: output.npy and h_n.npy. - is stdout.
+    /// Where output goes. Where no output is named: output.npy and h_n.npy. - is stdout.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Where h_n goes.
     #[arg(long, value_name = "FILE")]
     pub(crate) hn: Option<PathBuf>,
+    /// How many steps each sequence has, in any order: a tensor of whole numbers, or such as 5,3,2.
+    #[arg(long, value_name = "FILE or N,N", allow_hyphen_values = true)]
+    pub(crate) lengths: Option<OsString>,
+    /// What the output holds behind the end of a sequence; nan and -inf are numbers too [default: 0].
+    #[arg(long, value_name = "X", requires = "lengths", allow_negative_numbers = true)]
+    pub(crate) padding_value: Option<f64>,
+    /// Steps of the output, at least as many as the longest sequence has [default: those of the input].
+    #[arg(long, value_name = "L", requires = "lengths", value_parser = size, allow_negative_numbers = true)]
+    pub(crate) total_length: Option<usize>,
+    /// Where each sequence's last output goes, (N, D*H_out).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) last: Option<PathBuf>,
+    /// Where every layer's hidden states go: an .npz with h_l0, h_l0_reverse, h_l1, ...
+    #[arg(long, value_name = "FILE.npz")]
+    pub(crate) all_hidden: Option<PathBuf>,
+    /// Write output as (L, N, D, H_out) and h_n as (num_layers, D, N, H_out).
+    #[arg(long)]
+    pub(crate) split_directions: bool,
     /// Apply dropout between the layers, as in training mode.
     #[arg(long)]
     pub(crate) train: bool,

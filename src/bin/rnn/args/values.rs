@@ -1,5 +1,7 @@
 //! Words to values, each with the message for a word that is none.
 
+use std::num::NonZeroU64;
+
 use elman::Kernel;
 use elman::io::Dtype;
 
@@ -10,6 +12,10 @@ pub(crate) fn size(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|&size| size > 0)
         .ok_or_else(|| format!("expected a whole number of at least 1, got '{text}'"))
+}
+
+pub(crate) fn every(text: &str) -> Result<NonZeroU64, String> {
+    text.parse().map_err(|_| format!("expected a whole number of at least 1, got '{text}'"))
 }
 
 pub(crate) fn whole(text: &str) -> Result<usize, String> {

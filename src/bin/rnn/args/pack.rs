@@ -1,0 +1,71 @@
+//! What can be typed after `rnn pack` and `rnn unpack`.
+#![allow(clippy::doc_markdown, reason = "these comments are the help that a terminal shows")]
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, ValueEnum};
+
+use super::ReportArgs;
+use super::values::size;
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Pack {
+    /// A padded tensor, (L, N, *) or, with --batch-first, (N, L, *), as .npy; or an .npz of one tensor for
+    /// each sequence, (L_i, *).
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) input: OsString,
+    /// How many steps each sequence of a padded tensor has: a tensor of whole numbers, or such as 5,3,2.
+    #[arg(long, value_name = "FILE or N,N", allow_hyphen_values = true)]
+    pub(crate) lengths: Option<OsString>,
+    /// Where data, batch_sizes, sorted_indices and unsorted_indices go: FILE.npz, or - for stdout.
+    #[arg(short, long, value_name = "FILE.npz")]
+    pub(crate) output: PathBuf,
+    /// Refuse sequences that are not in descending order of their lengths; there are no indices then.
+    #[arg(long)]
+    pub(crate) enforce_sorted: bool,
+    /// The padded tensor is (N, L, *).
+    #[arg(long)]
+    pub(crate) batch_first: bool,
+    /// Where the padding of the tensor stands.
+    #[arg(long, value_name = "SIDE", default_value = "right")]
+    pub(crate) padding_side: Side,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Unpack {
+    /// A packed sequence: an .npz with data, batch_sizes and, where there are any, the indices.
+    #[arg(short, long, value_name = "FILE.npz")]
+    pub(crate) input: OsString,
+    /// Where the padded tensor goes: .npy, or - for stdout. An .npz takes one tensor for each sequence.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Where the lengths go, (N), in the original order.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) lengths: Option<PathBuf>,
+    /// The padded tensor is (N, L, *).
+    #[arg(long)]
+    pub(crate) batch_first: bool,
+    /// What stands where a sequence has no step; nan and -inf are numbers too.
+    #[arg(long, value_name = "X", default_value = "0", allow_negative_numbers = true)]
+    pub(crate) padding_value: f64,
+    /// Where the padding stands.
+    #[arg(long, value_name = "SIDE", default_value = "right")]
+    pub(crate) padding_side: Side,
+    /// Steps of the padded tensor [default: those of the longest sequence].
+    #[arg(long, value_name = "L", value_parser = size, allow_negative_numbers = true)]
+    pub(crate) total_length: Option<usize>,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
+
+/// A side of the steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Side {
+    /// Before the first step.
+    Left,
+    /// Behind the last step.
+    Right,
+}

@@ -1,0 +1,142 @@
+//! What goes through the layer, in the forms that people have it: a tensor, a packed sequence, or several
+//! sequences of their own lengths.
+
+use anyhow::{Context, Result};
+use elman::PackedSequence;
+use elman::io::{Dtype, Found, Header, Members, Real, Source, TensorFile};
+use ndarray::ArrayD;
+
+use crate::failure::Data;
+
+/// The tensors of PyTorch's `PackedSequence`.
+const PACKED: [&str; 4] = ["data", "batch_sizes", "sorted_indices", "unsorted_indices"];
+
+/// The input of a run, of which the headers are known.
+pub(crate) enum Sequences {
+    /// A tensor.
+    Tensor(TensorFile),
+    /// [`PACKED`], the last two where there are any; `data` is the tensor of this header.
+    Packed(Members, Header),
+    /// Tensors of (`L_i`, `H_in`), each under its own name.
+    Ragged(Members, Vec<Header>),
+}
+
+impl Sequences {
+    /// Opens an input. An archive with `data` and `batch_sizes` in it is packed; one member alone is that
+    /// tensor; several of two axes and one width are sequences.
+    pub(crate) fn open(source: &Source) -> Result<Self> {
+        let mut members = match Found::open(source)? {
+            Found::Tensor(file) => return Ok(Sequences::Tensor(file)),
+            Found::Members(members) => members,
+        };
+        let names = members.names();
+        if PACKED[..2].iter().all(|own| names.iter().any(|name| name == own)) {
+            if names.iter().any(|name| !PACKED.contains(&name.as_str())) {
+                return Err(members.expected(&format!("only {}", PACKED.join(", "))).into());
+            }
+            let data = members.header(position(&members, "data").unwrap_or(0))?;
+            return Ok(Sequences::Packed(members, data));
+        }
+        let headers = (0..names.len()).map(|index| members.header(index));
+        let headers = headers.collect::<Result<Vec<_>, _>>()?;
+        let width = headers.first().and_then(|header| header.shape.last());
+        if headers.iter().any(|header| header.shape.len() != 2 || header.shape.last() != width) {
+            let expected = "one member, a packed sequence (data, batch_sizes), or sequences \
+                            (seq_len, input_size) of one input_size";
+            return Err(members.expected(expected).into());
+        }
+        Ok(Sequences::Ragged(members, headers))
+    }
+
+    /// The name of the place, for messages.
+    pub(crate) fn place(&self) -> &str {
+        match self {
+            Sequences::Tensor(file) => file.place(),
+            Sequences::Packed(members, _) | Sequences::Ragged(members, _) => members.place(),
+        }
+    }
+
+    /// The header of each tensor with numbers for the layer, its place, and what it was recognised as.
+    pub(crate) fn headers(&self) -> Vec<(String, &Header, String)> {
+        let member = |place, header| (place, header, "member of an .npz".to_owned());
+        match self {
+            Sequences::Tensor(file) => {
+                vec![(file.place().to_owned(), file.header(), file.recognised())]
+            }
+            Sequences::Packed(members, header) => {
+                vec![member(format!("{}:data", members.place()), header)]
+            }
+            Sequences::Ragged(members, headers) => {
+                let places = (0..headers.len()).map(|index| members.member_place(index));
+                places.zip(headers).map(|(place, header)| member(place, header)).collect()
+            }
+        }
+    }
+
+    /// The type that it is computed in where nobody asks for another: f64 where all of it is.
+    pub(crate) fn natural(&self) -> Dtype {
+        let all = self.headers().iter().all(|(_, header, _)| header.stored.natural() == Dtype::F64);
+        if all { Dtype::F64 } else { Dtype::F32 }
+    }
+
+    /// The shape of the input: of a tensor its own, else (rows of all sequences, `H_in`).
+    pub(crate) fn shape(&self) -> Vec<usize> {
+        match self {
+            Sequences::Tensor(file) => file.header().shape.clone(),
+            Sequences::Packed(_, header) => header.shape.clone(),
+            Sequences::Ragged(_, headers) => {
+                let rows = headers.iter().map(|header| header.shape[0]).sum();
+                vec![rows, headers.first().map_or(0, |header| header.shape[1])]
+            }
+        }
+    }
+
+    /// Whether what comes out is an archive, as this is one.
+    pub(crate) fn is_archive(&self) -> bool {
+        !matches!(self, Sequences::Tensor(_))
+    }
+}
+
+/// Reads a packed sequence.
+pub(crate) fn read_packed<T: Real>(mut members: Members) -> Result<PackedSequence<T>> {
+    let mut whole = |name: &str| {
+        let Some(index) = position(&members, name) else { return Ok(None) };
+        let numbers = members.read::<f64>(index)?;
+        whole_numbers(&members.member_place(index), &numbers).map(Some)
+    };
+    let [batch_sizes, sorted, unsorted] = [whole(PACKED[1])?, whole(PACKED[2])?, whole(PACKED[3])?];
+    let data = members.read(position(&members, PACKED[0]).unwrap_or(0))?;
+    let place = members.place().to_owned();
+    PackedSequence::new(data, batch_sizes.unwrap_or_default(), sorted, unsorted).context(place)
+}
+
+/// Reads several sequences, with their names.
+pub(crate) fn read_ragged<T: Real>(mut members: Members) -> Result<Vec<(String, ArrayD<T>)>> {
+    let names = members.names().into_iter().enumerate();
+    names.map(|(index, name)| Ok((name, members.read(index)?))).collect()
+}
+
+fn position(members: &Members, name: &str) -> Option<usize> {
+    members.names().iter().position(|own| own == name)
+}
+
+/// Sizes or indices, which a file may hold as numbers of any type.
+fn whole_numbers(place: &str, numbers: &ArrayD<f64>) -> Result<Vec<usize>> {
+    if numbers.ndim() != 1 {
+        let message = format!("{place}: expected one axis, got shape {:?}", numbers.shape());
+        return Err(Data(message).into());
+    }
+    let number = |(index, &value): (usize, &f64)| {
+        whole_number(value).ok_or_else(|| {
+            let message = format!("{place}: expected whole numbers, got {value} at [{index}]");
+            Data(message).into()
+        })
+    };
+    numbers.iter().enumerate().map(number).collect()
+}
+
+/// A size or an index: every one that memory can hold is a number that a double holds exactly.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked before")]
+pub(crate) fn whole_number(value: f64) -> Option<usize> {
+    (value >= 0.0 && value.fract() == 0.0).then_some(value as usize)
+}

@@ -1,0 +1,201 @@
+//! `rnn stream`: arrays without end through a pipe, the hidden state carried over.
+
+mod carried;
+mod state;
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Instant;
+
+use anyhow::Result;
+use elman::io::{Answers, Arrays, Dtype, Frames, Header, Real, Source, StoredType};
+use elman::{Config, Element, Error, Kernel, Mode, Rnn, zeros};
+use ndarray::ArrayD;
+
+use crate::args::Stream;
+use crate::check;
+use crate::failure::{Data, Usage, with_hint};
+use crate::hint::CommandLine;
+use crate::layer::Weights;
+use crate::report::Notes;
+use crate::threads;
+
+use carried::Carried;
+
+pub(crate) fn stream(args: &Stream) -> Result<()> {
+    check_streams(args)?;
+    let mut notes = Notes::default();
+    let weights = Weights::read(&Source::parse(&args.weights), args.dtype, &mut notes)?;
+    match weights.dtype {
+        Dtype::F32 => stream_as::<f32>(args, weights, notes),
+        Dtype::F64 => stream_as::<f64>(args, weights, notes),
+    }
+}
+
+fn stream_as<T: Element + Real + Into<f64>>(
+    args: &Stream,
+    weights: Weights,
+    mut notes: Notes,
+) -> Result<()> {
+    let config = weights.config(&args.layer, &mut notes)?;
+    refuse_reverse(args, &config, &weights.place)?;
+    if let Some((name, index, value)) = weights.first_not_finite() {
+        let (place, found) = (&weights.place, check::word(value));
+        notes.warn(format!("{place}: {name}: expected finite numbers, got {found} at {index:?}"));
+    }
+    let place = weights.place.clone();
+    let rnn = weights.into_rnn::<T>(&config)?;
+    let rnn = rnn.with_kernel(args.kernel.unwrap_or_else(Kernel::best));
+    let pool = threads::pool(args.threads, &mut notes.notes)?;
+    if args.verbose {
+        let (kernel, threads) = (rnn.kernel().name(), pool.current_num_threads());
+        notes.note(format!("{config}, {}, kernel {kernel}, threads {threads}", T::DTYPE));
+    }
+    let mut carried = Carried::start(args, &rnn, &place, &mut notes)?;
+    say(args, &mut notes)?;
+
+    let start = Instant::now();
+    // All of it on one thread of the pool: a short array is done with sooner than a thread is woken.
+    let ended = pool.install(|| {
+        if args.frames { frames(&rnn, &mut carried) } else { arrays(args, &rnn, &mut carried) }
+    });
+    let failed = ended.as_ref().err().and_then(|error| error.downcast_ref::<Error>());
+    if matches!(failed, Some(Error::Write { .. })) {
+        // Nobody knows what has arrived of the last answer: the last checkpoint stands.
+        return ended;
+    }
+    // Where the input went wrong, what has been answered still counts.
+    ended.and(carried.save())?;
+    print(args, &format!("{}, {:.6} s", carried.tally(), start.elapsed().as_secs_f64()))
+}
+
+/// Answers array after array.
+fn arrays<T: Element + Real>(args: &Stream, rnn: &Rnn<T>, carried: &mut Carried<T>) -> Result<()> {
+    let (mut input, mut output) = (Arrays::stdin(), Answers::stdout()?);
+    let mut stored = None;
+    while let Some(header) = input.header()? {
+        if stored != Some(header.stored) {
+            if let Some(note) = new_type::<T>(args, stored, &header, &input.place())? {
+                print(args, &format!("note: {note}"))?;
+            }
+            stored = Some(header.stored);
+        }
+        carried.check(&header, rnn.config(), &input)?;
+        let array = input.read::<T>(&header)?;
+        let result = rnn
+            .forward(array.view(), carried.h_0(), Mode::Eval)
+            .map_err(|error| anyhow::Error::new(error).context(input.place()))?;
+        output.array(&result.output.view())?;
+        let steps = header.shape[step_axis(&header, rnn.config())];
+        carried.go_on(result.h_n, steps)?;
+    }
+    Ok(())
+}
+
+/// Answers frame after frame.
+fn frames<T: Element + Real + Into<f64>>(rnn: &Rnn<T>, carried: &mut Carried<T>) -> Result<()> {
+    let input_size = rnn.config().input_size;
+    let (mut input, mut output) = (Frames::stdin(input_size)?, Answers::stdout()?);
+    let mut frame = ArrayD::from_shape_vec(vec![1, input_size], zeros(&[input_size], "a frame")?)?;
+    while input.read(frame.as_slice_mut().unwrap_or_default())? {
+        let result = rnn.forward(frame.view(), carried.h_0(), Mode::Eval)?;
+        output.frame(&result.output.view())?;
+        carried.go_on(result.h_n, 1)?;
+    }
+    Ok(())
+}
+
+/// The axis of L.
+fn step_axis(header: &Header, config: &Config) -> usize {
+    usize::from(config.batch_first && header.shape.len() == 3)
+}
+
+/// What is to be said about arrays of a type that none before had.
+fn new_type<T: Real>(
+    args: &Stream,
+    before: Option<StoredType>,
+    header: &Header,
+    place: &str,
+) -> Result<Option<String>> {
+    let (name, stored) = (format!("{place}: input"), header.stored);
+    if let Some(before) = before.filter(|_| !args.independent) {
+        let message =
+            format!("{name}: expected {before}, as in the arrays before it, got {stored}");
+        return Err(Data(message).into());
+    }
+    conversion::<T>(args, &name, stored)
+}
+
+/// What is to be said about numbers that become the layer's type. Integers and float16 are converted; a
+/// float of the other size only where `--dtype` asks for it.
+fn conversion<T: Real>(args: &Stream, name: &str, stored: StoredType) -> Result<Option<String>> {
+    if stored.natural() == T::DTYPE && stored.is_computed() {
+        return Ok(None);
+    }
+    if stored.is_computed() && args.dtype.is_none() {
+        let message = format!("{name}: expected {}, as the layer is, got {stored}", T::DTYPE);
+        let line = CommandLine::new().with("--dtype", Some(&T::DTYPE.to_string()));
+        return Err(with_hint(Data(message), Some(line.to_string())));
+    }
+    Ok(Some(format!("{name}: {stored} converted to {}", T::DTYPE)))
+}
+
+/// Checks what standard input and output are asked to do, before anything is read.
+fn check_streams(args: &Stream) -> Result<()> {
+    let line = CommandLine::new();
+    if args.weights == "-" || args.h0.as_deref().is_some_and(|path| path == "-") {
+        let message = "expected only the arrays from stdin, got - for another input".to_owned();
+        return Err(Usage(message).into());
+    }
+    if args.state.as_deref().is_some_and(|path| path == "-") {
+        let message = "--state: expected a file, which is read and then replaced, got -".to_owned();
+        let line = line.with("--state", Some("state.npz"));
+        return Err(with_hint(Usage(message), Some(line.to_string())));
+    }
+    if io::stdin().is_terminal() {
+        let message = "stdin: expected arrays from a file or a pipe, got a terminal".to_owned();
+        return Err(with_hint(Usage(message), Some(format!("{line} < inputs.npy > outputs.npy"))));
+    }
+    if io::stdout().is_terminal() {
+        let what = "stdout: expected a file or a pipe for binary data, got a terminal".to_owned();
+        return Err(with_hint(Usage(what), Some(format!("{line} > outputs.npy"))));
+    }
+    Ok(())
+}
+
+/// Refuses to carry the state of a bidirectional layer.
+fn refuse_reverse(args: &Stream, config: &Config, place: &str) -> Result<()> {
+    if !config.bidirectional || args.independent {
+        return Ok(());
+    }
+    let message = format!(
+        "{place}: expected one direction, got a bidirectional layer, which cannot be carried from \
+         array to array: its reverse direction begins at the last step, which is still to come"
+    );
+    Err(with_hint(Data(message), Some(whole_sequences())))
+}
+
+/// What to type where arrays are no chunks.
+fn whole_sequences() -> String {
+    let line = CommandLine::new().without("--state").without("--checkpoint").without("--h0");
+    format!("each array as a whole sequence: {}", line.with("--independent", None))
+}
+
+/// Says what there is to say so far; an endless stream has no end at which to say it.
+fn say(args: &Stream, notes: &mut Notes) -> Result<()> {
+    for text in notes.notes.drain(..) {
+        print(args, &format!("note: {text}"))?;
+    }
+    for text in notes.warnings.drain(..) {
+        print(args, &format!("warning: {text}"))?;
+    }
+    Ok(())
+}
+
+/// Prints a line beside the answers.
+fn print(args: &Stream, line: &str) -> Result<()> {
+    if args.quiet {
+        return Ok(());
+    }
+    let written = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
+    Ok(written.map_err(|source| Error::Write { place: "stderr".to_owned(), source })?)
+}

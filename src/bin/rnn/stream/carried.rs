@@ -1,0 +1,187 @@
+//! What goes over from one array to the next.
+
+use std::ffi::OsStr;
+use std::num::NonZeroU64;
+
+use anyhow::Result;
+use elman::io::{Arrays, Header, Real, Source, TensorFile};
+use elman::{Config, Element, Rnn};
+use ndarray::{ArrayD, ArrayViewD};
+
+use super::state::StateFile;
+use super::{conversion, step_axis, whole_sequences};
+use crate::args::Stream;
+use crate::failure::{Data, Usage, with_hint};
+use crate::hint::CommandLine;
+use crate::report::Notes;
+
+/// The hidden state behind everything that has been answered.
+pub(super) struct Carried<T> {
+    /// (`num_layers`, N, `H_out`) or (`num_layers`, `H_out`); none for zeros.
+    h: Option<ArrayD<T>>,
+    /// Where `h` came from, for messages.
+    origin: String,
+    /// Arrays that have gone into `h`, those of other processes among them.
+    count: u64,
+    /// Arrays and steps that this process has answered, and what it calls the arrays.
+    arrays: u64,
+    steps: u64,
+    word: &'static str,
+    /// Arrays since the state was saved.
+    unsaved: u64,
+    state: Option<StateFile>,
+    checkpoint: Option<NonZeroU64>,
+    independent: bool,
+}
+
+impl<T: Element + Real> Carried<T> {
+    /// From the state that was saved, from `--h0`, or from zeros.
+    pub(super) fn start(
+        args: &Stream,
+        rnn: &Rnn<T>,
+        weights: &str,
+        notes: &mut Notes,
+    ) -> Result<Self> {
+        let state = args.state.as_deref().map(|path| StateFile::open(path, rnn, weights));
+        let state = state.transpose()?;
+        let saved = state.as_ref().map(|state| state.load(rnn, args.frames)).transpose()?;
+        let (h, origin, count) = match (&state, saved.flatten(), &args.h0) {
+            (Some(state), Some((h_n, count)), h_0) => {
+                refuse_h_0(h_0.as_deref(), &state.place)?;
+                if args.verbose {
+                    notes.note(format!("{}: goes on after {count} arrays", state.place));
+                }
+                (Some(h_n), state.place.clone(), count)
+            }
+            (_, _, Some(path)) => {
+                let file = TensorFile::open(&Source::parse(path))?;
+                let place = file.place().to_owned();
+                (Some(read_h_0(args, rnn, file, notes)?), place, 0)
+            }
+            _ => (None, String::new(), 0),
+        };
+        Ok(Carried {
+            h,
+            origin,
+            count,
+            arrays: 0,
+            steps: 0,
+            word: if args.frames { "frame" } else { "array" },
+            unsaved: 0,
+            state,
+            checkpoint: args.checkpoint,
+            independent: args.independent,
+        })
+    }
+
+    /// `h_0` of the next array.
+    pub(super) fn h_0(&self) -> Option<ArrayViewD<'_, T>> {
+        self.h.as_ref().map(|h| h.view())
+    }
+
+    /// Refuses an array of other sequences than those whose state is carried. What else is wrong with it
+    /// the layer says.
+    pub(super) fn check(&self, header: &Header, config: &Config, input: &Arrays) -> Result<()> {
+        let shape = &header.shape;
+        let Some(h) = self.h.as_ref().filter(|_| (2..=3).contains(&shape.len())) else {
+            return Ok(());
+        };
+        let batch = |shape: &[usize], axis: usize| (shape.len() == 3).then(|| shape[axis]);
+        let expected = batch(h.shape(), 1);
+        if batch(shape, 1 - step_axis(header, config)) == expected {
+            return Ok(());
+        }
+        let expected = match (expected, config.batch_first) {
+            (None, _) => format!("[L, {}]", config.input_size),
+            (Some(batch), false) => format!("[L, {batch}, {}]", config.input_size),
+            (Some(batch), true) => format!("[{batch}, L, {}]", config.input_size),
+        };
+        let (place, origin) = (input.place(), &self.origin);
+        let message =
+            format!("{place}: input: expected shape {expected}, as in {origin}, got {shape:?}");
+        // Somebody who has named a state wants it carried.
+        let named = self.state.is_some() || self.arrays == 0;
+        Err(with_hint(Data(message), (!named).then(whole_sequences)))
+    }
+
+    /// Goes over to the next array, this one being answered.
+    pub(super) fn go_on(&mut self, h_n: ArrayD<T>, steps: usize) -> Result<()> {
+        self.arrays += 1;
+        self.steps += steps as u64;
+        if self.independent {
+            return Ok(());
+        }
+        if self.arrays == 1 {
+            "the arrays before it".clone_into(&mut self.origin);
+        }
+        self.h = Some(h_n);
+        self.count += 1;
+        self.unsaved += 1;
+        if self.checkpoint.is_some_and(|every| self.unsaved == every.get()) {
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    /// Saves the state, where there is something new to save and a place for it.
+    pub(super) fn save(&mut self) -> Result<()> {
+        if let (Some(state), Some(h_n), 1..) = (&self.state, &self.h, self.unsaved) {
+            state.save(h_n, self.count)?;
+            self.unsaved = 0;
+        }
+        Ok(())
+    }
+
+    /// What has been answered, in words.
+    pub(super) fn tally(&self) -> String {
+        let many =
+            |count: u64, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+        format!("{}, {}", many(self.arrays, self.word), many(self.steps, "step"))
+    }
+}
+
+/// A state that was saved is one `h_0`; another one beside it has no place.
+fn refuse_h_0(h_0: Option<&OsStr>, state: &str) -> Result<()> {
+    let Some(h_0) = h_0 else { return Ok(()) };
+    let message =
+        format!("{state}: expected no --h0 where a state was saved, got {}", Source::parse(h_0));
+    let line = CommandLine::new().without("--h0");
+    Err(with_hint(Usage(message), Some(line.to_string())))
+}
+
+/// Reads `--h0`.
+fn read_h_0<T: Element + Real>(
+    args: &Stream,
+    rnn: &Rnn<T>,
+    file: TensorFile,
+    notes: &mut Notes,
+) -> Result<ArrayD<T>> {
+    let place = file.place().to_owned();
+    let name = format!("{place}: h_0");
+    if let Some(note) = conversion::<T>(args, &name, file.header().stored)? {
+        notes.note(note);
+    }
+    check_shape(rnn, &file.header().shape, args.frames, &name).map_err(|error| {
+        let line = CommandLine::new().without("--h0");
+        with_hint(error, Some(format!("h_0 is zeros without --h0: {line}")))
+    })?;
+    Ok(file.read()?)
+}
+
+/// Refuses what cannot be a hidden state of this layer for any batch.
+pub(super) fn check_shape<T: Element>(
+    rnn: &Rnn<T>,
+    found: &[usize],
+    frames: bool,
+    name: &str,
+) -> Result<()> {
+    let unbatched = rnn.hidden_shape(None);
+    let batched = found.get(1).map(|&batch| rnn.hidden_shape(Some(batch)));
+    if found == unbatched || (!frames && Some(found) == batched.as_deref()) {
+        return Ok(());
+    }
+    let [states, hidden_size] = unbatched[..] else { unreachable!("two axes without a batch") };
+    let batched = if frames { String::new() } else { format!("[{states}, N, {hidden_size}] or ") };
+    let message = format!("{name}: expected shape {batched}{unbatched:?}, got {found:?}");
+    Err(Data(message).into())
+}

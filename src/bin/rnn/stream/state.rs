@@ -1,0 +1,165 @@
+//! A state in a file: what a stream needs to go on where it stopped.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use elman::io::{Found, Header, Overwrite, Real, Sink, Source, Stored, StoredType, write_npz};
+use elman::{Element, Rnn};
+use ndarray::{Array1, ArrayD, IxDyn};
+
+use super::carried::check_shape;
+use crate::failure::Data;
+
+/// Members of the archive: the hidden state, the arrays that have gone into it, and the weights and the
+/// configuration that it belongs to.
+const MEMBERS: [&str; 3] = ["h_n", "count", "fingerprint"];
+
+/// The largest count that is read: up to here doubles hold every whole number.
+const MAX_COUNT: f64 = 9_007_199_254_740_992.0;
+
+/// The file of `--state`.
+pub(super) struct StateFile {
+    path: PathBuf,
+    /// Its name, for messages.
+    pub(super) place: String,
+    fingerprint: u64,
+    /// The name of the weights, for messages.
+    weights: String,
+}
+
+impl StateFile {
+    /// Checks that the file can be written: better known now than when there is something to save.
+    pub(super) fn open<T: Element + Stored>(
+        path: &Path,
+        rnn: &Rnn<T>,
+        weights: &str,
+    ) -> Result<Self> {
+        drop(Sink::open(path, Overwrite::Replace)?);
+        let place = Source::Path(path.to_owned()).to_string();
+        let (path, weights) = (path.to_owned(), weights.to_owned());
+        Ok(StateFile { path, place, fingerprint: fingerprint(rnn), weights })
+    }
+
+    /// The hidden state and the number of arrays that have gone into it; none where there is no file yet.
+    pub(super) fn load<T: Element + Real>(
+        &self,
+        rnn: &Rnn<T>,
+        frames: bool,
+    ) -> Result<Option<(ArrayD<T>, u64)>> {
+        if fs::metadata(&self.path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            return Ok(None);
+        }
+        let Found::Members(mut members) = Found::open(&Source::Path(self.path.clone()))? else {
+            return Err(self.refused("", "a single array"));
+        };
+        let mut places = [0; 3];
+        for (place, name) in places.iter_mut().zip(MEMBERS) {
+            let found = members.names().iter().position(|found| found == name);
+            *place = found.ok_or_else(|| self.refused("", &format!("no {name}")))?;
+        }
+        self.check_h_n(rnn, &members.header(places[0])?, frames)?;
+        self.check_numbers(1, &members.header(places[1])?, StoredType::I64, &[&[], &[1]])?;
+        self.check_numbers(2, &members.header(places[2])?, StoredType::U8, &[&[8]])?;
+        self.check_fingerprint(&members.read::<f64>(places[2])?)?;
+        let count = members.read::<f64>(places[1])?.sum();
+        if !(0.0..=MAX_COUNT).contains(&count) {
+            return Err(self.refused(":count", &format!("{count}")));
+        }
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
+        Ok(Some((members.read(places[0])?, count as u64)))
+    }
+
+    /// Replaces the file in one step.
+    pub(super) fn save<T: Stored>(&self, h_n: &ArrayD<T>, count: u64) -> Result<()> {
+        let count = ArrayD::from_elem(IxDyn(&[]), count.cast_signed());
+        let fingerprint = Array1::from_iter(self.fingerprint.to_be_bytes()).into_dyn();
+        let mut sink = Sink::open(&self.path, Overwrite::Replace)?;
+        let [h_n_name, count_name, fingerprint_name] = MEMBERS;
+        let members: [(&str, &dyn elman::io::AnyArray); 3] =
+            [(h_n_name, h_n), (count_name, &count), (fingerprint_name, &fingerprint)];
+        write_npz(&mut sink, &members, "")?;
+        Ok(sink.commit()?)
+    }
+
+    /// Something that `rnn stream` has not saved.
+    fn refused(&self, member: &str, found: &str) -> anyhow::Error {
+        let [h_n, count, fingerprint] = MEMBERS;
+        let place = &self.place;
+        let message = format!(
+            "{place}{member}: expected a state of rnn stream, {h_n}, {count} and {fingerprint}, got {found}"
+        );
+        Data(message).into()
+    }
+
+    fn check_h_n<T: Element + Real>(
+        &self,
+        rnn: &Rnn<T>,
+        header: &Header,
+        frames: bool,
+    ) -> Result<()> {
+        let name = format!("{}:{}", self.place, MEMBERS[0]);
+        if !header.stored.is_computed() || header.stored.natural() != T::DTYPE {
+            let found = header.stored;
+            let message = format!("{name}: expected {}, as the layer is, got {found}", T::DTYPE);
+            return Err(Data(message).into());
+        }
+        check_shape(rnn, &header.shape, frames, &name)
+    }
+
+    fn check_numbers(
+        &self,
+        member: usize,
+        header: &Header,
+        stored: StoredType,
+        shapes: &[&[usize]],
+    ) -> Result<()> {
+        if header.stored == stored && shapes.contains(&header.shape.as_slice()) {
+            return Ok(());
+        }
+        let member = format!(":{}", MEMBERS[member]);
+        let found = format!("{} of shape {:?}", header.stored, header.shape);
+        Err(self.refused(&member, &found))
+    }
+
+    fn check_fingerprint(&self, found: &ArrayD<f64>) -> Result<()> {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes")]
+        let found = found.iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte as u8));
+        if found == self.fingerprint {
+            return Ok(());
+        }
+        let message = format!(
+            "{}:{}: expected {:016x}, that of {}, got {found:016x}: a state of other weights",
+            self.place, MEMBERS[2], self.fingerprint, self.weights
+        );
+        Err(Data(message).into())
+    }
+}
+
+/// A sum over all that decides what a state means: the nonlinearity, and of every tensor its name, type,
+/// shape and bits, in the order of the `state_dict`, whatever file they came in. FNV-1a over 64 bits: it
+/// finds out accidents, and would not stop anybody who wants two layers to have the same one.
+fn fingerprint<T: Element + Stored>(rnn: &Rnn<T>) -> u64 {
+    let mut sum = 0xcbf2_9ce4_8422_2325_u64;
+    let mut add = |bytes: &[u8]| {
+        for &byte in bytes {
+            sum = (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    };
+    // A length before each text and each shape, so that nothing can be read as another thing.
+    let text = |text: &str| [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat();
+    add(&text(&rnn.config().nonlinearity.to_string()));
+    for (name, tensor) in rnn.to_tensors() {
+        add(&text(&name));
+        add(&text(T::DESCR));
+        add(&(tensor.ndim() as u64).to_le_bytes());
+        for &size in tensor.shape() {
+            add(&(size as u64).to_le_bytes());
+        }
+        for &number in &tensor {
+            add(number.bytes().as_ref());
+        }
+    }
+    sum
+}

@@ -1,0 +1,172 @@
+//! Streams without an end: array after array, or frame after frame, and an answer to each.
+
+use std::io::{self, BufWriter, Cursor, Read, Write};
+
+use ndarray::{ArrayD, ArrayViewD};
+
+use super::npy::{read_body, read_full};
+use super::source::Format;
+use super::tensor_file::Counted;
+use super::waiting::{Waiting, standard_input, standard_output};
+use super::{Header, Real, Stored, write_npy};
+use crate::Error;
+
+/// Bytes that are written at once: an answer that is not longer arrives as a whole.
+const ANSWER_BYTES: usize = 1 << 16;
+
+/// The .npy arrays on standard input, one behind the other, as repeated `np.save` on one file writes
+/// them. No byte behind an array is waited for before the array is handed out.
+#[derive(Debug)]
+pub struct Arrays {
+    reader: Waiting<io::StdinLock<'static>>,
+    /// Arrays whose headers have been read.
+    count: u64,
+    /// Where the last of them begins.
+    start: u64,
+    /// Where the next byte stands.
+    offset: u64,
+}
+
+impl Arrays {
+    /// Those on standard input.
+    pub fn stdin() -> Self {
+        Arrays { reader: standard_input(), count: 0, start: 0, offset: 0 }
+    }
+
+    /// The array whose header was read last, for messages. Arrays are counted from 1, bytes from 0.
+    pub fn place(&self) -> String {
+        format!("stdin: array {} at byte {}", self.count, self.start)
+    }
+
+    /// The header of the next array; none where the stream ends behind the last one.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] where something else than an array stands there, and [`Error::Read`].
+    pub fn header(&mut self) -> Result<Option<Header>, Error> {
+        (self.count, self.start) = (self.count + 1, self.offset);
+        let mut bytes = Vec::new();
+        Read::take(&mut self.reader, Format::BYTES as u64)
+            .read_to_end(&mut bytes)
+            .map_err(|source| Error::Read { place: "stdin".to_owned(), source })?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let place = self.place();
+        let format = Format::recognise(&bytes, &place, ".npy or the end")?;
+        if format != Format::Npy {
+            let what = "expected .npy, got an archive: its arrays cannot be read one by one";
+            return Err(Error::Malformed { place, what: what.to_owned() });
+        }
+        let mut whole = Cursor::new(bytes).chain(&mut self.reader);
+        let mut counted = Counted { reader: &mut whole, bytes: 0 };
+        let header = Header::read(&mut counted, &place, None)?;
+        self.offset += counted.bytes;
+        Ok(Some(header))
+    }
+
+    /// The numbers behind the header that was read last, converted to T.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] where the stream ends before the array does, [`Error::Read`],
+    /// [`Error::OutOfMemory`].
+    pub fn read<T: Real>(&mut self, header: &Header) -> Result<ArrayD<T>, Error> {
+        let place = self.place();
+        let array = read_body(&mut self.reader, &place, header, false)?;
+        self.offset += header.body_bytes() as u64;
+        Ok(array)
+    }
+}
+
+/// Frames on standard input: little-endian f32 numbers without any header, so many for each frame.
+#[derive(Debug)]
+pub struct Frames {
+    reader: Waiting<io::StdinLock<'static>>,
+    count: u64,
+    /// The bytes of one frame.
+    bytes: Vec<u8>,
+}
+
+impl Frames {
+    /// Those on standard input, of `len` numbers each.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn stdin(len: usize) -> Result<Self, Error> {
+        let bytes = crate::error::zeros(&[len, size_of::<f32>()], "a frame")?;
+        Ok(Frames { reader: standard_input(), count: 0, bytes })
+    }
+
+    /// Fills `frame` with the next one, converted to T; false where the stream ends behind the last one.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] where the stream ends within a frame, and [`Error::Read`].
+    pub fn read<T: Real>(&mut self, frame: &mut [T]) -> Result<bool, Error> {
+        let got = read_full(&mut self.reader, &mut self.bytes)
+            .map_err(|source| Error::Read { place: "stdin".to_owned(), source })?;
+        if got == 0 {
+            return Ok(false);
+        }
+        let len = self.bytes.len();
+        if got < len {
+            let start = self.count * len as u64;
+            let place = format!("stdin: frame {} at byte {start}", self.count + 1);
+            let what = format!("expected {len} bytes, {} f32 numbers, got {got}", frame.len());
+            return Err(Error::Malformed { place, what });
+        }
+        let (numbers, _) = self.bytes.as_chunks();
+        for (to, &bytes) in frame.iter_mut().zip(numbers) {
+            *to = T::from_f32(f32::from_le_bytes(bytes));
+        }
+        self.count += 1;
+        Ok(true)
+    }
+}
+
+/// Answers on standard output, each handed on as soon as it is complete.
+pub struct Answers {
+    writer: BufWriter<Waiting<Box<dyn Write>>>,
+}
+
+impl std::fmt::Debug for Answers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answers").finish_non_exhaustive()
+    }
+}
+
+impl Answers {
+    /// Those on standard output.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn stdout() -> Result<Self, Error> {
+        let writer = BufWriter::with_capacity(ANSWER_BYTES, standard_output().map_err(failed)?);
+        Ok(Answers { writer })
+    }
+
+    /// Writes an array as .npy.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn array<T: Stored>(&mut self, array: &ArrayViewD<'_, T>) -> Result<(), Error> {
+        write_npy(&mut self.writer, array).and_then(|()| self.writer.flush()).map_err(failed)
+    }
+
+    /// Writes numbers as little-endian f32, without any header.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is the format")]
+    pub fn frame<T: Real + Into<f64>>(&mut self, frame: &ArrayViewD<'_, T>) -> Result<(), Error> {
+        let mut write = || {
+            for &number in frame {
+                self.writer.write_all(&(number.into() as f32).to_le_bytes())?;
+            }
+            self.writer.flush()
+        };
+        write().map_err(failed)
+    }
+}
+
+fn failed(source: io::Error) -> Error {
+    Error::Write { place: "stdout".to_owned(), source }
+}
