@@ -263,10 +263,20 @@ pub(crate) fn fit<T: Clone + Default>(
 ) -> Result<(), Error> {
     let len = checked_product(sizes, what)?;
     buffer.truncate(len);
-    buffer
-        .try_reserve_exact(len - buffer.len())
+    lengthen(buffer, len, T::default(), what)
+}
+
+/// Appends copies of a value until there are `len` elements.
+pub(crate) fn lengthen<T: Clone>(
+    vector: &mut Vec<T>,
+    len: usize,
+    value: T,
+    what: &'static str,
+) -> Result<(), Error> {
+    vector
+        .try_reserve_exact(len.saturating_sub(vector.len()))
         .map_err(|_| Error::OutOfMemory { what, bytes: len.saturating_mul(size_of::<T>()) })?;
-    buffer.resize(len, T::default());
+    vector.resize(len, value);
     Ok(())
 }
 

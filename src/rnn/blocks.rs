@@ -94,11 +94,15 @@ pub(super) fn share<'a, T: Element>(
     blocks: Vec<Block<'a, T>>,
     spare: &mut Vec<Workspace<T>>,
 ) -> Result<Vec<Work<'a, T>>, Error> {
-    let rows = plan.blocks.iter().map(ExactSizeIterator::len).max().unwrap_or(0);
+    let rows = Rows {
+        first_step: blocks.iter().map(|block| block.batch_sizes.size(0)).max().unwrap_or(0),
+        chunk: most_rows(&blocks, plan.chunk),
+        segment: most_rows(&blocks, plan.segment),
+    };
     let mut work = Vec::new();
     for _ in 0..plan.threads {
         let mut workspace = spare.pop().unwrap_or_default();
-        fit_workspace(&mut workspace, shape, plan, rows)?;
+        fit_workspace(&mut workspace, shape, plan, &rows)?;
         work.push(Work { blocks: Vec::new(), workspace });
     }
     for (i, block) in blocks.into_iter().enumerate() {
@@ -107,19 +111,33 @@ pub(super) fn share<'a, T: Element>(
     Ok(work)
 }
 
-/// Gives the buffers of a workspace the sizes that blocks of up to `rows` rows need. What they hold does
+/// Most rows that any of the blocks has.
+struct Rows {
+    first_step: usize,
+    chunk: usize,
+    segment: usize,
+}
+
+/// Most rows that any of the blocks has in so many steps: in its first ones, because they never get more.
+fn most_rows<T>(blocks: &[Block<'_, T>], steps: usize) -> usize {
+    let rows =
+        blocks.iter().map(|block| block.batch_sizes.offset(steps.min(block.batch_sizes.steps())));
+    rows.max().unwrap_or(0)
+}
+
+/// Gives the buffers of a workspace the sizes that blocks of up to so many rows need. What they hold does
 /// not matter: everything is written before it is read.
 fn fit_workspace<T: Element>(
     workspace: &mut Workspace<T>,
     shape: &Shape,
     plan: &Plan,
-    rows: usize,
+    rows: &Rows,
 ) -> Result<(), Error> {
     let Workspace { hidden, buffers } = workspace;
     hidden.resize_with(if plan.waves { 2 * (shape.num_layers - 1) } else { 2 }, Vec::new);
     for (layers, hidden) in (1..).zip(hidden) {
-        let steps = if plan.waves || shape.num_layers > layers { plan.segment } else { 0 };
-        fit(hidden, &[rows, steps, shape.directions, shape.hidden_size], "buffers")?;
+        let rows = if plan.waves || shape.num_layers > layers { rows.segment } else { 0 };
+        fit(hidden, &[rows, shape.directions, shape.hidden_size], "buffers")?;
     }
     let all = [shape.hidden_size];
     let ends = if plan.columns.is_empty() { &all[..] } else { &plan.columns[..] };
@@ -133,11 +151,11 @@ fn fit_workspace<T: Element>(
     let mut first = 0;
     for (&end, pre) in ends.iter().zip(buffers.pre.chunks_mut(copies)) {
         for pre in pre {
-            fit(pre, &[rows, plan.chunk, end - first], "buffers")?;
+            fit(pre, &[rows.chunk, end - first], "buffers")?;
         }
         first = end;
     }
-    let relayed = if plan.columns.is_empty() { 0 } else { rows };
+    let relayed = if plan.columns.is_empty() { 0 } else { rows.first_step };
     for relay in &mut buffers.relay {
         let too_large = Error::OutOfMemory { what: "buffers", bytes: usize::MAX };
         let len = Relay::<T>::len(relayed, shape.hidden_size).ok_or(too_large)?;

@@ -5,7 +5,7 @@ use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
 use super::pass::Keep;
 use super::{Mode, OUTPUT, Output, Rnn};
 use crate::array::{array, checked_len, contiguous};
-use crate::error::reserved;
+use crate::error::{lengthen, reserved};
 use crate::packed::{self, BatchSizes, pack_padded_sequence, pad_packed_sequence};
 use crate::{Element, Error, PackedSequence};
 
@@ -111,6 +111,8 @@ impl<T: Element> Rnn<T> {
         self.padded(input, lengths, h_0, padding, mode, Keep::All)
     }
 
+    /// The pass over a packed sequence, and what it keeps. Within, states are those of the sequences with
+    /// a first step alone, in packed order.
     fn packed(
         &self,
         input: &PackedSequence<T>,
@@ -118,15 +120,7 @@ impl<T: Element> Rnn<T> {
         mode: Mode<'_>,
         keep: Keep,
     ) -> Result<(Vec<PackedSequence<T>>, ArrayD<T>), Error> {
-        input.check()?;
-        let found = input.data.shape().to_vec();
-        if found.len() != 2 {
-            let (name, expected) = ("data".to_owned(), "2 dimensions, (rows, H_in)");
-            return Err(Error::Rank { name, expected, found });
-        }
-        if found[1] != self.config.input_size {
-            return Err(Error::InputSize { expected: self.config.input_size, found });
-        }
+        self.check_packed(input)?;
         let batch = input.batch();
         let mut h_n = self.initial_state(h_0, Some(batch), batch)?;
         let batch_sizes = BatchSizes::new(&input.batch_sizes)?;
@@ -151,6 +145,20 @@ impl<T: Element> Rnn<T> {
         Ok((layers, array(&self.hidden_shape(Some(batch)), h_n)))
     }
 
+    fn check_packed(&self, input: &PackedSequence<T>) -> Result<(), Error> {
+        input.check()?;
+        let found = input.data.shape().to_vec();
+        if found.len() != 2 {
+            let (name, expected) = ("data".to_owned(), "2 dimensions, (rows, H_in)");
+            return Err(Error::Rank { name, expected, found });
+        }
+        if found[1] != self.config.input_size {
+            return Err(Error::InputSize { expected: self.config.input_size, found });
+        }
+        Ok(())
+    }
+
+    /// The pass over a padded batch, and what it keeps.
     fn padded(
         &self,
         input: ArrayViewD<'_, T>,
@@ -169,7 +177,7 @@ impl<T: Element> Rnn<T> {
         packed::check_lengths(lengths, steps, batch)?;
         let longest = lengths.iter().copied().max().unwrap_or(steps);
         let total = packed::total_steps(longest, Some(padding.total_length.unwrap_or(steps)))?;
-        // Sequences of one length are packed already, and their output is padded where it lies.
+        // Sequences of one length are packed already.
         if longest > 0 && lengths.iter().all(|&length| length == longest) {
             let input = time_major.slice_axis(Axis(0), Slice::from(..longest));
             let (layers, h_n) = self.plain(&input, h_0, true, mode, keep)?;
@@ -181,6 +189,8 @@ impl<T: Element> Rnn<T> {
         let packed = pack_padded_sequence(input, lengths, batch_first, false)?;
         let (layers, h_n) = self.packed(&packed, h_0, mode, keep)?;
         drop(packed);
+        // Another copy. To move the rows apart where they lie was measured, and is no faster: it takes
+        // the system longer to give memory than to copy it.
         let pad = |layer: PackedSequence<T>| {
             let padded = pad_packed_sequence(&layer, batch_first, padding.value, Some(total));
             padded.map(|(output, _)| output)
@@ -198,12 +208,7 @@ impl<T: Element> Rnn<T> {
     ) -> Result<ArrayD<T>, Error> {
         let shape = [total, batch, self.config.num_directions() * self.config.hidden_size];
         let len = checked_len(&shape, OUTPUT)?;
-        let more = len - layer.len();
-        layer.try_reserve_exact(more).map_err(|_| Error::OutOfMemory {
-            what: OUTPUT,
-            bytes: len.saturating_mul(size_of::<T>()),
-        })?;
-        layer.resize(len, value);
+        lengthen(&mut layer, len, value, OUTPUT)?;
         Ok(self.shaped(layer, total, batch, true))
     }
 }

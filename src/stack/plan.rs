@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use crate::packed::BatchSizes;
+
 /// How a pass is cut up. It changes the time that the pass takes, and not a bit of its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
@@ -75,6 +77,33 @@ impl Plan {
     pub(crate) fn new(shape: &Shape, threads: usize) -> Self {
         let columns = shape.columns(threads);
         if columns.len() > 1 { shape.by_columns(columns) } else { shape.by_blocks(threads) }
+    }
+
+    /// The same plan with blocks of equal work, where the first rows have more steps than the last: then
+    /// all threads end at the same time. With lengths spread evenly from 1 to L, the first of two blocks
+    /// gets 29 % of the rows.
+    pub(crate) fn leveled(mut self, batch_sizes: &BatchSizes) -> Self {
+        let (count, rows) = (self.blocks.len(), batch_sizes.rows());
+        if count == 1 || matches!(batch_sizes, BatchSizes::Constant { .. }) {
+            return self;
+        }
+        let (mut steps, mut work, mut first) = (batch_sizes.steps(), 0, 0);
+        let mut blocks = Vec::with_capacity(count);
+        for row in 0..batch_sizes.size(0) {
+            while steps > 0 && batch_sizes.size(steps - 1) <= row {
+                steps -= 1;
+            }
+            // A cut comes before the row whose middle lies beyond it.
+            let cut = (blocks.len() + 1) as u128 * rows as u128;
+            if 2 * cut < (2 * work + steps) as u128 * count as u128 && row > first {
+                blocks.push(first..row);
+                first = row;
+            }
+            work += steps;
+        }
+        blocks.push(first..batch_sizes.size(0));
+        self.blocks = blocks;
+        self
     }
 }
 
@@ -297,5 +326,32 @@ mod tests {
         ] {
             assert_eq!(plan(steps, batch, sizes, directions, threads), expected);
         }
+    }
+
+    #[test]
+    fn blocks_of_a_ragged_batch_have_equal_work() {
+        let plan = |blocks: Vec<Range<usize>>| Plan {
+            blocks,
+            threads: 2,
+            columns: Vec::new(),
+            both_directions: false,
+            waves: false,
+            segment: 1,
+            chunk: 1,
+        };
+        let leveled = |lengths: &[usize], count: usize| {
+            let rows = lengths.len();
+            let even = (0..count).map(|i| i * rows / count..(i + 1) * rows / count).collect();
+            let sizes: Vec<_> =
+                (0..lengths[0]).map(|t| lengths.iter().filter(|&&len| len > t).count()).collect();
+            plan(even).leveled(&BatchSizes::new(&sizes).unwrap()).blocks
+        };
+        let spread: Vec<_> = (1..=64).rev().collect();
+        assert_eq!(leveled(&spread, 2), [0..19, 19..64]);
+        assert_eq!(leveled(&spread, 4), [0..9, 9..19, 19..32, 32..64]);
+        assert_eq!(leveled(&[5; 8], 2), [0..4, 4..8]);
+        // A sequence is not divided.
+        assert_eq!(leveled(&[100, 1, 1], 2), [0..1, 1..3]);
+        assert_eq!(leveled(&[100, 100, 1], 2), [0..1, 1..3]);
     }
 }

@@ -148,19 +148,29 @@ fn sequences_of_pytorchs_own_test_are_as_if_alone() {
 fn every_plan_gives_the_same_bytes() {
     let large = Config { num_layers: 2, ..Config::new(3, 300) };
     let lengths: Vec<_> = (0..40).map(|n| (n * 7) % 21).collect();
-    for (config, steps, lengths) in [
-        // Blocks of rows, in both directions and in one.
-        (Config { num_layers: 2, bidirectional: true, ..Config::new(16, 64) }, 20, &lengths[..]),
-        (Config { num_layers: 3, ..Config::new(16, 64) }, 20, &lengths),
-        // Columns in shares.
-        (large, 60, &[60, 3, 0, 59]),
-        // Layers at the same time.
-        (Config { num_layers: 3, ..Config::new(64, 64) }, 900, &[1, 900, 513, 899]),
-        // Both directions at once.
-        (Config { bidirectional: true, ..Config::new(64, 64) }, 600, &[0, 599]),
+    let blocks = Config { num_layers: 3, ..Config::new(16, 64) };
+    let waves = Config { num_layers: 3, ..Config::new(64, 64) };
+    let both = Config { bidirectional: true, ..Config::new(64, 64) };
+    let cores = std::thread::available_parallelism().unwrap().get();
+    for (config, steps, lengths, plan) in [
+        (Config { bidirectional: true, ..blocks.clone() }, 20, &lengths[..], "2 blocks of rows"),
+        (blocks, 20, &lengths, "2 blocks of rows"),
+        (
+            Config { bidirectional: true, ..large.clone() },
+            99,
+            &[9, 99, 0, 98],
+            "columns in 2 shares",
+        ),
+        (large, 99, &[99, 3, 0, 98], "columns in 2 shares"),
+        (waves, 900, &[1, 900, 513, 899], "layers at the same time"),
+        (both, 600, &[0, 599], "both directions at once"),
     ] {
+        let case = Case::new(config, steps, lengths, true);
+        let active = lengths.iter().filter(|&&length| length > 0).count();
+        // Columns are shared by no more threads than there are cores.
+        let found = case.rnn.plan(steps, active, 2);
+        assert!(found.starts_with(plan) || cores == 1, "{found}");
         for threads in [1, 2, 3] {
-            let case = Case::new(config.clone(), steps, lengths, true);
             with_threads(threads, || case.check());
         }
     }
