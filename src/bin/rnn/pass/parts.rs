@@ -1,0 +1,171 @@
+//! A pass over a tensor that is too large to be held.
+
+use std::io::Write;
+
+use anyhow::Result;
+use elman::Element;
+use elman::io::{PartReader, Real, TensorFile};
+use ndarray::{ArrayD, Axis};
+use rayon::ThreadPool;
+
+use super::Pass;
+use crate::args::ReportForm;
+use crate::check;
+use crate::in_parts::{self, Numbers, Part, WHOLE_BYTES};
+use crate::outputs::Outputs;
+use crate::report::Notes;
+use crate::results::{Layout, Results, split_shape};
+
+/// A tensor that is read part by part.
+type InParts = (in_parts::Shape, Vec<Part>, PartReader);
+
+impl<T: Element + Real + Into<f64>> Pass<'_, T> {
+    /// The parts of a tensor that is not held whole; else the tensor and its lengths.
+    #[allow(clippy::result_large_err, reason = "the tensor is what the caller goes on with")]
+    pub(super) fn large(
+        &self,
+        input: TensorFile,
+        lengths: Option<Vec<usize>>,
+        outputs: &Outputs,
+        notes: &mut Notes,
+    ) -> Result<InParts, (TensorFile, Option<Vec<usize>>)> {
+        let own = lengths.clone().map(|own| (own, self.args.padding_value.unwrap_or(0.0)));
+        let is_file = outputs.output_is_file();
+        let shape = in_parts::Shape::new(self.rnn, self.sizes, &input, is_file, own);
+        if shape.bytes() <= WHOLE_BYTES {
+            return Err((input, lengths));
+        }
+        // Masks are drawn in the order of the whole batch, every layer's states are a tensor each, and an
+        // output with more steps has no part for them.
+        let held = self.drops_out()
+            || self.args.all_hidden.is_some()
+            || (self.layout == Layout::Unbatched && lengths.is_some())
+            || self.args.total_length.is_some();
+        let held_whole = |notes| {
+            self.name_held("input and output are held whole", shape.bytes(), notes);
+        };
+        let Some(parts) = shape.parts().filter(|_| !held) else {
+            held_whole(notes);
+            return Err((input, lengths));
+        };
+        let reader = match input.into_parts(shape.input_axes()) {
+            Ok(reader) => reader,
+            Err(input) => {
+                held_whole(notes);
+                return Err((input, lengths));
+            }
+        };
+        let block = parts.iter().map(|part| shape.bytes_of(part)).max().unwrap_or(0);
+        self.name_held("a block of sequences is held whole", block, notes);
+        Ok((shape, parts, reader))
+    }
+
+    /// Part by part.
+    pub(super) fn in_parts(
+        &self,
+        pool: &ThreadPool,
+        shape: &in_parts::Shape,
+        parts: &[Part],
+        mut reader: PartReader,
+        h_0: Option<&ArrayD<T>>,
+        outputs: &mut Outputs,
+    ) -> Result<Results<T>> {
+        let mut state = self.initial_state(h_0)?;
+        let output_shape = self.output_shape();
+        let mut file_shape = output_shape.clone();
+        if self.args.split_directions {
+            file_shape = split_shape(&file_shape, self.rnn.config().num_directions());
+        }
+        let mut writer = outputs.begin::<T>(&file_shape, shape.output_axes())?;
+        let features = output_shape.last().copied().unwrap_or(0);
+        let mut last = ArrayD::from_elem(vec![self.sizes.1, features], self.padding());
+        let watch = |name: &str, numbers: &Numbers<T>| {
+            if name == "output" && self.args.last.is_some() {
+                take_last(shape, numbers, &mut last);
+            }
+            if self.args.check_finite { self.check_part(name, numbers) } else { Ok(()) }
+        };
+        let files = (&mut reader, writer.as_mut());
+        in_parts::forward(self.rnn, pool, shape, parts, files, &mut state, watch)?;
+        if self.layout == Layout::Unbatched {
+            state.index_axis_inplace(Axis(1), 0);
+            last.index_axis_inplace(Axis(0), 0);
+        }
+        if self.args.check_finite {
+            check::all_finite("h_n", &state.view(), &self.axes.state, &[])?;
+        }
+        outputs.end(writer)?;
+        let last = self.args.last.as_ref().map(|_| last);
+        Ok(Results { output: None, output_shape, h_n: state, last, all_hidden: Vec::new() })
+    }
+
+    /// Refuses NaN and infinity in a part, and names the first by its place in the whole.
+    fn check_part(&self, name: &str, numbers: &Numbers<T>) -> Result<()> {
+        let mut view = numbers.view().into_dyn();
+        let mut first = vec![numbers.part.steps.start, numbers.part.rows.start];
+        if self.layout == Layout::Unbatched {
+            view.index_axis_inplace(Axis(1), 0);
+            first.pop();
+        } else if self.rnn.config().batch_first {
+            view.swap_axes(0, 1);
+            first.swap(0, 1);
+        }
+        match name {
+            "input" => {
+                let name = format!("{}: input", self.places.input);
+                check::all_finite(&name, &view, &self.axes.input, &first)
+            }
+            _ => check::all_finite(name, &view, &self.axes.output, &first),
+        }
+    }
+
+    /// Whether dropout is applied.
+    fn drops_out(&self) -> bool {
+        let config = self.rnn.config();
+        self.args.train && config.dropout > 0.0 && config.num_layers > 1
+    }
+
+    /// Names what is held although it is large, before the work begins: in JSON, in the report.
+    fn name_held(&self, what: &str, bytes: usize, notes: &mut Notes) {
+        if bytes <= WHOLE_BYTES {
+            return;
+        }
+        notes.note(format!("{what}: {bytes} bytes"));
+        if self.args.report.report == ReportForm::Text && !self.args.report.quiet {
+            // Where standard error is closed, the report still says it.
+            let _ = writeln!(std::io::stderr(), "rnn: {what}: {bytes} bytes");
+        }
+    }
+
+    /// The shape of the output of a tensor.
+    fn output_shape(&self) -> Vec<usize> {
+        let config = self.rnn.config();
+        let mut shape = self.places.input_shape.clone();
+        if let Some(features) = shape.last_mut() {
+            *features = config.num_directions() * config.hidden_size;
+        }
+        shape
+    }
+
+    /// `h_0` or zeros, (D * `num_layers`, N, `H_out`). Unbatched, the axis of the batch has one place, and
+    /// nothing moves.
+    fn initial_state(&self, h_0: Option<&ArrayD<T>>) -> Result<ArrayD<T>> {
+        let shape = self.rnn.hidden_shape(Some(self.sizes.1));
+        let zeros = || elman::zeros(&shape, "h_n");
+        let values = h_0.map_or_else(zeros, |h_0| Ok(h_0.iter().copied().collect()))?;
+        Ok(ArrayD::from_shape_vec(shape, values)?)
+    }
+}
+
+/// Keeps the last output of each sequence that ends in a part.
+fn take_last<T: Element>(shape: &in_parts::Shape, numbers: &Numbers<T>, last: &mut ArrayD<T>) {
+    let Part { steps, rows } = &numbers.part;
+    for row in rows.clone() {
+        let end = shape.length(row);
+        if steps.start < end && end <= steps.end {
+            let view = numbers.view();
+            let own = view.index_axis(Axis(0), end - 1 - steps.start);
+            last.index_axis_mut(Axis(0), row).assign(&own.index_axis(Axis(0), row - rows.start));
+        }
+    }
+}
