@@ -171,6 +171,60 @@ pub enum Error {
         /// Its shape here.
         found: Vec<usize>,
     },
+    /// A saved configuration that the tensors beside it contradict.
+    #[error("expected {name} {expected}, as in the tensors, got {found}")]
+    Contradiction {
+        /// PyTorch's name of the argument.
+        name: &'static str,
+        /// What names and shapes of the tensors say.
+        expected: String,
+        /// What the configuration says.
+        found: String,
+    },
+    /// Tensors of one layer that are of different types.
+    #[error("{name}: expected {expected}, as {first} is, got {found}")]
+    MixedTypes {
+        /// The tensor.
+        name: String,
+        /// The first tensor of the layer.
+        first: String,
+        /// Its type.
+        expected: String,
+        /// The type of the tensor.
+        found: String,
+    },
+    /// Several layers in a model, and none was chosen.
+    #[error("expected one layer, got {}: {}", found.len(), listed(found))]
+    ManyLayers {
+        /// What stands before the names of their parameters.
+        found: Vec<String>,
+    },
+    /// No layer of a model has the prefix that was asked for.
+    #[error("expected a layer under the prefix '{asked}', got {}", listed(found))]
+    NoLayer {
+        /// The prefix.
+        asked: String,
+        /// Those that there are.
+        found: Vec<String>,
+    },
+    /// An LSTM or a GRU.
+    #[error("{name}: expected the weights of an RNN, got {kind}, in shape {found:?}")]
+    Gates {
+        /// Name of the tensor.
+        name: String,
+        /// Which of the two.
+        kind: &'static str,
+        /// Shape of the tensor.
+        found: Vec<usize>,
+    },
+    /// Something about the weights in a file.
+    #[error("{place}: {source}")]
+    Weights {
+        /// The file.
+        place: String,
+        /// What is wrong with them.
+        source: Box<Error>,
+    },
     /// A generator state that PyTorch could not have written.
     #[error("generator state: {what}")]
     GeneratorState {
@@ -238,6 +292,13 @@ pub enum Error {
 
 fn shape_or_none(shape: Option<&[usize]>) -> String {
     shape.map_or("no such tensor".to_owned(), |shape| format!("shape {shape:?}"))
+}
+
+/// Prefixes of layers; one that is empty still has to be seen.
+fn listed(layers: &[String]) -> String {
+    let shown = layers.iter().map(|layer| if layer.is_empty() { "''" } else { layer });
+    let shown: Vec<_> = shown.collect();
+    if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
 }
 
 fn bytes_or_more(bytes: usize) -> String {

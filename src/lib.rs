@@ -45,6 +45,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `error` | the one error type |
+//! | `checkpoint` | weights out of files: where files and layers meet |
 //! | `config` | what was chosen: PyTorch's arguments, names and shapes of the parameters |
 //! | `rnn` | the layer: every argument is checked here, once |
 //! | `params` | what was learned: weights and biases |
@@ -62,14 +63,15 @@
 //! 2. `stack` cannot fail: `rnn` has checked every shape, and allocates, fallibly, all that grows with the
 //!    data before it calls down.
 //! 3. Only `io` and the binary touch files and standard streams.
-//! 4. `io` does not know what an RNN is; `rnn` does not know what a file is. They meet in the binary's
-//!    commands.
+//! 4. `io` does not know what an RNN is; `rnn` does not know what a file is. They meet in `checkpoint` and
+//!    in the binary's commands.
 //! 5. Nothing below the binary reads the environment.
 //!
 //! The bytes of a sequence's result do not depend on what else is in the batch, on chunks of time, on the
 //! number of threads, or on the instruction set; `kernel::product` says why.
 
 mod array;
+mod checkpoint;
 mod config;
 mod error;
 mod generator;
@@ -80,6 +82,7 @@ mod params;
 mod rnn;
 mod stack;
 
+pub use checkpoint::{Checkpoint, NamedTensor};
 pub use config::{Config, Nonlinearity, Parameter, is_parameter_name};
 pub use error::{Error, zeros};
 pub use generator::{Generator, Random, STATE_BYTES};

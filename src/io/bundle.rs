@@ -1,45 +1,42 @@
 //! Tensors by name: a folder of .npy files, or an .npz archive.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ndarray::ArrayD;
-use zip::ZipWriter;
-use zip::result::ZipError;
-use zip::write::SimpleFileOptions;
 
 use super::npz::Archive;
 use super::source::{Format, Opened, Source};
-use super::{
-    AnyArray, Dtype, Folder, Real, Sink, StoredType, Tensor, TensorFile, escaped, show, write_npy,
-};
+use super::tensor_folder::{read_text, tensor_paths};
+use super::{Dtype, Header, Real, StoredType, Tensor, TensorFile, escaped, show};
 use crate::Error;
 
-/// The file of a folder that holds the text beside its tensors.
-const TEXT_FILE: &str = "rnn.json";
-
-/// The longest text that is read: far more than any configuration has, and no burden to any machine.
-const MAX_TEXT_BYTES: u64 = 1 << 20;
-
-/// A tensor under its name.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NamedTensor {
+/// One tensor of a bundle, as the file describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
     /// Its name, without `.npy`, with control characters escaped: messages show it.
     pub name: String,
-    /// What the file holds.
+    /// The type of its numbers in the file.
     pub stored: StoredType,
-    /// Its numbers, converted.
-    pub tensor: Tensor,
+    /// Its sizes.
+    pub shape: Vec<usize>,
 }
 
-/// Tensors in the order in which they stand, and the text beside them.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Bundle {
-    /// The tensors.
-    pub tensors: Vec<NamedTensor>,
-    /// `rnn.json` of a folder, the comment of an archive.
-    pub text: Option<Text>,
+/// The format of a bundle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BundleFormat {
+    /// A folder of .npy files.
+    Folder,
+    /// An .npz archive.
+    Npz,
+}
+
+impl std::fmt::Display for BundleFormat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            BundleFormat::Folder => "folder",
+            BundleFormat::Npz => ".npz archive",
+        })
+    }
 }
 
 /// The text beside tensors.
@@ -51,164 +48,133 @@ pub struct Text {
     pub text: String,
 }
 
-/// Reads a folder of .npy files or an .npz archive. Numbers become `dtype`; without one, doubles stay
-/// what they are and everything else becomes f32.
-///
-/// # Errors
-/// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the file and the member.
-pub fn read_bundle(source: &Source, dtype: Option<Dtype>) -> Result<Bundle, Error> {
-    let place = source.to_string();
-    let path = match source {
-        Source::Path(path) if path.is_dir() => return read_folder(path, dtype),
-        Source::Path(path) => Some(path.as_path()),
-        Source::Stdin => None,
-        Source::Member(..) => {
-            let what = "expected a folder or an archive, got the name of a member".to_owned();
-            return Err(Error::Malformed { place, what });
-        }
-    };
-    let (opened, format) = Opened::new(path, &place)?;
-    if format == Format::Npy {
-        let what = "expected a folder of .npy files or an .npz archive, got a single .npy array";
-        return Err(Error::Malformed { place, what: what.to_owned() });
+/// Tensors by name, in the order in which they stand: what the file says of them is known, and their
+/// numbers have not been read.
+pub struct Bundle {
+    place: String,
+    entries: Vec<Entry>,
+    text: Option<Text>,
+    body: Body,
+}
+
+/// Where the numbers of a bundle stand.
+enum Body {
+    Folder(Vec<PathBuf>),
+    Npz(Archive),
+}
+
+impl std::fmt::Debug for Bundle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bundle")
+            .field("place", &self.place)
+            .field("entries", &self.entries)
+            .field("text", &self.text)
+            .finish_non_exhaustive()
     }
-    let mut archive = Archive::new(opened.seekable(&place)?, &place)?;
-    let mut tensors = Vec::new();
-    for (index, name) in archive.names().into_iter().enumerate() {
-        let place = format!("{place}:{name}");
-        let header = archive.header(index, &place)?;
-        let tensor = match dtype.unwrap_or(header.stored.natural()) {
-            Dtype::F32 => Tensor::F32(archive.read(index, &header, &place)?),
-            Dtype::F64 => Tensor::F64(archive.read(index, &header, &place)?),
+}
+
+impl Bundle {
+    /// Opens a folder of .npy files or an .npz archive, and reads what it says of its tensors.
+    ///
+    /// # Errors
+    /// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the file and the member.
+    pub fn open(source: &Source) -> Result<Self, Error> {
+        let place = source.to_string();
+        let path = match source {
+            Source::Path(path) if path.is_dir() => return Self::folder(path, place),
+            Source::Path(path) => Some(path.as_path()),
+            Source::Stdin => None,
+            Source::Member(..) => {
+                let what = "expected a folder or an archive, got the name of a member".to_owned();
+                return Err(Error::Malformed { place, what });
+            }
         };
-        tensors.push(NamedTensor { name, stored: header.stored, tensor });
+        let (opened, _) = Opened::new(path, &place, (&FORMATS, EXPECTED))?;
+        let archive = Archive::new(opened.seekable(&place)?, &place)?;
+        Self::npz(archive, place)
     }
-    let comment = |text| Text { place: format!("{place}: comment"), text };
-    Ok(Bundle { tensors, text: archive.comment().map(comment) })
-}
 
-/// Reads every .npy file of a folder, in the order of their names, and the text beside them.
-fn read_folder(folder: &Path, dtype: Option<Dtype>) -> Result<Bundle, Error> {
-    let absent = |source| Error::Open { place: show(folder), source };
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(folder).map_err(absent)? {
-        let path = entry.map_err(absent)?.path();
-        // Hidden files are other programs' own, as those that macOS writes beside what it copies.
-        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if !hidden && path.extension().is_some_and(|extension| extension == "npy") {
-            paths.push(path);
+    /// Every .npy file of a folder, in the order of their names, and the text beside them.
+    fn folder(folder: &Path, place: String) -> Result<Self, Error> {
+        let paths = tensor_paths(folder, &place)?;
+        let mut entries = Vec::new();
+        for path in &paths {
+            let name = escaped(&path.file_stem().unwrap_or_default().to_string_lossy());
+            // Closed again at once: a process may hold few files open.
+            let file = TensorFile::open(&Source::Path(path.clone()))?;
+            let Header { stored, shape, .. } = file.header().clone();
+            entries.push(Entry { name, stored, shape });
+        }
+        let text = read_text(folder)?;
+        Ok(Bundle { place, entries, text, body: Body::Folder(paths) })
+    }
+
+    fn npz(mut archive: Archive, place: String) -> Result<Self, Error> {
+        let mut entries = Vec::new();
+        for (index, name) in archive.names().into_iter().enumerate() {
+            let Header { stored, shape, .. } = archive.header(index, &format!("{place}:{name}"))?;
+            entries.push(Entry { name, stored, shape });
+        }
+        let comment = |text| Text { place: format!("{place}: comment"), text };
+        let text = archive.comment().map(comment);
+        Ok(Bundle { place, entries, text, body: Body::Npz(archive) })
+    }
+
+    /// The format.
+    pub fn format(&self) -> BundleFormat {
+        match self.body {
+            Body::Folder(_) => BundleFormat::Folder,
+            Body::Npz(_) => BundleFormat::Npz,
         }
     }
-    if paths.is_empty() {
-        let what = "expected a folder of .npy files, got none in it".to_owned();
-        return Err(Error::Malformed { place: show(folder), what });
-    }
-    paths.sort();
-    let mut tensors = Vec::new();
-    for path in paths {
-        let name = escaped(&path.file_stem().unwrap_or_default().to_string_lossy());
-        let file = TensorFile::open(&Source::Path(path))?;
-        let stored = file.header().stored;
-        let tensor = match dtype.unwrap_or(stored.natural()) {
-            Dtype::F32 => Tensor::F32(file.read()?),
-            Dtype::F64 => Tensor::F64(file.read()?),
-        };
-        tensors.push(NamedTensor { name, stored, tensor });
-    }
-    Ok(Bundle { tensors, text: read_text(&folder.join(TEXT_FILE))? })
-}
 
-/// Reads the text beside tensors, where there is one.
-fn read_text(path: &Path) -> Result<Option<Text>, Error> {
-    let place = show(path);
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(Error::Open { place, source }),
-    };
-    let mut bytes = Vec::new();
-    match file.take(MAX_TEXT_BYTES + 1).read_to_end(&mut bytes) {
-        Ok(_) => {}
-        // Linux opens a folder for reading, and refuses only to read it.
-        Err(source) if path.is_dir() => return Err(Error::Open { place, source }),
-        Err(source) => return Err(Error::Read { place, source }),
+    /// The name of the place, for messages.
+    pub fn place(&self) -> &str {
+        &self.place
     }
-    if bytes.len() as u64 > MAX_TEXT_BYTES {
-        let what = format!("expected at most {MAX_TEXT_BYTES} bytes of text, got more");
-        return Err(Error::Malformed { place, what });
+
+    /// What the file says of its tensors.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
     }
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok(Some(Text { place, text })),
-        Err(error) => {
-            let at = error.utf8_error().valid_up_to();
-            let what = format!("expected UTF-8 text, got bad bytes at {at}");
-            Err(Error::Malformed { place, what })
+
+    /// `rnn.json` of a folder, the comment of an archive.
+    pub fn text(&self) -> Option<&Text> {
+        self.text.as_ref()
+    }
+
+    /// The place of the i-th tensor, for messages.
+    pub fn entry_place(&self, index: usize) -> String {
+        match &self.body {
+            Body::Folder(paths) => show(&paths[index]),
+            Body::Npz(_) => format!("{}:{}", self.place, self.entries[index].name),
         }
     }
-}
 
-/// Opens a folder for tensors: one that exists may hold only tensors that `own` knows, and their text.
-///
-/// # Errors
-/// [`Error::Create`].
-pub fn open_folder(
-    path: &Path,
-    overwrite: super::Overwrite,
-    own: impl Fn(&str) -> bool + 'static,
-) -> Result<Folder, Error> {
-    Folder::open(path, overwrite, move |name| {
-        name == TEXT_FILE || name.strip_suffix(".npy").is_some_and(&own)
-    })
-}
-
-/// Writes tensors and the text beside them as files of a folder.
-///
-/// # Errors
-/// [`Error::Write`].
-pub fn write_folder<T: Real>(
-    folder: &Folder,
-    tensors: &[(String, ArrayD<T>)],
-    text: &str,
-) -> Result<(), Error> {
-    for (name, tensor) in tensors {
-        folder.write(&format!("{name}.npy"), |file| write_npy(file, &tensor.view()))?;
-    }
-    folder.write(TEXT_FILE, |file| file.write_all(text.as_bytes()))
-}
-
-/// Writes arrays as an .npz archive, stored as NumPy stores them, with the text as its comment.
-///
-/// # Errors
-/// [`Error::Write`]; also where the text is too long for a comment, which holds 65535 bytes.
-pub fn write_npz(
-    sink: &mut Sink,
-    members: &[(&str, &dyn AnyArray)],
-    text: &str,
-) -> Result<(), Error> {
-    sink.write(|file| {
-        write_archive(file, members, text).map_err(|error| match error {
-            ZipError::Io(source) => source,
-            error => io::Error::other(error),
+    /// Reads the numbers of the i-th tensor. They become `dtype`; without one, doubles stay what they are
+    /// and everything else becomes f32.
+    ///
+    /// # Errors
+    /// Those of [`TensorFile::read`].
+    pub fn read(&mut self, index: usize, dtype: Option<Dtype>) -> Result<Tensor, Error> {
+        Ok(match dtype.unwrap_or(self.entries[index].stored.natural()) {
+            Dtype::F32 => Tensor::F32(self.read_as(index)?),
+            Dtype::F64 => Tensor::F64(self.read_as(index)?),
         })
-    })
+    }
+
+    fn read_as<T: Real>(&mut self, index: usize) -> Result<ArrayD<T>, Error> {
+        let place = self.entry_place(index);
+        match &mut self.body {
+            Body::Folder(paths) => TensorFile::open(&Source::Path(paths[index].clone()))?.read(),
+            Body::Npz(archive) => {
+                let header = archive.header(index, &place)?;
+                archive.read(index, &header, &place)
+            }
+        }
+    }
 }
 
-fn write_archive(
-    file: &mut dyn Write,
-    members: &[(&str, &dyn AnyArray)],
-    text: &str,
-) -> Result<(), ZipError> {
-    let mut zip = ZipWriter::new_stream(file);
-    // The same tensors give the same bytes: no clock, no compression whose library may change.
-    let options = SimpleFileOptions::default()
-        .compression_method(zip::CompressionMethod::Stored)
-        .last_modified_time(zip::DateTime::default());
-    for (name, array) in members {
-        let large = array.bytes() >= u32::MAX as usize / 2;
-        zip.start_file(format!("{name}.npy"), options.large_file(large))?;
-        array.write(&mut zip)?;
-    }
-    zip.set_comment(text)?;
-    zip.finish()?;
-    Ok(())
-}
+/// The formats that [`Bundle::open`] takes, and what errors call them.
+const FORMATS: [Format; 1] = [Format::Zip];
+const EXPECTED: &str = "a folder of .npy files or an .npz archive";

@@ -12,7 +12,7 @@ use crate::Error;
 /// What NumPy accepts at most by default.
 const MAX_HEADER_BYTES: usize = 10_000;
 
-/// A type of number that a .npy file may hold.
+/// A type of number that a file may hold. A .npy file cannot hold bfloat16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum StoredType {
@@ -26,6 +26,7 @@ pub enum StoredType {
     U32,
     U64,
     F16,
+    BF16,
     F32,
     F64,
 }
@@ -35,7 +36,7 @@ impl StoredType {
     pub fn size(self) -> usize {
         match self {
             StoredType::Bool | StoredType::I8 | StoredType::U8 => 1,
-            StoredType::I16 | StoredType::U16 | StoredType::F16 => 2,
+            StoredType::I16 | StoredType::U16 | StoredType::F16 | StoredType::BF16 => 2,
             StoredType::I32 | StoredType::U32 | StoredType::F32 => 4,
             StoredType::I64 | StoredType::U64 | StoredType::F64 => 8,
         }
@@ -85,6 +86,7 @@ impl std::fmt::Display for StoredType {
             StoredType::U32 => "u32",
             StoredType::U64 => "u64",
             StoredType::F16 => "f16",
+            StoredType::BF16 => "bf16",
             StoredType::F32 => "f32",
             StoredType::F64 => "f64",
         })

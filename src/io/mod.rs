@@ -18,19 +18,21 @@ mod source;
 mod stream;
 mod temporary;
 mod tensor_file;
+mod tensor_folder;
 mod waiting;
 
-pub use bundle::{Bundle, NamedTensor, Text, open_folder, read_bundle, write_folder, write_npz};
+pub use bundle::{Bundle, BundleFormat, Entry, Text};
 pub use folder::Folder;
 pub use header::{Header, StoredType};
 pub use npy::{AnyArray, Real, Stored, write_npy};
-pub use npz::Members;
+pub use npz::{Members, write_npz};
 pub use parts::{Part, PartReader, PartWriter};
 pub use sink::{Overwrite, Sink};
 pub use source::Source;
 pub use stream::{Answers, Arrays, Frames};
 pub use temporary::{remove_temporary_files, written_file};
 pub use tensor_file::{Found, TensorFile};
+pub use tensor_folder::{open_folder, write_folder};
 
 use std::path::Path;
 

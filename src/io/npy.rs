@@ -157,6 +157,7 @@ pub(super) fn decode<T: Real>(header: &Header, bytes: &[u8], values: &mut Vec<T>
         StoredType::U32 => numbers!(u32, |x| T::from_u64(u64::from(x))),
         StoredType::U64 => numbers!(u64, T::from_u64),
         StoredType::F16 => numbers!(u16, |x| T::from_f32(half::f16::from_bits(x).to_f32())),
+        StoredType::BF16 => numbers!(u16, |x| T::from_f32(half::bf16::from_bits(x).to_f32())),
         StoredType::F32 => numbers!(f32, T::from_f32),
         StoredType::F64 => numbers!(f64, T::from_f64),
     }

@@ -1,17 +1,18 @@
-//! Members of an .npz archive.
+//! .npz archives: their members, and the writing of them.
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 use ndarray::ArrayD;
-use zip::ZipArchive;
 use zip::read::ZipFile;
 use zip::result::ZipError;
+use zip::write::SimpleFileOptions;
+use zip::{ZipArchive, ZipWriter};
 
 use super::npy::read_body;
 use super::tensor_file::expect_end;
-use super::{Header, Real, escaped};
+use super::{AnyArray, Header, Real, Sink, escaped};
 use crate::Error;
 
 /// Names of members that an error lists at most: as many as 2 layers in 2 directions have, and a few more.
@@ -156,6 +157,43 @@ impl Members {
         let place = self.member_place(index);
         self.archive.read(index, &header, &place)
     }
+}
+
+/// Writes arrays as an .npz archive, stored as NumPy stores them, with the text as its comment.
+///
+/// # Errors
+/// [`Error::Write`]; also where the text is too long for a comment, which holds 65535 bytes.
+pub fn write_npz(
+    sink: &mut Sink,
+    members: &[(&str, &dyn AnyArray)],
+    text: &str,
+) -> Result<(), Error> {
+    sink.write(|file| {
+        write_archive(file, members, text).map_err(|error| match error {
+            ZipError::Io(source) => source,
+            error => io::Error::other(error),
+        })
+    })
+}
+
+fn write_archive(
+    file: &mut dyn Write,
+    members: &[(&str, &dyn AnyArray)],
+    text: &str,
+) -> Result<(), ZipError> {
+    let mut zip = ZipWriter::new_stream(file);
+    // The same tensors give the same bytes: no clock, no compression whose library may change.
+    let options = SimpleFileOptions::default()
+        .compression_method(zip::CompressionMethod::Stored)
+        .last_modified_time(zip::DateTime::default());
+    for (name, array) in members {
+        let large = array.bytes() >= u32::MAX as usize / 2;
+        zip.start_file(format!("{name}.npy"), options.large_file(large))?;
+        array.write(&mut zip)?;
+    }
+    zip.set_comment(text)?;
+    zip.finish()?;
+    Ok(())
 }
 
 /// Members that are not there, and a list of those that are.

@@ -52,48 +52,95 @@ impl std::fmt::Display for Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     Npy,
+    /// .npz, or .pt.
     Zip,
+    /// .pt before PyTorch 1.6.
+    Pickle,
+    /// .pt before PyTorch 0.1.10.
+    Tar,
+    Safetensors,
+    Onnx,
+    /// Any text, perhaps a table.
+    Text,
+    /// What no command reads, as far as there is a name for it.
+    Other(Option<&'static str>),
 }
 
 impl Format {
     /// Bytes that are looked at.
-    pub(super) const BYTES: usize = 8;
+    pub(super) const BYTES: usize = 9;
 
-    /// The format that a file or stream with this start is in. `expected` names those that it may be in.
-    pub(super) fn recognise(start: &[u8], place: &str, expected: &str) -> Result<Self, Error> {
+    /// The format of a file or stream with this start, which is not empty.
+    fn of(start: &[u8]) -> Self {
+        let kinds: [(&[u8], Format); 14] = [
+            (b"\x93NUMPY", Format::Npy),
+            (b"PK\x03\x04", Format::Zip),
+            (b"PK\x05\x06", Format::Zip),
+            (b"\x80\x02", Format::Pickle),
+            (b"\x80\x03", Format::Pickle),
+            (b"\x80\x04", Format::Pickle),
+            (b"\x80\x05", Format::Pickle),
+            (b"sys_info", Format::Tar),
+            (b"\x89PNG", Format::Other(Some("PNG"))),
+            (b"\x1f\x8b", Format::Other(Some("gzip"))),
+            (b"\x89HDF", Format::Other(Some("HDF5"))),
+            (b"%PDF", Format::Other(Some("PDF"))),
+            (b"BZh", Format::Other(Some("bzip2"))),
+            (b"\xff\xd8", Format::Other(Some("JPEG"))),
+        ];
+        if let Some((_, format)) = kinds.iter().find(|(magic, _)| start.starts_with(magic)) {
+            return *format;
+        }
+        match start {
+            // The length of a header below 2^32, then its first brace.
+            [_, _, _, _, 0, 0, 0, 0, b'{', ..] => Format::Safetensors,
+            // Field 1 of a ModelProto, a small number, and then one of the fields up to its graph.
+            [0x08, 1..0x20, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42, ..] => Format::Onnx,
+            _ if start.iter().all(|&byte| is_text(byte)) => Format::Text,
+            _ => Format::Other(None),
+        }
+    }
+
+    /// The format of a file or stream with this start, where it is one of those that were expected, which
+    /// `expected` names.
+    pub(super) fn recognise(
+        start: &[u8],
+        place: &str,
+        (formats, expected): (&[Format], &str),
+    ) -> Result<Self, Error> {
         let malformed = |what: String| Err(Error::Malformed { place: place.to_owned(), what });
         if start.is_empty() {
             return malformed(format!("empty file; expected {expected}, got 0 bytes"));
         }
-        if start.starts_with(b"\x93NUMPY") {
-            return Ok(Format::Npy);
-        }
-        if start.starts_with(b"PK\x03\x04") || start.starts_with(b"PK\x05\x06") {
-            return Ok(Format::Zip);
-        }
-        if b"\x93NUMPY".starts_with(start) {
+        if b"\x93NUMPY".starts_with(start) && start.len() < 6 {
             return malformed(format!("truncated header at byte {}", start.len()));
         }
-        let kinds: [(&[u8], &str); 7] = [
-            (b"\x89PNG", "PNG"),
-            (b"\x1f\x8b", "gzip"),
-            (b"\x89HDF", "HDF5"),
-            (b"%PDF", "PDF"),
-            (b"\x80\x02", "a pickle"),
-            (b"BZh", "bzip2"),
-            (b"\xff\xd8", "JPEG"),
-        ];
-        let kind = kinds.iter().find(|(magic, _)| start.starts_with(magic));
-        let text = start.iter().all(|&byte| {
-            byte == b'\t' || byte == b'\n' || byte == b'\r' || (b' '..0x7f).contains(&byte)
-        });
-        let found = match kind {
-            Some((_, kind)) => format!("what looks like {kind}"),
-            None if text => "what looks like text".to_owned(),
-            None => "an unknown format".to_owned(),
-        };
-        malformed(format!("expected {expected}, got {found}"))
+        let format = Format::of(start);
+        if formats.contains(&format) {
+            return Ok(format);
+        }
+        malformed(format!("expected {expected}, got {}", format.looks()))
     }
+
+    /// What a file of this format is called where another was expected.
+    fn looks(self) -> String {
+        let name = match self {
+            Format::Npy => "a single .npy array",
+            Format::Zip => "an archive",
+            Format::Pickle | Format::Tar => "what looks like a pickle",
+            Format::Safetensors => "what looks like .safetensors",
+            Format::Onnx => "what looks like .onnx",
+            Format::Text => "what looks like text",
+            Format::Other(Some(name)) => return format!("what looks like {name}"),
+            Format::Other(None) => "an unknown format",
+        };
+        name.to_owned()
+    }
+}
+
+/// Whether a byte stands in texts.
+fn is_text(byte: u8) -> bool {
+    matches!(byte, b'\t' | b'\n' | b'\r' | b' '..0x7f)
 }
 
 /// A file or stream whose format is known, at its beginning.
@@ -105,15 +152,20 @@ pub(super) enum Opened {
 }
 
 impl Opened {
-    /// Opens a path, or standard input for none, and looks at its first bytes.
-    pub(super) fn new(path: Option<&Path>, place: &str) -> Result<(Self, Format), Error> {
+    /// Opens a path, or standard input for none, and looks at its first bytes: they are of one of the
+    /// formats that are expected, and that errors name.
+    pub(super) fn new(
+        path: Option<&Path>,
+        place: &str,
+        expected: (&[Format], &str),
+    ) -> Result<(Self, Format), Error> {
         let read = |source| Error::Read { place: place.to_owned(), source };
         let absent = |source| Error::Open { place: place.to_owned(), source };
         let mut start = Vec::new();
         let Some(path) = path else {
             let mut stdin = io::stdin();
             (&mut stdin).take(Format::BYTES as u64).read_to_end(&mut start).map_err(read)?;
-            let format = Format::recognise(&start, place, ".npy or .npz")?;
+            let format = Format::recognise(&start, place, expected)?;
             return Ok((Opened::Stream(Box::new(Cursor::new(start).chain(stdin))), format));
         };
         let mut file = File::open(path).map_err(absent)?;
@@ -122,7 +174,7 @@ impl Opened {
             return Err(absent(io::Error::other("is a directory; expected a file")));
         }
         (&mut file).take(Format::BYTES as u64).read_to_end(&mut start).map_err(read)?;
-        let format = Format::recognise(&start, place, ".npy or .npz")?;
+        let format = Format::recognise(&start, place, expected)?;
         if metadata.is_file() {
             file.seek(SeekFrom::Start(0)).map_err(read)?;
             return Ok((Opened::File(file, metadata.len()), format));

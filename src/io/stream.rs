@@ -52,8 +52,8 @@ impl Arrays {
             return Ok(None);
         }
         let place = self.place();
-        let format = Format::recognise(&bytes, &place, ".npy or the end")?;
-        if format != Format::Npy {
+        let expected = (&[Format::Npy, Format::Zip][..], ".npy or the end");
+        if Format::recognise(&bytes, &place, expected)? == Format::Zip {
             let what = "expected .npy, got an archive: its arrays cannot be read one by one";
             return Err(Error::Malformed { place, what: what.to_owned() });
         }

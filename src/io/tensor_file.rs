@@ -58,7 +58,8 @@ impl Found {
             Source::Path(path) => (Some(path), None),
             Source::Member(path, name) => (Some(path), Some(name)),
         };
-        let (opened, format) = Opened::new(path.map(PathBuf::as_path), &place)?;
+        let expected = (&[Format::Npy, Format::Zip][..], ".npy or .npz");
+        let (opened, format) = Opened::new(path.map(PathBuf::as_path), &place, expected)?;
         if format == Format::Npy {
             if member.is_some() {
                 let what = "expected an .npz archive, got a single .npy array".to_owned();
@@ -167,7 +168,8 @@ impl TensorFile {
 /// Refuses bytes behind an array.
 pub(super) fn expect_end(reader: &mut dyn Read, place: &str, expected: usize) -> Result<(), Error> {
     let mut rest = Vec::new();
-    let limit = Format::BYTES as u64;
+    // As many as tell another array.
+    let limit = 8;
     reader
         .take(limit)
         .read_to_end(&mut rest)

@@ -79,6 +79,14 @@ pub(crate) struct LayerArgs {
     pub(crate) dropout: Option<f64>,
 }
 
+/// Which layer of the weights.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct WeightsArgs {
+    /// The layer of a bigger model: what stands before weight_ih_l0, such as encoder.rnn.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) prefix: Option<String>,
+}
+
 /// Where random numbers come from.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Random numbers")]

@@ -1,16 +1,16 @@
 //! Which layer to run: from weights, from flags, or from both.
 
-use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use elman::io::{Bundle, Dtype, NamedTensor, Real, Source, Tensor, Text, read_bundle};
+use anyhow::Result;
+use elman::io::{Dtype, Real, Source, Tensor};
 use elman::{
-    Config, Element, Error, Generator, Nonlinearity, Params, Random, Rnn, is_parameter_name,
+    Checkpoint, Config, Element, Error, Generator, NamedTensor, Nonlinearity, Params, Random, Rnn,
+    is_parameter_name,
 };
-use ndarray::ArrayD;
 
-use crate::args::LayerArgs;
+use crate::args::{LayerArgs, WeightsArgs};
 use crate::failure::{Data, Usage, with_hint};
 use crate::hint::{CommandLine, quoted, swap};
 use crate::report::Notes;
@@ -19,46 +19,48 @@ use crate::report::Notes;
 pub(crate) struct Weights {
     pub(crate) place: String,
     pub(crate) dtype: Dtype,
-    config: Config,
-    /// Whether the configuration was saved beside the tensors.
-    saved: bool,
-    tensors: Vec<NamedTensor>,
+    checkpoint: Checkpoint,
 }
 
 impl Weights {
-    /// Reads a folder or an archive. Numbers become `dtype` where one was asked for.
-    pub(crate) fn read(source: &Source, dtype: Option<Dtype>, notes: &mut Notes) -> Result<Self> {
-        let place = source.to_string();
-        let Bundle { tensors, text } = read_bundle(source, dtype)?;
-        let shapes = tensors.iter().map(|t| (t.name.as_str(), t.tensor.shape()));
-        let config = match &text {
-            Some(Text { place, text }) => {
-                let config = Config::from_json(text).with_context(|| place.clone())?;
-                refuse_misfit(&config, place, shapes)?;
-                config
-            }
-            None => Config::infer(shapes).with_context(|| place.clone())?,
-        };
-        let dtype = common_dtype(&tensors, &place)?;
-        for tensor in &tensors {
-            let stored = tensor.stored;
-            if !stored.is_computed() || stored.natural() != tensor.tensor.dtype() {
-                notes.note(format!(
-                    "{place}: {}: {} converted to {}",
-                    tensor.name,
-                    tensor.stored,
-                    tensor.tensor.dtype()
-                ));
+    /// Reads the layer out of a file. Numbers become `dtype` where one was asked for.
+    pub(crate) fn read(
+        args: &WeightsArgs,
+        path: &OsStr,
+        dtype: Option<Dtype>,
+        notes: &mut Notes,
+    ) -> Result<Self> {
+        let source = Source::parse(path);
+        let checkpoint =
+            Checkpoint::read(&source, dtype, args.prefix.as_deref()).map_err(|error| {
+                let hint = weights_hint(&error);
+                with_hint(error, hint)
+            })?;
+        let place = checkpoint.place().to_owned();
+        for NamedTensor { name, stored, tensor } in checkpoint.tensors() {
+            if !stored.is_computed() || stored.natural() != tensor.dtype() {
+                notes.note(format!("{place}: {name}: {stored} converted to {}", tensor.dtype()));
             }
         }
-        Ok(Weights { place, dtype, config, saved: text.is_some(), tensors })
+        if checkpoint.ignored() > 0 {
+            let (prefix, ignored) = (checkpoint.prefix(), checkpoint.ignored());
+            notes.note(format!(
+                "{place}: the layer under {prefix}; {ignored} other tensors of the model are left alone"
+            ));
+        }
+        Ok(Weights { place, dtype: checkpoint.dtype(), checkpoint })
+    }
+
+    /// How the file was recognised.
+    pub(crate) fn recognised(&self) -> String {
+        format!("{}: recognised as {}", self.place, self.checkpoint.recognised())
     }
 
     /// The saved configuration with what the flags say about it. A flag that contradicts the weights is
     /// an error; `--batch-first` and `--dropout` are not about weights, and override.
     pub(crate) fn config(&self, args: &LayerArgs, notes: &mut Notes) -> Result<Config> {
-        let config = &self.config;
-        let nonlinearity = args.nonlinearity.filter(|_| self.saved);
+        let (config, saved) = (self.checkpoint.config(), self.checkpoint.says_nonlinearity());
+        let nonlinearity = args.nonlinearity.filter(|_| saved);
         let size = |size: Option<usize>| size.map(|size| size.to_string());
         let set = |is_set: bool, value: &str| is_set.then(|| value.to_owned());
         let nonlinearity = nonlinearity.map(|name| name.to_string());
@@ -77,7 +79,7 @@ impl Weights {
                 return Err(self.contradiction(flag, &asked, &known, args));
             }
         }
-        if !self.saved && args.nonlinearity.is_none() {
+        if !saved && args.nonlinearity.is_none() {
             notes.note(format!(
                 "{}: the weights do not say their nonlinearity; tanh, PyTorch's default, is assumed",
                 self.place
@@ -102,7 +104,8 @@ impl Weights {
             "--no-bias" => "bias".to_owned(),
             flag => flag.trim_start_matches('-').replace('-', "_"),
         };
-        let sizes = (Some(self.config.hidden_size), Some(self.config.input_size));
+        let config = self.checkpoint.config();
+        let sizes = (Some(config.hidden_size), Some(config.input_size));
         let looks = if (args.input_size, args.hidden_size) == sizes && sizes.0 != sizes.1 {
             " (input_size and hidden_size look swapped)"
         } else {
@@ -121,7 +124,7 @@ impl Weights {
 
     /// The tensor and the place of the first NaN or infinity, where there is one.
     pub(crate) fn first_not_finite(&self) -> Option<(&str, Vec<usize>, f64)> {
-        self.tensors.iter().find_map(|named| {
+        self.checkpoint.tensors().iter().find_map(|named| {
             let found = match &named.tensor {
                 Tensor::F32(array) => crate::check::first_not_finite(&array.view()),
                 Tensor::F64(array) => crate::check::first_not_finite(&array.view()),
@@ -132,70 +135,29 @@ impl Weights {
 
     /// The layer.
     pub(crate) fn into_rnn<T: Element + Real>(self, config: &Config) -> Result<Rnn<T>> {
-        let tensors = self.tensors.into_iter().map(|t| (t.name, into_array(t.tensor))).collect();
-        Rnn::from_tensors(config.clone(), tensors).map_err(|error| {
-            let hint = tensor_hint(&error, &self.place, config);
-            with_hint(anyhow::Error::new(error).context(self.place), hint)
+        self.checkpoint.into_rnn(config.clone()).map_err(|error| {
+            let hint = match &error {
+                Error::Weights { source, .. } => tensor_hint(source, &self.place, config),
+                _ => None,
+            };
+            with_hint(error, hint)
         })
     }
 }
 
-/// Refuses a saved configuration that contradicts tensors which are a whole layer by themselves. Where
-/// they are not, the layer names the tensor that is wrong.
-fn refuse_misfit<'a>(
-    saved: &Config,
-    place: &str,
-    shapes: impl Iterator<Item = (&'a str, &'a [usize])>,
-) -> Result<()> {
-    let shapes: HashMap<_, _> = shapes.collect();
-    let Ok(told) = Config::infer(shapes.iter().map(|(name, shape)| (*name, *shape))) else {
-        return Ok(());
-    };
-    let mut count = 0;
-    for parameter in told.parameters() {
-        if shapes.get(parameter.name.as_str()) != Some(&parameter.shape.as_slice()) {
-            return Ok(());
+/// What to type when a file is not the weights of one layer.
+fn weights_hint(error: &Error) -> Option<String> {
+    let Error::Weights { place, source } = error else { return None };
+    match &**source {
+        // Without the file the tensors alone tell the layer. An archive cannot be put right so easily.
+        Error::Contradiction { .. } => {
+            Path::new(place).is_file().then(|| format!("mv {} .", quoted(place)))
         }
-        count += 1;
-    }
-    let fields = [
-        ("input_size", told.input_size.to_string(), saved.input_size.to_string()),
-        ("hidden_size", told.hidden_size.to_string(), saved.hidden_size.to_string()),
-        ("num_layers", told.num_layers.to_string(), saved.num_layers.to_string()),
-        ("bias", told.bias.to_string(), saved.bias.to_string()),
-        ("bidirectional", told.bidirectional.to_string(), saved.bidirectional.to_string()),
-    ];
-    let misfit = fields.into_iter().find(|(_, told, saved)| told != saved);
-    let Some((name, told, saved)) = misfit.filter(|_| count == shapes.len()) else {
-        return Ok(());
-    };
-    let message = format!("{place}: expected {name} {told}, as in the tensors, got {saved}");
-    // Without the file the tensors alone tell the layer. An archive cannot be put right so easily.
-    let hint = Path::new(place).is_file().then(|| format!("mv {} .", quoted(place)));
-    Err(with_hint(Data(message), hint))
-}
-
-/// The type of all tensors.
-fn common_dtype(tensors: &[NamedTensor], place: &str) -> Result<Dtype> {
-    let dtype = tensors.first().map_or(Dtype::F32, |first| first.tensor.dtype());
-    if let Some(other) = tensors.iter().find(|tensor| tensor.tensor.dtype() != dtype) {
-        let message = format!(
-            "{place}: {}: expected {dtype}, as {} is, got {}",
-            other.name,
-            tensors[0].name,
-            other.tensor.dtype()
-        );
-        let line = CommandLine::new().with("--dtype", Some("f64"));
-        return Err(with_hint(Data(message), Some(line.to_string())));
-    }
-    Ok(dtype)
-}
-
-/// The array of a tensor that was read as T.
-fn into_array<T: Real>(tensor: Tensor) -> ArrayD<T> {
-    match tensor {
-        Tensor::F32(array) => array.mapv_into_any(T::from_f32),
-        Tensor::F64(array) => array.mapv_into_any(T::from_f64),
+        Error::MixedTypes { .. } => Some(example_with("--dtype", "f64")),
+        Error::ManyLayers { found } | Error::NoLayer { found, .. } => {
+            found.first().map(|first| example_with("--prefix", first))
+        }
+        _ => None,
     }
 }
 

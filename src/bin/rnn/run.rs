@@ -1,7 +1,5 @@
 //! `rnn run`: the forward pass.
 
-use std::path::Path;
-
 use anyhow::Result;
 use elman::io::{Dtype, Real, Source, StoredType, TensorFile};
 use elman::{Element, Error, Kernel, PackedSequence, Random, Rnn, pack_sequence};
@@ -32,11 +30,11 @@ pub(crate) fn run(args: &Run) -> Result<()> {
     let mut notes = Notes::default();
     let weights = match &args.weights {
         Some(path) => {
+            let weights = Weights::read(&args.of_weights, path, args.dtype, &mut notes)?;
             if args.report.verbose {
-                let kind = if Path::new(path).is_dir() { "folder" } else { ".npz archive" };
-                notes.note(format!("{}: recognised as {kind}", Source::parse(path)));
+                notes.note(weights.recognised());
             }
-            Some(Weights::read(&Source::parse(path), args.dtype, &mut notes)?)
+            Some(weights)
         }
         None => None,
     };

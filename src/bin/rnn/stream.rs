@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Instant;
 
 use anyhow::Result;
-use elman::io::{Answers, Arrays, Dtype, Frames, Header, Real, Source, StoredType};
+use elman::io::{Answers, Arrays, Dtype, Frames, Header, Real, StoredType};
 use elman::{Config, Element, Error, Kernel, Mode, Rnn, zeros};
 use ndarray::ArrayD;
 
@@ -24,7 +24,7 @@ use carried::Carried;
 pub(crate) fn stream(args: &Stream) -> Result<()> {
     check_streams(args)?;
     let mut notes = Notes::default();
-    let weights = Weights::read(&Source::parse(&args.weights), args.dtype, &mut notes)?;
+    let weights = Weights::read(&args.of_weights, &args.weights, args.dtype, &mut notes)?;
     match weights.dtype {
         Dtype::F32 => stream_as::<f32>(args, weights, notes),
         Dtype::F64 => stream_as::<f64>(args, weights, notes),

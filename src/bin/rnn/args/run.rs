@@ -9,7 +9,7 @@ use elman::Kernel;
 use elman::io::Dtype;
 
 use super::values::{dtype, kernel, size};
-use super::{LayerArgs, ReportArgs, RngArgs};
+use super::{LayerArgs, ReportArgs, RngArgs, WeightsArgs};
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Run {
@@ -20,6 +20,8 @@ pub(crate) struct Run {
     /// Weights: a folder of .npy files, .npz, or -. Without them: fresh ones, as nn.RNN(...) makes them.
     #[arg(short, long, value_name = "PATH")]
     pub(crate) weights: Option<OsString>,
+    #[command(flatten)]
+    pub(crate) of_weights: WeightsArgs,
     /// h_0, (D*num_layers, N, H_out) or, unbatched, (D*num_layers, H_out). Zeros without it.
     #[arg(long, value_name = "FILE")]
     pub(crate) h0: Option<OsString>,

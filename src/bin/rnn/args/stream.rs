@@ -9,8 +9,8 @@ use clap::Args as ClapArgs;
 use elman::Kernel;
 use elman::io::Dtype;
 
-use super::LayerArgs;
 use super::values::{dtype, every, kernel, size};
+use super::{LayerArgs, WeightsArgs};
 
 /// What `rnn stream --help` says first.
 pub(crate) const MANUAL: &str = "\
@@ -61,6 +61,8 @@ pub(crate) struct Stream {
     /// Weights: a folder of .npy files, or .npz.
     #[arg(short, long, value_name = "PATH")]
     pub(crate) weights: OsString,
+    #[command(flatten)]
+    pub(crate) of_weights: WeightsArgs,
     /// h_0 of the first array, (D*num_layers, N, H_out) or, unbatched, (D*num_layers, H_out). Zeros without it.
     #[arg(long, value_name = "FILE", conflicts_with = "independent")]
     pub(crate) h0: Option<OsString>,

@@ -1,0 +1,216 @@
+//! Weights out of a file: where files and layers meet.
+//!
+//! A file holds tensors under names, and perhaps a configuration beside them. Here they become those of
+//! one layer: found among the other tensors of a bigger model, named as PyTorch names them, and their
+//! configuration told from the file or, where it does not say, from names and shapes.
+
+mod names;
+
+use std::collections::HashMap;
+
+use ndarray::ArrayD;
+
+use crate::io::{Bundle, Dtype, Entry, Real, Source, StoredType, Tensor, Text};
+use crate::{Config, Element, Error, Rnn};
+
+/// The weights of one layer as a file holds them, and the layer's configuration.
+///
+/// ```no_run
+/// use elman::Checkpoint;
+/// use elman::io::Source;
+///
+/// let checkpoint = Checkpoint::read(&Source::parse("model.npz".as_ref()), None, None)?;
+/// let config = checkpoint.config().clone();
+/// let rnn = checkpoint.into_rnn::<f32>(config)?;
+/// # Ok::<_, elman::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    place: String,
+    recognised: String,
+    dtype: Dtype,
+    config: Config,
+    says_nonlinearity: bool,
+    prefix: String,
+    ignored: usize,
+    tensors: Vec<NamedTensor>,
+}
+
+/// A tensor under PyTorch's name of the parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedTensor {
+    /// Such as `weight_ih_l0`, without the names of the modules around the layer.
+    pub name: String,
+    /// The type of its numbers in the file.
+    pub stored: StoredType,
+    /// Its numbers, converted.
+    pub tensor: Tensor,
+}
+
+impl Checkpoint {
+    /// Reads a folder of .npy files or an .npz archive. Numbers become `dtype`; without one, doubles stay
+    /// what they are and everything else becomes f32.
+    ///
+    /// `prefix` chooses among several layers of a model: what stands before `weight_ih_l0`, with or
+    /// without the dot at its end.
+    ///
+    /// # Errors
+    /// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the file; [`Error::Weights`] names it
+    /// where what it holds is not one layer, or not this kind of layer.
+    pub fn read(
+        source: &Source,
+        dtype: Option<Dtype>,
+        prefix: Option<&str>,
+    ) -> Result<Self, Error> {
+        let mut bundle = Bundle::open(source)?;
+        let place = bundle.place().to_owned();
+        let within = |error| Error::Weights { place: place.clone(), source: Box::new(error) };
+        let found = names::find(bundle.entries(), prefix).map_err(within)?;
+        let (config, says_nonlinearity) = configuration(&bundle, &found)?;
+        let mut tensors = Vec::new();
+        for (index, name) in found.members {
+            let stored = bundle.entries()[index].stored;
+            tensors.push(NamedTensor { name, stored, tensor: bundle.read(index, dtype)? });
+        }
+        let ignored = bundle.entries().len() - tensors.len();
+        Ok(Checkpoint {
+            recognised: bundle.format().to_string(),
+            dtype: common_dtype(&tensors).map_err(within)?,
+            prefix: found.prefix,
+            place,
+            config,
+            says_nonlinearity,
+            ignored,
+            tensors,
+        })
+    }
+
+    /// The name of the file, for messages.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// What the first bytes have said about the file, in words.
+    pub fn recognised(&self) -> &str {
+        &self.recognised
+    }
+
+    /// The type of all tensors.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// The configuration: what the file says, the rest PyTorch's defaults.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Whether the file says which nonlinearity the layer has. A `state_dict` does not, and the
+    /// configuration holds PyTorch's default then.
+    pub fn says_nonlinearity(&self) -> bool {
+        self.says_nonlinearity
+    }
+
+    /// The names of the modules around the layer, such as `encoder.rnn.`, empty where there are none.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// How many tensors of the model belong to something else.
+    pub fn ignored(&self) -> usize {
+        self.ignored
+    }
+
+    /// The tensors, in the order of the file.
+    pub fn tensors(&self) -> &[NamedTensor] {
+        &self.tensors
+    }
+
+    /// The tensors as numbers of type T.
+    pub fn into_tensors<T: Real>(self) -> Vec<(String, ArrayD<T>)> {
+        let array = |tensor| match tensor {
+            Tensor::F32(array) => array.mapv_into_any(T::from_f32),
+            Tensor::F64(array) => array.mapv_into_any(T::from_f64),
+        };
+        self.tensors.into_iter().map(|named| (named.name, array(named.tensor))).collect()
+    }
+
+    /// The layer, with a configuration that may differ in what names and shapes do not tell.
+    ///
+    /// # Errors
+    /// Those of [`Params::from_tensors`](crate::Params::from_tensors), in [`Error::Weights`].
+    pub fn into_rnn<T: Element + Real>(self, config: Config) -> Result<Rnn<T>, Error> {
+        let place = self.place.clone();
+        Rnn::from_tensors(config, self.into_tensors())
+            .map_err(|error| Error::Weights { place, source: Box::new(error) })
+    }
+}
+
+/// The configuration, and whether the nonlinearity in it comes from the file.
+fn configuration(bundle: &Bundle, found: &names::Found) -> Result<(Config, bool), Error> {
+    let shapes = || {
+        let shape = |index: &usize| bundle.entries()[*index].shape.as_slice();
+        found.members.iter().map(move |(index, name)| (name.as_str(), shape(index)))
+    };
+    let within =
+        |place: &str, error| Error::Weights { place: place.to_owned(), source: Box::new(error) };
+    let Some(Text { place, text }) = bundle.text() else {
+        return Ok((
+            Config::infer(shapes()).map_err(|error| within(bundle.place(), error))?,
+            false,
+        ));
+    };
+    let config = Config::from_json(text).map_err(|error| within(place, error))?;
+    refuse_misfit(&config, shapes()).map_err(|error| within(place, error))?;
+    Ok((config, true))
+}
+
+/// Refuses a saved configuration that contradicts tensors which are a whole layer by themselves. Where
+/// they are not, the layer names the tensor that is wrong.
+fn refuse_misfit<'a>(
+    saved: &Config,
+    shapes: impl Iterator<Item = (&'a str, &'a [usize])>,
+) -> Result<(), Error> {
+    let shapes: HashMap<_, _> = shapes.collect();
+    let Ok(told) = Config::infer(shapes.iter().map(|(name, shape)| (*name, *shape))) else {
+        return Ok(());
+    };
+    let mut count = 0;
+    for parameter in told.parameters() {
+        if shapes.get(parameter.name.as_str()) != Some(&parameter.shape.as_slice()) {
+            return Ok(());
+        }
+        count += 1;
+    }
+    let fields = [
+        ("input_size", told.input_size.to_string(), saved.input_size.to_string()),
+        ("hidden_size", told.hidden_size.to_string(), saved.hidden_size.to_string()),
+        ("num_layers", told.num_layers.to_string(), saved.num_layers.to_string()),
+        ("bias", told.bias.to_string(), saved.bias.to_string()),
+        ("bidirectional", told.bidirectional.to_string(), saved.bidirectional.to_string()),
+    ];
+    let misfit = fields.into_iter().find(|(_, told, saved)| told != saved);
+    let Some((name, expected, found)) = misfit.filter(|_| count == shapes.len()) else {
+        return Ok(());
+    };
+    Err(Error::Contradiction { name, expected, found })
+}
+
+/// The type of all tensors.
+fn common_dtype(tensors: &[NamedTensor]) -> Result<Dtype, Error> {
+    let dtype = tensors.first().map_or(Dtype::F32, |first| first.tensor.dtype());
+    match tensors.iter().find(|tensor| tensor.tensor.dtype() != dtype) {
+        None => Ok(dtype),
+        Some(other) => Err(Error::MixedTypes {
+            name: other.name.clone(),
+            first: tensors[0].name.clone(),
+            expected: dtype.to_string(),
+            found: other.tensor.dtype().to_string(),
+        }),
+    }
+}
+
+/// What of an entry names and shapes decide on.
+fn matrix(entry: &Entry) -> Option<[usize; 2]> {
+    entry.shape.as_slice().try_into().ok()
+}
