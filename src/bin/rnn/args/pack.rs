@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, ValueEnum};
 
 use super::ReportArgs;
-use super::values::size;
+use super::values::{number, size};
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Pack {
@@ -49,7 +49,7 @@ pub(crate) struct Unpack {
     #[arg(long)]
     pub(crate) batch_first: bool,
     /// What stands where a sequence has no step; nan and -inf are numbers too.
-    #[arg(long, value_name = "X", default_value = "0", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", default_value = "0", value_parser = number, allow_hyphen_values = true)]
     pub(crate) padding_value: f64,
     /// Where the padding stands.
     #[arg(long, value_name = "SIDE", default_value = "right")]

@@ -22,6 +22,10 @@ pub(crate) fn whole(text: &str) -> Result<usize, String> {
     text.parse().map_err(|_| format!("expected a whole number, got '{text}'"))
 }
 
+pub(crate) fn number(text: &str) -> Result<f64, String> {
+    text.parse().map_err(|_| format!("expected a number, nan, inf or -inf, got '{text}'"))
+}
+
 pub(crate) fn probability(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|p| (0.0..=1.0).contains(p)).ok_or_else(|| {
         format!(
