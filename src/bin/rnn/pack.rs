@@ -19,6 +19,10 @@ pub(crate) fn pack(args: &Pack) -> Result<()> {
     if stdout {
         refuse_terminal("packed.npz")?;
     }
+    if args.input == "-" && args.lengths.as_ref().is_some_and(|lengths| lengths == "-") {
+        let message = "expected one tensor from stdin, got - for more than one".to_owned();
+        return Err(Usage(message).into());
+    }
     let input = Sequences::open(&Source::parse(&args.input))?;
     let sink = Sink::open(&args.output, overwrite(&args.report))?;
     match input.natural() {
@@ -39,8 +43,7 @@ fn pack_as<T: Element + Real>(
             notes.note(format!("{place}: {} converted to {}", header.stored, T::DTYPE));
         }
     }
-    let place = input.place().to_owned();
-    let packed = packed::<T>(args, input).with_context(|| place)?;
+    let packed = packed::<T>(args, input)?;
     write_packed(&mut sink, &packed)?;
     sink.commit()?;
     let report = Report {
@@ -58,23 +61,26 @@ fn pack_as<T: Element + Real>(
 
 fn packed<T: Element + Real>(args: &Pack, input: Sequences) -> Result<PackedSequence<T>> {
     let line = CommandLine::new();
+    let place = input.place().to_owned();
     match (input, &args.lengths) {
         (Sequences::Packed(..), _) => {
-            Err(Usage("expected padded or single sequences, got a packed one".to_owned()).into())
+            let message = format!("{place}: expected padded or single sequences, got a packed one");
+            Err(Usage(message).into())
         }
         (Sequences::Ragged(members, _), None) => {
             let own = sequences::read_ragged(members)?;
             let views: Vec<ArrayViewD<'_, T>> = own.iter().map(|(_, own)| own.view()).collect();
-            Ok(pack_sequence(&views, args.enforce_sorted)?)
+            pack_sequence(&views, args.enforce_sorted).context(place)
         }
         (Sequences::Ragged(..), Some(_)) => {
-            let message =
-                "expected a padded tensor with --lengths, got sequences that have their own";
+            let message = format!(
+                "{place}: expected a padded tensor with --lengths, got sequences that have their own"
+            );
             let hint = line.without("--lengths").to_string();
-            Err(with_hint(Usage(message.to_owned()), Some(hint)))
+            Err(with_hint(Usage(message), Some(hint)))
         }
         (Sequences::Tensor(_), None) => {
-            let message = "expected --lengths with a padded tensor, got none".to_owned();
+            let message = format!("{place}: expected --lengths with a padded tensor, got none");
             Err(with_hint(Usage(message), Some(line.with("--lengths", Some("5,3,2")).to_string())))
         }
         (Sequences::Tensor(file), Some(text)) => {
@@ -87,19 +93,16 @@ fn packed<T: Element + Real>(args: &Pack, input: Sequences) -> Result<PackedSequ
             let lengths =
                 if padded.ndim() < 2 { Vec::new() } else { lengths::read(text, batch, steps)? };
             if args.padding_side == Side::Right || padded.ndim() < 2 {
-                return Ok(pack_padded_sequence(
-                    padded.view(),
-                    &lengths,
-                    args.batch_first,
-                    args.enforce_sorted,
-                )?);
+                let (padded, sorted) = (padded.view(), args.enforce_sorted);
+                return pack_padded_sequence(padded, &lengths, args.batch_first, sorted)
+                    .context(place);
             }
             let own = |(row, &length): (usize, &usize)| {
                 let sequence = padded.index_axis(Axis(usize::from(!args.batch_first)), row);
                 sequence.slice_axis_move(Axis(0), (steps - length..steps).into())
             };
             let views: Vec<_> = lengths.iter().enumerate().map(own).collect();
-            Ok(pack_sequence(&views, args.enforce_sorted)?)
+            pack_sequence(&views, args.enforce_sorted).context(place)
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use elman::io::{AnyArray, Dtype, Real, Sink, Source, write_npy, write_npz};
+use elman::io::{AnyArray, Dtype, Real, Sink, Source, write_npy, write_npz, written_file};
 use elman::{
     Element, Error, PackedSequence, PaddingSide, pad_packed_sequence, pad_sequence, unpack_sequence,
 };
@@ -21,7 +21,11 @@ pub(crate) fn unpack(args: &Unpack) -> Result<()> {
     check_extension(&args.output, "-o", single)?;
     if let Some(lengths) = &args.lengths {
         check_extension(lengths, "--lengths", false)?;
-        if *lengths == args.output {
+        let same = match (written_file(lengths), written_file(&args.output)) {
+            (Some(file), Some(other)) => file == other,
+            _ => *lengths == args.output,
+        };
+        if same {
             let message = format!("expected two files, got {} for both", lengths.display());
             let line = CommandLine::new().with("--lengths", Some("lengths.npy"));
             return Err(with_hint(Usage(message), Some(line.to_string())));
@@ -100,7 +104,8 @@ fn unpack_as<T: Element + Real>(
 /// The padded tensor. With the padding on the left, sequences end together.
 fn padded<T: Element + Real>(args: &Unpack, packed: &PackedSequence<T>) -> Result<ArrayD<T>> {
     let padding = <T as Real>::from_f64(args.padding_value);
-    if args.padding_side == Side::Right {
+    // Without a sequence there is no side.
+    if args.padding_side == Side::Right || packed.batch() == 0 {
         return Ok(pad_packed_sequence(packed, args.batch_first, padding, args.total_length)?.0);
     }
     let own = unpack_sequence(packed)?;
