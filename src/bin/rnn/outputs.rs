@@ -220,7 +220,7 @@ pub(crate) fn check_streams(args: &Run) -> Result<()> {
             let message = if path == stdout {
                 format!("expected one tensor on stdout, got - for {other} and {name}")
             } else {
-                format!("expected two files, got {} for {other} and {name}", seen[0].1.display())
+                format!("expected two files, got {} for {other} and {name}", path.display())
             };
             let line = CommandLine::new().with(flag, Some(example));
             return Err(with_hint(Usage(message), Some(line.to_string())));

@@ -85,12 +85,20 @@ impl<T: Element + Real + Into<f64>> Pass<'_, T> {
         let (input, form) = self.load(given)?;
         self.check(&format!("{}: input", self.places.input), &input, &form)?;
         let mode = if self.args.train { Mode::Train(&mut rng.generator) } else { Mode::Eval };
-        let h_0 = h_0.map(|h_0| h_0.view());
+        // A single sequence with a length is a batch of one.
+        let of_one = self.layout == Layout::Unbatched && matches!(input, Rows::Packed(_));
+        let mut h_0 = h_0.map(|h_0| h_0.view());
+        if of_one {
+            h_0 = h_0.map(|h_0| h_0.insert_axis(Axis(1)));
+        }
         let all = self.args.all_hidden.is_some();
         let start = Instant::now();
-        let (mut layers, h_n) = pool.install(|| input.forward(self.rnn, h_0, mode, all))?;
+        let (mut layers, mut h_n) = pool.install(|| input.forward(self.rnn, h_0, mode, all))?;
         let seconds = start.elapsed().as_secs_f64();
         drop(input);
+        if of_one {
+            h_n.index_axis_inplace(Axis(1), 0);
+        }
 
         if let Some(output) = layers.last() {
             self.check("output", output, &form)?;
@@ -101,10 +109,13 @@ impl<T: Element + Real + Into<f64>> Pass<'_, T> {
         let all_hidden = if all { self.all_hidden(&layers)? } else { Vec::new() };
         // There is a last layer.
         let output = layers.pop().unwrap_or_else(|| unreachable!("a layer"));
-        let last = match &self.args.last {
+        let mut last = match &self.args.last {
             Some(_) => Some(output.last(self.time_axis(), self.padding())?),
             None => None,
         };
+        if let (true, Some(last)) = (of_one, &mut last) {
+            last.index_axis_inplace(Axis(0), 0);
+        }
         let output = self.produced(output, form)?;
         let output_shape = output.shape();
         let output = Some(output);
@@ -118,7 +129,6 @@ impl<T: Element + Real + Into<f64>> Pass<'_, T> {
             Given::Tensor(file, Some(lengths)) => {
                 let input = file.read()?;
                 let batch_first = self.rnn.config().batch_first;
-                // A single sequence is a batch of one.
                 let input = if input.ndim() == 2 {
                     input.insert_axis(Axis(usize::from(!batch_first)))
                 } else {

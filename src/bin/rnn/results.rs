@@ -11,6 +11,8 @@ use crate::report::TensorLine;
 pub(crate) struct Axes {
     pub(crate) input: Vec<&'static str>,
     pub(crate) output: Vec<&'static str>,
+    /// Of each layer's and direction's hidden states, which are padded where the output is packed.
+    pub(crate) all_hidden: Vec<&'static str>,
     /// Of `h_0` and `h_n`.
     pub(crate) state: Vec<&'static str>,
 }
@@ -39,10 +41,16 @@ impl Axes {
             Layout::Batched if config.batch_first => &["batch", "seq_len"],
             Layout::Batched => &["seq_len", "batch"],
         };
+        let padded: &[_] = match layout {
+            Layout::Unbatched => sequence,
+            _ if config.batch_first => &["batch", "seq_len"],
+            _ => &["seq_len", "batch"],
+        };
         let batch: &[_] = if layout == Layout::Unbatched { &[] } else { &["batch"] };
         Axes {
             input: [sequence, &["input_size"]].concat(),
             output: [sequence, &[features]].concat(),
+            all_hidden: [padded, &["hidden_size"]].concat(),
             state: [&[states], batch, &["hidden_size"]].concat(),
         }
     }
@@ -52,6 +60,7 @@ impl Axes {
         let mut split = Axes {
             input: self.input.clone(),
             output: self.output.clone(),
+            all_hidden: self.all_hidden.clone(),
             state: self.state.clone(),
         };
         split.output.pop();
@@ -139,10 +148,7 @@ impl<T: Real + Default> Results<T> {
             lines.push(line("last", &names, last.shape(), &written.last));
         }
         for (name, states) in &self.all_hidden {
-            let mut names = axes.output.clone();
-            names.truncate(states.ndim() - 1);
-            names.push("hidden_size");
-            lines.push(line(name, &names, states.shape(), &written.all_hidden));
+            lines.push(line(name, &axes.all_hidden, states.shape(), &written.all_hidden));
         }
         lines
     }
