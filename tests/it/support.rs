@@ -5,8 +5,8 @@ use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use elman::io::{Real, Source, TensorFile};
-use ndarray::{ArrayD, ArrayViewD};
+use elman::io::{AnyArray, Found, Overwrite, Real, Sink, Source, TensorFile, write_npz};
+use ndarray::{Array1, ArrayD, ArrayViewD};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -94,6 +94,21 @@ impl Sandbox {
         elman::io::write_npy(&mut file, array).unwrap();
     }
 
+    /// Saves arrays as an .npz under these names.
+    pub(crate) fn save_npz(&self, name: &str, members: &[(&str, &dyn AnyArray)]) {
+        let mut sink = Sink::open(&self.path(name), Overwrite::Replace).unwrap();
+        write_npz(&mut sink, members, "").unwrap();
+        sink.commit().unwrap();
+    }
+
+    /// Names of the members of an .npz that has none or several, in their order.
+    pub(crate) fn members(&self, name: &str) -> Vec<String> {
+        match Found::open(&Source::parse(self.path(name).as_os_str())).unwrap() {
+            Found::Tensor(_) => panic!("{name}: one tensor"),
+            Found::Members(members) => members.names(),
+        }
+    }
+
     /// Loads a .npy file of this folder.
     pub(crate) fn load<T: Real>(&self, name: &str) -> ArrayD<T> {
         load(&self.path(name))
@@ -119,6 +134,18 @@ impl Outcome {
     pub(crate) fn stdout_text(&self) -> String {
         String::from_utf8(self.stdout.clone()).unwrap()
     }
+}
+
+/// Integers as NumPy's int64.
+pub(crate) fn integers(numbers: &[i64]) -> ArrayD<i64> {
+    Array1::from(numbers.to_vec()).into_dyn()
+}
+
+/// An array as .npy.
+pub(crate) fn npy(array: &dyn AnyArray) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    array.write(&mut bytes).unwrap();
+    bytes
 }
 
 fn finish(mut command: Command, stdin: &[u8], line: String) -> Outcome {
