@@ -1,6 +1,8 @@
 //! `rnn run` over sequences of different lengths: each has the bytes that it has alone, whatever form the
 //! batch comes in; last outputs, all hidden states, split directions; and what is refused.
 
+mod refused;
+
 use elman::io::AnyArray;
 use ndarray::{ArrayD, Axis, Slice};
 
@@ -265,5 +267,94 @@ fn the_last_output_of_each_sequence() {
         let y = sandbox.load::<f32>("y.npy");
         let time = Axis(usize::from(batch_first));
         holds(&sandbox, "last.npy", &y.index_axis(time, STEPS - 1).to_owned());
+    }
+}
+
+/// The first columns are those of the forward direction.
+#[test]
+fn all_hidden_states_of_the_last_layer_are_the_output() {
+    for words in ["", "--lengths 5,0,6,2 --padding-value 8 --total-length 9"] {
+        for flags in ["", "--batch-first"] {
+            let sandbox = given(flags);
+            let outputs = "-o y.npy --hn hn.npy --all-hidden all.npz";
+            sandbox.rnn(&format!("run -q -w w -i x.npy {words} {outputs}")).succeeds();
+            let names = ["h_l0", "h_l0_reverse", "h_l1", "h_l1_reverse"];
+            assert_eq!(sandbox.members("all.npz"), names);
+            let y = sandbox.load::<f32>("y.npy");
+            let all = names.map(|name| sandbox.load::<f32>(&format!("all.npz:{name}")));
+            for (own, columns) in [(&all[2], 0..4), (&all[3], 4..8)] {
+                same(own, &y.slice_axis(Axis(2), Slice::from(columns)).to_owned());
+            }
+            assert_eq!([all[0].shape(), all[1].shape()], [all[2].shape(), all[3].shape()]);
+        }
+    }
+}
+
+/// The layer below is what a layer of its own weights alone makes of the input.
+#[test]
+fn all_hidden_states_of_the_first_layer_are_its_output() {
+    let sandbox = given("");
+    for kind in ["weight_ih", "weight_hh", "bias_ih", "bias_hh"] {
+        for suffix in ["", "_reverse"] {
+            let name = format!("{kind}_l0{suffix}.npy");
+            let bytes = sandbox.bytes(&format!("w/{name}"));
+            std::fs::create_dir_all(sandbox.path("first")).unwrap();
+            sandbox.write(&format!("first/{name}"), &bytes);
+        }
+    }
+    let words = "-i x.npy --lengths 5,0,6,2";
+    sandbox.rnn(&format!("run -q -w first {words} -o y.npy")).succeeds();
+    sandbox.rnn(&format!("run -q -w w {words} --all-hidden all.npz")).succeeds();
+    let y = sandbox.load::<f32>("y.npy");
+    for (name, columns) in [("h_l0", 0..4), ("h_l0_reverse", 4..8)] {
+        let own = sandbox.load::<f32>(&format!("all.npz:{name}"));
+        same(&own, &y.slice_axis(Axis(2), Slice::from(columns)).to_owned());
+    }
+}
+
+/// An archive has no place for a packed sequence in it, so they are padded; the report says so.
+#[test]
+fn all_hidden_states_of_packed_input_are_padded() {
+    let sandbox = given("");
+    sandbox.rnn("pack -q -i x.npy --lengths 5,0,6,2 -o x.npz").succeeds();
+    let outcome = sandbox.rnn("run -w w -i x.npz --all-hidden packed.npz --split-directions");
+    let report = outcome.succeeds().stdout_text();
+    let lines: Vec<_> = report.lines().filter(|line| line.starts_with("h_l")).collect();
+    for (line, name) in lines.iter().zip(["h_l0", "h_l0_reverse", "h_l1", "h_l1_reverse"]) {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let expected = "[6, 4, 4] seq_len 6, batch 4, hidden_size 4 f32 packed.npz";
+        assert_eq!(words.join(" "), format!("{name} {expected}"));
+    }
+    assert_eq!(lines.len(), 4, "{report}");
+    sandbox.rnn("run -q -w w -i x.npy --lengths 5,0,6,2 --all-hidden padded.npz").succeeds();
+    assert!(sandbox.bytes("packed.npz") == sandbox.bytes("padded.npz"));
+}
+
+#[test]
+fn directions_of_their_own_axis_are_the_same_numbers() {
+    for (flags, expected) in [("", [6, 4, 2, 4]), ("--batch-first", [4, 6, 2, 4])] {
+        let sandbox = given(flags);
+        for words in ["", "--lengths 5,0,6,2"] {
+            let line = format!("run -q -w w -i x.npy {words}");
+            sandbox.rnn(&format!("{line} -o y.npy --hn hn.npy")).succeeds();
+            sandbox.rnn(&format!("{line} -o s.npy --hn s-hn.npy --split-directions")).succeeds();
+            let [y, h_n, split, split_h_n] =
+                ["y.npy", "hn.npy", "s.npy", "s-hn.npy"].map(|name| sandbox.load::<f32>(name));
+            assert_eq!((split.shape(), split_h_n.shape()), (&expected[..], &[2, 2, 4, 4][..]));
+            assert!(split.iter().eq(&y) && split_h_n.iter().eq(&h_n));
+        }
+    }
+}
+
+#[test]
+fn what_is_named_is_all_that_is_written() {
+    let sandbox = given("");
+    let before = sandbox.names();
+    for (words, file) in [("--last", "last.npy"), ("--all-hidden", "all.npz"), ("--hn", "n.npy")] {
+        sandbox.rnn(&format!("run -q -w w -i x.npy {words} {file}")).succeeds();
+        let new = |name: &String| !before.contains(name);
+        let names: Vec<_> = sandbox.names().into_iter().filter(new).collect();
+        assert_eq!(names, [file]);
+        std::fs::remove_file(sandbox.path(file)).unwrap();
     }
 }
