@@ -216,11 +216,11 @@ pub(crate) fn check_streams(args: &Run) -> Result<()> {
             (Some(file), Some(other)) => file == other,
             _ => *path == stdout && *other == stdout,
         };
-        if let Some((other, _)) = seen.iter().find(same) {
+        if let Some((other, first)) = seen.iter().find(same) {
             let message = if path == stdout {
                 format!("expected one tensor on stdout, got - for {other} and {name}")
             } else {
-                format!("expected two files, got {} for {other} and {name}", path.display())
+                format!("expected two files, got {} for {other} and {name}", first.display())
             };
             let line = CommandLine::new().with(flag, Some(example));
             return Err(with_hint(Usage(message), Some(line.to_string())));
