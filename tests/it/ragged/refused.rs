@@ -177,7 +177,7 @@ fn outputs_of_another_form() {
             (
                 "-i x.npy -o b.npy --hn a.npy --last ./a.npy",
                 2,
-                "rnn: expected two files, got ./a.npy for h_n and last\nhint: rnn run -q -w w -i x.npy -o b.npy --hn a.npy --last last.npy\n",
+                "rnn: expected two files, got a.npy for h_n and last\nhint: rnn run -q -w w -i x.npy -o b.npy --hn a.npy --last last.npy\n",
             ),
             (
                 "-i x.npy --last - --all-hidden -",
