@@ -332,7 +332,7 @@ mod tests {
 
     #[test]
     fn a_ragged_batch_gives_the_bytes_of_each_sequence_alone() {
-        // Of the larger layer the columns are shared, of the smaller one nothing is.
+        // With threads, the directions of the larger layer run at the same time.
         for (hidden_size, threads) in [(5, 1), (300, 1), (300, 3)] {
             for bidirectional in [false, true] {
                 let mut generator = Generator::new(1);

@@ -14,8 +14,8 @@
 //! before the next can begin, so its one segment is the whole sequence.
 //!
 //! Threads either share the batch, in blocks of rows that never meet ([`scan`]), or, where there are too
-//! few rows for that or too many weights, the columns of every step ([`columns`]), or the layers, each some
-//! steps behind the one below it ([`waves`]), or, of a single row, the two directions. [`Plan`] chooses.
+//! few rows for that or too many weights, the two directions, or the columns of every step ([`columns`]),
+//! or the layers, each some steps behind the one below it ([`waves`]). [`Plan`] chooses.
 //!
 //! This module cannot fail. `rnn` has checked every shape, and has allocated all memory that grows with
 //! the data; what is allocated here is a few words for each thread.
@@ -28,7 +28,7 @@ mod waves;
 
 use std::ops::Range;
 
-use crate::kernel::{Activation, Aligned, Element, Kernel, Panels, RowsMut, Walk};
+use crate::kernel::{Activation, Aligned, Element, Kernel, Panels, Walk};
 use crate::packed::BatchSizes;
 
 use block::Buffers;
@@ -157,24 +157,23 @@ impl<T: Element> Sections<'_, T> {
         }
     }
 
-    /// Runs both directions of a single row at the same time.
+    /// Runs both directions at the same time.
     fn run_both(
         &self,
         output: &mut Steps<'_, T>,
         states: &mut [&mut [T]],
         buffers: &mut Buffers<T>,
     ) {
-        // A plan of this kind has one block, of one row.
+        // A plan of this kind has one block.
         let ([forward, reverse], [pre, reverse_pre]) = (states, &mut buffers.pre[..]) else {
             return;
         };
-        let Steps::Whole { data, width, first_step } = output else { return };
-        let data = &mut data[(self.segment.start - *first_step) * *width..];
-        let rows = RowsMut::new(data, self.segment.len(), *width, *width);
+        let sections = [self.section(false), self.section(true)];
+        let Some(rows) = scan::rows_of(&sections[0], output) else { return };
         let (left, right) = rows.split_at_column(self.stack.hidden_size);
         rayon::join(
-            || scan::one_row(&self.section(false), left, forward, pre),
-            || scan::one_row(&self.section(true), right, reverse, reverse_pre),
+            || scan::apart(&sections[0], left, forward, pre),
+            || scan::apart(&sections[1], right, reverse, reverse_pre),
         );
     }
 

@@ -76,7 +76,9 @@ impl Plan {
     /// The plan for a shape and a number of threads.
     pub(crate) fn new(shape: &Shape, threads: usize) -> Self {
         let columns = shape.columns(threads);
-        if columns.len() > 1 { shape.by_columns(columns) } else { shape.by_blocks(threads) }
+        // Two directions at the same time never wait for each other; more shares than two do more.
+        let by_columns = columns.len() > if shape.both_directions(threads) { 2 } else { 1 };
+        if by_columns { shape.by_columns(columns) } else { shape.by_blocks(threads) }
     }
 
     /// The same plan with blocks of equal work, where the first rows have more steps than the last: then
@@ -110,9 +112,8 @@ impl Plan {
 impl Shape {
     /// Where the columns of each thread end, if it is columns that threads should share.
     fn columns(&self, threads: usize) -> Vec<usize> {
-        let Shape { batch, hidden_size, element_bytes, .. } = *self;
-        let cached = hidden_size.saturating_mul(hidden_size * element_bytes) <= CACHED_BYTES;
-        if cached && batch / threads >= MIN_BLOCK_ROWS {
+        let Shape { batch, hidden_size, .. } = *self;
+        if self.is_cached() && batch / threads >= MIN_BLOCK_ROWS {
             return Vec::new();
         }
         let step = batch.saturating_mul(hidden_size).saturating_mul(hidden_size);
@@ -181,11 +182,19 @@ impl Shape {
         worth.then_some(segment)
     }
 
-    /// Whether the two directions should run at the same time: of a single row, which has nothing else to
-    /// share.
+    /// Whether the two directions should run at the same time: of few rows, which are one block, and with
+    /// weights that stay in each core's cache. (Larger ones are better divided: half of them may fit.)
     fn both_directions(&self, threads: usize) -> bool {
-        let row = self.hidden_size.saturating_mul(self.hidden_size).saturating_mul(self.steps);
-        self.directions == 2 && self.batch == 1 && threads > 1 && row >= MIN_BLOCK_WORK
+        let step = self.batch.saturating_mul(self.hidden_size).saturating_mul(self.hidden_size);
+        let worth = step.saturating_mul(self.steps) >= MIN_BLOCK_WORK;
+        let few = self.batch < 2 * MIN_BLOCK_ROWS;
+        self.directions == 2 && few && threads > 1 && worth && self.is_cached()
+    }
+
+    /// Whether recurrent weights stay in one core's cache from step to step.
+    fn is_cached(&self) -> bool {
+        let row_bytes = self.hidden_size.saturating_mul(self.element_bytes);
+        row_bytes.saturating_mul(self.hidden_size) <= CACHED_BYTES
     }
 
     /// Steps of `rows` rows that are projected at once.
@@ -238,6 +247,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::too_many_lines, reason = "a table")]
     fn each_shape_has_its_plan() {
         for (steps, batch, sizes, directions, threads, expected) in [
             (5, 3, [10, 20], 1, 2, "one thread, 5 steps projected at once, 5 through all layers"),
@@ -305,6 +315,22 @@ mod tests {
                 2,
                 2,
                 "both directions at once, 1000 steps projected at once, 1000 through all layers",
+            ),
+            (
+                128,
+                6,
+                [256, 256],
+                2,
+                2,
+                "both directions at once, 42 steps projected at once, 128 through all layers",
+            ),
+            (
+                128,
+                6,
+                [1024, 1024],
+                2,
+                2,
+                "columns in 2 shares, 11 steps projected at once, 128 through all layers",
             ),
             (
                 1000,

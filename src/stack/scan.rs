@@ -13,11 +13,7 @@ pub(super) fn run<T: Element>(
     state: &mut [T],
     pre: &mut [T],
 ) {
-    if let Steps::Whole { data, width, first_step } = &mut *output
-        && section.is_one_row()
-    {
-        let data = &mut data[section.rows_between(*first_step, section.segment.start) * *width..];
-        let all = RowsMut::new(data, section.segment.len(), *width, *width);
+    if let (Some(all), true) = (rows_of(section, output), section.is_one_row()) {
         let (_, own) = all.split_at_column(section.column());
         let (own, _) = own.split_at_column(section.stack.hidden_size);
         return one_row(section, own, state, pre);
@@ -31,8 +27,55 @@ pub(super) fn run<T: Element>(
     }
 }
 
+/// The rows of the section's segment, (rows, D * `H_out`), where they stand in one piece.
+pub(super) fn rows_of<'a, T>(
+    section: &Section<'_, T>,
+    output: &'a mut Steps<'_, T>,
+) -> Option<RowsMut<'a, T>> {
+    let Steps::Whole { data, width, first_step } = output else { return None };
+    let before = section.rows_between(*first_step, section.segment.start);
+    let rows = section.rows_between(section.segment.start, section.segment.end);
+    Some(RowsMut::new(&mut data[before * *width..], rows, *width, *width))
+}
+
+/// Runs a section whose columns of the output, (rows of the segment, `H_out`), stand apart from those of
+/// the other direction, which may be written at the same time. So a step reads the states before it in
+/// `state`, where each step leaves a copy: next to the product, that is nothing.
+pub(super) fn apart<T: Element>(
+    section: &Section<'_, T>,
+    mut output: RowsMut<'_, T>,
+    state: &mut [T],
+    pre: &mut [T],
+) {
+    if section.is_one_row() {
+        return one_row(section, output, state, pre);
+    }
+    let hidden_size = section.stack.hidden_size;
+    for chunk in section.chunks() {
+        project(section, chunk.clone(), pre);
+        for t in section.steps(chunk.clone()) {
+            let rows = section.sizes.size(t);
+            let first = section.rows_between(section.segment.start, t);
+            let mut out = output.range(first..first + rows);
+            section.stack.kernel.product(Product {
+                x: state,
+                x_stride: hidden_size,
+                panels: section.cell.hh(),
+                start: &pre[section.rows_between(chunk.start, t) * hidden_size..],
+                start_stride: hidden_size,
+                out: out.range(0..rows),
+                activation: section.stack.activation,
+                walk: walk(t),
+            });
+            for (row, state) in state.chunks_exact_mut(hidden_size).take(rows).enumerate() {
+                state.copy_from_slice(out.row_mut(row));
+            }
+        }
+    }
+}
+
 /// Runs a section of a single row; `output` is (steps of the segment, `H_out`).
-pub(super) fn one_row<T: Element>(
+fn one_row<T: Element>(
     section: &Section<'_, T>,
     mut output: RowsMut<'_, T>,
     state: &mut [T],

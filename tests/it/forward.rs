@@ -244,12 +244,14 @@ fn shared_columns_change_no_byte() {
 }
 
 #[test]
-fn both_directions_of_one_row_at_once_change_no_byte() {
-    let mut recipe = Recipe::new(40, 70, 400, 1);
-    recipe.config = Config { num_layers: 2, bidirectional: true, ..recipe.config };
-    let case = recipe.case::<f32>();
-    let expected = with_threads(1, || case.run());
-    assert!(same_bits(&with_threads(2, || case.run()), &expected));
+fn both_directions_of_few_rows_at_once_change_no_byte() {
+    for (batch, steps) in [(1, 400), (3, 150), (15, 40)] {
+        let mut recipe = Recipe::new(40, 70, steps, batch);
+        recipe.config = Config { num_layers: 2, bidirectional: true, ..recipe.config };
+        let case = recipe.case::<f32>();
+        let expected = with_threads(1, || case.run());
+        assert!(same_bits(&with_threads(2, || case.run()), &expected), "{batch} rows");
+    }
 }
 
 #[test]
