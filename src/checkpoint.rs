@@ -48,7 +48,7 @@ pub struct NamedTensor {
 }
 
 impl Checkpoint {
-    /// Reads a folder of .npy files or an .npz archive. Numbers become `dtype`; without one, doubles stay
+    /// Reads what [`Bundle::open`] takes: a folder of .npy files, .npz, .safetensors or .pt. Numbers become `dtype`; without one, doubles stay
     /// what they are and everything else becomes f32.
     ///
     /// `prefix` chooses among several layers of a model: what stands before `weight_ih_l0`, with or

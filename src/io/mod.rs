@@ -13,6 +13,10 @@ mod literal;
 mod npy;
 mod npz;
 mod parts;
+#[cfg(feature = "pt")]
+mod pt;
+#[cfg(feature = "safetensors")]
+mod safetensors;
 mod sink;
 mod source;
 mod stream;
@@ -21,6 +25,8 @@ mod tensor_file;
 mod tensor_folder;
 mod waiting;
 
+#[cfg(feature = "safetensors")]
+pub use self::safetensors::write_safetensors;
 pub use bundle::{Bundle, BundleFormat, Entry, Text};
 pub use folder::Folder;
 pub use header::{Header, StoredType};
