@@ -58,7 +58,7 @@ impl Archive {
         self.file("data.pkl").is_some()
     }
 
-    /// Whether it is a TorchScript archive: a program, with the weights among its constants.
+    /// Whether it is a `TorchScript` archive: a program, with the weights among its constants.
     pub(super) fn is_torch_script(&self) -> bool {
         self.file("data.pkl").is_some_and(|folder| {
             let mut names = self.zip.file_names_raw();

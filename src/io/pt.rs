@@ -111,7 +111,17 @@ impl Raw for Checkpoint {
         let tensor = &self.tensors[index];
         // The crate would abort where memory is refused; asked for here, it is an error.
         drop(reserved::<u8>(tensor.byte_len(), "weights")?);
-        let mut bytes = tensor.read().map_err(|source| read_error(source, place))?;
+        let mut bytes = tensor.read().map_err(|source| {
+            // The place says which tensor it is; the crate says it twice more.
+            let words = source.to_string();
+            let words = words.split_once("': ").map_or(&*words, |(_, words)| words);
+            let words = words.split_once("]: ").map_or(words, |(_, words)| words);
+            if source.raw_os_error().is_some() {
+                read_error(source, place)
+            } else {
+                broken(words, place)
+            }
+        })?;
         if cfg!(target_endian = "big") {
             bytes.chunks_exact_mut(tensor.dtype().size()).for_each(<[u8]>::reverse);
         }
@@ -142,14 +152,19 @@ fn read_error(source: io::Error, place: &str) -> Error {
     if source.raw_os_error().is_some() {
         return Error::Read { place: place.to_owned(), source };
     }
+    if source.kind() == io::ErrorKind::UnexpectedEof && source.get_ref().is_none() {
+        return broken("expected more bytes, got the end of the file", place);
+    }
     broken(&source.to_string(), place)
 }
 
 /// Why a checkpoint cannot be read.
 fn refused(error: PytorchError, place: &str) -> Error {
     let what = match error {
-        PytorchError::Io(source) | PytorchError::Tar(source) => return read_error(source, place),
-        PytorchError::Pickle(PickleError::Io(source)) => return read_error(source, place),
+        PytorchError::Io(source)
+        | PytorchError::Tar(source)
+        | PytorchError::Pickle(PickleError::Io(source)) => return read_error(source, place),
+        PytorchError::Pickle(PickleError::InvalidData(text)) => return broken(&text, place),
         PytorchError::Pickle(PickleError::UnsupportedType(kind)) => {
             format!("expected plain tensors, got {}", escaped(&kind))
         }
@@ -170,8 +185,9 @@ fn refused(error: PytorchError, place: &str) -> Error {
     Error::Malformed { place: place.to_owned(), what }
 }
 
-/// A checkpoint that the crate complains about, in as many of its words as fit a line.
+/// A checkpoint that the crate complains about: its first sentence, as far as it fits a line.
 fn broken(words: &str, place: &str) -> Error {
+    let words = words.split(". ").next().unwrap_or(words);
     let words: String = escaped(words).chars().take(MAX_WORDS).collect();
     let what = format!("broken checkpoint: {}", words.trim_end_matches('.'));
     Error::Malformed { place: place.to_owned(), what }

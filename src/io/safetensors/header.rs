@@ -27,7 +27,7 @@ pub(super) struct Header {
 
 /// What the header says of one tensor.
 #[derive(Deserialize)]
-#[serde(expecting = "expected the dtype, shape and data_offsets of a tensor")]
+#[serde(expecting = "the dtype, shape and data_offsets of a tensor")]
 pub(super) struct Tensor {
     pub(super) dtype: String,
     pub(super) shape: Axes,
