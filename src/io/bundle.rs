@@ -57,6 +57,30 @@ pub struct Text {
     pub text: String,
 }
 
+/// A plain attribute of an object that has tensors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attribute {
+    /// The object: what stands before the names of its tensors, without the dot at its end.
+    pub module: String,
+    /// The name of the attribute.
+    pub name: String,
+    /// Its value.
+    pub value: Value,
+}
+
+/// The value of an attribute.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// A text.
+    Text(String),
+    /// True or false.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A number.
+    Float(f64),
+}
+
 /// Tensors by name, in the order in which they stand: what the file says of them is known, and their
 /// numbers have not been read.
 pub struct Bundle {
@@ -70,6 +94,10 @@ pub struct Bundle {
 enum Body {
     Folder(Vec<PathBuf>),
     Npz(Archive),
+    #[cfg_attr(
+        not(any(feature = "pt", feature = "safetensors")),
+        allow(dead_code, reason = "the formats that are read so are left out of this build")
+    )]
     Raw(BundleFormat, Box<dyn Raw + Send>),
 }
 
@@ -78,6 +106,11 @@ enum Body {
 pub(super) trait Raw {
     /// The bytes of the i-th tensor.
     fn bytes(&mut self, index: usize, place: &str) -> Result<Box<dyn Read + '_>, Error>;
+
+    /// What the file says of the objects around the tensors.
+    fn attributes(&self) -> &[Attribute] {
+        &[]
+    }
 }
 
 impl std::fmt::Debug for Bundle {
@@ -134,7 +167,7 @@ impl Bundle {
 
     /// An .npz archive, or a checkpoint: both are zip archives.
     fn zip(path: Option<&Path>, file: File, place: String) -> Result<Self, Error> {
-        let archive = Archive::new(file, &place)?;
+        let mut archive = Archive::new(file, &place)?;
         if !archive.is_pt() {
             return Self::npz(archive, place);
         }
@@ -143,6 +176,7 @@ impl Bundle {
             let what = format!("expected a checkpoint, got a TorchScript archive ({remedy})");
             return Err(Error::Malformed { place, what });
         }
+        archive.check_pickle(&place)?;
         Self::pt(path, archive.into_file(), place)
     }
 
@@ -203,6 +237,14 @@ impl Bundle {
     /// `rnn.json` of a folder, the comment of an archive, `rnn.json` in the metadata of .safetensors.
     pub fn text(&self) -> Option<&Text> {
         self.text.as_ref()
+    }
+
+    /// Attributes of the objects around the tensors, which a checkpoint has that is a whole module.
+    pub fn attributes(&self) -> &[Attribute] {
+        match &self.body {
+            Body::Raw(_, tensors) => tensors.attributes(),
+            Body::Folder(_) | Body::Npz(_) => &[],
+        }
     }
 
     /// The place of the i-th tensor, for messages.

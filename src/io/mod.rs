@@ -27,7 +27,7 @@ mod waiting;
 
 #[cfg(feature = "safetensors")]
 pub use self::safetensors::write_safetensors;
-pub use bundle::{Bundle, BundleFormat, Entry, Text};
+pub use bundle::{Attribute, Bundle, BundleFormat, Entry, Text, Value};
 pub use folder::Folder;
 pub use header::{Header, StoredType};
 pub use npy::{AnyArray, Real, Stored, write_npy};

@@ -1,5 +1,7 @@
 //! .npz archives: their members, and the writing of them.
 
+mod torch;
+
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -51,34 +53,6 @@ impl Archive {
     pub(super) fn comment(&self) -> Option<String> {
         let comment = std::str::from_utf8(self.zip.comment()).ok()?;
         (!comment.is_empty()).then(|| comment.to_owned())
-    }
-
-    /// Whether it is no .npz, but one of PyTorch's files.
-    pub(super) fn is_pt(&self) -> bool {
-        self.file("data.pkl").is_some()
-    }
-
-    /// Whether it is a `TorchScript` archive: a program, with the weights among its constants.
-    pub(super) fn is_torch_script(&self) -> bool {
-        self.file("data.pkl").is_some_and(|folder| {
-            let mut names = self.zip.file_names_raw();
-            names.any(|name| {
-                let name = name.strip_prefix(folder);
-                name.is_some_and(|name| name == b"constants.pkl" || name.starts_with(b"code/"))
-            })
-        })
-    }
-
-    /// The folder in the archive, with its slash, that has a file of this name.
-    fn file(&self, file: &str) -> Option<&[u8]> {
-        let mut folders =
-            self.zip.file_names_raw().filter_map(|name| name.strip_suffix(file.as_bytes()));
-        folders.find(|folder| folder.is_empty() || folder.ends_with(b"/"))
-    }
-
-    /// The file that the archive is.
-    pub(super) fn into_file(self) -> File {
-        self.zip.into_inner()
     }
 
     /// The index of a member, or of the only one.

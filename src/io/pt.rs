@@ -4,16 +4,21 @@
 //! few steps of it that make tensors, knows no other, and executes nothing. What is left to do here is to
 //! keep a small file from asking for much memory, and to put errors into this crate's form.
 
+mod attributes;
+
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use pytorch_reader::{DType, PickleError, PickleValue, PytorchError, PytorchReader, Tensor};
+use pytorch_reader::{
+    DType, FileFormat, PickleError, PickleValue, PytorchError, PytorchReader, Tensor,
+};
 use tempfile::NamedTempFile;
 
 use super::bundle::Raw;
+use super::npz::Archive;
 use super::temporary::{Remembered, temporary};
-use super::{Entry, StoredType, escaped};
+use super::{Attribute, Entry, StoredType, escaped};
 use crate::Error;
 use crate::error::reserved;
 
@@ -30,6 +35,7 @@ const MAX_WORDS: usize = 200;
 /// The tensors of a checkpoint, in the order of their names.
 pub(super) struct Checkpoint {
     tensors: Vec<Tensor>,
+    attributes: Vec<Attribute>,
     /// Behind the tensors, which must be closed first: not every system removes a file that is open.
     _spooled: Option<(NamedTempFile, Remembered)>,
 }
@@ -49,6 +55,7 @@ pub(super) fn open(
     let reader = PytorchReader::new(path).map_err(|error| refused(error, place))?;
     let everything = PytorchReader::read_pickle_data(path, None);
     let count = count(&everything.map_err(|error| refused(error, place))?);
+    let format = reader.metadata().format_type.clone();
     let mut tensors: Vec<Tensor> = reader.into_tensors().into_values().collect();
     tensors.sort_by(|left, right| left.name.cmp(&right.name));
     if tensors.len() != count {
@@ -67,7 +74,9 @@ pub(super) fn open(
         shape: tensor.shape().to_vec(),
     };
     let entries = tensors.iter().map(entry).collect();
-    Ok((entries, Checkpoint { tensors, _spooled: spooled }))
+    let is_zip = format == FileFormat::Zip;
+    let attributes = if is_zip { attributes(file, place) } else { Vec::new() };
+    Ok((entries, Checkpoint { tensors, attributes, _spooled: spooled }))
 }
 
 /// Copies a file that has no name into one that has.
@@ -76,6 +85,13 @@ fn spool(file: &mut File) -> io::Result<(NamedTempFile, Remembered)> {
     file.seek(SeekFrom::Start(0))?;
     io::copy(file, &mut named)?;
     Ok((named, remembered))
+}
+
+/// Attributes of the modules in a checkpoint. The older layouts hold none that can be read.
+fn attributes(file: File, place: &str) -> Vec<Attribute> {
+    let archive = Archive::new(file, place).ok();
+    let pickle = archive.and_then(|mut archive| archive.pickle());
+    pickle.map_or(Vec::new(), |pickle| attributes::attributes(&pickle))
 }
 
 /// Tensors at the leaves. Where there are more than names, one of two would get lost.
@@ -127,6 +143,10 @@ impl Raw for Checkpoint {
         }
         Ok(Box::new(Cursor::new(bytes)))
     }
+
+    fn attributes(&self) -> &[Attribute] {
+        &self.attributes
+    }
 }
 
 fn stored(dtype: DType) -> StoredType {
@@ -164,6 +184,13 @@ fn refused(error: PytorchError, place: &str) -> Error {
         PytorchError::Io(source)
         | PytorchError::Tar(source)
         | PytorchError::Pickle(PickleError::Io(source)) => return read_error(source, place),
+        // Of such a field the crate knows tensors alone, which have five; a module's class has four.
+        PytorchError::Pickle(PickleError::InvalidData(text))
+            if text.starts_with("storage persistent id has 4 fields") =>
+        {
+            let remedy = "torch.save(torch.load(file, weights_only=False).state_dict(), 'w.pt')";
+            format!("expected a state_dict, got a module as PyTorch before 1.6 saved it ({remedy})")
+        }
         PytorchError::Pickle(PickleError::InvalidData(text)) => return broken(&text, place),
         PytorchError::Pickle(PickleError::UnsupportedType(kind)) => {
             format!("expected plain tensors, got {}", escaped(&kind))
