@@ -10,8 +10,8 @@ use std::collections::HashMap;
 
 use ndarray::ArrayD;
 
-use crate::io::{Bundle, Dtype, Entry, Real, Source, StoredType, Tensor, Text};
-use crate::{Config, Element, Error, Rnn};
+use crate::io::{Bundle, Dtype, Entry, Real, Source, StoredType, Tensor, Text, Value};
+use crate::{Config, Element, Error, Nonlinearity, Rnn};
 
 /// The weights of one layer as a file holds them, and the layer's configuration.
 ///
@@ -48,7 +48,7 @@ pub struct NamedTensor {
 }
 
 impl Checkpoint {
-    /// Reads a folder of .npy files or an .npz archive. Numbers become `dtype`; without one, doubles stay
+    /// Reads what [`Bundle::open`] takes: a folder of .npy files, .npz, .safetensors or .pt. Numbers become `dtype`; without one, doubles stay
     /// what they are and everything else becomes f32.
     ///
     /// `prefix` chooses among several layers of a model: what stands before `weight_ih_l0`, with or
@@ -155,14 +155,33 @@ fn configuration(bundle: &Bundle, found: &names::Found) -> Result<(Config, bool)
     let within =
         |place: &str, error| Error::Weights { place: place.to_owned(), source: Box::new(error) };
     let Some(Text { place, text }) = bundle.text() else {
-        return Ok((
-            Config::infer(shapes()).map_err(|error| within(bundle.place(), error))?,
-            false,
-        ));
+        let told = Config::infer(shapes()).map_err(|error| within(bundle.place(), error))?;
+        return Ok(with_attributes(told, bundle, &found.prefix));
     };
     let config = Config::from_json(text).map_err(|error| within(place, error))?;
     refuse_misfit(&config, shapes()).map_err(|error| within(place, error))?;
     Ok((config, true))
+}
+
+/// A configuration with what PyTorch's own module says of itself, and whether it says its nonlinearity.
+fn with_attributes(mut config: Config, bundle: &Bundle, prefix: &str) -> (Config, bool) {
+    let module = prefix.strip_suffix('.').unwrap_or(prefix);
+    let mut says_nonlinearity = false;
+    for attribute in bundle.attributes().iter().filter(|attribute| attribute.module == module) {
+        match (attribute.name.as_str(), &attribute.value) {
+            ("mode", Value::Text(mode)) if mode == "RNN_TANH" || mode == "RNN_RELU" => {
+                let relu = mode == "RNN_RELU";
+                config.nonlinearity = if relu { Nonlinearity::Relu } else { Nonlinearity::Tanh };
+                says_nonlinearity = true;
+            }
+            ("batch_first", Value::Bool(batch_first)) => config.batch_first = *batch_first,
+            ("dropout", Value::Float(p)) if (0.0..=1.0).contains(p) => config.dropout = *p,
+            // dropout=1 is kept as it was written.
+            ("dropout", Value::Int(p @ 0..=1)) => config.dropout = if *p == 1 { 1.0 } else { 0.0 },
+            _ => {}
+        }
+    }
+    (config, says_nonlinearity)
 }
 
 /// Refuses a saved configuration that contradicts tensors which are a whole layer by themselves. Where

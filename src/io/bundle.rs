@@ -1,9 +1,12 @@
-//! Tensors by name: a folder of .npy files, or an .npz archive.
+//! Tensors by name: a folder of .npy files, an archive, a checkpoint.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use ndarray::ArrayD;
 
+use super::npy::read_body;
 use super::npz::Archive;
 use super::source::{Format, Opened, Source};
 use super::tensor_folder::{read_text, tensor_paths};
@@ -28,6 +31,10 @@ pub enum BundleFormat {
     Folder,
     /// An .npz archive.
     Npz,
+    /// A .safetensors file.
+    Safetensors,
+    /// A checkpoint of PyTorch's, .pt or .pth.
+    Pt,
 }
 
 impl std::fmt::Display for BundleFormat {
@@ -35,6 +42,8 @@ impl std::fmt::Display for BundleFormat {
         f.pad(match self {
             BundleFormat::Folder => "folder",
             BundleFormat::Npz => ".npz archive",
+            BundleFormat::Safetensors => ".safetensors",
+            BundleFormat::Pt => ".pt checkpoint",
         })
     }
 }
@@ -46,6 +55,30 @@ pub struct Text {
     pub place: String,
     /// What it says.
     pub text: String,
+}
+
+/// A plain attribute of an object that has tensors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attribute {
+    /// The object: what stands before the names of its tensors, without the dot at its end.
+    pub module: String,
+    /// The name of the attribute.
+    pub name: String,
+    /// Its value.
+    pub value: Value,
+}
+
+/// The value of an attribute.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// A text.
+    Text(String),
+    /// True or false.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A number.
+    Float(f64),
 }
 
 /// Tensors by name, in the order in which they stand: what the file says of them is known, and their
@@ -61,6 +94,23 @@ pub struct Bundle {
 enum Body {
     Folder(Vec<PathBuf>),
     Npz(Archive),
+    #[cfg_attr(
+        not(any(feature = "pt", feature = "safetensors")),
+        allow(dead_code, reason = "the formats that are read so are left out of this build")
+    )]
+    Raw(BundleFormat, Box<dyn Raw + Send>),
+}
+
+/// Tensors of a format that keeps their bytes apart, little-endian and in C order. What the file says of
+/// them agrees with the bytes that there are.
+pub(super) trait Raw {
+    /// The bytes of the i-th tensor.
+    fn bytes(&mut self, index: usize, place: &str) -> Result<Box<dyn Read + '_>, Error>;
+
+    /// What the file says of the objects around the tensors.
+    fn attributes(&self) -> &[Attribute] {
+        &[]
+    }
 }
 
 impl std::fmt::Debug for Bundle {
@@ -74,7 +124,8 @@ impl std::fmt::Debug for Bundle {
 }
 
 impl Bundle {
-    /// Opens a folder of .npy files or an .npz archive, and reads what it says of its tensors.
+    /// Opens a folder of .npy files, an .npz archive, .safetensors or a checkpoint of PyTorch's, and reads
+    /// what it says of its tensors.
     ///
     /// # Errors
     /// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the file and the member.
@@ -89,9 +140,14 @@ impl Bundle {
                 return Err(Error::Malformed { place, what });
             }
         };
-        let (opened, _) = Opened::new(path, &place, (&FORMATS, EXPECTED))?;
-        let archive = Archive::new(opened.seekable(&place)?, &place)?;
-        Self::npz(archive, place)
+        let (opened, format) = Opened::new(path, &place, (&FORMATS, EXPECTED))?;
+        let path = path.filter(|_| matches!(opened, Opened::File(..)));
+        let file = opened.seekable(&place)?;
+        match format {
+            Format::Zip => Self::zip(path, file, place),
+            Format::Safetensors => Self::safetensors(file, place),
+            _ => Self::pt(path, file, place),
+        }
     }
 
     /// Every .npy file of a folder, in the order of their names, and the text beside them.
@@ -107,6 +163,45 @@ impl Bundle {
         }
         let text = read_text(folder)?;
         Ok(Bundle { place, entries, text, body: Body::Folder(paths) })
+    }
+
+    /// An .npz archive, or a checkpoint: both are zip archives.
+    fn zip(path: Option<&Path>, file: File, place: String) -> Result<Self, Error> {
+        let mut archive = Archive::new(file, &place)?;
+        if !archive.is_pt() {
+            return Self::npz(archive, place);
+        }
+        if archive.is_torch_script() {
+            let remedy = "torch.save(torch.jit.load(file).state_dict(), 'w.pt') makes one";
+            let what = format!("expected a checkpoint, got a TorchScript archive ({remedy})");
+            return Err(Error::Malformed { place, what });
+        }
+        archive.check_pickle(&place)?;
+        Self::pt(path, archive.into_file(), place)
+    }
+
+    #[cfg(feature = "pt")]
+    fn pt(path: Option<&Path>, file: File, place: String) -> Result<Self, Error> {
+        let (entries, checkpoint) = super::pt::open(path, file, &place)?;
+        let body = Body::Raw(BundleFormat::Pt, Box::new(checkpoint));
+        Ok(Bundle { place, entries, text: None, body })
+    }
+
+    #[cfg(not(feature = "pt"))]
+    fn pt(_: Option<&Path>, _: File, place: String) -> Result<Self, Error> {
+        Err(not_built_in(place, BundleFormat::Pt))
+    }
+
+    #[cfg(feature = "safetensors")]
+    fn safetensors(file: File, place: String) -> Result<Self, Error> {
+        let (entries, text, tensors) = super::safetensors::open(file, &place)?;
+        let body = Body::Raw(BundleFormat::Safetensors, Box::new(tensors));
+        Ok(Bundle { place, entries, text, body })
+    }
+
+    #[cfg(not(feature = "safetensors"))]
+    fn safetensors(_: File, place: String) -> Result<Self, Error> {
+        Err(not_built_in(place, BundleFormat::Safetensors))
     }
 
     fn npz(mut archive: Archive, place: String) -> Result<Self, Error> {
@@ -125,6 +220,7 @@ impl Bundle {
         match self.body {
             Body::Folder(_) => BundleFormat::Folder,
             Body::Npz(_) => BundleFormat::Npz,
+            Body::Raw(format, _) => format,
         }
     }
 
@@ -138,16 +234,24 @@ impl Bundle {
         &self.entries
     }
 
-    /// `rnn.json` of a folder, the comment of an archive.
+    /// `rnn.json` of a folder, the comment of an archive, `rnn.json` in the metadata of .safetensors.
     pub fn text(&self) -> Option<&Text> {
         self.text.as_ref()
+    }
+
+    /// Attributes of the objects around the tensors, which a checkpoint has that is a whole module.
+    pub fn attributes(&self) -> &[Attribute] {
+        match &self.body {
+            Body::Raw(_, tensors) => tensors.attributes(),
+            Body::Folder(_) | Body::Npz(_) => &[],
+        }
     }
 
     /// The place of the i-th tensor, for messages.
     pub fn entry_place(&self, index: usize) -> String {
         match &self.body {
             Body::Folder(paths) => show(&paths[index]),
-            Body::Npz(_) => format!("{}:{}", self.place, self.entries[index].name),
+            Body::Npz(_) | Body::Raw(..) => format!("{}:{}", self.place, self.entries[index].name),
         }
     }
 
@@ -171,10 +275,22 @@ impl Bundle {
                 let header = archive.header(index, &place)?;
                 archive.read(index, &header, &place)
             }
+            Body::Raw(_, tensors) => {
+                let Entry { stored, shape, .. } = self.entries[index].clone();
+                let header = Header { stored, big_endian: false, fortran_order: false, shape };
+                read_body(&mut *tensors.bytes(index, &place)?, &place, &header, true)
+            }
         }
     }
 }
 
 /// The formats that [`Bundle::open`] takes, and what errors call them.
-const FORMATS: [Format; 1] = [Format::Zip];
-const EXPECTED: &str = "a folder of .npy files or an .npz archive";
+const FORMATS: [Format; 4] = [Format::Zip, Format::Safetensors, Format::Pickle, Format::Tar];
+const EXPECTED: &str = "a folder of .npy files, .npz, .safetensors or .pt";
+
+/// A format whose reader was left out when the library was built.
+#[cfg(not(all(feature = "pt", feature = "safetensors")))]
+fn not_built_in(place: String, format: BundleFormat) -> Error {
+    let what = format!("recognised as {format}, which this build does not read");
+    Error::Malformed { place, what }
+}

@@ -57,7 +57,7 @@ fn check_text(bytes: &[u8], start: usize, version: u8) -> Result<(), String> {
 }
 
 /// Checks that the bytes of all axes, empty ones left out, can be counted: ndarray multiplies them so.
-fn check_size(shape: &[usize], stored: StoredType) -> Result<(), String> {
+pub(super) fn check_size(shape: &[usize], stored: StoredType) -> Result<(), String> {
     let sizes = shape.iter().copied().filter(|&size| size > 0);
     // Eight bytes is the widest type that anything is converted to.
     let widest = stored.size().max(8);

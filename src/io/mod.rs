@@ -13,6 +13,10 @@ mod literal;
 mod npy;
 mod npz;
 mod parts;
+#[cfg(feature = "pt")]
+mod pt;
+#[cfg(feature = "safetensors")]
+mod safetensors;
 mod sink;
 mod source;
 mod stream;
@@ -21,7 +25,9 @@ mod tensor_file;
 mod tensor_folder;
 mod waiting;
 
-pub use bundle::{Bundle, BundleFormat, Entry, Text};
+#[cfg(feature = "safetensors")]
+pub use self::safetensors::write_safetensors;
+pub use bundle::{Attribute, Bundle, BundleFormat, Entry, Text, Value};
 pub use folder::Folder;
 pub use header::{Header, StoredType};
 pub use npy::{AnyArray, Real, Stored, write_npy};

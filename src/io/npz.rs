@@ -1,5 +1,7 @@
 //! .npz archives: their members, and the writing of them.
 
+mod torch;
+
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read, Write};

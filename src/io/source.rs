@@ -88,15 +88,19 @@ impl Format {
             (b"BZh", Format::Other(Some("bzip2"))),
             (b"\xff\xd8", Format::Other(Some("JPEG"))),
         ];
+        // The length of a header below 2^32, then its first brace. A length may begin as a pickle does.
+        if let [_, _, _, _, 0, 0, 0, 0, b'{', ..] = start {
+            return Format::Safetensors;
+        }
         if let Some((_, format)) = kinds.iter().find(|(magic, _)| start.starts_with(magic)) {
             return *format;
         }
         match start {
-            // The length of a header below 2^32, then its first brace.
-            [_, _, _, _, 0, 0, 0, 0, b'{', ..] => Format::Safetensors,
             // Field 1 of a ModelProto, a small number, and then one of the fields up to its graph.
             [0x08, 1..0x20, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42, ..] => Format::Onnx,
             _ if start.iter().all(|&byte| is_text(byte)) => Format::Text,
+            // The same with a length that no header has, which the reader of headers then names.
+            [.., b'{'] if start.len() == Format::BYTES => Format::Safetensors,
             _ => Format::Other(None),
         }
     }
@@ -127,7 +131,7 @@ impl Format {
         let name = match self {
             Format::Npy => "a single .npy array",
             Format::Zip => "an archive",
-            Format::Pickle | Format::Tar => "what looks like a pickle",
+            Format::Pickle | Format::Tar => "what looks like a .pt checkpoint",
             Format::Safetensors => "what looks like .safetensors",
             Format::Onnx => "what looks like .onnx",
             Format::Text => "what looks like text",

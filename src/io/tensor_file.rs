@@ -68,6 +68,11 @@ impl Found {
             return TensorFile::npy(opened, place).map(Found::Tensor);
         }
         let mut archive = Archive::new(opened.seekable(&place)?, &place)?;
+        if archive.is_pt() {
+            let remedy = "np.save('x.npy', torch.load(file).numpy()) makes one of a tensor";
+            let what = format!("expected .npy or .npz, got a .pt checkpoint ({remedy})");
+            return Err(Error::Malformed { place, what });
+        }
         if member.is_none() && archive.names().len() > 1 {
             return Ok(Found::Members(Members::new(archive, place)));
         }

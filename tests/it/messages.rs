@@ -360,7 +360,7 @@ fn weights_that_are_no_layer() {
             case(
                 "run -i x.npy -w x.npy",
                 65,
-                "x.npy: expected a folder of .npy files or an .npz archive, got a single .npy array",
+                "x.npy: expected a folder of .npy files, .npz, .safetensors or .pt, got a single .npy array",
                 "",
             ),
             case(
@@ -430,7 +430,7 @@ fn wrong_usage() {
             case(
                 "init --input-size 1 --hidden 1 -o w.safetensor",
                 2,
-                "w.safetensor: expected a folder, .npz or - for weights, got .safetensor",
+                "w.safetensor: expected a folder, .npz, .safetensors or - for weights, got .safetensor",
                 "rnn init --input-size 1 --hidden 1 -o weights/",
             ),
             case(

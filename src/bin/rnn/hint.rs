@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Flags that may be changed in a hint: every spelling, and whether a value follows.
-const FLAGS: [(&[&str], bool); 20] = [
+const FLAGS: [(&[&str], bool); 21] = [
     (&["--input-size"], true),
     (&["--hidden-size", "--hidden"], true),
     (&["--num-layers", "--layers"], true),
@@ -21,6 +21,7 @@ const FLAGS: [(&[&str], bool); 20] = [
     (&["--lengths"], true),
     (&["--rng"], true),
     (&["--no-clobber"], false),
+    (&["--prefix"], true),
     (&["--state"], true),
     (&["--checkpoint"], true),
     (&["--independent"], false),

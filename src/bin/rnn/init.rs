@@ -3,19 +3,15 @@
 use std::path::Path;
 
 use anyhow::Result;
-use elman::io::{
-    AnyArray, Dtype, Folder, Overwrite, Real, Sink, open_folder, write_folder, write_npz,
-};
-use elman::{Config, Element, Parameter, Params, Random, is_parameter_name};
-use ndarray::ArrayD;
+use elman::io::{Dtype, Real};
+use elman::{Config, Element, Parameter, Params, Random};
 
 use crate::args::Init;
-use crate::failure::{Usage, with_hint};
-use crate::hint::CommandLine;
 use crate::layer::{config_from_flags, note_dropout};
-use crate::outputs::{overwrite, refuse_terminal, shown};
+use crate::outputs::{overwrite, shown};
 use crate::report::{Notes, Report, TensorLine};
 use crate::rng::Rng;
+use crate::target::Target;
 
 pub(crate) fn init(args: &Init) -> Result<()> {
     let config = config_from_flags(&args.layer, None)?;
@@ -64,58 +60,4 @@ fn init_as<T: Element + Random + Real>(args: &Init, config: &Config) -> Result<(
         notes,
     };
     report.print(&args.report, stdout_taken)
-}
-
-/// Where weights go.
-enum Target {
-    Folder(Folder),
-    Npz(Sink),
-}
-
-impl Target {
-    /// The format follows from the extension; none, or a folder that exists, is a folder.
-    fn open(path: &Path, overwrite: Overwrite) -> Result<Self> {
-        let extension = path.extension().unwrap_or_default().to_string_lossy();
-        let folder = || open_folder(path, overwrite, is_parameter_name).map(Target::Folder);
-        let npz = || Sink::open(path, overwrite).map(Target::Npz);
-        if path == Path::new("-") {
-            refuse_terminal("w.npz")?;
-            return Ok(npz()?);
-        }
-        let existing = std::fs::metadata(path).ok();
-        if existing.as_ref().is_some_and(|existing| !existing.is_file() && !existing.is_dir()) {
-            return Ok(npz()?);
-        }
-        match &*extension {
-            "npz" => Ok(npz()?),
-            _ if existing.is_some_and(|existing| existing.is_dir()) => Ok(folder()?),
-            "" => Ok(folder()?),
-            _ => {
-                let message = format!(
-                    "{}: expected a folder, .npz or - for weights, got .{extension}",
-                    path.display()
-                );
-                let line = CommandLine::new().with("-o", Some("weights/"));
-                Err(with_hint(Usage(message), Some(line.to_string())))
-            }
-        }
-    }
-
-    fn write<T: Real>(self, tensors: &[(String, ArrayD<T>)], config: &Config) -> Result<()> {
-        let text = format!("{:#}\n", config.to_json());
-        match self {
-            Target::Folder(folder) => {
-                write_folder(&folder, tensors, &text)?;
-                Ok(folder.commit()?)
-            }
-            Target::Npz(mut sink) => {
-                let members = tensors.iter().map(|(name, tensor)| {
-                    let array: &dyn AnyArray = tensor;
-                    (name.as_str(), array)
-                });
-                write_npz(&mut sink, &members.collect::<Vec<_>>(), &text)?;
-                Ok(sink.commit()?)
-            }
-        }
-    }
 }

@@ -24,6 +24,7 @@ mod run;
 mod sequences;
 mod signals;
 mod stream;
+mod target;
 mod threads;
 mod unpack;
 

@@ -11,7 +11,7 @@ use super::{LayerArgs, ReportArgs, RngArgs};
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Init {
-    /// Where the weights go: a folder, FILE.npz, or - for an .npz on stdout.
+    /// Where the weights go: a folder, FILE.npz, FILE.safetensors, or - for an .npz on stdout.
     #[arg(short, long, value_name = "PATH")]
     pub(crate) output: PathBuf,
     /// Type of the weights.

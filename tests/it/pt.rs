@@ -1,0 +1,348 @@
+//! .pt and .pth: every layout that PyTorch has written, what is no checkpoint of a layer, and pickles that
+//! mean harm.
+
+use std::io::{Cursor, Write};
+use std::time::{Duration, Instant};
+
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use crate::support::{Sandbox, fixture};
+
+/// A hostile file is refused before anybody wonders what the program is doing.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// A folder with these files of `fixtures/checkpoints/`, and an input that fits.
+fn with(files: &[&str]) -> Sandbox {
+    let sandbox = Sandbox::new();
+    for file in files {
+        sandbox.take(&format!("checkpoints/{file}"));
+    }
+    sandbox.take("inputs.npz");
+    sandbox
+}
+
+/// The output of the relu layer in this file, as .npy.
+fn output(sandbox: &Sandbox, weights: &str, stdin: &[u8]) -> Vec<u8> {
+    let words =
+        "run -i inputs.npz:x_f32 --nonlinearity relu -o out.npy --hn hn.npy --report none -w";
+    let words: Vec<_> = words.split(' ').chain([weights]).collect();
+    sandbox.rnn_with(&words, stdin).succeeds();
+    [sandbox.bytes("out.npy"), sandbox.bytes("hn.npy")].concat()
+}
+
+/// Bytes of a zip archive with these members, stored.
+fn zipped(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, content) in members {
+        let options =
+            SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        zip.start_file(*name, options).unwrap();
+        zip.write_all(content).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+/// A pickled text.
+fn text(text: &str) -> Vec<u8> {
+    let length = u32::try_from(text.len()).unwrap().to_le_bytes();
+    [b"X", &length[..], text.as_bytes()].concat()
+}
+
+/// A pickled tensor of f32: a view of `numel` numbers in the file `data/0`, all at stride 0.
+fn repeated(numel: i32, shape: &[i32]) -> Vec<u8> {
+    let int = |value: i32| [b"J", &value.to_le_bytes()[..]].concat();
+    let storage = [
+        &b"(("[..],
+        &text("storage"),
+        b"ctorch\nFloatStorage\n",
+        &text("0"),
+        &text("cpu"),
+        &int(numel),
+        b"tQ",
+    ]
+    .concat();
+    let sizes: Vec<u8> = shape.iter().flat_map(|&size| int(size)).collect();
+    let strides: Vec<u8> = shape.iter().flat_map(|_| int(0)).collect();
+    let view = [&int(0)[..], b"(", &sizes, b"t(", &strides, b"t"].concat();
+    let call = &b"ctorch._utils\n_rebuild_tensor_v2\n"[..];
+    [call, &storage, &view, b"\x89ccollections\nOrderedDict\n)RtR"].concat()
+}
+
+#[test]
+fn every_layout_equals_the_reference() {
+    let files = ["rnn.pt", "legacy.pt", "tar.pt", "nested.pt", "lightning.pt"];
+    let sandbox = with(&[&files[..], &["rnn.npz"]].concat());
+    let expected = output(&sandbox, "rnn.npz", &[]);
+    for file in files {
+        assert!(output(&sandbox, file, &[]) == expected, "{file}");
+        let bytes = sandbox.bytes(file);
+        assert!(output(&sandbox, "-", &bytes) == expected, "{file} on stdin");
+        assert!(output(&sandbox, "/dev/stdin", &bytes) == expected, "{file} in a pipe");
+    }
+}
+
+#[test]
+fn a_whole_module_says_what_it_is() {
+    let sandbox = with(&["rnn.npz", "module.pt", "modules.pt"]);
+    let expected = output(&sandbox, "rnn.npz", &[]);
+    for file in ["module.pt", "modules.pt"] {
+        let line = format!("run -i inputs.npz:x_f32_batch_first -w {file} -o out.npy --hn hn.npy");
+        let report = sandbox.rnn(&line).succeeds().stdout_text();
+        let first = "RNN(3, 5, num_layers=2, batch_first=True, dropout=0.25, bidirectional=True), relu, f32, 270 parameters\n";
+        assert!(report.starts_with(first), "{file}: {report}");
+        assert!(!report.contains("nonlinearity"), "{file}: {report}");
+        // Of what was computed from the other layout of the same input, h_n is in the same order.
+        let h_n = sandbox.bytes("hn.npy");
+        assert!(expected.ends_with(&h_n), "{file}");
+    }
+    let line = "run -i inputs.npz:x_f32_batch_first -w module.pt --nonlinearity tanh";
+    sandbox.rnn(line).fails(
+        65,
+        "rnn: module.pt: expected nonlinearity relu, as in the weights, got tanh from --nonlinearity\n\
+         hint: rnn run -i inputs.npz:x_f32_batch_first -w module.pt\n",
+    );
+}
+
+#[test]
+fn halves_are_converted_and_noted() {
+    for dtype in ["f16", "bf16"] {
+        let (pt, npz) = (format!("{dtype}.pt"), format!("{dtype}.npz"));
+        let sandbox = with(&[&pt, &npz]);
+        let line = format!("run -i inputs.npz:x_f32 --nonlinearity relu -w {pt} -o {dtype}.npy");
+        let report = sandbox.rnn(&line).succeeds().stdout_text();
+        let note = format!("note: {pt}: weight_hh_l1_reverse: {dtype} converted to f32\n");
+        assert!(report.contains(&note), "{report}");
+        let expected = output(&sandbox, &npz, &[]);
+        assert!(output(&sandbox, &pt, &[]) == expected, "{pt}");
+    }
+}
+
+#[test]
+fn the_report_names_format_and_prefix() {
+    let sandbox = with(&["nested.pt"]);
+    let line = "run -i inputs.npz:x_f32 -w nested.pt -v -o out.npy";
+    let report = sandbox.rnn(line).succeeds().stdout_text();
+    for note in [
+        "note: nested.pt: recognised as .pt checkpoint\n",
+        "note: nested.pt: the weights do not say their nonlinearity; tanh, PyTorch's default, is assumed\n",
+    ] {
+        assert!(report.contains(note), "{report}");
+    }
+}
+
+#[test]
+fn one_layer_of_a_model_is_chosen_by_its_prefix() {
+    let sandbox = with(&["model.pt"]);
+    for layer in ["encoder.rnn", "decoder.rnn"] {
+        let line = format!("run -i inputs.npz:x_f32 -w model.pt --prefix {layer} -o out.npy");
+        let report = sandbox.rnn(&line).succeeds().stdout_text();
+        let note = format!(
+            "note: model.pt: the layer under {layer}.; 6 other tensors of the model are left alone\n"
+        );
+        assert!(report.contains(&note), "{report}");
+    }
+    sandbox.rnn("run -i inputs.npz:x_f32 -w model.pt").fails(
+        65,
+        "rnn: model.pt: expected one layer, got 2: decoder.rnn, encoder.rnn\n\
+         hint: rnn run -i inputs.npz:x_f32 -w model.pt --prefix decoder.rnn\n",
+    );
+    sandbox.rnn("run -i inputs.npz:x_f32 --prefix enc -w model.pt").fails(
+        65,
+        "rnn: model.pt: expected a layer under the prefix 'enc', got decoder.rnn, encoder.rnn\n\
+         hint: rnn run -i inputs.npz:x_f32 -w model.pt --prefix decoder.rnn\n",
+    );
+}
+
+#[test]
+fn what_is_no_layer_is_refused_by_name() {
+    let cases = [
+        (
+            "lstm.pt",
+            "weight_hh_l0: expected the weights of an RNN, got an LSTM, which has four gates, in shape [20, 5]",
+        ),
+        (
+            "gru.pt",
+            "weight_hh_l0: expected the weights of an RNN, got a GRU, which has three gates, in shape [15, 5]",
+        ),
+        (
+            "script.pt",
+            "expected a checkpoint, got a TorchScript archive (torch.save(torch.jit.load(file).state_dict(), 'w.pt') makes one)",
+        ),
+        ("sparse.pt", "expected plain tensors, got torch._utils._rebuild_sparse_tensor"),
+        ("tensor.pt", "expected a state_dict, a checkpoint or a module, got torch.Tensor"),
+        ("empty.pt", "expected a checkpoint with tensors, got none in it"),
+        (
+            "legacy-module.pt",
+            "expected a state_dict, got a module as PyTorch before 1.6 saved it (torch.save(torch.load(file, weights_only=False).state_dict(), 'w.pt'))",
+        ),
+    ];
+    for (file, message) in cases {
+        let sandbox = with(&[file]);
+        let stderr = format!("rnn: {file}: {message}\n");
+        sandbox.rnn(&format!("run -i inputs.npz:x_f32 -w {file}")).fails(65, &stderr);
+        assert_eq!(sandbox.names(), [file.min("inputs.npz"), file.max("inputs.npz")]);
+    }
+}
+
+#[test]
+fn a_checkpoint_is_no_input() {
+    let sandbox = with(&["rnn.npz", "tensor.pt", "legacy.pt"]);
+    sandbox.rnn("run -w rnn.npz -i tensor.pt").fails(
+        65,
+        "rnn: tensor.pt: expected .npy or .npz, got a .pt checkpoint \
+         (np.save('x.npy', torch.load(file).numpy()) makes one of a tensor)\n",
+    );
+    sandbox
+        .rnn("run -w rnn.npz -i legacy.pt")
+        .fails(65, "rnn: legacy.pt: expected .npy or .npz, got what looks like a .pt checkpoint\n");
+}
+
+/// Row 43 of the faults: nothing is executed, and nothing takes long.
+#[test]
+fn fault_43() {
+    let system = [&b"cposix\nsystem\n"[..], &text("touch canary"), b"\x85R"].concat();
+    let mut bomb = b")q\0".to_vec();
+    for level in 1..12 {
+        bomb.extend(b"(");
+        bomb.extend([b'h', level - 1].repeat(10));
+        bomb.extend([b't', b'q', level]);
+    }
+    let cases = [
+        (
+            "os.system",
+            system.clone(),
+            "expected a state_dict, a checkpoint or a module, got posix.system",
+        ),
+        (
+            "os.system in a dict",
+            [b"}", &text("weight_ih_l0")[..], &system, b"s"].concat(),
+            "expected a checkpoint with tensors, got none in it",
+        ),
+        (
+            "memo bomb",
+            bomb,
+            "broken checkpoint: Pickle memo bomb detected: copies exceeded 1000000 nodes or 67108864 bytes",
+        ),
+        (
+            "deep nesting",
+            [b")", &b"\x85".repeat(100_000)[..]].concat(),
+            "broken checkpoint: pickle nesting exceeds 1000 levels",
+        ),
+        (
+            "short tuple",
+            b"ctorch._utils\n_rebuild_tensor_v2\nK\x01\x85R".to_vec(),
+            "broken checkpoint: _rebuild_tensor_v2: expected at least 6 arguments, got 1",
+        ),
+        (
+            "4 GiB of text",
+            b"X\xff\xff\xff\xff".to_vec(),
+            "broken checkpoint: expected 4294967295 bytes, found 1",
+        ),
+        (
+            "no stack",
+            b"R".to_vec(),
+            "broken checkpoint: pickle stack underflow - the file may be corrupted",
+        ),
+    ];
+    for (name, pickle, message) in cases {
+        let pickle = [b"\x80\x02", &pickle[..], b"."].concat();
+        for bytes in [zipped(&[("m/data.pkl", &pickle), ("m/version", b"3\n")]), pickle] {
+            let sandbox = with(&[]);
+            sandbox.write("m.pt", &bytes);
+            let start = Instant::now();
+            let outcome = sandbox.rnn("run -i inputs.npz:x_f32 -w m.pt");
+            assert!(start.elapsed() < LIMIT, "{name}: {:?}", start.elapsed());
+            outcome.fails(65, &format!("rnn: m.pt: {message}\n"));
+            assert_eq!(sandbox.names(), ["inputs.npz", "m.pt"], "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_small_file_is_no_large_tensor() {
+    let pickle = [b"\x80\x02}", &text("w")[..], &repeated(1, &[1 << 14, 1 << 14]), b"s."].concat();
+    let sandbox = with(&[]);
+    sandbox.write("m.pt", &zipped(&[("m/data.pkl", &pickle), ("m/data/0", &[0; 4])]));
+    let bytes = sandbox.bytes("m.pt").len();
+    let limit = 4 * bytes + (64 << 20);
+    sandbox.rnn("run -i inputs.npz:x_f32 -w m.pt").fails(
+        65,
+        &format!(
+            "rnn: m.pt:w: expected tensors of at most {limit} bytes in a file of {bytes}, got more, \
+             in shape [16384, 16384]\n"
+        ),
+    );
+}
+
+#[test]
+fn a_compressed_pickle_is_refused() {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    zip.start_file("m/data.pkl", SimpleFileOptions::default()).unwrap();
+    zip.write_all(&b"N".repeat(50 << 20)).unwrap();
+    let sandbox = with(&[]);
+    sandbox.write("m.pt", &zip.finish().unwrap().into_inner());
+    let start = Instant::now();
+    let outcome = sandbox.rnn("run -i inputs.npz:x_f32 -w m.pt");
+    assert!(start.elapsed() < LIMIT, "{:?}", start.elapsed());
+    assert_eq!(outcome.code, Some(65));
+    let start = "rnn: m.pt: expected data.pkl as it is, got 52428800 bytes compressed to ";
+    assert!(outcome.stderr.starts_with(start), "{}", outcome.stderr);
+}
+
+#[test]
+fn two_tensors_of_one_name_are_refused() {
+    let tensor = repeated(1, &[2]);
+    let inner = [b"}", &text("b")[..], &tensor, b"s"].concat();
+    let both = [&text("a.b")[..], &tensor, b"s", &text("a"), &inner, b"s"].concat();
+    let pickle = [b"\x80\x02}", &both[..], b"."].concat();
+    let sandbox = with(&[]);
+    sandbox.write("m.pt", &zipped(&[("m/data.pkl", &pickle), ("m/data/0", &[0; 4])]));
+    let stderr = "rnn: m.pt: two tensors of the checkpoint have the same name\n";
+    sandbox.rnn("run -i inputs.npz:x_f32 -w m.pt").fails(65, stderr);
+}
+
+#[test]
+fn broken_files_are_refused() {
+    let ih = [&text("weight_ih_l0")[..], &repeated(1, &[5, 3]), b"s"].concat();
+    let hh = [&text("weight_hh_l0")[..], &repeated(1, &[5, 5]), b"s"].concat();
+    let pickle = [b"\x80\x02}", &ih[..], &hh, b"."].concat();
+    let sandbox = with(&["rnn.pt", "legacy.pt"]);
+    sandbox.write("absent.pt", &zipped(&[("m/data.pkl", &pickle)]));
+    sandbox.write("short.pt", &zipped(&[("m/data.pkl", &pickle), ("m/data/0", &[0; 3])]));
+    sandbox.write("plain.pt", &pickle);
+    let big = [("m/data.pkl", &pickle[..]), ("m/byteorder", b"big"), ("m/data/0", &[0; 4])];
+    sandbox.write("big.pt", &zipped(&big));
+    for file in ["rnn.pt", "legacy.pt"] {
+        let whole = sandbox.bytes(file);
+        sandbox.write(&format!("half-{file}"), &whole[..whole.len() / 2]);
+    }
+    let mut flipped = sandbox.bytes("rnn.pt");
+    sandbox.take("checkpoints/rnn.npz");
+    let weight = fixture::<f32>("checkpoints/rnn.npz:weight_hh_l0");
+    let first: Vec<u8> = weight.iter().take(4).flat_map(|value| value.to_le_bytes()).collect();
+    let at = flipped.windows(16).position(|window| window == first).unwrap();
+    flipped[at] ^= 1;
+    sandbox.write("flipped.pt", &flipped);
+    for (file, message) in [
+        (
+            "absent.pt",
+            ":weight_hh_l0: broken checkpoint: ZIP entry 'm/data/0': not found in archive",
+        ),
+        (
+            "short.pt",
+            ":weight_hh_l0: broken checkpoint: Tensor with shape [5, 5] requires 1 elements from storage '0', but only 0 are available",
+        ),
+        ("plain.pt", ": expected a checkpoint, got a pickle without the bytes of its tensors"),
+        ("big.pt", ": broken checkpoint: Big-endian PyTorch files are not supported"),
+        ("half-rnn.pt", ": broken archive: invalid Zip archive: Could not find EOCD"),
+        ("half-legacy.pt", ": broken checkpoint: expected more bytes, got the end of the file"),
+        (
+            "flipped.pt",
+            ":weight_hh_l0: broken checkpoint: ZIP entry 'rnn/data/1': Invalid checksum",
+        ),
+    ] {
+        let stderr = format!("rnn: {file}{message}\n");
+        sandbox.rnn(&format!("run -i inputs.npz:x_f32 -w {file}")).fails(65, &stderr);
+    }
+}

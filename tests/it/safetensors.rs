@@ -1,0 +1,241 @@
+//! .safetensors, in and out: the same numbers as any other format, and every header that lies refused.
+
+use elman::io::{Bundle, Dtype, Entry, Source, StoredType, Tensor};
+use serde_json::{Value, json};
+
+use crate::support::Sandbox;
+
+/// A file with this header and so many bytes of tensors.
+fn file(header: &str, bytes: usize) -> Vec<u8> {
+    let length = (header.len() as u64).to_le_bytes();
+    [&length[..], header.as_bytes(), &vec![0; bytes]].concat()
+}
+
+#[test]
+fn it_equals_the_reference() {
+    let sandbox = Sandbox::new();
+    for fixture in ["checkpoints/rnn.npz", "checkpoints/rnn.safetensors", "inputs.npz"] {
+        sandbox.take(fixture);
+    }
+    let bytes = sandbox.bytes("rnn.safetensors");
+    let line =
+        "run -i inputs.npz:x_f32 --nonlinearity relu -o out.npy --hn hn.npy --report none -w";
+    let mut outputs = ["rnn.npz", "rnn.safetensors", "-", "/dev/stdin"].map(|weights| {
+        let words: Vec<_> = line.split(' ').chain([weights]).collect();
+        sandbox.rnn_with(&words, &bytes).succeeds();
+        (weights, sandbox.bytes("out.npy"), sandbox.bytes("hn.npy"))
+    });
+    let (_, output, h_n) = outputs[0].clone();
+    for (weights, got, got_h_n) in &mut outputs {
+        assert!(*got == output && *got_h_n == h_n, "{weights}");
+    }
+}
+
+#[test]
+fn init_writes_what_run_reads() {
+    let sandbox = Sandbox::new();
+    let layer =
+        "--input-size 3 --hidden 5 --layers 2 --nonlinearity relu --batch-first --bidirectional";
+    for output in ["w.npz", "w.safetensors", "again.safetensors"] {
+        sandbox.rnn(&format!("init {layer} -o {output} --report none")).succeeds();
+    }
+    assert!(sandbox.bytes("w.safetensors") == sandbox.bytes("again.safetensors"));
+    sandbox.rnn("randn --shape 2,4,3 -o x.npy --report none").succeeds();
+    for weights in ["w.npz", "w.safetensors"] {
+        let line = format!("run -i x.npy -w {weights} -o {weights}.npy");
+        let report = sandbox.rnn(&line).succeeds().stdout_text();
+        let first = "RNN(3, 5, num_layers=2, batch_first=True, bidirectional=True), relu, f32, 270 parameters\n";
+        assert!(report.starts_with(first) && !report.contains("note"), "{report}");
+    }
+    assert!(sandbox.bytes("w.npz.npy") == sandbox.bytes("w.safetensors.npy"));
+}
+
+#[test]
+fn what_is_written_is_what_others_write() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .rnn("init --input-size 1 --hidden 2 --dtype f64 -o w.safetensors --report none")
+        .succeeds();
+    let bytes = sandbox.bytes("w.safetensors");
+    let length = usize::try_from(u64::from_le_bytes(bytes[..8].try_into().unwrap())).unwrap();
+    assert!(length.is_multiple_of(8), "{length}");
+    let header = std::str::from_utf8(&bytes[8..8 + length]).unwrap();
+    // The text of the configuration is JSON in JSON.
+    let config = json!({
+        "input_size": 1, "hidden_size": 2, "num_layers": 1, "nonlinearity": "tanh", "bias": true,
+        "batch_first": false, "dropout": 0.0, "bidirectional": false,
+    });
+    let text = Value::String(format!("{config:#}\n"));
+    let tensor = |shape: &str, from: usize, to: usize| {
+        format!(r#"{{"dtype":"F64","shape":{shape},"data_offsets":[{from},{to}]}}"#)
+    };
+    let expected = format!(
+        r#"{{"__metadata__":{{"format":"pt","rnn.json":{text}}},"bias_hh_l0":{},"bias_ih_l0":{},"weight_hh_l0":{},"weight_ih_l0":{}}}"#,
+        tensor("[2]", 0, 16),
+        tensor("[2]", 16, 32),
+        tensor("[2,2]", 32, 64),
+        tensor("[2,1]", 64, 80),
+    );
+    assert_eq!(header.trim_end_matches(' '), expected);
+    assert_eq!(bytes.len(), 8 + length + 80);
+}
+
+#[test]
+fn every_type_of_number_is_read() {
+    let types: [(&str, StoredType, &[u8]); 13] = [
+        ("BF16", StoredType::BF16, &[0x80, 0x3f, 0, 0xc0]),
+        ("BOOL", StoredType::Bool, &[1, 0]),
+        ("F16", StoredType::F16, &[0, 0x3c, 0, 0xc0]),
+        ("F32", StoredType::F32, &[0, 0, 0x80, 0x3f, 0, 0, 0, 0xc0]),
+        ("F64", StoredType::F64, &[0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0, 0, 0, 0, 0, 0, 0, 0xc0]),
+        ("I16", StoredType::I16, &[1, 0, 0xfe, 0xff]),
+        ("I32", StoredType::I32, &[1, 0, 0, 0, 0xfe, 0xff, 0xff, 0xff]),
+        ("I64", StoredType::I64, &[1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0]),
+        ("I8", StoredType::I8, &[1, 0xfe]),
+        ("U16", StoredType::U16, &[1, 0, 2, 0]),
+        ("U32", StoredType::U32, &[1, 0, 0, 0, 2, 0, 0, 0]),
+        ("U64", StoredType::U64, &[1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0]),
+        ("U8", StoredType::U8, &[1, 2]),
+    ];
+    let second = [-2.0, 0.0, -2.0, -2.0, -2.0, -2.0, -2.0, 2.0, -2.0, 2.0, 2.0, 2.0, 2.0];
+    let mut header = serde_json::Map::new();
+    let mut body = Vec::new();
+    for (name, _, bytes) in types {
+        let offsets = [body.len(), body.len() + bytes.len()];
+        header
+            .insert(name.into(), json!({"dtype": name, "shape": [2, 1], "data_offsets": offsets}));
+        body.extend(bytes);
+    }
+    let sandbox = Sandbox::new();
+    let whole = [file(&Value::Object(header).to_string(), 0), body].concat();
+    sandbox.write("t.safetensors", &whole);
+    let path = sandbox.path("t.safetensors");
+    let mut bundle = Bundle::open(&Source::parse(path.as_os_str())).unwrap();
+    assert_eq!(bundle.text(), None);
+    for (index, (name, stored, _)) in types.into_iter().enumerate() {
+        let entry = Entry { name: name.to_owned(), stored, shape: vec![2, 1] };
+        assert_eq!(bundle.entries()[index], entry);
+        let Tensor::F64(array) = bundle.read(index, Some(Dtype::F64)).unwrap() else {
+            panic!("{name}")
+        };
+        assert_eq!(array.into_raw_vec_and_offset().0, [1.0, second[index]], "{name}");
+    }
+}
+
+/// Rows 38 to 41 of the faults.
+#[test]
+fn headers_that_lie_are_refused() {
+    let with_length = |length: u64, rest: &[u8]| [&length.to_le_bytes()[..], rest].concat();
+    let w = |dtype: &str, shape: &str, offsets: &str| {
+        format!(r#""w":{{"dtype":"{dtype}","shape":{shape},"data_offsets":{offsets}}}"#)
+    };
+    let one = |tensor: String| format!("{{{tensor}}}");
+    let two = |tensor: String, other: &str| format!("{{{tensor},\"v\":{other}}}");
+    let v = |offsets: &str| format!(r#"{{"dtype":"F32","shape":[2],"data_offsets":{offsets}}}"#);
+    let f32s = || w("F32", "[2]", "[0,8]");
+    let deep = format!(r#"{{"w":{{"x":{}{}}}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    let axes = format!("[{}1]", "1,".repeat(64));
+    let cases = [
+        (with_length(u64::MAX, b"{}"), ": header of 18446744073709551615 bytes; limit 100000000"),
+        (with_length(100_000_001, b"{}"), ": header of 100000001 bytes; limit 100000000"),
+        (with_length(3, b"{}"), ": expected a header of 3 bytes, got 2"),
+        (file(&format!("{{{},{}}}", f32s(), f32s()), 8), ": two tensors have the same name, w"),
+        (
+            file(r#"{"__metadata__":{"a":"1","b":"2","a":"3"}}"#, 0),
+            ": two values of the metadata have the same key, a",
+        ),
+        (
+            file(r#"{"__metadata__":{},"__metadata__":{}}"#, 0),
+            ": broken header: two entries are named __metadata__ at line 1 column 37",
+        ),
+        (
+            file(&two(f32s(), &v("[12,20]")), 20),
+            ":v: expected bytes from 8 on, where those before it end, got data_offsets [12, 20]",
+        ),
+        (
+            file(&two(f32s(), &v("[4,12]")), 12),
+            ":v: expected bytes from 8 on, where those before it end, got data_offsets [4, 12]",
+        ),
+        (file(&one(f32s()), 9), ": expected 8 bytes of tensors, got 9"),
+        (file(&one(f32s()), 7), ": expected 8 bytes of tensors, got 7"),
+        (
+            file(&one(w("F32", "[3]", "[0,8]")), 8),
+            ":w: expected 12 bytes for shape [3] of F32, got 8 in data_offsets [0, 8]",
+        ),
+        (
+            file(&one(w("F32", "[2]", "[8,0]")), 8),
+            ":w: expected data_offsets that ascend, got [8, 0]",
+        ),
+        (
+            file(&one(w("F8_E4M3", "[8]", "[0,8]")), 8),
+            ":w: dtype F8_E4M3; expected F64, F32, F16, BF16, I8 to I64, U8 to U64 or BOOL",
+        ),
+        (
+            file(&one(w("C64", "[1]", "[0,8]")), 8),
+            ":w: dtype C64; expected F64, F32, F16, BF16, I8 to I64, U8 to U64 or BOOL",
+        ),
+        (
+            file(&one(w("F32", "[4611686018427387904,4]", "[0,8]")), 8),
+            ":w: shape [4611686018427387904, 4] is too large",
+        ),
+        (
+            file(&one(w("F32", "[0,18446744073709551615,4]", "[0,0]")), 0),
+            ":w: shape [0, 18446744073709551615, 4] is too large",
+        ),
+        (
+            file(&one(w("F32", &axes, "[0,4]")), 4),
+            ": broken header: expected at most 64 axes, got more at line 1 column 159",
+        ),
+        (file(&deep, 0), ": broken header: missing field `dtype` at line 1 column 200011"),
+        (
+            file(r#"{"w":{"dtype":"F32"}}"#, 0),
+            ": broken header: missing field `shape` at line 1 column 20",
+        ),
+        (
+            file(r#"{"w":3}"#, 0),
+            ": broken header: invalid type: integer `3`, expected the dtype, shape and data_offsets of a tensor at line 1 column 6",
+        ),
+        (file("{\"w\": nonsense}", 0), ": broken header: expected ident at line 1 column 8"),
+        (
+            file(r#"{"__metadata__":{"a":3}}"#, 0),
+            ": broken header: invalid type: integer `3`, expected a string at line 1 column 22",
+        ),
+        (
+            file(&format!(r#"{{"w":{}"#, "[".repeat(100_000)), 0),
+            ": broken header: invalid type: sequence, expected a string at line 1 column 6",
+        ),
+    ];
+    for (bytes, message) in cases {
+        let sandbox = Sandbox::new();
+        sandbox.take("x.npy");
+        sandbox.write("w.safetensors", &bytes);
+        let stderr = format!("rnn: w.safetensors{message}\n");
+        sandbox.rnn("run -i x.npy -w w.safetensors").fails(65, &stderr);
+        assert_eq!(sandbox.names(), ["w.safetensors", "x.npy"]);
+    }
+}
+
+#[test]
+fn a_configuration_that_contradicts_the_tensors_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.take("x.npy");
+    let tensor = r#"{"dtype":"F32","shape":[1,1],"data_offsets":"#;
+    let header = format!(
+        r#"{{"__metadata__":{{"rnn.json":"{{\"input_size\":2,\"hidden_size\":1,\"bias\":false}}"}},"weight_ih_l0":{tensor}[0,4]}},"weight_hh_l0":{tensor}[4,8]}}}}"#
+    );
+    sandbox.write("w.safetensors", &file(&header, 8));
+    sandbox.rnn("run -i x.npy -w w.safetensors").fails(
+        65,
+        "rnn: w.safetensors: metadata: expected input_size 1, as in the tensors, got 2\n",
+    );
+}
+
+/// A header whose length begins with the bytes of a pickle is still a header.
+#[test]
+fn a_length_that_looks_like_a_pickle() {
+    let sandbox = Sandbox::new();
+    sandbox.take("x.npy");
+    let header = format!("{{{:width$}}}", "", width = 0x280 - 2);
+    sandbox.write("w.safetensors", &file(&header, 0));
+    sandbox.rnn("run -i x.npy -w w.safetensors").fails(65, "rnn: w.safetensors: weight_ih_l0: expected a matrix that tells the layer's sizes, got no such tensor\n");
+}
