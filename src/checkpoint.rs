@@ -5,13 +5,18 @@
 //! configuration told from the file or, where it does not say, from names and shapes.
 
 mod names;
+#[cfg(feature = "onnx")]
+mod onnx;
 
 use std::collections::HashMap;
 
 use ndarray::ArrayD;
 
-use crate::io::{Bundle, Dtype, Entry, Real, Source, StoredType, Tensor, Text};
+use crate::io::{Bundle, Contents, Dtype, Entry, Real, Source, StoredType, Tensor, Text};
 use crate::{Config, Element, Error, Rnn};
+
+#[cfg(feature = "onnx")]
+pub use onnx::write_onnx;
 
 /// The weights of one layer as a file holds them, and the layer's configuration.
 ///
@@ -31,8 +36,10 @@ pub struct Checkpoint {
     dtype: Dtype,
     config: Config,
     says_nonlinearity: bool,
+    reversed: bool,
     prefix: String,
     ignored: usize,
+    notes: Vec<String>,
     tensors: Vec<NamedTensor>,
 }
 
@@ -48,11 +55,16 @@ pub struct NamedTensor {
 }
 
 impl Checkpoint {
-    /// Reads a folder of .npy files or an .npz archive. Numbers become `dtype`; without one, doubles stay
-    /// what they are and everything else becomes f32.
+    /// Reads a folder of .npy files, an .npz archive or an .onnx. Numbers become `dtype`; without one,
+    /// doubles stay what they are and everything else becomes f32.
     ///
     /// `prefix` chooses among several layers of a model: what stands before `weight_ih_l0`, with or
-    /// without the dot at its end.
+    /// without the dot at its end; in an .onnx, the name of the layer's first node.
+    ///
+    /// Of an .onnx, a chain of RNN nodes is a layer, each node one of `num_layers`. Where the graph
+    /// transposes what goes into the first of them, or the node itself has `layout=1`, `batch_first` is
+    /// true. Whatever the node says, `h_0` and `h_n` stay as PyTorch has them, (D * `num_layers`, N,
+    /// `H_out`).
     ///
     /// # Errors
     /// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the file; [`Error::Weights`] names it
@@ -62,7 +74,19 @@ impl Checkpoint {
         dtype: Option<Dtype>,
         prefix: Option<&str>,
     ) -> Result<Self, Error> {
-        let mut bundle = Bundle::open(source)?;
+        match Contents::open(source)? {
+            Contents::Bundle(bundle) => Self::of_bundle(bundle, dtype, prefix),
+            #[cfg(feature = "onnx")]
+            Contents::Graph(graph) => onnx::read(&graph, dtype, prefix),
+        }
+    }
+
+    /// The layer among tensors that have names.
+    fn of_bundle(
+        mut bundle: Bundle,
+        dtype: Option<Dtype>,
+        prefix: Option<&str>,
+    ) -> Result<Self, Error> {
         let place = bundle.place().to_owned();
         let within = |error| Error::Weights { place: place.clone(), source: Box::new(error) };
         let found = names::find(bundle.entries(), prefix).map_err(within)?;
@@ -80,7 +104,9 @@ impl Checkpoint {
             place,
             config,
             says_nonlinearity,
+            reversed: false,
             ignored,
+            notes: Vec::new(),
             tensors,
         })
     }
@@ -121,6 +147,17 @@ impl Checkpoint {
         self.ignored
     }
 
+    /// Whether the layer runs from each sequence's last step to its first: `direction="reverse"` of ONNX,
+    /// which no configuration of `torch.nn.RNN` says.
+    pub fn is_reversed(&self) -> bool {
+        self.reversed
+    }
+
+    /// What a user should know about how the file was read, a line each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
     /// The tensors, in the order of the file.
     pub fn tensors(&self) -> &[NamedTensor] {
         &self.tensors
@@ -140,8 +177,9 @@ impl Checkpoint {
     /// # Errors
     /// Those of [`Params::from_tensors`](crate::Params::from_tensors), in [`Error::Weights`].
     pub fn into_rnn<T: Element + Real>(self, config: Config) -> Result<Rnn<T>, Error> {
-        let place = self.place.clone();
+        let (place, reversed) = (self.place.clone(), self.reversed);
         Rnn::from_tensors(config, self.into_tensors())
+            .map(|rnn| rnn.with_reversed(reversed))
             .map_err(|error| Error::Weights { place, source: Box::new(error) })
     }
 }

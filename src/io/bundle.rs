@@ -90,6 +90,11 @@ impl Bundle {
             }
         };
         let (opened, _) = Opened::new(path, &place, (&FORMATS, EXPECTED))?;
+        Self::of(opened, place)
+    }
+
+    /// What has been opened, of one of [`FORMATS`].
+    pub(super) fn of(opened: Opened, place: String) -> Result<Self, Error> {
         let archive = Archive::new(opened.seekable(&place)?, &place)?;
         Self::npz(archive, place)
     }
@@ -176,5 +181,5 @@ impl Bundle {
 }
 
 /// The formats that [`Bundle::open`] takes, and what errors call them.
-const FORMATS: [Format; 1] = [Format::Zip];
-const EXPECTED: &str = "a folder of .npy files or an .npz archive";
+pub(super) const FORMATS: [Format; 1] = [Format::Zip];
+pub(super) const EXPECTED: &str = "a folder of .npy files or an .npz archive";

@@ -7,11 +7,14 @@
 //! This module does not know what an RNN is. It and the binary alone touch files and standard streams.
 
 mod bundle;
+mod contents;
 mod folder;
 mod header;
 mod literal;
 mod npy;
 mod npz;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod parts;
 mod sink;
 mod source;
@@ -22,10 +25,13 @@ mod tensor_folder;
 mod waiting;
 
 pub use bundle::{Bundle, BundleFormat, Entry, Text};
+pub use contents::Contents;
 pub use folder::Folder;
 pub use header::{Header, StoredType};
 pub use npy::{AnyArray, Real, Stored, write_npy};
 pub use npz::{Members, write_npz};
+#[cfg(feature = "onnx")]
+pub use onnx::{Attribute, Graph, GraphTensor, Node, Size, Value};
 pub use parts::{Part, PartReader, PartWriter};
 pub use sink::{Overwrite, Sink};
 pub use source::Source;
