@@ -111,7 +111,8 @@ fn choose<'a>(
         let article = if kind == "LSTM" { "an" } else { "a" };
         Error::Node { name, what: format!("expected an RNN, got {article} {kind}") }
     };
-    let names = |chains: &[Chain<'a>]| chains.iter().map(|chain| chain[0].label().to_owned()).collect();
+    let names =
+        |chains: &[Chain<'a>]| chains.iter().map(|chain| chain[0].label().to_owned()).collect();
     if let Some(asked) = asked {
         if let Some(node) = gated().find(|node| node.label() == asked) {
             return Err(refuse(node));
@@ -178,7 +179,8 @@ fn notes(graph: &Graph, chain: &[&Node], cells: &[Cell<'_>]) -> Vec<String> {
     let others = trace::others(graph, chain);
     if !others.is_empty() {
         let (layer, others) = (listed(chain.iter().copied()), listed(others));
-        notes.push(format!("only the layer is run, {layer}; left alone: {others}"));
+        notes
+            .push(format!("only the layer is run, {layer}; the nodes around it are not: {others}"));
     }
     if cells.iter().any(Cell::is_reversed) {
         notes.push("the layer runs from each sequence's last step to its first".to_owned());

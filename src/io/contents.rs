@@ -1,9 +1,9 @@
 //! What a model's file holds: tensors by name, or a graph of operations.
 
-use super::source::{Format, Opened};
-use super::{Bundle, Source, bundle};
 #[cfg(feature = "onnx")]
 use super::Graph;
+use super::source::{Format, Opened};
+use super::{Bundle, Source, bundle};
 use crate::Error;
 
 /// What a file turns out to hold.

@@ -360,7 +360,7 @@ fn weights_that_are_no_layer() {
             case(
                 "run -i x.npy -w x.npy",
                 65,
-                "x.npy: expected a folder of .npy files or an .npz archive, got a single .npy array",
+                "x.npy: expected a folder of .npy files, an .npz archive or an .onnx, got a single .npy array",
                 "",
             ),
             case(

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Flags that may be changed in a hint: every spelling, and whether a value follows.
-const FLAGS: [(&[&str], bool); 20] = [
+const FLAGS: [(&[&str], bool); 21] = [
     (&["--input-size"], true),
     (&["--hidden-size", "--hidden"], true),
     (&["--num-layers", "--layers"], true),
@@ -13,6 +13,7 @@ const FLAGS: [(&[&str], bool); 20] = [
     (&["--bidirectional"], false),
     (&["--dropout"], true),
     (&["--dtype"], true),
+    (&["--prefix"], true),
     (&["--h0"], true),
     (&["--output", "-o"], true),
     (&["--hn"], true),

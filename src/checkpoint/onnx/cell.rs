@@ -142,7 +142,8 @@ pub(super) fn config(cells: &[Cell<'_>]) -> Result<Config, Error> {
         for ((name, expected), (_, found)) in pairs {
             if expected != found {
                 let first = first.node.label();
-                let what = format!("{name}: expected {expected}, as node '{first}' has it, got {found}");
+                let what =
+                    format!("{name}: expected {expected}, as node '{first}' has it, got {found}");
                 return Err(refused(cell.node, what));
             }
         }
@@ -198,22 +199,24 @@ fn nonlinearity(node: &Node, directions: usize) -> Result<Nonlinearity, Error> {
         Ok([one]) if directions == 1 => Ok(*one),
         Ok([one, two]) if directions == 2 && one == two => Ok(*one),
         _ => {
-            let (got, times) = (names.join(", "), if directions == 1 { "" } else { ", both the same" });
-            let what = format!("activations: expected {directions} of Tanh or Relu{times}, got {got}");
+            let (got, times) =
+                (names.join(", "), if directions == 1 { "" } else { ", both the same" });
+            let what =
+                format!("activations: expected {directions} of Tanh or Relu{times}, got {got}");
             Err(refused(node, what))
         }
     }
 }
 
 /// A tensor that a node cannot do without.
-fn required<'a>(
-    node: &'a Node,
-    trace: &Trace<'a>,
-    index: usize,
-) -> Result<&'a GraphTensor, Error> {
+fn required<'a>(node: &'a Node, trace: &Trace<'a>, index: usize) -> Result<&'a GraphTensor, Error> {
     let name = node.input(index).unwrap_or_default();
     trace.constant(name).ok_or_else(|| {
-        let got = if name.is_empty() { "none".to_owned() } else { format!("'{name}', which is none") };
+        let got = match trace.state(trace.origin(name).source) {
+            _ if name.is_empty() => "none".to_owned(),
+            trace::State::Input => format!("'{name}', an input of the model"),
+            _ => format!("'{name}', which other nodes compute"),
+        };
         refused(node, format!("{}: expected a constant of the model, got {got}", INPUTS[index]))
     })
 }
@@ -222,7 +225,8 @@ fn required<'a>(
 fn refuse_lengths<'a>(node: &'a Node, trace: &Trace<'a>) -> Result<(), Error> {
     let name = node.input(SEQUENCE_LENS);
     if name.is_some_and(|name| trace.constant(name).is_some()) {
-        let what = format!("{}: expected an input of the model, got a constant", INPUTS[SEQUENCE_LENS]);
+        let what =
+            format!("{}: expected an input of the model, got a constant", INPUTS[SEQUENCE_LENS]);
         return Err(refused(node, what));
     }
     Ok(())
@@ -244,7 +248,8 @@ fn check_state<'a>(node: &'a Node, trace: &Trace<'a>) -> Result<bool, Error> {
                 return Ok(false);
             }
             let expected = "expected zeros or an input of the model";
-            let what = format!("{}: {expected}, got other numbers in '{source}'", INPUTS[INITIAL_H]);
+            let what =
+                format!("{}: {expected}, got other numbers in '{source}'", INPUTS[INITIAL_H]);
             Err(refused(node, what))
         }
     }

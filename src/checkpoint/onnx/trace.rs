@@ -74,7 +74,14 @@ impl<'a> Origin<'a> {
 /// Whether a node only moves numbers about, or leaves some of them out, or does nothing at inference.
 pub(super) fn is_move(node: &Node) -> bool {
     const MOVES: [&str; 9] = [
-        "Identity", "Cast", "Dropout", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Slice",
+        "Identity",
+        "Cast",
+        "Dropout",
+        "Transpose",
+        "Reshape",
+        "Squeeze",
+        "Unsqueeze",
+        "Slice",
         "Expand",
     ];
     is_standard(node) && MOVES.contains(&node.op_type.as_str())

@@ -118,7 +118,13 @@ fn split_h_0(graph: &mut Graph, config: &Config) {
     graph.tensors.push(GraphTensor::integers("h_0_split", &vec![directions; config.num_layers]));
     let outputs = (0..config.num_layers).map(|layer| format!("h_0_l{layer}")).collect();
     let inputs = vec!["h_0".to_owned(), "h_0_split".to_owned()];
-    graph.nodes.push(node("Split", "h_0_split", inputs, outputs, vec![("axis", Attribute::Int(0))]));
+    graph.nodes.push(node(
+        "Split",
+        "h_0_split",
+        inputs,
+        outputs,
+        vec![("axis", Attribute::Int(0))],
+    ));
 }
 
 /// Adds the node of a layer, which reads `x`, (L, N, features in), and brings its output into the shape
@@ -145,7 +151,8 @@ fn add_layer<T: Real>(
         let parts: Vec<_> = own.chunks(each).flat_map(|own| &own[2..]).copied().collect();
         graph.tensors.push(GraphTensor::stacked(&bias, &[directions, 2 * hidden_size], &parts)?);
     }
-    let of_all = |tensor: &str| if config.num_layers > 1 { name(tensor) } else { tensor.to_owned() };
+    let of_all =
+        |tensor: &str| if config.num_layers > 1 { name(tensor) } else { tensor.to_owned() };
     let inputs = vec![x, name("W"), name("R"), bias, String::new(), of_all("h_0")];
     let outputs = vec![name("Y"), of_all("h_n")];
     graph.nodes.push(node("RNN", &name("rnn"), inputs, outputs, attributes(config)));

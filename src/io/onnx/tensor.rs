@@ -106,9 +106,10 @@ impl GraphTensor {
             .collect::<Result<_, _>>()
             .map_err(|_| self.malformed(format!("expected sizes of at least 0, got {dims:?}")))?;
         // Sizes beside a zero are multiplied all the same: no array can have them otherwise.
-        let bytes = shape.iter().filter(|&&size| size > 0).try_fold(stored.size(), |product, &size| {
-            product.checked_mul(size).filter(|&product| isize::try_from(product).is_ok())
-        });
+        let bytes =
+            shape.iter().filter(|&&size| size > 0).try_fold(stored.size(), |product, &size| {
+                product.checked_mul(size).filter(|&product| isize::try_from(product).is_ok())
+            });
         if bytes.is_none() {
             return Err(self.malformed(format!("shape {shape:?} is too large")));
         }

@@ -34,11 +34,8 @@ use Kind::{Integers, Text};
 
 const ENTRY: Message = Message { called: "entry", name: 1, fields: &[(1, Text), (2, Text)] };
 const OPSET: Message = Message { called: "opset", name: 1, fields: &[(1, Text)] };
-const TENSOR: Message = Message {
-    called: "tensor",
-    name: 8,
-    fields: &[(1, Integers), (7, Integers), (8, Text)],
-};
+const TENSOR: Message =
+    Message { called: "tensor", name: 8, fields: &[(1, Integers), (7, Integers), (8, Text)] };
 const ATTRIBUTE: Message = Message {
     called: "attribute",
     name: 1,
@@ -47,7 +44,14 @@ const ATTRIBUTE: Message = Message {
 const NODE: Message = Message {
     called: "node",
     name: 3,
-    fields: &[(1, Text), (2, Text), (3, Text), (4, Text), (5, Kind::Message(&ATTRIBUTE)), (7, Text)],
+    fields: &[
+        (1, Text),
+        (2, Text),
+        (3, Text),
+        (4, Text),
+        (5, Kind::Message(&ATTRIBUTE)),
+        (7, Text),
+    ],
 };
 const DIMENSION: Message = Message { called: "dimension", name: 2, fields: &[(2, Text)] };
 const SHAPE: Message =
@@ -159,7 +163,9 @@ fn field<'a>(bytes: &mut &'a [u8]) -> Result<(u64, Option<&'a [u8]>), String> {
         1 => 8,
         2 => varint(bytes)?,
         5 => 4,
-        other => return Err(format!("field {number}: expected wire type 0, 1, 2 or 5, got {other}")),
+        other => {
+            return Err(format!("field {number}: expected wire type 0, 1, 2 or 5, got {other}"));
+        }
     };
     let taken = usize::try_from(fixed).ok().and_then(|len| bytes.split_off(..len));
     let got = bytes.len();
