@@ -5,9 +5,12 @@
 //! B holds both biases of each direction, (D, 2 * `H_out`). Nodes whose outputs are the inputs of the next
 //! are one layer of PyTorch's.
 
+mod around;
 mod cell;
 mod trace;
 mod write;
+
+use std::collections::{HashMap, HashSet};
 
 use super::{Checkpoint, common_dtype};
 use crate::io::{Dtype, Graph, Node};
@@ -22,6 +25,10 @@ const CONFIG_KEY: &str = "rnn.json";
 
 /// The oldest set of operators whose RNN is what it is today.
 const MIN_OPSET: i64 = 7;
+
+/// Most bytes of tensors that are read for another node a second time: a small file with one tensor for
+/// many nodes must not fill the memory.
+const MAX_SHARED_BYTES: usize = 64 << 20;
 
 /// Names that an error lists at most.
 const MAX_LISTED: usize = 20;
@@ -47,8 +54,10 @@ pub(super) fn read(
     })?;
     let trace = Trace::new(graph);
     let chain = choose(graph, chains(graph, &trace), asked).map_err(within)?;
-    let cells: Result<Vec<_>, _> = chain.iter().map(|node| Cell::new(node, &trace)).collect();
-    let cells = cells.map_err(within)?;
+    let mut zeros = HashSet::new();
+    let cells = chain.iter().map(|node| Cell::new(node, &trace, &mut zeros));
+    let cells = cells.collect::<Result<Vec<_>, _>>().map_err(within)?;
+    refuse_copies(&cells).map_err(within)?;
     let told = cell::config(&cells).map_err(within)?;
     let config = configuration(graph, &told)?;
     let mut tensors = Vec::new();
@@ -77,13 +86,13 @@ pub(super) fn read(
 fn chains<'a>(graph: &'a Graph, trace: &Trace<'a>) -> Vec<Chain<'a>> {
     let nodes: Vec<_> = graph.nodes.iter().filter(|node| is(node, "RNN")).collect();
     let before: Vec<_> = nodes.iter().map(|node| trace.layer_below(node)).collect();
-    let mut readers = std::collections::HashMap::new();
+    let mut readers = HashMap::new();
     for name in before.iter().flatten() {
         *readers.entry(*name).or_insert(0_usize) += 1;
     }
     let mut chains: Vec<Chain<'a>> = Vec::new();
     // Of each chain, by the output of its last node.
-    let mut open = std::collections::HashMap::new();
+    let mut open = HashMap::new();
     for (node, before) in nodes.into_iter().zip(before) {
         // Two layers that read the same one are two stacks on it.
         let below = before.filter(|name| readers.get(name) == Some(&1));
@@ -125,13 +134,32 @@ fn choose<'a>(
         return Err(Error::ManyLayers { found: names(&chains) });
     }
     // An LSTM beside the layer does not make it hard to choose.
-    chains.into_iter().next().ok_or_else(|| match gated().next() {
-        Some(node) => refuse(node),
-        None => {
-            let what = format!("expected an RNN node, got {}", listed(&graph.nodes));
-            Error::Malformed { place: graph.place.clone(), what }
-        }
+    chains.into_iter().next().ok_or_else(|| {
+        let what = || format!("expected an RNN node, got {}", listed(&graph.nodes));
+        let none = || Error::Malformed { place: graph.place.clone(), what: what() };
+        gated().next().map_or_else(none, refuse)
     })
+}
+
+/// Refuses nodes of which many read the same tensor.
+fn refuse_copies(cells: &[Cell<'_>]) -> Result<(), Error> {
+    let (mut seen, mut shared) = (HashSet::new(), 0_usize);
+    for cell in cells {
+        for tensor in cell.tensors() {
+            if !seen.insert(tensor.name()) {
+                shared = shared.saturating_add(tensor.header()?.body_bytes());
+            }
+            if shared > MAX_SHARED_BYTES {
+                let (name, own) = (cell.node.label().to_owned(), tensor.name());
+                let shared = MAX_SHARED_BYTES >> 20;
+                let what = format!(
+                    "expected a tensor of its own, got '{own}', of which {shared} MiB are shared already"
+                );
+                return Err(Error::Node { name, what });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether a node is this operation of ONNX itself.
@@ -176,7 +204,7 @@ fn configuration(graph: &Graph, told: &Config) -> Result<Config, Error> {
 /// What a user should know: that it is no whole model, and what is not as in PyTorch.
 fn notes(graph: &Graph, chain: &[&Node], cells: &[Cell<'_>]) -> Vec<String> {
     let mut notes = Vec::new();
-    let others = trace::others(graph, chain);
+    let others = around::others(graph, chain);
     if !others.is_empty() {
         let (layer, others) = (listed(chain.iter().copied()), listed(others));
         notes

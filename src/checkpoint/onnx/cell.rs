@@ -1,5 +1,7 @@
 //! One RNN node: one layer of a stack, in one direction or in both.
 
+use std::collections::HashSet;
+
 use ndarray::{Axis, Slice};
 
 use super::trace::{self, Trace};
@@ -43,7 +45,12 @@ const INITIAL_H: usize = 5;
 
 impl<'a> Cell<'a> {
     /// Checks what a node says, and the shapes of its weights.
-    pub(super) fn new(node: &'a Node, trace: &Trace<'a>) -> Result<Self, Error> {
+    /// Of first states, `zeros` are those that have been found to be zeros.
+    pub(super) fn new(
+        node: &'a Node,
+        trace: &Trace<'a>,
+        zeros: &mut HashSet<&'a str>,
+    ) -> Result<Self, Error> {
         if node.attribute("clip").is_some() {
             return Err(refused(node, "clip: expected none, as in PyTorch, got one"));
         }
@@ -52,25 +59,13 @@ impl<'a> Cell<'a> {
         let nonlinearity = nonlinearity(node, directions)?;
         let (w, r) = (required(node, trace, W)?, required(node, trace, R)?);
         let bias = node.input(B).map(|_| required(node, trace, B)).transpose()?;
-        let (w_shape, r_shape) = (w.header()?.shape, r.header()?.shape);
-        let (&[_, _, input_size], &[_, _, hidden_size]) = (&w_shape[..], &r_shape[..]) else {
-            let what = format!("W, R: expected 3 dimensions, got shapes {w_shape:?}, {r_shape:?}");
-            return Err(refused(node, what));
-        };
-        if let Some(Attribute::Int(said)) = node.attribute("hidden_size")
-            && usize::try_from(*said) != Ok(hidden_size)
-        {
-            let what = format!("hidden_size: expected {hidden_size}, as R has it, got {said}");
-            return Err(refused(node, what));
-        }
-        expect(node, R, &[directions, hidden_size, hidden_size], &r_shape)?;
-        expect(node, W, &[directions, hidden_size, input_size], &w_shape)?;
+        let (input_size, hidden_size) = sizes(node, directions, [w, r])?;
         if let Some(bias) = bias {
             let width = hidden_size.saturating_mul(2);
             expect(node, B, &[directions, width], &bias.header()?.shape)?;
         }
         refuse_lengths(node, trace)?;
-        let state_is_computed = check_state(node, trace)?;
+        let state_is_computed = check_state(node, trace, zeros)?;
         let swapped = node.input(X).is_some_and(|x| trace.origin(x).is_swapped());
         let batch_first = trace::is_batch_first(node) != swapped;
         Ok(Cell {
@@ -89,6 +84,11 @@ impl<'a> Cell<'a> {
     /// Whether it runs from the last step to the first, and in no other direction.
     pub(super) fn is_reversed(&self) -> bool {
         self.direction == Direction::Reverse
+    }
+
+    /// Its weights and its bias.
+    pub(super) fn tensors(&self) -> impl Iterator<Item = &'a GraphTensor> {
+        self.weights.into_iter().chain(self.bias)
     }
 
     /// Appends its tensors in the order of the `state_dict`, without names.
@@ -149,6 +149,28 @@ pub(super) fn config(cells: &[Cell<'_>]) -> Result<Config, Error> {
         }
     }
     Ok(config)
+}
+
+/// The features that go in and come out, as W and R have them.
+fn sizes(
+    node: &Node,
+    directions: usize,
+    [w, r]: [&GraphTensor; 2],
+) -> Result<(usize, usize), Error> {
+    let (w_shape, r_shape) = (w.header()?.shape, r.header()?.shape);
+    let (&[_, _, input_size], &[_, _, hidden_size]) = (&w_shape[..], &r_shape[..]) else {
+        let what = format!("W, R: expected 3 dimensions, got shapes {w_shape:?}, {r_shape:?}");
+        return Err(refused(node, what));
+    };
+    if let Some(Attribute::Int(said)) = node.attribute("hidden_size")
+        && usize::try_from(*said) != Ok(hidden_size)
+    {
+        let what = format!("hidden_size: expected {hidden_size}, as R has it, got {said}");
+        return Err(refused(node, what));
+    }
+    expect(node, R, &[directions, hidden_size, hidden_size], &r_shape)?;
+    expect(node, W, &[directions, hidden_size, input_size], &w_shape)?;
+    Ok((input_size, hidden_size))
 }
 
 /// The part of a tensor for one direction, and of a bias, for one of the two.
@@ -233,18 +255,25 @@ fn refuse_lengths<'a>(node: &'a Node, trace: &Trace<'a>) -> Result<(), Error> {
 }
 
 /// Refuses a first state of the model's own that is not zero, and tells whether other nodes compute it.
-fn check_state<'a>(node: &'a Node, trace: &Trace<'a>) -> Result<bool, Error> {
+fn check_state<'a>(
+    node: &'a Node,
+    trace: &Trace<'a>,
+    zeros: &mut HashSet<&'a str>,
+) -> Result<bool, Error> {
     let Some(name) = node.input(INITIAL_H) else { return Ok(false) };
     let source = trace.origin(name).source;
     match trace.state(source) {
         trace::State::Input => Ok(false),
         trace::State::Computed => Ok(true),
+        trace::State::Constant(_) if zeros.contains(source) => Ok(false),
         trace::State::Constant(tensor) => {
             let zero = match tensor.read(None)? {
                 Tensor::F32(array) => array.iter().all(|&x| x == 0.0),
                 Tensor::F64(array) => array.iter().all(|&x| x == 0.0),
             };
             if zero {
+                // Many nodes may begin with one large tensor.
+                zeros.insert(source);
                 return Ok(false);
             }
             let expected = "expected zeros or an input of the model";

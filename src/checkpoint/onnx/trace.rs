@@ -132,26 +132,42 @@ impl<'a> Trace<'a> {
         let inputs = graph.inputs.iter().map(|input| input.name.as_str()).collect();
         let (fills, origins) = (HashMap::new(), HashMap::new());
         let mut trace = Trace { tensors, inputs, fills, origins };
-        for node in &graph.nodes {
-            let Some(output) = node.output(0) else { continue };
-            if is_standard(node) && node.op_type == "RNN" {
+        for node in graph.nodes.iter().filter(|node| is_standard(node)) {
+            trace.add(node);
+        }
+        trace
+    }
+
+    /// Notes where the outputs of a node come from.
+    fn add(&mut self, node: &'a Node) {
+        let Some(output) = node.output(0) else { return };
+        match (node.op_type.as_str(), node.input(0)) {
+            ("RNN", _) => {
                 let axes = if is_batch_first(node) {
                     vec![Batch, Steps, Directions, Features]
                 } else {
                     vec![Steps, Directions, Batch, Features]
                 };
                 let origin = Origin { source: output, axes, directions: directions(node) };
-                trace.origins.insert(output, origin);
-            } else if is_standard(node) && node.op_type == "ConstantOfShape" {
-                trace.fills.insert(output, node);
-            } else if let (true, Some(input)) = (is_move(node), node.input(0)) {
-                let mut origin = trace.origin(input);
-                let axes = trace.moved(node, &origin);
-                origin.axes = axes.filter(|axes| axes.len() <= MAX_RANK).unwrap_or_default();
-                trace.origins.insert(output, origin);
+                self.origins.insert(output, origin);
             }
+            ("ConstantOfShape", _) => {
+                self.fills.insert(output, node);
+            }
+            ("Split", Some(input)) => {
+                let source = self.origin(input).source;
+                for output in &node.outputs {
+                    self.origins.insert(output, Origin { source, axes: Vec::new(), directions: 0 });
+                }
+            }
+            (_, Some(input)) if is_move(node) => {
+                let mut origin = self.origin(input);
+                let axes = self.moved(node, &origin);
+                origin.axes = axes.filter(|axes| axes.len() <= MAX_RANK).unwrap_or_default();
+                self.origins.insert(output, origin);
+            }
+            _ => {}
         }
-        trace
     }
 
     /// Where a value comes from.
@@ -189,7 +205,7 @@ impl<'a> Trace<'a> {
     /// Integers that stand in an attribute, as in old models, or in a constant input.
     fn integers(&self, node: &'a Node, attribute: &str) -> Option<Vec<i64>> {
         match (node.attribute(attribute), node.input(1)) {
-            (Some(Attribute::Ints(ints)), _) => Some(ints.clone()),
+            (Some(Attribute::Ints(ints)), _) => Some(ints.clone()).filter(|i| i.len() <= MAX_RANK),
             (None, Some(input)) => {
                 let tensor = self.tensors.get(input)?;
                 // Many nodes may name one large tensor.
@@ -262,33 +278,4 @@ fn places(axes: &[i64], rank: usize) -> Option<Vec<usize>> {
     let place = |&axis: &i64| if axis < 0 { axis.checked_add(rank) } else { Some(axis) };
     let place = |axis| place(axis).filter(|at| (0..rank).contains(at));
     axes.iter().map(|axis| usize::try_from(place(axis)?).ok()).collect()
-}
-
-/// The nodes before and behind a chain that do more than to move numbers: a model may be more than its
-/// layer. What `h_0` is made of does not count.
-pub(super) fn others<'a>(graph: &'a Graph, chain: &[&'a Node]) -> Vec<&'a Node> {
-    let (Some(first), Some(last)) = (chain.first(), chain.last()) else { return Vec::new() };
-    let mut needed: HashSet<_> = first.input(0).into_iter().collect();
-    let mut found: Vec<_> = Vec::new();
-    for node in graph.nodes.iter().rev() {
-        if node.outputs.iter().any(|name| needed.contains(name.as_str())) {
-            needed.extend(node.inputs.iter().map(String::as_str).filter(|name| !name.is_empty()));
-            found.push(node);
-        }
-    }
-    found.reverse();
-    let states = chain.iter().filter_map(|node| node.output(1));
-    let mut given: HashSet<_> = last.output(0).into_iter().chain(states).collect();
-    for node in &graph.nodes {
-        let reads = node.inputs.iter().any(|name| given.contains(name.as_str()));
-        if reads && !chain.iter().any(|own| std::ptr::eq(*own, node)) {
-            given.extend(node.outputs.iter().map(String::as_str).filter(|name| !name.is_empty()));
-            // The states of the layers are put together to h_n, and the last step is taken out.
-            if !matches!(node.op_type.as_str(), "Concat" | "Gather") {
-                found.push(node);
-            }
-        }
-    }
-    found.retain(|node| !is_move(node));
-    found
 }

@@ -12,6 +12,9 @@ use crate::io::{Dtype, Header, Real, StoredType, Tensor, escaped};
 /// `TensorProto.DataLocation.EXTERNAL`.
 const EXTERNAL: i32 = 1;
 
+/// Most axes of a tensor: as many as NumPy has.
+const MAX_RANK: usize = 64;
+
 /// A tensor of a graph: an initializer, or the value of a Constant node. What the file says of it is held
 /// against its bytes when it is asked for, so that a model may hold others of types that are not read.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,6 +104,10 @@ impl GraphTensor {
         let stored = stored_type(*data_type).ok_or_else(|| {
             self.malformed(format!("expected floats or integers, got data type {data_type}"))
         })?;
+        if dims.len() > MAX_RANK {
+            let what = format!("expected at most {MAX_RANK} sizes, got {}", dims.len());
+            return Err(self.malformed(what));
+        }
         let sizes = dims.iter().map(|&dim| usize::try_from(dim));
         let shape: Vec<usize> = sizes
             .collect::<Result<_, _>>()
