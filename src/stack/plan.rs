@@ -337,6 +337,26 @@ mod tests {
     }
 
     #[test]
+    fn a_reversed_stack_is_not_cut_in_time() {
+        for (batch, hidden_size, threads) in [(1, 64, 1), (1, 64, 2), (64, 256, 2), (2, 512, 2)] {
+            let shape = Shape {
+                steps: 9000,
+                batch,
+                input_size: 3,
+                hidden_size,
+                num_layers: 2,
+                directions: 1,
+                reversed: true,
+                element_bytes: 4,
+                cores: 2,
+                share_out: |columns, shares| (1..=shares).map(|i| columns * i / shares).collect(),
+            };
+            let Plan { segment, waves, .. } = Plan::new(&shape, threads);
+            assert_eq!((segment, waves), (9000, false), "{batch} {hidden_size} {threads}");
+        }
+    }
+
+    #[test]
     fn blocks_of_a_ragged_batch_have_equal_work() {
         let plan = |blocks: Vec<Range<usize>>| Plan {
             blocks,

@@ -768,6 +768,11 @@ fn onnx_runtime_gives_the_same_numbers() {
         sandbox.save("x.npy", &input.view());
         sandbox.save("h0.npy", &h_0.view());
         sandbox.shell(&format!("python3 -c \"{ONNX_RUNTIME}\"")).succeeds();
+        // It has no RNN for f64; ONNX has.
+        let double = Rnn::<f64>::new(config.clone(), &mut generator).unwrap();
+        write(&sandbox, "double.onnx", &double);
+        let check = "import onnx; onnx.checker.check_model('double.onnx', full_check=True)";
+        sandbox.shell(&format!("python3 -c \"{check}\"")).succeeds();
         let ours = rnn.forward(input.view(), Some(h_0.view()), Mode::Eval).unwrap();
         assert!(largest_difference(&ours.output, &sandbox.load("y.npy")) < TOLERANCE, "{config}");
         assert!(largest_difference(&ours.h_n, &sandbox.load("h.npy")) < TOLERANCE, "{config}");
