@@ -5,13 +5,20 @@
 //! configuration told from the file or, where it does not say, from names and shapes.
 
 mod names;
+#[cfg(feature = "onnx")]
+mod onnx;
 
 use std::collections::HashMap;
 
 use ndarray::ArrayD;
 
-use crate::io::{Bundle, Dtype, Entry, Real, Source, StoredType, Tensor, Text, Value};
+use crate::io::{
+    AttributeValue, Bundle, Contents, Dtype, Entry, Real, Source, StoredType, Tensor, Text,
+};
 use crate::{Config, Element, Error, Nonlinearity, Rnn};
+
+#[cfg(feature = "onnx")]
+pub use onnx::write_onnx;
 
 /// The weights of one layer as a file holds them, and the layer's configuration.
 ///
@@ -31,8 +38,10 @@ pub struct Checkpoint {
     dtype: Dtype,
     config: Config,
     says_nonlinearity: bool,
+    reversed: bool,
     prefix: String,
     ignored: usize,
+    notes: Vec<String>,
     tensors: Vec<NamedTensor>,
 }
 
@@ -48,11 +57,16 @@ pub struct NamedTensor {
 }
 
 impl Checkpoint {
-    /// Reads what [`Bundle::open`] takes: a folder of .npy files, .npz, .safetensors or .pt. Numbers become `dtype`; without one, doubles stay
-    /// what they are and everything else becomes f32.
+    /// Reads what [`Contents::open`] takes: a folder of .npy files, .npz, .safetensors, .pt or .onnx.
+    /// Numbers become `dtype`; without one, doubles stay what they are and everything else becomes f32.
     ///
     /// `prefix` chooses among several layers of a model: what stands before `weight_ih_l0`, with or
-    /// without the dot at its end.
+    /// without the dot at its end; in an .onnx, the name of the layer's first node.
+    ///
+    /// Of an .onnx, a chain of RNN nodes is a layer, each node one of `num_layers`. Where the graph
+    /// transposes what goes into the first of them, or the node itself has `layout=1`, `batch_first` is
+    /// true. Whatever the node says, `h_0` and `h_n` stay as PyTorch has them, (D * `num_layers`, N,
+    /// `H_out`).
     ///
     /// # Errors
     /// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the file; [`Error::Weights`] names it
@@ -62,7 +76,19 @@ impl Checkpoint {
         dtype: Option<Dtype>,
         prefix: Option<&str>,
     ) -> Result<Self, Error> {
-        let mut bundle = Bundle::open(source)?;
+        match Contents::open(source)? {
+            Contents::Bundle(bundle) => Self::of_bundle(bundle, dtype, prefix),
+            #[cfg(feature = "onnx")]
+            Contents::Graph(graph) => onnx::read(&graph, dtype, prefix),
+        }
+    }
+
+    /// The layer among tensors that have names.
+    fn of_bundle(
+        mut bundle: Bundle,
+        dtype: Option<Dtype>,
+        prefix: Option<&str>,
+    ) -> Result<Self, Error> {
         let place = bundle.place().to_owned();
         let within = |error| Error::Weights { place: place.clone(), source: Box::new(error) };
         let found = names::find(bundle.entries(), prefix).map_err(within)?;
@@ -80,7 +106,9 @@ impl Checkpoint {
             place,
             config,
             says_nonlinearity,
+            reversed: false,
             ignored,
+            notes: Vec::new(),
             tensors,
         })
     }
@@ -121,6 +149,17 @@ impl Checkpoint {
         self.ignored
     }
 
+    /// Whether the layer runs from each sequence's last step to its first: `direction="reverse"` of ONNX,
+    /// which no configuration of `torch.nn.RNN` says.
+    pub fn is_reversed(&self) -> bool {
+        self.reversed
+    }
+
+    /// What a user should know about how the file was read, a line each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
     /// The tensors, in the order of the file.
     pub fn tensors(&self) -> &[NamedTensor] {
         &self.tensors
@@ -140,8 +179,9 @@ impl Checkpoint {
     /// # Errors
     /// Those of [`Params::from_tensors`](crate::Params::from_tensors), in [`Error::Weights`].
     pub fn into_rnn<T: Element + Real>(self, config: Config) -> Result<Rnn<T>, Error> {
-        let place = self.place.clone();
+        let (place, reversed) = (self.place.clone(), self.reversed);
         Rnn::from_tensors(config, self.into_tensors())
+            .map(|rnn| rnn.with_reversed(reversed))
             .map_err(|error| Error::Weights { place, source: Box::new(error) })
     }
 }
@@ -169,15 +209,17 @@ fn with_attributes(mut config: Config, bundle: &Bundle, prefix: &str) -> (Config
     let mut says_nonlinearity = false;
     for attribute in bundle.attributes().iter().filter(|attribute| attribute.module == module) {
         match (attribute.name.as_str(), &attribute.value) {
-            ("mode", Value::Text(mode)) if mode == "RNN_TANH" || mode == "RNN_RELU" => {
+            ("mode", AttributeValue::Text(mode)) if mode == "RNN_TANH" || mode == "RNN_RELU" => {
                 let relu = mode == "RNN_RELU";
                 config.nonlinearity = if relu { Nonlinearity::Relu } else { Nonlinearity::Tanh };
                 says_nonlinearity = true;
             }
-            ("batch_first", Value::Bool(batch_first)) => config.batch_first = *batch_first,
-            ("dropout", Value::Float(p)) if (0.0..=1.0).contains(p) => config.dropout = *p,
+            ("batch_first", AttributeValue::Bool(batch_first)) => config.batch_first = *batch_first,
+            ("dropout", AttributeValue::Float(p)) if (0.0..=1.0).contains(p) => config.dropout = *p,
             // dropout=1 is kept as it was written.
-            ("dropout", Value::Int(p @ 0..=1)) => config.dropout = if *p == 1 { 1.0 } else { 0.0 },
+            ("dropout", AttributeValue::Int(p @ 0..=1)) => {
+                config.dropout = if *p == 1 { 1.0 } else { 0.0 }
+            }
             _ => {}
         }
     }

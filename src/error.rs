@@ -217,6 +217,14 @@ pub enum Error {
         /// Shape of the tensor.
         found: Vec<usize>,
     },
+    /// A node of a graph that is not what a layer can be made of.
+    #[error("node '{name}': {what}")]
+    Node {
+        /// Its name.
+        name: String,
+        /// What was expected and what was found.
+        what: String,
+    },
     /// Something about the weights in a file.
     #[error("{place}: {source}")]
     Weights {

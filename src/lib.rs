@@ -82,6 +82,8 @@ mod params;
 mod rnn;
 mod stack;
 
+#[cfg(feature = "onnx")]
+pub use checkpoint::write_onnx;
 pub use checkpoint::{Checkpoint, NamedTensor};
 pub use config::{Config, Nonlinearity, Parameter, is_parameter_name};
 pub use error::{Error, zeros};

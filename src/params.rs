@@ -1,5 +1,7 @@
 //! What a layer has learned: its weights and biases.
 
+use std::collections::HashMap;
+
 use ndarray::{Array1, Array2, ArrayD};
 
 use crate::array::array;
@@ -29,28 +31,30 @@ impl<T: Element> Params<T> {
     ///
     /// # Errors
     /// [`Error::MissingTensor`], [`Error::TensorShape`] and [`Error::ExtraTensor`] name the tensor.
-    pub fn from_tensors(
-        config: Config,
-        mut tensors: Vec<(String, ArrayD<T>)>,
-    ) -> Result<Self, Error> {
+    pub fn from_tensors(config: Config, tensors: Vec<(String, ArrayD<T>)>) -> Result<Self, Error> {
         config.check()?;
+        let mut places = HashMap::new();
+        for (place, (name, _)) in tensors.iter().enumerate() {
+            places.entry(name.clone()).or_insert(place);
+        }
+        let mut tensors: Vec<_> = tensors.into_iter().map(Some).collect();
         // In PyTorch's order, so that the first thing wrong is the first one named.
         let mut ordered = Vec::new();
         for parameter in config.parameters() {
-            let Some(at) = tensors.iter().position(|(name, _)| *name == parameter.name) else {
+            let place = places.get(&parameter.name).copied();
+            let Some((name, tensor)) = place.and_then(|place| tensors[place].take()) else {
                 return Err(Error::MissingTensor {
                     name: parameter.name,
                     expected: parameter.shape,
                 });
             };
-            let (name, tensor) = tensors.swap_remove(at);
             if tensor.shape() != parameter.shape {
                 let found = tensor.shape().to_vec();
                 return Err(Error::TensorShape { name, expected: parameter.shape, found });
             }
             ordered.push(tensor);
         }
-        if let Some((name, tensor)) = tensors.into_iter().next() {
+        if let Some((name, tensor)) = tensors.into_iter().flatten().next() {
             let found = tensor.shape().to_vec();
             return Err(Error::ExtraTensor { name, layer: config.to_string(), found });
         }

@@ -32,6 +32,7 @@ const OUTPUT: &str = "output";
 #[derive(Clone, Debug)]
 pub struct Rnn<T> {
     config: Config,
+    reversed: bool,
     cells: Vec<Cell<T>>,
     /// `bias_ih` and `bias_hh` of each cell, which the cell itself holds only as their sum.
     biases: Vec<Option<[Array1<T>; 2]>>,
@@ -96,7 +97,7 @@ impl<T: Element> Rnn<T> {
             biases.push(cell.bias);
         }
         let (kernel, cores) = (Kernel::best(), stack::cores());
-        Ok(Rnn { config, cells, biases, kernel, cores, spare: Spare::new() })
+        Ok(Rnn { config, reversed: false, cells, biases, kernel, cores, spare: Spare::new() })
     }
 
     /// The tensors of the `state_dict`, under PyTorch's names and in its order.
@@ -115,6 +116,20 @@ impl<T: Element> Rnn<T> {
             bias: bias.clone(),
         });
         Params::from_parts(self.config.clone(), cells.collect()).into_tensors()
+    }
+
+    /// The same layer, whose single direction runs from each sequence's last step to its first, as the
+    /// reverse direction of a bidirectional layer does: flip the steps of each sequence, run, flip them
+    /// back. `torch.nn.RNN` has no such layer, and ONNX has (`direction="reverse"`). A bidirectional layer
+    /// stays what it is.
+    #[must_use]
+    pub fn with_reversed(self, reversed: bool) -> Self {
+        Rnn { reversed: reversed && !self.config.bidirectional, ..self }
+    }
+
+    /// Whether its single direction runs from the last step to the first.
+    pub fn is_reversed(&self) -> bool {
+        self.reversed
     }
 
     /// The same layer on another kernel. The results have the same bits.

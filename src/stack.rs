@@ -11,7 +11,8 @@
 //! A hidden state is written once, to where it is wanted: the output, or the input of the next layer.
 //! Reverse is only the order of steps. A stack that runs forward only passes long sequences through in
 //! segments of time, so that its buffers stay small; a bidirectional one needs every step of a layer
-//! before the next can begin, so its one segment is the whole sequence.
+//! before the next can begin, so its one segment is the whole sequence, and so is that of a stack whose
+//! single direction runs in reverse.
 //!
 //! Threads either share the batch, in blocks of rows that never meet ([`scan`]), or, where there are too
 //! few rows for that or too many weights, the two directions, or the columns of every step ([`columns`]),
@@ -65,6 +66,8 @@ pub(crate) struct Stack<'a, T> {
     /// Layer by layer, the forward direction before the reverse.
     pub(crate) cells: &'a [Cell<T>],
     pub(crate) directions: usize,
+    /// Whether the single direction runs from the last step to the first.
+    pub(crate) reversed: bool,
     pub(crate) hidden_size: usize,
     pub(crate) activation: Activation,
     pub(crate) batch_sizes: &'a BatchSizes,
@@ -148,7 +151,7 @@ impl<T: Element> Sections<'_, T> {
             return self.run_both(output, states, buffers);
         }
         for (direction, state) in states.iter_mut().enumerate() {
-            let section = self.section(direction == 1);
+            let section = self.section(direction);
             if self.stack.plan.columns.is_empty() {
                 scan::run(&section, output, state, &mut buffers.pre[0]);
             } else {
@@ -168,7 +171,7 @@ impl<T: Element> Sections<'_, T> {
         let ([forward, reverse], [pre, reverse_pre]) = (states, &mut buffers.pre[..]) else {
             return;
         };
-        let sections = [self.section(false), self.section(true)];
+        let sections = [self.section(0), self.section(1)];
         let Some(rows) = scan::rows_of(&sections[0], output) else { return };
         let (left, right) = rows.split_at_column(self.stack.hidden_size);
         rayon::join(
@@ -177,13 +180,14 @@ impl<T: Element> Sections<'_, T> {
         );
     }
 
-    /// One direction of the layer.
-    fn section(&self, reverse: bool) -> Section<'_, T> {
+    /// One direction of the layer: the first, or, of a bidirectional layer, the second.
+    fn section(&self, direction: usize) -> Section<'_, T> {
         Section {
             stack: self.stack,
             sizes: self.sizes,
-            cell: &self.stack.cells[self.layer * self.stack.directions + usize::from(reverse)],
-            reverse,
+            cell: &self.stack.cells[self.layer * self.stack.directions + direction],
+            direction,
+            reverse: direction == 1 || self.stack.reversed,
             input: self.input,
             segment: self.segment,
         }
@@ -196,6 +200,7 @@ struct Section<'a, T> {
     /// Of the block.
     sizes: &'a BatchSizes,
     cell: &'a Cell<T>,
+    direction: usize,
     reverse: bool,
     input: &'a Input<'a, T>,
     segment: &'a Range<usize>,
@@ -217,7 +222,7 @@ impl<T> Section<'_, T> {
 
     /// The first column of this direction in a layer's output.
     fn column(&self) -> usize {
-        if self.reverse { self.stack.hidden_size } else { 0 }
+        self.direction * self.stack.hidden_size
     }
 
     /// The chunks of the segment, in the order of the scan.

@@ -59,18 +59,18 @@ pub struct Text {
 
 /// A plain attribute of an object that has tensors.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Attribute {
+pub struct ModuleAttribute {
     /// The object: what stands before the names of its tensors, without the dot at its end.
     pub module: String,
     /// The name of the attribute.
     pub name: String,
     /// Its value.
-    pub value: Value,
+    pub value: AttributeValue,
 }
 
 /// The value of an attribute.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Value {
+pub enum AttributeValue {
     /// A text.
     Text(String),
     /// True or false.
@@ -108,7 +108,7 @@ pub(super) trait Raw {
     fn bytes(&mut self, index: usize, place: &str) -> Result<Box<dyn Read + '_>, Error>;
 
     /// What the file says of the objects around the tensors.
-    fn attributes(&self) -> &[Attribute] {
+    fn attributes(&self) -> &[ModuleAttribute] {
         &[]
     }
 }
@@ -141,6 +141,15 @@ impl Bundle {
             }
         };
         let (opened, format) = Opened::new(path, &place, (&FORMATS, EXPECTED))?;
+        Self::of(path, (opened, format), place)
+    }
+
+    /// What has been opened, of one of [`FORMATS`].
+    pub(super) fn of(
+        path: Option<&Path>,
+        (opened, format): (Opened, Format),
+        place: String,
+    ) -> Result<Self, Error> {
         let path = path.filter(|_| matches!(opened, Opened::File(..)));
         let file = opened.seekable(&place)?;
         match format {
@@ -240,7 +249,7 @@ impl Bundle {
     }
 
     /// Attributes of the objects around the tensors, which a checkpoint has that is a whole module.
-    pub fn attributes(&self) -> &[Attribute] {
+    pub fn attributes(&self) -> &[ModuleAttribute] {
         match &self.body {
             Body::Raw(_, tensors) => tensors.attributes(),
             Body::Folder(_) | Body::Npz(_) => &[],
@@ -285,8 +294,9 @@ impl Bundle {
 }
 
 /// The formats that [`Bundle::open`] takes, and what errors call them.
-const FORMATS: [Format; 4] = [Format::Zip, Format::Safetensors, Format::Pickle, Format::Tar];
-const EXPECTED: &str = "a folder of .npy files, .npz, .safetensors or .pt";
+pub(super) const FORMATS: [Format; 4] =
+    [Format::Zip, Format::Safetensors, Format::Pickle, Format::Tar];
+pub(super) const EXPECTED: &str = "a folder of .npy files, .npz, .safetensors or .pt";
 
 /// A format whose reader was left out when the library was built.
 #[cfg(not(all(feature = "pt", feature = "safetensors")))]

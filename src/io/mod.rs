@@ -7,11 +7,14 @@
 //! This module does not know what an RNN is. It and the binary alone touch files and standard streams.
 
 mod bundle;
+mod contents;
 mod folder;
 mod header;
 mod literal;
 mod npy;
 mod npz;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod parts;
 #[cfg(feature = "pt")]
 mod pt;
@@ -27,11 +30,14 @@ mod waiting;
 
 #[cfg(feature = "safetensors")]
 pub use self::safetensors::write_safetensors;
-pub use bundle::{Attribute, Bundle, BundleFormat, Entry, Text, Value};
+pub use bundle::{AttributeValue, Bundle, BundleFormat, Entry, ModuleAttribute, Text};
+pub use contents::Contents;
 pub use folder::Folder;
 pub use header::{Header, StoredType};
 pub use npy::{AnyArray, Real, Stored, write_npy};
 pub use npz::{Members, write_npz};
+#[cfg(feature = "onnx")]
+pub use onnx::{Attribute, Graph, GraphTensor, Node, Size, Value};
 pub use parts::{Part, PartReader, PartWriter};
 pub use sink::{Overwrite, Sink};
 pub use source::Source;

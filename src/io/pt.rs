@@ -18,7 +18,7 @@ use tempfile::NamedTempFile;
 use super::bundle::Raw;
 use super::npz::Archive;
 use super::temporary::{Remembered, temporary};
-use super::{Attribute, Entry, StoredType, escaped};
+use super::{Entry, ModuleAttribute, StoredType, escaped};
 use crate::Error;
 use crate::error::reserved;
 
@@ -35,7 +35,7 @@ const MAX_WORDS: usize = 200;
 /// The tensors of a checkpoint, in the order of their names.
 pub(super) struct Checkpoint {
     tensors: Vec<Tensor>,
-    attributes: Vec<Attribute>,
+    attributes: Vec<ModuleAttribute>,
     /// Behind the tensors, which must be closed first: not every system removes a file that is open.
     _spooled: Option<(NamedTempFile, Remembered)>,
 }
@@ -88,7 +88,7 @@ fn spool(file: &mut File) -> io::Result<(NamedTempFile, Remembered)> {
 }
 
 /// Attributes of the modules in a checkpoint. The older layouts hold none that can be read.
-fn attributes(file: File, place: &str) -> Vec<Attribute> {
+fn attributes(file: File, place: &str) -> Vec<ModuleAttribute> {
     let archive = Archive::new(file, place).ok();
     let pickle = archive.and_then(|mut archive| archive.pickle());
     pickle.map_or(Vec::new(), |pickle| attributes::attributes(&pickle))
@@ -144,7 +144,7 @@ impl Raw for Checkpoint {
         Ok(Box::new(Cursor::new(bytes)))
     }
 
-    fn attributes(&self) -> &[Attribute] {
+    fn attributes(&self) -> &[ModuleAttribute] {
         &self.attributes
     }
 }

@@ -88,6 +88,7 @@ impl<T: Element> Rnn<T> {
             kernel: self.kernel,
             cells: &self.cells[layers.start * shape.directions..layers.end * shape.directions],
             directions: shape.directions,
+            reversed: shape.reversed,
             hidden_size: shape.hidden_size,
             activation: match self.config.nonlinearity {
                 Nonlinearity::Tanh => Activation::Tanh,
@@ -118,6 +119,7 @@ impl<T: Element> Rnn<T> {
             hidden_size: self.config.hidden_size,
             num_layers: layers.len(),
             directions,
+            reversed: self.reversed,
             element_bytes: size_of::<T>(),
             cores: self.cores,
             share_out: |columns, shares| Panels::<T>::share_out(columns, shares).collect(),

@@ -33,6 +33,8 @@ pub(crate) struct Shape {
     pub(crate) hidden_size: usize,
     pub(crate) num_layers: usize,
     pub(crate) directions: usize,
+    /// Whether the single direction runs from the last step to the first.
+    pub(crate) reversed: bool,
     pub(crate) element_bytes: usize,
     /// Cores that this process may use.
     pub(crate) cores: usize,
@@ -125,7 +127,7 @@ impl Shape {
 
     fn by_columns(&self, columns: Vec<usize>) -> Plan {
         let step_bytes = self.batch * self.directions * self.hidden_size * self.element_bytes;
-        let segment = if self.directions == 2 || self.num_layers == 1 {
+        let segment = if !self.is_forward_only() || self.num_layers == 1 {
             self.steps
         } else {
             (SEGMENT_BYTES / step_bytes).clamp(1, self.steps)
@@ -154,7 +156,7 @@ impl Shape {
         let count = threads * batch.div_ceil(threads).div_ceil(most).max(1);
         let blocks = (0..count).map(|i| i * batch / count..(i + 1) * batch / count).collect();
         let chunk = self.chunk(batch.div_ceil(count));
-        let segment = if directions == 2 { steps } else { chunk };
+        let segment = if self.is_forward_only() { chunk } else { steps };
         let both_directions = self.both_directions(threads_given);
         let plan = Plan {
             blocks,
@@ -173,12 +175,17 @@ impl Shape {
         }
     }
 
+    /// Whether a layer can begin before the one below it has come to its end.
+    fn is_forward_only(&self) -> bool {
+        self.directions == 1 && !self.reversed
+    }
+
     /// Steps of a segment if layers run at the same time: as many as are worth handing to a thread. None
     /// where the sequence has too few of them for that.
     fn wave_segment(&self, weights: usize) -> Option<usize> {
         let step = weights.saturating_mul(self.batch).max(1);
         let segment = (4 * MIN_BLOCK_WORK).div_ceil(step);
-        let worth = self.directions == 1 && self.num_layers > 1 && self.steps / segment >= 4;
+        let worth = self.is_forward_only() && self.num_layers > 1 && self.steps / segment >= 4;
         worth.then_some(segment)
     }
 
@@ -239,6 +246,7 @@ mod tests {
             hidden_size,
             num_layers: 2,
             directions,
+            reversed: false,
             element_bytes: 4,
             cores: 2,
             share_out: |columns, shares| (1..=shares).map(|i| columns * i / shares).collect(),
@@ -351,6 +359,26 @@ mod tests {
             (6, 0, [3, 5], 2, 8, "one thread, 6 steps projected at once, 6 through all layers"),
         ] {
             assert_eq!(plan(steps, batch, sizes, directions, threads), expected);
+        }
+    }
+
+    #[test]
+    fn a_reversed_stack_is_not_cut_in_time() {
+        for (batch, hidden_size, threads) in [(1, 64, 1), (1, 64, 2), (64, 256, 2), (2, 512, 2)] {
+            let shape = Shape {
+                steps: 9000,
+                batch,
+                input_size: 3,
+                hidden_size,
+                num_layers: 2,
+                directions: 1,
+                reversed: true,
+                element_bytes: 4,
+                cores: 2,
+                share_out: |columns, shares| (1..=shares).map(|i| columns * i / shares).collect(),
+            };
+            let Plan { segment, waves, .. } = Plan::new(&shape, threads);
+            assert_eq!((segment, waves), (9000, false), "{batch} {hidden_size} {threads}");
         }
     }
 

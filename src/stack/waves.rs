@@ -87,7 +87,7 @@ fn take<T: Element>(
         None => Input::Batch { data: stack.input, first_row },
     };
     let sections = Sections { stack, sizes, input: &input, layer, segment: &segment };
-    let section = sections.section(false);
+    let section = sections.section(0);
     match output {
         Output::Last(steps) => scan::run(&section, steps, state, pre),
         Output::Inner(data) => {

@@ -3,7 +3,8 @@
 use crate::support::{Sandbox, fixture, fixture_path, largest_difference};
 
 /// The same layer, in `fixtures/sine/`: alone, or as the `rnn` of a model that has an `fc` too.
-const FORMATS: [&str; 6] = ["model.pt", "module.pt", "rnn.pt", "rnn.safetensors", "rnn.npz", "rnn"];
+const FORMATS: [&str; 7] =
+    ["model.pt", "module.pt", "rnn.pt", "rnn.safetensors", "rnn.npz", "rnn.onnx", "rnn"];
 
 /// A layer of two and fifty steps, next to PyTorch's own sums in another order: 3e-7 were found.
 const TOLERANCE: f64 = 1e-6;

@@ -14,6 +14,8 @@ mod init;
 mod large;
 mod lengths;
 mod messages;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod pack;
 mod pipelines;
 mod pt;

@@ -360,7 +360,7 @@ fn weights_that_are_no_layer() {
             case(
                 "run -i x.npy -w x.npy",
                 65,
-                "x.npy: expected a folder of .npy files, .npz, .safetensors or .pt, got a single .npy array",
+                "x.npy: expected a folder of .npy files, .npz, .safetensors, .pt or .onnx, got a single .npy array",
                 "",
             ),
             case(

@@ -82,7 +82,8 @@ pub(crate) struct LayerArgs {
 /// Which layer of the weights.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct WeightsArgs {
-    /// The layer of a bigger model: what stands before weight_ih_l0, such as encoder.rnn.
+    /// The layer of a bigger model: what stands before weight_ih_l0, such as encoder.rnn, or, in an .onnx,
+    /// the name of its first node.
     #[arg(long, value_name = "NAME")]
     pub(crate) prefix: Option<String>,
 }

@@ -1,8 +1,8 @@
 //! The forward pass over tensors that are too large to be held: part by part, while the next part is read
 //! and the last one is written.
 //!
-//! A layer of one direction passes chunks of time, each from the state that the one before has left
-//! behind; one of both directions passes blocks of sequences. The bytes are those of a single pass.
+//! A layer that runs forward only passes chunks of time, each from the state that the one before has left
+//! behind; any other passes blocks of sequences. The bytes are those of a single pass.
 
 use std::ops::Range;
 use std::sync::mpsc::sync_channel;
@@ -34,7 +34,8 @@ pub(crate) struct Shape {
     element_bytes: usize,
     /// Whether the batch is the first axis of the files.
     batch_first: bool,
-    bidirectional: bool,
+    /// Whether the layer runs from the first step to the last and not also, or only, the other way.
+    forward_only: bool,
     /// Whether both files can be read and written at any place.
     seekable: bool,
     /// Steps of each sequence, and what stands behind its end; none where all have the same.
@@ -59,7 +60,7 @@ impl Shape {
             element_bytes: size_of::<T>(),
             // Of a single sequence the axes lie the same way in either order.
             batch_first: config.batch_first && batch > 1,
-            bidirectional: config.bidirectional,
+            forward_only: !config.bidirectional && !rnn.is_reversed(),
             seekable: input.is_file() && output_is_file,
             lengths,
         }
@@ -83,7 +84,7 @@ impl Shape {
             let size = (PART_BYTES / bytes).clamp(1, all);
             (0..all).step_by(size).map(move |first| first..(first + size).min(all))
         };
-        if !self.bidirectional && (self.seekable || !self.batch_first) {
+        if self.forward_only && (self.seekable || !self.batch_first) {
             let times = cut(self.steps, self.batch.saturating_mul(row));
             let part = |steps| Part { steps, rows: 0..self.batch };
             return Some(times.map(part).collect());

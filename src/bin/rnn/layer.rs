@@ -48,6 +48,9 @@ impl Weights {
                 "{place}: the layer under {prefix}; {ignored} other tensors of the model are left alone"
             ));
         }
+        for note in checkpoint.notes() {
+            notes.note(format!("{place}: {note}"));
+        }
         Ok(Weights { place, dtype: checkpoint.dtype(), checkpoint })
     }
 
@@ -120,6 +123,11 @@ impl Weights {
             line = line.without("--hidden-size");
         }
         with_hint(Data(message), Some(line.to_string()))
+    }
+
+    /// Whether the layer runs from each sequence's last step to its first.
+    pub(crate) fn is_reversed(&self) -> bool {
+        self.checkpoint.is_reversed()
     }
 
     /// The tensor and the place of the first NaN or infinity, where there is one.

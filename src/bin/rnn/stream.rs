@@ -37,7 +37,7 @@ fn stream_as<T: Element + Real + Into<f64>>(
     mut notes: Notes,
 ) -> Result<()> {
     let config = weights.config(&args.layer, &mut notes)?;
-    refuse_reverse(args, &config, &weights.place)?;
+    refuse_reverse(args, &config, &weights)?;
     if let Some((name, index, value)) = weights.first_not_finite() {
         let (place, found) = (&weights.place, check::word(value));
         notes.warn(format!("{place}: {name}: expected finite numbers, got {found} at {index:?}"));
@@ -162,14 +162,18 @@ fn check_streams(args: &Stream) -> Result<()> {
     Ok(())
 }
 
-/// Refuses to carry the state of a bidirectional layer.
-fn refuse_reverse(args: &Stream, config: &Config, place: &str) -> Result<()> {
-    if !config.bidirectional || args.independent {
-        return Ok(());
-    }
+/// Refuses to carry the state of a layer that runs in reverse, also or only.
+fn refuse_reverse(args: &Stream, config: &Config, weights: &Weights) -> Result<()> {
+    let found = match (config.bidirectional, weights.is_reversed()) {
+        _ if args.independent => return Ok(()),
+        (true, _) => "expected one direction, got a bidirectional layer",
+        (false, true) => "expected the forward direction, got a layer that runs in reverse",
+        (false, false) => return Ok(()),
+    };
     let message = format!(
-        "{place}: expected one direction, got a bidirectional layer, which cannot be carried from \
-         array to array: its reverse direction begins at the last step, which is still to come"
+        "{}: {found}, which cannot be carried from array to array: its reverse direction begins at the \
+         last step, which is still to come",
+        weights.place
     );
     Err(with_hint(Data(message), Some(whole_sequences())))
 }

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::io::{BufRead, Read};
 
-use crate::io::{Attribute, Value, escaped};
+use crate::io::{AttributeValue, ModuleAttribute, escaped};
 
 /// The longest name of a module with those around it; longer ones are nobody's.
 const MAX_PATH: usize = 256;
@@ -17,7 +17,7 @@ const MAX_ATTRIBUTES: usize = 100_000;
 
 /// What a pickle makes. Values are numbers of nodes, so that sharing costs nothing and a ring is no harm.
 enum Node {
-    Plain(Value),
+    Plain(AttributeValue),
     Dict(Vec<(usize, usize)>),
     /// An object, and its `__dict__`.
     Object(Option<usize>),
@@ -34,7 +34,7 @@ struct Machine {
 }
 
 /// The attributes of all modules in a pickle.
-pub(super) fn attributes(mut pickle: &[u8]) -> Vec<Attribute> {
+pub(super) fn attributes(mut pickle: &[u8]) -> Vec<ModuleAttribute> {
     let mut machine = Machine::default();
     loop {
         match machine.step(&mut pickle) {
@@ -153,7 +153,7 @@ impl Machine {
     }
 
     /// The attributes of all modules from `root` on. Each is visited once, however often it is named.
-    fn collect(&self, root: usize) -> Vec<Attribute> {
+    fn collect(&self, root: usize) -> Vec<ModuleAttribute> {
         let mut found = Vec::new();
         let mut seen = vec![false; self.nodes.len()];
         let mut waiting = vec![(root, String::new())];
@@ -177,7 +177,7 @@ impl Machine {
             for (name, value) in self.named(attributes).take(MAX_ATTRIBUTES) {
                 let Node::Plain(value) = &self.nodes[value] else { continue };
                 let (module, name) = (escaped(&path), escaped(name));
-                found.push(Attribute { module, name, value: value.clone() });
+                found.push(ModuleAttribute { module, name, value: value.clone() });
             }
         }
         found
@@ -198,29 +198,29 @@ impl Machine {
         pairs: Option<&'a Vec<(usize, usize)>>,
     ) -> impl Iterator<Item = (&'a str, usize)> {
         pairs.into_iter().flatten().filter_map(|&(key, value)| match &self.nodes[key] {
-            Node::Plain(Value::Text(name)) => Some((name.as_str(), value)),
+            Node::Plain(AttributeValue::Text(name)) => Some((name.as_str(), value)),
             _ => None,
         })
     }
 }
 
 /// The value that a step pushes by itself.
-fn plain(code: u8, reader: &mut dyn BufRead) -> Option<Value> {
+fn plain(code: u8, reader: &mut dyn BufRead) -> Option<AttributeValue> {
     Some(match code {
-        0x88 => Value::Bool(true),
-        0x89 => Value::Bool(false),
-        b'K' => Value::Int(i64::from(bytes::<1>(reader)?[0])),
-        b'M' => Value::Int(i64::from(u16::from_le_bytes(bytes(reader)?))),
-        b'J' => Value::Int(i64::from(i32::from_le_bytes(bytes(reader)?))),
-        b'G' => Value::Float(f64::from_be_bytes(bytes(reader)?)),
+        0x88 => AttributeValue::Bool(true),
+        0x89 => AttributeValue::Bool(false),
+        b'K' => AttributeValue::Int(i64::from(bytes::<1>(reader)?[0])),
+        b'M' => AttributeValue::Int(i64::from(u16::from_le_bytes(bytes(reader)?))),
+        b'J' => AttributeValue::Int(i64::from(i32::from_le_bytes(bytes(reader)?))),
+        b'G' => AttributeValue::Float(f64::from_be_bytes(bytes(reader)?)),
         // Text, or an integer so long that it is nobody's attribute: what it says does not matter.
         0x8c | 0x8a => {
             let length = u64::from(bytes::<1>(reader)?[0]);
-            Value::Text(text(reader, length)?)
+            AttributeValue::Text(text(reader, length)?)
         }
         b'X' => {
             let length = u64::from(u32::from_le_bytes(bytes(reader)?));
-            Value::Text(text(reader, length)?)
+            AttributeValue::Text(text(reader, length)?)
         }
         _ => return None,
     })
@@ -248,8 +248,8 @@ fn skip_line(reader: &mut dyn BufRead) -> Option<()> {
 mod tests {
     use super::*;
 
-    fn attribute(module: &str, name: &str, value: Value) -> Attribute {
-        Attribute { module: module.to_owned(), name: name.to_owned(), value }
+    fn attribute(module: &str, name: &str, value: AttributeValue) -> ModuleAttribute {
+        ModuleAttribute { module: module.to_owned(), name: name.to_owned(), value }
     }
 
     #[test]
@@ -257,15 +257,17 @@ mod tests {
         let inner = b"cm\nB\n)\x81}X\x01\0\0\0pG\x3f\xe0\0\0\0\0\0\0sb";
         let outer = [&b"}(X\x01\0\0\0n\x88\x8c\x08_modules}\x8c\x01c"[..], inner, b"su"].concat();
         let pickle = [&b"\x80\x02cm\nA\n)\x81q\0"[..], &outer, b"b."].concat();
-        let expected =
-            [attribute("", "n", Value::Bool(true)), attribute("c", "p", Value::Float(0.5))];
+        let expected = [
+            attribute("", "n", AttributeValue::Bool(true)),
+            attribute("c", "p", AttributeValue::Float(0.5)),
+        ];
         assert_eq!(attributes(&pickle), expected);
     }
 
     #[test]
     fn a_module_within_itself_is_visited_once() {
         let pickle = b"cm\nA\n)\x81q\0}(\x8c\x01nK\x07\x8c\x08_modules}\x8c\x01ch\0sub.";
-        assert_eq!(attributes(pickle), [attribute("", "n", Value::Int(7))]);
+        assert_eq!(attributes(pickle), [attribute("", "n", AttributeValue::Int(7))]);
     }
 
     #[test]

@@ -17,7 +17,8 @@ pub(crate) struct Run {
     /// .npz of a packed sequence (data, batch_sizes, ...), or of sequences of their own lengths, (L_i, H_in).
     #[arg(short, long, value_name = "FILE")]
     pub(crate) input: OsString,
-    /// Weights: a folder of .npy files, .npz, or -. Without them: fresh ones, as nn.RNN(...) makes them.
+    /// Weights: a folder of .npy files, .npz, .onnx, or -. Without them: fresh ones, as nn.RNN(...) makes
+    /// them.
     #[arg(short, long, value_name = "PATH")]
     pub(crate) weights: Option<OsString>,
     #[command(flatten)]
