@@ -16,9 +16,11 @@ mod parts;
 mod sink;
 mod source;
 mod stream;
+mod table;
 mod temporary;
 mod tensor_file;
 mod tensor_folder;
+mod tensor_format;
 mod waiting;
 
 pub use bundle::{Bundle, BundleFormat, Entry, Text};
@@ -33,6 +35,7 @@ pub use stream::{Answers, Arrays, Frames};
 pub use temporary::{remove_temporary_files, written_file};
 pub use tensor_file::{Found, TensorFile};
 pub use tensor_folder::{open_folder, write_folder};
+pub use tensor_format::TensorFormat;
 
 use std::path::Path;
 

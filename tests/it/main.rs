@@ -21,5 +21,6 @@ mod readme;
 mod run;
 mod seeds;
 mod stream;
+mod table;
 mod torch;
 mod unpack;

@@ -410,21 +410,21 @@ fn wrong_usage() {
                 "rnn init --input-size 10 --hidden 20 -o new/ --nonlinearity tanh",
             ),
             case(
-                "run -i x.npy -w w -o out.csv",
+                "run -i x.npy -w w -o out.xlsx",
                 2,
-                "out.csv: expected .npy or - for a tensor, got .csv",
+                "out.xlsx: expected .npy, .csv, .tsv, .txt or - for a tensor, got .xlsx",
                 "rnn run -i x.npy -w w -o out.npy",
             ),
             case(
                 "run -i x.npy -w w --hn out.npz",
                 2,
-                "out.npz: expected .npy or - for a tensor, got .npz",
+                "out.npz: expected .npy, .csv, .tsv, .txt or - for a tensor, got .npz",
                 "rnn run -i x.npy -w w --hn out.npy",
             ),
             case(
-                "randn --shape 2,3 -oout.txt",
+                "randn --shape 2,3 -oout.npz",
                 2,
-                "out.txt: expected .npy or - for a tensor, got .txt",
+                "out.npz: expected .npy, .csv, .tsv, .txt or - for a tensor, got .npz",
                 "rnn randn --shape 2,3 -o out.npy",
             ),
             case(
@@ -453,8 +453,8 @@ fn wrong_usage() {
                 "rnn --help",
             ),
             case("walk", 2, "unrecognized subcommand 'walk'", "rnn --help"),
-            case("--colour", 2, "unexpected argument '--colour' found", "rnn --help"),
-            case("run --colour", 2, "unexpected argument '--colour' found", "rnn run --help"),
+            case("--zoom", 2, "unexpected argument '--zoom' found", "rnn --help"),
+            case("run --zoom", 2, "unexpected argument '--zoom' found", "rnn run --help"),
             case(
                 "run -w w",
                 2,

@@ -33,7 +33,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the forward pass: output, h_n = rnn(input, h_0).
-    Run(Run),
+    Run(Box<Run>),
     /// Make fresh weights, as nn.RNN(...) does after torch.manual_seed(S).
     Init(Init),
     /// Make a tensor of standard-normal numbers, as torch.randn(...) does.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Flags that may be changed in a hint: every spelling, and whether a value follows.
-const FLAGS: [(&[&str], bool); 20] = [
+const FLAGS: [(&[&str], bool); 21] = [
     (&["--input-size"], true),
     (&["--hidden-size", "--hidden"], true),
     (&["--num-layers", "--layers"], true),
@@ -19,6 +19,7 @@ const FLAGS: [(&[&str], bool); 20] = [
     (&["--last"], true),
     (&["--all-hidden"], true),
     (&["--lengths"], true),
+    (&["--columns"], true),
     (&["--rng"], true),
     (&["--no-clobber"], false),
     (&["--state"], true),
