@@ -89,6 +89,12 @@ fn states_and_lengths_out_of_text() {
     sandbox.rnn("run -q -w w -i x.npy --hn h.csv --last l.tsv -o y.csv").succeeds();
     let expected = sandbox.rnn("run -q -w w -i x.npy --h0 h.npy -o -").succeeds().stdout;
     assert_eq!(sandbox.rnn("run -q -w w -i x.npy --h0 h.csv -o -").succeeds().stdout, expected);
+    let stream = |h_0: &str| {
+        let line = format!("stream -q -w w --h0 {h_0}");
+        let words: Vec<_> = line.split(' ').collect();
+        sandbox.rnn_with(&words, &sandbox.bytes("x.npy")).succeeds().stdout
+    };
+    assert_eq!(stream("h.csv"), stream("h.npy"));
     // One sequence has one last output: a single row, the last one of the output.
     let (y, last) = (sandbox.bytes("y.csv"), sandbox.bytes("l.tsv"));
     let (y, last) = (String::from_utf8(y).unwrap(), String::from_utf8(last).unwrap());

@@ -18,7 +18,8 @@ pub(crate) struct Pack {
     /// Columns of a table, in this order: names out of its first line, or numbers from 1 on.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub(crate) columns: Vec<String>,
-    /// How many steps each sequence of a padded tensor has: a tensor of whole numbers, or such as 5,3,2.
+    /// How many steps each sequence of a padded tensor has: a tensor or a text of whole numbers, or such as
+    /// 5,3,2.
     #[arg(long, value_name = "FILE or N,N", allow_hyphen_values = true)]
     pub(crate) lengths: Option<OsString>,
     /// Where data, batch_sizes, sorted_indices and unsorted_indices go: FILE.npz, or - for stdout.

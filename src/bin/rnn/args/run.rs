@@ -36,7 +36,8 @@ pub(crate) struct Run {
     /// Where h_n goes, in the same formats.
     #[arg(long, value_name = "FILE")]
     pub(crate) hn: Option<PathBuf>,
-    /// How many steps each sequence has, in any order: a tensor of whole numbers, or such as 5,3,2.
+    /// How many steps each sequence has, in any order: a tensor or a text of whole numbers, or such as
+    /// 5,3,2.
     #[arg(long, value_name = "FILE or N,N", allow_hyphen_values = true)]
     pub(crate) lengths: Option<OsString>,
     /// What the output holds behind the end of a sequence; nan and -inf are numbers too [default: 0].
