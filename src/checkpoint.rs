@@ -15,7 +15,7 @@ use ndarray::ArrayD;
 use crate::io::{
     AttributeValue, Bundle, Contents, Dtype, Entry, Real, Source, StoredType, Tensor, Text,
 };
-use crate::{Config, Element, Error, Nonlinearity, Rnn};
+use crate::{Config, Element, Error, Nonlinearity, Params, Rnn};
 
 #[cfg(feature = "onnx")]
 pub use onnx::write_onnx;
@@ -174,15 +174,24 @@ impl Checkpoint {
         self.tensors.into_iter().map(|named| (named.name, array(named.tensor))).collect()
     }
 
+    /// The parameters, with a configuration that may differ in what names and shapes do not tell. They do
+    /// not know whether the layer [is reversed](Checkpoint::is_reversed).
+    ///
+    /// # Errors
+    /// Those of [`Params::from_tensors`], in [`Error::Weights`].
+    pub fn into_params<T: Element + Real>(self, config: Config) -> Result<Params<T>, Error> {
+        let place = self.place.clone();
+        Params::from_tensors(config, self.into_tensors())
+            .map_err(|error| Error::Weights { place, source: Box::new(error) })
+    }
+
     /// The layer, with a configuration that may differ in what names and shapes do not tell.
     ///
     /// # Errors
-    /// Those of [`Params::from_tensors`](crate::Params::from_tensors), in [`Error::Weights`].
+    /// Those of [`Params::from_tensors`], in [`Error::Weights`], and [`Error::OutOfMemory`].
     pub fn into_rnn<T: Element + Real>(self, config: Config) -> Result<Rnn<T>, Error> {
-        let (place, reversed) = (self.place.clone(), self.reversed);
-        Rnn::from_tensors(config, self.into_tensors())
-            .map(|rnn| rnn.with_reversed(reversed))
-            .map_err(|error| Error::Weights { place, source: Box::new(error) })
+        let reversed = self.reversed;
+        Ok(Rnn::from_params(self.into_params(config)?)?.with_reversed(reversed))
     }
 }
 

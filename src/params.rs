@@ -97,6 +97,15 @@ impl<T: Element> Params<T> {
         self.config.parameters().map(|parameter| parameter.name).zip(tensors).collect()
     }
 
+    /// Puts `bias_ih + bias_hh` into `bias_ih`, and zeros into `bias_hh`. The layer computes the same: it
+    /// only ever uses their sum.
+    pub fn merge_bias(&mut self) {
+        for [bias_ih, bias_hh] in self.cells.iter_mut().filter_map(|cell| cell.bias.as_mut()) {
+            bias_ih.zip_mut_with(bias_hh, |sum, &hh| *sum = sum.plus(hh));
+            bias_hh.fill(T::ZERO);
+        }
+    }
+
     /// Layer by layer, the forward direction before the reverse.
     pub fn cells(&self) -> &[CellParams<T>] {
         &self.cells

@@ -166,7 +166,7 @@ impl Bundle {
         for path in &paths {
             let name = escaped(&path.file_stem().unwrap_or_default().to_string_lossy());
             // Closed again at once: a process may hold few files open.
-            let file = TensorFile::open(&Source::Path(path.clone()))?;
+            let file = TensorFile::open_binary(&Source::Path(path.clone()))?;
             let Header { stored, shape, .. } = file.header().clone();
             entries.push(Entry { name, stored, shape });
         }
@@ -279,7 +279,9 @@ impl Bundle {
     fn read_as<T: Real>(&mut self, index: usize) -> Result<ArrayD<T>, Error> {
         let place = self.entry_place(index);
         match &mut self.body {
-            Body::Folder(paths) => TensorFile::open(&Source::Path(paths[index].clone()))?.read(),
+            Body::Folder(paths) => {
+                TensorFile::open_binary(&Source::Path(paths[index].clone()))?.read()
+            }
             Body::Npz(archive) => {
                 let header = archive.header(index, &place)?;
                 archive.read(index, &header, &place)

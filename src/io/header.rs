@@ -12,7 +12,7 @@ use crate::Error;
 /// What NumPy accepts at most by default.
 const MAX_HEADER_BYTES: usize = 10_000;
 
-/// A type of number that a file may hold. A .npy file cannot hold bfloat16.
+/// A type of number that a file may hold. A .npy file cannot hold bfloat16, and only a table holds text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum StoredType {
@@ -29,16 +29,17 @@ pub enum StoredType {
     BF16,
     F32,
     F64,
+    Text,
 }
 
 impl StoredType {
-    /// Bytes of one number.
+    /// Bytes of one number; of text, those that it becomes first.
     pub fn size(self) -> usize {
         match self {
             StoredType::Bool | StoredType::I8 | StoredType::U8 => 1,
             StoredType::I16 | StoredType::U16 | StoredType::F16 | StoredType::BF16 => 2,
             StoredType::I32 | StoredType::U32 | StoredType::F32 => 4,
-            StoredType::I64 | StoredType::U64 | StoredType::F64 => 8,
+            StoredType::I64 | StoredType::U64 | StoredType::F64 | StoredType::Text => 8,
         }
     }
 
@@ -89,6 +90,7 @@ impl std::fmt::Display for StoredType {
             StoredType::BF16 => "bf16",
             StoredType::F32 => "f32",
             StoredType::F64 => "f64",
+            StoredType::Text => "text",
         })
     }
 }

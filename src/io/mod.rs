@@ -23,9 +23,11 @@ mod safetensors;
 mod sink;
 mod source;
 mod stream;
+mod table;
 mod temporary;
 mod tensor_file;
 mod tensor_folder;
+mod tensor_format;
 mod waiting;
 
 #[cfg(feature = "safetensors")]
@@ -45,6 +47,7 @@ pub use stream::{Answers, Arrays, Frames};
 pub use temporary::{remove_temporary_files, written_file};
 pub use tensor_file::{Found, TensorFile};
 pub use tensor_folder::{open_folder, write_folder};
+pub use tensor_format::TensorFormat;
 
 use std::path::Path;
 

@@ -1,5 +1,6 @@
 //! The body of a .npy file, read and written.
 
+use std::fmt;
 use std::io::{self, Read, Write};
 
 use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
@@ -32,7 +33,7 @@ stored!(f32, "<f4");
 stored!(f64, "<f8");
 
 /// A type that every stored number can be converted to: `f32` or `f64`.
-pub trait Real: Stored {
+pub trait Real: Stored + fmt::Display + fmt::Debug + fmt::LowerExp {
     /// The type's name.
     const DTYPE: Dtype;
     /// The nearest number to a double.
@@ -159,7 +160,8 @@ pub(super) fn decode<T: Real>(header: &Header, bytes: &[u8], values: &mut Vec<T>
         StoredType::F16 => numbers!(u16, |x| T::from_f32(half::f16::from_bits(x).to_f32())),
         StoredType::BF16 => numbers!(u16, |x| T::from_f32(half::bf16::from_bits(x).to_f32())),
         StoredType::F32 => numbers!(f32, T::from_f32),
-        StoredType::F64 => numbers!(f64, T::from_f64),
+        // The numbers of a table are doubles until somebody asks for them.
+        StoredType::F64 | StoredType::Text => numbers!(f64, T::from_f64),
     }
 }
 

@@ -59,7 +59,7 @@ impl TensorFile {
     }
 
     /// Reads the tensor in parts, as one of three axes, in row-major order. The tensor itself comes back
-    /// where it is a member of an archive or in Fortran order, which can only be read whole.
+    /// where it is a table, a member of an archive or in Fortran order, which can only be read whole.
     ///
     /// # Errors
     /// The tensor.
@@ -72,7 +72,9 @@ impl TensorFile {
         let from = match body {
             Body::File { reader, start } => From::File(reader.into_inner(), start),
             Body::Stream(stream) => From::Stream(stream, 0),
-            body @ Body::Member { .. } => return Err(TensorFile { place, header, body }),
+            body @ (Body::Member { .. } | Body::Table(_)) => {
+                return Err(TensorFile { place, header, body });
+            }
         };
         let piece = vec![0; PIECE_BYTES];
         Ok(PartReader { place, header, shape, from, piece })

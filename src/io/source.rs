@@ -72,7 +72,7 @@ impl Format {
 
     /// The format of a file or stream with this start, which is not empty.
     fn of(start: &[u8]) -> Self {
-        let kinds: [(&[u8], Format); 14] = [
+        let kinds: [(&[u8], Format); 16] = [
             (b"\x93NUMPY", Format::Npy),
             (b"PK\x03\x04", Format::Zip),
             (b"PK\x05\x06", Format::Zip),
@@ -87,6 +87,8 @@ impl Format {
             (b"%PDF", Format::Other(Some("PDF"))),
             (b"BZh", Format::Other(Some("bzip2"))),
             (b"\xff\xd8", Format::Other(Some("JPEG"))),
+            (b"\xff\xfe", Format::Other(Some("text in UTF-16"))),
+            (b"\xfe\xff", Format::Other(Some("text in UTF-16"))),
         ];
         // The length of a header below 2^32, then its first brace. A length may begin as a pickle does.
         if let [_, _, _, _, 0, 0, 0, 0, b'{', ..] = start {
@@ -98,7 +100,7 @@ impl Format {
         match start {
             // Field 1 of a ModelProto, a small number, and then one of the fields up to its graph.
             [0x08, 1..0x20, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42, ..] => Format::Onnx,
-            _ if start.iter().all(|&byte| is_text(byte)) => Format::Text,
+            _ if is_text(start) => Format::Text,
             // The same with a length that no header has, which the reader of headers then names.
             [.., b'{'] if start.len() == Format::BYTES => Format::Safetensors,
             _ => Format::Other(None),
@@ -142,9 +144,16 @@ impl Format {
     }
 }
 
-/// Whether a byte stands in texts.
-fn is_text(byte: u8) -> bool {
-    matches!(byte, b'\t' | b'\n' | b'\r' | b' '..0x7f)
+/// Whether these bytes begin a text in UTF-8, whose last character may be cut off.
+fn is_text(start: &[u8]) -> bool {
+    let whole = match std::str::from_utf8(start) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&start[..error.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => return false,
+    };
+    whole.chars().all(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r'))
 }
 
 /// A file or stream whose format is known, at its beginning.

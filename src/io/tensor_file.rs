@@ -9,7 +9,8 @@ use ndarray::ArrayD;
 use super::npy::{missing, read_body};
 use super::npz::Archive;
 use super::source::{Format, Opened};
-use super::{Header, Members, Real, Source};
+use super::table::Table;
+use super::{Header, Members, Real, Source, StoredType};
 use crate::Error;
 
 /// A tensor whose header has been read and whose numbers have not.
@@ -26,6 +27,9 @@ pub(super) enum Body {
     Stream(Box<dyn Read + Send>),
     /// A member of an archive.
     Member { archive: Archive, index: usize },
+    /// A table, which is held whole.
+    #[cfg_attr(not(feature = "csv"), allow(dead_code, reason = "only this feature makes one"))]
+    Table(Box<Table>),
 }
 
 impl std::fmt::Debug for TensorFile {
@@ -47,30 +51,52 @@ pub enum Found {
 }
 
 impl Found {
-    /// Opens a .npy file, a member of an .npz, or an .npz.
+    /// Opens a .npy file, a member of an .npz, an .npz, or a table of numbers: text with commas, semicolons
+    /// or tabs between the columns. What of a table is no number is refused.
     ///
     /// # Errors
     /// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the place.
     pub fn open(source: &Source) -> Result<Self, Error> {
+        Found::open_columns(source, &[])
+    }
+
+    /// As [`Found::open`], of a table only these columns, in this order: names out of its first line, or
+    /// numbers that are counted from 1. A name wins over a number. Other formats have no columns to choose.
+    ///
+    /// # Errors
+    /// Those of [`Found::open`]. An unknown column is [`Error::Malformed`], which lists those that there are.
+    pub fn open_columns(source: &Source, columns: &[String]) -> Result<Self, Error> {
+        let formats = &[Format::Npy, Format::Zip, Format::Text][..];
+        Found::open_as(source, (formats, ".npy, .npz or a table"), columns)
+    }
+
+    fn open_as(
+        source: &Source,
+        expected: (&[Format], &str),
+        columns: &[String],
+    ) -> Result<Self, Error> {
         let place = source.to_string();
         let (path, member) = match source {
             Source::Stdin => (None, None),
             Source::Path(path) => (Some(path), None),
             Source::Member(path, name) => (Some(path), Some(name)),
         };
-        let expected = (&[Format::Npy, Format::Zip][..], ".npy or .npz");
         let (opened, format) = Opened::new(path.map(PathBuf::as_path), &place, expected)?;
-        if format == Format::Npy {
-            if member.is_some() {
-                let what = "expected an .npz archive, got a single .npy array".to_owned();
-                return Err(Error::Malformed { place, what });
-            }
-            return TensorFile::npy(opened, place).map(Found::Tensor);
+        if format != Format::Zip {
+            let (what, text) = ("expected an .npz archive, got", format == Format::Text);
+            return match member {
+                Some(_) => {
+                    let got = if text { "text" } else { "a single .npy array" };
+                    Err(Error::Malformed { place, what: format!("{what} {got}") })
+                }
+                None if text => TensorFile::table(opened, place, columns).map(Found::Tensor),
+                None => TensorFile::npy(opened, place).map(Found::Tensor),
+            };
         }
         let mut archive = Archive::new(opened.seekable(&place)?, &place)?;
         if archive.is_pt() {
             let remedy = "np.save('x.npy', torch.load(file).numpy()) makes one of a tensor";
-            let what = format!("expected .npy or .npz, got a .pt checkpoint ({remedy})");
+            let what = format!("expected .npy, .npz or a table, got a .pt checkpoint ({remedy})");
             return Err(Error::Malformed { place, what });
         }
         if member.is_none() && archive.names().len() > 1 {
@@ -102,12 +128,28 @@ impl Found {
 }
 
 impl TensorFile {
-    /// Opens a .npy file, or the only member of an .npz.
+    /// Opens a .npy file, the only member of an .npz, or a table.
     ///
     /// # Errors
     /// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the place.
     pub fn open(source: &Source) -> Result<Self, Error> {
         Found::open(source)?.single()
+    }
+
+    /// Opens a .npy file, or the only member of an .npz, where a table cannot be meant.
+    pub(super) fn open_binary(source: &Source) -> Result<Self, Error> {
+        Found::open_as(source, (&[Format::Npy, Format::Zip], ".npy or .npz"), &[])?.single()
+    }
+
+    fn table(opened: Opened, place: String, columns: &[String]) -> Result<Self, Error> {
+        let table = Box::new(Table::read(opened, &place, columns)?);
+        let header = Header {
+            stored: StoredType::Text,
+            big_endian: false,
+            fortran_order: false,
+            shape: table.shape().to_vec(),
+        };
+        Ok(TensorFile { place, header, body: Body::Table(table) })
     }
 
     fn npy(opened: Opened, place: String) -> Result<Self, Error> {
@@ -141,11 +183,20 @@ impl TensorFile {
         &self.header
     }
 
+    /// Names of the columns that were read; none where this is no table, or one without names.
+    pub fn column_names(&self) -> &[String] {
+        match &self.body {
+            Body::Table(table) => table.names(),
+            _ => &[],
+        }
+    }
+
     /// What the first bytes and the header have said about the file, in words.
     pub fn recognised(&self) -> String {
-        let kind = match self.body {
+        let kind = match &self.body {
             Body::File { .. } | Body::Stream(_) => ".npy",
             Body::Member { .. } => "member of an .npz",
+            Body::Table(table) => return table.recognised(),
         };
         let bytes = if self.header.big_endian { "big-endian" } else { "little-endian" };
         let order = if self.header.fortran_order { "Fortran" } else { "C" };
@@ -161,6 +212,7 @@ impl TensorFile {
         let TensorFile { place, header, body } = self;
         let (mut reader, known): (Box<dyn Read + Send>, _) = match body {
             Body::Member { mut archive, index } => return archive.read(index, &header, &place),
+            Body::Table(table) => return table.into_array(),
             Body::File { reader, .. } => (Box::new(reader), true),
             Body::Stream(reader) => (reader, false),
         };

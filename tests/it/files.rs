@@ -196,7 +196,8 @@ fn refuses(sandbox: &Sandbox, bytes: &[u8], message: &str) {
 #[test]
 fn files_that_are_no_npy_are_refused() {
     let sandbox = sandbox();
-    let looks = |kind: &str| format!(": expected .npy or .npz, got what looks like {kind}");
+    let looks =
+        |kind: &str| format!(": expected .npy, .npz or a table, got what looks like {kind}");
     let x = x();
     let recipe =
         "(np.save cannot write into a buffered pipe: np.save(open(1, 'wb', 0), array) can)";
@@ -205,15 +206,22 @@ fn files_that_are_no_npy_are_refused() {
     let version_9 = patched(&x, b"\x93NUMPY\x01", b"\x93NUMPY\x09");
     let header_only = x[..x.len() - 24].to_vec();
     for (bytes, message) in [
-        (b"".to_vec(), ": empty file; expected .npy or .npz, got 0 bytes".to_owned()),
+        (b"".to_vec(), ": empty file; expected .npy, .npz or a table, got 0 bytes".to_owned()),
         (b"\x93NUM".to_vec(), ": truncated header at byte 4".to_owned()),
         (b"\x93NUMPY".to_vec(), ": truncated header at byte 6".to_owned()),
         (b"\x93NUMPY\x01\x00\x76".to_vec(), ": truncated header at byte 9".to_owned()),
         (b"\x89PNG\r\n\x1a\n\0\0".to_vec(), looks("PNG")),
         (b"\x1f\x8b\x08\0\0\0\0\0\0".to_vec(), looks("gzip")),
         (b"\x89HDF\r\n\x1a\n\0\0".to_vec(), looks("HDF5")),
-        (b"1.0,2.0\n3.0,4.0\n".to_vec(), looks("text")),
-        (b"\x01\x02\x03\x04".to_vec(), ": expected .npy or .npz, got an unknown format".to_owned()),
+        (b"\xff\xfea\0,\0b\0".to_vec(), looks("text in UTF-16")),
+        (
+            b"1.0,2.0\n3.0,4.0 m\n".to_vec(),
+            ": line 2, column 2: expected a number, got '4.0 m'".to_owned(),
+        ),
+        (
+            b"\x01\x02\x03\x04".to_vec(),
+            ": expected .npy, .npz or a table, got an unknown format".to_owned(),
+        ),
         (version_9, ": format version 9.0; supported 1.0, 2.0, 3.0".to_owned()),
         (v2, ": header of 4294967295 bytes; limit 10000".to_owned()),
         (x[..40].to_vec(), ": expected a header of 60 bytes, got 30".to_owned()),

@@ -363,7 +363,7 @@ fn what_is_missing_is_named() {
     let stderr = "rnn: the following required arguments were not provided: --output <PATH>\n\
                   hint: rnn init --help\n";
     sandbox.rnn("init --input-size 3 --hidden 5").fails(2, stderr);
-    let stderr = "rnn: w.pt: expected a folder, .npz, .safetensors or - for weights, got .pt\n\
+    let stderr = "rnn: w.pt: expected a folder, .npz, .safetensors, .onnx or - for weights, got .pt\n\
                   hint: rnn init --input-size 3 --hidden 5 -o weights/\n";
     sandbox.rnn("init --input-size 3 --hidden 5 -o w.pt").fails(2, stderr);
     assert_eq!(sandbox.names(), [""; 0]);

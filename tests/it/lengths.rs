@@ -159,6 +159,12 @@ fn every_plan_gives_the_same_bytes() {
             Config { bidirectional: true, ..large.clone() },
             99,
             &[9, 99, 0, 98],
+            "both directions at once",
+        ),
+        (
+            Config { bidirectional: true, ..Config::new(3, 640) },
+            20,
+            &[9, 20, 0, 19],
             "columns in 2 shares",
         ),
         (large, 99, &[99, 3, 0, 98], "columns in 2 shares"),

@@ -8,11 +8,13 @@ mod naive;
 
 mod bench;
 mod checkpoints;
+mod convert;
 mod files;
 mod forward;
 mod init;
 mod large;
 mod lengths;
+mod manual;
 mod messages;
 #[cfg(feature = "onnx")]
 mod onnx;
@@ -26,5 +28,6 @@ mod run;
 mod safetensors;
 mod seeds;
 mod stream;
+mod table;
 mod torch;
 mod unpack;

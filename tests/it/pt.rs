@@ -190,12 +190,13 @@ fn a_checkpoint_is_no_input() {
     let sandbox = with(&["rnn.npz", "tensor.pt", "legacy.pt"]);
     sandbox.rnn("run -w rnn.npz -i tensor.pt").fails(
         65,
-        "rnn: tensor.pt: expected .npy or .npz, got a .pt checkpoint \
+        "rnn: tensor.pt: expected .npy, .npz or a table, got a .pt checkpoint \
          (np.save('x.npy', torch.load(file).numpy()) makes one of a tensor)\n",
     );
-    sandbox
-        .rnn("run -w rnn.npz -i legacy.pt")
-        .fails(65, "rnn: legacy.pt: expected .npy or .npz, got what looks like a .pt checkpoint\n");
+    sandbox.rnn("run -w rnn.npz -i legacy.pt").fails(
+        65,
+        "rnn: legacy.pt: expected .npy, .npz or a table, got what looks like a .pt checkpoint\n",
+    );
 }
 
 /// Row 43 of the faults: nothing is executed, and nothing takes long.

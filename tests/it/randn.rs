@@ -274,7 +274,7 @@ fn wrong_use_is_explained() {
     let help = "hint: rnn randn --help\n";
     let stderr = format!("rnn: --dtype: expected dtype f32 or f64, got 'f16'\n{help}");
     sandbox.rnn("randn --shape 3 --dtype f16 -o x.npy").fails(2, &stderr);
-    let stderr = "rnn: x.npz: expected .npy or - for a tensor, got .npz\n\
+    let stderr = "rnn: x.npz: expected .npy, .csv, .tsv, .txt or - for a tensor, got .npz\n\
                   hint: rnn randn --shape 3 -o x.npy\n";
     sandbox.rnn("randn --shape 3 -o x.npz").fails(2, stderr);
     assert_eq!(sandbox.names(), [""; 0]);

@@ -2,7 +2,9 @@
 #![allow(clippy::doc_markdown, reason = "these comments are the help that a terminal shows")]
 
 mod bench;
+mod convert;
 mod init;
+mod manual;
 mod pack;
 mod randn;
 mod run;
@@ -15,7 +17,9 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use elman::Nonlinearity;
 
 pub(crate) use bench::{Bench, BenchForm};
+pub(crate) use convert::Convert;
 pub(crate) use init::Init;
+pub(crate) use manual::{Completions, Man, PYTHON};
 pub(crate) use pack::{Pack, Side, Unpack};
 pub(crate) use randn::Randn;
 pub(crate) use run::Run;
@@ -25,6 +29,7 @@ use values::{probability, seed, size};
 /// PyTorch's torch.nn.RNN for the shell: weights and tensors in, output and h_n out.
 #[derive(Debug, Parser)]
 #[command(name = "rnn", version, max_term_width = 100)]
+#[command(after_help = "rnn help python: how NumPy's arrays go through pipes.")]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -33,9 +38,11 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the forward pass: output, h_n = rnn(input, h_0).
-    Run(Run),
+    Run(Box<Run>),
     /// Make fresh weights, as nn.RNN(...) does after torch.manual_seed(S).
     Init(Init),
+    /// Write weights in another format.
+    Convert(Convert),
     /// Make a tensor of standard-normal numbers, as torch.randn(...) does.
     Randn(Randn),
     /// Pack sequences of different lengths, as pack_padded_sequence(...) and pack_sequence(...) do.
@@ -47,6 +54,13 @@ pub(crate) enum Command {
     /// Run the layer over arrays without end: .npy after .npy through a pipe.
     #[command(long_about = stream::MANUAL)]
     Stream(Stream),
+    /// Print the completions of a shell: put them where it looks for them.
+    Completions(Completions),
+    /// Print a manual page: of rnn, or of one of its commands.
+    Man(Man),
+    /// How NumPy's arrays go through pipes.
+    #[command(hide = true, long_about = manual::PYTHON)]
+    Python,
 }
 
 /// The arguments of nn.RNN. With --weights they follow from the weights, and may be repeated here.

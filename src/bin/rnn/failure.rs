@@ -116,7 +116,7 @@ pub(crate) fn from_clap(error: clap::Error) -> anyhow::Error {
     let message = match std::error::Error::source(&error) {
         // clap answers with the whole help.
         _ if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            "expected a command: run, stream, init, randn, pack, unpack or bench".to_owned()
+            "expected a command: run, stream, init, convert, randn, pack, unpack, bench, completions or man".to_owned()
         }
         Some(source) if error.kind() == ErrorKind::ValueValidation => format!("{flag}: {source}"),
         _ => {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Flags that may be changed in a hint: every spelling, and whether a value follows.
-const FLAGS: [(&[&str], bool); 21] = [
+const FLAGS: [(&[&str], bool); 22] = [
     (&["--input-size"], true),
     (&["--hidden-size", "--hidden"], true),
     (&["--num-layers", "--layers"], true),
@@ -19,6 +19,7 @@ const FLAGS: [(&[&str], bool); 21] = [
     (&["--last"], true),
     (&["--all-hidden"], true),
     (&["--lengths"], true),
+    (&["--columns"], true),
     (&["--rng"], true),
     (&["--no-clobber"], false),
     (&["--prefix"], true),
@@ -110,7 +111,18 @@ pub(crate) fn for_usage(flag: &str) -> String {
     if flag == "--nonlinearity" {
         return line.with(flag, Some("tanh")).to_string();
     }
-    let commands = ["run", "stream", "init", "randn", "pack", "unpack", "bench"];
+    let commands = [
+        "run",
+        "stream",
+        "init",
+        "convert",
+        "randn",
+        "pack",
+        "unpack",
+        "bench",
+        "completions",
+        "man",
+    ];
     let command = line.words.get(1).filter(|word| commands.contains(&word.as_str()));
     command.map_or("rnn --help".to_owned(), |command| format!("rnn {command} --help"))
 }

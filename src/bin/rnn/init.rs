@@ -4,14 +4,15 @@ use std::path::Path;
 
 use anyhow::Result;
 use elman::io::{Dtype, Real};
-use elman::{Config, Element, Parameter, Params, Random};
+use elman::{Config, Element, Params, Random};
 
 use crate::args::Init;
+use crate::hint::CommandLine;
 use crate::layer::{config_from_flags, note_dropout};
-use crate::outputs::{overwrite, shown};
-use crate::report::{Notes, Report, TensorLine};
+use crate::outputs::overwrite;
+use crate::report::{Notes, Report};
 use crate::rng::Rng;
-use crate::target::Target;
+use crate::target::{self, Target, note_replaced};
 
 pub(crate) fn init(args: &Init) -> Result<()> {
     let config = config_from_flags(&args.layer, None)?;
@@ -24,40 +25,20 @@ pub(crate) fn init(args: &Init) -> Result<()> {
 fn init_as<T: Element + Random + Real>(args: &Init, config: &Config) -> Result<()> {
     Rng::refuse_shared(&args.rng, &args.output)?;
     let mut rng = Rng::open(&args.rng)?;
-    let target = Target::open(&args.output, overwrite(&args.report))?;
+    let remedy = |other: &str| CommandLine::new().with("-o", Some(other)).to_string();
+    let target = Target::open(&args.output, overwrite(&args.report), remedy)?;
     let seed = rng.seed(&args.rng);
     let tensors = Params::<T>::init(config.clone(), &mut rng.generator)?.into_tensors();
-    let lines = config.parameters().map(|Parameter { name, shape, axes }| TensorLine {
-        name,
-        shape,
-        axes,
-        dtype: args.dtype.to_string(),
-        file: None,
-    });
-    let replaced = std::fs::read_dir(&args.output).map_or(0, Iterator::count);
+    let mut notes = Notes::default();
+    note_replaced(&args.output, &mut notes);
+    target.note(args.dtype, &mut notes);
     target.write(&tensors, config)?;
     rng.save()?;
 
-    let stdout_taken = args.output == Path::new("-");
-    let mut notes = Notes::default();
-    if replaced > 0 {
-        notes.note(format!(
-            "{}: the {replaced} files that stood there are replaced",
-            args.output.display()
-        ));
-    }
     if config.num_layers == 1 {
         note_dropout(config, true, &mut notes);
     }
-    let report = Report {
-        command: "init",
-        layer: Some((config.clone(), args.dtype)),
-        weights: Some(shown(&args.output)),
-        seed,
-        rng: args.rng.rng.as_ref().map(|path| path.display().to_string()),
-        tensors: lines.collect(),
-        run: None,
-        notes,
-    };
-    report.print(&args.report, stdout_taken)
+    let rng = args.rng.rng.as_ref().map(|path| path.display().to_string());
+    let report = target::report("init", (config, args.dtype), &args.output, notes);
+    Report { seed, rng, ..report }.print(&args.report, args.output == Path::new("-"))
 }

@@ -143,13 +143,14 @@ impl Weights {
 
     /// The layer.
     pub(crate) fn into_rnn<T: Element + Real>(self, config: &Config) -> Result<Rnn<T>> {
-        self.checkpoint.into_rnn(config.clone()).map_err(|error| {
-            let hint = match &error {
-                Error::Weights { source, .. } => tensor_hint(source, &self.place, config),
-                _ => None,
-            };
-            with_hint(error, hint)
-        })
+        let made = self.checkpoint.into_rnn(config.clone());
+        made.map_err(|error| with_tensor_hint(error, &self.place, config))
+    }
+
+    /// Its parameters.
+    pub(crate) fn into_params<T: Element + Real>(self, config: &Config) -> Result<Params<T>> {
+        let made = self.checkpoint.into_params(config.clone());
+        made.map_err(|error| with_tensor_hint(error, &self.place, config))
     }
 }
 
@@ -167,6 +168,14 @@ fn weights_hint(error: &Error) -> Option<String> {
         }
         _ => None,
     }
+}
+
+fn with_tensor_hint(error: Error, place: &str, config: &Config) -> anyhow::Error {
+    let hint = match &error {
+        Error::Weights { source, .. } => tensor_hint(source, place, config),
+        _ => None,
+    };
+    with_hint(error, hint)
 }
 
 /// What to type when a tensor does not fit.

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use anyhow::Result;
-use elman::io::{Source, TensorFile};
+use elman::io::{Header, Source, StoredType, TensorFile};
 
 use crate::failure::Data;
 use crate::sequences::whole_number;
@@ -43,12 +43,13 @@ fn list(text: &OsStr) -> Option<Vec<f64>> {
     text.to_str()?.split(',').map(|word| word.trim().parse().ok()).collect()
 }
 
-/// The numbers of a tensor of one axis.
+/// The numbers of a tensor of one axis, or of a table of one column or one row.
 fn file(text: &OsStr) -> Result<(String, Vec<f64>)> {
     let file = TensorFile::open(&Source::parse(text))?;
     let place = file.place().to_owned();
-    if file.header().shape.len() != 1 {
-        let found = &file.header().shape;
+    let Header { shape: found, stored, .. } = file.header();
+    let single = *stored == StoredType::Text && found.contains(&1);
+    if found.len() != 1 && !single {
         let message = format!("{place}: expected lengths in shape [batch], got shape {found:?}");
         return Err(Data(message).into());
     }

@@ -3,12 +3,14 @@
 mod args;
 mod bench;
 mod check;
+mod convert;
 mod failure;
 mod hint;
 mod in_parts;
 mod init;
 mod layer;
 mod lengths;
+mod manual;
 mod mismatch;
 mod outputs;
 mod pack;
@@ -46,6 +48,10 @@ fn main() -> ExitCode {
             Command::Unpack(args) => unpack::unpack(args),
             Command::Bench(args) => bench::bench(args),
             Command::Stream(args) => stream::stream(args),
+            Command::Convert(args) => convert::convert(args),
+            Command::Completions(args) => manual::completions(args),
+            Command::Man(args) => manual::man(args),
+            Command::Python => manual::python(),
         }
     });
     match result {

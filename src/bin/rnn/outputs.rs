@@ -1,18 +1,22 @@
 //! Where the outputs of a run go.
 
+mod streams;
+
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use elman::PackedSequence;
-use elman::io::{AnyArray, Overwrite, PartWriter, Real, Sink, write_npy, write_npz, written_file};
-use ndarray::{Array1, ArrayD};
+use elman::io::{AnyArray, Overwrite, PartWriter, Real, Sink, TensorFormat, write_npz};
+use ndarray::{Array1, ArrayD, ArrayViewD};
 
 use crate::args::{ReportArgs, Run};
 use crate::failure::{Usage, with_hint};
 use crate::hint::CommandLine;
 use crate::results::{Produced, Results};
 use crate::sequences::Sequences;
+
+pub(crate) use streams::check_streams;
 
 /// The outputs of a run, found writable.
 pub(crate) struct Outputs {
@@ -33,6 +37,18 @@ impl Target {
         let sink = Sink::open(path, overwrite(report))?;
         Ok(Target { path: path.to_owned(), sink: Some(sink) })
     }
+
+    /// The format of a single tensor; that of an archive does not depend on the extension.
+    fn format(&self) -> TensorFormat {
+        TensorFormat::of(&self.path).unwrap_or(TensorFormat::Npy)
+    }
+
+    /// Writes a tensor in the format that the extension says.
+    fn write<T: Real>(&mut self, tensor: &ArrayViewD<'_, T>) -> Result<()> {
+        let format = self.format();
+        let Some(sink) = &mut self.sink else { return Ok(()) };
+        Ok(sink.write(|file| format.write(file, tensor))?)
+    }
 }
 
 /// Where the tensors have gone.
@@ -51,14 +67,11 @@ impl Outputs {
         let open = |path: &Option<PathBuf>| {
             path.as_ref().map(|path| Target::open(path, &args.report)).transpose()
         };
-        for (path, flag, archive) in [
-            (&args.hn, "--hn", false),
-            (&args.last, "--last", false),
-            (&args.all_hidden, "--all-hidden", true),
-        ] {
-            if let Some(path) = path {
-                check_extension(path, flag, archive)?;
-            }
+        for (path, flag) in [(&args.hn, "--hn"), (&args.last, "--last")] {
+            path.as_ref().map(|path| tensor_format(path, flag)).transpose()?;
+        }
+        if let Some(path) = &args.all_hidden {
+            check_extension(path, "--all-hidden", true)?;
         }
         let [_, hn, last, all_hidden] = named(args, false);
         Ok(Outputs {
@@ -73,11 +86,34 @@ impl Outputs {
     pub(crate) fn of(mut self, args: &Run, input: &Sequences) -> Result<Self> {
         let [output, ..] = named(args, input.is_archive());
         match &output {
-            Some(path) if args.output.is_some() => check_extension(path, "-o", input.is_archive())?,
+            Some(path) if args.output.is_some() && input.is_archive() => {
+                check_extension(path, "-o", true)?;
+            }
+            Some(path) if args.output.is_some() => {
+                tensor_format(path, "-o")?;
+            }
             Some(path) => self.output = Some(Target::open(path, &args.report)?),
             None => {}
         }
         Ok(self)
+    }
+
+    /// Refuses what a table cannot hold, before it is computed: the shapes of output, `h_n` and the last
+    /// outputs.
+    pub(crate) fn check_shapes(&self, shapes: &[Vec<usize>; 3]) -> Result<()> {
+        let names = [("output", "-o"), ("h_n", "--hn"), ("last", "--last")];
+        let targets = [&self.output, &self.hn, &self.last];
+        for ((target, name), shape) in targets.into_iter().zip(names).zip(shapes) {
+            if let Some(Target { path, .. }) = target {
+                check_shape(path, name, shape)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the output is written as text, which is written whole.
+    pub(crate) fn output_is_text(&self) -> bool {
+        self.output.as_ref().is_some_and(|target| target.format() != TensorFormat::Npy)
     }
 
     /// Whether the output, where there is one, can be written at any place.
@@ -106,16 +142,16 @@ impl Outputs {
 
     /// Writes everything whole, then puts it in its place.
     pub(crate) fn write<T: Real>(mut self, results: &Results<T>) -> Result<Written> {
-        if let (Some(sink), Some(output)) = (sink(&mut self.output), &results.output) {
-            write_output(sink, output)?;
+        if let (Some(target), Some(output)) = (&mut self.output, &results.output) {
+            write_output(target, output)?;
         }
-        if let Some(sink) = sink(&mut self.hn) {
-            sink.write(|file| write_npy(file, &results.h_n.view()))?;
+        if let Some(target) = &mut self.hn {
+            target.write(&results.h_n.view())?;
         }
-        if let (Some(sink), Some(last)) = (sink(&mut self.last), &results.last) {
-            sink.write(|file| write_npy(file, &last.view()))?;
+        if let (Some(target), Some(last)) = (&mut self.last, &results.last) {
+            target.write(&last.view())?;
         }
-        if let Some(sink) = sink(&mut self.all_hidden) {
+        if let Some(Target { sink: Some(sink), .. }) = &mut self.all_hidden {
             write_npz(sink, &members(&results.all_hidden), "")?;
         }
         let targets = [self.output, self.hn, self.last, self.all_hidden];
@@ -131,16 +167,13 @@ impl Outputs {
     }
 }
 
-fn sink(target: &mut Option<Target>) -> Option<&mut Sink> {
-    target.as_mut().and_then(|target| target.sink.as_mut())
-}
-
 /// Writes an output in the form of its input.
-fn write_output<T: Real>(sink: &mut Sink, output: &Produced<T>) -> Result<()> {
-    match output {
-        Produced::Tensor(tensor) => sink.write(|file| write_npy(file, &tensor.view()))?,
-        Produced::Ragged(sequences) => write_npz(sink, &members(sequences), "")?,
-        Produced::Packed(packed) => write_packed(sink, packed)?,
+fn write_output<T: Real>(target: &mut Target, output: &Produced<T>) -> Result<()> {
+    match (output, &mut target.sink) {
+        (Produced::Tensor(tensor), _) => target.write(&tensor.view())?,
+        (Produced::Ragged(all), Some(sink)) => write_npz(sink, &members(all), "")?,
+        (Produced::Packed(packed), Some(sink)) => write_packed(sink, packed)?,
+        (_, None) => {}
     }
     Ok(())
 }
@@ -193,66 +226,6 @@ pub(crate) fn paths(args: &Run) -> impl Iterator<Item = PathBuf> {
     named(args, false).into_iter().flatten().filter(|path| path != Path::new("-"))
 }
 
-/// Checks what standard input and output are asked to do, before anything is read.
-pub(crate) fn check_streams(args: &Run) -> Result<()> {
-    let stdin = [Some(&args.input), args.weights.as_ref(), args.h0.as_ref(), args.lengths.as_ref()];
-    if stdin.iter().flatten().filter(|path| **path == "-").count() > 1 {
-        return Err(
-            Usage("expected one tensor from stdin, got - for more than one".to_owned()).into()
-        );
-    }
-    let targets = [
-        ("output", &args.output, "-o", "output.npy"),
-        ("h_n", &args.hn, "--hn", "h_n.npy"),
-        ("last", &args.last, "--last", "last.npy"),
-        ("all hidden states", &args.all_hidden, "--all-hidden", "all.npz"),
-    ];
-    let mut seen: Vec<(&str, &PathBuf)> = Vec::new();
-    for (name, path, flag, example) in targets {
-        let Some(path) = path else { continue };
-        let stdout = Path::new("-");
-        let same = |(_, other): &&(&str, &PathBuf)| match (written_file(path), written_file(other))
-        {
-            (Some(file), Some(other)) => file == other,
-            _ => *path == stdout && *other == stdout,
-        };
-        if let Some((other, first)) = seen.iter().find(same) {
-            let message = if path == stdout {
-                format!("expected one tensor on stdout, got - for {other} and {name}")
-            } else {
-                format!("expected two files, got {} for {other} and {name}", first.display())
-            };
-            let line = CommandLine::new().with(flag, Some(example));
-            return Err(with_hint(Usage(message), Some(line.to_string())));
-        }
-        seen.push((name, path));
-    }
-    if seen.iter().any(|(_, path)| *path == Path::new("-")) {
-        refuse_terminal("output.npy")?;
-    }
-    refuse_among_weights(args)
-}
-
-/// Refuses outputs in the folder of the weights: they would be a tensor too many there, or replace one.
-fn refuse_among_weights(args: &Run) -> Result<()> {
-    let Some(weights) = args.weights.as_ref().and_then(|path| Path::new(path).canonicalize().ok())
-    else {
-        return Ok(());
-    };
-    for path in paths(args).filter(|_| weights.is_dir()) {
-        if written_file(&path).is_some_and(|file| file.parent() == Some(&weights)) {
-            let message = format!(
-                "expected outputs outside the folder of the weights, got {}",
-                path.display()
-            );
-            let line = CommandLine::new().with("-o", Some("../output.npy"));
-            let line = line.with("--hn", Some("../h_n.npy"));
-            return Err(with_hint(Usage(message), Some(line.to_string())));
-        }
-    }
-    Ok(())
-}
-
 /// What happens to an output that exists.
 pub(crate) fn overwrite(args: &ReportArgs) -> Overwrite {
     if args.no_clobber { Overwrite::Refuse } else { Overwrite::Replace }
@@ -271,6 +244,36 @@ pub(crate) fn refuse_terminal(example: &str) -> Result<()> {
     let message = "stdout: expected a file or a pipe for binary data, got a terminal".to_owned();
     let line = CommandLine::new().with("-o", Some(example));
     Err(with_hint(Usage(message), Some(line.to_string())))
+}
+
+/// The format of a tensor, which follows from its extension.
+pub(crate) fn tensor_format(path: &Path, flag: &str) -> Result<TensorFormat> {
+    TensorFormat::of(path).ok_or_else(|| {
+        let message = format!(
+            "{}: expected .npy, .csv, .tsv, .txt or - for a tensor, got .{}",
+            path.display(),
+            path.extension().unwrap_or_default().to_string_lossy()
+        );
+        with_hint(Usage(message), Some(as_npy(path, flag)))
+    })
+}
+
+/// Refuses a tensor that the format of its file does not hold.
+pub(crate) fn check_shape(path: &Path, (name, flag): (&str, &str), shape: &[usize]) -> Result<()> {
+    if TensorFormat::of(path).is_none_or(|format| format.holds(shape)) {
+        return Ok(());
+    }
+    let message = format!(
+        "{}: {name}: expected rows and columns for a table, got shape {shape:?}",
+        path.display()
+    );
+    Err(with_hint(Usage(message), Some(as_npy(path, flag))))
+}
+
+/// The command with a tensor that goes to .npy.
+fn as_npy(path: &Path, flag: &str) -> String {
+    let other = path.with_extension("npy");
+    CommandLine::new().with(flag, Some(&other.to_string_lossy())).to_string()
 }
 
 /// The format of an output follows from its extension: a tensor's is .npy, an archive's .npz, and so is a

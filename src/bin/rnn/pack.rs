@@ -1,7 +1,7 @@
 //! `rnn pack`: sequences of different lengths as PyTorch's `PackedSequence`.
 
 use anyhow::{Context, Result};
-use elman::io::{Dtype, Real, Sink, Source};
+use elman::io::{Dtype, Real, Sink, Source, StoredType};
 use elman::{Element, PackedSequence, pack_padded_sequence, pack_sequence};
 use ndarray::{ArrayD, ArrayViewD, Axis};
 
@@ -23,7 +23,7 @@ pub(crate) fn pack(args: &Pack) -> Result<()> {
         let message = "expected one tensor from stdin, got - for more than one".to_owned();
         return Err(Usage(message).into());
     }
-    let input = Sequences::open(&Source::parse(&args.input))?;
+    let input = Sequences::open(&Source::parse(&args.input), &args.columns)?;
     let sink = Sink::open(&args.output, overwrite(&args.report))?;
     match input.natural() {
         Dtype::F32 => pack_as::<f32>(args, input, sink, stdout),
@@ -38,7 +38,11 @@ fn pack_as<T: Element + Real>(
     stdout: bool,
 ) -> Result<()> {
     let mut notes = Notes::default();
+    input.warn(&mut notes);
     for (place, header, _) in input.headers() {
+        if header.stored == StoredType::Text {
+            continue;
+        }
         if !header.stored.is_computed() || header.stored.natural() != T::DTYPE {
             notes.note(format!("{place}: {} converted to {}", header.stored, T::DTYPE));
         }

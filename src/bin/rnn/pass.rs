@@ -17,7 +17,7 @@ use crate::check;
 use crate::mismatch::Places;
 use crate::outputs::Outputs;
 use crate::report::{Notes, RunLine};
-use crate::results::{Axes, Layout, Produced, Results};
+use crate::results::{Axes, Layout, Produced, Results, split_shape};
 use crate::rng::Rng;
 use crate::rows::{Form, Rows};
 use crate::threads;
@@ -72,6 +72,24 @@ impl<T: Element + Real + Into<f64>> Pass<'_, T> {
         };
         let (results, seconds) = self.whole(&pool, given, h_0, rng)?;
         Ok((results, RunLine { seconds, ..self.ran(&pool, start) }))
+    }
+
+    /// The shapes of output, `h_n` and the last outputs, as they are written.
+    pub(crate) fn shapes(&self) -> [Vec<usize>; 3] {
+        let config = self.rnn.config();
+        let mut output = self.output_shape();
+        if let Some(total) = self.args.total_length {
+            output[self.time_axis()] = total;
+        }
+        let batch = (self.layout != Layout::Unbatched).then_some(self.sizes.1);
+        let mut h_n = self.rnn.hidden_shape(batch);
+        let features = config.num_directions() * config.hidden_size;
+        let last = batch.into_iter().chain([features]).collect();
+        if self.args.split_directions {
+            output = split_shape(&output, config.num_directions());
+            h_n.splice(..1, [config.num_layers, config.num_directions()]);
+        }
+        [output, h_n, last]
     }
 
     /// In one piece.

@@ -3,14 +3,16 @@
 use std::path::Path;
 
 use anyhow::Result;
-use elman::io::{Dtype, Real, Sink, write_npy};
+use elman::io::{Dtype, Real, Sink};
 use elman::{Element, Error, Random};
 use ndarray::{ArrayD, IxDyn};
 
 use crate::args::Randn;
 use crate::failure::{Usage, with_hint};
 use crate::hint;
-use crate::outputs::{check_extension, overwrite, refuse_terminal, shown};
+use crate::outputs::{
+    check_shape as check_table, overwrite, refuse_terminal, shown, tensor_format,
+};
 use crate::report::{Notes, Report, TensorLine};
 use crate::rng::Rng;
 
@@ -30,14 +32,15 @@ fn randn_as<T: Element + Random + Real>(args: &Randn) -> Result<()> {
     if stdout_taken {
         refuse_terminal("x.npy")?;
     }
-    check_extension(&args.output, "-o", false)?;
+    let format = tensor_format(&args.output, "-o")?;
+    check_table(&args.output, ("randn", "-o"), &args.shape)?;
     Rng::refuse_shared(&args.rng, &args.output)?;
     let mut rng = Rng::open(&args.rng)?;
     let mut sink = Sink::open(&args.output, overwrite(&args.report))?;
     let seed = rng.seed(&args.rng);
     let mut values = zeros::<T>(&args.shape)?;
     rng.generator.normal(values.as_slice_mut().unwrap_or_default());
-    sink.write(|file| write_npy(file, &values.view()))?;
+    sink.write(|file| format.write(file, &values.view()))?;
     sink.commit()?;
     rng.save()?;
 

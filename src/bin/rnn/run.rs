@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Run) -> Result<()> {
         }
         None => None,
     };
-    let input = Sequences::open(&Source::parse(&args.input))?;
+    let input = Sequences::open(&Source::parse(&args.input), &args.columns)?;
     let outputs = outputs.of(args, &input)?;
     let of_weights = weights.as_ref().map(|weights| weights.dtype);
     match args.dtype.or(of_weights).unwrap_or_else(|| input.natural()) {
@@ -64,6 +64,7 @@ fn run_as<T: Element + Random + Real + Into<f64>>(
     let (given, layout, sizes) = given(args, &rnn, input, &mut notes).map_err(explained)?;
     let axes = Axes::new(rnn.config(), layout);
     let pass = Pass { args, rnn: &rnn, axes: &axes, layout, places: &places, sizes };
+    outputs.check_shapes(&pass.shapes())?;
     let h_0 = read_h_0(&pass, &mut notes).map_err(explained)?;
     let (mut results, ran) =
         pass.run(given, h_0.as_ref(), &mut outputs, &mut rng, &mut notes).map_err(explained)?;
@@ -124,6 +125,7 @@ fn given<T: Element + Real>(
         // Before anything else is said about it: its shape explains most mistakes.
         rnn.check_input(&file.header().shape)?;
     }
+    input.warn(notes);
     for (place, header, recognised) in input.headers() {
         accept::<T>(args, (&place, header.stored, recognised), "input", notes)?;
     }
@@ -227,6 +229,10 @@ fn accept<T: Real>(
 ) -> Result<()> {
     if args.report.verbose {
         notes.note(format!("{place}: {name}: recognised as {recognised}"));
+    }
+    // The numbers of a text are of the type that they are read as.
+    if stored == StoredType::Text {
+        return Ok(());
     }
     if stored.natural() != T::DTYPE || !stored.is_computed() {
         if stored.is_computed() && args.dtype.is_none() {

@@ -3,13 +3,18 @@
 
 use anyhow::{Context, Result};
 use elman::PackedSequence;
-use elman::io::{Dtype, Found, Header, Members, Real, Source, TensorFile};
+use elman::io::{Dtype, Found, Header, Members, Real, Source, StoredType, TensorFile};
 use ndarray::ArrayD;
 
-use crate::failure::Data;
+use crate::failure::{Data, Usage, with_hint};
+use crate::hint::CommandLine;
+use crate::report::Notes;
 
 /// The tensors of PyTorch's `PackedSequence`.
 const PACKED: [&str; 4] = ["data", "batch_sizes", "sorted_indices", "unsorted_indices"];
+
+/// Numbers that a warning lists at most.
+const MAX_LISTED: usize = 5;
 
 /// The input of a run, of which the headers are known.
 pub(crate) enum Sequences {
@@ -22,10 +27,17 @@ pub(crate) enum Sequences {
 }
 
 impl Sequences {
-    /// Opens an input. An archive with `data` and `batch_sizes` in it is packed; one member alone is that
+    /// Opens an input, of a table the columns that were chosen. An archive with `data` and `batch_sizes` in it is packed; one member alone is that
     /// tensor; several of two axes and one width are sequences.
-    pub(crate) fn open(source: &Source) -> Result<Self> {
-        let mut members = match Found::open(source)? {
+    pub(crate) fn open(source: &Source, columns: &[String]) -> Result<Self> {
+        let found = Found::open_columns(source, columns)?;
+        let is_table = matches!(&found, Found::Tensor(file) if is_table(file));
+        if !columns.is_empty() && !is_table {
+            let message = format!("{}: expected a table with --columns, got none", found.place());
+            let line = CommandLine::new().without("--columns");
+            return Err(with_hint(Usage(message), Some(line.to_string())));
+        }
+        let mut members = match found {
             Found::Tensor(file) => return Ok(Sequences::Tensor(file)),
             Found::Members(members) => members,
         };
@@ -73,6 +85,20 @@ impl Sequences {
         }
     }
 
+    /// Warns of a line of names that may have been meant as numbers: its row is missing then.
+    pub(crate) fn warn(&self, notes: &mut Notes) {
+        let Sequences::Tensor(file) = self else { return };
+        let numbers = file.column_names().iter().filter(|name| name.parse::<f64>().is_ok());
+        let numbers: Vec<_> = numbers.map(String::as_str).take(MAX_LISTED).collect();
+        if !numbers.is_empty() {
+            notes.warn(format!(
+                "{}: the first line is taken for names of columns, with numbers among them: {}",
+                file.place(),
+                numbers.join(", ")
+            ));
+        }
+    }
+
     /// The type that it is computed in where nobody asks for another: f64 where all of it is.
     pub(crate) fn natural(&self) -> Dtype {
         let all = self.headers().iter().all(|(_, header, _)| header.stored.natural() == Dtype::F64);
@@ -95,6 +121,11 @@ impl Sequences {
     pub(crate) fn is_archive(&self) -> bool {
         !matches!(self, Sequences::Tensor(_))
     }
+}
+
+/// Whether a tensor was read from text.
+pub(crate) fn is_table(file: &TensorFile) -> bool {
+    file.header().stored == StoredType::Text
 }
 
 /// Reads a packed sequence.

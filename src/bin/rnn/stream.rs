@@ -128,7 +128,9 @@ fn new_type<T: Real>(
 /// What is to be said about numbers that become the layer's type. Integers and float16 are converted; a
 /// float of the other size only where `--dtype` asks for it.
 fn conversion<T: Real>(args: &Stream, name: &str, stored: StoredType) -> Result<Option<String>> {
-    if stored.natural() == T::DTYPE && stored.is_computed() {
+    let own = stored.natural() == T::DTYPE && stored.is_computed();
+    // The numbers of a text are of the type that they are read as.
+    if own || stored == StoredType::Text {
         return Ok(None);
     }
     if stored.is_computed() && args.dtype.is_none() {

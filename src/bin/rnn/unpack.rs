@@ -36,7 +36,7 @@ pub(crate) fn unpack(args: &Unpack) -> Result<()> {
     if stdout {
         refuse_terminal("padded.npy")?;
     }
-    let input = Sequences::open(&Source::parse(&args.input))?;
+    let input = Sequences::open(&Source::parse(&args.input), &[])?;
     match input.natural() {
         Dtype::F32 => unpack_as::<f32>(args, input, single, stdout),
         Dtype::F64 => unpack_as::<f64>(args, input, single, stdout),

@@ -158,7 +158,7 @@ fn outputs_of_another_form() {
     };
     let tensor = |flag: &str| {
         format!(
-            "rnn: y.npz: expected .npy or - for a tensor, got .npz\nhint: rnn run -q -w w -i x.npy {flag} y.npy\n"
+            "rnn: y.npz: expected .npy, .csv, .tsv, .txt or - for a tensor, got .npz\nhint: rnn run -q -w w -i x.npy {flag} y.npy\n"
         )
     };
     refused(

@@ -11,11 +11,15 @@ use super::values::{number, size};
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Pack {
-    /// A padded tensor, (L, N, *) or, with --batch-first, (N, L, *), as .npy; or an .npz of one tensor for
-    /// each sequence, (L_i, *).
+    /// A padded tensor, (L, N, *) or, with --batch-first, (N, L, *), as .npy or a table; or an .npz of one
+    /// tensor for each sequence, (L_i, *).
     #[arg(short, long, value_name = "FILE")]
     pub(crate) input: OsString,
-    /// How many steps each sequence of a padded tensor has: a tensor of whole numbers, or such as 5,3,2.
+    /// Columns of a table, in this order: names out of its first line, or numbers from 1 on.
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub(crate) columns: Vec<String>,
+    /// How many steps each sequence of a padded tensor has: a tensor or a text of whole numbers, or such as
+    /// 5,3,2.
     #[arg(long, value_name = "FILE or N,N", allow_hyphen_values = true)]
     pub(crate) lengths: Option<OsString>,
     /// Where data, batch_sizes, sorted_indices and unsorted_indices go: FILE.npz, or - for stdout.

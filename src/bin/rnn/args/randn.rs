@@ -21,7 +21,8 @@ pub(crate) struct Randn {
         allow_hyphen_values = true
     )]
     pub(crate) shape: Vec<usize>,
-    /// Where the tensor goes: .npy, or - for stdout.
+    /// Where the tensor goes: .npy, or - for stdout; .csv or .tsv, where it has two dimensions; .txt for a
+    /// look, with four decimals.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
     /// Type of the numbers. f32 has PyTorch's bits everywhere, f64 in more than 99 % of values.

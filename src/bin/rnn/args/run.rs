@@ -13,12 +13,16 @@ use super::{LayerArgs, ReportArgs, RngArgs, WeightsArgs};
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Run {
-    /// Input, (L, N, H_in), (N, L, H_in) with --batch-first, or (L, H_in): .npy, FILE.npz:NAME, or -. Or an
-    /// .npz of a packed sequence (data, batch_sizes, ...), or of sequences of their own lengths, (L_i, H_in).
+    /// Input, (L, N, H_in), (N, L, H_in) with --batch-first, or (L, H_in): .npy, FILE.npz:NAME, or -. Or a
+    /// table of numbers, (L, H_in): text with commas, semicolons or tabs. Or an .npz of a packed sequence
+    /// (data, batch_sizes, ...), or of sequences of their own lengths, (L_i, H_in).
     #[arg(short, long, value_name = "FILE")]
     pub(crate) input: OsString,
-    /// Weights: a folder of .npy files, .npz, .onnx, or -. Without them: fresh ones, as nn.RNN(...) makes
-    /// them.
+    /// Columns of a table, in this order: names out of its first line, or numbers from 1 on.
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub(crate) columns: Vec<String>,
+    /// Weights: a folder of .npy files, .npz, .safetensors, .pt, .onnx, or -. Without them: fresh ones, as
+    /// nn.RNN(...) makes them.
     #[arg(short, long, value_name = "PATH")]
     pub(crate) weights: Option<OsString>,
     #[command(flatten)]
@@ -26,13 +30,15 @@ pub(crate) struct Run {
     /// h_0, (D*num_layers, N, H_out) or, unbatched, (D*num_layers, H_out). Zeros without it.
     #[arg(long, value_name = "FILE")]
     pub(crate) h0: Option<OsString>,
-    /// Where output goes. Where no output is named: output.npy and h_n.npy. - is stdout.
+    /// Where output goes: .npy, or - for stdout; .csv or .tsv, where it has two dimensions; .txt for a look,
+    /// with four decimals. Where no output is named: output.npy and h_n.npy.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Where h_n goes.
+    /// Where h_n goes, in the same formats.
     #[arg(long, value_name = "FILE")]
     pub(crate) hn: Option<PathBuf>,
-    /// How many steps each sequence has, in any order: a tensor of whole numbers, or such as 5,3,2.
+    /// How many steps each sequence has, in any order: a tensor or a text of whole numbers, or such as
+    /// 5,3,2.
     #[arg(long, value_name = "FILE or N,N", allow_hyphen_values = true)]
     pub(crate) lengths: Option<OsString>,
     /// What the output holds behind the end of a sequence; nan and -inf are numbers too [default: 0].
@@ -41,7 +47,7 @@ pub(crate) struct Run {
     /// Steps of the output, at least as many as the longest sequence has [default: those of the input].
     #[arg(long, value_name = "L", requires = "lengths", value_parser = size, allow_negative_numbers = true)]
     pub(crate) total_length: Option<usize>,
-    /// Where each sequence's last output goes, (N, D*H_out).
+    /// Where each sequence's last output goes, (N, D*H_out), in the same formats.
     #[arg(long, value_name = "FILE")]
     pub(crate) last: Option<PathBuf>,
     /// Where every layer's hidden states go: an .npz with h_l0, h_l0_reverse, h_l1, ...

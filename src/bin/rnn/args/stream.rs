@@ -58,7 +58,7 @@ one step.";
 #[derive(Debug, ClapArgs)]
 #[allow(clippy::struct_excessive_bools, reason = "flags that do not exclude each other")]
 pub(crate) struct Stream {
-    /// Weights: a folder of .npy files, .npz, or .onnx.
+    /// Weights: a folder of .npy files, .npz, .safetensors, .pt, or .onnx.
     #[arg(short, long, value_name = "PATH")]
     pub(crate) weights: OsString,
     #[command(flatten)]

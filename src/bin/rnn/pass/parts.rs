@@ -35,9 +35,10 @@ impl<T: Element + Real + Into<f64>> Pass<'_, T> {
         if shape.bytes() <= WHOLE_BYTES {
             return Err((input, lengths));
         }
-        // Masks are drawn in the order of the whole batch, every layer's states are a tensor each, and an
+        // A table is written row by row, and the rows of a part lie in all of it. Masks are drawn in the order of the whole batch, every layer's states are a tensor each, and an
         // output with more steps has no part for them.
         let held = self.drops_out()
+            || outputs.output_is_text()
             || self.args.all_hidden.is_some()
             || (self.layout == Layout::Unbatched && lengths.is_some())
             || self.args.total_length.is_some();
@@ -138,7 +139,7 @@ impl<T: Element + Real + Into<f64>> Pass<'_, T> {
     }
 
     /// The shape of the output of a tensor.
-    fn output_shape(&self) -> Vec<usize> {
+    pub(super) fn output_shape(&self) -> Vec<usize> {
         let config = self.rnn.config();
         let mut shape = self.places.input_shape.clone();
         if let Some(features) = shape.last_mut() {

@@ -1,0 +1,33 @@
+//! What can be typed after `rnn convert`.
+#![allow(clippy::doc_markdown, reason = "these comments are the help that a terminal shows")]
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+use elman::io::Dtype;
+
+use super::values::dtype;
+use super::{LayerArgs, ReportArgs, WeightsArgs};
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Convert {
+    /// Weights: a folder of .npy files, .npz, .safetensors, .pt, .onnx, or -.
+    #[arg(value_name = "SRC")]
+    pub(crate) source: OsString,
+    /// Where they go: a folder, FILE.npz, FILE.safetensors, FILE.onnx, or - for an .npz on stdout.
+    #[arg(value_name = "DST")]
+    pub(crate) target: PathBuf,
+    #[command(flatten)]
+    pub(crate) of_weights: WeightsArgs,
+    /// Type of the weights that are written [default: that of those that are read].
+    #[arg(long, value_name = "TYPE", value_parser = dtype)]
+    pub(crate) dtype: Option<Dtype>,
+    /// Put the sum of both biases into bias_ih, and zeros into bias_hh: the layer computes the same.
+    #[arg(long)]
+    pub(crate) merge_bias: bool,
+    #[command(flatten)]
+    pub(crate) layer: LayerArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}

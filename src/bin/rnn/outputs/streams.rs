@@ -1,0 +1,71 @@
+//! What the outputs of a run may not be: two in one place, or among the weights.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use elman::io::written_file;
+
+use super::{paths, refuse_terminal};
+use crate::args::Run;
+use crate::failure::{Usage, with_hint};
+use crate::hint::CommandLine;
+
+/// Checks what standard input and output are asked to do, before anything is read.
+pub(crate) fn check_streams(args: &Run) -> Result<()> {
+    let stdin = [Some(&args.input), args.weights.as_ref(), args.h0.as_ref(), args.lengths.as_ref()];
+    if stdin.iter().flatten().filter(|path| **path == "-").count() > 1 {
+        return Err(
+            Usage("expected one tensor from stdin, got - for more than one".to_owned()).into()
+        );
+    }
+    let targets = [
+        ("output", &args.output, "-o", "output.npy"),
+        ("h_n", &args.hn, "--hn", "h_n.npy"),
+        ("last", &args.last, "--last", "last.npy"),
+        ("all hidden states", &args.all_hidden, "--all-hidden", "all.npz"),
+    ];
+    let mut seen: Vec<(&str, &PathBuf)> = Vec::new();
+    for (name, path, flag, example) in targets {
+        let Some(path) = path else { continue };
+        let stdout = Path::new("-");
+        let same = |(_, other): &&(&str, &PathBuf)| match (written_file(path), written_file(other))
+        {
+            (Some(file), Some(other)) => file == other,
+            _ => *path == stdout && *other == stdout,
+        };
+        if let Some((other, first)) = seen.iter().find(same) {
+            let message = if path == stdout {
+                format!("expected one tensor on stdout, got - for {other} and {name}")
+            } else {
+                format!("expected two files, got {} for {other} and {name}", first.display())
+            };
+            let line = CommandLine::new().with(flag, Some(example));
+            return Err(with_hint(Usage(message), Some(line.to_string())));
+        }
+        seen.push((name, path));
+    }
+    if seen.iter().any(|(_, path)| *path == Path::new("-")) {
+        refuse_terminal("output.npy")?;
+    }
+    refuse_among_weights(args)
+}
+
+/// Refuses outputs in the folder of the weights: they would be a tensor too many there, or replace one.
+fn refuse_among_weights(args: &Run) -> Result<()> {
+    let Some(weights) = args.weights.as_ref().and_then(|path| Path::new(path).canonicalize().ok())
+    else {
+        return Ok(());
+    };
+    for path in paths(args).filter(|_| weights.is_dir()) {
+        if written_file(&path).is_some_and(|file| file.parent() == Some(&weights)) {
+            let message = format!(
+                "expected outputs outside the folder of the weights, got {}",
+                path.display()
+            );
+            let line = CommandLine::new().with("-o", Some("../output.npy"));
+            let line = line.with("--hn", Some("../h_n.npy"));
+            return Err(with_hint(Usage(message), Some(line.to_string())));
+        }
+    }
+    Ok(())
+}

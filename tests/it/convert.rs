@@ -1,0 +1,136 @@
+//! `rnn convert`: weights from one format to another.
+
+use crate::support::{Outcome, Sandbox, fixture_path};
+
+/// Every format that can be written, by a name that it can have.
+const WRITTEN: [&str; 4] = ["w.npz", "w.safetensors", "w.onnx", "w"];
+
+fn json(outcome: &Outcome) -> serde_json::Value {
+    serde_json::from_slice(&outcome.stdout).unwrap()
+}
+
+/// A folder with fresh weights of all kinds of configuration in `start.npz`.
+fn start(flags: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let line = format!("init --input-size 3 --hidden 5 {flags} -o start.npz -q");
+    sandbox.rnn(&line).succeeds();
+    sandbox
+}
+
+#[test]
+fn every_pair_of_formats_keeps_every_bit_and_the_configuration() {
+    for flags in [
+        "--layers 2 --bidirectional --nonlinearity relu --batch-first --dropout 0.25",
+        "--no-bias",
+        "--dtype f64 --layers 3",
+    ] {
+        for first in WRITTEN {
+            for second in WRITTEN {
+                let sandbox = start(flags);
+                let second = format!("second-{second}");
+                sandbox.rnn(&format!("convert start.npz {first} -q")).succeeds();
+                sandbox.rnn(&format!("convert {first} {second} -q")).succeeds();
+                sandbox.rnn(&format!("convert {second} end.npz -q")).succeeds();
+                let same = sandbox.bytes("start.npz") == sandbox.bytes("end.npz");
+                assert!(same, "{flags}: {first} to {second}");
+            }
+        }
+    }
+}
+
+#[test]
+fn flags_fill_in_what_a_state_dict_lacks() {
+    let sandbox = Sandbox::new();
+    let weights = fixture_path("sine/rnn.pt");
+    let weights = weights.to_str().unwrap();
+    let flags = "--nonlinearity relu --batch-first --dropout 0.5 --report json";
+    let line = ["convert", weights, "w.safetensors"];
+    let words: Vec<_> = line.into_iter().chain(flags.split(' ')).collect();
+    let report = json(&sandbox.rnn_with(&words, &[]).succeeds());
+    assert_eq!(report["layer"]["nonlinearity"], "relu");
+    assert_eq!(report["notes"], serde_json::json!([]));
+    let report = sandbox.rnn("convert w.safetensors w --report json").succeeds();
+    let report = json(&report);
+    assert_eq!(report["layer"]["repr"], "RNN(1, 8, num_layers=2, batch_first=True, dropout=0.5)");
+    // What was saved is not guessed again.
+    sandbox.rnn("convert w x.npz --nonlinearity tanh").fails(
+        65,
+        "rnn: w: expected nonlinearity relu, as in the weights, got tanh from --nonlinearity\n\
+         hint: rnn convert w x.npz\n",
+    );
+}
+
+#[test]
+fn the_report_names_what_was_assumed() {
+    let sandbox = Sandbox::new();
+    for name in ["weight_ih_l0", "weight_hh_l0"] {
+        let array = ndarray::ArrayD::<f32>::zeros(vec![2, 2]);
+        std::fs::create_dir_all(sandbox.path("w")).unwrap();
+        sandbox.save(&format!("w/{name}.npy"), &array.view());
+    }
+    let stdout = sandbox.rnn("convert w w.npz").succeeds().stdout_text();
+    assert_eq!(
+        stdout,
+        "RNN(2, 2, bias=False), tanh, f32, 8 parameters\n\
+         weights       w.npz\n\
+         weight_ih_l0  [2, 2] hidden_size 2, input_size 2   f32\n\
+         weight_hh_l0  [2, 2] hidden_size 2, hidden_size 2  f32\n\
+         note: w: the weights do not say their nonlinearity; tanh, PyTorch's default, is assumed\n"
+    );
+}
+
+#[test]
+fn merged_biases_compute_the_same() {
+    let sandbox = start("--layers 2 --bidirectional");
+    sandbox.rnn("convert start.npz merged.npz --merge-bias -q").succeeds();
+    assert!(sandbox.bytes("start.npz") != sandbox.bytes("merged.npz"));
+    sandbox.rnn("randn --shape 4,2,3 -o x.npy -q").succeeds();
+    for weights in ["start", "merged"] {
+        let line = format!("run -w {weights}.npz -i x.npy -o {weights}.npy -q");
+        sandbox.rnn(&line).succeeds();
+    }
+    assert!(sandbox.bytes("start.npy") == sandbox.bytes("merged.npy"));
+    for (name, zero) in [("bias_ih_l1_reverse", false), ("bias_hh_l1_reverse", true)] {
+        sandbox.rnn("convert merged.npz merged -q").succeeds();
+        let bias = sandbox.load::<f32>(&format!("merged/{name}.npy"));
+        assert_eq!(bias.iter().all(|&value| value == 0.0), zero, "{name}");
+    }
+}
+
+#[test]
+fn doubles_become_floats_where_they_are_asked_to() {
+    let sandbox = start("--dtype f64");
+    let notes = sandbox.rnn("convert start.npz w.npz --dtype f32").succeeds().stdout_text();
+    assert!(notes.contains("note: start.npz: weight_ih_l0: f64 converted to f32\n"), "{notes}");
+    let stdout = sandbox.rnn("convert start.npz w.onnx").succeeds().stdout_text();
+    let warning = "warning: ONNX Runtime has no RNN for f64; --dtype f32 makes one that it runs\n";
+    assert!(stdout.ends_with(warning), "{stdout}");
+}
+
+#[test]
+fn what_cannot_be_written_is_refused() {
+    let sandbox = start("");
+    sandbox.rnn("convert start.npz w.pt").fails(
+        2,
+        "rnn: w.pt: expected a folder, .npz, .safetensors, .onnx or - for weights, got .pt\n\
+         hint: rnn convert start.npz weights/\n",
+    );
+    sandbox
+        .rnn("convert absent.npz w.npz")
+        .fails(66, "rnn: absent.npz: No such file or directory (os error 2)\n");
+    sandbox.write("w.npz", b"old");
+    sandbox
+        .rnn("convert start.npz w.npz --no-clobber")
+        .fails(73, "rnn: w.npz: cannot be written: exists, and --no-clobber keeps it\n");
+    assert_eq!(sandbox.names(), ["start.npz", "w.npz"]);
+}
+
+#[test]
+fn a_file_becomes_itself_and_weights_pass_through_pipes() {
+    let sandbox = start("--layers 2");
+    let before = sandbox.bytes("start.npz");
+    sandbox.rnn("convert start.npz start.npz -q").succeeds();
+    assert!(sandbox.bytes("start.npz") == before);
+    sandbox.shell("cat start.npz | rnn convert - - -q > piped.npz").succeeds();
+    assert!(sandbox.bytes("piped.npz") == before);
+}
