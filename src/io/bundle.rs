@@ -7,7 +7,7 @@ use ndarray::ArrayD;
 use super::npz::Archive;
 use super::source::{Format, Opened, Source};
 use super::tensor_folder::{read_text, tensor_paths};
-use super::{Dtype, Header, Real, StoredType, Tensor, TensorFile, escaped, show};
+use super::{Dtype, Header, Numbers, Real, StoredType, Tensor, TensorFile, escaped, show};
 use crate::Error;
 
 /// One tensor of a bundle, as the file describes it.
@@ -59,7 +59,8 @@ pub struct Bundle {
 
 /// Where the numbers of a bundle stand.
 enum Body {
-    Folder(Vec<PathBuf>),
+    /// The files, and the one whose numbers are being read.
+    Folder(Vec<PathBuf>, Option<TensorFile>),
     Npz(Archive),
 }
 
@@ -90,6 +91,11 @@ impl Bundle {
             }
         };
         let (opened, _) = Opened::new(path, &place, (&FORMATS, EXPECTED))?;
+        Self::of(opened, place)
+    }
+
+    /// What has been opened, of one of [`FORMATS`].
+    pub(super) fn of(opened: Opened, place: String) -> Result<Self, Error> {
         let archive = Archive::new(opened.seekable(&place)?, &place)?;
         Self::npz(archive, place)
     }
@@ -106,7 +112,7 @@ impl Bundle {
             entries.push(Entry { name, stored, shape });
         }
         let text = read_text(folder)?;
-        Ok(Bundle { place, entries, text, body: Body::Folder(paths) })
+        Ok(Bundle { place, entries, text, body: Body::Folder(paths, None) })
     }
 
     fn npz(mut archive: Archive, place: String) -> Result<Self, Error> {
@@ -123,7 +129,7 @@ impl Bundle {
     /// The format.
     pub fn format(&self) -> BundleFormat {
         match self.body {
-            Body::Folder(_) => BundleFormat::Folder,
+            Body::Folder(..) => BundleFormat::Folder,
             Body::Npz(_) => BundleFormat::Npz,
         }
     }
@@ -146,7 +152,7 @@ impl Bundle {
     /// The place of the i-th tensor, for messages.
     pub fn entry_place(&self, index: usize) -> String {
         match &self.body {
-            Body::Folder(paths) => show(&paths[index]),
+            Body::Folder(paths, _) => show(&paths[index]),
             Body::Npz(_) => format!("{}:{}", self.place, self.entries[index].name),
         }
     }
@@ -163,10 +169,24 @@ impl Bundle {
         })
     }
 
+    /// The numbers of the i-th tensor as they are stored, to be read piece by piece.
+    ///
+    /// # Errors
+    /// Those of [`TensorFile::open`] and [`TensorFile::numbers`].
+    pub fn numbers(&mut self, index: usize) -> Result<Numbers<'_>, Error> {
+        let place = self.entry_place(index);
+        match &mut self.body {
+            Body::Folder(paths, open) => {
+                open.insert(TensorFile::open(&Source::Path(paths[index].clone()))?).numbers()
+            }
+            Body::Npz(archive) => archive.numbers(index, place),
+        }
+    }
+
     fn read_as<T: Real>(&mut self, index: usize) -> Result<ArrayD<T>, Error> {
         let place = self.entry_place(index);
         match &mut self.body {
-            Body::Folder(paths) => TensorFile::open(&Source::Path(paths[index].clone()))?.read(),
+            Body::Folder(paths, _) => TensorFile::open(&Source::Path(paths[index].clone()))?.read(),
             Body::Npz(archive) => {
                 let header = archive.header(index, &place)?;
                 archive.read(index, &header, &place)
@@ -176,5 +196,5 @@ impl Bundle {
 }
 
 /// The formats that [`Bundle::open`] takes, and what errors call them.
-const FORMATS: [Format; 1] = [Format::Zip];
+pub(super) const FORMATS: [Format; 1] = [Format::Zip];
 const EXPECTED: &str = "a folder of .npy files or an .npz archive";

@@ -12,6 +12,7 @@ mod header;
 mod literal;
 mod npy;
 mod npz;
+mod numbers;
 mod parts;
 mod sink;
 mod source;
@@ -19,6 +20,7 @@ mod stream;
 mod temporary;
 mod tensor_file;
 mod tensor_folder;
+mod tensors;
 mod waiting;
 
 pub use bundle::{Bundle, BundleFormat, Entry, Text};
@@ -26,6 +28,7 @@ pub use folder::Folder;
 pub use header::{Header, StoredType};
 pub use npy::{AnyArray, Real, Stored, write_npy};
 pub use npz::{Members, write_npz};
+pub use numbers::{Number, Numbers};
 pub use parts::{Part, PartReader, PartWriter};
 pub use sink::{Overwrite, Sink};
 pub use source::Source;
@@ -33,6 +36,7 @@ pub use stream::{Answers, Arrays, Frames};
 pub use temporary::{remove_temporary_files, written_file};
 pub use tensor_file::{Found, TensorFile};
 pub use tensor_folder::{open_folder, write_folder};
+pub use tensors::Tensors;
 
 use std::path::Path;
 

@@ -9,7 +9,7 @@ use ndarray::ArrayD;
 use super::npy::{missing, read_body};
 use super::npz::Archive;
 use super::source::{Format, Opened};
-use super::{Header, Members, Real, Source};
+use super::{Header, Members, Numbers, Real, Source};
 use crate::Error;
 
 /// A tensor whose header has been read and whose numbers have not.
@@ -105,7 +105,7 @@ impl TensorFile {
         Found::open(source)?.single()
     }
 
-    fn npy(opened: Opened, place: String) -> Result<Self, Error> {
+    pub(super) fn npy(opened: Opened, place: String) -> Result<Self, Error> {
         match opened {
             Opened::Stream(mut reader) => {
                 let header = Header::read(&mut reader, &place, None)?;
@@ -145,6 +145,21 @@ impl TensorFile {
         let bytes = if self.header.big_endian { "big-endian" } else { "little-endian" };
         let order = if self.header.fortran_order { "Fortran" } else { "C" };
         format!("{kind}, {bytes} {}, {order} order", self.header.stored)
+    }
+
+    /// The numbers as they are stored, to be read piece by piece, once. Those of a file in Fortran order
+    /// are held whole.
+    ///
+    /// # Errors
+    /// [`Error::Read`], [`Error::Malformed`], [`Error::OutOfMemory`].
+    pub fn numbers(&mut self) -> Result<Numbers<'_>, Error> {
+        let TensorFile { place, header, body } = self;
+        let reader: Box<dyn Read + '_> = match body {
+            Body::Member { archive, index } => return archive.numbers(*index, place.clone()),
+            Body::File { reader, .. } => Box::new(reader),
+            Body::Stream(reader) => Box::new(reader),
+        };
+        Numbers::new(reader, header.clone(), place.clone(), false)
     }
 
     /// Reads the numbers, converted to T.
