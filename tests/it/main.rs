@@ -7,6 +7,7 @@ mod support;
 mod naive;
 
 mod bench;
+mod diff;
 mod files;
 mod forward;
 mod init;

@@ -2,6 +2,7 @@
 #![allow(clippy::doc_markdown, reason = "these comments are the help that a terminal shows")]
 
 mod bench;
+mod diff;
 mod init;
 mod pack;
 mod randn;
@@ -15,6 +16,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use elman::Nonlinearity;
 
 pub(crate) use bench::{Bench, BenchForm};
+pub(crate) use diff::{Axes, Diff};
 pub(crate) use init::Init;
 pub(crate) use pack::{Pack, Side, Unpack};
 pub(crate) use randn::Randn;
@@ -42,6 +44,9 @@ pub(crate) enum Command {
     Pack(Pack),
     /// Unpack them, as pad_packed_sequence(...) and unpack_sequence(...) do.
     Unpack(Unpack),
+    /// Compare two tensors, or two bundles of them: 0 equal, 1 different.
+    #[command(long_about = diff::MANUAL)]
+    Diff(Diff),
     /// Time the forward pass in process, on random weights and input.
     Bench(Bench),
     /// Run the layer over arrays without end: .npy after .npy through a pipe.

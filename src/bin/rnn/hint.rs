@@ -66,6 +66,15 @@ impl CommandLine {
         line.words.extend(value.map(str::to_owned));
         line
     }
+
+    /// With one word behind the command in the place of another; none where it was not typed, or where it
+    /// also stands for something else.
+    pub(crate) fn replaced(mut self, word: &str, other: &str) -> Option<Self> {
+        let mut typed = self.words.iter_mut().skip(2).filter(|typed| *typed == word);
+        let (only, None) = (typed.next()?, typed.next()) else { return None };
+        other.clone_into(only);
+        Some(self)
+    }
 }
 
 impl fmt::Display for CommandLine {
@@ -109,7 +118,7 @@ pub(crate) fn for_usage(flag: &str) -> String {
     if flag == "--nonlinearity" {
         return line.with(flag, Some("tanh")).to_string();
     }
-    let commands = ["run", "stream", "init", "randn", "pack", "unpack", "bench"];
+    let commands = ["run", "stream", "init", "randn", "pack", "unpack", "diff", "bench"];
     let command = line.words.get(1).filter(|word| commands.contains(&word.as_str()));
     command.map_or("rnn --help".to_owned(), |command| format!("rnn {command} --help"))
 }
