@@ -146,12 +146,12 @@ impl<'a> Numbers<'a> {
     pub fn next_piece(&mut self, bits: &mut Vec<u64>) -> Result<(), Error> {
         bits.clear();
         let Header { stored, big_endian, .. } = self.header;
-        let size = stored.size();
         if let From::Fortran(whole) = &self.from {
+            let size = stored.size();
             let end = self.header.count().min(self.given + PIECE_NUMBERS);
             for index in self.given..end {
                 let at = fortran_place(index, &self.header.shape) * size;
-                bits.push(to_bits(&whole[at..at + size], stored, big_endian));
+                append(&whole[at..at + size], stored, big_endian, bits);
             }
             self.given = end;
             return Ok(());
@@ -159,8 +159,7 @@ impl<'a> Numbers<'a> {
         if self.next_bytes()?
             && let From::Reader { piece, .. } = &self.from
         {
-            let numbers = piece.chunks_exact(size);
-            bits.extend(numbers.map(|bytes| to_bits(bytes, stored, big_endian)));
+            append(piece, stored, big_endian, bits);
         }
         Ok(())
     }
@@ -187,15 +186,31 @@ impl<'a> Numbers<'a> {
     }
 }
 
-/// The bits of one number in the lowest of 64. Every byte but 0 is the same truth.
-fn to_bits(bytes: &[u8], stored: StoredType, big_endian: bool) -> u64 {
-    let mut wide = [0; 8];
-    wide[..bytes.len()].copy_from_slice(bytes);
-    if big_endian {
-        wide[..bytes.len()].reverse();
+/// Appends the bits of each number, in the lowest of 64. Every byte but 0 is the same truth.
+fn append(bytes: &[u8], stored: StoredType, big_endian: bool, bits: &mut Vec<u64>) {
+    match stored.size() {
+        1 if stored == StoredType::Bool => {
+            bits.extend(bytes.iter().map(|&byte| u64::from(byte != 0)));
+        }
+        1 => widen::<1>(bytes, big_endian, bits),
+        2 => widen::<2>(bytes, big_endian, bits),
+        4 => widen::<4>(bytes, big_endian, bits),
+        _ => widen::<8>(bytes, big_endian, bits),
     }
-    let bits = u64::from_le_bytes(wide);
-    if stored == StoredType::Bool { u64::from(bits != 0) } else { bits }
+}
+
+/// Appends numbers of N bytes.
+fn widen<const N: usize>(bytes: &[u8], big_endian: bool, bits: &mut Vec<u64>) {
+    let (numbers, _) = bytes.as_chunks::<N>();
+    bits.extend(numbers.iter().map(|&number| {
+        let mut number: [u8; N] = number;
+        if big_endian {
+            number.reverse();
+        }
+        let mut wide = [0; 8];
+        wide[..N].copy_from_slice(&number);
+        u64::from_le_bytes(wide)
+    }));
 }
 
 /// Where the number with this index in C order stands in Fortran order.

@@ -12,7 +12,8 @@ use crate::support::{self, Outcome, Sandbox, integers};
 
 /// A .npy file of these bytes.
 fn npy(descr: &str, shape: &[usize], fortran: bool, body: &[u8]) -> Vec<u8> {
-    let sizes: String = shape.iter().map(|size| format!("{size}, ")).collect();
+    let sizes: Vec<_> = shape.iter().map(|size| format!("{size},")).collect();
+    let sizes = sizes.join(" ");
     let order = if fortran { "True" } else { "False" };
     let dict = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': ({sizes})}}\n");
     let length = u16::try_from(dict.len()).unwrap().to_le_bytes();
@@ -585,7 +586,7 @@ fn equal(a: f32, b: f32, exact: bool, equal_nan: bool) -> bool {
         return a.to_bits() == b.to_bits();
     }
     if !a.is_finite() || !b.is_finite() {
-        return a == b;
+        return a.to_bits() == b.to_bits() && !a.is_nan();
     }
     let (a, b) = (f64::from(a), f64::from(b));
     (a - b).abs() <= 1e-5 + 1.3e-6 * b.abs()

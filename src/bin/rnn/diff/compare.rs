@@ -318,7 +318,7 @@ mod tests {
         assert_eq!(counts(&TORCH, 0.0, -0.0), (0, 0));
         let found = f32s(&EXACT, &[0.0], &[-0.0]).beyond;
         assert_eq!((found.count, found.absolute.unwrap().0, found.ulp.unwrap().0), (1, 0.0, 0));
-        assert_eq!(found.relative.unwrap().0, 0.0);
+        assert_eq!(found.relative.unwrap().0.to_bits(), 0);
     }
 
     #[test]
