@@ -42,7 +42,14 @@ none.
 
 Places are indices. They also have words where it is known what the tensor is: from --axes, or from
 its name (output, input, h_n, h_0, hn or h0 between dots, dashes and the like, as in torch-h_n.npy),
-or, where the name says nothing, because --batch-first or --bidirectional can only mean an output.";
+or, where the name says nothing, because --batch-first or --bidirectional can only mean an output.
+
+--report json is one object: a, b, equal, exact, equal_nan; tensors, each with name, equal,
+difference (numbers, shape, dtype, only_in_a, only_in_b or null), a and b (dtype, shape), numbers
+and hint; configuration (equal, only_in, differences), or null where there is none. numbers, null
+where none were compared, has rtol, atol, count, different, within_tolerance, largest_absolute,
+largest_relative, largest_ulp and first (index, words, a, b; the largest also difference), and nan
+(only_in_a, only_in_b, both). NaN and infinities are the texts nan, inf and -inf.";
 
 #[derive(Debug, ClapArgs)]
 #[allow(clippy::struct_excessive_bools, reason = "flags that do not exclude each other")]
