@@ -10,7 +10,7 @@ use super::npy::read_body;
 use super::npz::Archive;
 use super::source::{Format, Opened, Source};
 use super::tensor_folder::{read_text, tensor_paths};
-use super::{Dtype, Header, Real, StoredType, Tensor, TensorFile, escaped, show};
+use super::{Dtype, Header, Numbers, Real, StoredType, Tensor, TensorFile, escaped, show};
 use crate::Error;
 
 /// One tensor of a bundle, as the file describes it.
@@ -92,7 +92,8 @@ pub struct Bundle {
 
 /// Where the numbers of a bundle stand.
 enum Body {
-    Folder(Vec<PathBuf>),
+    /// The files, and the one whose numbers are being read.
+    Folder(Vec<PathBuf>, Option<TensorFile>),
     Npz(Archive),
     #[cfg_attr(
         not(any(feature = "pt", feature = "safetensors")),
@@ -171,7 +172,7 @@ impl Bundle {
             entries.push(Entry { name, stored, shape });
         }
         let text = read_text(folder)?;
-        Ok(Bundle { place, entries, text, body: Body::Folder(paths) })
+        Ok(Bundle { place, entries, text, body: Body::Folder(paths, None) })
     }
 
     /// An .npz archive, or a checkpoint: both are zip archives.
@@ -227,7 +228,7 @@ impl Bundle {
     /// The format.
     pub fn format(&self) -> BundleFormat {
         match self.body {
-            Body::Folder(_) => BundleFormat::Folder,
+            Body::Folder(..) => BundleFormat::Folder,
             Body::Npz(_) => BundleFormat::Npz,
             Body::Raw(format, _) => format,
         }
@@ -252,14 +253,14 @@ impl Bundle {
     pub fn attributes(&self) -> &[ModuleAttribute] {
         match &self.body {
             Body::Raw(_, tensors) => tensors.attributes(),
-            Body::Folder(_) | Body::Npz(_) => &[],
+            Body::Folder(..) | Body::Npz(_) => &[],
         }
     }
 
     /// The place of the i-th tensor, for messages.
     pub fn entry_place(&self, index: usize) -> String {
         match &self.body {
-            Body::Folder(paths) => show(&paths[index]),
+            Body::Folder(paths, _) => show(&paths[index]),
             Body::Npz(_) | Body::Raw(..) => format!("{}:{}", self.place, self.entries[index].name),
         }
     }
@@ -276,10 +277,29 @@ impl Bundle {
         })
     }
 
+    /// The numbers of the i-th tensor as they are stored, to be read piece by piece.
+    ///
+    /// # Errors
+    /// Those of [`TensorFile::open`] and [`TensorFile::numbers`].
+    pub fn numbers(&mut self, index: usize) -> Result<Numbers<'_>, Error> {
+        let place = self.entry_place(index);
+        match &mut self.body {
+            Body::Folder(paths, open) => {
+                open.insert(TensorFile::open_binary(&Source::Path(paths[index].clone()))?).numbers()
+            }
+            Body::Npz(archive) => archive.numbers(index, place),
+            Body::Raw(_, tensors) => {
+                let Entry { stored, shape, .. } = &self.entries[index];
+                let header = Header::plain(*stored, shape);
+                Numbers::new(tensors.bytes(index, &place)?, header, place, false)
+            }
+        }
+    }
+
     fn read_as<T: Real>(&mut self, index: usize) -> Result<ArrayD<T>, Error> {
         let place = self.entry_place(index);
         match &mut self.body {
-            Body::Folder(paths) => {
+            Body::Folder(paths, _) => {
                 TensorFile::open_binary(&Source::Path(paths[index].clone()))?.read()
             }
             Body::Npz(archive) => {
@@ -288,7 +308,7 @@ impl Bundle {
             }
             Body::Raw(_, tensors) => {
                 let Entry { stored, shape, .. } = self.entries[index].clone();
-                let header = Header { stored, big_endian: false, fortran_order: false, shape };
+                let header = Header::plain(stored, &shape);
                 read_body(&mut *tensors.bytes(index, &place)?, &place, &header, true)
             }
         }

@@ -109,6 +109,11 @@ pub struct Header {
 }
 
 impl Header {
+    /// That of little-endian numbers in C order.
+    pub(super) fn plain(stored: StoredType, shape: &[usize]) -> Self {
+        Header { stored, big_endian: false, fortran_order: false, shape: shape.to_vec() }
+    }
+
     /// Numbers in the array. The reader has checked the product.
     pub fn count(&self) -> usize {
         self.shape.iter().product()

@@ -13,6 +13,7 @@ mod header;
 mod literal;
 mod npy;
 mod npz;
+mod numbers;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod parts;
@@ -28,6 +29,7 @@ mod temporary;
 mod tensor_file;
 mod tensor_folder;
 mod tensor_format;
+mod tensors;
 mod waiting;
 
 #[cfg(feature = "safetensors")]
@@ -38,6 +40,7 @@ pub use folder::Folder;
 pub use header::{Header, StoredType};
 pub use npy::{AnyArray, Real, Stored, write_npy};
 pub use npz::{Members, write_npz};
+pub use numbers::{Number, Numbers};
 #[cfg(feature = "onnx")]
 pub use onnx::{Attribute, Graph, GraphTensor, Node, Size, Value};
 pub use parts::{Part, PartReader, PartWriter};
@@ -48,6 +51,7 @@ pub use temporary::{remove_temporary_files, written_file};
 pub use tensor_file::{Found, TensorFile};
 pub use tensor_folder::{open_folder, write_folder};
 pub use tensor_format::TensorFormat;
+pub use tensors::Tensors;
 
 use std::path::Path;
 

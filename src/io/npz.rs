@@ -14,7 +14,7 @@ use zip::{ZipArchive, ZipWriter};
 
 use super::npy::read_body;
 use super::tensor_file::expect_end;
-use super::{AnyArray, Header, Real, Sink, escaped};
+use super::{AnyArray, Header, Numbers, Real, Sink, escaped};
 use crate::Error;
 
 /// Names of members that an error lists at most: as many as 2 layers in 2 directions have, and a few more.
@@ -91,6 +91,13 @@ impl Archive {
             Ok(array)
         };
         whole().map_err(broken)
+    }
+
+    /// The numbers of a member, to be read piece by piece.
+    pub(super) fn numbers(&mut self, index: usize, place: String) -> Result<Numbers<'_>, Error> {
+        let mut member = self.open(index, &place)?;
+        let header = read_header(&mut member, &place).map_err(broken)?;
+        Numbers::new(Box::new(member), header, place, true)
     }
 
     fn open(&mut self, index: usize, place: &str) -> Result<ZipFile<'_, File>, Error> {
@@ -232,7 +239,7 @@ fn read_header(member: &mut ZipFile<'_, File>, place: &str) -> Result<Header, Er
 }
 
 /// A failed read that the system knows nothing of: the archive itself is broken.
-fn broken(error: Error) -> Error {
+pub(super) fn broken(error: Error) -> Error {
     match error {
         Error::Read { place, source } => read_error(source, place),
         error => error,

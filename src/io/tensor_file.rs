@@ -10,7 +10,7 @@ use super::npy::{missing, read_body};
 use super::npz::Archive;
 use super::source::{Format, Opened};
 use super::table::Table;
-use super::{Header, Members, Real, Source, StoredType};
+use super::{Header, Members, Numbers, Real, Source, StoredType};
 use crate::Error;
 
 /// A tensor whose header has been read and whose numbers have not.
@@ -141,18 +141,13 @@ impl TensorFile {
         Found::open_as(source, (&[Format::Npy, Format::Zip], ".npy or .npz"), &[])?.single()
     }
 
-    fn table(opened: Opened, place: String, columns: &[String]) -> Result<Self, Error> {
+    pub(super) fn table(opened: Opened, place: String, columns: &[String]) -> Result<Self, Error> {
         let table = Box::new(Table::read(opened, &place, columns)?);
-        let header = Header {
-            stored: StoredType::Text,
-            big_endian: false,
-            fortran_order: false,
-            shape: table.shape().to_vec(),
-        };
+        let header = Header::plain(StoredType::Text, &table.shape());
         Ok(TensorFile { place, header, body: Body::Table(table) })
     }
 
-    fn npy(opened: Opened, place: String) -> Result<Self, Error> {
+    pub(super) fn npy(opened: Opened, place: String) -> Result<Self, Error> {
         match opened {
             Opened::Stream(mut reader) => {
                 let header = Header::read(&mut reader, &place, None)?;
@@ -201,6 +196,32 @@ impl TensorFile {
         let bytes = if self.header.big_endian { "big-endian" } else { "little-endian" };
         let order = if self.header.fortran_order { "Fortran" } else { "C" };
         format!("{kind}, {bytes} {}, {order} order", self.header.stored)
+    }
+
+    /// The numbers as they are stored, to be read piece by piece, once. Those of a file in Fortran order
+    /// are held whole.
+    ///
+    /// # Errors
+    /// [`Error::Read`], [`Error::Malformed`], [`Error::OutOfMemory`].
+    pub fn numbers(&mut self) -> Result<Numbers<'_>, Error> {
+        let TensorFile { place, header, body } = self;
+        let reader: Box<dyn Read + '_> = match body {
+            Body::Member { archive, index } => return archive.numbers(*index, place.clone()),
+            Body::File { reader, .. } => Box::new(reader),
+            Body::Stream(reader) => Box::new(reader),
+            Body::Table(_) => {
+                let Body::Table(table) =
+                    std::mem::replace(body, Body::Stream(Box::new(io::empty())))
+                else {
+                    unreachable!("{place}: a table")
+                };
+                let numbers = table.into_array::<f64>()?;
+                let bytes: Vec<u8> =
+                    numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+                Box::new(io::Cursor::new(bytes))
+            }
+        };
+        Numbers::new(reader, header.clone(), place.clone(), false)
     }
 
     /// Reads the numbers, converted to T.

@@ -9,6 +9,7 @@ mod naive;
 mod bench;
 mod checkpoints;
 mod convert;
+mod diff;
 mod files;
 mod forward;
 mod init;

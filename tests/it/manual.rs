@@ -13,7 +13,7 @@ fn every_shell_has_its_completions() {
     ] {
         let text = Sandbox::new().rnn(&format!("completions {shell}")).succeeds().stdout_text();
         assert!(text.starts_with(start), "{shell}: {}", &text[..40]);
-        assert!(text.contains("--hidden-size"), "{shell}");
+        assert!(text.contains("hidden-size"), "{shell}");
     }
 }
 

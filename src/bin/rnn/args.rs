@@ -3,6 +3,7 @@
 
 mod bench;
 mod convert;
+mod diff;
 mod init;
 mod manual;
 mod pack;
@@ -18,6 +19,7 @@ use elman::Nonlinearity;
 
 pub(crate) use bench::{Bench, BenchForm};
 pub(crate) use convert::Convert;
+pub(crate) use diff::{Axes, Diff};
 pub(crate) use init::Init;
 pub(crate) use manual::{Completions, Man, PYTHON};
 pub(crate) use pack::{Pack, Side, Unpack};
@@ -49,6 +51,9 @@ pub(crate) enum Command {
     Pack(Pack),
     /// Unpack them, as pad_packed_sequence(...) and unpack_sequence(...) do.
     Unpack(Unpack),
+    /// Compare two tensors, or two bundles of them: 0 equal, 1 different.
+    #[command(long_about = diff::MANUAL)]
+    Diff(Diff),
     /// Time the forward pass in process, on random weights and input.
     Bench(Bench),
     /// Run the layer over arrays without end: .npy after .npy through a pipe.

@@ -33,6 +33,19 @@ impl fmt::Display for Data {
 
 impl std::error::Error for Data {}
 
+/// The answer of `rnn diff` where what it compared differs. It has been printed, and is no fault, but has
+/// an exit code of its own.
+#[derive(Debug)]
+pub(crate) struct Different;
+
+impl fmt::Display for Different {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("different")
+    }
+}
+
+impl std::error::Error for Different {}
+
 /// What the user can type next, beside an error.
 #[derive(Debug)]
 struct Hinted {
@@ -69,6 +82,9 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
             // The help is output like any other.
             Err(source) => report(&Error::Write { place: "stdout".to_owned(), source }.into()),
         };
+    }
+    if error.is::<Different>() {
+        return ExitCode::from(1);
     }
     let hinted = error.downcast_ref::<Hinted>();
     let error = hinted.map_or(error, |hinted| &hinted.error);
@@ -116,7 +132,7 @@ pub(crate) fn from_clap(error: clap::Error) -> anyhow::Error {
     let message = match std::error::Error::source(&error) {
         // clap answers with the whole help.
         _ if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            "expected a command: run, stream, init, convert, randn, pack, unpack, bench, completions or man".to_owned()
+            "expected a command: run, stream, init, convert, info, diff, randn, pack, unpack, bench, completions or man".to_owned()
         }
         Some(source) if error.kind() == ErrorKind::ValueValidation => format!("{flag}: {source}"),
         _ => {

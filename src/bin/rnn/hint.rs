@@ -68,6 +68,15 @@ impl CommandLine {
         line.words.extend(value.map(str::to_owned));
         line
     }
+
+    /// With one word behind the command in the place of another; none where it was not typed, or where it
+    /// also stands for something else.
+    pub(crate) fn replaced(mut self, word: &str, other: &str) -> Option<Self> {
+        let mut typed = self.words.iter_mut().skip(2).filter(|typed| *typed == word);
+        let (only, None) = (typed.next()?, typed.next()) else { return None };
+        other.clone_into(only);
+        Some(self)
+    }
 }
 
 impl fmt::Display for CommandLine {
@@ -116,6 +125,8 @@ pub(crate) fn for_usage(flag: &str) -> String {
         "stream",
         "init",
         "convert",
+        "info",
+        "diff",
         "randn",
         "pack",
         "unpack",

@@ -4,6 +4,7 @@ mod args;
 mod bench;
 mod check;
 mod convert;
+mod diff;
 mod failure;
 mod hint;
 mod in_parts;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
             Command::Randn(args) => randn::randn(args),
             Command::Pack(args) => pack::pack(args),
             Command::Unpack(args) => unpack::unpack(args),
+            Command::Diff(args) => diff::diff(args),
             Command::Bench(args) => bench::bench(args),
             Command::Stream(args) => stream::stream(args),
             Command::Convert(args) => convert::convert(args),

@@ -74,12 +74,7 @@ impl Report {
             ReportForm::Text => self.text(),
             ReportForm::Json => format!("{}\n", self.json()),
         };
-        let (place, written) = if stdout_taken {
-            ("stderr", io::stderr().lock().write_all(text.as_bytes()))
-        } else {
-            ("stdout", io::stdout().lock().write_all(text.as_bytes()))
-        };
-        Ok(written.map_err(|source| Error::Write { place: place.to_owned(), source })?)
+        print(&text, stdout_taken)
     }
 
     fn text(&self) -> String {
@@ -145,6 +140,16 @@ impl Report {
             "warnings": self.notes.warnings,
         })
     }
+}
+
+/// Prints a report; on standard error where `stdout_taken`.
+pub(crate) fn print(text: &str, stdout_taken: bool) -> Result<()> {
+    let (place, written) = if stdout_taken {
+        ("stderr", io::stderr().lock().write_all(text.as_bytes()))
+    } else {
+        ("stdout", io::stdout().lock().write_all(text.as_bytes()))
+    };
+    Ok(written.map_err(|source| Error::Write { place: place.to_owned(), source })?)
 }
 
 fn tensor_row(tensor: &TensorLine) -> [String; 4] {

@@ -26,6 +26,13 @@ pub(crate) fn number(text: &str) -> Result<f64, String> {
     text.parse().map_err(|_| format!("expected a number, nan, inf or -inf, got '{text}'"))
 }
 
+pub(crate) fn tolerance(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|&tolerance: &f64| tolerance >= 0.0)
+        .ok_or_else(|| format!("expected a number of at least 0, got '{text}'"))
+}
+
 pub(crate) fn probability(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|p| (0.0..=1.0).contains(p)).ok_or_else(|| {
         format!(

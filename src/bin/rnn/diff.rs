@@ -1,0 +1,72 @@
+//! `rnn diff`: two tensors, or two bundles of them, compared.
+
+mod compare;
+mod configuration;
+mod json;
+mod pairs;
+mod text;
+mod words;
+
+use anyhow::Result;
+use elman::io::{Source, Tensors};
+
+use crate::args::{Diff, ReportForm};
+use crate::failure::{Different, Usage};
+use crate::report::print;
+
+use compare::Rule;
+use configuration::Configuration;
+use pairs::Pair;
+use words::Words;
+
+/// Everything that was found.
+#[derive(Debug)]
+struct Findings {
+    /// A and B, as messages name them.
+    places: [String; 2],
+    /// Whether they were compared by the names of their tensors.
+    named: bool,
+    rule: Rule,
+    pairs: Vec<Pair>,
+    configuration: Option<Configuration>,
+}
+
+pub(crate) fn diff(args: &Diff) -> Result<()> {
+    if args.a == "-" && args.b == "-" {
+        let message = "expected one input from stdin, got - for both".to_owned();
+        return Err(Usage(message).into());
+    }
+    let sources = [&args.a, &args.b].map(|text| Source::parse(text));
+    let [a, b] = [Tensors::open(&sources[0])?, Tensors::open(&sources[1])?];
+    let findings = find(a, b, sources.map(|source| source.to_string()), args)?;
+    match args.report {
+        _ if args.quiet => {}
+        ReportForm::None => {}
+        ReportForm::Text => print(&text::text(&findings, &Words::new(args)), false)?,
+        ReportForm::Json => {
+            print(&format!("{}\n", json::json(&findings, &Words::new(args))), false)?;
+        }
+    }
+    if findings.equal() { Ok(()) } else { Err(Different.into()) }
+}
+
+/// Compares what stands on both sides.
+fn find(mut a: Tensors, mut b: Tensors, places: [String; 2], args: &Diff) -> Result<Findings> {
+    let rule =
+        Rule { exact: args.exact, rtol: args.rtol, atol: args.atol, equal_nan: args.equal_nan };
+    let configuration = Configuration::compare(&a, &b);
+    let named = matches!((&a, &b), (Tensors::Named(_), Tensors::Named(_)));
+    let pairs = if let (Tensors::Named(a), Tensors::Named(b)) = (&mut a, &mut b) {
+        pairs::by_name(a, b, &rule)?
+    } else {
+        vec![pairs::single(&mut a, &mut b, &rule)?]
+    };
+    Ok(Findings { places, named, rule, pairs, configuration })
+}
+
+impl Findings {
+    fn equal(&self) -> bool {
+        self.pairs.iter().all(Pair::equal)
+            && self.configuration.as_ref().is_none_or(Configuration::equal)
+    }
+}

@@ -1,0 +1,106 @@
+//! What was found, for scripts: one object, documented in the manual and stable.
+
+use elman::io::Number;
+use serde_json::{Value, json};
+
+use super::Findings;
+use super::compare::{Comparison, Measure, Place};
+use super::configuration::Configuration;
+use super::pairs::{Described, Kind, Pair};
+use super::text::{hint, indices, words_of};
+use super::words::Words;
+
+pub(super) fn json(findings: &Findings, words: &Words) -> Value {
+    let tensors: Vec<_> = findings.pairs.iter().map(|pair| tensor(pair, words)).collect();
+    json!({
+        "command": "diff",
+        "a": findings.places[0],
+        "b": findings.places[1],
+        "equal": findings.equal(),
+        "exact": findings.rule.exact,
+        "equal_nan": findings.rule.equal_nan,
+        "tensors": tensors,
+        "configuration": findings.configuration.as_ref().map(Configuration::json),
+    })
+}
+
+/// A pair. Every field is always there; those that have no meaning for it are null.
+fn tensor(pair: &Pair, words: &Words) -> Value {
+    let (difference, [a, b]) = match &pair.kind {
+        Kind::OnlyIn(0, tensor) => ("only_in_a", [Some(tensor), None]),
+        Kind::OnlyIn(_, tensor) => ("only_in_b", [None, Some(tensor)]),
+        Kind::Shapes(sides) => ("shape", sides.each_ref().map(Some)),
+        Kind::Types(sides) => ("dtype", sides.each_ref().map(Some)),
+        Kind::Numbers(sides, _) => ("numbers", sides.each_ref().map(Some)),
+    };
+    let hint = if let Kind::Shapes(sides) = &pair.kind { hint(sides) } else { None };
+    let numbers = match &pair.kind {
+        Kind::Numbers(sides, comparison) => {
+            let place = |place: &Place| {
+                let index = indices(place.index, &sides[0].shape);
+                let words = words_of(words, pair, sides, &index);
+                let (a, b) = (number(place.a), number(place.b));
+                json!({ "index": index, "words": words, "a": a, "b": b })
+            };
+            Some(numbers(comparison, place))
+        }
+        _ => None,
+    };
+    json!({
+        "name": pair.name,
+        "equal": pair.equal(),
+        "difference": (!pair.equal()).then_some(difference),
+        "a": a.map(described),
+        "b": b.map(described),
+        "numbers": numbers,
+        "hint": hint,
+    })
+}
+
+/// What the numbers of two tensors of one shape have shown.
+fn numbers(comparison: &Comparison, place: impl Fn(&Place) -> Value) -> Value {
+    let largest = |by: Value, at: &Place| {
+        let mut fields = place(at);
+        fields["difference"] = by;
+        fields
+    };
+    let (rtol, atol) = match comparison.measure {
+        Measure::Close { rtol, atol } => (double(rtol), double(atol)),
+        Measure::Bits => (Value::Null, Value::Null),
+    };
+    let shown = comparison.shown();
+    let nans = comparison.nans;
+    json!({
+        "rtol": rtol,
+        "atol": atol,
+        "count": comparison.count,
+        "different": comparison.beyond.count,
+        "within_tolerance": comparison.within.count,
+        "largest_absolute": shown.absolute.as_ref().map(|(by, at)| largest(double(*by), at)),
+        "largest_relative": shown.relative.as_ref().map(|(by, at)| largest(double(*by), at)),
+        "largest_ulp": shown.ulp.as_ref().map(|(by, at)| largest(json!(by), at)),
+        "first": shown.first.as_ref().map(&place),
+        "nan": { "only_in_a": nans.only_a, "only_in_b": nans.only_b, "both": nans.both },
+    })
+}
+
+fn described(tensor: &Described) -> Value {
+    json!({ "dtype": tensor.stored.to_string(), "shape": tensor.shape })
+}
+
+/// A number, exactly.
+fn number(number: Number) -> Value {
+    match number {
+        // A stored integer is one of i64 or of u64.
+        Number::Integer(value) => match i64::try_from(value) {
+            Ok(value) => json!(value),
+            Err(_) => json!(u64::try_from(value).unwrap_or(u64::MAX)),
+        },
+        other => double(other.to_f64()),
+    }
+}
+
+/// A double. JSON has no infinities and no NaN; they are texts, which Python's `float` reads.
+fn double(value: f64) -> Value {
+    if value.is_finite() { json!(value) } else { json!(value.to_string().to_lowercase()) }
+}

@@ -1,0 +1,155 @@
+//! What is compared with what, and the walk through both.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use anyhow::Result;
+use elman::io::{Bundle, BundleFormat, Numbers, StoredType, TensorFile, Tensors};
+
+use super::compare::{Comparison, Rule};
+use crate::failure::{Data, with_hint};
+use crate::hint::CommandLine;
+
+/// A tensor as its file describes it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Described {
+    pub(super) place: String,
+    pub(super) stored: StoredType,
+    pub(super) shape: Vec<usize>,
+}
+
+/// Tensors that belong together.
+#[derive(Debug)]
+pub(super) struct Pair {
+    /// Their common name in bundles.
+    pub(super) name: Option<String>,
+    pub(super) kind: Kind,
+}
+
+/// What became of a pair.
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// Only the first or the second bundle has it.
+    OnlyIn(usize, Described),
+    /// Their shapes differ.
+    Shapes([Described; 2]),
+    /// Their types differ, and the same bits were asked for.
+    Types([Described; 2]),
+    /// Their numbers were compared.
+    Numbers([Described; 2], Box<Comparison>),
+}
+
+impl Pair {
+    pub(super) fn equal(&self) -> bool {
+        matches!(&self.kind, Kind::Numbers(_, comparison) if comparison.beyond.count == 0)
+    }
+}
+
+/// Compares two bundles, tensor by tensor: those of the first in their order, then what only the second has.
+pub(super) fn by_name(a: &mut Bundle, b: &mut Bundle, rule: &Rule) -> Result<Vec<Pair>> {
+    let names = |bundle: &Bundle| -> Vec<_> {
+        bundle.entries().iter().map(|entry| entry.name.clone()).collect()
+    };
+    let (a_names, b_names) = (names(a), names(b));
+    let places: HashMap<_, _> = b_names.iter().enumerate().map(|(i, name)| (name, i)).collect();
+    let mut pairs = Vec::new();
+    for (index, name) in a_names.iter().enumerate() {
+        let kind = match places.get(name) {
+            Some(&other) => {
+                let at = [a.entry_place(index), b.entry_place(other)];
+                walk(a.numbers(index)?, b.numbers(other)?, at, rule)?
+            }
+            None => Kind::OnlyIn(0, described(a, index)),
+        };
+        pairs.push(Pair { name: Some(name.clone()), kind });
+    }
+    let in_a: HashSet<_> = a_names.iter().collect();
+    for (index, name) in b_names.iter().enumerate().filter(|(_, name)| !in_a.contains(name)) {
+        pairs.push(Pair { name: Some(name.clone()), kind: Kind::OnlyIn(1, described(b, index)) });
+    }
+    Ok(pairs)
+}
+
+/// Compares two tensors, of which one may be the only one of a bundle.
+pub(super) fn single(a: &mut Tensors, b: &mut Tensors, rule: &Rule) -> Result<Pair> {
+    match (&*a, &*b) {
+        (Tensors::One(tensor), Tensors::Named(bundle))
+        | (Tensors::Named(bundle), Tensors::One(tensor)) => refuse_several(tensor, bundle)?,
+        _ => {}
+    }
+    let at = [place(a), place(b)];
+    let kind = walk(numbers(a)?, numbers(b)?, at, rule)?;
+    Ok(Pair { name: None, kind })
+}
+
+/// The one tensor's place.
+fn place(tensors: &Tensors) -> String {
+    match tensors {
+        Tensors::One(tensor) => tensor.place().to_owned(),
+        Tensors::Named(bundle) => bundle.entry_place(0),
+    }
+}
+
+fn numbers(tensors: &mut Tensors) -> Result<Numbers<'_>> {
+    Ok(match tensors {
+        Tensors::One(tensor) => tensor.numbers()?,
+        Tensors::Named(bundle) => bundle.numbers(0)?,
+    })
+}
+
+/// Refuses to compare a tensor with a bundle, unless that has one tensor. The hint names a tensor of the
+/// same shape, or else the first one.
+fn refuse_several(tensor: &TensorFile, bundle: &Bundle) -> Result<()> {
+    let entries = bundle.entries();
+    if entries.len() == 1 {
+        return Ok(());
+    }
+    let message = format!(
+        "expected two tensors or two bundles, got one tensor, {}, and {} of them, {}",
+        tensor.place(),
+        entries.len(),
+        bundle.place()
+    );
+    let shape = &tensor.header().shape;
+    let index = entries.iter().position(|entry| entry.shape == *shape).unwrap_or(0);
+    // Only those of a folder or of FILE.npz have a name on a command line.
+    let nameable = bundle.format() == BundleFormat::Folder
+        || Path::new(bundle.place()).extension().is_some_and(|extension| extension == "npz");
+    let line = (nameable && !entries.is_empty())
+        .then(|| CommandLine::new().replaced(bundle.place(), &bundle.entry_place(index)));
+    Err(with_hint(Data(message), line.flatten().map(|line| line.to_string())))
+}
+
+fn described(bundle: &Bundle, index: usize) -> Described {
+    let entry = &bundle.entries()[index];
+    let place = bundle.entry_place(index);
+    Described { place, stored: entry.stored, shape: entry.shape.clone() }
+}
+
+/// Compares the numbers of two tensors, which are read side by side, a piece of each at a time.
+fn walk(mut a: Numbers<'_>, mut b: Numbers<'_>, at: [String; 2], rule: &Rule) -> Result<Kind> {
+    let [a_place, b_place] = at;
+    let of = |place: String, numbers: &Numbers<'_>| Described {
+        place,
+        stored: numbers.header().stored,
+        shape: numbers.header().shape.clone(),
+    };
+    let sides = [of(a_place, &a), of(b_place, &b)];
+    if sides[0].shape != sides[1].shape {
+        return Ok(Kind::Shapes(sides));
+    }
+    let stored = [sides[0].stored, sides[1].stored];
+    if rule.exact && stored[0] != stored[1] {
+        return Ok(Kind::Types(sides));
+    }
+    let mut comparison = rule.begin(stored);
+    let (mut a_bits, mut b_bits) = (Vec::new(), Vec::new());
+    loop {
+        a.next_piece(&mut a_bits)?;
+        b.next_piece(&mut b_bits)?;
+        if a_bits.is_empty() {
+            return Ok(Kind::Numbers(sides, Box::new(comparison)));
+        }
+        comparison.extend(&a_bits, &b_bits);
+    }
+}

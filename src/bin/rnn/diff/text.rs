@@ -1,0 +1,179 @@
+//! What was found, for people.
+
+use super::Findings;
+use super::compare::{Comparison, Differences, Measure, Nans, Place, Rule};
+use super::pairs::{Described, Kind, Pair};
+use super::words::Words;
+use crate::hint::swapped;
+
+pub(super) fn text(findings: &Findings, words: &Words) -> String {
+    let mut lines = Vec::new();
+    for pair in &findings.pairs {
+        describe(pair, findings, words, &mut lines);
+    }
+    if let Some(configuration) = &findings.configuration {
+        lines.push(configuration.text(&findings.places));
+    }
+    if findings.named {
+        let equal = findings.pairs.iter().filter(|pair| pair.equal()).count();
+        let tensors = if findings.pairs.len() == 1 { "tensor" } else { "tensors" };
+        lines.push(format!("{equal} of {} {tensors} equal", findings.pairs.len()));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// One line for a pair, and those of its differences below it.
+fn describe(pair: &Pair, findings: &Findings, words: &Words, lines: &mut Vec<String>) {
+    let name = pair.name.clone().unwrap_or_else(|| findings.places.join(", "));
+    let places = &findings.places;
+    match &pair.kind {
+        Kind::OnlyIn(side, tensor) => {
+            let Described { stored, shape, .. } = tensor;
+            lines.push(format!("{name}: {stored} {shape:?}: only in {}", places[*side]));
+        }
+        Kind::Shapes(sides) => {
+            lines.push(format!("{name}: {}: shapes differ", both(sides)));
+            lines.extend(hint(sides).map(|hint| format!("  hint: {hint}")));
+        }
+        Kind::Types(sides) => {
+            lines.push(format!("{name}: {}: types differ (exact)", both(sides)));
+        }
+        Kind::Numbers(sides, comparison) => {
+            let verdict = verdict(comparison, &findings.rule);
+            lines.push(format!("{name}: {}: {verdict}", both(sides)));
+            let mut details = Vec::new();
+            add_differences(comparison, sides, pair, words, &mut details);
+            add_nans(comparison.nans, places, &mut details);
+            lines.extend(details.into_iter().map(|line| format!("  {line}")));
+        }
+    }
+}
+
+/// Types and shapes of both sides, said once where they are the same.
+fn both([a, b]: &[Described; 2]) -> String {
+    match (a.stored == b.stored, a.shape == b.shape) {
+        (true, true) => format!("{} {:?}", a.stored, a.shape),
+        (true, false) => format!("{} {:?}, {:?}", a.stored, a.shape, b.shape),
+        (false, true) => format!("{}, {} {:?}", a.stored, b.stored, a.shape),
+        (false, false) => format!("{} {:?}, {} {:?}", a.stored, a.shape, b.stored, b.shape),
+    }
+}
+
+fn verdict(comparison: &Comparison, rule: &Rule) -> String {
+    let measure = match comparison.measure {
+        Measure::Bits => "exact".to_owned(),
+        Measure::Close { rtol, atol } => format!("rtol {}, atol {}", short(rtol), short(atol)),
+    };
+    let nan = if rule.equal_nan { ", equal NaN" } else { "" };
+    match comparison.beyond.count {
+        0 => format!("equal ({measure}{nan})"),
+        count => format!("{count} of {} differ ({measure}{nan})", comparison.count),
+    }
+}
+
+/// The largest differences and the first one, with their places.
+fn add_differences(
+    comparison: &Comparison,
+    sides: &[Described; 2],
+    pair: &Pair,
+    words: &Words,
+    lines: &mut Vec<String>,
+) {
+    let shown = comparison.shown();
+    if comparison.beyond.count == 0 && shown.count > 0 {
+        let (count, all) = (shown.count, comparison.count);
+        lines.push(format!("{count} of {all} differ within the tolerance"));
+    }
+    let at = |place: &Place| {
+        let index = indices(place.index, &sides[0].shape);
+        let words = words_of(words, pair, sides, &index);
+        let words = words.map_or(String::new(), |words| format!(" ({words})"));
+        format!("at {index:?}{words}: {}, expected {}", place.a, place.b)
+    };
+    let Differences { absolute, relative, ulp, first, .. } = shown;
+    if let Some((by, place)) = absolute {
+        lines.push(format!("largest absolute difference {} {}", short(*by), at(place)));
+    }
+    if let Some((by, place)) = relative {
+        lines.push(format!("largest relative difference {} {}", short(*by), at(place)));
+    }
+    if let Some((by, place)) = ulp {
+        lines.push(format!("largest ulp distance {by} {}", at(place)));
+    }
+    if let Some(place) = first {
+        lines.push(format!("first difference {}", at(place)));
+    }
+}
+
+fn add_nans(nans: Nans, [a, b]: &[String; 2], lines: &mut Vec<String>) {
+    let Nans { only_a, only_b, both } = nans;
+    if nans != Nans::default() {
+        lines.push(format!("NaN: {only_a} in {a} alone, {only_b} in {b} alone, {both} in both"));
+    }
+}
+
+/// An index in the words of the tensors' axes. In bundles their common name says what they are.
+pub(super) fn words_of(
+    words: &Words,
+    pair: &Pair,
+    [a, b]: &[Described; 2],
+    index: &[usize],
+) -> Option<String> {
+    match &pair.name {
+        Some(name) => words.of(&[name], &a.shape, index),
+        None => words.of(&[&a.place, &b.place], &a.shape, index),
+    }
+}
+
+/// What to type where the shapes are the same but for the order of the first two axes.
+pub(super) fn hint([a, b]: &[Described; 2]) -> Option<String> {
+    let mut shape = a.shape.clone();
+    if shape.len() < 2 {
+        return None;
+    }
+    shape.swap(0, 1);
+    (shape == b.shape).then(|| {
+        let fit = "axes 0 and 1 swapped would fit";
+        match swapped(&a.place, 0, 1) {
+            Some(command) => format!("{fit}: {command}"),
+            None => fit.to_owned(),
+        }
+    })
+}
+
+/// The index of each axis, from one that is counted in C order.
+pub(super) fn indices(mut index: usize, shape: &[usize]) -> Vec<usize> {
+    let mut indices = vec![0; shape.len()];
+    for (place, &size) in indices.iter_mut().zip(shape).rev() {
+        *place = index % size;
+        index /= size;
+    }
+    indices
+}
+
+/// A number with at most six digits, and without a fraction where it has none.
+fn short(number: f64) -> String {
+    let rounded = format!("{number:.5e}").parse().unwrap_or(number);
+    let text = format!("{rounded:?}");
+    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        let numbers = [0.0, 1e-5, 1.3e-6, 0.016, 2.0, 0.123_456_78, 1_234_567.0, f64::INFINITY];
+        let expected = ["0", "1e-5", "1.3e-6", "0.016", "2", "0.123457", "1234570", "inf"];
+        assert_eq!(numbers.map(short), expected);
+    }
+
+    #[test]
+    fn an_index_of_each_axis() {
+        assert_eq!(indices(0, &[]), [0; 0]);
+        assert_eq!(indices(7, &[9]), [7]);
+        assert_eq!(indices(23, &[2, 3, 4]), [1, 2, 3]);
+        assert_eq!(indices(6, &[2, 3, 4]), [0, 1, 2]);
+    }
+}

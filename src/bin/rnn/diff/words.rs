@@ -1,0 +1,167 @@
+//! Places in words: which step, row and unit an index is. A shape does not tell an output from an `h_n`,
+//! so there are words only where a name or a flag says what the tensor is.
+
+use crate::args::{Axes, Diff};
+
+/// What is known of the tensors beside their shapes.
+#[derive(Debug)]
+pub(super) struct Words {
+    axes: Option<Axes>,
+    batch_first: bool,
+    bidirectional: bool,
+}
+
+impl Words {
+    pub(super) fn new(args: &Diff) -> Self {
+        let Diff { axes, batch_first, bidirectional, .. } = *args;
+        Words { axes, batch_first, bidirectional }
+    }
+
+    /// An index of a tensor with this shape, which both sides have, and with these names.
+    pub(super) fn of(&self, names: &[&str], shape: &[usize], index: &[usize]) -> Option<String> {
+        let words = match self.axes.unwrap_or_else(|| self.guess(names)) {
+            Axes::None => return None,
+            Axes::Input => self.steps(index, format!("feature {}", index.last()?)),
+            Axes::Output => self.steps(index, self.unit(*shape.last()?, *index.last()?)?),
+            Axes::State => self.state(index),
+        };
+        words.map(|words| words.join(", "))
+    }
+
+    /// What the names say. Those that say different things say nothing, and an order of axes or a second
+    /// direction is that of an output where nothing else is known.
+    fn guess(&self, names: &[&str]) -> Axes {
+        let mut said = names.iter().filter_map(|name| of_name(name));
+        match said.next() {
+            Some(axes) if said.all(|other| other == axes) => axes,
+            None if self.batch_first || self.bidirectional => Axes::Output,
+            _ => Axes::None,
+        }
+    }
+
+    /// (L, N, features) or, unbatched, (L, features), whose last index has its words.
+    fn steps(&self, index: &[usize], last: String) -> Option<Vec<String>> {
+        match *index {
+            [row, step, _] if self.batch_first => {
+                Some(vec![format!("row {row}"), format!("step {step}"), last])
+            }
+            [step, row, _] => Some(vec![format!("step {step}"), format!("row {row}"), last]),
+            [step, _] => Some(vec![format!("step {step}"), last]),
+            _ => None,
+        }
+    }
+
+    /// A feature of an output: with two directions, the forward ones stand before the reverse ones.
+    fn unit(&self, features: usize, index: usize) -> Option<String> {
+        if !self.bidirectional {
+            return Some(format!("unit {index}"));
+        }
+        let units = features / 2;
+        let direction = if index < units { "forward" } else { "reverse" };
+        // An odd number of features has no halves.
+        features.is_multiple_of(2).then(|| format!("{direction} direction, unit {}", index % units))
+    }
+
+    /// (D * `num_layers`, N, `H_out`) or, unbatched, without N. One direction may be half of two that nobody
+    /// has told of, so without the flag a state is not called a layer.
+    fn state(&self, index: &[usize]) -> Option<Vec<String>> {
+        let (&state, others) = index.split_first()?;
+        let mut words = if self.bidirectional {
+            let direction = ["forward", "reverse"][state % 2];
+            vec![format!("layer {}", state / 2), format!("{direction} direction")]
+        } else {
+            vec![format!("state {state}")]
+        };
+        match others {
+            [row, unit] => words.extend([format!("row {row}"), format!("unit {unit}")]),
+            [unit] => words.push(format!("unit {unit}")),
+            _ => return None,
+        }
+        Some(words)
+    }
+}
+
+/// What the name of a file or of a member says that it holds.
+fn of_name(name: &str) -> Option<Axes> {
+    let name = name.rsplit(['/', ':']).next().unwrap_or(name).to_lowercase();
+    let name = name.strip_suffix(".npy").unwrap_or(&name);
+    let words: Vec<_> = name.split(|c: char| !c.is_alphanumeric()).collect();
+    let is_state = words.iter().any(|word| matches!(*word, "hn" | "h0"))
+        || words.windows(2).any(|pair| matches!(pair, ["h", "n" | "0"]));
+    match (words.contains(&"input"), words.contains(&"output"), is_state) {
+        (true, false, false) => Some(Axes::Input),
+        (false, true, false) => Some(Axes::Output),
+        (false, false, true) => Some(Axes::State),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: Words = Words { axes: None, batch_first: false, bidirectional: false };
+
+    #[track_caller]
+    fn check(words: &Words, name: &str, [shape, index]: [&[usize]; 2], expected: Option<&str>) {
+        assert_eq!(words.of(&[name], shape, index).as_deref(), expected);
+    }
+
+    #[test]
+    fn of_outputs() {
+        let three: [&[usize]; 2] = [&[5, 3, 8], &[3, 0, 7]];
+        check(&NOTHING, "output.npy", three, Some("step 3, row 0, unit 7"));
+        check(&NOTHING, "output", [&[5, 8], &[3, 7]], Some("step 3, unit 7"));
+        check(&NOTHING, "output", [&[5], &[3]], None);
+        check(&NOTHING, "output", [&[], &[]], None);
+        check(&NOTHING, "a.npy", three, None);
+        let batch_first = Words { batch_first: true, ..NOTHING };
+        check(&batch_first, "a.npy", three, Some("row 3, step 0, unit 7"));
+        check(&batch_first, "a.npy", [&[5, 8], &[3, 7]], Some("step 3, unit 7"));
+        check(&batch_first, "input.npy", three, Some("row 3, step 0, feature 7"));
+        let both = Words { bidirectional: true, ..NOTHING };
+        check(&both, "a.npy", three, Some("step 3, row 0, reverse direction, unit 3"));
+        check(
+            &both,
+            "a.npy",
+            [&[5, 3, 8], &[3, 0, 3]],
+            Some("step 3, row 0, forward direction, unit 3"),
+        );
+        check(&both, "a.npy", [&[5, 3, 7], &[3, 0, 3]], None);
+        let none = Words { axes: Some(Axes::None), ..NOTHING };
+        check(&none, "output.npy", three, None);
+    }
+
+    #[test]
+    fn of_states() {
+        let three: [&[usize]; 2] = [&[4, 3, 8], &[3, 0, 7]];
+        check(&NOTHING, "h_n.npy", three, Some("state 3, row 0, unit 7"));
+        check(&NOTHING, "h_n.npy", [&[4, 8], &[3, 7]], Some("state 3, unit 7"));
+        check(&NOTHING, "h_n.npy", [&[4], &[3]], None);
+        let both = Words { bidirectional: true, ..NOTHING };
+        check(&both, "h_0.npy", three, Some("layer 1, reverse direction, row 0, unit 7"));
+        let state = Words { axes: Some(Axes::State), ..NOTHING };
+        check(&state, "output.npy", three, Some("state 3, row 0, unit 7"));
+    }
+
+    #[test]
+    fn names_that_say_what_they_hold() {
+        for (name, expected) in [
+            ("output.npy", Some(Axes::Output)),
+            ("runs/torch-Output.npy", Some(Axes::Output)),
+            ("outputs/a.npy", None),
+            ("a.npz:output", Some(Axes::Output)),
+            ("my_input.npy", Some(Axes::Input)),
+            ("h_n.npy", Some(Axes::State)),
+            ("readme-h_n.npy", Some(Axes::State)),
+            ("encoder.h0", Some(Axes::State)),
+            ("graph_node.npy", None),
+            ("input-output.npy", None),
+            ("stdin", None),
+        ] {
+            assert_eq!(of_name(name), expected, "{name}");
+        }
+        assert_eq!(NOTHING.guess(&["output.npy", "expected.npy"]), Axes::Output);
+        assert_eq!(NOTHING.guess(&["output.npy", "h_n.npy"]), Axes::None);
+    }
+}

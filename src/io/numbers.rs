@@ -1,0 +1,308 @@
+//! The numbers of a tensor as they are stored, one piece after the other, so that two tensors of any size
+//! can be walked side by side.
+//!
+//! Numbers come in C order, each as its bits: then nothing is rounded, and no value and no bit is lost.
+
+use std::fmt;
+use std::io::Read;
+
+use super::npy::{missing, read_full};
+use super::npz::broken;
+use super::tensor_file::expect_end;
+use super::{Header, StoredType};
+use crate::Error;
+
+/// Numbers of a piece: a guess, with which the bytes and bits of two tensors stay in a core's own cache.
+const PIECE_NUMBERS: usize = 1 << 14;
+
+/// A number of a file, exactly.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Number {
+    /// A whole number, or a truth value as 0 or 1.
+    Integer(i128),
+    /// A number of f32, f16 or bf16.
+    F32(f32),
+    /// A number of f64.
+    F64(f64),
+}
+
+impl Number {
+    /// The nearest double. It is the number itself but for whole numbers beyond 2^53.
+    pub fn to_f64(self) -> f64 {
+        match self {
+            Number::Integer(value) => value as f64,
+            Number::F32(value) => f64::from(value),
+            Number::F64(value) => value,
+        }
+    }
+}
+
+impl fmt::Display for Number {
+    /// The shortest text that tells the number from its neighbours.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Number::Integer(value) => write!(f, "{value}"),
+            Number::F32(value) => write!(f, "{value:?}"),
+            Number::F64(value) => write!(f, "{value:?}"),
+        }
+    }
+}
+
+impl StoredType {
+    /// The number that these bits are, which stand in the lowest of the 64.
+    #[allow(clippy::cast_possible_truncation, reason = "the bits above belong to wider types")]
+    #[allow(clippy::cast_possible_wrap, reason = "the sign is one of the bits")]
+    pub fn number(self, bits: u64) -> Number {
+        match self {
+            StoredType::Bool => Number::Integer(i128::from(bits != 0)),
+            StoredType::I8 => Number::Integer(i128::from(bits as i8)),
+            StoredType::I16 => Number::Integer(i128::from(bits as i16)),
+            StoredType::I32 => Number::Integer(i128::from(bits as i32)),
+            StoredType::I64 => Number::Integer(i128::from(bits as i64)),
+            StoredType::U8 | StoredType::U16 | StoredType::U32 | StoredType::U64 => {
+                Number::Integer(i128::from(bits))
+            }
+            StoredType::F16 => Number::F32(half::f16::from_bits(bits as u16).to_f32()),
+            StoredType::BF16 => Number::F32(half::bf16::from_bits(bits as u16).to_f32()),
+            StoredType::F32 => Number::F32(f32::from_bits(bits as u32)),
+            StoredType::F64 | StoredType::Text => Number::F64(f64::from_bits(bits)),
+        }
+    }
+
+    /// The bits of positive infinity; none where the type has no such number.
+    pub fn infinity(self) -> Option<u64> {
+        match self {
+            StoredType::F16 => Some(u64::from(half::f16::INFINITY.to_bits())),
+            StoredType::BF16 => Some(u64::from(half::bf16::INFINITY.to_bits())),
+            StoredType::F32 => Some(u64::from(f32::INFINITY.to_bits())),
+            StoredType::F64 | StoredType::Text => Some(f64::INFINITY.to_bits()),
+            _ => None,
+        }
+    }
+}
+
+/// The numbers of a tensor, of which the next ones can be read.
+pub struct Numbers<'a> {
+    place: String,
+    header: Header,
+    from: From<'a>,
+    /// Numbers that have been given.
+    given: usize,
+}
+
+enum From<'a> {
+    /// A reader behind the header, and whether it is in an archive, with room for bytes of it.
+    Reader { reader: Box<dyn Read + 'a>, in_archive: bool, piece: Vec<u8> },
+    /// All bytes of a tensor whose first axis varies fastest.
+    Fortran(Vec<u8>),
+}
+
+impl fmt::Debug for Numbers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Numbers")
+            .field("place", &self.place)
+            .field("header", &self.header)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Numbers<'a> {
+    /// The numbers that a reader has behind a header. Those in Fortran order are read at once.
+    pub(super) fn new(
+        reader: Box<dyn Read + 'a>,
+        header: Header,
+        place: String,
+        in_archive: bool,
+    ) -> Result<Self, Error> {
+        let fortran = header.fortran_order && header.shape.len() > 1;
+        let from = From::Reader { reader, in_archive, piece: Vec::new() };
+        let mut numbers = Numbers { place, header, from, given: 0 };
+        if fortran {
+            let mut whole = Vec::new();
+            while numbers.next_bytes()? {
+                let From::Reader { piece, .. } = &numbers.from else { break };
+                let bytes = numbers.header.body_bytes();
+                whole
+                    .try_reserve(piece.len())
+                    .map_err(|_| Error::OutOfMemory { what: "input", bytes })?;
+                whole.extend_from_slice(piece);
+            }
+            numbers.from = From::Fortran(whole);
+            numbers.given = 0;
+        }
+        Ok(numbers)
+    }
+
+    /// What the file says of its numbers.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Reads the bits of the next numbers in C order. Two tensors with the same count of numbers have
+    /// pieces of the same lengths; the last one is empty.
+    ///
+    /// # Errors
+    /// [`Error::Read`], and [`Error::Malformed`] where there are fewer or more bytes than the header says.
+    pub fn next_piece(&mut self, bits: &mut Vec<u64>) -> Result<(), Error> {
+        bits.clear();
+        let Header { stored, big_endian, .. } = self.header;
+        if let From::Fortran(whole) = &self.from {
+            let size = stored.size();
+            let end = self.header.count().min(self.given + PIECE_NUMBERS);
+            for index in self.given..end {
+                let at = fortran_place(index, &self.header.shape) * size;
+                append(&whole[at..at + size], stored, big_endian, bits);
+            }
+            self.given = end;
+            return Ok(());
+        }
+        if self.next_bytes()?
+            && let From::Reader { piece, .. } = &self.from
+        {
+            append(piece, stored, big_endian, bits);
+        }
+        Ok(())
+    }
+
+    /// Reads the next bytes into the piece, and says whether there were any. At the end nothing may be left.
+    fn next_bytes(&mut self) -> Result<bool, Error> {
+        let Numbers { place, header, from, given } = self;
+        let From::Reader { reader, in_archive, piece } = from else { return Ok(false) };
+        let fault = |error| if *in_archive { broken(error) } else { error };
+        let size = header.stored.size();
+        let count = PIECE_NUMBERS.min(header.count() - *given);
+        if count == 0 {
+            expect_end(reader, place, header.body_bytes()).map_err(fault)?;
+            return Ok(false);
+        }
+        piece.resize(count * size, 0);
+        let got = read_full(reader, piece)
+            .map_err(|source| fault(Error::Read { place: place.clone(), source }))?;
+        if got < piece.len() {
+            return Err(missing(place, header, *given * size + got));
+        }
+        *given += count;
+        Ok(true)
+    }
+}
+
+/// Appends the bits of each number, in the lowest of 64. Every byte but 0 is the same truth.
+fn append(bytes: &[u8], stored: StoredType, big_endian: bool, bits: &mut Vec<u64>) {
+    match stored.size() {
+        1 if stored == StoredType::Bool => {
+            bits.extend(bytes.iter().map(|&byte| u64::from(byte != 0)));
+        }
+        1 => widen::<1>(bytes, big_endian, bits),
+        2 => widen::<2>(bytes, big_endian, bits),
+        4 => widen::<4>(bytes, big_endian, bits),
+        _ => widen::<8>(bytes, big_endian, bits),
+    }
+}
+
+/// Appends numbers of N bytes.
+fn widen<const N: usize>(bytes: &[u8], big_endian: bool, bits: &mut Vec<u64>) {
+    let (numbers, _) = bytes.as_chunks::<N>();
+    bits.extend(numbers.iter().map(|&number| {
+        let mut number: [u8; N] = number;
+        if big_endian {
+            number.reverse();
+        }
+        let mut wide = [0; 8];
+        wide[..N].copy_from_slice(&number);
+        u64::from_le_bytes(wide)
+    }));
+}
+
+/// Where the number with this index in C order stands in Fortran order.
+fn fortran_place(mut index: usize, shape: &[usize]) -> usize {
+    let mut stride: usize = shape.iter().product();
+    let mut place = 0;
+    for &size in shape.iter().rev() {
+        stride /= size;
+        place += index % size * stride;
+        index /= size;
+    }
+    place
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "what cannot be unwrapped is a failed test")]
+mod tests {
+    use super::*;
+
+    fn header(stored: StoredType, shape: &[usize], fortran_order: bool) -> Header {
+        Header { stored, big_endian: false, fortran_order, shape: shape.to_vec() }
+    }
+
+    fn all(header: Header, bytes: &[u8]) -> Result<Vec<u64>, Error> {
+        let mut numbers = Numbers::new(Box::new(bytes), header, "a.npy".to_owned(), false)?;
+        let (mut all, mut piece) = (Vec::new(), Vec::new());
+        loop {
+            numbers.next_piece(&mut piece)?;
+            if piece.is_empty() {
+                return Ok(all);
+            }
+            all.extend_from_slice(&piece);
+        }
+    }
+
+    #[test]
+    fn fortran_order_becomes_c_order() {
+        // Of shape (2, 3, 2): the number at [i, j, k] is 100 i + 10 j + k.
+        let mut bytes = Vec::new();
+        for (k, j, i) in
+            [0, 1].iter().flat_map(|&k| (0..3).flat_map(move |j| (0..2).map(move |i| (k, j, i))))
+        {
+            bytes.push(100 * i + 10 * j + k);
+        }
+        let expected = [0, 1, 10, 11, 20, 21, 100, 101, 110, 111, 120, 121];
+        assert_eq!(all(header(StoredType::U8, &[2, 3, 2], true), &bytes).unwrap(), expected);
+        assert_eq!(all(header(StoredType::U8, &[0, 3], true), &[]).unwrap(), [0; 0]);
+    }
+
+    #[test]
+    fn pieces_are_the_whole() {
+        for count in [0, 1, PIECE_NUMBERS - 1, PIECE_NUMBERS, PIECE_NUMBERS + 1] {
+            let numbers: Vec<u16> = (0..count).map(|i| u16::try_from(i).unwrap()).collect();
+            let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_be_bytes()).collect();
+            let header = Header { big_endian: true, ..header(StoredType::U16, &[count], false) };
+            let expected: Vec<u64> = numbers.into_iter().map(u64::from).collect();
+            assert_eq!(all(header, &bytes).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn too_few_and_too_many_bytes_are_refused() {
+        for order in [false, true] {
+            let fault = |bytes: &[u8]| {
+                all(header(StoredType::F32, &[2, 1], order), bytes).unwrap_err().to_string()
+            };
+            assert_eq!(
+                fault(&[0; 7]),
+                "a.npy: expected 8 bytes after the header for shape [2, 1], got 7"
+            );
+            assert_eq!(fault(&[0; 9]), "a.npy: expected 8 bytes after the header, got 9");
+        }
+    }
+
+    #[test]
+    fn bits_are_numbers_of_every_type() {
+        for (stored, bits, expected) in [
+            (StoredType::Bool, 1, Number::Integer(1)),
+            (StoredType::I8, 0xff, Number::Integer(-1)),
+            (StoredType::I16, 0xfffe, Number::Integer(-2)),
+            (StoredType::I32, 0x8000_0000, Number::Integer(-(1 << 31))),
+            (StoredType::I64, u64::MAX, Number::Integer(-1)),
+            (StoredType::U8, 0xff, Number::Integer(255)),
+            (StoredType::U64, u64::MAX, Number::Integer((1 << 64) - 1)),
+            (StoredType::F16, 0x3c00, Number::F32(1.0)),
+            (StoredType::BF16, 0x3f80, Number::F32(1.0)),
+            (StoredType::F32, 0x3f80_0000, Number::F32(1.0)),
+            (StoredType::F64, 0x3ff0 << 48, Number::F64(1.0)),
+        ] {
+            assert_eq!(stored.number(bits), expected, "{stored}");
+        }
+        let numbers = [Number::Integer(3), Number::F32(0.1), Number::F64(-0.0), Number::F64(1e-9)];
+        assert_eq!(numbers.map(|number| number.to_string()), ["3", "0.1", "-0.0", "1e-9"]);
+    }
+}
