@@ -62,11 +62,22 @@ impl Checkpoint {
         dtype: Option<Dtype>,
         prefix: Option<&str>,
     ) -> Result<Self, Error> {
-        let mut bundle = Bundle::open(source)?;
+        Self::of_bundle(&mut Bundle::open(source)?, dtype, prefix)
+    }
+
+    /// The layer among tensors that have names.
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::read`], but for those of the opening.
+    pub fn of_bundle(
+        bundle: &mut Bundle,
+        dtype: Option<Dtype>,
+        prefix: Option<&str>,
+    ) -> Result<Self, Error> {
         let place = bundle.place().to_owned();
         let within = |error| Error::Weights { place: place.clone(), source: Box::new(error) };
         let found = names::find(bundle.entries(), prefix).map_err(within)?;
-        let (config, says_nonlinearity) = configuration(&bundle, &found)?;
+        let (config, says_nonlinearity) = configuration(bundle, &found)?;
         let mut tensors = Vec::new();
         for (index, name) in found.members {
             let stored = bundle.entries()[index].stored;

@@ -7,7 +7,7 @@ use ndarray::ArrayD;
 use super::npz::Archive;
 use super::source::{Format, Opened, Source};
 use super::tensor_folder::{read_text, tensor_paths};
-use super::{Dtype, Header, Real, StoredType, Tensor, TensorFile, escaped, show};
+use super::{Dtype, Header, Piece, Real, StoredType, Tensor, TensorFile, escaped, show};
 use crate::Error;
 
 /// One tensor of a bundle, as the file describes it.
@@ -90,6 +90,11 @@ impl Bundle {
             }
         };
         let (opened, _) = Opened::new(path, &place, (&FORMATS, EXPECTED))?;
+        Self::of(opened, place)
+    }
+
+    /// What has been opened, of one of [`FORMATS`].
+    pub(super) fn of(opened: Opened, place: String) -> Result<Self, Error> {
         let archive = Archive::new(opened.seekable(&place)?, &place)?;
         Self::npz(archive, place)
     }
@@ -163,6 +168,41 @@ impl Bundle {
         })
     }
 
+    /// The header of the i-th tensor.
+    ///
+    /// # Errors
+    /// Those of [`TensorFile::open`].
+    pub fn header(&mut self, index: usize) -> Result<Header, Error> {
+        let place = self.entry_place(index);
+        match &mut self.body {
+            Body::Folder(paths) => {
+                Ok(TensorFile::open(&Source::Path(paths[index].clone()))?.header().clone())
+            }
+            Body::Npz(archive) => archive.header(index, &place),
+        }
+    }
+
+    /// Shows the numbers of the i-th tensor piece by piece, as [`TensorFile::for_each_piece`] does.
+    ///
+    /// # Errors
+    /// Those of [`TensorFile::for_each_piece`].
+    pub fn for_each_piece(
+        &mut self,
+        index: usize,
+        visit: &mut dyn FnMut(Piece<'_>),
+    ) -> Result<(), Error> {
+        let place = self.entry_place(index);
+        match &mut self.body {
+            Body::Folder(paths) => {
+                TensorFile::open(&Source::Path(paths[index].clone()))?.for_each_piece(visit)
+            }
+            Body::Npz(archive) => {
+                let header = archive.header(index, &place)?;
+                archive.for_each_piece(index, &header, &place, visit)
+            }
+        }
+    }
+
     fn read_as<T: Real>(&mut self, index: usize) -> Result<ArrayD<T>, Error> {
         let place = self.entry_place(index);
         match &mut self.body {
@@ -176,5 +216,5 @@ impl Bundle {
 }
 
 /// The formats that [`Bundle::open`] takes, and what errors call them.
-const FORMATS: [Format; 1] = [Format::Zip];
-const EXPECTED: &str = "a folder of .npy files or an .npz archive";
+pub(super) const FORMATS: [Format; 1] = [Format::Zip];
+pub(super) const EXPECTED: &str = "a folder of .npy files or an .npz archive";

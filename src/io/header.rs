@@ -53,6 +53,11 @@ impl StoredType {
         matches!(self, StoredType::F32 | StoredType::F64)
     }
 
+    /// Whether its numbers are floats, rather than integers or booleans.
+    pub fn is_float(self) -> bool {
+        matches!(self, StoredType::F16 | StoredType::BF16 | StoredType::F32 | StoredType::F64)
+    }
+
     /// The type for NumPy's letter and size.
     pub(super) fn parse(letter: char, size: &str) -> Option<Self> {
         Some(match (letter, size) {

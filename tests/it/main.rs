@@ -9,6 +9,7 @@ mod naive;
 mod bench;
 mod files;
 mod forward;
+mod info;
 mod init;
 mod large;
 mod lengths;

@@ -449,7 +449,7 @@ fn wrong_usage() {
             case(
                 "",
                 2,
-                "expected a command: run, stream, init, randn, pack, unpack or bench",
+                "expected a command: run, stream, init, randn, info, pack, unpack or bench",
                 "rnn --help",
             ),
             case("walk", 2, "unrecognized subcommand 'walk'", "rnn --help"),

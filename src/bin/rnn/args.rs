@@ -2,6 +2,7 @@
 #![allow(clippy::doc_markdown, reason = "these comments are the help that a terminal shows")]
 
 mod bench;
+mod info;
 mod init;
 mod pack;
 mod randn;
@@ -15,6 +16,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use elman::Nonlinearity;
 
 pub(crate) use bench::{Bench, BenchForm};
+pub(crate) use info::{Info, InfoForm};
 pub(crate) use init::Init;
 pub(crate) use pack::{Pack, Side, Unpack};
 pub(crate) use randn::Randn;
@@ -38,6 +40,9 @@ pub(crate) enum Command {
     Init(Init),
     /// Make a tensor of standard-normal numbers, as torch.randn(...) does.
     Randn(Randn),
+    /// Say what is in files: tensors, weights, packed sequences, states.
+    #[command(long_about = info::MANUAL)]
+    Info(Info),
     /// Pack sequences of different lengths, as pack_padded_sequence(...) and pack_sequence(...) do.
     Pack(Pack),
     /// Unpack them, as pad_packed_sequence(...) and unpack_sequence(...) do.

@@ -109,7 +109,7 @@ pub(crate) fn for_usage(flag: &str) -> String {
     if flag == "--nonlinearity" {
         return line.with(flag, Some("tanh")).to_string();
     }
-    let commands = ["run", "stream", "init", "randn", "pack", "unpack", "bench"];
+    let commands = ["run", "stream", "init", "randn", "info", "pack", "unpack", "bench"];
     let command = line.words.get(1).filter(|word| commands.contains(&word.as_str()));
     command.map_or("rnn --help".to_owned(), |command| format!("rnn {command} --help"))
 }

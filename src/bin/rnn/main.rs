@@ -6,6 +6,7 @@ mod check;
 mod failure;
 mod hint;
 mod in_parts;
+mod info;
 mod init;
 mod layer;
 mod lengths;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
             Command::Run(args) => run::run(args),
             Command::Init(args) => init::init(args),
             Command::Randn(args) => randn::randn(args),
+            Command::Info(args) => info::info(args),
             Command::Pack(args) => pack::pack(args),
             Command::Unpack(args) => unpack::unpack(args),
             Command::Bench(args) => bench::bench(args),

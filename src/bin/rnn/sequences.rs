@@ -9,7 +9,7 @@ use ndarray::ArrayD;
 use crate::failure::Data;
 
 /// The tensors of PyTorch's `PackedSequence`.
-const PACKED: [&str; 4] = ["data", "batch_sizes", "sorted_indices", "unsorted_indices"];
+pub(crate) const PACKED: [&str; 4] = ["data", "batch_sizes", "sorted_indices", "unsorted_indices"];
 
 /// The input of a run, of which the headers are known.
 pub(crate) enum Sequences {
@@ -121,7 +121,7 @@ fn position(members: &Members, name: &str) -> Option<usize> {
 }
 
 /// Sizes or indices, which a file may hold as numbers of any type.
-fn whole_numbers(place: &str, numbers: &ArrayD<f64>) -> Result<Vec<usize>> {
+pub(crate) fn whole_numbers(place: &str, numbers: &ArrayD<f64>) -> Result<Vec<usize>> {
     if numbers.ndim() != 1 {
         let message = format!("{place}: expected one axis, got shape {:?}", numbers.shape());
         return Err(Data(message).into());
