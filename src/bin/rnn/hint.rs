@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Flags that may be changed in a hint: every spelling, and whether a value follows.
-const FLAGS: [(&[&str], bool); 20] = [
+const FLAGS: [(&[&str], bool); 21] = [
     (&["--input-size"], true),
     (&["--hidden-size", "--hidden"], true),
     (&["--num-layers", "--layers"], true),
@@ -24,6 +24,7 @@ const FLAGS: [(&[&str], bool); 20] = [
     (&["--state"], true),
     (&["--checkpoint"], true),
     (&["--independent"], false),
+    (&["--prefix"], true),
 ];
 
 /// The command line of this process, to be changed and shown.

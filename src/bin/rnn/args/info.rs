@@ -25,7 +25,7 @@ Every object has file, kind, format, notes and warnings. By kind:
                      {name, shape, axes, dtype, norm, spectral_radius (null but for weight_hh)}
     packed sequence  sequences, longest, sum, lengths (in the original order), features (null where a
                      step has another number of axes than one), tensors as above
-    stream state     count, fingerprint, tensors as above
+    stream state     count, fingerprint, axes, tensors as above: h_n alone
     generator state  seed, position, block, keeps_normal
 
 Statistics are those of the finite numbers, computed in f64; min, max and the sum behind the mean are
@@ -33,7 +33,7 @@ exact for integers. std is the unbiased one, as Tensor.std() computes it by defa
 numbers there is none. first is the index, in the order of the axes, of the first NaN or infinity.
 norm is the square root of the sum of squares. The spectral radius of weight_hh is the absolute value
 of its largest eigenvalue: below 1 the influence of the past fades. Its time grows with the cube of
-hidden_size, to some seconds for 2048. What does not exist is null in JSON, and none in the text.
+hidden_size, to some ten seconds for 2048. What does not exist is null in JSON, none in the text.
 
 A folder or an archive whose names are those of weights or of a packed sequence, and which is none,
 is shown as tensors, with a note that says why.";

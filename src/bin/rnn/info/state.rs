@@ -18,22 +18,30 @@ pub(super) fn describe(bundle: &mut Bundle, args: &Info) -> Result<Option<Descri
     let count: i128 = integers(bundle, count)?.iter().sum();
     let bytes = integers(bundle, fingerprint)?;
     let fingerprint = format!("{:016x}", bytes.iter().fold(0, |sum, byte| sum << 8 | byte));
-    let facts = Facts::of_all(bundle, args.values)?;
-    let axes: &[&str] = match facts[h_n].header.shape.len() {
+    let header = bundle.header(h_n)?;
+    let axes: &[&str] = match header.shape.len() {
         2 => &["num_layers", "hidden_size"],
         _ => &["num_layers", "batch", "hidden_size"],
     };
-    let sizes = axes.iter().zip(&facts[h_n].header.shape);
-    let sizes: Vec<_> = sizes.map(|(axis, size)| format!("{axis} {size}")).collect();
+    let sizes = axes.iter().zip(&header.shape).map(|(axis, size)| format!("{axis} {size}"));
+    let sizes = sizes.collect::<Vec<_>>().join(", ");
+    let facts = Facts::gather(STATE_MEMBERS[0], header, args.values, |visit| {
+        bundle.for_each_piece(h_n, visit)
+    })?;
+    let facts = [facts];
     let mut lines = pairs(&[
-        ("count", format!("{count} arrays or frames have gone into it")),
-        ("h_n", sizes.join(", ")),
-        ("fingerprint", format!("{fingerprint} of the weights and the nonlinearity")),
+        ("count", format!("{count}, the arrays or frames that have gone into it")),
+        ("fingerprint", format!("{fingerprint}, of the weights and the nonlinearity")),
+        ("h_n", sizes),
     ]);
     lines.extend(facts::lines(&facts));
     let count = i64::try_from(count).ok();
-    let tensors = facts::json(&facts);
-    let object = json!({"count": count, "fingerprint": fingerprint, "tensors": tensors});
+    let object = json!({
+        "count": count,
+        "fingerprint": fingerprint,
+        "axes": axes,
+        "tensors": facts::json(&facts),
+    });
     Ok(Some(Description {
         place: bundle.place().to_owned(),
         kind: "stream state",

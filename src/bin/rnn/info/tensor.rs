@@ -28,7 +28,7 @@ pub(super) fn describe(file: TensorFile, args: &Info) -> Result<Description> {
     if maybe_state {
         match Generator::from_state(&bytes) {
             Ok(generator) => return Ok(of_generator(&generator, place, format, &facts)),
-            Err(error) => notes.note(format!("as large as the state of a generator, but {error}")),
+            Err(error) => notes.note(format!("no {error}")),
         }
     }
     note_others(&facts, &mut notes);
