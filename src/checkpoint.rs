@@ -77,22 +77,38 @@ impl Checkpoint {
         prefix: Option<&str>,
     ) -> Result<Self, Error> {
         match Contents::open(source)? {
-            Contents::Bundle(bundle) => Self::of_bundle(bundle, dtype, prefix),
+            Contents::Bundle(mut bundle) => Self::of_bundle(&mut bundle, dtype, prefix),
             #[cfg(feature = "onnx")]
-            Contents::Graph(graph) => onnx::read(&graph, dtype, prefix),
+            Contents::Graph(graph) => Self::of_graph(&graph, dtype, prefix),
         }
     }
 
+    /// The layer among the nodes of a graph.
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::read`], but for those of the opening.
+    #[cfg(feature = "onnx")]
+    pub fn of_graph(
+        graph: &crate::io::Graph,
+        dtype: Option<Dtype>,
+        prefix: Option<&str>,
+    ) -> Result<Self, Error> {
+        onnx::read(graph, dtype, prefix)
+    }
+
     /// The layer among tensors that have names.
-    fn of_bundle(
-        mut bundle: Bundle,
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::read`], but for those of the opening.
+    pub fn of_bundle(
+        bundle: &mut Bundle,
         dtype: Option<Dtype>,
         prefix: Option<&str>,
     ) -> Result<Self, Error> {
         let place = bundle.place().to_owned();
         let within = |error| Error::Weights { place: place.clone(), source: Box::new(error) };
         let found = names::find(bundle.entries(), prefix).map_err(within)?;
-        let (config, says_nonlinearity) = configuration(&bundle, &found)?;
+        let (config, says_nonlinearity) = configuration(bundle, &found)?;
         let mut tensors = Vec::new();
         for (index, name) in found.members {
             let stored = bundle.entries()[index].stored;

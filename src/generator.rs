@@ -47,6 +47,9 @@ impl Generator {
     /// The seed of a new `torch.Generator()`.
     pub const DEFAULT_SEED: u64 = 67_280_421_310_721;
 
+    /// Words that are made at once.
+    pub const BLOCK_WORDS: usize = N;
+
     /// The generator after `torch.manual_seed(seed)`; a negative seed counts modulo 2^64.
     ///
     /// As in PyTorch, only the lower 32 bits influence the numbers; [`Generator::seed`] keeps
@@ -66,6 +69,17 @@ impl Generator {
     /// The seed that the generator was started from, `torch.initial_seed()`.
     pub fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// How many of the [`Generator::BLOCK_WORDS`] words that are made at once have been drawn; 0 only
+    /// where none has been drawn since the generator was seeded.
+    pub fn position(&self) -> usize {
+        self.next
+    }
+
+    /// Whether a normal sample is kept for the next draw: they come in pairs.
+    pub fn keeps_normal(&self) -> bool {
+        self.next_normal.is_some()
     }
 
     /// Fills `out` with samples from [low, high), as `tensor.uniform_(low, high)` does.

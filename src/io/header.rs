@@ -54,6 +54,12 @@ impl StoredType {
         matches!(self, StoredType::F32 | StoredType::F64)
     }
 
+    /// Whether its numbers are floats, rather than integers or booleans.
+    pub fn is_float(self) -> bool {
+        use StoredType::{BF16, F16, F32, F64, Text};
+        matches!(self, F16 | BF16 | F32 | F64 | Text)
+    }
+
     /// The type for NumPy's letter and size.
     pub(super) fn parse(letter: char, size: &str) -> Option<Self> {
         Some(match (letter, size) {

@@ -17,6 +17,7 @@ mod numbers;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod parts;
+mod pieces;
 #[cfg(feature = "pt")]
 mod pt;
 #[cfg(feature = "safetensors")]
@@ -44,6 +45,7 @@ pub use numbers::{Number, Numbers};
 #[cfg(feature = "onnx")]
 pub use onnx::{Attribute, Graph, GraphTensor, Node, Size, Value};
 pub use parts::{Part, PartReader, PartWriter};
+pub use pieces::Piece;
 pub use sink::{Overwrite, Sink};
 pub use source::Source;
 pub use stream::{Answers, Arrays, Frames};
@@ -51,7 +53,7 @@ pub use temporary::{remove_temporary_files, written_file};
 pub use tensor_file::{Found, TensorFile};
 pub use tensor_folder::{open_folder, write_folder};
 pub use tensor_format::TensorFormat;
-pub use tensors::Tensors;
+pub use tensors::{Held, Tensors};
 
 use std::path::Path;
 

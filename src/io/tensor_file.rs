@@ -8,9 +8,10 @@ use ndarray::ArrayD;
 
 use super::npy::{missing, read_body};
 use super::npz::Archive;
+use super::pieces::for_each_piece;
 use super::source::{Format, Opened};
 use super::table::Table;
-use super::{Header, Members, Numbers, Real, Source, StoredType};
+use super::{Header, Members, Numbers, Piece, Real, Source, StoredType};
 use crate::Error;
 
 /// A tensor whose header has been read and whose numbers have not.
@@ -188,14 +189,12 @@ impl TensorFile {
 
     /// What the first bytes and the header have said about the file, in words.
     pub fn recognised(&self) -> String {
-        let kind = match &self.body {
-            Body::File { .. } | Body::Stream(_) => ".npy",
-            Body::Member { .. } => "member of an .npz",
-            Body::Table(table) => return table.recognised(),
-        };
+        if let Body::Table(table) = &self.body {
+            return table.recognised();
+        }
         let bytes = if self.header.big_endian { "big-endian" } else { "little-endian" };
         let order = if self.header.fortran_order { "Fortran" } else { "C" };
-        format!("{kind}, {bytes} {}, {order} order", self.header.stored)
+        format!("{}, {bytes} {}, {order} order", self.format(), self.header.stored)
     }
 
     /// The numbers as they are stored, to be read piece by piece, once. Those of a file in Fortran order
@@ -240,6 +239,40 @@ impl TensorFile {
         let array = read_body(&mut reader, &place, &header, known)?;
         expect_end(&mut reader, &place, header.body_bytes())?;
         Ok(array)
+    }
+}
+
+impl TensorFile {
+    /// The format of the file, in words.
+    pub fn format(&self) -> &'static str {
+        match self.body {
+            Body::Table(_) => "table",
+            Body::File { .. } | Body::Stream(_) => ".npy",
+            Body::Member { .. } => "member of an .npz",
+        }
+    }
+
+    /// Shows the numbers piece by piece, in the order of the file, so that they need not fit in memory.
+    ///
+    /// # Errors
+    /// As those of [`TensorFile::read`]. What is wrong with the end of a file, the checksum of an archive
+    /// included, is known after the last piece has been shown.
+    pub fn for_each_piece(self, visit: &mut dyn FnMut(Piece<'_>)) -> Result<(), Error> {
+        let TensorFile { place, header, body } = self;
+        let mut reader: Box<dyn Read + Send> = match body {
+            Body::Member { mut archive, index } => {
+                return archive.for_each_piece(index, &header, &place, visit);
+            }
+            Body::Table(table) => {
+                let numbers = table.into_array::<f64>()?.into_raw_vec_and_offset().0;
+                visit(Piece::Floats(&numbers));
+                return Ok(());
+            }
+            Body::File { reader, .. } => Box::new(reader),
+            Body::Stream(reader) => reader,
+        };
+        for_each_piece(&mut reader, &place, &header, visit)?;
+        expect_end(&mut reader, &place, header.body_bytes())
     }
 }
 

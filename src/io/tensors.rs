@@ -1,5 +1,7 @@
-//! One tensor, or several by their names: for those who take both.
+//! One tensor, or several by their names, or a graph: for those who ask before they know what they want.
 
+#[cfg(feature = "onnx")]
+use super::Graph;
 use super::bundle::FORMATS;
 use super::source::{Format, Opened};
 use super::{Bundle, Source, TensorFile};
@@ -7,6 +9,12 @@ use crate::Error;
 
 /// What errors call the formats that [`Tensors::open`] takes.
 const EXPECTED: &str = ".npy, .npz, a table, a folder of .npy files, .safetensors or .pt";
+/// And those that [`Held::open`] takes.
+const EXPECTED_OF_ALL: &str = if cfg!(feature = "onnx") {
+    ".npy, .npz, a table, a folder of .npy files, .safetensors, .pt or .onnx"
+} else {
+    EXPECTED
+};
 
 /// What a source turns out to hold.
 #[derive(Debug)]
@@ -17,25 +25,59 @@ pub enum Tensors {
     Named(Bundle),
 }
 
+/// What a source turns out to hold, whatever it is.
+#[derive(Debug)]
+pub enum Held {
+    /// Tensors.
+    Tensors(Tensors),
+    /// The graph of an .onnx.
+    #[cfg(feature = "onnx")]
+    Graph(Graph),
+}
+
 impl Tensors {
     /// Opens a .npy file, a table, a member of an archive, or anything that [`Bundle::open`] takes.
     ///
     /// # Errors
     /// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the place.
     pub fn open(source: &Source) -> Result<Self, Error> {
-        let place = source.to_string();
-        let path = match source {
-            Source::Member(..) => return TensorFile::open(source).map(Tensors::One),
-            Source::Path(path) if path.is_dir() => return Bundle::open(source).map(Tensors::Named),
-            Source::Path(path) => Some(path.as_path()),
-            Source::Stdin => None,
-        };
-        let formats: Vec<_> = [Format::Npy, Format::Text].into_iter().chain(FORMATS).collect();
-        let (opened, format) = Opened::new(path, &place, (&formats, EXPECTED))?;
-        match format {
-            Format::Npy => TensorFile::npy(opened, place).map(Tensors::One),
-            Format::Text => TensorFile::table(opened, place, &[]).map(Tensors::One),
-            _ => Bundle::of(path, (opened, format), place).map(Tensors::Named),
+        match open(source, &[], EXPECTED)? {
+            Held::Tensors(tensors) => Ok(tensors),
+            #[cfg(feature = "onnx")]
+            Held::Graph(_) => unreachable!("{source}: a graph was not among the formats"),
         }
+    }
+}
+
+impl Held {
+    /// Opens what [`Tensors::open`] takes, or an .onnx.
+    ///
+    /// # Errors
+    /// Those of [`Tensors::open`] and of [`Contents::open`](super::Contents::open).
+    pub fn open(source: &Source) -> Result<Self, Error> {
+        let onnx: &[Format] = if cfg!(feature = "onnx") { &[Format::Onnx] } else { &[] };
+        open(source, onnx, EXPECTED_OF_ALL)
+    }
+}
+
+/// Opens what tensors may be in, or what is in one of the `other` formats.
+fn open(source: &Source, other: &[Format], expected: &str) -> Result<Held, Error> {
+    let place = source.to_string();
+    let named = |bundle| Held::Tensors(Tensors::Named(bundle));
+    let one = |file| Held::Tensors(Tensors::One(file));
+    let path = match source {
+        Source::Member(..) => return TensorFile::open(source).map(one),
+        Source::Path(path) if path.is_dir() => return Bundle::open(source).map(named),
+        Source::Path(path) => Some(path.as_path()),
+        Source::Stdin => None,
+    };
+    let formats = [&[Format::Npy, Format::Text], &FORMATS[..], other].concat();
+    let (opened, format) = Opened::new(path, &place, (&formats, expected))?;
+    match format {
+        Format::Npy => TensorFile::npy(opened, place).map(one),
+        Format::Text => TensorFile::table(opened, place, &[]).map(one),
+        #[cfg(feature = "onnx")]
+        Format::Onnx => Graph::read(opened, place).map(Held::Graph),
+        _ => Bundle::of(path, (opened, format), place).map(named),
     }
 }

@@ -12,6 +12,7 @@ mod convert;
 mod diff;
 mod files;
 mod forward;
+mod info;
 mod init;
 mod large;
 mod lengths;

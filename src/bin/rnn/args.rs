@@ -4,6 +4,7 @@
 mod bench;
 mod convert;
 mod diff;
+mod info;
 mod init;
 mod manual;
 mod pack;
@@ -20,6 +21,7 @@ use elman::Nonlinearity;
 pub(crate) use bench::{Bench, BenchForm};
 pub(crate) use convert::Convert;
 pub(crate) use diff::{Axes, Diff};
+pub(crate) use info::{Info, InfoForm};
 pub(crate) use init::Init;
 pub(crate) use manual::{Completions, Man, PYTHON};
 pub(crate) use pack::{Pack, Side, Unpack};
@@ -47,6 +49,9 @@ pub(crate) enum Command {
     Convert(Convert),
     /// Make a tensor of standard-normal numbers, as torch.randn(...) does.
     Randn(Randn),
+    /// Say what is in files: tensors, weights, packed sequences, states.
+    #[command(long_about = info::MANUAL)]
+    Info(Info),
     /// Pack sequences of different lengths, as pack_padded_sequence(...) and pack_sequence(...) do.
     Pack(Pack),
     /// Unpack them, as pad_packed_sequence(...) and unpack_sequence(...) do.

@@ -46,6 +46,18 @@ impl fmt::Display for Different {
 
 impl std::error::Error for Different {}
 
+/// A failure that has been reported, and whose exit code is left to be returned.
+#[derive(Debug)]
+pub(crate) struct Reported(pub(crate) ExitCode);
+
+impl fmt::Display for Reported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("reported")
+    }
+}
+
+impl std::error::Error for Reported {}
+
 /// What the user can type next, beside an error.
 #[derive(Debug)]
 struct Hinted {
@@ -74,6 +86,9 @@ pub(crate) fn with_hint(error: impl Into<anyhow::Error>, hint: Option<String>) -
 ///
 /// A reader that went away is no error worth a word: the process dies of SIGPIPE, as others do.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    if let Some(Reported(code)) = error.downcast_ref() {
+        return *code;
+    }
     if let Some(error) = error.downcast_ref::<clap::Error>()
         && !error.use_stderr()
     {
@@ -104,7 +119,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
 }
 
 /// An error and its causes. A cause that the text already ends with is not said again.
-fn one_line(error: &anyhow::Error) -> String {
+pub(crate) fn one_line(error: &anyhow::Error) -> String {
     let mut line = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
         if !line.ends_with(&cause) {

@@ -22,10 +22,10 @@ const FLAGS: [(&[&str], bool); 22] = [
     (&["--columns"], true),
     (&["--rng"], true),
     (&["--no-clobber"], false),
-    (&["--prefix"], true),
     (&["--state"], true),
     (&["--checkpoint"], true),
     (&["--independent"], false),
+    (&["--prefix"], true),
 ];
 
 /// The command line of this process, to be changed and shown.

@@ -155,7 +155,7 @@ impl Weights {
 }
 
 /// What to type when a file is not the weights of one layer.
-fn weights_hint(error: &Error) -> Option<String> {
+pub(crate) fn weights_hint(error: &Error) -> Option<String> {
     let Error::Weights { place, source } = error else { return None };
     match &**source {
         // Without the file the tensors alone tell the layer. An archive cannot be put right so easily.

@@ -8,6 +8,7 @@ mod diff;
 mod failure;
 mod hint;
 mod in_parts;
+mod info;
 mod init;
 mod layer;
 mod lengths;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
             Command::Run(args) => run::run(args),
             Command::Init(args) => init::init(args),
             Command::Randn(args) => randn::randn(args),
+            Command::Info(args) => info::info(args),
             Command::Pack(args) => pack::pack(args),
             Command::Unpack(args) => unpack::unpack(args),
             Command::Diff(args) => diff::diff(args),

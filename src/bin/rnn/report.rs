@@ -175,7 +175,7 @@ fn tensor_json(tensor: &TensorLine) -> Value {
 }
 
 /// Rows with their columns under each other. A row without a third column does not widen the second.
-fn aligned(rows: &[[String; 4]]) -> Vec<String> {
+pub(crate) fn aligned(rows: &[[String; 4]]) -> Vec<String> {
     let width = |column: usize| {
         let counted = rows.iter().filter(|row| column == 0 || !row[2].is_empty());
         counted.map(|row| row[column].chars().count()).max().unwrap_or(0)

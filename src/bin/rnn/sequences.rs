@@ -11,7 +11,7 @@ use crate::hint::CommandLine;
 use crate::report::Notes;
 
 /// The tensors of PyTorch's `PackedSequence`.
-const PACKED: [&str; 4] = ["data", "batch_sizes", "sorted_indices", "unsorted_indices"];
+pub(crate) const PACKED: [&str; 4] = ["data", "batch_sizes", "sorted_indices", "unsorted_indices"];
 
 /// Numbers that a warning lists at most.
 const MAX_LISTED: usize = 5;
@@ -152,7 +152,7 @@ fn position(members: &Members, name: &str) -> Option<usize> {
 }
 
 /// Sizes or indices, which a file may hold as numbers of any type.
-fn whole_numbers(place: &str, numbers: &ArrayD<f64>) -> Result<Vec<usize>> {
+pub(crate) fn whole_numbers(place: &str, numbers: &ArrayD<f64>) -> Result<Vec<usize>> {
     if numbers.ndim() != 1 {
         let message = format!("{place}: expected one axis, got shape {:?}", numbers.shape());
         return Err(Data(message).into());

@@ -20,6 +20,7 @@ use crate::report::Notes;
 use crate::threads;
 
 use carried::Carried;
+pub(crate) use state::MEMBERS as STATE_MEMBERS;
 
 pub(crate) fn stream(args: &Stream) -> Result<()> {
     check_streams(args)?;

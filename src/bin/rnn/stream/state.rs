@@ -14,7 +14,7 @@ use crate::failure::Data;
 
 /// Members of the archive: the hidden state, the arrays that have gone into it, and the weights and the
 /// configuration that it belongs to.
-const MEMBERS: [&str; 3] = ["h_n", "count", "fingerprint"];
+pub(crate) const MEMBERS: [&str; 3] = ["h_n", "count", "fingerprint"];
 
 /// The largest count that is read: up to here doubles hold every whole number.
 const MAX_COUNT: f64 = 9_007_199_254_740_992.0;

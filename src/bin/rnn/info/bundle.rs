@@ -1,0 +1,90 @@
+//! Tensors by name: weights, a packed sequence, the state of a stream, or simply tensors.
+
+use anyhow::Result;
+use elman::io::{Bundle, Piece};
+use elman::{Checkpoint, Error, is_parameter_name};
+use serde_json::json;
+
+use crate::args::Info;
+use crate::failure::{one_line, with_hint};
+use crate::layer::weights_hint;
+use crate::report::Notes;
+
+use super::description::{Description, fields};
+use super::facts::{self, Facts};
+use super::{packed, state, weights};
+
+pub(super) fn describe(mut bundle: Bundle, args: &Info) -> Result<Description> {
+    let mut notes = Notes::default();
+    if args.of_weights.prefix.is_some() || has_parameters(&bundle) {
+        let checkpoint =
+            Checkpoint::of_bundle(&mut bundle, None, args.of_weights.prefix.as_deref());
+        match checkpoint.map_err(Into::into).and_then(|layer| weights::describe(layer, args)) {
+            Ok(description) => return Ok(description),
+            // The layer that was asked for is not there.
+            Err(error) if args.of_weights.prefix.is_some() => return Err(hinted(error)),
+            Err(error) => note_misfit("weights of an RNN", error, &mut notes)?,
+        }
+    }
+    if packed::is_packed(&bundle) {
+        match packed::describe(&mut bundle, args) {
+            Ok(description) => return Ok(description),
+            Err(error) => note_misfit("packed sequence", error, &mut notes)?,
+        }
+    }
+    if let Some(description) = state::describe(&mut bundle, args)? {
+        return Ok(description);
+    }
+    let facts = Facts::of_all(&mut bundle, args.values)?;
+    Ok(Description {
+        place: bundle.place().to_owned(),
+        kind: "tensors",
+        format: bundle.format().to_string(),
+        lines: facts::lines(&facts),
+        fields: fields(json!({"tensors": facts::json(&facts)})),
+        notes,
+    })
+}
+
+/// Whether a tensor has the name of a parameter, whatever layer it belongs to.
+fn has_parameters(bundle: &Bundle) -> bool {
+    bundle.entries().iter().any(|entry| {
+        is_parameter_name(entry.name.rsplit_once('.').map_or(entry.name.as_str(), |(_, name)| name))
+    })
+}
+
+/// With the hint for a file that is not the weights of one layer.
+pub(super) fn hinted(error: anyhow::Error) -> anyhow::Error {
+    let hint = error.downcast_ref().and_then(weights_hint);
+    with_hint(error, hint)
+}
+
+/// Notes why tensors are not what their names promise. A file that cannot be read is an error still.
+fn note_misfit(what: &str, error: anyhow::Error, notes: &mut Notes) -> Result<()> {
+    let mut hint = "";
+    match error.downcast_ref() {
+        Some(
+            Error::Malformed { .. }
+            | Error::Read { .. }
+            | Error::Open { .. }
+            | Error::OutOfMemory { .. },
+        ) => return Err(error),
+        Some(Error::Weights { source, .. }) if matches!(**source, Error::ManyLayers { .. }) => {
+            hint = "; --prefix chooses one";
+        }
+        _ => {}
+    }
+    notes.note(format!("no {what}: {}{hint}", one_line(&error)));
+    Ok(())
+}
+
+/// The integers of a tensor, in the order of the file; none of a tensor of floats.
+pub(super) fn integers(bundle: &mut Bundle, index: usize) -> Result<Vec<i128>, Error> {
+    let mut all = Vec::new();
+    bundle.for_each_piece(index, &mut |piece| {
+        if let Piece::Integers(numbers) = piece {
+            all.extend_from_slice(numbers);
+        }
+    })?;
+    Ok(all)
+}

@@ -1,0 +1,343 @@
+//! The numbers of a tensor as PyTorch prints them, with the options that it has by default.
+//!
+//! Floats have 4 digits behind the point, or none where all are whole; an exponent where they are very
+//! large, very small, or both large and small. All are as wide as the widest. Of more than 1000 numbers,
+//! each axis shows its first and last 3.
+
+use elman::io::{Piece, StoredType};
+use elman::{Error, zeros};
+
+/// Digits behind the point.
+const PRECISION: usize = 4;
+/// Numbers of a tensor that is shown whole.
+const THRESHOLD: usize = 1000;
+/// What is shown of each end of an axis where the tensor is not shown whole.
+const EDGE: usize = 3;
+/// Characters of a line.
+const LINE: usize = 80;
+/// What stands before the numbers.
+const PREFIX: &str = "tensor(";
+
+/// A tensor that is to be printed. Of its numbers, shown to it one after the other, it keeps those that
+/// will be seen.
+#[derive(Debug)]
+pub(super) struct Printer {
+    stored: StoredType,
+    shape: Vec<usize>,
+    /// Sizes of the tensor without what is left out.
+    seen: Vec<usize>,
+    /// For each number that will be seen its place in the file and in the tensor without what is left
+    /// out, in the order of the file.
+    wanted: Vec<[usize; 2]>,
+    /// How many of them have come, and how many numbers in all.
+    got: usize,
+    passed: usize,
+    numbers: Numbers,
+}
+
+#[derive(Debug)]
+enum Numbers {
+    Floats(Vec<f64>),
+    Integers(Vec<i128>),
+}
+
+impl Printer {
+    /// For a tensor whose numbers come in row-major order, or, `fortran`, with the first axis fastest.
+    pub(super) fn new(stored: StoredType, shape: &[usize], fortran: bool) -> Result<Self, Error> {
+        let count: usize = shape.iter().product();
+        let whole = count <= THRESHOLD;
+        let seen: Vec<_> =
+            shape.iter().map(|&size| if whole { size } else { size.min(2 * EDGE) }).collect();
+        let mut wanted = zeros::<[usize; 2]>(&seen, "the numbers that are printed")?;
+        for (place, wanted) in wanted.iter_mut().enumerate() {
+            *wanted = [at(place, &seen, shape, fortran), place];
+        }
+        wanted.sort_unstable();
+        let numbers = if stored.is_float() {
+            Numbers::Floats(zeros(&seen, "the numbers that are printed")?)
+        } else {
+            Numbers::Integers(zeros(&seen, "the numbers that are printed")?)
+        };
+        Ok(Printer { stored, shape: shape.to_vec(), seen, wanted, got: 0, passed: 0, numbers })
+    }
+
+    /// The next numbers.
+    pub(super) fn add(&mut self, piece: Piece<'_>) {
+        let end = self.passed + piece.len();
+        while let Some(&[from, to]) = self.wanted.get(self.got)
+            && from < end
+        {
+            match (&mut self.numbers, piece) {
+                (Numbers::Floats(own), Piece::Floats(new)) => own[to] = new[from - self.passed],
+                (Numbers::Integers(own), Piece::Integers(new)) => own[to] = new[from - self.passed],
+                _ => {}
+            }
+            self.got += 1;
+        }
+        self.passed = end;
+    }
+
+    /// `tensor(...)`.
+    pub(super) fn text(&self) -> String {
+        let empty = self.shape.contains(&0);
+        let numbers =
+            if empty { "[]".to_owned() } else { self.nested(&self.words(), 0, PREFIX.len()) };
+        let mut suffixes = Vec::new();
+        if empty && self.shape.len() != 1 {
+            let sizes: Vec<_> = self.shape.iter().map(ToString::to_string).collect();
+            suffixes.push(format!("size=({})", sizes.join(", ")));
+        }
+        // Numbers tell their type where it is the one that such numbers have by default.
+        let told = match self.stored {
+            StoredType::F32 => true,
+            StoredType::I64 | StoredType::Bool => !empty,
+            _ => false,
+        };
+        if !told {
+            suffixes.push(format!("dtype=torch.{}", of_torch(self.stored)));
+        }
+        with_suffixes(format!("{PREFIX}{numbers}"), &suffixes)
+    }
+
+    /// The numbers, all of one width.
+    fn words(&self) -> Vec<String> {
+        match &self.numbers {
+            Numbers::Floats(numbers) => {
+                let form = Form::of(numbers);
+                numbers.iter().map(|&x| form.word(x)).collect()
+            }
+            Numbers::Integers(numbers) => {
+                let word = |&x: &i128| match (self.stored, x) {
+                    (StoredType::Bool, 0) => "False".to_owned(),
+                    (StoredType::Bool, _) => "True".to_owned(),
+                    _ => x.to_string(),
+                };
+                let words: Vec<_> = numbers.iter().map(word).collect();
+                let width = words.iter().map(String::len).max().unwrap_or(1);
+                words.iter().map(|word| format!("{word:>width$}")).collect()
+            }
+        }
+    }
+
+    /// The words of the axes from `axis` on, in brackets.
+    fn nested(&self, words: &[String], axis: usize, indent: usize) -> String {
+        let axes = self.shape.len() - axis;
+        if axes == 0 {
+            return words[0].clone();
+        }
+        let cut = self.seen[axis] < self.shape[axis];
+        if axes == 1 {
+            return vector(words, cut, indent);
+        }
+        let inner = words.len() / self.seen[axis];
+        let parts = words.chunks(inner).map(|words| self.nested(words, axis + 1, indent + 1));
+        let parts = with_dots(parts, cut, "...");
+        let between = format!(",{}{}", "\n".repeat(axes - 1), " ".repeat(indent + 1));
+        format!("[{}]", parts.join(&between))
+    }
+}
+
+/// The place in the file of a number of which the place in the tensor without what is left out is known.
+fn at(place: usize, seen: &[usize], shape: &[usize], fortran: bool) -> usize {
+    let (mut rest, mut index) = (place, vec![0; shape.len()]);
+    for axis in (0..shape.len()).rev() {
+        let left_out = shape[axis] - seen[axis];
+        index[axis] = rest % seen[axis];
+        if index[axis] >= EDGE {
+            index[axis] += left_out;
+        }
+        rest /= seen[axis];
+    }
+    let add = |sum, axis: usize| sum * shape[axis] + index[axis];
+    if fortran { (0..shape.len()).rev().fold(0, add) } else { (0..shape.len()).fold(0, add) }
+}
+
+/// One axis, as many words to a line as there is room for.
+fn vector(words: &[String], cut: bool, indent: usize) -> String {
+    let width = words.first().map_or(1, String::len);
+    let in_line = (LINE.saturating_sub(indent) / (width + 2)).max(1);
+    let words = with_dots(words.iter().cloned(), cut, " ...");
+    let lines: Vec<_> = words.chunks(in_line).map(|line| line.join(", ")).collect();
+    format!("[{}]", lines.join(&format!(",\n{}", " ".repeat(indent + 1))))
+}
+
+/// Parts with dots where some are left out.
+fn with_dots(parts: impl Iterator<Item = String>, cut: bool, dots: &str) -> Vec<String> {
+    let mut parts: Vec<_> = parts.collect();
+    if cut {
+        parts.insert(EDGE, dots.to_owned());
+    }
+    parts
+}
+
+/// How all floats of a tensor are written.
+#[derive(Clone, Copy, Debug)]
+struct Form {
+    exponent: bool,
+    whole: bool,
+    width: usize,
+}
+
+impl Form {
+    fn of(numbers: &[f64]) -> Self {
+        let counted = || numbers.iter().copied().filter(|x| x.is_finite() && *x != 0.0);
+        let form = Form { exponent: false, whole: true, width: 1 };
+        if counted().next().is_none() {
+            return form;
+        }
+        let least = counted().fold(f64::INFINITY, |least, x| least.min(x.abs()));
+        let most = counted().fold(0.0_f64, |most, x| most.max(x.abs()));
+        let exponent = most / least > 1000.0 || most > 1e8 || least < 1e-4;
+        let form = Form { exponent, whole: counted().all(|x| x.fract() == 0.0), ..form };
+        let width = counted().map(|x| form.word(x).len()).max().unwrap_or(1);
+        Form { width, ..form }
+    }
+
+    /// A number, with spaces before it.
+    fn word(self, x: f64) -> String {
+        let word = match self {
+            _ if x.is_nan() => "nan".to_owned(),
+            _ if x.is_infinite() => x.to_string(),
+            Form { exponent: true, .. } => with_exponent(x),
+            Form { whole: true, .. } => format!("{x:.0}."),
+            _ => format!("{x:.PRECISION$}"),
+        };
+        format!("{word:>width$}", width = self.width)
+    }
+}
+
+/// A number as Python writes it with `e`: an exponent has a sign and two digits.
+fn with_exponent(x: f64) -> String {
+    let text = format!("{x:.PRECISION$e}");
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |rest| ('-', rest));
+    format!("{digits}e{sign}{exponent:0>2}")
+}
+
+/// PyTorch's name of a type.
+fn of_torch(stored: StoredType) -> &'static str {
+    match stored {
+        StoredType::Bool => "bool",
+        StoredType::I8 => "int8",
+        StoredType::I16 => "int16",
+        StoredType::I32 => "int32",
+        StoredType::I64 => "int64",
+        StoredType::U8 => "uint8",
+        StoredType::U16 => "uint16",
+        StoredType::U32 => "uint32",
+        StoredType::U64 => "uint64",
+        StoredType::F16 => "float16",
+        StoredType::BF16 => "bfloat16",
+        StoredType::F32 => "float32",
+        StoredType::F64 | StoredType::Text => "float64",
+    }
+}
+
+/// What stands behind the numbers, on the last line or, where there is no room, on one of its own.
+fn with_suffixes(mut text: String, suffixes: &[String]) -> String {
+    // PyTorch counts the last line two characters longer than it is.
+    let mut last = text.len() - text.rfind('\n').map_or(0, |at| at + 1) + 2;
+    for suffix in suffixes {
+        if last + suffix.len() + 2 > LINE {
+            text += ",\n";
+            text += &" ".repeat(PREFIX.len());
+            last = PREFIX.len() + suffix.len();
+        } else {
+            text += ", ";
+            last += suffix.len() + 2;
+        }
+        text += suffix;
+    }
+    text + ")"
+}
+
+#[cfg(test)]
+mod tests {
+    use elman::Generator;
+    use serde::Deserialize;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// An entry of `fixtures/prints.json`.
+    #[derive(Deserialize)]
+    struct OfTorch {
+        dtype: String,
+        shape: Vec<usize>,
+        seed: Option<u64>,
+        #[serde(default)]
+        factor: f64,
+        values: Option<Vec<Value>>,
+        arange: Option<i128>,
+        text: String,
+    }
+
+    fn float(value: &Value) -> f64 {
+        value.as_f64().unwrap_or_else(|| value.as_str().unwrap().parse().unwrap())
+    }
+
+    fn integer(value: &Value) -> i128 {
+        value.to_string().parse().unwrap()
+    }
+
+    impl OfTorch {
+        fn stored(&self) -> StoredType {
+            use StoredType::*;
+            let all = [Bool, I8, I16, I32, I64, U8, U16, U32, U64, F16, BF16, F32, F64];
+            all.into_iter().find(|&stored| of_torch(stored) == self.dtype).unwrap()
+        }
+
+        fn floats(&self) -> Vec<f64> {
+            let Some(seed) = self.seed else {
+                return self.values.as_ref().unwrap().iter().map(float).collect();
+            };
+            let mut normal = vec![0.0_f32; self.shape.iter().product()];
+            Generator::new(seed).normal(&mut normal);
+            normal.into_iter().map(|x| f64::from(x) * self.factor).collect()
+        }
+
+        fn integers(&self) -> Vec<i128> {
+            let count: usize = self.shape.iter().product();
+            match self.arange {
+                Some(first) => (first..).take(count).collect(),
+                None => self.values.as_ref().unwrap().iter().map(integer).collect(),
+            }
+        }
+    }
+
+    fn printed(case: &OfTorch, pieces: usize) -> String {
+        let mut printer = Printer::new(case.stored(), &case.shape, false).unwrap();
+        if case.stored().is_float() {
+            case.floats().chunks(pieces).for_each(|piece| printer.add(Piece::Floats(piece)));
+        } else {
+            case.integers().chunks(pieces).for_each(|piece| printer.add(Piece::Integers(piece)));
+        }
+        printer.text()
+    }
+
+    #[test]
+    fn tensors_look_as_pytorch_prints_them() {
+        let cases = include_str!("../../../../fixtures/prints.json");
+        let cases: Vec<OfTorch> = serde_json::from_str(cases).unwrap();
+        assert!(cases.len() > 100);
+        for case in cases {
+            for pieces in [1000, 7] {
+                assert_eq!(printed(&case, pieces), case.text, "{} {:?}", case.dtype, case.shape);
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_in_fortran_order_find_their_places() {
+        let shape = [5, 300, 2];
+        let mut whole = Printer::new(StoredType::I64, &shape, false).unwrap();
+        let mut transposed = Printer::new(StoredType::I64, &shape, true).unwrap();
+        let all: Vec<i128> = (0..3000).collect();
+        let index = |i: i128| [i % 5, i / 5 % 300, i / 1500];
+        let fortran: Vec<i128> =
+            all.iter().map(|&i| index(i)).map(|[a, b, c]| (a * 300 + b) * 2 + c).collect();
+        whole.add(Piece::Integers(&all));
+        fortran.chunks(17).for_each(|piece| transposed.add(Piece::Integers(piece)));
+        assert_eq!(whole.text(), transposed.text());
+    }
+}

@@ -1,0 +1,244 @@
+//! Statistics of the numbers of a tensor, which come piece by piece.
+
+use elman::io::{Header, Piece};
+
+use super::number::Number;
+
+/// Statistics of the finite numbers, and of the others how many there are.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Statistics {
+    /// Finite numbers.
+    pub(super) finite: usize,
+    /// None where no number is finite.
+    pub(super) min: Option<Number>,
+    pub(super) max: Option<Number>,
+    pub(super) mean: Option<f64>,
+    /// The unbiased one; none of less than two numbers.
+    pub(super) std: Option<f64>,
+    pub(super) nan: Found,
+    pub(super) inf: Found,
+}
+
+/// Numbers of one kind.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Found {
+    pub(super) count: usize,
+    /// The index of the first one.
+    pub(super) first: Option<Vec<usize>>,
+}
+
+/// Numbers of a tensor, gathered.
+#[derive(Debug)]
+pub(super) struct Gathering {
+    shape: Vec<usize>,
+    fortran: bool,
+    passed: usize,
+    min: Option<Number>,
+    max: Option<Number>,
+    moments: Moments,
+    /// The sum of integers, which is exact.
+    sum: i128,
+    integers: bool,
+    nan: Found,
+    inf: Found,
+}
+
+/// How many numbers, their mean, and the sum of their squared distances from it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Moments {
+    count: usize,
+    mean: f64,
+    squares: f64,
+}
+
+impl Gathering {
+    pub(super) fn new(header: &Header) -> Self {
+        Gathering {
+            shape: header.shape.clone(),
+            fortran: header.fortran_order,
+            passed: 0,
+            min: None,
+            max: None,
+            moments: Moments::default(),
+            sum: 0,
+            integers: !header.stored.is_float(),
+            nan: Found::default(),
+            inf: Found::default(),
+        }
+    }
+
+    /// The next numbers.
+    pub(super) fn add(&mut self, piece: Piece<'_>) {
+        match piece {
+            Piece::Floats(numbers) => self.add_floats(numbers),
+            Piece::Integers(numbers) => self.add_integers(numbers),
+        }
+        self.passed += piece.len();
+    }
+
+    pub(super) fn finish(self) -> Statistics {
+        let Moments { count, mean, squares } = self.moments;
+        let same = self.min == self.max;
+        let mean = match self.min {
+            Some(Number::Float(min)) if same => min,
+            _ if self.integers => self.sum as f64 / count as f64,
+            _ => mean,
+        };
+        // Equal numbers have no deviation at all, however their mean was rounded.
+        let std = if same { 0.0 } else { (squares / (count as f64 - 1.0)).sqrt() };
+        Statistics {
+            finite: count,
+            min: self.min,
+            max: self.max,
+            mean: (count > 0).then_some(mean),
+            std: (count > 1).then_some(std),
+            nan: self.nan,
+            inf: self.inf,
+        }
+    }
+
+    fn add_floats(&mut self, numbers: &[f64]) {
+        let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
+        let (mut count, mut sum) = (0, 0.0);
+        for (i, &x) in numbers.iter().enumerate() {
+            if x.is_finite() {
+                (min, max) = (min.min(x), max.max(x));
+                count += 1;
+                sum += x;
+            } else {
+                self.add_other(self.passed + i, x);
+            }
+        }
+        if count == 0 {
+            return;
+        }
+        if let (Some(Number::Float(least)), Some(Number::Float(most))) = (self.min, self.max) {
+            (min, max) = (min.min(least), max.max(most));
+        }
+        (self.min, self.max) = (Some(Number::Float(min)), Some(Number::Float(max)));
+        let finite = numbers.iter().copied().filter(|x| x.is_finite());
+        self.moments.add(count, sum / count as f64, finite);
+    }
+
+    fn add_integers(&mut self, numbers: &[i128]) {
+        let (Some(&min), Some(&max)) = (numbers.iter().min(), numbers.iter().max()) else { return };
+        let (mut least, mut most) = (min, max);
+        if let (Some(Number::Integer(min)), Some(Number::Integer(max))) = (self.min, self.max) {
+            (least, most) = (least.min(min), most.max(max));
+        }
+        (self.min, self.max) = (Some(Number::Integer(least)), Some(Number::Integer(most)));
+        // No file holds so many numbers of 64 bits that their sum has more than 128.
+        let sum: i128 = numbers.iter().sum();
+        self.sum += sum;
+        let mean = sum as f64 / numbers.len() as f64;
+        self.moments.add(numbers.len(), mean, numbers.iter().map(|&x| x as f64));
+    }
+
+    /// A number that is not finite, at its place in the file.
+    fn add_other(&mut self, place: usize, x: f64) {
+        let found = if x.is_nan() { &mut self.nan } else { &mut self.inf };
+        found.count += 1;
+        // In the order of the axes, in which only row-major files are.
+        if found.first.is_none() || self.fortran {
+            let index = index(place, &self.shape, self.fortran);
+            if found.first.as_ref().is_none_or(|first| index < *first) {
+                found.first = Some(index);
+            }
+        }
+    }
+}
+
+impl Moments {
+    /// Takes numbers in, of which the mean is known; after Chan and others.
+    fn add(&mut self, count: usize, mean: f64, numbers: impl Iterator<Item = f64>) {
+        let squares: f64 = numbers.map(|x| (x - mean) * (x - mean)).sum();
+        let all = self.count + count;
+        let (own, share) = (self.count as f64, count as f64 / all as f64);
+        let distance = mean - self.mean;
+        self.mean += distance * share;
+        self.squares += squares + distance * distance * own * share;
+        self.count = all;
+    }
+}
+
+/// The index of the number at a place of a file.
+fn index(place: usize, shape: &[usize], fortran: bool) -> Vec<usize> {
+    let (mut rest, mut index) = (place, vec![0; shape.len()]);
+    for step in 0..shape.len() {
+        let axis = if fortran { step } else { shape.len() - 1 - step };
+        index[axis] = rest % shape[axis];
+        rest /= shape[axis];
+    }
+    index
+}
+
+#[cfg(test)]
+mod tests {
+    use elman::io::StoredType;
+
+    use super::*;
+
+    fn header(stored: StoredType, shape: &[usize], fortran_order: bool) -> Header {
+        Header { stored, big_endian: false, fortran_order, shape: shape.to_vec() }
+    }
+
+    fn of_floats(numbers: &[f64], pieces: usize) -> Statistics {
+        let mut gathering = Gathering::new(&header(StoredType::F64, &[numbers.len()], false));
+        numbers.chunks(pieces).for_each(|piece| gathering.add(Piece::Floats(piece)));
+        gathering.finish()
+    }
+
+    #[test]
+    fn pieces_give_the_statistics_of_the_whole() {
+        let numbers: Vec<f64> = (0..1000).map(|i| f64::from(i * i % 379) - 100.0).collect();
+        let mean = numbers.iter().sum::<f64>() / 1000.0;
+        let squares: f64 = numbers.iter().map(|x| (x - mean).powi(2)).sum();
+        for pieces in [1, 7, 1000] {
+            let found = of_floats(&numbers, pieces);
+            assert_eq!(found.min, Some(Number::Float(-100.0)));
+            assert_eq!(found.max, Some(Number::Float(277.0)));
+            assert!((found.mean.unwrap() - mean).abs() < 1e-12);
+            assert!((found.std.unwrap() - (squares / 999.0).sqrt()).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn few_and_equal_numbers() {
+        assert_eq!(of_floats(&[], 1), Statistics::default());
+        let one = of_floats(&[0.1], 1);
+        assert_eq!((one.mean, one.std), (Some(0.1), None));
+        let equal = of_floats(&[0.1; 30], 7);
+        assert_eq!((equal.mean, equal.std), (Some(0.1), Some(0.0)));
+    }
+
+    #[test]
+    fn other_numbers_are_counted_and_left_out() {
+        let (nan, inf) = (f64::NAN, f64::INFINITY);
+        let numbers = [1.0, inf, nan, 3.0, nan, -inf];
+        let mut gathering = Gathering::new(&header(StoredType::F64, &[2, 3], false));
+        gathering.add(Piece::Floats(&numbers));
+        let found = gathering.finish();
+        assert_eq!((found.finite, found.mean, found.std), (2, Some(2.0), Some(2.0_f64.sqrt())));
+        assert_eq!(found.nan, Found { count: 2, first: Some(vec![0, 2]) });
+        assert_eq!(found.inf, Found { count: 2, first: Some(vec![0, 1]) });
+        // The same numbers column by column: [[1, nan, nan], [inf, 3, -inf]].
+        let mut gathering = Gathering::new(&header(StoredType::F64, &[2, 3], true));
+        gathering.add(Piece::Floats(&numbers));
+        let found = gathering.finish();
+        assert_eq!(found.nan.first, Some(vec![0, 1]));
+        assert_eq!(found.inf.first, Some(vec![1, 0]));
+        assert_eq!(of_floats(&[nan, nan], 1).mean, None);
+    }
+
+    #[test]
+    fn integers_are_exact() {
+        let most = i128::from(u64::MAX);
+        let mut gathering = Gathering::new(&header(StoredType::U64, &[3], false));
+        gathering.add(Piece::Integers(&[most, most - 1]));
+        gathering.add(Piece::Integers(&[most - 2]));
+        let found = gathering.finish();
+        assert_eq!(found.min, Some(Number::Integer(most - 2)));
+        assert_eq!(found.max, Some(Number::Integer(most)));
+        assert_eq!(found.mean, Some((most - 1) as f64));
+    }
+}

@@ -1,0 +1,110 @@
+//! A single tensor, or the state of a generator, which is one too.
+
+use anyhow::Result;
+use elman::io::{Header, Piece, StoredType, TensorFile};
+use elman::{Generator, STATE_BYTES};
+use serde_json::{Map, json};
+
+use crate::args::Info;
+use crate::report::Notes;
+
+use super::description::{Description, fields, pairs};
+use super::facts::{Facts, count};
+
+pub(super) fn describe(file: TensorFile, args: &Info) -> Result<Description> {
+    let (place, format) = (file.place().to_owned(), file.format().to_owned());
+    let header = file.header().clone();
+    let maybe_state = header.stored == StoredType::U8 && header.shape == [STATE_BYTES];
+    let mut bytes = Vec::new();
+    let facts = Facts::gather(&place, header, args.values, |visit| {
+        file.for_each_piece(&mut |piece| {
+            visit(piece);
+            if let (true, Piece::Integers(numbers)) = (maybe_state, piece) {
+                bytes.extend(numbers.iter().filter_map(|&number| u8::try_from(number).ok()));
+            }
+        })
+    })?;
+    let mut notes = Notes::default();
+    if maybe_state {
+        match Generator::from_state(&bytes) {
+            Ok(generator) => return Ok(of_generator(&generator, place, format, &facts)),
+            Err(error) => notes.note(format!("no {error}")),
+        }
+    }
+    note_others(&facts, &mut notes);
+    let (lines, fields) = (lines(&facts), json_fields(&facts));
+    Ok(Description { place, kind: "tensor", format, lines, fields, notes })
+}
+
+fn lines(facts: &Facts) -> Vec<String> {
+    let Header { shape, stored, .. } = &facts.header;
+    let numbers = facts.header.count();
+    let s = if numbers == 1 { "" } else { "s" };
+    let bytes =
+        byte_order(&facts.header).map_or(String::new(), |order| format!("{order}-endian, "));
+    let mut rows = vec![
+        ("shape", format!("{shape:?}, {numbers} number{s}")),
+        ("dtype", format!("{stored}, {bytes}{} order", order(&facts.header))),
+    ];
+    rows.extend(facts.words());
+    rows.push(("NaN", count(&facts.statistics.nan)));
+    rows.push(("inf", count(&facts.statistics.inf)));
+    pairs(&rows).into_iter().chain(facts.values.clone()).collect()
+}
+
+fn json_fields(facts: &Facts) -> Map<String, serde_json::Value> {
+    let Header { shape, stored, .. } = &facts.header;
+    let mut object = fields(json!({
+        "shape": shape,
+        "dtype": stored.to_string(),
+        "order": order(&facts.header),
+        "byte_order": byte_order(&facts.header),
+    }));
+    object.extend(facts.statistics_json());
+    object
+}
+
+fn order(header: &Header) -> &'static str {
+    if header.fortran_order { "Fortran" } else { "C" }
+}
+
+/// Single bytes have none.
+fn byte_order(header: &Header) -> Option<&'static str> {
+    let order = if header.big_endian { "big" } else { "little" };
+    (header.stored.size() > 1).then_some(order)
+}
+
+/// Says which numbers the statistics are of, where that is not all of them.
+fn note_others(facts: &Facts, notes: &mut Notes) {
+    let finite = facts.statistics.finite;
+    if finite < facts.header.count() && finite > 0 {
+        let s = if finite == 1 { "" } else { "s" };
+        notes.note(format!("min, max, mean and std are of the {finite} finite number{s}"));
+    }
+}
+
+fn of_generator(
+    generator: &Generator,
+    place: String,
+    format: String,
+    facts: &Facts,
+) -> Description {
+    let (seed, position, block) = (generator.seed(), generator.position(), Generator::BLOCK_WORDS);
+    let kept = if generator.keeps_normal() { "one" } else { "none" };
+    let lines = pairs(&[
+        ("seed", seed.to_string()),
+        ("position", format!("{position} of a block of {block} words")),
+        ("kept", format!("{kept} of a pair of normal samples")),
+    ]);
+    let object = json!({
+        "seed": seed,
+        "position": position,
+        "block": block,
+        "keeps_normal": generator.keeps_normal(),
+    });
+    let lines = lines.into_iter().chain(facts.values.clone()).collect();
+    let mut fields = fields(object);
+    fields.extend(super::facts::values_json(facts.values.as_deref()));
+    let notes = Notes::default();
+    Description { place, kind: "generator state", format, lines, fields, notes }
+}

@@ -1,0 +1,169 @@
+//! The weights of a layer.
+
+use anyhow::Result;
+use elman::io::{Piece, StoredType};
+use elman::{Checkpoint, Error, Parameter, Params};
+use ndarray::ArrayD;
+use serde_json::{Value, json};
+
+use crate::args::Info;
+use crate::check;
+use crate::report::{Notes, aligned};
+
+use super::description::{Description, fields};
+use super::eigenvalues::spectral_radius;
+use super::facts::{values_json, values_lines};
+use super::number::{rounded, rounded_or_none};
+use super::print::Printer;
+
+/// Below the parameters, for those who have not met it.
+const MEANING: &str = "spectral radius: the largest |eigenvalue| of weight_hh; below 1 the influence \
+                       of the past fades";
+
+/// One parameter of the layer.
+struct Row {
+    parameter: Parameter,
+    stored: StoredType,
+    norm: f64,
+    /// Whether it is a `weight_hh`, which has a spectral radius unless a number in it is not finite.
+    recurrent: bool,
+    spectral_radius: Option<f64>,
+    values: Option<String>,
+}
+
+pub(super) fn describe(checkpoint: Checkpoint, args: &Info) -> Result<Description> {
+    let place = checkpoint.place().to_owned();
+    let format = checkpoint.recognised().to_owned();
+    let mut notes = Notes::default();
+    note_others(&checkpoint, &mut notes);
+    checkpoint.notes().iter().for_each(|note| notes.note(note.clone()));
+    if checkpoint.is_reversed() {
+        notes.note("it runs from each sequence's last step to its first".to_owned());
+    }
+    let config = checkpoint.config().clone();
+    let (said, dtype) = (checkpoint.says_nonlinearity(), checkpoint.dtype());
+    let (prefix, ignored) = (checkpoint.prefix().to_owned(), checkpoint.ignored());
+    let rows = rows(checkpoint, args, &mut notes)?;
+
+    let nonlinearity = if said {
+        config.nonlinearity.to_string()
+    } else {
+        format!("nonlinearity not said, {} assumed", config.nonlinearity)
+    };
+    let count = config.num_parameters().unwrap_or(usize::MAX);
+    let mut lines = vec![format!("{config}, {nonlinearity}, {dtype}, {count} parameters")];
+    lines.extend(aligned(&rows.iter().map(Row::words).collect::<Vec<_>>()));
+    lines.push(MEANING.to_owned());
+    let named = rows.iter().map(|row| (row.parameter.name.as_str(), row.values.as_deref()));
+    lines.extend(values_lines(named));
+
+    let mut layer = config.to_json();
+    layer["repr"] = json!(config.to_string());
+    layer["dtype"] = json!(dtype.to_string());
+    layer["parameters"] = json!(config.num_parameters());
+    let object = json!({
+        "layer": layer,
+        "nonlinearity_said": said,
+        "prefix": prefix,
+        "ignored": ignored,
+        "tensors": rows.iter().map(Row::json).collect::<Vec<_>>(),
+    });
+    Ok(Description { place, kind: "weights", format, lines, fields: fields(object), notes })
+}
+
+/// Says what else is in the file.
+fn note_others(checkpoint: &Checkpoint, notes: &mut Notes) {
+    if checkpoint.ignored() > 0 {
+        notes.note(format!(
+            "the layer under {}; {} other tensors of the model are left alone",
+            checkpoint.prefix(),
+            checkpoint.ignored()
+        ));
+    }
+}
+
+/// The parameters in the order of the `state_dict`.
+fn rows(checkpoint: Checkpoint, args: &Info, notes: &mut Notes) -> Result<Vec<Row>> {
+    let config = checkpoint.config().clone();
+    let place = checkpoint.place().to_owned();
+    let named = checkpoint.tensors().iter();
+    let stored: Vec<_> = named.map(|named| (named.name.clone(), named.stored)).collect();
+    // f64 holds the numbers of either type.
+    let params = Params::<f64>::from_tensors(config.clone(), checkpoint.into_tensors())
+        .map_err(|error| Error::Weights { place, source: Box::new(error) })?;
+    let tensors = params.into_tensors().into_iter();
+    let rows = config.parameters().zip(tensors).map(|(parameter, (name, tensor))| {
+        if let Some((index, value)) = check::first_not_finite(&tensor.view()) {
+            let found = check::word(value);
+            notes.warn(format!("{name}: expected finite numbers, got {found} at {index:?}"));
+        }
+        let stored = stored.iter().find(|(own, _)| *own == name);
+        row(parameter, stored.map_or(StoredType::F32, |(_, stored)| *stored), &tensor, args)
+    });
+    rows.collect()
+}
+
+fn row(parameter: Parameter, stored: StoredType, tensor: &ArrayD<f64>, args: &Info) -> Result<Row> {
+    let numbers: Vec<f64> = tensor.iter().copied().collect();
+    let recurrent = parameter.name.starts_with("weight_hh");
+    let size = parameter.shape[0];
+    let spectral_radius = if recurrent { spectral_radius(size, &numbers) } else { None };
+    let mut values = None;
+    if args.values {
+        // Integers have become floats.
+        let shown = if stored.is_float() { stored } else { StoredType::F32 };
+        let mut printer = Printer::new(shown, &parameter.shape, false)?;
+        printer.add(Piece::Floats(&numbers));
+        values = Some(printer.text());
+    }
+    Ok(Row { parameter, stored, norm: norm(&numbers), recurrent, spectral_radius, values })
+}
+
+/// The square root of the sum of squares, none of which overflows or vanishes.
+fn norm(numbers: &[f64]) -> f64 {
+    let most = numbers.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
+    let all_finite = numbers.iter().all(|x| x.is_finite());
+    let scale = if most == 0.0 || !all_finite { 1.0 } else { most };
+    scale * numbers.iter().map(|x| (x / scale) * (x / scale)).sum::<f64>().sqrt()
+}
+
+impl Row {
+    fn words(&self) -> [String; 4] {
+        let Parameter { name, shape, axes } = &self.parameter;
+        let sizes = axes.iter().zip(shape).map(|(axis, size)| format!("{axis} {size}"));
+        let shape = format!("{shape:?} {}", sizes.collect::<Vec<_>>().join(", "));
+        let mut words = vec![format!("norm {}", rounded(self.norm))];
+        if self.recurrent {
+            words.push(format!("spectral radius {}", rounded_or_none(self.spectral_radius)));
+        }
+        [name.clone(), shape, self.stored.to_string(), words.join(", ")]
+    }
+
+    fn json(&self) -> Value {
+        let mut object = fields(json!({
+            "name": self.parameter.name,
+            "shape": self.parameter.shape,
+            "axes": self.parameter.axes,
+            "dtype": self.stored.to_string(),
+            "norm": self.norm,
+            "spectral_radius": self.spectral_radius,
+        }));
+        object.extend(values_json(self.values.as_deref()));
+        Value::Object(object)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::float_cmp, reason = "these norms are exact")]
+mod tests {
+    use super::norm;
+
+    #[test]
+    fn a_norm_of_any_size() {
+        assert_eq!(norm(&[3.0, -4.0]), 5.0);
+        assert_eq!(norm(&[3e300, 4e300]), 5e300);
+        assert_eq!(norm(&[]), 0.0);
+        assert!(norm(&[1.0, f64::NAN]).is_nan());
+        assert_eq!(norm(&[1.0, f64::INFINITY]), f64::INFINITY);
+    }
+}
