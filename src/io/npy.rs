@@ -190,23 +190,24 @@ impl<T: Stored> AnyArray for ArrayD<T> {
 /// What the writer says.
 pub fn write_npy<T: Stored>(writer: &mut dyn Write, array: &ArrayViewD<'_, T>) -> io::Result<()> {
     writer.write_all(&header_bytes(T::DESCR, array.shape())?)?;
-    write_numbers(writer, array)
+    write_pieces(writer, array, &mut Vec::with_capacity(PIECE_BYTES))
 }
 
-/// Writes numbers one after the other.
-pub(super) fn write_numbers<'a, T: Stored>(
+/// Writes numbers one after the other. `piece` is memory for bytes, and what it holds does not matter.
+pub(super) fn write_pieces<'a, T: Stored>(
     writer: &mut dyn Write,
     numbers: impl IntoIterator<Item = &'a T>,
+    piece: &mut Vec<u8>,
 ) -> io::Result<()> {
-    let mut piece = Vec::with_capacity(PIECE_BYTES);
+    piece.clear();
     for &value in numbers {
         piece.extend_from_slice(value.bytes().as_ref());
         if piece.len() >= PIECE_BYTES {
-            writer.write_all(&piece)?;
+            writer.write_all(piece)?;
             piece.clear();
         }
     }
-    writer.write_all(&piece)
+    writer.write_all(piece)
 }
 
 /// What NumPy writes before the numbers: the dictionary, room for the first axis to grow to 21 digits in
