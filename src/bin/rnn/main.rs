@@ -3,7 +3,9 @@
 mod args;
 mod bench;
 mod check;
+mod conversion;
 mod failure;
+mod held;
 mod hint;
 mod in_parts;
 mod init;
@@ -12,6 +14,7 @@ mod lengths;
 mod mismatch;
 mod outputs;
 mod pack;
+mod padding;
 mod pass;
 mod peak;
 mod progress;
