@@ -271,6 +271,12 @@ pub enum Error {
         /// What was expected and what was found.
         what: String,
     },
+    /// Arrays one behind the other where one was expected.
+    #[error("{place}: expected one array, got more than one")]
+    ManyArrays {
+        /// The file.
+        place: String,
+    },
     /// Reading failed midway.
     #[error("{place}: {source}")]
     Read {

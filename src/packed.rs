@@ -160,8 +160,9 @@ fn check_sizes(batch_sizes: &[usize], rows: usize) -> Result<(), Error> {
             return refuse(format!("batch_sizes: expected at least 1 row in step {t}, got 0"));
         }
         if size > before {
+            let word = if before == 1 { "row" } else { "rows" };
             return refuse(format!(
-                "batch_sizes: expected at most {before} rows in step {t}, as in the step before, got {size}"
+                "batch_sizes: expected at most {before} {word} in step {t}, as in the step before, got {size}"
             ));
         }
         before = size;

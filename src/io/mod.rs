@@ -6,6 +6,7 @@
 //!
 //! This module does not know what an RNN is. It and the binary alone touch files and standard streams.
 
+mod at;
 mod bundle;
 mod contents;
 mod folder;

@@ -258,15 +258,24 @@ pub(super) fn write_numbers<'a, T: Stored>(
     writer: &mut dyn Write,
     numbers: impl IntoIterator<Item = &'a T>,
 ) -> io::Result<()> {
-    let mut piece = Vec::with_capacity(PIECE_BYTES);
+    write_pieces(writer, numbers, &mut Vec::with_capacity(PIECE_BYTES))
+}
+
+/// Does so with `piece` as memory for bytes; what it holds does not matter.
+pub(super) fn write_pieces<'a, T: Stored>(
+    writer: &mut dyn Write,
+    numbers: impl IntoIterator<Item = &'a T>,
+    piece: &mut Vec<u8>,
+) -> io::Result<()> {
+    piece.clear();
     for &value in numbers {
         piece.extend_from_slice(value.bytes().as_ref());
         if piece.len() >= PIECE_BYTES {
-            writer.write_all(&piece)?;
+            writer.write_all(piece)?;
             piece.clear();
         }
     }
-    writer.write_all(&piece)
+    writer.write_all(piece)
 }
 
 /// What NumPy writes before the numbers: the dictionary, room for the first axis to grow to 21 digits in

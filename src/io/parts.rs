@@ -4,10 +4,11 @@
 //! the order of the file or, where that is asked for, with the first two of them swapped.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Write};
 use std::ops::Range;
 
-use super::npy::{PIECE_BYTES, decode, header_bytes, missing, read_full, write_numbers};
+use super::at::At;
+use super::npy::{PIECE_BYTES, decode, header_bytes, missing, read_full, write_pieces};
 use super::sink::Target;
 use super::tensor_file::{Body, expect_end};
 use super::{Header, Real, Sink, Stored, TensorFile};
@@ -128,10 +129,7 @@ impl PartReader {
         match &mut self.from {
             From::Stream(stream, _) => expect_end(stream, &self.place, bytes),
             From::File(file, start) => {
-                let end = SeekFrom::Start(*start + bytes as u64);
-                file.seek(end)
-                    .map_err(|source| Error::Read { place: self.place.clone(), source })?;
-                expect_end(file, &self.place, bytes)
+                expect_end(&mut At { file, at: *start + bytes as u64 }, &self.place, bytes)
             }
         }
     }
@@ -145,10 +143,11 @@ impl PartReader {
     ) -> Result<(), Error> {
         let size = self.header.stored.size();
         let read = |source| Error::Read { place: self.place.clone(), source };
+        let mut place;
         let reader: &mut dyn Read = match &mut self.from {
             From::File(file, body) => {
-                file.seek(SeekFrom::Start(*body + (start * size) as u64)).map_err(read)?;
-                file
+                place = At { file, at: *body + (start * size) as u64 };
+                &mut place
             }
             From::Stream(stream, at) => {
                 assert_eq!(*at, start, "a stream is read in order");
@@ -182,6 +181,8 @@ pub struct PartWriter {
     written: usize,
     /// Bytes since the system was asked to put them on the disk.
     unsynced: usize,
+    /// Bytes that are about to be written.
+    piece: Vec<u8>,
 }
 
 impl Sink {
@@ -199,7 +200,9 @@ impl Sink {
         shape: &[usize],
         axes: [usize; 3],
     ) -> Result<PartWriter, Error> {
-        let mut parts = PartWriter { sink: self, shape: axes, start: 0, written: 0, unsynced: 0 };
+        let piece = Vec::with_capacity(PIECE_BYTES);
+        let mut parts =
+            PartWriter { sink: self, shape: axes, start: 0, written: 0, unsynced: 0, piece };
         let begun = header_bytes(T::DESCR, shape).and_then(|header| {
             parts.start = header.len() as u64;
             parts.sink.target.direct().write_all(&header)
@@ -232,7 +235,9 @@ impl PartWriter {
                 )?;
             }
         }
-        self.unsynced += size_of_val(values);
+        // Runs that are no neighbours share pages with those of other parts: each page would be put on the
+        // disk once for every part.
+        self.unsynced += if whole { size_of_val(values) } else { 0 };
         if self.unsynced >= SYNC_BYTES {
             self.unsynced = 0;
             if let Target::Replace { temporary, .. } = &self.sink.target {
@@ -269,14 +274,13 @@ impl PartWriter {
         let values = values.into_iter().inspect(|_| count += 1);
         let written = match &mut self.sink.target {
             Target::Replace { temporary, .. } => {
-                let file = temporary.as_file_mut();
-                let start = SeekFrom::Start(self.start + (start * size_of::<T>()) as u64);
-                file.seek(start).and_then(|_| write_numbers(file, values))
+                let at = self.start + (start * size_of::<T>()) as u64;
+                write_pieces(&mut At { file: temporary.as_file(), at }, values, &mut self.piece)
             }
             other => {
                 assert_eq!(self.written, start, "a pipe is written in order");
                 let mut writer = other.direct();
-                write_numbers(&mut writer, values).and_then(|()| writer.flush())
+                write_pieces(&mut writer, values, &mut self.piece).and_then(|()| writer.flush())
             }
         };
         self.written += count;

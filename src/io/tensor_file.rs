@@ -223,6 +223,19 @@ impl TensorFile {
         Numbers::new(reader, header.clone(), place.clone(), false)
     }
 
+    /// The archive that this is a member of, and the header; the tensor itself where there is none. Of an
+    /// archive that was opened without the name of a member, it is the only one.
+    ///
+    /// # Errors
+    /// The tensor.
+    #[allow(clippy::result_large_err, reason = "the tensor is what the caller goes on with")]
+    pub fn into_members(self) -> Result<(Members, Header), Self> {
+        match self.body {
+            Body::Member { archive, .. } => Ok((Members::new(archive, self.place), self.header)),
+            body => Err(TensorFile { body, ..self }),
+        }
+    }
+
     /// Reads the numbers, converted to T.
     ///
     /// # Errors
@@ -288,15 +301,14 @@ pub(super) fn expect_end(reader: &mut dyn Read, place: &str, expected: usize) ->
     if rest.is_empty() {
         return Ok(());
     }
-    let what = if rest.starts_with(b"\x93NUMPY") {
-        "expected one array, got more than one".to_owned()
-    } else {
-        let extra =
-            rest.len() as u64 + io::copy(&mut reader.take(1 << 20), &mut io::sink()).unwrap_or(0);
-        let more = if extra >= 1 << 20 { " or more" } else { "" };
-        let got = expected as u64 + extra;
-        format!("expected {expected} bytes after the header, got {got}{more}")
-    };
+    if rest.starts_with(b"\x93NUMPY") {
+        return Err(Error::ManyArrays { place: place.to_owned() });
+    }
+    let extra =
+        rest.len() as u64 + io::copy(&mut reader.take(1 << 20), &mut io::sink()).unwrap_or(0);
+    let more = if extra >= 1 << 20 { " or more" } else { "" };
+    let got = expected as u64 + extra;
+    let what = format!("expected {expected} bytes after the header, got {got}{more}");
     Err(Error::Malformed { place: place.to_owned(), what })
 }
 

@@ -99,6 +99,75 @@ fn of_sequences_of_different_lengths() {
     }
 }
 
+/// Once, before anything else, with the bytes that there are.
+#[test]
+fn what_is_held_is_named() {
+    let sandbox = given(&[260, 1010, FEATURES], "--bidirectional");
+    // 262,600 rows of 64 features, and of 12 of the output, 4 bytes each.
+    let (input, output) = (262_600 * 64 * 4, 262_600 * 12 * 4);
+    let lengths = ["130"; 1010].join(",");
+    let said = |line: &str, expected: &str| {
+        let outcome = sandbox.rnn(line);
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), expected), "{line}");
+        assert!(!outcome.stdout_text().contains("note: "), "{line}");
+        // Nobody has asked.
+        sandbox.rnn(&format!("{line} -q")).succeeds();
+    };
+    let both = |bytes: usize| format!("note: input and output are held whole: {bytes} bytes\n");
+    // Two blocks of so few sequences are not worth a word.
+    said("run -w w.npz -i i.npy -o o.npy", "");
+    said("run -w w.npz -i i.npz -o o.npy", &both(input + output));
+    // Two layers of two directions; the hidden states of each are a tensor beside the output.
+    said("run -w w.npz -i i.npy --all-hidden a.npz", &both(input + 2 * output));
+    let line = format!("run -w w.npz -i i.npy --lengths {lengths} --total-length 1000");
+    // Padded before, packed, and padded after: the first two are the most.
+    said(&line, &both(input + input / 2));
+    let line = format!("pack -i i.npy --lengths {lengths} -o p.npz");
+    let words = "sequences and packed data are held whole";
+    said(&line, &format!("note: {words}: {} bytes\n", input + input / 2));
+    let line = format!("{line} --padding-side left");
+    said(&line, &format!("note: {words}: {} bytes\n", 2 * input));
+    sandbox
+        .rnn(&format!("pack -q -i i.npy --lengths {} -o p.npz", ["260"; 1010].join(",")))
+        .succeeds();
+    said("run -w w.npz -i p.npz -o o.npz", &both(input + output));
+    let words = "packed data and sequences are held whole";
+    for (flags, tensors) in [("-o o.npy", 2), ("-o o.npz", 2), ("-o o.npy --padding-side left", 4)]
+    {
+        said(
+            &format!("unpack -i p.npz {flags}"),
+            &format!("note: {words}: {} bytes\n", tensors * input),
+        );
+    }
+    said("run -w w.npz -i o.npz -o y.npz", &both(2 * input));
+    said(
+        "pack -i o.npz -o p.npz",
+        &format!("note: sequences and packed data are held whole: {} bytes\n", 2 * input),
+    );
+    // One sequence that cannot be cut.
+    let one = given(&[270_000, FEATURES], "--bidirectional");
+    let outcome = one.rnn("run -w w.npz -i i.npy -o o.npy");
+    let note = format!("note: whole sequences are held in blocks: {} bytes\n", 270_000 * 76 * 4);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), note.as_str()));
+    let json = sandbox.rnn("run -w w.npz -i p.npz -o o.npz --report json").succeeds();
+    let note = format!("input and output are held whole: {} bytes", input + output);
+    assert!(json.stdout_text().contains(&note));
+}
+
+/// A bar that is over at once only flickers.
+#[test]
+fn what_is_over_in_a_second_shows_no_bar() {
+    let sandbox = given(&[270_000, FEATURES], "");
+    if sandbox.shell("script --version").code != Some(0) {
+        return;
+    }
+    let start = std::time::Instant::now();
+    let outcome = sandbox.shell("script -qec 'rnn run -q -w w.npz -i i.npy --hn h.npy' /dev/null");
+    if start.elapsed() < std::time::Duration::from_secs(1) {
+        assert_eq!((outcome.code, outcome.stdout_text().as_str()), (Some(0), ""));
+    }
+}
+
 /// A .npy of zeros that takes no room on the disk.
 fn zeros(sandbox: &Sandbox, shape: &[usize]) {
     let mut file = File::create(sandbox.path("zeros.npy")).unwrap();

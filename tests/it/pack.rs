@@ -153,6 +153,25 @@ fn sequences_of_their_own_lengths() {
 }
 
 #[test]
+fn a_single_sequence() {
+    let sandbox = given();
+    sandbox.save_npz("one.npz", &[("own", &sandbox.load::<f32>("ragged.npz:b"))]);
+    sandbox.rnn("pack -q -i one.npz -o p.npz").succeeds();
+    fields(
+        &sandbox,
+        &[
+            ("data", &[11.0, 12.0, 13.0, 14.0, 15.0, 16.0]),
+            ("batch_sizes", &[1.0, 1.0, 1.0]),
+            ("sorted_indices", &[0.0]),
+            ("unsorted_indices", &[0.0]),
+        ],
+    );
+    // With lengths it is a padded tensor, of two sequences.
+    sandbox.rnn("pack -q -i one.npz --lengths 1,0 -o p.npz").succeeds();
+    assert_eq!(sandbox.load::<f32>("p.npz:data").shape(), [1]);
+}
+
+#[test]
 fn padding_on_the_left() {
     let sandbox = given();
     sandbox.save("t.npy", &sandbox.load::<f32>("x.npy").t());
@@ -215,12 +234,27 @@ fn lengths_that_do_not_fit() {
     sandbox.write("two.npy", &npy(&integers(&[4, 1])));
     let of = |found: &str| {
         format!(
-            "rnn: --lengths: row 1: expected a length from 0 to 4, the steps of the input, got {found}\n"
+            "rnn: --lengths: row 1: expected a whole number from 0 to 4, the steps of the input, got {found}\n"
         )
     };
     refused(
         &sandbox,
         &[
+            (
+                "-i x.npy --lengths 3,2,1,0 -o p.npz",
+                65,
+                "rnn: --lengths: expected 3 lengths, one for each sequence of the batch, got 4\nhint: axis 0 of the input has 4, one for each length: rnn pack -q -i x.npy --lengths 3,2,1,0 -o p.npz --batch-first\n",
+            ),
+            (
+                "-i x.npy --lengths 3,2,1 --batch-first -o p.npz",
+                65,
+                "rnn: --lengths: expected 4 lengths, one for each sequence of the batch, got 3\nhint: axis 1 of the input has 3, one for each length: rnn pack -q -i x.npy --lengths 3,2,1 -o p.npz\n",
+            ),
+            (
+                "-i x.npy --lengths [2,4,1] -o p.npz",
+                2,
+                "rnn: --lengths: expected whole numbers as in 5,3,2, or a file, got '[2,4,1]'\nhint: rnn pack -q -i x.npy -o p.npz --lengths 2,4,1\n",
+            ),
             ("-i x.npy --lengths 2,5,1 -o p.npz", 65, &of("5")),
             ("-i x.npy --lengths 2,-5,1 -o p.npz", 65, &of("-5")),
             ("-i x.npy --lengths 2,.5,1 -o p.npz", 65, &of("0.5")),
@@ -269,13 +303,20 @@ fn inputs_of_another_form() {
     sandbox.rnn("pack -q -i ragged.npz -o packed.npz").succeeds();
     let (a, b) = (ArrayD::<f32>::zeros(vec![2, 3]), ArrayD::<f32>::zeros(vec![2, 4]));
     sandbox.save_npz("widths.npz", &[("a", &a), ("b", &b)]);
+    let doubles = ArrayD::<f64>::zeros(vec![2, 3]);
+    sandbox.save_npz("mixed.npz", &[("a", &a), ("b", &doubles)]);
     refused(
         &sandbox,
         &[
             (
+                "-i mixed.npz -o p.npz",
+                65,
+                "rnn: mixed.npz:b: expected f32, as other sequences are, got f64\nhint: all of them as f64: python3 -c \"import numpy as np; a = np.load('mixed.npz'); np.savez('mixed-f64.npz', **{k: a[k].astype('f8') for k in a})\"\n",
+            ),
+            (
                 "-i x.npy -o p.npz",
                 2,
-                "rnn: x.npy: expected --lengths with a padded tensor, got none\nhint: rnn pack -q -i x.npy -o p.npz --lengths 5,3,2\n",
+                "rnn: x.npy: expected --lengths with a padded tensor, got none\nhint: rnn pack -q -i x.npy -o p.npz --lengths 4,4,4\n",
             ),
             (
                 "-i ragged.npz --lengths 2,3,0,2 -o p.npz",

@@ -239,6 +239,64 @@ fn sequences_of_their_own_lengths_keep_their_names() {
     assert_eq!(sandbox.load::<f32>("split.npz:zebra").shape(), [5, 2, 4]);
 }
 
+/// One member is that array, but for an output that is an archive too.
+#[test]
+fn an_archive_of_one_sequence() {
+    let sandbox = given("");
+    let own = sandbox.load::<f32>("x-0.npy");
+    sandbox.save_npz("x.npz", &[("only", &own)]);
+    for input in ["x.npz", "-"] {
+        let line = format!("rnn run -q -w w -i {input} -o y.npz --hn hn.npy < x.npz");
+        sandbox.shell(&line).succeeds();
+        sandbox.rnn("run -q -w w -i x-0.npy -o y.npy --hn alone.npy").succeeds();
+        same(&sandbox.load("y.npz:only"), &sandbox.load("y.npy"));
+        // The archive is a batch, of one.
+        let h_n = sandbox.load::<f32>("hn.npy");
+        assert_eq!(h_n.shape(), [4, 1, 4]);
+        same(&h_n.index_axis(Axis(1), 0).to_owned(), &sandbox.load("alone.npy"));
+    }
+    for (words, output) in [("-o y1.npy", "y1.npy"), ("", "output.npy"), ("-o y2", "y2")] {
+        sandbox.rnn(&format!("run -q -w w -i x.npz {words}")).succeeds();
+        assert!(sandbox.bytes(output) == sandbox.bytes("y.npy"), "{words}");
+    }
+    // A member that was named is a tensor, as is one with a batch.
+    let message = |input: &str| {
+        format!(
+            "rnn: z.npz: expected .npy, .csv, .tsv, .txt or - for a tensor, got .npz\nhint: rnn run -q -w w -i {input} -o z.npy\n"
+        )
+    };
+    sandbox.save_npz("batch.npz", &[("only", &sandbox.load::<f32>("x.npy"))]);
+    for input in ["x.npz:only", "batch.npz"] {
+        let line = format!("run -q -w w -i {input} -o z.npz");
+        sandbox.rnn(&line).fails(2, &message(input));
+    }
+}
+
+/// Of a sequence without steps, and behind the ends in all hidden states.
+#[test]
+fn padding_beside_packed_input_where_there_is_some() {
+    let sandbox = given("");
+    sandbox.rnn("pack -q -i x.npy --lengths 5,0,6,2 -o x.npz").succeeds();
+    let line = |input: &str| {
+        format!(
+            "run -q -w w -i {input} --padding-value -3 --last last.npy --all-hidden all.npz --total-length 7"
+        )
+    };
+    sandbox.rnn(&line("x.npy --lengths 5,0,6,2")).succeeds();
+    let expected = ["last.npy", "all.npz"].map(|name| sandbox.bytes(name));
+    sandbox.rnn(&line("x.npz")).succeeds();
+    assert!(["last.npy", "all.npz"].map(|name| sandbox.bytes(name)) == expected);
+    let last = sandbox.load::<f32>("last.npy");
+    same(&last.index_axis(Axis(0), 1).to_owned(), &ArrayD::from_elem(vec![8], -3.0));
+    let line = "run -q -w w -i x.npz --all-hidden all.npz --total-length";
+    sandbox.rnn(&format!("{line} 5")).fails(
+        65,
+        &format!(
+            "rnn: --total-length: expected at least 6, the length of row 2, got 5\nhint: rnn {line} 6\n"
+        ),
+    );
+}
+
 #[test]
 fn the_default_outputs_have_the_form_of_the_input() {
     let sandbox = given("");

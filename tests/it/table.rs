@@ -109,7 +109,7 @@ fn states_and_lengths_out_of_text() {
     }
     for (lengths, message) in [
         ("5\n3\n", "expected 3 lengths, one for each sequence of the batch, got 2"),
-        ("5\n3\n1.5\n", "row 2: expected a length from 0 to 5, the steps of the input, got 1.5"),
+        ("5\n3\n1.5\n", "row 2: expected a whole number from 0 to 5, the steps of the input, got 1.5"),
         ("1,2\n3,4\n", "expected lengths in shape [batch], got shape [2, 2]"),
         ("5\n3\ntwo\n", "line 3, column 1: expected a number, got 'two'"),
     ] {
@@ -263,7 +263,7 @@ fn large_tables_are_held_whole() {
     assert!(sandbox.load::<f32>("y.csv") == sandbox.load::<f32>("y.npy"));
     sandbox.rnn("randn -q --shape 100000,2 -o x.csv").succeeds();
     let outcome = sandbox.rnn("run --hidden 200 -i x.csv -o z.npy");
-    assert_eq!(outcome.stderr, "rnn: input and output are held whole: 80800000 bytes\n");
+    assert_eq!(outcome.stderr, "note: input and output are held whole: 80800000 bytes\n");
     assert!(sandbox.bytes("z.npy") == sandbox.bytes("y.npy"));
 }
 

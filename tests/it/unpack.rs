@@ -188,6 +188,14 @@ fn the_report_names_what_was_written() {
     assert_eq!(report("-i p.npz -o a.npz"), own);
 }
 
+#[test]
+fn whole_numbers_are_converted_with_a_note() {
+    let sandbox = given();
+    sandbox.save_npz("p.npz", &[("data", &integers(&[7, 8])), ("batch_sizes", &integers(&[2]))]);
+    let report = sandbox.rnn("unpack -i p.npz -o a.npy").succeeds().stdout_text();
+    assert_eq!(report, "padded  [1, 2]  f32  a.npy\nnote: p.npz:data: i64 converted to f32\n");
+}
+
 /// PyTorch's own functions, where there is a Python with it, read the fields of `rnn pack`.
 #[test]
 #[allow(clippy::print_stderr, reason = "a test that is skipped says why")]
@@ -268,12 +276,30 @@ fn inputs_that_are_not_packed() {
 
 #[test]
 fn padding_that_cannot_be() {
-    let message = "rnn: p.npz: total_length: expected at least 3, the longest length, got 2\n";
+    let message = |line: &str| {
+        format!(
+            "rnn: --total-length: expected at least 3, the length of row 1, got 2\nhint: rnn unpack -q -i p.npz -o y.npy {line}--total-length 3\n"
+        )
+    };
     refused(
         &given(),
         &[
-            ("-i p.npz -o y.npy --total-length 2", 65, message),
-            ("-i p.npz -o y.npy --total-length 2 --padding-side left", 65, message),
+            ("-i p.npz -o y.npy --total-length 2", 65, &message("")),
+            (
+                "-i p.npz -o y.npy --total-length 2 --padding-side left",
+                65,
+                &message("--padding-side left "),
+            ),
+            (
+                "-i p.npz -o y.npz --batch-first",
+                2,
+                "rnn: y.npz: expected .npy or - for a padded tensor (--batch-first), got .npz\nhint: rnn unpack -q -i p.npz --batch-first -o y.npy\n",
+            ),
+            (
+                "-i p.npz -o y.npz --padding-side right --padding-value 0 --total-length 3",
+                2,
+                "rnn: y.npz: expected .npy or - for a padded tensor (--padding-value and --padding-side and --total-length), got .npz\nhint: rnn unpack -q -i p.npz --padding-side right --padding-value 0 --total-length 3 -o y.npy\n",
+            ),
             (
                 "-i p.npz -o y.npy --total-length -1",
                 2,

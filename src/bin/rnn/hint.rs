@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Flags that may be changed in a hint: every spelling, and whether a value follows.
-const FLAGS: [(&[&str], bool); 22] = [
+const FLAGS: [(&[&str], bool); 26] = [
     (&["--input-size"], true),
     (&["--hidden-size", "--hidden"], true),
     (&["--num-layers", "--layers"], true),
@@ -20,12 +20,16 @@ const FLAGS: [(&[&str], bool); 22] = [
     (&["--all-hidden"], true),
     (&["--lengths"], true),
     (&["--columns"], true),
+    (&["--padding-value"], true),
+    (&["--padding-side"], true),
+    (&["--total-length"], true),
     (&["--rng"], true),
     (&["--no-clobber"], false),
     (&["--state"], true),
     (&["--checkpoint"], true),
     (&["--independent"], false),
     (&["--prefix"], true),
+    (&["--frames"], false),
 ];
 
 /// The command line of this process, to be changed and shown.
@@ -104,14 +108,30 @@ pub(crate) fn swapped(file: &str, first: usize, second: usize) -> Option<String>
 
 /// A command that writes `file` with two axes swapped to `to`, which may be the same file.
 pub(crate) fn swap(file: &str, to: &str, first: usize, second: usize) -> Option<String> {
-    // Those that would end a string of Python, or mean something to the shell around it.
-    if [file, to].iter().any(|path| path.contains(['\'', '"', '\\', '$', '`', '!'])) {
+    if ![file, to].into_iter().all(stands_in_python) {
         return None;
     }
     let code = format!(
         "import numpy as np; np.save('{to}', np.load('{file}').swapaxes({first}, {second}))"
     );
     Some(format!("python3 -c \"{code}\""))
+}
+
+/// A command that writes the arrays of an archive as f64 into another one, beside it.
+pub(crate) fn as_f64(file: &str) -> Option<String> {
+    let stem = file.strip_suffix(".npz")?;
+    if !stands_in_python(file) {
+        return None;
+    }
+    let code = format!(
+        "import numpy as np; a = np.load('{file}'); np.savez('{stem}-f64.npz', **{{k: a[k].astype('f8') for k in a}})"
+    );
+    Some(format!("python3 -c \"{code}\""))
+}
+
+/// Whether nothing in a path would end a string of Python, or mean something to the shell around it.
+fn stands_in_python(path: &str) -> bool {
+    !path.contains(['\'', '"', '\\', '$', '`', '!'])
 }
 
 /// What to type after a wrong use of `flag`.

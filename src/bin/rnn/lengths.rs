@@ -6,47 +6,125 @@ use std::path::Path;
 use anyhow::Result;
 use elman::io::{Header, Source, StoredType, TensorFile};
 
-use crate::failure::Data;
-use crate::sequences::whole_number;
+use crate::failure::{Data, Usage, with_hint};
+use crate::hint::{CommandLine, for_usage};
+use crate::sequences::{refuse_bool, shown, whole_number};
 
-/// Reads `5,3,2`, or a tensor of whole numbers; a path that exists wins. There must be `batch` lengths, and
-/// each at most `steps`.
-pub(crate) fn read(text: &OsStr, batch: usize, steps: usize) -> Result<Vec<usize>> {
-    let (place, values) = match list(text) {
+/// Most sequences of a batch for which a hint writes the lengths out.
+const MAX_WRITTEN: usize = 16;
+
+/// The padded tensor that has the lengths.
+pub(crate) struct Padded {
+    /// N.
+    pub(crate) batch: usize,
+    /// L.
+    pub(crate) steps: usize,
+    pub(crate) batch_first: bool,
+    /// What to type where the axes are in the other order; none where there is no axis for the batch.
+    pub(crate) swapped: Option<CommandLine>,
+}
+
+/// Reads `5,3,2`, or a tensor of whole numbers; a path that exists wins. There must be one for each sequence,
+/// and none beyond the steps.
+pub(crate) fn read(text: &OsStr, of: &Padded) -> Result<Vec<usize>> {
+    let (place, values) = match list(text, of)? {
         Some(values) => ("--lengths".to_owned(), values),
         None => file(text)?,
     };
-    if values.len() != batch {
+    if values.len() != of.batch {
+        let word = if of.batch == 1 { "length" } else { "lengths" };
         let message = format!(
-            "{place}: expected {batch} lengths, one for each sequence of the batch, got {}",
+            "{place}: expected {} {word}, one for each sequence of the batch, got {}",
+            of.batch,
             values.len()
         );
-        return Err(Data(message).into());
+        return Err(with_hint(Data(message), swapped_hint(&values, of)));
     }
     let length = |(row, &value): (usize, &f64)| {
-        if let Some(length) = whole_number(value).filter(|&length| length <= steps) {
+        if let Some(length) = whole_number(value).filter(|&length| length <= of.steps) {
             return Ok(length);
         }
         let message = format!(
-            "{place}: row {row}: expected a length from 0 to {steps}, the steps of the input, got {value}"
+            "{place}: row {row}: expected a whole number from 0 to {}, the steps of the input, got {}",
+            of.steps,
+            shown(value)
         );
         Err(Data(message).into())
     };
     values.iter().enumerate().map(length).collect()
 }
 
-/// Numbers with commas between them, where the text is nothing else.
-fn list(text: &OsStr) -> Option<Vec<f64>> {
-    if Path::new(text).exists() {
+/// Refuses a `--total-length` beyond which some sequence goes on.
+pub(crate) fn check_total(lengths: &[usize], total: Option<usize>) -> Result<()> {
+    // Of several that are the longest, the first.
+    let longest = lengths.iter().enumerate().rev().max_by_key(|(_, length)| **length);
+    let (Some(total), Some((row, &longest))) = (total, longest) else { return Ok(()) };
+    if total >= longest {
+        return Ok(());
+    }
+    let message = format!(
+        "--total-length: expected at least {longest}, the length of row {row}, got {total}"
+    );
+    let line = CommandLine::new().with("--total-length", Some(&longest.to_string()));
+    Err(with_hint(Data(message), Some(line.to_string())))
+}
+
+/// The lengths of sequences that have all steps, as they are typed; none where there are too many.
+pub(crate) fn all_steps(batch: usize, steps: usize) -> Option<String> {
+    let text = || vec![steps.to_string(); batch].join(",");
+    (1..=MAX_WRITTEN).contains(&batch).then(text)
+}
+
+/// Where the other axis has as many places as there are lengths, what makes it the batch.
+fn swapped_hint(values: &[f64], of: &Padded) -> Option<String> {
+    // What is proposed must not fail on the lengths.
+    let fits = |&value: &f64| whole_number(value).is_some_and(|length| length <= of.batch);
+    if values.len() != of.steps || !values.iter().all(fits) {
         return None;
     }
-    text.to_str()?.split(',').map(|word| word.trim().parse().ok()).collect()
+    let axis = usize::from(of.batch_first);
+    let line = of.swapped.as_ref()?;
+    Some(format!("axis {axis} of the input has {}, one for each length: {line}", of.steps))
+}
+
+/// Numbers with commas between them; none where the text is the name of a file.
+fn list(text: &OsStr, of: &Padded) -> Result<Option<Vec<f64>>> {
+    let Some(typed) = text.to_str().filter(|_| !Path::new(text).exists()) else { return Ok(None) };
+    let values = typed.split(',').map(|word| word.trim().parse().ok()).collect();
+    if let Some(values) = values {
+        return Ok(Some(values));
+    }
+    let extension = Path::new(text).extension().unwrap_or_default();
+    let file = matches!(Source::parse(text), Source::Member(..))
+        || extension == "npy"
+        || extension == "npz";
+    if file || !(typed.contains(',') || typed.starts_with(|c: char| c.is_ascii_digit() || c == '['))
+    {
+        return Ok(None);
+    }
+    let message =
+        format!("--lengths: expected whole numbers as in 5,3,2, or a file, got '{typed}'");
+    Err(with_hint(Usage(message), Some(list_hint(typed, of))))
+}
+
+/// The same numbers with single commas between them, where they are the lengths of this batch.
+fn list_hint(typed: &str, of: &Padded) -> String {
+    let words = typed.split(|c: char| c.is_whitespace() || ",;[]()".contains(c));
+    let numbers: Option<Vec<usize>> =
+        words.filter(|word| !word.is_empty()).map(|word| word.parse().ok()).collect();
+    let right =
+        |own: &Vec<usize>| own.len() == of.batch && own.iter().all(|&length| length <= of.steps);
+    let Some(numbers) = numbers.filter(right) else { return for_usage("--lengths") };
+    let numbers: Vec<_> = numbers.iter().map(ToString::to_string).collect();
+    CommandLine::new().with("--lengths", Some(&numbers.join(","))).to_string()
 }
 
 /// The numbers of a tensor of one axis, or of a table of one column or one row.
 fn file(text: &OsStr) -> Result<(String, Vec<f64>)> {
     let file = TensorFile::open(&Source::parse(text))?;
     let place = file.place().to_owned();
+    // A mask of the steps is one, and its rows are no lengths.
+    refuse_bool(&place, file.header().stored)?;
     let Header { shape: found, stored, .. } = file.header();
     let single = *stored == StoredType::Text && found.contains(&1);
     if found.len() != 1 && !single {

@@ -5,7 +5,7 @@ use elman::{Config, Error};
 
 use crate::args::Run;
 use crate::failure::with_hint;
-use crate::hint::{CommandLine, swapped};
+use crate::hint::{CommandLine, quoted, swapped};
 use crate::layer::{Weights, init_command};
 use crate::sequences::Sequences;
 
@@ -17,6 +17,10 @@ pub(crate) struct Places {
     pub(crate) weights: Option<String>,
     /// What `--hidden-size` says.
     hidden_size: Option<usize>,
+    /// Whether the sequences have lengths of their own, which would not fit another order of the axes.
+    lengths: bool,
+    /// What answers an input of several arrays; none where it cannot be typed.
+    stream: Option<String>,
 }
 
 impl Places {
@@ -27,8 +31,34 @@ impl Places {
             h_0: args.h0.as_deref().map(|h_0| Source::parse(h_0).to_string()),
             weights: weights.map(|weights| weights.place.clone()),
             hidden_size: args.layer.hidden_size,
+            lengths: args.lengths.is_some() || input.is_archive(),
+            stream: stream_command(args),
         }
     }
+}
+
+/// `rnn stream` over the same input with the same layer; none without weights, or with those from stdin.
+fn stream_command(args: &Run) -> Option<String> {
+    let weights = args.weights.as_ref().filter(|weights| *weights != "-")?.to_string_lossy();
+    let mut line = format!("rnn stream -w {}", quoted(&weights));
+    let words = [
+        ("--prefix ", args.of_weights.prefix.clone()),
+        ("--dtype ", args.dtype.map(|dtype| dtype.to_string())),
+        ("--nonlinearity ", args.layer.nonlinearity.map(|name| name.to_string())),
+        ("--batch-first=", args.layer.batch_first.map(|first| first.to_string())),
+    ];
+    for (flag, value) in words {
+        line += &value.map_or(String::new(), |value| format!(" {flag}{}", quoted(&value)));
+    }
+    Some(line)
+}
+
+/// Where to go with several arrays.
+fn stream_hint(config: &Config, place: &str, places: &Places) -> Option<String> {
+    let line = places.stream.as_ref().filter(|_| place == places.input)?;
+    let whole = if config.bidirectional { " --independent" } else { "" };
+    let input = if place == "stdin" { String::new() } else { format!(" < {}", quoted(place)) };
+    Some(format!("for array after array: {line}{whole}{input} > outputs.npy"))
 }
 
 /// Names the file that an error of the layer is about, and adds what to type next.
@@ -45,6 +75,7 @@ pub(crate) fn explain(error: anyhow::Error, config: &Config, places: &Places) ->
         Error::HiddenShape { expected, found } => {
             (places.h_0.as_ref(), Some(hidden_hint(config, expected, found, places)))
         }
+        Error::ManyArrays { place } => (None, stream_hint(config, place, places)),
         _ => (None, None),
     };
     let error = match place {
@@ -82,6 +113,12 @@ fn input_size_hint(config: &Config, found: &[usize], places: &Places) -> Option<
     Some(format!("fresh weights for {features} features: {command}"))
 }
 
+/// The command line with the other order of the axes.
+pub(crate) fn swapped_batch(batch_first: bool) -> CommandLine {
+    let flag = if batch_first { "--batch-first=false" } else { "--batch-first" };
+    CommandLine::new().without("--batch-first").with(flag, None)
+}
+
 /// For an `h_0` of another shape: what the input's axes say if they were swapped, what the axes of `h_0`
 /// say, and else that zeros are the default.
 fn hidden_hint(config: &Config, expected: &[usize], found: &[usize], places: &Places) -> String {
@@ -91,13 +128,10 @@ fn hidden_hint(config: &Config, expected: &[usize], found: &[usize], places: &Pl
     {
         let time_axis = usize::from(config.batch_first);
         if (states, hidden) == (other_states, other_hidden)
+            && !places.lengths
             && places.input_shape.get(time_axis) == Some(&other_batch)
         {
-            let line = line.without("--batch-first");
-            let line = line.with(
-                if config.batch_first { "--batch-first=false" } else { "--batch-first" },
-                None,
-            );
+            let line = swapped_batch(config.batch_first);
             return format!(
                 "axis {time_axis} of the input has {other_batch}, as the batch of h_0: {line}"
             );

@@ -7,12 +7,14 @@ use ndarray::ArrayD;
 
 use crate::args::Run;
 use crate::check;
-use crate::failure::{Data, Usage, with_hint};
-use crate::hint::CommandLine;
+use crate::conversion::conversion;
+use crate::failure::Data;
+use crate::held::{self, INPUT_AND_OUTPUT, Row};
 use crate::layer::{Weights, config_from_flags, fresh, note_dropout};
-use crate::lengths;
-use crate::mismatch::{Places, explain};
+use crate::lengths::{self, Padded};
+use crate::mismatch::{Places, explain, swapped_batch};
 use crate::outputs::{self, Outputs, check_streams};
+use crate::padding;
 use crate::pass::{Given, Pass};
 use crate::report::{Notes, Report, TensorLine};
 use crate::results::{Axes, Layout};
@@ -38,13 +40,24 @@ pub(crate) fn run(args: &Run) -> Result<()> {
         }
         None => None,
     };
-    let input = Sequences::open(&Source::parse(&args.input), &args.columns)?;
+    let input = open_input(args)?;
     let outputs = outputs.of(args, &input)?;
     let of_weights = weights.as_ref().map(|weights| weights.dtype);
     match args.dtype.or(of_weights).unwrap_or_else(|| input.natural()) {
         Dtype::F32 => run_as::<f32>(args, (rng, outputs), weights, input, notes),
         Dtype::F64 => run_as::<f64>(args, (rng, outputs), weights, input, notes),
     }
+}
+
+/// Opens the input. An archive of one tensor is that tensor, but where the output is an archive too.
+fn open_input(args: &Run) -> Result<Sequences> {
+    let source = Source::parse(&args.input);
+    let input = Sequences::open(&source, &args.columns)?;
+    let archive = args.output.as_ref().and_then(|output| output.extension());
+    let of_one = args.lengths.is_none() && archive.is_some_and(|extension| extension == "npz");
+    let input = if of_one { input.of_one(&source) } else { input };
+    padding::check(args, &input)?;
+    Ok(input)
 }
 
 fn run_as<T: Element + Random + Real + Into<f64>>(
@@ -129,37 +142,55 @@ fn given<T: Element + Real>(
     for (place, header, recognised) in input.headers() {
         accept::<T>(args, (&place, header.stored, recognised), "input", notes)?;
     }
-    if let (true, Some(_)) = (input.is_archive(), &args.lengths) {
-        let message = format!(
-            "{}: expected a padded tensor with --lengths, got sequences that have their own",
-            input.place()
-        );
-        let line = CommandLine::new().without("--lengths");
-        return Err(with_hint(Usage(message), Some(line.to_string())));
-    }
-    let packed = |packed: &PackedSequence<T>| (packed.batch_sizes.len(), packed.batch());
+    let sizes = |packed: &PackedSequence<T>| (packed.batch_sizes.len(), packed.batch());
     Ok(match input {
         Sequences::Tensor(file) => {
             let shape = &file.header().shape;
             let sizes = rnn.check_input(shape)?;
             let layout = if shape.len() == 2 { Layout::Unbatched } else { Layout::Batched };
-            let lengths = args.lengths.as_ref().map(|text| lengths::read(text, sizes.1, sizes.0));
-            (Given::Tensor(file, lengths.transpose()?), layout, sizes)
+            (Given::Tensor(file, read_lengths(args, rnn, sizes, layout)?), layout, sizes)
         }
-        Sequences::Packed(members, _) => {
-            let own = sequences::read_packed(members)?;
-            let sizes = packed(&own);
+        Sequences::Packed(members, header) => {
+            let own = sequences::read_packed(members, |steps, batch| {
+                let padded = args.total_length.unwrap_or(steps).saturating_mul(batch);
+                let rows = header.shape.first().copied().unwrap_or(0);
+                let bytes = Row::new(rnn, args).packed(rows, padded);
+                held::name(INPUT_AND_OUTPUT, bytes, &args.report, notes);
+            })?;
+            lengths::check_total(&own.lengths()?, args.total_length)?;
+            let sizes = sizes(&own);
             (Given::Packed(own), Layout::Packed, sizes)
         }
-        Sequences::Ragged(members, _) => {
+        Sequences::Ragged(members, headers) => {
+            let own: Vec<_> = headers.iter().map(|header| header.shape[0]).collect();
+            lengths::check_total(&own, args.total_length)?;
+            let total = args.total_length.or(own.iter().copied().max()).unwrap_or(0);
+            let padded = own.len().saturating_mul(total);
+            let bytes = Row::new(rnn, args).ragged(own.iter().sum(), padded);
+            held::name(INPUT_AND_OUTPUT, bytes, &args.report, notes);
             let (names, own): (Vec<_>, Vec<_>) =
                 sequences::read_ragged(members)?.into_iter().unzip();
             let views: Vec<_> = own.iter().map(|own| own.view()).collect();
             let own = pack_sequence(&views, false)?;
-            let sizes = packed(&own);
+            let sizes = sizes(&own);
             (Given::Ragged(names, own), Layout::Packed, sizes)
         }
     })
+}
+
+/// Reads `--lengths` for a tensor of L and N, where they were named.
+fn read_lengths<T: Element>(
+    args: &Run,
+    rnn: &Rnn<T>,
+    (steps, batch): (usize, usize),
+    layout: Layout,
+) -> Result<Option<Vec<usize>>> {
+    let Some(text) = &args.lengths else { return Ok(None) };
+    let batch_first = rnn.config().batch_first;
+    let swapped = (layout == Layout::Batched).then(|| swapped_batch(batch_first));
+    let lengths = lengths::read(text, &Padded { batch, steps, batch_first, swapped })?;
+    lengths::check_total(&lengths, args.total_length)?;
+    Ok(Some(lengths))
 }
 
 /// The layer: with the weights that were given, else with fresh ones.
@@ -230,18 +261,7 @@ fn accept<T: Real>(
     if args.report.verbose {
         notes.note(format!("{place}: {name}: recognised as {recognised}"));
     }
-    // The numbers of a text are of the type that they are read as.
-    if stored == StoredType::Text {
-        return Ok(());
-    }
-    if stored.natural() != T::DTYPE || !stored.is_computed() {
-        if stored.is_computed() && args.dtype.is_none() {
-            let message =
-                format!("{place}: {name}: expected {}, as the layer is, got {stored}", T::DTYPE);
-            let line = CommandLine::new().with("--dtype", Some(&T::DTYPE.to_string()));
-            return Err(with_hint(Data(message), Some(line.to_string())));
-        }
-        notes.note(format!("{place}: {name}: {stored} converted to {}", T::DTYPE));
-    }
+    let name = format!("{place}: {name}");
+    notes.notes.extend(conversion::<T>(args.dtype, &name, stored)?);
     Ok(())
 }

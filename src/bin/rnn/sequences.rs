@@ -2,8 +2,8 @@
 //! sequences of their own lengths.
 
 use anyhow::{Context, Result};
-use elman::PackedSequence;
 use elman::io::{Dtype, Found, Header, Members, Real, Source, StoredType, TensorFile};
+use elman::{Error, PackedSequence};
 use ndarray::ArrayD;
 
 use crate::failure::{Data, Usage, with_hint};
@@ -58,6 +58,22 @@ impl Sequences {
             return Err(members.expected(expected).into());
         }
         Ok(Sequences::Ragged(members, headers))
+    }
+
+    /// An archive of one tensor with two axes as what it is too, a batch of one sequence; anything else as it
+    /// is. A member that the source names stays a tensor.
+    pub(crate) fn of_one(self, source: &Source) -> Self {
+        match self {
+            Sequences::Tensor(file)
+                if file.header().shape.len() == 2 && !matches!(source, Source::Member(..)) =>
+            {
+                match file.into_members() {
+                    Ok((members, header)) => Sequences::Ragged(members, vec![header]),
+                    Err(file) => Sequences::Tensor(file),
+                }
+            }
+            other => other,
+        }
     }
 
     /// The name of the place, for messages.
@@ -117,6 +133,11 @@ impl Sequences {
         }
     }
 
+    /// Whether it is a packed sequence.
+    pub(crate) fn is_packed(&self) -> bool {
+        matches!(self, Sequences::Packed(..))
+    }
+
     /// Whether what comes out is an archive, as this is one.
     pub(crate) fn is_archive(&self) -> bool {
         !matches!(self, Sequences::Tensor(_))
@@ -128,17 +149,44 @@ pub(crate) fn is_table(file: &TensorFile) -> bool {
     file.header().stored == StoredType::Text
 }
 
-/// Reads a packed sequence.
-pub(crate) fn read_packed<T: Real>(mut members: Members) -> Result<PackedSequence<T>> {
+/// Reads a packed sequence. `sizes` hears of L and N, as far as they can be believed, before the data is
+/// read.
+pub(crate) fn read_packed<T: Real>(
+    mut members: Members,
+    sizes: impl FnOnce(usize, usize),
+) -> Result<PackedSequence<T>> {
     let mut whole = |name: &str| {
         let Some(index) = position(&members, name) else { return Ok(None) };
-        let numbers = members.read::<f64>(index)?;
-        whole_numbers(&members.member_place(index), &numbers).map(Some)
+        let place = members.member_place(index);
+        let header = members.header(index).map_err(|error| explain_none(error, name, &place))?;
+        refuse_bool(&place, header.stored)?;
+        whole_numbers(&place, &members.read::<f64>(index)?).map(Some)
     };
     let [batch_sizes, sorted, unsorted] = [whole(PACKED[1])?, whole(PACKED[2])?, whole(PACKED[3])?];
+    let batch_sizes = batch_sizes.unwrap_or_default();
+    let indices = sorted.as_ref().or(unsorted.as_ref()).map(Vec::len);
+    let active = batch_sizes.first().copied().unwrap_or(0);
+    sizes(batch_sizes.len(), indices.unwrap_or(active));
     let data = members.read(position(&members, PACKED[0]).unwrap_or(0))?;
     let place = members.place().to_owned();
-    PackedSequence::new(data, batch_sizes.unwrap_or_default(), sorted, unsorted).context(place)
+    PackedSequence::new(data, batch_sizes, sorted, unsorted).context(place)
+}
+
+/// NumPy saves the None of indices that are not there as an object, which is not unpickled to see what it is.
+fn explain_none(error: Error, name: &str, place: &str) -> anyhow::Error {
+    let object = |what: &str| what.starts_with("dtype '|O'");
+    let is_object = matches!(&error, Error::Malformed { what, .. } if object(what));
+    if !is_object || !PACKED[2..].contains(&name) {
+        return error.into();
+    }
+    let message = format!(
+        "{place}: expected whole numbers, or no such member, got an object, as NumPy saves None"
+    );
+    let file = place.strip_suffix(name).unwrap_or_default().trim_end_matches(':');
+    let hint = format!(
+        "leave it out: np.savez('{file}', data=packed.data, batch_sizes=packed.batch_sizes)"
+    );
+    with_hint(Data(message), Some(hint))
 }
 
 /// Reads several sequences, with their names.
@@ -159,15 +207,35 @@ pub(crate) fn whole_numbers(place: &str, numbers: &ArrayD<f64>) -> Result<Vec<us
     }
     let number = |(index, &value): (usize, &f64)| {
         whole_number(value).ok_or_else(|| {
-            let message = format!("{place}: expected whole numbers, got {value} at [{index}]");
+            let message =
+                format!("{place}: expected whole numbers, got {} at [{index}]", shown(value));
             Data(message).into()
         })
     };
     numbers.iter().enumerate().map(number).collect()
 }
 
-/// A size or an index: every one that memory can hold is a number that a double holds exactly.
+/// Up to here a double holds every whole number exactly; no memory has room for so many of anything.
+const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
+
+/// A size or an index.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked before")]
 pub(crate) fn whole_number(value: f64) -> Option<usize> {
-    (value >= 0.0 && value.fract() == 0.0).then_some(value as usize)
+    ((0.0..=MAX_WHOLE).contains(&value) && value.fract() == 0.0).then_some(value as usize)
+}
+
+/// A number as messages show it: no digit that may be another one in the file.
+pub(crate) fn shown(value: f64) -> String {
+    if value.is_infinite() || value.abs() < MAX_WHOLE || value.is_nan() {
+        return value.to_string();
+    }
+    if value > 0.0 { format!("{MAX_WHOLE} or more") } else { format!("-{MAX_WHOLE} or less") }
+}
+
+/// Refuses truth values where sizes, indices or lengths are expected.
+pub(crate) fn refuse_bool(place: &str, stored: StoredType) -> Result<()> {
+    if stored != StoredType::Bool {
+        return Ok(());
+    }
+    Err(Data(format!("{place}: expected whole numbers, got bool")).into())
 }

@@ -1,4 +1,30 @@
-//! What the process does about signals: it removes its temporary files, then dies of that very signal.
+//! What the process does about signals: it saves what is worth it and removes its temporary files, then dies of
+//! that very signal.
+
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::Result;
+
+/// What is still to be done when a signal ends the process.
+type Work = Box<dyn FnOnce() -> Result<()> + Send>;
+
+/// Nothing, but for a command that has said otherwise.
+static BEFORE_DYING: Mutex<Option<Work>> = Mutex::new(None);
+
+/// Has something done when a signal ends the process, before its temporary files are removed. Another signal
+/// does not wait for it.
+pub(crate) fn before_dying(work: impl FnOnce() -> Result<()> + Send + 'static) {
+    *BEFORE_DYING.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(work));
+}
+
+/// Does it; what goes wrong is printed.
+#[cfg(unix)]
+fn do_before_dying() {
+    let work = BEFORE_DYING.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(Err(error)) = work.map(|work| work()) {
+        let _ = crate::failure::report(&error);
+    }
+}
 
 /// Sets the handlers. SIGXFSZ is ignored, so that a file that may not grow is an error of the write.
 ///
@@ -28,6 +54,7 @@ pub(crate) fn install() {
     let spawned = Signals::new(handled).and_then(|mut signals| {
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             if let Some(signal) = signals.forever().next() {
+                do_before_dying();
                 elman::io::remove_temporary_files();
                 let _ = emulate_default_handler(signal);
             }

@@ -1,5 +1,6 @@
 //! `rnn stream`: arrays without end through a pipe, the hidden state carried over.
 
+mod answered;
 mod carried;
 mod state;
 
@@ -13,6 +14,7 @@ use ndarray::ArrayD;
 
 use crate::args::Stream;
 use crate::check;
+use crate::conversion::conversion;
 use crate::failure::{Data, Usage, with_hint};
 use crate::hint::CommandLine;
 use crate::layer::Weights;
@@ -59,11 +61,6 @@ fn stream_as<T: Element + Real + Into<f64>>(
     let ended = pool.install(|| {
         if args.frames { frames(&rnn, &mut carried) } else { arrays(args, &rnn, &mut carried) }
     });
-    let failed = ended.as_ref().err().and_then(|error| error.downcast_ref::<Error>());
-    if matches!(failed, Some(Error::Write { .. })) {
-        // Nobody knows what has arrived of the last answer: the last checkpoint stands.
-        return ended;
-    }
     // Where the input went wrong, what has been answered still counts.
     ended.and(carried.save())?;
     print(args, &format!("{}, {:.6} s", carried.tally(), start.elapsed().as_secs_f64()))
@@ -85,9 +82,8 @@ fn arrays<T: Element + Real>(args: &Stream, rnn: &Rnn<T>, carried: &mut Carried<
         let result = rnn
             .forward(array.view(), carried.h_0(), Mode::Eval)
             .map_err(|error| anyhow::Error::new(error).context(input.place()))?;
-        output.array(&result.output.view())?;
         let steps = header.shape[step_axis(&header, rnn.config())];
-        carried.go_on(result.h_n, steps)?;
+        carried.answer(result.h_n, steps, || output.array(&result.output.view()))?;
     }
     Ok(())
 }
@@ -99,8 +95,7 @@ fn frames<T: Element + Real + Into<f64>>(rnn: &Rnn<T>, carried: &mut Carried<T>)
     let mut frame = ArrayD::from_shape_vec(vec![1, input_size], zeros(&[input_size], "a frame")?)?;
     while input.read(frame.as_slice_mut().unwrap_or_default())? {
         let result = rnn.forward(frame.view(), carried.h_0(), Mode::Eval)?;
-        output.frame(&result.output.view())?;
-        carried.go_on(result.h_n, 1)?;
+        carried.answer(result.h_n, 1, || output.frame(&result.output.view()))?;
     }
     Ok(())
 }
@@ -123,23 +118,7 @@ fn new_type<T: Real>(
             format!("{name}: expected {before}, as in the arrays before it, got {stored}");
         return Err(Data(message).into());
     }
-    conversion::<T>(args, &name, stored)
-}
-
-/// What is to be said about numbers that become the layer's type. Integers and float16 are converted; a
-/// float of the other size only where `--dtype` asks for it.
-fn conversion<T: Real>(args: &Stream, name: &str, stored: StoredType) -> Result<Option<String>> {
-    let own = stored.natural() == T::DTYPE && stored.is_computed();
-    // The numbers of a text are of the type that they are read as.
-    if own || stored == StoredType::Text {
-        return Ok(None);
-    }
-    if stored.is_computed() && args.dtype.is_none() {
-        let message = format!("{name}: expected {}, as the layer is, got {stored}", T::DTYPE);
-        let line = CommandLine::new().with("--dtype", Some(&T::DTYPE.to_string()));
-        return Err(with_hint(Data(message), Some(line.to_string())));
-    }
-    Ok(Some(format!("{name}: {stored} converted to {}", T::DTYPE)))
+    conversion::<T>(args.dtype, &name, stored)
 }
 
 /// Checks what standard input and output are asked to do, before anything is read.

@@ -5,13 +5,16 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use elman::io::{AnyArray, Dtype, Real, Sink, Source, write_npy, write_npz, written_file};
 use elman::{
-    Element, Error, PackedSequence, PaddingSide, pad_packed_sequence, pad_sequence, unpack_sequence,
+    Element, PackedSequence, PaddingSide, pad_packed_sequence, pad_sequence, unpack_sequence,
 };
 use ndarray::{ArrayD, ArrayViewD, Axis, concatenate};
 
 use crate::args::{Side, Unpack};
+use crate::conversion;
 use crate::failure::{Usage, with_hint};
+use crate::held;
 use crate::hint::CommandLine;
+use crate::lengths::check_total;
 use crate::outputs::{check_extension, overwrite, refuse_terminal, shown, whole_numbers};
 use crate::report::{Notes, Report, TensorLine};
 use crate::sequences::{self, Sequences};
@@ -19,6 +22,9 @@ use crate::sequences::{self, Sequences};
 pub(crate) fn unpack(args: &Unpack) -> Result<()> {
     let single = args.output.extension().is_some_and(|extension| extension == "npz");
     check_extension(&args.output, "-o", single)?;
+    if single {
+        refuse_padding(args)?;
+    }
     if let Some(lengths) = &args.lengths {
         check_extension(lengths, "--lengths", false)?;
         let same = match (written_file(lengths), written_file(&args.output)) {
@@ -43,6 +49,25 @@ pub(crate) fn unpack(args: &Unpack) -> Result<()> {
     }
 }
 
+/// Refuses the flags of a padded tensor beside an archive of single sequences.
+fn refuse_padding(args: &Unpack) -> Result<()> {
+    let flags = [
+        ("--batch-first", args.batch_first),
+        ("--padding-value", args.padding_value.is_some()),
+        ("--padding-side", args.padding_side.is_some()),
+        ("--total-length", args.total_length.is_some()),
+    ];
+    let given: Vec<_> = flags.iter().filter(|(_, given)| *given).map(|(flag, _)| *flag).collect();
+    if given.is_empty() {
+        return Ok(());
+    }
+    let (place, flags) = (args.output.display(), given.join(" and "));
+    let message = format!("{place}: expected .npy or - for a padded tensor ({flags}), got .npz");
+    let padded = args.output.with_extension("npy");
+    let line = CommandLine::new().with("-o", Some(&padded.to_string_lossy()));
+    Err(with_hint(Usage(message), Some(line.to_string())))
+}
+
 fn unpack_as<T: Element + Real>(
     args: &Unpack,
     input: Sequences,
@@ -50,11 +75,38 @@ fn unpack_as<T: Element + Real>(
     stdout: bool,
 ) -> Result<()> {
     let place = input.place().to_owned();
-    let Sequences::Packed(members, _) = input else {
+    let Sequences::Packed(members, header) = input else {
         let message = format!("{place}: expected a packed sequence (data, batch_sizes), got none");
         return Err(crate::failure::Data(message).into());
     };
-    let packed = sequences::read_packed::<T>(members)?;
+    let mut notes = Notes::default();
+    notes.notes.extend(conversion::note::<T>(&format!("{place}:data"), header.stored));
+    let packed = sequences::read_packed::<T>(members, |steps, batch| {
+        let bytes = held_bytes::<T>(args, single, &header.shape, (steps, batch));
+        held::name("packed data and sequences are held whole", bytes, &args.report, &mut notes);
+    })?;
+    check_total(&packed.lengths()?, args.total_length)?;
+    let tensors = write(args, &packed, single, &place)?;
+    let report = Report {
+        command: "unpack",
+        layer: None,
+        weights: None,
+        seed: None,
+        rng: None,
+        tensors,
+        run: None,
+        notes,
+    };
+    report.print(&args.report, stdout)
+}
+
+/// Writes what was asked for, and says what that was.
+fn write<T: Element + Real>(
+    args: &Unpack,
+    packed: &PackedSequence<T>,
+    single: bool,
+    place: &str,
+) -> Result<Vec<TensorLine>> {
     let open = |path: &Path| Sink::open(path, overwrite(&args.report));
     let mut sink = open(&args.output)?;
     let mut lengths_sink = args.lengths.as_deref().map(open).transpose()?;
@@ -67,7 +119,7 @@ fn unpack_as<T: Element + Real>(
     };
     let mut tensors = Vec::new();
     if single {
-        let own = unpack_sequence(&packed)?;
+        let own = unpack_sequence(packed)?;
         let names: Vec<_> = (0..own.len()).map(|row| row.to_string()).collect();
         let mut all: Vec<(&str, &dyn AnyArray)> = Vec::new();
         for (name, own) in names.iter().zip(&own) {
@@ -76,7 +128,7 @@ fn unpack_as<T: Element + Real>(
         }
         write_npz(&mut sink, &all, "")?;
     } else {
-        let padded = padded(args, &packed).with_context(|| place)?;
+        let padded = padded(args, packed).with_context(|| place.to_owned())?;
         tensors.push(line("padded", padded.shape(), &args.output));
         sink.write(|file| write_npy(file, &padded.view()))?;
     }
@@ -88,24 +140,34 @@ fn unpack_as<T: Element + Real>(
     }
     sink.commit()?;
     lengths_sink.map_or(Ok(()), Sink::commit)?;
-    let report = Report {
-        command: "unpack",
-        layer: None,
-        weights: None,
-        seed: None,
-        rng: None,
-        tensors,
-        run: None,
-        notes: Notes::default(),
+    Ok(tensors)
+}
+
+/// Bytes that are in memory at one time.
+fn held_bytes<T>(
+    args: &Unpack,
+    single: bool,
+    data: &[usize],
+    (steps, batch): (usize, usize),
+) -> usize {
+    let [rows, features @ ..] = data else { return 0 };
+    let row = held::bytes::<T>(features);
+    let total = args.total_length.unwrap_or(steps);
+    let padded = [steps, total].map(|steps| steps.saturating_mul(batch));
+    // With the padding on the left, single sequences come first, and then the padding behind the longest.
+    let held = match args.padding_side {
+        _ if single => vec![*rows; 2],
+        Some(Side::Left) => vec![*rows, *rows, padded[0], padded[1]],
+        _ => vec![*rows, padded[1]],
     };
-    report.print(&args.report, stdout)
+    held.iter().fold(0, |bytes: usize, rows| bytes.saturating_add(rows.saturating_mul(row)))
 }
 
 /// The padded tensor. With the padding on the left, sequences end together.
 fn padded<T: Element + Real>(args: &Unpack, packed: &PackedSequence<T>) -> Result<ArrayD<T>> {
-    let padding = <T as Real>::from_f64(args.padding_value);
+    let padding = <T as Real>::from_f64(args.padding_value.unwrap_or(0.0));
     // Without a sequence there is no side.
-    if args.padding_side == Side::Right || packed.batch() == 0 {
+    if args.padding_side != Some(Side::Left) || packed.batch() == 0 {
         return Ok(pad_packed_sequence(packed, args.batch_first, padding, args.total_length)?.0);
     }
     let own = unpack_sequence(packed)?;
@@ -113,12 +175,10 @@ fn padded<T: Element + Real>(args: &Unpack, packed: &PackedSequence<T>) -> Resul
     let padded = pad_sequence(&views, args.batch_first, padding, PaddingSide::Left)?;
     let longest = packed.batch_sizes.len();
     let total = args.total_length.unwrap_or(longest);
-    if total < longest {
-        return Err(Error::TotalLength { longest, found: total }.into());
-    }
     let axis = Axis(usize::from(args.batch_first));
     let mut before = padded.shape().to_vec();
-    before[axis.0] = total - longest;
+    // It has been checked that no sequence is longer.
+    before[axis.0] = total.saturating_sub(longest);
     let before = ArrayD::from_elem(before, padding);
     Ok(concatenate(axis, &[before.view(), padded.view()])?)
 }

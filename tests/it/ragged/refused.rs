@@ -38,7 +38,7 @@ fn refused(sandbox: &Sandbox, cases: &[(&str, i32, &str)]) {
 fn lengths_that_no_row_can_have() {
     let of = |row: usize, found: &str| {
         format!(
-            "rnn: --lengths: row {row}: expected a length from 0 to 5, the steps of the input, got {found}\n"
+            "rnn: --lengths: row {row}: expected a whole number from 0 to 5, the steps of the input, got {found}\n"
         )
     };
     let count = |found: usize| {
@@ -73,7 +73,7 @@ fn files_of_lengths_are_named() {
             (
                 "-i x.npy --lengths half.npy",
                 65,
-                "rnn: half.npy: row 1: expected a length from 0 to 5, the steps of the input, got 2.5\n",
+                "rnn: half.npy: row 1: expected a whole number from 0 to 5, the steps of the input, got 2.5\n",
             ),
             (
                 "-i x.npy --lengths two.npy",
@@ -107,22 +107,36 @@ fn files_of_lengths_are_named() {
 
 #[test]
 fn flags_of_padding_that_say_nothing() {
-    let no_lengths = "rnn: the following required arguments were not provided: --lengths <FILE or N,N>\nhint: rnn run --help\n";
+    let no_lengths = |flags: &str| {
+        format!(
+            "rnn: {flags}: expected --lengths, which say where padding begins, got none\nhint: rnn run -q -w w -i x.npy\n"
+        )
+    };
     refused(
         &given(),
         &[
             (
                 "-i x.npy --lengths 5,3,2 --total-length 4",
                 65,
-                "rnn: total_length: expected at least 5, the longest length, got 4\n",
+                "rnn: --total-length: expected at least 5, the length of row 0, got 4\nhint: rnn run -q -w w -i x.npy --lengths 5,3,2 --total-length 5\n",
+            ),
+            (
+                "-i x.npy --lengths 2,3,3 --total-length 2",
+                65,
+                "rnn: --total-length: expected at least 3, the length of row 1, got 2\nhint: rnn run -q -w w -i x.npy --lengths 2,3,3 --total-length 3\n",
             ),
             (
                 "-i x.npy --lengths 5,3,2 --total-length 0",
                 2,
                 "rnn: --total-length: expected a whole number of at least 1, got '0'\nhint: rnn run --help\n",
             ),
-            ("-i x.npy --total-length 9", 2, no_lengths),
-            ("-i x.npy --padding-value 9", 2, no_lengths),
+            ("-i x.npy --total-length 9", 2, &no_lengths("--total-length")),
+            ("-i x.npy --padding-value=-9", 2, &no_lengths("--padding-value")),
+            (
+                "-i x.npy --padding-value 9 --total-length 9 --last l.npy",
+                2,
+                "rnn: --padding-value and --total-length: expected --lengths, which say where padding begins, got none\nhint: rnn run -q -w w -i x.npy --last l.npy\n",
+            ),
             (
                 "-i x.npy --lengths 5,3,2 --padding-value x",
                 2,
@@ -147,6 +161,214 @@ fn lengths_beside_sequences_that_have_their_own() {
             ("-i ragged.npz --lengths 5,3", 2, &ragged),
         ],
     );
+}
+
+/// What the hint says pads the result, as it would be with lengths.
+#[test]
+fn padding_beside_sequences_that_have_their_own_lengths() {
+    let sandbox = given();
+    let start = "expected a padded tensor and --lengths with";
+    let unpack = "rnn unpack -i - -o padded.npy";
+    for (words, message, hint) in [
+        (
+            "-i packed.npz --padding-value nan",
+            format!("packed.npz: {start} --padding-value, got a packed sequence"),
+            format!("rnn run -q -w w -i packed.npz -o - | {unpack} --padding-value NaN"),
+        ),
+        (
+            "-i packed.npz --lengths 5,3,2 --total-length 7 -o y.npz --padding-value -2",
+            format!(
+                "packed.npz: {start} --padding-value and --total-length, got a packed sequence"
+            ),
+            format!(
+                "rnn run -q -w w -i packed.npz -o - | {unpack} --padding-value -2 --total-length 7"
+            ),
+        ),
+        (
+            "-i ragged.npz --total-length 7 --last l.npy",
+            format!("ragged.npz: {start} --total-length, got single sequences"),
+            format!(
+                "rnn run -q -w w -i ragged.npz --last l.npy -o - | rnn pack -i - -o - | {unpack} --total-length 7"
+            ),
+        ),
+    ] {
+        refused(&sandbox, &[(words, 2, &format!("rnn: {message}\nhint: {hint}\n"))]);
+        assert_eq!(sandbox.shell(&hint).code, Some(0), "{hint}");
+        let steps = if hint.contains("total") { 7 } else { 5 };
+        assert_eq!(sandbox.load::<f32>("padded.npy").shape()[0], steps);
+        std::fs::remove_file(sandbox.path("padded.npy")).unwrap();
+        let _ = std::fs::remove_file(sandbox.path("l.npy"));
+    }
+    refused(
+        &sandbox,
+        &[(
+            "-i packed.npz --total-length 7 --last -",
+            2,
+            &format!("rnn: packed.npz: {start} --total-length, got a packed sequence\n"),
+        )],
+    );
+}
+
+#[test]
+fn lists_that_were_mistyped() {
+    let sandbox = given();
+    let run = |lengths: &str, hint: &str| {
+        let words = ["run", "-q", "-w", "w", "-i", "x.npy", "--lengths", lengths];
+        let message = format!(
+            "rnn: --lengths: expected whole numbers as in 5,3,2, or a file, got '{lengths}'\nhint: {hint}\n"
+        );
+        sandbox.rnn_with(&words, &[]).fails(2, &message);
+    };
+    let right = "rnn run -q -w w -i x.npy --lengths 2,4,1";
+    for lengths in ["2,4,1,", "2,,4,1", "2 4 1", "[2,4,1]", "[2, 4, 1]", "2;4;1", "(2,4,1)"] {
+        run(lengths, right);
+    }
+    for lengths in ["5,3,x", "5,,3", "2 4 6", "[]", "1e", "3x"] {
+        run(lengths, "rnn run --help");
+    }
+    refused(
+        &sandbox,
+        &[
+            (
+                "-i x.npy --lengths 2024.npy",
+                66,
+                "rnn: 2024.npy: No such file or directory (os error 2)\n",
+            ),
+            (
+                "-i x.npy --lengths 1,2.npz:a",
+                66,
+                "rnn: 1,2.npz:a: No such file or directory (os error 2)\n",
+            ),
+            (
+                "-i x.npy --lengths lengths",
+                66,
+                "rnn: lengths: No such file or directory (os error 2)\n",
+            ),
+        ],
+    );
+}
+
+/// No digit is shown that may be another one in the file, and a mask is not taken for lengths.
+#[test]
+fn lengths_of_other_types() {
+    let sandbox = given();
+    let file = |descr: &str, body: &[u8]| {
+        let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (3,), }}");
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((text.len() as u16 + 1).to_le_bytes());
+        bytes.extend(text.as_bytes());
+        bytes.push(b'\n');
+        bytes.extend(body);
+        sandbox.write("l.npy", &bytes);
+    };
+    let start =
+        "rnn: l.npy: row 1: expected a whole number from 0 to 5, the steps of the input, got";
+    let huge = [5_u64, 1 << 63, 2].map(u64::to_le_bytes).concat();
+    let low = [5_i64, i64::MIN, 2].map(i64::to_le_bytes).concat();
+    file("<u8", &huge);
+    let lines = "-i x.npy --lengths l.npy";
+    refused(&sandbox, &[(lines, 65, &format!("{start} 9007199254740992 or more\n"))]);
+    file("<i8", &low);
+    refused(&sandbox, &[(lines, 65, &format!("{start} -9007199254740992 or less\n"))]);
+    file("|b1", &[1, 1, 0]);
+    refused(&sandbox, &[(lines, 65, "rnn: l.npy: expected whole numbers, got bool\n")]);
+    sandbox.rnn("randn -q --shape 5,3 -o one.npy").succeeds();
+    refused(
+        &sandbox,
+        &[(
+            "-i one.npy --lengths 5,3,2",
+            65,
+            "rnn: --lengths: expected 1 length, one for each sequence of the batch, got 3\n",
+        )],
+    );
+}
+
+#[test]
+fn lengths_of_the_other_axis() {
+    let sandbox = given();
+    let message = "rnn: --lengths: expected 3 lengths, one for each sequence of the batch, got 5\n";
+    let line = "run -q -w w -i x.npy --lengths 3,2,1,0,3";
+    let hint = format!("axis 0 of the input has 5, one for each length: rnn {line} --batch-first");
+    sandbox.rnn(line).fails(65, &format!("{message}hint: {hint}\n"));
+    sandbox.rnn(&format!("{line} --batch-first -o y.npy")).succeeds();
+    // Of these one is too long for the other order, too.
+    sandbox.rnn("run -q -w w -i x.npy --lengths 4,2,1,0,3").fails(65, message);
+    let line = "run -q -w w -i x.npy --lengths 5,3,2";
+    sandbox.rnn(&format!("{line} --batch-first")).fails(
+        65,
+        "rnn: --lengths: expected 5 lengths, one for each sequence of the batch, got 3\nhint: axis 1 of the input has 3, one for each length: rnn run -q -w w -i x.npy --lengths 5,3,2 --batch-first=false\n",
+    );
+    let line = "run -q -w w -i x.npy --lengths 5,3,2";
+    // With lengths, another order of the axes would not fit them: zeros do.
+    sandbox.rnn("randn -q --shape 1,5,4 -o h.npy").succeeds();
+    sandbox.rnn(&format!("{line} --h0 h.npy")).fails(
+        65,
+        &format!(
+            "rnn: h.npy: h_0: expected shape [1, 3, 4], got [1, 5, 4]\nhint: h_0 is zeros without --h0: rnn {line}\n"
+        ),
+    );
+}
+
+#[test]
+fn several_arrays_in_one_file() {
+    let sandbox = given();
+    sandbox.shell("cat x.npy x.npy > two.npy").succeeds();
+    let message = "expected one array, got more than one";
+    let hint = "hint: for array after array: rnn stream -w w";
+    for (words, hint) in [
+        ("", format!("{hint} < two.npy > outputs.npy")),
+        ("--dtype f64", format!("{hint} --dtype f64 < two.npy > outputs.npy")),
+    ] {
+        let line = format!("-i two.npy {words}");
+        refused(&sandbox, &[(&line, 65, &format!("rnn: two.npy: {message}\n{hint}\n"))]);
+    }
+    assert_eq!(sandbox.shell("rnn stream -w w < two.npy > outputs.npy").code, Some(0));
+    sandbox
+        .shell("rnn run -q -w w -i - < two.npy")
+        .fails(65, &format!("rnn: stdin: {message}\n{hint} > outputs.npy\n"));
+    sandbox.rnn("run -q -i two.npy --hidden 4").fails(65, &format!("rnn: two.npy: {message}\n"));
+    sandbox.shell("rnn init -q --input-size 3 --hidden 4 --bidirectional -o both").succeeds();
+    let whole = "rnn stream -w both --independent < two.npy > outputs.npy";
+    sandbox
+        .rnn("run -q -w both -i two.npy")
+        .fails(65, &format!("rnn: two.npy: {message}\nhint: for array after array: {whole}\n"));
+    assert_eq!(sandbox.shell(whole).code, Some(0));
+}
+
+/// NumPy saves the None of a `PackedSequence` without indices as a pickle, which nobody reads here.
+#[test]
+fn indices_that_numpy_saved_as_objects() {
+    let sandbox = given();
+    let member = |name: &str| {
+        let text = "{'descr': '|O', 'fortran_order': False, 'shape': (), }";
+        let mut object = b"\x93NUMPY\x01\x00".to_vec();
+        object.extend((text.len() as u16 + 1).to_le_bytes());
+        object.extend(text.as_bytes());
+        object.extend(b"\n\x80\x04N.");
+        object_npz(&sandbox, "objects.npz", name, &object);
+        let message = format!(
+            "rnn: objects.npz:{name}: expected whole numbers, or no such member, got an object, as NumPy saves None\nhint: leave it out: np.savez('objects.npz', data=packed.data, batch_sizes=packed.batch_sizes)\n"
+        );
+        refused(&sandbox, &[("-i objects.npz", 65, &message)]);
+        sandbox.rnn("unpack -i objects.npz -o y.npy").fails(65, &message);
+    };
+    member("sorted_indices");
+    member("unsorted_indices");
+}
+
+/// An archive of a packed sequence with one more member of any bytes.
+fn object_npz(sandbox: &Sandbox, file: &str, name: &str, bytes: &[u8]) {
+    struct Raw<'a>(&'a [u8]);
+    impl AnyArray for Raw<'_> {
+        fn write(&self, writer: &mut dyn std::io::Write) -> std::io::Result<()> {
+            writer.write_all(self.0)
+        }
+        fn bytes(&self) -> usize {
+            self.0.len()
+        }
+    }
+    let (data, sizes) = (rows(10, 3), integers(&[3, 3, 2, 1, 1]));
+    sandbox.save_npz(file, &[("data", &data), ("batch_sizes", &sizes), (name, &Raw(bytes))]);
 }
 
 #[test]
@@ -245,7 +467,7 @@ fn packed_sequences_whose_parts_do_not_belong_together() {
         ),
         (
             &[3, 3, 1, 2, 1],
-            ": packed sequence: batch_sizes: expected at most 1 rows in step 3, as in the step before, got 2",
+            ": packed sequence: batch_sizes: expected at most 1 row in step 3, as in the step before, got 2",
         ),
         (&[5, 5, 0], ": packed sequence: batch_sizes: expected at least 1 row in step 2, got 0"),
         (&[13, -3], ":batch_sizes: expected whole numbers, got -3 at [1]"),

@@ -25,7 +25,8 @@ pub(crate) struct Pack {
     /// Where data, batch_sizes, sorted_indices and unsorted_indices go: FILE.npz, or - for stdout.
     #[arg(short, long, value_name = "FILE.npz")]
     pub(crate) output: PathBuf,
-    /// Refuse sequences that are not in descending order of their lengths; there are no indices then.
+    /// Refuse sequences that are not in descending order of their lengths. There are no indices then, but
+    /// where a length is 0: nothing else tells of it.
     #[arg(long)]
     pub(crate) enforce_sorted: bool,
     /// The padded tensor is (N, L, *).
@@ -52,12 +53,12 @@ pub(crate) struct Unpack {
     /// The padded tensor is (N, L, *).
     #[arg(long)]
     pub(crate) batch_first: bool,
-    /// What stands where a sequence has no step; nan and -inf are numbers too.
-    #[arg(long, value_name = "X", default_value = "0", value_parser = number, allow_hyphen_values = true)]
-    pub(crate) padding_value: f64,
-    /// Where the padding stands.
-    #[arg(long, value_name = "SIDE", default_value = "right")]
-    pub(crate) padding_side: Side,
+    /// What stands where a sequence has no step; nan and -inf are numbers too [default: 0].
+    #[arg(long, value_name = "X", value_parser = number, allow_hyphen_values = true)]
+    pub(crate) padding_value: Option<f64>,
+    /// Where the padding stands [default: right].
+    #[arg(long, value_name = "SIDE")]
+    pub(crate) padding_side: Option<Side>,
     /// Steps of the padded tensor [default: those of the longest sequence].
     #[arg(long, value_name = "L", value_parser = size, allow_negative_numbers = true)]
     pub(crate) total_length: Option<usize>,

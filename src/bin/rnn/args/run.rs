@@ -42,10 +42,10 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FILE or N,N", allow_hyphen_values = true)]
     pub(crate) lengths: Option<OsString>,
     /// What the output holds behind the end of a sequence; nan and -inf are numbers too [default: 0].
-    #[arg(long, value_name = "X", requires = "lengths", value_parser = number, allow_hyphen_values = true)]
+    #[arg(long, value_name = "X", value_parser = number, allow_hyphen_values = true)]
     pub(crate) padding_value: Option<f64>,
     /// Steps of the output, at least as many as the longest sequence has [default: those of the input].
-    #[arg(long, value_name = "L", requires = "lengths", value_parser = size, allow_negative_numbers = true)]
+    #[arg(long, value_name = "L", value_parser = size, allow_negative_numbers = true)]
     pub(crate) total_length: Option<usize>,
     /// Where each sequence's last output goes, (N, D*H_out), in the same formats.
     #[arg(long, value_name = "FILE")]

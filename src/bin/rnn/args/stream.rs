@@ -48,8 +48,9 @@ Answers from a file:
 
 A state (--state) is an .npz: h_n; count, the arrays that have gone into it, so that a producer goes
 on with chunks[count]; and fingerprint, a sum over the weights and the nonlinearity that tells
-accidents, not attacks. It is replaced in one step, and holds only what has been answered: after a
-kill, what came after the last checkpoint is to be sent again.
+accidents, not attacks. It is replaced in one step, and holds only what has been answered. SIGINT,
+SIGTERM and SIGHUP save it too. After SIGKILL, or where the reader of the answers goes away, what came
+after the last checkpoint is to be sent again.
 
 With --frames there are no headers: a frame is H_in little-endian f32 numbers, its answer H_out
 (twice as many for a bidirectional layer), for layers of either type. A frame counts as an array of
@@ -66,7 +67,7 @@ pub(crate) struct Stream {
     /// h_0 of the first array, (D*num_layers, N, H_out) or, unbatched, (D*num_layers, H_out). Zeros without it.
     #[arg(long, value_name = "FILE", conflicts_with = "independent")]
     pub(crate) h0: Option<OsString>,
-    /// Go on from this state where it exists, and save it at the end.
+    /// Go on from this state where it exists, and save it at the end, or when a signal ends the process.
     #[arg(long, value_name = "FILE")]
     pub(crate) state: Option<PathBuf>,
     /// Save the state after every N arrays too.

@@ -1,7 +1,5 @@
 //! A pass over a tensor that is too large to be held.
 
-use std::io::Write;
-
 use anyhow::Result;
 use elman::Element;
 use elman::io::{PartReader, Real, TensorFile};
@@ -9,9 +7,9 @@ use ndarray::{ArrayD, Axis};
 use rayon::ThreadPool;
 
 use super::Pass;
-use crate::args::ReportForm;
 use crate::check;
-use crate::in_parts::{self, Numbers, Part, WHOLE_BYTES};
+use crate::held::{self, INPUT_AND_OUTPUT, Row, WHOLE_BYTES};
+use crate::in_parts::{self, Numbers, Part};
 use crate::outputs::Outputs;
 use crate::report::Notes;
 use crate::results::{Layout, Results, split_shape};
@@ -32,33 +30,44 @@ impl<T: Element + Real + Into<f64>> Pass<'_, T> {
         let own = lengths.clone().map(|own| (own, self.args.padding_value.unwrap_or(0.0)));
         let is_file = outputs.output_is_file();
         let shape = in_parts::Shape::new(self.rnn, self.sizes, &input, is_file, own);
-        if shape.bytes() <= WHOLE_BYTES {
-            return Err((input, lengths));
-        }
+        let whole = self.whole_bytes(lengths.as_deref());
         // A table is written row by row, and the rows of a part lie in all of it. Masks are drawn in the order of the whole batch, every layer's states are a tensor each, and an
         // output with more steps has no part for them.
         let held = self.drops_out()
             || outputs.output_is_text()
             || self.args.all_hidden.is_some()
             || (self.layout == Layout::Unbatched && lengths.is_some())
-            || self.args.total_length.is_some();
-        let held_whole = |notes| {
-            self.name_held("input and output are held whole", shape.bytes(), notes);
-        };
-        let Some(parts) = shape.parts().filter(|_| !held) else {
-            held_whole(notes);
+            || self.args.total_length.is_some()
+            || shape.bytes() <= WHOLE_BYTES;
+        let Some(parts) = (!held).then(|| shape.parts()).flatten() else {
+            held::name(INPUT_AND_OUTPUT, whole, &self.args.report, notes);
             return Err((input, lengths));
         };
         let reader = match input.into_parts(shape.input_axes()) {
             Ok(reader) => reader,
             Err(input) => {
-                held_whole(notes);
+                held::name(INPUT_AND_OUTPUT, whole, &self.args.report, notes);
                 return Err((input, lengths));
             }
         };
-        let block = parts.iter().map(|part| shape.bytes_of(part)).max().unwrap_or(0);
-        self.name_held("a block of sequences is held whole", block, notes);
+        // The first are the largest.
+        let two = parts.iter().take(2).map(|part| shape.bytes_of(part)).sum();
+        let what = if self.rnn.config().bidirectional {
+            "whole sequences are held in blocks"
+        } else {
+            "steps are held in chunks"
+        };
+        held::name(what, two, &self.args.report, notes);
         Ok((shape, parts, reader))
+    }
+
+    /// Bytes that are in memory at one time where the tensor is held whole.
+    fn whole_bytes(&self, lengths: Option<&[usize]>) -> usize {
+        let ((steps, batch), row) = (self.sizes, Row::new(self.rnn, self.args));
+        let all = steps * batch;
+        let Some(own) = lengths else { return row.packed(all, all) };
+        let total = self.args.total_length.unwrap_or(steps);
+        row.with_lengths(all, own.iter().sum(), total.saturating_mul(batch))
     }
 
     /// Part by part.
@@ -124,18 +133,6 @@ impl<T: Element + Real + Into<f64>> Pass<'_, T> {
     fn drops_out(&self) -> bool {
         let config = self.rnn.config();
         self.args.train && config.dropout > 0.0 && config.num_layers > 1
-    }
-
-    /// Names what is held although it is large, before the work begins: in JSON, in the report.
-    fn name_held(&self, what: &str, bytes: usize, notes: &mut Notes) {
-        if bytes <= WHOLE_BYTES {
-            return;
-        }
-        notes.note(format!("{what}: {bytes} bytes"));
-        if self.args.report.report == ReportForm::Text && !self.args.report.quiet {
-            // Where standard error is closed, the report still says it.
-            let _ = writeln!(std::io::stderr(), "rnn: {what}: {bytes} bytes");
-        }
     }
 
     /// The shape of the output of a tensor.

@@ -1,41 +1,40 @@
 //! What goes over from one array to the next.
 
 use std::ffi::OsStr;
-use std::num::NonZeroU64;
+use std::sync::Arc;
 
 use anyhow::Result;
 use elman::io::{Arrays, Header, Real, Source, TensorFile};
-use elman::{Config, Element, Rnn};
+use elman::{Config, Element, Error, Rnn};
 use ndarray::{ArrayD, ArrayViewD};
 
+use super::answered::Answered;
 use super::state::StateFile;
-use super::{conversion, step_axis, whole_sequences};
+use super::{step_axis, whole_sequences};
 use crate::args::Stream;
+use crate::conversion::conversion;
 use crate::failure::{Data, Usage, with_hint};
 use crate::hint::CommandLine;
 use crate::report::Notes;
+use crate::signals;
 
 /// The hidden state behind everything that has been answered.
 pub(super) struct Carried<T> {
     /// (`num_layers`, N, `H_out`) or (`num_layers`, `H_out`); none for zeros.
-    h: Option<ArrayD<T>>,
+    h: Option<Arc<ArrayD<T>>>,
     /// Where `h` came from, for messages.
     origin: String,
-    /// Arrays that have gone into `h`, those of other processes among them.
-    count: u64,
     /// Arrays and steps that this process has answered, and what it calls the arrays.
     arrays: u64,
     steps: u64,
     word: &'static str,
-    /// Arrays since the state was saved.
-    unsaved: u64,
-    state: Option<StateFile>,
-    checkpoint: Option<NonZeroU64>,
+    /// Where there is a file for the state.
+    answered: Option<Arc<Answered<T>>>,
     independent: bool,
 }
 
 impl<T: Element + Real> Carried<T> {
-    /// From the state that was saved, from `--h0`, or from zeros.
+    /// From the state that was saved, from `--h0`, or from zeros. A signal saves what has been answered.
     pub(super) fn start(
         args: &Stream,
         rnn: &Rnn<T>,
@@ -60,16 +59,17 @@ impl<T: Element + Real> Carried<T> {
             }
             _ => (None, String::new(), 0),
         };
+        let answered = state.map(|state| Arc::new(Answered::new(state, count, args.checkpoint)));
+        if let Some(answered) = answered.clone() {
+            signals::before_dying(move || answered.save_at_last());
+        }
         Ok(Carried {
-            h,
+            h: h.map(Arc::new),
             origin,
-            count,
             arrays: 0,
             steps: 0,
             word: if args.frames { "frame" } else { "array" },
-            unsaved: 0,
-            state,
-            checkpoint: args.checkpoint,
+            answered,
             independent: args.independent,
         })
     }
@@ -100,12 +100,22 @@ impl<T: Element + Real> Carried<T> {
         let message =
             format!("{place}: input: expected shape {expected}, as in {origin}, got {shape:?}");
         // Somebody who has named a state wants it carried.
-        let named = self.state.is_some() || self.arrays == 0;
+        let named = self.answered.is_some() || self.arrays == 0;
         Err(with_hint(Data(message), (!named).then(whole_sequences)))
     }
 
-    /// Goes over to the next array, this one being answered.
-    pub(super) fn go_on(&mut self, h_n: ArrayD<T>, steps: usize) -> Result<()> {
+    /// Answers an array of so many steps, and goes over to the next one.
+    pub(super) fn answer(
+        &mut self,
+        h_n: ArrayD<T>,
+        steps: usize,
+        write: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<()> {
+        let h_n = Arc::new(h_n);
+        match &self.answered {
+            Some(answered) => answered.answer(&h_n, write)?,
+            None => write()?,
+        }
         self.arrays += 1;
         self.steps += steps as u64;
         if self.independent {
@@ -115,21 +125,12 @@ impl<T: Element + Real> Carried<T> {
             "the arrays before it".clone_into(&mut self.origin);
         }
         self.h = Some(h_n);
-        self.count += 1;
-        self.unsaved += 1;
-        if self.checkpoint.is_some_and(|every| self.unsaved == every.get()) {
-            self.save()?;
-        }
         Ok(())
     }
 
     /// Saves the state, where there is something new to save and a place for it.
-    pub(super) fn save(&mut self) -> Result<()> {
-        if let (Some(state), Some(h_n), 1..) = (&self.state, &self.h, self.unsaved) {
-            state.save(h_n, self.count)?;
-            self.unsaved = 0;
-        }
-        Ok(())
+    pub(super) fn save(&self) -> Result<()> {
+        self.answered.as_ref().map_or(Ok(()), |answered| answered.save())
     }
 
     /// What has been answered, in words.
@@ -158,9 +159,7 @@ fn read_h_0<T: Element + Real>(
 ) -> Result<ArrayD<T>> {
     let place = file.place().to_owned();
     let name = format!("{place}: h_0");
-    if let Some(note) = conversion::<T>(args, &name, file.header().stored)? {
-        notes.note(note);
-    }
+    notes.notes.extend(conversion::<T>(args.dtype, &name, file.header().stored)?);
     check_shape(rnn, &file.header().shape, args.frames, &name).map_err(|error| {
         let line = CommandLine::new().without("--h0");
         with_hint(error, Some(format!("h_0 is zeros without --h0: {line}")))
@@ -182,6 +181,7 @@ pub(super) fn check_shape<T: Element>(
     }
     let [states, hidden_size] = unbatched[..] else { unreachable!("two axes without a batch") };
     let batched = if frames { String::new() } else { format!("[{states}, N, {hidden_size}] or ") };
-    let message = format!("{name}: expected shape {batched}{unbatched:?}, got {found:?}");
+    let why = if frames { ", a frame being a step of one sequence" } else { "" };
+    let message = format!("{name}: expected shape {batched}{unbatched:?}{why}, got {found:?}");
     Err(Data(message).into())
 }

@@ -10,7 +10,8 @@ use elman::{Element, Rnn};
 use ndarray::{Array1, ArrayD, IxDyn};
 
 use super::carried::check_shape;
-use crate::failure::Data;
+use crate::failure::{Data, with_hint};
+use crate::hint::CommandLine;
 
 /// Members of the archive: the hidden state, the arrays that have gone into it, and the weights and the
 /// configuration that it belongs to.
@@ -105,7 +106,13 @@ impl StateFile {
             let message = format!("{name}: expected {}, as the layer is, got {found}", T::DTYPE);
             return Err(Data(message).into());
         }
-        check_shape(rnn, &header.shape, frames, &name)
+        let error = match check_shape(rnn, &header.shape, frames, &name) {
+            Err(error) if frames => error,
+            result => return result,
+        };
+        let batched = check_shape(rnn, &header.shape, false, &name).is_ok();
+        let line = CommandLine::new().without("--frames");
+        Err(with_hint(error, batched.then(|| format!("a batch goes on with arrays: {line}"))))
     }
 
     fn check_numbers(
