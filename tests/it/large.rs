@@ -62,6 +62,12 @@ fn of_a_batch_with_the_batch_first() {
     parts_give_the_bytes_of_the_whole(&[101, 2600, FEATURES], "--batch-first");
 }
 
+/// Too long for whole ones to be a part.
+#[test]
+fn of_long_sequences_with_the_batch_first() {
+    parts_give_the_bytes_of_the_whole(&[6, 45_000, FEATURES], "--batch-first");
+}
+
 #[test]
 fn of_both_directions() {
     parts_give_the_bytes_of_the_whole(&[2600, 101, FEATURES], "--bidirectional");

@@ -109,7 +109,10 @@ fn states_and_lengths_out_of_text() {
     }
     for (lengths, message) in [
         ("5\n3\n", "expected 3 lengths, one for each sequence of the batch, got 2"),
-        ("5\n3\n1.5\n", "row 2: expected a whole number from 0 to 5, the steps of the input, got 1.5"),
+        (
+            "5\n3\n1.5\n",
+            "row 2: expected a whole number from 0 to 5, the steps of the input, got 1.5",
+        ),
         ("1,2\n3,4\n", "expected lengths in shape [batch], got shape [2, 2]"),
         ("5\n3\ntwo\n", "line 3, column 1: expected a number, got 'two'"),
     ] {

@@ -1,7 +1,7 @@
 //! `rnn run`: the forward pass.
 
 use anyhow::Result;
-use elman::io::{Dtype, Real, Source, StoredType, TensorFile};
+use elman::io::{Dtype, Header, Members, Real, Source, StoredType, TensorFile};
 use elman::{Element, Error, Kernel, PackedSequence, Random, Rnn, pack_sequence};
 use ndarray::ArrayD;
 
@@ -162,20 +162,30 @@ fn given<T: Element + Real>(
             (Given::Packed(own), Layout::Packed, sizes)
         }
         Sequences::Ragged(members, headers) => {
-            let own: Vec<_> = headers.iter().map(|header| header.shape[0]).collect();
-            lengths::check_total(&own, args.total_length)?;
-            let total = args.total_length.or(own.iter().copied().max()).unwrap_or(0);
-            let padded = own.len().saturating_mul(total);
-            let bytes = Row::new(rnn, args).ragged(own.iter().sum(), padded);
-            held::name(INPUT_AND_OUTPUT, bytes, &args.report, notes);
-            let (names, own): (Vec<_>, Vec<_>) =
-                sequences::read_ragged(members)?.into_iter().unzip();
-            let views: Vec<_> = own.iter().map(|own| own.view()).collect();
-            let own = pack_sequence(&views, false)?;
+            let (names, own) = read_ragged(args, rnn, members, &headers, notes)?;
             let sizes = sizes(&own);
             (Given::Ragged(names, own), Layout::Packed, sizes)
         }
     })
+}
+
+/// Reads sequences of their own lengths, and packs them.
+fn read_ragged<T: Element + Real>(
+    args: &Run,
+    rnn: &Rnn<T>,
+    members: Members,
+    headers: &[Header],
+    notes: &mut Notes,
+) -> Result<(Vec<String>, PackedSequence<T>)> {
+    let own: Vec<_> = headers.iter().map(|header| header.shape[0]).collect();
+    lengths::check_total(&own, args.total_length)?;
+    let total = args.total_length.or(own.iter().copied().max()).unwrap_or(0);
+    let padded = own.len().saturating_mul(total);
+    let bytes = Row::new(rnn, args).ragged(own.iter().sum(), padded);
+    held::name(INPUT_AND_OUTPUT, bytes, &args.report, notes);
+    let (names, own): (Vec<_>, Vec<_>) = sequences::read_ragged(members)?.into_iter().unzip();
+    let views: Vec<_> = own.iter().map(|own| own.view()).collect();
+    Ok((names, pack_sequence(&views, false)?))
 }
 
 /// Reads `--lengths` for a tensor of L and N, where they were named.

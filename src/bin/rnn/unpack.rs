@@ -134,13 +134,12 @@ fn write<T: Element + Real>(
     }
     if let (Some(sink), Some(path)) = (&mut lengths_sink, &args.lengths) {
         let lengths = whole_numbers(&packed.lengths()?);
-        tensors
-            .push(TensorLine { dtype: "i64".to_owned(), ..line("lengths", lengths.shape(), path) });
+        let own = line("lengths", lengths.shape(), path);
+        tensors.push(TensorLine { dtype: "i64".to_owned(), ..own });
         sink.write(|file| write_npy(file, &lengths.view()))?;
     }
     sink.commit()?;
-    lengths_sink.map_or(Ok(()), Sink::commit)?;
-    Ok(tensors)
+    Ok(lengths_sink.map_or(Ok(()), Sink::commit).map(|()| tensors)?)
 }
 
 /// Bytes that are in memory at one time.

@@ -248,18 +248,19 @@ fn lists_that_were_mistyped() {
     );
 }
 
+/// The header of a .npy file.
+fn header(descr: &str, shape: &str) -> Vec<u8> {
+    let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+    let length = u16::try_from(text.len()).unwrap().to_le_bytes();
+    [b"\x93NUMPY\x01\x00", &length[..], text.as_bytes()].concat()
+}
+
 /// No digit is shown that may be another one in the file, and a mask is not taken for lengths.
 #[test]
 fn lengths_of_other_types() {
     let sandbox = given();
     let file = |descr: &str, body: &[u8]| {
-        let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (3,), }}");
-        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-        bytes.extend((text.len() as u16 + 1).to_le_bytes());
-        bytes.extend(text.as_bytes());
-        bytes.push(b'\n');
-        bytes.extend(body);
-        sandbox.write("l.npy", &bytes);
+        sandbox.write("l.npy", &[header(descr, "(3,)"), body.to_vec()].concat());
     };
     let start =
         "rnn: l.npy: row 1: expected a whole number from 0 to 5, the steps of the input, got";
@@ -340,11 +341,7 @@ fn several_arrays_in_one_file() {
 fn indices_that_numpy_saved_as_objects() {
     let sandbox = given();
     let member = |name: &str| {
-        let text = "{'descr': '|O', 'fortran_order': False, 'shape': (), }";
-        let mut object = b"\x93NUMPY\x01\x00".to_vec();
-        object.extend((text.len() as u16 + 1).to_le_bytes());
-        object.extend(text.as_bytes());
-        object.extend(b"\n\x80\x04N.");
+        let object = [header("|O", "()"), b"\x80\x04N.".to_vec()].concat();
         object_npz(&sandbox, "objects.npz", name, &object);
         let message = format!(
             "rnn: objects.npz:{name}: expected whole numbers, or no such member, got an object, as NumPy saves None\nhint: leave it out: np.savez('objects.npz', data=packed.data, batch_sizes=packed.batch_sizes)\n"

@@ -52,7 +52,7 @@ impl<T: Element + Real + Into<f64>> Pass<'_, T> {
         };
         // The first are the largest.
         let two = parts.iter().take(2).map(|part| shape.bytes_of(part)).sum();
-        let what = if self.rnn.config().bidirectional {
+        let what = if parts.iter().all(|part| part.steps.len() == self.sizes.0) {
             "whole sequences are held in blocks"
         } else {
             "steps are held in chunks"
