@@ -19,8 +19,9 @@ fn commands() -> Vec<(String, String)> {
 #[test]
 fn every_command_prints_what_the_readme_shows() {
     let sandbox = Sandbox::new();
+    std::os::unix::fs::symlink(fixture_path(""), sandbox.path("fixtures")).unwrap();
     let commands = commands();
-    assert_eq!(commands.len(), 10);
+    assert_eq!(commands.len(), 11);
     for (line, printed) in commands {
         // In a terminal both streams are seen.
         let found = sandbox.shell(&format!("( {line} ) 2>&1")).succeeds();

@@ -1,0 +1,41 @@
+//! A layer out of a checkpoint, stepped through a sequence that is still coming in.
+//!
+//! ```sh
+//! seq 0 0.3 15 | cargo run --example live -- fixtures/sine/rnn.pt
+//! ```
+//!
+//! Each line of standard input is one step: numbers between commas or spaces. Each is answered at once
+//! with the features of the last layer's hidden state, which is carried from step to step.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::io::BufRead;
+
+use elman::io::Source;
+use elman::{Checkpoint, Mode, Rnn};
+use ndarray::{Array2, ArrayD};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let path: OsString = std::env::args_os().nth(1).ok_or("expected a file of weights")?;
+    let checkpoint = Checkpoint::read(&Source::parse(&path), None, None)?;
+    let config = checkpoint.config().clone();
+    let rnn: Rnn<f32> = checkpoint.into_rnn(config)?;
+    // (D * num_layers, H_out); zeros before the first step.
+    let mut state: Option<ArrayD<f32>> = None;
+    for line in std::io::stdin().lock().lines() {
+        let step = parse(&line?)?;
+        // (1, H_in): a sequence of one step, without a batch.
+        let input = Array2::from_shape_vec((1, step.len()), step)?.into_dyn();
+        let h_0 = state.as_ref().map(|state| state.view());
+        let answer = rnn.forward(input.view(), h_0, Mode::Eval)?;
+        println!("{:.4}", answer.output);
+        state = Some(answer.h_n);
+    }
+    Ok(())
+}
+
+/// The numbers of a line.
+fn parse(line: &str) -> Result<Vec<f32>, std::num::ParseFloatError> {
+    let words = line.split([',', ' ', '\t']).filter(|word| !word.is_empty());
+    words.map(str::parse).collect()
+}
