@@ -9,7 +9,7 @@
 
 use std::error::Error;
 use std::ffi::OsString;
-use std::io::BufRead;
+use std::io::{BufRead, Write};
 
 use elman::io::Source;
 use elman::{Checkpoint, Mode, Rnn};
@@ -22,13 +22,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let rnn: Rnn<f32> = checkpoint.into_rnn(config)?;
     // (D * num_layers, H_out); zeros before the first step.
     let mut state: Option<ArrayD<f32>> = None;
+    let mut stdout = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
         let step = parse(&line?)?;
         // (1, H_in): a sequence of one step, without a batch.
         let input = Array2::from_shape_vec((1, step.len()), step)?.into_dyn();
         let h_0 = state.as_ref().map(|state| state.view());
         let answer = rnn.forward(input.view(), h_0, Mode::Eval)?;
-        println!("{:.4}", answer.output);
+        writeln!(stdout, "{:.4}", answer.output)?;
         state = Some(answer.h_n);
     }
     Ok(())
