@@ -22,13 +22,17 @@ pub use onnx::write_onnx;
 
 /// The weights of one layer as a file holds them, and the layer's configuration.
 ///
-/// ```no_run
+/// ```
 /// use elman::Checkpoint;
 /// use elman::io::Source;
 ///
-/// let checkpoint = Checkpoint::read(&Source::parse("model.npz".as_ref()), None, None)?;
+/// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
+/// let checkpoint = Checkpoint::read(&file, None, None)?;
+/// // A state_dict does not say its nonlinearity, and the configuration holds PyTorch's default.
+/// assert!(!checkpoint.says_nonlinearity());
 /// let config = checkpoint.config().clone();
 /// let rnn = checkpoint.into_rnn::<f32>(config)?;
+/// assert_eq!(rnn.config().to_string(), "RNN(1, 8, num_layers=2)");
 /// # Ok::<_, elman::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
