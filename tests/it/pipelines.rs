@@ -106,7 +106,10 @@ fn one_failure_does_not_hang_the_pipeline() {
     let piped = ended_well(sandbox.shell(
         "rnn randn -q --shape 5,3,7 -o - | rnn run -q -i - -w w -o - | wc -c; echo ${PIPESTATUS[*]}",
     ));
-    assert_eq!(piped.stdout_text().split_whitespace().collect::<Vec<_>>(), ["0", "0", "65", "0"]);
+    let codes = piped.stdout_text();
+    let codes: Vec<_> = codes.split_whitespace().collect();
+    // The reader knows what is wrong from the header, and may be gone before the rest has been written.
+    assert!(codes == ["0", "0", "65", "0"] || codes == ["0", "141", "65", "0"], "{codes:?}");
     let message = "rnn: stdin: input: expected 10 features (input_size) on the last axis, got 7 in shape [5, 3, 7]\n";
     assert!(piped.stderr.starts_with(message), "{}", piped.stderr);
 }
