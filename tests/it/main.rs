@@ -10,6 +10,7 @@ mod bench;
 mod checkpoints;
 mod convert;
 mod diff;
+mod faults;
 mod files;
 mod forward;
 mod info;
