@@ -3,7 +3,7 @@
 use ndarray::{ArrayD, ArrayRef, CowArray, Dimension, IxDyn};
 
 use crate::Error;
-use crate::error::reserved;
+use crate::memory::reserved;
 
 /// `values` in row-major order as an array. The caller has counted them.
 pub(crate) fn array<T>(shape: &[usize], values: Vec<T>) -> ArrayD<T> {

@@ -40,11 +40,12 @@
 //! # Modules
 //!
 //! In the order in which a newcomer should read them. Each imports only from those below it, and from
-//! `error`.
+//! `error` and `memory`.
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | `error` | the one error type |
+//! | `memory` | what is allocated, fallibly, because it grows with the data |
 //! | `checkpoint` | weights out of files: where files and layers meet |
 //! | `config` | what was chosen: PyTorch's arguments, names and shapes of the parameters |
 //! | `rnn` | the layer: every argument is checked here, once |
@@ -77,6 +78,7 @@ mod error;
 mod generator;
 pub mod io;
 mod kernel;
+mod memory;
 mod packed;
 mod params;
 mod rnn;
@@ -86,9 +88,10 @@ mod stack;
 pub use checkpoint::write_onnx;
 pub use checkpoint::{Checkpoint, NamedTensor};
 pub use config::{Config, Nonlinearity, Parameter, is_parameter_name};
-pub use error::{Error, zeros};
+pub use error::Error;
 pub use generator::{Generator, Random, STATE_BYTES};
 pub use kernel::{Element, Kernel};
+pub use memory::zeros;
 pub use packed::{
     PackedSequence, PaddingSide, pack_padded_sequence, pack_sequence, pad_packed_sequence,
     pad_sequence, unpack_sequence, unpad_sequence,

@@ -12,7 +12,7 @@ use std::ops::Range;
 use ndarray::ArrayD;
 
 use crate::Error;
-use crate::error::reserved;
+use crate::memory::reserved;
 
 pub(crate) use pack::check_lengths;
 pub use pack::{pack_padded_sequence, pack_sequence};

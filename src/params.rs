@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use ndarray::{Array1, Array2, ArrayD};
 
 use crate::array::array;
-use crate::error::{reserved, zeros};
+use crate::memory::{reserved, zeros};
 use crate::{Config, Element, Error, Generator, Random};
 
 /// The parameters of one layer in one direction.

@@ -7,8 +7,8 @@ mod pass;
 use ndarray::{Array1, Array2, ArrayD, ArrayView3, ArrayViewD, Axis, Ix3};
 
 use crate::array::{array, contiguous, values};
-use crate::error::zeros;
 use crate::kernel::Panels;
+use crate::memory::zeros;
 use crate::packed::BatchSizes;
 use crate::params::{CellParams, WEIGHTS};
 use crate::stack::{self, Cell, Plan};

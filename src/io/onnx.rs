@@ -17,7 +17,7 @@ use prost::bytes::Bytes;
 use super::source::Opened;
 use super::{Sink, StoredType, escaped};
 use crate::Error;
-use crate::error::reserved;
+use crate::memory::reserved;
 
 use messages::{
     DimensionProto, GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto,

@@ -20,7 +20,7 @@ use super::npz::Archive;
 use super::temporary::{Remembered, temporary};
 use super::{Entry, ModuleAttribute, StoredType, escaped};
 use crate::Error;
-use crate::error::reserved;
+use crate::memory::reserved;
 
 /// How often all bytes of a file may stand in its tensors: a view can repeat one number a thousand times,
 /// and two modules may share their weights.

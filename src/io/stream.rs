@@ -92,7 +92,7 @@ impl Frames {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn stdin(len: usize) -> Result<Self, Error> {
-        let bytes = crate::error::zeros(&[len, size_of::<f32>()], "a frame")?;
+        let bytes = crate::memory::zeros(&[len, size_of::<f32>()], "a frame")?;
         Ok(Frames { reader: standard_input(), count: 0, bytes })
     }
 

@@ -15,7 +15,7 @@ use super::source::Opened;
 use super::{Dtype, Real};
 use crate::Error;
 use crate::array::array;
-use crate::error::reserved;
+use crate::memory::reserved;
 
 /// The numbers of a table.
 #[cfg_attr(not(feature = "csv"), allow(dead_code, reason = "only this feature makes one"))]

@@ -7,7 +7,7 @@ use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
 use super::{PackedSequence, inverse};
 use crate::Error;
 use crate::array::{array, checked_len, contiguous};
-use crate::error::{checked_product, reserved};
+use crate::memory::{checked_product, reserved};
 
 /// What memory for packed rows is called in an error.
 const WHAT: &str = "packed data";

@@ -8,7 +8,7 @@ use super::pack::{all_contiguous, check_lengths, lengths_and_features};
 use super::{BatchSizes, PackedSequence};
 use crate::Error;
 use crate::array::{array, checked_len, contiguous, values};
-use crate::error::{checked_product, reserved};
+use crate::memory::{checked_product, reserved};
 
 /// What memory for a padded batch is called in an error.
 const WHAT: &str = "padded batch";

@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::error::{fit, reserved};
 use crate::kernel::Relay;
+use crate::memory::{fit, reserved};
 use crate::packed::BatchSizes;
 use crate::stack::{Block, Plan, Shape, Steps, Work, Workspace};
 use crate::{Element, Error};

@@ -5,7 +5,7 @@ use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
 use super::pass::Keep;
 use super::{Mode, OUTPUT, Output, Rnn};
 use crate::array::{array, checked_len, contiguous};
-use crate::error::{lengthen, reserved};
+use crate::memory::{lengthen, reserved};
 use crate::packed::{self, BatchSizes, pack_padded_sequence, pad_packed_sequence};
 use crate::{Element, Error, PackedSequence};
 

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::{Mode, OUTPUT, Rnn, blocks};
-use crate::error::{reserved, zeros};
 use crate::kernel::{Activation, Panels};
+use crate::memory::{reserved, zeros};
 use crate::packed::BatchSizes;
 use crate::stack::{self, Plan, Shape, Stack, dropped};
 use crate::{Element, Error, Nonlinearity};

@@ -5,9 +5,9 @@ use prost::bytes::Bytes;
 
 use super::messages::TensorProto;
 use crate::Error;
-use crate::error::reserved;
 use crate::io::npy::{decode, write_numbers};
 use crate::io::{Dtype, Header, Real, StoredType, Tensor, escaped};
+use crate::memory::reserved;
 
 /// `TensorProto.DataLocation.EXTERNAL`.
 const EXTERNAL: i32 = 1;
