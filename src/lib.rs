@@ -40,7 +40,7 @@
 //! # Modules
 //!
 //! In the order in which a newcomer should read them. Each imports only from those below it, and from
-//! `error` and `memory`.
+//! `error`, `memory` and `faults`.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -54,6 +54,7 @@
 //! | `packed` | packed sequences, and the canonical batch, which is one |
 //! | `stack` | layers x directions over blocks of the batch; knows threads |
 //! | `kernel` | the arithmetic on slices, for each instruction set |
+//! | `faults` | faults on demand, in builds with debug assertions |
 //! | `array` | values in row-major order as arrays |
 //! | [`io`] | files: formats, sources, sinks; beside the others, not above them |
 //!
@@ -75,6 +76,8 @@ mod array;
 mod checkpoint;
 mod config;
 mod error;
+#[doc(hidden)]
+pub mod faults;
 mod generator;
 pub mod io;
 mod kernel;

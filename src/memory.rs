@@ -1,6 +1,9 @@
 //! Memory that grows with the data: asked for fallibly, where `vec![0.0; n]` would abort the process.
 
+use std::collections::TryReserveError;
+
 use crate::Error;
+use crate::faults::{Operation, pass};
 
 /// As many zeros as a tensor of these sizes has elements. `what` names the tensor in an error.
 ///
@@ -31,9 +34,10 @@ pub(crate) fn lengthen<T: Clone>(
     value: T,
     what: &'static str,
 ) -> Result<(), Error> {
-    vector
-        .try_reserve_exact(len.saturating_sub(vector.len()))
-        .map_err(|_| Error::OutOfMemory { what, bytes: len.saturating_mul(size_of::<T>()) })?;
+    if len > vector.capacity() {
+        let bytes = len.saturating_mul(size_of::<T>());
+        granted(vector.try_reserve_exact(len - vector.len()), what, bytes)?;
+    }
     vector.resize(len, value);
     Ok(())
 }
@@ -41,10 +45,35 @@ pub(crate) fn lengthen<T: Clone>(
 /// An empty vector with room for `len` elements, or [`Error::OutOfMemory`].
 pub(crate) fn reserved<T>(len: usize, what: &'static str) -> Result<Vec<T>, Error> {
     let mut vector = Vec::new();
-    vector
-        .try_reserve_exact(len)
-        .map_err(|_| Error::OutOfMemory { what, bytes: len.saturating_mul(size_of::<T>()) })?;
+    let bytes = len.saturating_mul(size_of::<T>());
+    granted(vector.try_reserve_exact(len), what, bytes)?;
     Ok(vector)
+}
+
+/// Makes room for `more` elements of a vector that grows as data comes in; it will need `bytes` in all, as
+/// far as that is known.
+pub(crate) fn grow<T>(
+    vector: &mut Vec<T>,
+    more: usize,
+    what: &'static str,
+    bytes: usize,
+) -> Result<(), Error> {
+    if more > vector.capacity() - vector.len() {
+        granted(vector.try_reserve(more), what, bytes)?;
+    }
+    Ok(())
+}
+
+/// What the machine said, unless a test says otherwise.
+fn granted(
+    answer: Result<(), TryReserveError>,
+    what: &'static str,
+    bytes: usize,
+) -> Result<(), Error> {
+    match (answer, pass(Operation::Allocate, bytes)) {
+        (Ok(()), Ok(_)) => Ok(()),
+        _ => Err(Error::OutOfMemory { what, bytes }),
+    }
 }
 
 /// The product of sizes, or [`Error::OutOfMemory`] where it overflows.

@@ -1,11 +1,11 @@
 //! Tensors by name: a folder of .npy files, an archive, a checkpoint.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use ndarray::ArrayD;
 
+use super::file::File;
 use super::npy::read_body;
 use super::npz::Archive;
 use super::pieces::for_each_piece;

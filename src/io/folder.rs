@@ -1,14 +1,14 @@
 //! A folder as an output.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use super::file::{File, rename, sync_folder};
 use super::temporary::{
-    Remembered, folder_of, resolve, said, sync_folder, temporary_folder, uninterrupted,
-    without_slash,
+    Remembered, folder_of, resolve, said, temporary_folder, uninterrupted, without_slash,
 };
 use super::{Overwrite, show};
 use crate::Error;
@@ -21,6 +21,8 @@ pub struct Folder {
     existed: bool,
     own: Box<dyn Fn(&str) -> bool>,
     temporary: TempDir,
+    /// Held open, so that nobody takes the folder for one that was left behind.
+    lock: Option<File>,
     remembered: Remembered,
 }
 
@@ -64,11 +66,10 @@ impl Folder {
                 return Err(create(what));
             }
         }
-        let make = || temporary_folder().tempdir_in(folder_of(&path));
-        let (temporary, remembered) =
-            Remembered::make(make, TempDir::path).map_err(|error| create(said(&error)))?;
+        let (temporary, lock, remembered) =
+            temporary_folder(folder_of(&path)).map_err(|error| create(said(&error)))?;
         let (existed, own) = (existing.is_some(), Box::new(own));
-        Ok(Folder { place, path, existed, own, temporary, remembered })
+        Ok(Folder { place, path, existed, own, temporary, lock, remembered })
     }
 
     /// Writes a file of the folder.
@@ -82,7 +83,7 @@ impl Folder {
     ) -> Result<(), Error> {
         let place = Path::new(&self.place).join(name).to_string_lossy().into_owned();
         let whole = || {
-            let mut file = BufWriter::new(File::create(self.temporary.path().join(name))?);
+            let mut file = BufWriter::new(File::create_new(&self.temporary.path().join(name))?);
             write(&mut file)?;
             file.into_inner()?.sync_all()
         };
@@ -100,7 +101,7 @@ impl Folder {
         let replaced = uninterrupted(|| self.replace());
         // What stands under the temporary name now is the old folder, or the new one after an error.
         let _ = self.temporary.close();
-        drop(self.remembered);
+        drop((self.remembered, self.lock));
         replaced
     }
 
@@ -111,6 +112,9 @@ impl Folder {
         sync_folder(new).map_err(write)?;
         // The old folder may have gone since it was looked at.
         if self.existed && path.exists() {
+            // Nobody may sweep the old folder away before it is known that it has nothing of others in it.
+            let old = fs::File::open(path).map_err(write)?;
+            let _ = old.try_lock();
             exchange(new, path).map_err(write)?;
             // Only now does nobody find the old folder any more, and what it holds is certain.
             if let Some(what) = foreign(new, &self.own) {
@@ -163,15 +167,15 @@ fn exchange(new: &Path, old: &Path) -> io::Result<()> {
 use exchange_by_turns as exchange;
 
 /// Lets two folders change their names, by way of a third one: not in one step. After an error the old
-/// one is where it was.
+/// one is where it was. The third name is none that is swept: whoever is killed in between has lost nothing.
 fn exchange_by_turns(new: &Path, old: &Path) -> io::Result<()> {
-    let aside = new.with_extension("old.tmp");
-    fs::rename(old, &aside)?;
-    if let Err(error) = fs::rename(new, old) {
+    let aside = new.with_extension("old");
+    rename(|| fs::rename(old, &aside))?;
+    if let Err(error) = rename(|| fs::rename(new, old)) {
         fs::rename(&aside, old)?;
         return Err(error);
     }
-    fs::rename(&aside, new)
+    rename(|| fs::rename(&aside, new))
 }
 
 /// Renames a folder to a name that nothing has.
@@ -193,13 +197,13 @@ fn rename_to_missing(from: &Path, to: &Path) -> io::Result<()> {
     if to.symlink_metadata().is_ok() {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
-    fs::rename(from, to)
+    rename(|| fs::rename(from, to))
 }
 
 #[cfg(target_os = "linux")]
 fn rename_with(from: &Path, to: &Path, flags: rustix::fs::RenameFlags) -> io::Result<()> {
     use rustix::fs::{CWD, renameat_with};
-    Ok(renameat_with(CWD, from, CWD, to, flags)?)
+    rename(|| Ok(renameat_with(CWD, from, CWD, to, flags)?))
 }
 
 /// Whether the kernel or the file system does not know a flag of `renameat2`.

@@ -9,6 +9,7 @@
 mod at;
 mod bundle;
 mod contents;
+mod file;
 mod folder;
 mod header;
 mod literal;

@@ -7,6 +7,7 @@ use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
 
 use super::{Dtype, Header, StoredType};
 use crate::Error;
+use crate::memory::{grow, reserved};
 
 /// A type of number that is written.
 pub trait Stored: Copy + 'static {
@@ -124,14 +125,9 @@ pub(super) fn read_body<T: Real>(
     known: bool,
 ) -> Result<ArrayD<T>, Error> {
     let (count, size) = (header.count(), header.stored.size());
-    let out_of_memory =
-        |_| Error::OutOfMemory { what: "input", bytes: count.saturating_mul(size_of::<T>()) };
-    let mut values: Vec<T> = Vec::new();
-    if known {
-        values.try_reserve_exact(count).map_err(out_of_memory)?;
-    }
+    let mut values: Vec<T> = reserved(if known { count } else { 0 }, "input")?;
     for_each_bytes(reader, place, header, |bytes| {
-        values.try_reserve(bytes.len() / size).map_err(out_of_memory)?;
+        grow(&mut values, bytes.len() / size, "input", count.saturating_mul(size_of::<T>()))?;
         decode(header, bytes, &mut values);
         Ok(())
     })?;

@@ -3,7 +3,6 @@
 mod torch;
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::{self, Read, Write};
 
 use ndarray::ArrayD;
@@ -12,6 +11,7 @@ use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
+use super::file::File;
 use super::npy::read_body;
 use super::pieces::for_each_piece;
 use super::tensor_file::expect_end;

@@ -11,6 +11,7 @@ use super::npz::broken;
 use super::tensor_file::expect_end;
 use super::{Header, StoredType};
 use crate::Error;
+use crate::memory::grow;
 
 /// Numbers of a piece: a guess, with which the bytes and bits of two tensors stay in a core's own cache.
 const PIECE_NUMBERS: usize = 1 << 14;
@@ -122,9 +123,7 @@ impl<'a> Numbers<'a> {
             while numbers.next_bytes()? {
                 let From::Reader { piece, .. } = &numbers.from else { break };
                 let bytes = numbers.header.body_bytes();
-                whole
-                    .try_reserve(piece.len())
-                    .map_err(|_| Error::OutOfMemory { what: "input", bytes })?;
+                grow(&mut whole, piece.len(), "input", bytes)?;
                 whole.extend_from_slice(piece);
             }
             numbers.from = From::Fortran(whole);

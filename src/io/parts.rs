@@ -3,16 +3,17 @@
 //! A part is a range of the first axis and a range of the second one. It stands in memory with its axes in
 //! the order of the file or, where that is asked for, with the first two of them swapped.
 
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::ops::Range;
 
 use super::at::At;
+use super::file::File;
 use super::npy::{PIECE_BYTES, decode, header_bytes, missing, read_full, write_pieces};
 use super::sink::Target;
 use super::tensor_file::{Body, expect_end};
 use super::{Header, Real, Sink, Stored, TensorFile};
 use crate::Error;
+use crate::memory::{grow, reserved};
 
 /// Bytes after which the system is asked to put what was written on the disk: then little is left to be
 /// waited for at the end.
@@ -92,10 +93,7 @@ impl PartReader {
         let [_, second, width] = self.shape;
         let count = part.first.len() * part.second.len() * width;
         values.clear();
-        values.try_reserve(count).map_err(|_| Error::OutOfMemory {
-            what: "input",
-            bytes: count.saturating_mul(size_of::<T>()),
-        })?;
+        grow(values, count, "input", count.saturating_mul(size_of::<T>()))?;
         if part.second == (0..second) && !part.swapped {
             return self.run(part.first.start * second * width, count, values);
         }
@@ -107,7 +105,7 @@ impl PartReader {
             return Ok(());
         }
         values.resize(count, T::from_f32(0.0));
-        let mut own = Vec::with_capacity(part.second.len() * width);
+        let mut own = reserved(part.second.len() * width, "input")?;
         for (i, index) in part.first.clone().enumerate() {
             own.clear();
             let start = (index * second + part.second.start) * width;

@@ -6,7 +6,6 @@
 
 mod attributes;
 
-use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -16,8 +15,9 @@ use pytorch_reader::{
 use tempfile::NamedTempFile;
 
 use super::bundle::Raw;
+use super::file::File;
 use super::npz::Archive;
-use super::temporary::{Remembered, temporary};
+use super::temporary::{Remembered, temporary_file};
 use super::{Entry, ModuleAttribute, StoredType, escaped};
 use crate::Error;
 use crate::memory::reserved;
@@ -37,7 +37,7 @@ pub(super) struct Checkpoint {
     tensors: Vec<Tensor>,
     attributes: Vec<ModuleAttribute>,
     /// Behind the tensors, which must be closed first: not every system removes a file that is open.
-    _spooled: Option<(NamedTempFile, Remembered)>,
+    _spooled: Option<(NamedTempFile<File>, Remembered)>,
 }
 
 /// Reads the pickle. The crate opens a path; without one, `file` is copied to where there is one.
@@ -80,8 +80,8 @@ pub(super) fn open(
 }
 
 /// Copies a file that has no name into one that has.
-fn spool(file: &mut File) -> io::Result<(NamedTempFile, Remembered)> {
-    let (mut named, remembered) = Remembered::make(|| temporary().tempfile(), NamedTempFile::path)?;
+fn spool(file: &mut File) -> io::Result<(NamedTempFile<File>, Remembered)> {
+    let (mut named, remembered) = temporary_file(&std::env::temp_dir())?;
     file.seek(SeekFrom::Start(0))?;
     io::copy(file, &mut named)?;
     Ok((named, remembered))

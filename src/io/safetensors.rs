@@ -5,7 +5,6 @@
 
 mod header;
 
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 
@@ -13,6 +12,7 @@ use ndarray::ArrayD;
 use serde_json::{Map, Value, json};
 
 use super::bundle::Raw;
+use super::file::File;
 use super::npy::write_numbers;
 use super::{Dtype, Entry, Real, Sink, Text, escaped};
 use crate::Error;

@@ -1,14 +1,16 @@
 //! Where results go. A file or folder is written beside its target and renamed when it is complete, so
 //! that a path holds either what it held before or the whole new content, whatever happens between.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use super::file::{File, rename, sync_folder};
 use super::show;
-use super::temporary::{Remembered, folder_of, resolve, said, sync_folder, temporary};
+use super::temporary::{Remembered, folder_of, resolve, said, temporary_file};
+use super::waiting::{StandardOutput, standard_output};
 use crate::Error;
 
 /// What happens to a target that exists.
@@ -31,14 +33,14 @@ pub struct Sink {
 pub(super) enum Target {
     /// A regular file: written beside it, then renamed.
     Replace {
-        temporary: NamedTempFile,
+        temporary: NamedTempFile<File>,
         path: PathBuf,
         overwrite: Overwrite,
         remembered: Remembered,
     },
     /// A pipe, a device: written as it is.
     Direct(File),
-    Stdout,
+    Stdout(StandardOutput),
 }
 
 impl Target {
@@ -47,7 +49,7 @@ impl Target {
         match self {
             Target::Replace { temporary, .. } => Box::new(temporary.as_file_mut()),
             Target::Direct(file) => Box::new(file),
-            Target::Stdout => Box::new(io::stdout().lock()),
+            Target::Stdout(stdout) => Box::new(stdout),
         }
     }
 }
@@ -59,10 +61,11 @@ impl Sink {
     /// [`Error::Create`].
     pub fn open(path: &Path, overwrite: Overwrite) -> Result<Self, Error> {
         let place = show(path);
-        if path == Path::new("-") {
-            return Ok(Sink { place: "stdout".to_owned(), target: Target::Stdout });
-        }
         let create = |what: String| Error::Create { place: place.clone(), what };
+        if path == Path::new("-") {
+            let stdout = standard_output().map_err(|error| create(error.to_string()))?;
+            return Ok(Sink { place: "stdout".to_owned(), target: Target::Stdout(stdout) });
+        }
         let existing = match fs::metadata(path) {
             Ok(existing) => Some(existing),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -78,8 +81,7 @@ impl Sink {
             }
             if !existing.is_file() {
                 // Before links are followed: /dev/stdout leads to a pipe, which has no path.
-                let file = OpenOptions::new().write(true).open(path);
-                let file = file.map_err(|error| create(error.to_string()))?;
+                let file = File::open_to_write(path).map_err(|error| create(error.to_string()))?;
                 return Ok(Sink { place, target: Target::Direct(file) });
             }
         }
@@ -88,9 +90,8 @@ impl Sink {
         if path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
             return Err(create("expected the name of a file".to_owned()));
         }
-        let make = || temporary().tempfile_in(folder_of(&path));
         let (temporary, remembered) =
-            Remembered::make(make, NamedTempFile::path).map_err(|error| create(said(&error)))?;
+            temporary_file(folder_of(&path)).map_err(|error| create(said(&error)))?;
         if let Some(existing) = existing {
             // What is replaced keeps its mode, as it would under a shell's `>`.
             let _ = fs::set_permissions(temporary.path(), existing.permissions());
@@ -118,7 +119,7 @@ impl Sink {
             Target::Replace { temporary, .. } => buffered(temporary.as_file_mut(), write)
                 .and_then(|()| temporary.as_file().sync_all()),
             Target::Direct(file) => buffered(file, write),
-            Target::Stdout => buffered(io::stdout().lock(), write),
+            Target::Stdout(stdout) => buffered(stdout, write),
         }
         .map_err(|source| Error::Write { place: self.place.clone(), source })
     }
@@ -131,17 +132,17 @@ impl Sink {
         let Target::Replace { temporary, path, overwrite, remembered } = self.target else {
             return Ok(());
         };
-        let renamed = match overwrite {
-            Overwrite::Replace => temporary.persist(&path),
-            Overwrite::Refuse => temporary.persist_noclobber(&path),
-        };
+        let renamed = rename(|| match overwrite {
+            Overwrite::Replace => Ok(temporary.persist(&path)?),
+            Overwrite::Refuse => Ok(temporary.persist_noclobber(&path)?),
+        });
         let place = self.place;
-        renamed.map_err(|error| match error.error.kind() {
+        renamed.map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => Error::Create {
                 place: place.clone(),
                 what: "exists, and --no-clobber keeps it".to_owned(),
             },
-            _ => Error::Write { place: place.clone(), source: error.error },
+            _ => Error::Write { place: place.clone(), source: error },
         })?;
         drop(remembered);
         sync_folder(folder_of(&path)).map_err(|source| Error::Write { place, source })

@@ -1,10 +1,11 @@
 //! Where tensors come from: a path, a member of an archive, or standard input.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use super::file::File;
+use super::waiting::standard_input;
 use super::{escaped, show};
 use crate::Error;
 
@@ -176,7 +177,7 @@ impl Opened {
         let absent = |source| Error::Open { place: place.to_owned(), source };
         let mut start = Vec::new();
         let Some(path) = path else {
-            let mut stdin = io::stdin();
+            let mut stdin = standard_input();
             (&mut stdin).take(Format::BYTES as u64).read_to_end(&mut start).map_err(read)?;
             let format = Format::recognise(&start, place, expected)?;
             return Ok((Opened::Stream(Box::new(Cursor::new(start).chain(stdin))), format));
@@ -201,7 +202,7 @@ impl Opened {
             Opened::File(file, _) => Ok(file),
             Opened::Stream(mut stream) => {
                 let read = |source| Error::Read { place: place.to_owned(), source };
-                let mut file = tempfile::tempfile().map_err(read)?;
+                let mut file = File::unnamed().map_err(read)?;
                 io::copy(&mut stream, &mut file).map_err(read)?;
                 file.seek(SeekFrom::Start(0)).map_err(read)?;
                 Ok(file)

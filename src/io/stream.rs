@@ -7,7 +7,7 @@ use ndarray::{ArrayD, ArrayViewD};
 use super::npy::{read_body, read_full};
 use super::source::Format;
 use super::tensor_file::Counted;
-use super::waiting::{Waiting, standard_input, standard_output};
+use super::waiting::{StandardOutput, Waiting, standard_input, standard_output};
 use super::{Header, Real, Stored, write_npy};
 use crate::Error;
 
@@ -18,7 +18,7 @@ const ANSWER_BYTES: usize = 1 << 16;
 /// them. No byte behind an array is waited for before the array is handed out.
 #[derive(Debug)]
 pub struct Arrays {
-    reader: Waiting<io::StdinLock<'static>>,
+    reader: Waiting<io::Stdin>,
     /// Arrays whose headers have been read.
     count: u64,
     /// Where the last of them begins.
@@ -80,7 +80,7 @@ impl Arrays {
 /// Frames on standard input: little-endian f32 numbers without any header, so many for each frame.
 #[derive(Debug)]
 pub struct Frames {
-    reader: Waiting<io::StdinLock<'static>>,
+    reader: Waiting<io::Stdin>,
     count: u64,
     /// The bytes of one frame.
     bytes: Vec<u8>,
@@ -124,7 +124,7 @@ impl Frames {
 
 /// Answers on standard output, each handed on as soon as it is complete.
 pub struct Answers {
-    writer: BufWriter<Waiting<Box<dyn Write>>>,
+    writer: BufWriter<StandardOutput>,
 }
 
 impl std::fmt::Debug for Answers {

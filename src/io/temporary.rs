@@ -1,12 +1,17 @@
 //! Temporary files and folders: beside their targets, named so that they are recognised, and removed
-//! when the process is told to stop.
+//! when the process is told to stop. One that is killed leaves them; the next that makes a temporary file
+//! in that folder sweeps them away. They are locked while they are in use, so that only those go that
+//! nobody writes any more.
 
-use std::fs::{self, File};
+use std::ffi::OsStr;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use tempfile::Builder;
+use tempfile::{Builder, NamedTempFile, TempDir};
+
+use super::file::File;
 
 /// Temporary files and folders that exist now, for [`remove_temporary_files`].
 static TEMPORARY: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -49,21 +54,93 @@ impl Drop for Remembered {
     }
 }
 
-/// How temporary files are named, with the mode that the umask gives.
-pub(super) fn temporary() -> Builder<'static, 'static> {
-    let mut builder = Builder::new();
-    builder.prefix(".rnn-").suffix(".tmp");
+/// A temporary file in a folder, with the mode that the umask gives. It is locked for as long as it is open.
+pub(super) fn temporary_file(folder: &Path) -> io::Result<(NamedTempFile<File>, Remembered)> {
+    sweep(folder);
+    let make = || {
+        loop {
+            let made = named().make_in(folder, File::create_new)?;
+            if is_held(made.as_file()) {
+                return Ok(made);
+            }
+        }
+    };
+    Remembered::make(make, NamedTempFile::path)
+}
+
+/// A temporary folder in a folder, with the mode that the umask gives, and what locks it while it is open.
+pub(super) fn temporary_folder(folder: &Path) -> io::Result<(TempDir, Option<File>, Remembered)> {
+    sweep(folder);
+    let mut builder = named();
     #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+    let make = || {
+        loop {
+            let made = builder.tempdir_in(folder)?;
+            // Not every system opens folders; then there are no locks to be seen either.
+            let lock = File::open(made.path()).ok();
+            if lock.as_ref().is_none_or(is_held) {
+                return Ok((made, lock));
+            }
+        }
+    };
+    let ((made, lock), remembered) = Remembered::make(make, |(made, _)| made.path())?;
+    Ok((made, lock, remembered))
+}
+
+/// What stands before the random letters in the name of a temporary file.
+const PREFIX: &str = ".rnn-";
+
+/// What stands behind them.
+const SUFFIX: &str = ".tmp";
+
+/// How many letters there are.
+const LETTERS: usize = 6;
+
+fn named() -> Builder<'static, 'static> {
+    let mut builder = Builder::new();
+    builder.prefix(PREFIX).suffix(SUFFIX).rand_bytes(LETTERS);
     builder
 }
 
-/// How temporary folders are named, with the mode that the umask gives.
-pub(super) fn temporary_folder() -> Builder<'static, 'static> {
-    let mut builder = temporary();
+/// Locks a file or folder that has just been made. False where another process has swept it away in the
+/// moment before.
+///
+/// A file system without locks says so to whoever would sweep, too, who then leaves everything as it is.
+fn is_held(made: &File) -> bool {
+    let _ = made.lock();
     #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-    builder
+    let links = made.metadata().map_or(1, |found| std::os::unix::fs::MetadataExt::nlink(&found));
+    #[cfg(not(unix))]
+    let links = 1;
+    links > 0
+}
+
+/// Removes temporary files and folders that a process has left behind when it was killed: those that
+/// nobody holds the lock of.
+fn sweep(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten().filter(|entry| is_temporary(&entry.file_name())) {
+        let path = entry.path();
+        // What is no file or folder was not made here; a pipe would not even open.
+        let Ok(kind) = entry.file_type() else { continue };
+        if !kind.is_file() && !kind.is_dir() {
+            continue;
+        }
+        // The lock is held until the file is gone: its maker, if it has only just been made, waits for it.
+        let Ok(lock) = fs::File::open(&path) else { continue };
+        if lock.try_lock().is_ok() {
+            let _ = if kind.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        }
+    }
+}
+
+/// Whether a file or folder of this name was made here.
+fn is_temporary(name: &OsStr) -> bool {
+    let letters = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX));
+    letters.is_some_and(|letters| {
+        letters.len() == LETTERS && letters.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    })
 }
 
 /// Does something that a signal must not come between: the clean-up waits until it is done.
@@ -115,15 +192,6 @@ pub(super) fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Makes a rename last. Not every file system can; the rename itself has been done.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    match File::open(folder).and_then(|folder| folder.sync_all()) {
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        result => result,
-    }
-}
-
 /// What the system said, without the temporary name that the error carries.
 ///
 /// tempfile wraps the system's error so that neither `raw_os_error` nor `source` leads to it: its text is
@@ -136,4 +204,49 @@ pub(super) fn said(error: &io::Error) -> String {
 fn without_path(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" at path ").next().unwrap_or(&text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leftovers_are_swept_unless_somebody_holds_them() {
+        let sandbox = tempfile::tempdir().unwrap();
+        let path = |name: &str| sandbox.path().join(name);
+        for name in
+            [".rnn-000000.tmp", ".rnn-held00.tmp", ".rnn-0000000.tmp", ".rnn-00.000.tmp", "rnn"]
+        {
+            fs::write(path(name), b"").unwrap();
+        }
+        for name in [".rnn-111111.tmp", ".rnn-held11.tmp"] {
+            fs::create_dir(path(name)).unwrap();
+            fs::write(path(name).join("w.npy"), b"").unwrap();
+        }
+        let held = [".rnn-held00.tmp", ".rnn-held11.tmp"].map(|name| {
+            let file = File::open(&path(name)).unwrap();
+            assert!(is_held(&file));
+            file
+        });
+        let (file, remembered) = temporary_file(sandbox.path()).unwrap();
+        drop((file, remembered));
+        let mut left: Vec<_> =
+            fs::read_dir(sandbox.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        let names =
+            [".rnn-00.000.tmp", ".rnn-0000000.tmp", ".rnn-held00.tmp", ".rnn-held11.tmp", "rnn"];
+        assert_eq!(left, names);
+        drop(held);
+    }
+
+    #[test]
+    fn what_is_being_written_is_not_swept() {
+        let sandbox = tempfile::tempdir().unwrap();
+        let file = temporary_file(sandbox.path()).unwrap();
+        let folder = temporary_folder(sandbox.path()).unwrap();
+        sweep(sandbox.path());
+        assert!(file.0.path().exists() && folder.0.path().exists());
+        fs::remove_file(file.0.path()).unwrap();
+        assert!(!is_held(file.0.as_file()), "it is gone, and would be made anew");
+    }
 }

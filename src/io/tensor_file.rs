@@ -1,11 +1,11 @@
 //! A tensor in a file, or in an archive, or on its way through a pipe: its header first, then its numbers.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
 use ndarray::ArrayD;
 
+use super::file::File;
 use super::npy::{missing, read_body};
 use super::npz::Archive;
 use super::pieces::for_each_piece;

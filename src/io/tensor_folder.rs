@@ -1,11 +1,12 @@
 //! A folder of .npy files, and the text beside them.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use ndarray::ArrayD;
 
+use super::file::File;
 use super::{Folder, Overwrite, Real, Text, show, write_npy};
 use crate::Error;
 

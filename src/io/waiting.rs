@@ -3,6 +3,8 @@
 
 use std::io::{self, Read, Write};
 
+use super::file;
+
 /// Which standard stream is waited for.
 #[derive(Clone, Copy, Debug)]
 enum Ready {
@@ -18,23 +20,31 @@ pub(super) struct Waiting<S> {
 }
 
 /// Standard input.
-pub(super) fn standard_input() -> Waiting<io::StdinLock<'static>> {
-    Waiting { stream: io::stdin().lock(), ready: Ready::ToRead }
+pub(super) fn standard_input() -> Waiting<io::Stdin> {
+    Waiting { stream: io::stdin(), ready: Ready::ToRead }
 }
 
 /// Standard output without the library's own buffer, which would cut binary data at its last line break
 /// and take two writes for one answer.
 #[cfg(unix)]
-pub(super) fn standard_output() -> io::Result<Waiting<Box<dyn Write>>> {
+pub(super) type StandardOutput = Waiting<std::fs::File>;
+
+/// Standard output.
+#[cfg(not(unix))]
+pub(super) type StandardOutput = Waiting<io::Stdout>;
+
+/// Standard output, opened once more.
+#[cfg(unix)]
+pub(super) fn standard_output() -> io::Result<StandardOutput> {
     use std::os::fd::AsFd;
     let file = std::fs::File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    Ok(Waiting { stream: Box::new(file), ready: Ready::ToWrite })
+    Ok(Waiting { stream: file, ready: Ready::ToWrite })
 }
 
 /// Standard output.
 #[cfg(not(unix))]
-pub(super) fn standard_output() -> io::Result<Waiting<Box<dyn Write>>> {
-    Ok(Waiting { stream: Box::new(io::stdout()), ready: Ready::ToWrite })
+pub(super) fn standard_output() -> io::Result<StandardOutput> {
+    Ok(Waiting { stream: io::stdout(), ready: Ready::ToWrite })
 }
 
 impl<S> Waiting<S> {
@@ -51,13 +61,13 @@ impl<S> Waiting<S> {
 
 impl<S: Read> Read for Waiting<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.again(|stream| stream.read(buffer))
+        self.again(|stream| file::read(stream, buffer))
     }
 }
 
 impl<S: Write> Write for Waiting<S> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.again(|stream| stream.write(buffer))
+        self.again(|stream| file::write(stream, buffer))
     }
 
     fn flush(&mut self) -> io::Result<()> {

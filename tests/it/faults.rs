@@ -4,7 +4,9 @@
 //! outputs that hold what they held before, no file left behind, a second of the processor at the most, and
 //! memory for what is there and 64 MiB. A limit of the system stands behind the last two, so that a process
 //! that asks for more ends in another way than it should.
+#![allow(clippy::print_stderr, reason = "which rows are skipped, and why")]
 
+mod failing;
 mod inputs;
 
 use std::collections::BTreeMap;

@@ -7,6 +7,8 @@ mod conversion;
 mod convert;
 mod diff;
 mod failure;
+#[cfg(debug_assertions)]
+mod faults;
 mod held;
 mod hint;
 mod in_parts;
@@ -44,6 +46,8 @@ use args::{Args, Command};
 fn main() -> ExitCode {
     signals::install();
     let result = std::panic::catch_unwind(|| {
+        #[cfg(debug_assertions)]
+        faults::install()?;
         let args = Args::try_parse().map_err(failure::from_clap)?;
         match &args.command {
             Command::Run(args) => run::run(args),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use elman::io::{Dtype, Real, Sink};
-use elman::{Element, Error, Random};
+use elman::{Element, Random};
 use ndarray::{ArrayD, IxDyn};
 
 use crate::args::Randn;
@@ -93,12 +93,5 @@ fn check_shape(shape: &[usize], dtype: Dtype) -> Result<()> {
 
 /// A tensor of zeros, or an error where the machine has no room for it.
 fn zeros<T: Element>(shape: &[usize]) -> Result<ArrayD<T>> {
-    let out_of_memory = |bytes| Error::OutOfMemory { what: "randn", bytes };
-    let count = shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
-    let count = count.ok_or_else(|| out_of_memory(usize::MAX))?;
-    let mut values = Vec::new();
-    let bytes = count.saturating_mul(size_of::<T>());
-    values.try_reserve_exact(count).map_err(|_| out_of_memory(bytes))?;
-    values.resize(count, T::ZERO);
-    Ok(ArrayD::from_shape_vec(IxDyn(shape), values)?)
+    Ok(ArrayD::from_shape_vec(IxDyn(shape), elman::zeros(shape, "randn")?)?)
 }

@@ -1,11 +1,11 @@
 //! Archives that PyTorch has written: no .npz, though they begin as one.
 
-use std::fs::File;
 #[cfg(feature = "pt")]
 use std::io::Read;
 
 use super::{Archive, zip_error};
 use crate::Error;
+use crate::io::file::File;
 
 impl Archive {
     /// Whether it is no .npz, but one of PyTorch's files.

@@ -139,7 +139,7 @@ impl GraphTensor {
     fn read_as<T: Real>(&self) -> Result<ArrayD<T>, Error> {
         let header = self.header()?;
         let TensorProto { float_data, double_data, int32_data, int64_data, .. } = &self.proto;
-        let mut values = Vec::new();
+        let mut values;
         if let Some(raw) = &self.proto.raw_data {
             self.expect(&header, header.body_bytes(), raw.len(), "bytes")?;
             values = reserved(header.count(), "weights")?;
@@ -152,10 +152,7 @@ impl GraphTensor {
                 _ => int32_data.len(),
             };
             self.expect(&header, header.count(), found, "numbers")?;
-            values.try_reserve_exact(found).map_err(|_| Error::OutOfMemory {
-                what: "weights",
-                bytes: found.saturating_mul(size_of::<T>()),
-            })?;
+            values = reserved(found, "weights")?;
             match header.stored {
                 StoredType::F32 => values.extend(float_data.iter().map(|&x| T::from_f32(x))),
                 StoredType::F64 => values.extend(double_data.iter().map(|&x| T::from_f64(x))),

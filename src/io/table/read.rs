@@ -5,6 +5,7 @@ use csv::{ByteRecord, Reader, ReaderBuilder};
 use super::Table;
 use crate::Error;
 use crate::io::escaped;
+use crate::memory::grow;
 
 /// What Windows writes before UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -108,8 +109,7 @@ impl<'a> Lines<'a> {
     /// Appends the numbers of a line.
     fn numbers(&self, columns: &[usize], table: &mut Table) -> Result<(), Error> {
         let bytes = table.values.len().saturating_mul(size_of::<f64>());
-        let out_of_memory = |_| Error::OutOfMemory { what: "input", bytes };
-        table.values.try_reserve(columns.len()).map_err(out_of_memory)?;
+        grow(&mut table.values, columns.len(), "input", bytes)?;
         for &column in columns {
             let cell = &self.record[column];
             let value = number(cell).ok_or_else(|| self.no_number(column, cell))?;
