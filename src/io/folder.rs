@@ -83,7 +83,9 @@ impl Folder {
     ) -> Result<(), Error> {
         let place = Path::new(&self.place).join(name).to_string_lossy().into_owned();
         let whole = || {
-            let mut file = BufWriter::new(File::create_new(&self.temporary.path().join(name))?);
+            // Whoever removes the folder because of a signal must not meet a file that has just come up in it.
+            let path = self.temporary.path().join(name);
+            let mut file = BufWriter::new(uninterrupted(|| File::create_new(&path))?);
             write(&mut file)?;
             file.into_inner()?.sync_all()
         };

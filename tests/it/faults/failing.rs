@@ -3,9 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
-use super::Scene;
+use super::{OLD, Scene};
 use crate::support::Sandbox;
 
 /// Commands that read and write in every way there is, and the outputs of each.
@@ -21,6 +24,9 @@ const COMMANDS: [(&str, &[&str]); 10] = [
     ("cat x.npy | rnn stream -w w.npz --state s.npz -q > y.npy", &["s.npz"]),
     ("rnn unpack -i packed.npz -o y.npy -q", &["y.npy"]),
 ];
+
+/// Signals of each kind that are sent.
+const SIGNALS: u32 = 200;
 
 /// A scene in which all of [`COMMANDS`] find what they read.
 fn scene() -> Scene {
@@ -149,4 +155,147 @@ fn fault_56() {
 #[cfg_attr(not(debug_assertions), ignore = "nothing can be told to fail in a release")]
 fn fault_65() {
     assert!(until_it_succeeds("allocate", &[0], &[71]) > 50);
+}
+
+/// What a process is doing when a signal comes: the command, and its output, a file or a folder.
+const WORK: [(&str, &str); 2] = [
+    ("run -w big.npz -i big.npy -o y.npy -q", "y.npy"),
+    ("init --input-size 200 --hidden 100 --layers 2 -o w -q", "w"),
+];
+
+/// What an output holds, for each of [`WORK`], before a command has run and after it.
+struct Contents {
+    old: BTreeMap<String, Vec<u8>>,
+    new: BTreeMap<String, Vec<u8>>,
+}
+
+/// A scene for [`WORK`], what its outputs hold, and how long each command takes.
+fn work() -> (Sandbox, Vec<(Contents, Duration)>) {
+    let sandbox = Sandbox::new();
+    sandbox.rnn("init --input-size 8 --hidden 64 -o big.npz -q").succeeds();
+    sandbox.rnn("randn --shape 3000,2,8 -o big.npy -q").succeeds();
+    let contents = WORK.map(|(command, output)| {
+        let start = Instant::now();
+        sandbox.rnn(command).succeeds();
+        let took = start.elapsed();
+        let new = content(&sandbox, output);
+        restore(&sandbox, output);
+        (Contents { old: content(&sandbox, output), new }, took)
+    });
+    (sandbox, contents.into())
+}
+
+/// The files of an output.
+fn content(sandbox: &Sandbox, output: &str) -> BTreeMap<String, Vec<u8>> {
+    let files = tree(&sandbox.path("")).into_iter();
+    files.filter(|(name, _)| name.split('/').next() == Some(output)).collect()
+}
+
+/// Puts the old content back.
+fn restore(sandbox: &Sandbox, output: &str) {
+    if output == "w" {
+        let _ = fs::remove_dir_all(sandbox.path("w"));
+        sandbox.rnn("init --input-size 3 --hidden 4 -o w -q").succeeds();
+    } else {
+        sandbox.write(output, OLD);
+    }
+}
+
+/// Names of temporary files and folders.
+fn temporary(sandbox: &Sandbox) -> Vec<String> {
+    let is_temporary = |name: &String| name.starts_with(".rnn-") && name.ends_with(".tmp");
+    sandbox.names().into_iter().filter(is_temporary).collect()
+}
+
+fn start(sandbox: &Sandbox, command: &str) -> Child {
+    let mut rnn = Command::new(env!("CARGO_BIN_EXE_rnn"));
+    rnn.current_dir(sandbox.path("")).args(command.split(' '));
+    rnn.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Instants from the start of a process to a little after its end, the same in every run of the test.
+fn instants(took: Duration) -> impl Iterator<Item = Duration> {
+    let mut state = 1_u32;
+    std::iter::from_fn(move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        Some(took.mul_f64(f64::from(state) / f64::from(u32::MAX) * 1.1))
+    })
+}
+
+#[test]
+fn fault_61() {
+    let (sandbox, work) = work();
+    let mut hits = 0;
+    let mut waits = Vec::new();
+    for ((command, output), (contents, took)) in WORK.into_iter().zip(work) {
+        let numbers = [(2, "INT"), (15, "TERM"), (1, "HUP")].into_iter().cycle();
+        for ((number, name), instant) in numbers.zip(instants(took)).take(SIGNALS as usize / 2) {
+            let mut child = start(&sandbox, command);
+            std::thread::sleep(instant);
+            sandbox.shell(&format!("kill -s {name} {} 2> /dev/null", child.id()));
+            let sent = Instant::now();
+            let status = child.wait().unwrap();
+            waits.push(sent.elapsed());
+            let what = format!("{command}: {name} after {instant:?}: {status}");
+            assert!(status.success() || status.signal() == Some(number), "{what}");
+            hits += u32::from(!status.success());
+            let now = content(&sandbox, output);
+            assert!(now == contents.new || now == contents.old && !status.success(), "{what}");
+            assert_eq!(temporary(&sandbox), [""; 0], "{what}");
+            if now != contents.old {
+                restore(&sandbox, output);
+            }
+        }
+    }
+    assert!(hits > SIGNALS / 2, "{hits} signals have met a process");
+    waits.sort();
+    // All but a few: the machine may be busy with something else.
+    assert!(waits[waits.len() * 9 / 10] < Duration::from_millis(200), "{waits:?}");
+}
+
+#[test]
+fn fault_62() {
+    let (sandbox, work) = work();
+    let (mut hits, mut leftovers) = (0, 0);
+    for ((command, output), (contents, took)) in WORK.into_iter().zip(work) {
+        for instant in instants(took).take(SIGNALS as usize / 2) {
+            let mut child = start(&sandbox, command);
+            std::thread::sleep(instant);
+            child.kill().unwrap();
+            let status = child.wait().unwrap();
+            let what = format!("{command}: SIGKILL after {instant:?}: {status}");
+            assert!(status.success() || status.signal() == Some(9), "{what}");
+            hits += u32::from(!status.success());
+            let now = content(&sandbox, output);
+            assert!(now == contents.new || now == contents.old && !status.success(), "{what}");
+            leftovers += temporary(&sandbox).len();
+            assert!(temporary(&sandbox).len() <= 1, "{what}: an earlier one was not swept");
+            if now != contents.old {
+                restore(&sandbox, output);
+            }
+        }
+        restore(&sandbox, output);
+        sandbox.rnn(command).succeeds();
+        assert_eq!(temporary(&sandbox), [""; 0], "the next run sweeps");
+        let known = ["big.npy", "big.npz", "w", "y.npy"];
+        assert!(sandbox.names().iter().all(|name| known.contains(&name.as_str())));
+    }
+    assert!(hits > SIGNALS / 2, "{hits} signals have met a process");
+    assert!(leftovers > 0, "no process was killed while it wrote");
+}
+
+#[test]
+fn a_temporary_file_of_a_process_that_lives_is_not_swept() {
+    let sandbox = Sandbox::new();
+    sandbox.rnn("init --input-size 3 --hidden 4 -o w.npz -q").succeeds();
+    sandbox.rnn("randn --shape 5,2,3 -o x.npy -q").succeeds();
+    // The first run has made its temporary file, and waits for its input, while the second one runs.
+    let script = "mkfifo pipe
+        rnn run -w w.npz -i pipe -o y.npy -q & exec 3> pipe
+        until ls .rnn-*.tmp 2> /dev/null; do head -c 100 x.npy >&3; sleep 0.05; done
+        rnn run -w w.npz -i x.npy -o z.npy -q; ls .rnn-*.tmp | wc -l
+        exec 3>&-; wait";
+    let outcome = sandbox.shell(script);
+    assert!(outcome.stdout_text().ends_with("\n1\n"), "{outcome:?}");
+    assert_eq!(temporary(&sandbox), [""; 0]);
 }
