@@ -12,6 +12,7 @@ mod contents;
 mod file;
 mod folder;
 mod header;
+mod limit;
 mod literal;
 mod npy;
 mod npz;
@@ -41,6 +42,7 @@ pub use bundle::{AttributeValue, Bundle, BundleFormat, Entry, ModuleAttribute, T
 pub use contents::Contents;
 pub use folder::Folder;
 pub use header::{Header, StoredType};
+pub use limit::limit_streams;
 pub use npy::{AnyArray, Real, Stored, write_npy};
 pub use npz::{Members, write_npz};
 pub use numbers::{Number, Numbers};

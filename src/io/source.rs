@@ -5,6 +5,7 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::file::File;
+use super::limit::Limited;
 use super::waiting::standard_input;
 use super::{escaped, show};
 use crate::Error;
@@ -180,7 +181,7 @@ impl Opened {
             let mut stdin = standard_input();
             (&mut stdin).take(Format::BYTES as u64).read_to_end(&mut start).map_err(read)?;
             let format = Format::recognise(&start, place, expected)?;
-            return Ok((Opened::Stream(Box::new(Cursor::new(start).chain(stdin))), format));
+            return Ok((Opened::stream(start, stdin), format));
         };
         let mut file = File::open(path).map_err(absent)?;
         let metadata = file.metadata().map_err(absent)?;
@@ -193,7 +194,12 @@ impl Opened {
             file.seek(SeekFrom::Start(0)).map_err(read)?;
             return Ok((Opened::File(file, metadata.len()), format));
         }
-        Ok((Opened::Stream(Box::new(Cursor::new(start).chain(file))), format))
+        Ok((Opened::stream(start, file), format))
+    }
+
+    /// What cannot be wound back, with the bytes of it that have been read, within the limit.
+    fn stream(start: Vec<u8>, rest: impl Read + Send + 'static) -> Self {
+        Opened::Stream(Box::new(Limited::new(Cursor::new(start).chain(rest))))
     }
 
     /// A file that can be wound back: a stream is spooled into a temporary file without a name.

@@ -4,6 +4,7 @@ use std::io::{self, BufWriter, Cursor, Read, Write};
 
 use ndarray::{ArrayD, ArrayViewD};
 
+use super::limit::check_array;
 use super::npy::{read_body, read_full};
 use super::source::Format;
 use super::tensor_file::Counted;
@@ -61,6 +62,7 @@ impl Arrays {
         let mut counted = Counted { reader: &mut whole, bytes: 0 };
         let header = Header::read(&mut counted, &place, None)?;
         self.offset += counted.bytes;
+        check_array(header.body_bytes() as u64, &place)?;
         Ok(Some(header))
     }
 

@@ -152,3 +152,39 @@ fn numpy_in_the_pipe() {
     let expected = "['weight_ih_l0', 'weight_hh_l0'] (3, 3)\n";
     assert_eq!(sandbox.shell(&script).succeeds().stdout_text(), expected);
 }
+
+#[test]
+fn a_pipe_may_send_so_many_bytes_and_no_more() {
+    let sandbox = by_files();
+    let len = sandbox.bytes("x.npy").len();
+    let refused = |place: &str, bytes: usize, got: &str| {
+        format!(
+            "rnn: {place}: expected at most {bytes} bytes from a pipe (--max-bytes), got {got}\n"
+        )
+    };
+    for command in ["rnn run -w w -i - -o z.npy -q", "rnn info - --report json > info.json"] {
+        let most = |bytes: usize| format!("cat x.npy | {command} --max-bytes {bytes}");
+        sandbox.shell(&most(len)).succeeds();
+        sandbox.shell(&most(len - 1)).fails(65, &refused("stdin", len - 1, "more"));
+    }
+    // In front of the command, through a pipe with a name, and of a sender that never ends.
+    let fifo = format!(
+        "mkfifo pipe; cat x.npy > pipe & rnn --max-bytes {} info pipe; code=$?; wait; exit $code",
+        len - 1
+    );
+    sandbox.shell(&fifo).fails(65, &refused("pipe", len - 1, "more"));
+    let endless = "yes 1,2,3 | rnn run -w w -i - -o z.npy -q --max-bytes 64K";
+    sandbox.shell(endless).fails(65, &refused("stdin", 65536, "more"));
+    // A file has the length that it has, and a stream of arrays has no end: each of them is held against it.
+    sandbox.rnn("run -w w -i x.npy -o z.npy -q --max-bytes 10").succeeds();
+    let numbers = len - 128;
+    let stream =
+        |bytes: usize| format!("cat x.npy x.npy | rnn stream -w w -q --max-bytes {bytes} > z.npy");
+    sandbox.shell(&stream(numbers)).succeeds();
+    let place = "stdin: array 1 at byte 0";
+    let got = format!("an array of {numbers}");
+    sandbox.shell(&stream(numbers - 1)).fails(65, &refused(place, numbers - 1, &got));
+    let wrong = "rnn: --max-bytes: expected a number of bytes, such as 1000000 or 64M, got '1T'\n\
+                 hint: rnn info --help\n";
+    sandbox.rnn("info x.npy --max-bytes 1T").fails(2, wrong);
+}

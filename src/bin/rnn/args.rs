@@ -28,7 +28,7 @@ pub(crate) use pack::{Pack, Side, Unpack};
 pub(crate) use randn::Randn;
 pub(crate) use run::Run;
 pub(crate) use stream::Stream;
-use values::{probability, seed, size};
+use values::{bytes, probability, seed, size};
 
 /// PyTorch's torch.nn.RNN for the shell: weights and tensors in, output and h_n out.
 #[derive(Debug, Parser)]
@@ -37,6 +37,10 @@ use values::{probability, seed, size};
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// The most that is read from a pipe or standard input; in rnn stream, of one array. K, M and G are
+    /// powers of 1024 [default: no limit].
+    #[arg(long, global = true, value_name = "BYTES", value_parser = bytes, help_heading = "Limits")]
+    pub(crate) max_bytes: Option<u64>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -192,6 +192,8 @@ fn code(error: &anyhow::Error) -> u8 {
         Error::Open { .. } => 66,
         Error::OutOfMemory { .. } | Error::Threads { .. } => 71,
         Error::Create { .. } => 73,
+        // More than --max-bytes allows: the same again would help nobody.
+        Error::Read { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => 65,
         Error::Read { .. } | Error::Write { .. } => 74,
         _ => 65,
     }

@@ -49,6 +49,9 @@ fn main() -> ExitCode {
         #[cfg(debug_assertions)]
         faults::install()?;
         let args = Args::try_parse().map_err(failure::from_clap)?;
+        if let Some(bytes) = args.max_bytes {
+            elman::io::limit_streams(bytes);
+        }
         match &args.command {
             Command::Run(args) => run::run(args),
             Command::Init(args) => init::init(args),

@@ -203,7 +203,7 @@ fn restore(sandbox: &Sandbox, output: &str) {
 
 /// Names of temporary files and folders.
 fn temporary(sandbox: &Sandbox) -> Vec<String> {
-    let is_temporary = |name: &String| name.starts_with(".rnn-") && name.ends_with(".tmp");
+    let is_temporary = |name: &String| name.starts_with(".rnn-");
     sandbox.names().into_iter().filter(is_temporary).collect()
 }
 

@@ -63,6 +63,19 @@ pub(crate) fn dtype(text: &str) -> Result<Dtype, String> {
     }
 }
 
+/// Bytes, with K, M or G for powers of 1024, as head and dd have them.
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
+    let shift = match text.bytes().last() {
+        Some(b'K') => 10,
+        Some(b'M') => 20,
+        Some(b'G') => 30,
+        _ => 0,
+    };
+    let digits = if shift > 0 { &text[..text.len() - 1] } else { text };
+    let bytes = digits.parse().ok().and_then(|number: u64| number.checked_mul(1 << shift));
+    bytes.ok_or_else(|| format!("expected a number of bytes, such as 1000000 or 64M, got '{text}'"))
+}
+
 /// What `torch.manual_seed` takes: -2^63 to 2^64 - 1.
 pub(crate) fn seed(text: &str) -> Result<Seed, String> {
     if text == "random" {
