@@ -130,3 +130,75 @@ fn every_kernel_of_this_cpu_can_be_chosen_and_gives_the_same_bytes() {
     );
     sandbox.rnn("bench --kernel fast").fails(2, &message);
 }
+
+/// A check of a layer of each type.
+const CHECK: &str = "bench --check --threads 1,2 --min-time 0";
+
+#[test]
+fn the_check_compares_every_kernel_and_finds_no_difference() {
+    let text = Sandbox::new().rnn(CHECK).succeeds().stdout_text();
+    let [covered, counted] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+    let names: Vec<_> = elman::Kernel::supported().map(elman::Kernel::name).collect();
+    assert_eq!(covered, format!("2 layers, kernels {}, threads 1, 2", names.join(", ")));
+    let count = counted.strip_suffix(" comparisons, 0 bytes differ").expect(counted);
+    // Of each layer: every kernel with either number of threads, but for the reference, and at least the
+    // packed batch and each sequence alone on every kernel.
+    let least = 2 * (2 * names.len() - 1 + 2 * names.len());
+    assert!(count.parse::<usize>().unwrap() >= least, "{counted}");
+    // The layers are the same ones every time.
+    assert_eq!(Sandbox::new().rnn(CHECK).succeeds().stdout_text(), text);
+    assert_eq!(Sandbox::new().rnn(&format!("{CHECK} --report none")).succeeds().stdout_text(), "");
+}
+
+#[test]
+fn the_check_has_fields_that_scripts_read() {
+    let line = "bench --check --min-time 0 --report json";
+    let outcome = Sandbox::new().rnn(line).succeeds();
+    let mut found: Value = serde_json::from_slice(&outcome.stdout).unwrap();
+    assert!(found["comparisons"].as_u64().unwrap() > 0);
+    found["comparisons"] = Value::Null;
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let mut threads = vec![1, 2, 3, cores];
+    threads.sort_unstable();
+    threads.dedup();
+    let expected = json!({
+        "comparisons": null,
+        "bytes_differ": 0,
+        "layers": 2,
+        "kernels": elman::Kernel::supported().map(elman::Kernel::name).collect::<Vec<_>>(),
+        "threads": threads,
+        "first_difference": null,
+    });
+    assert_eq!(found.to_string(), expected.to_string());
+}
+
+#[test]
+fn the_check_goes_on_for_the_time_that_was_asked_for() {
+    let start = std::time::Instant::now();
+    let text = Sandbox::new().rnn("bench --check --min-time 1.5").succeeds().stdout_text();
+    assert!(start.elapsed().as_secs_f64() >= 1.5);
+    assert!(text.ends_with(" comparisons, 0 bytes differ\n"), "{text}");
+}
+
+#[test]
+fn what_the_check_chooses_by_itself_cannot_be_chosen() {
+    let flags = [
+        ("--peak", "--peak"),
+        ("--seq-len 3", "--seq-len <L>"),
+        ("--batch 3", "--batch <N>"),
+        ("--input-size 3", "--input-size <N>"),
+        ("--hidden 3", "--hidden-size <N>"),
+        ("--layers 3", "--num-layers <N>"),
+        ("--bidirectional", "--bidirectional"),
+        ("--nonlinearity relu", "--nonlinearity <NAME>"),
+        ("--dtype f64", "--dtype <TYPE>"),
+        ("--kernel portable", "--kernel <NAME>"),
+        ("--warmup 3", "--warmup <RUNS>"),
+    ];
+    for (typed, shown) in flags {
+        let message = format!(
+            "rnn: the argument '--check' cannot be used with '{shown}'\nhint: rnn bench --help\n"
+        );
+        Sandbox::new().rnn(&format!("bench --check {typed}")).fails(2, &message);
+    }
+}

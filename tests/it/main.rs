@@ -10,6 +10,8 @@ mod bench;
 mod checkpoints;
 mod convert;
 mod diff;
+/// Every variant of the error type, made to happen.
+mod errors;
 mod faults;
 mod files;
 mod forward;

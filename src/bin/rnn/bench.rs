@@ -10,6 +10,7 @@ use ndarray::Array3;
 use serde_json::{Value, json};
 
 use crate::args::{Bench, BenchForm};
+use crate::invariance;
 use crate::peak;
 use crate::progress;
 use crate::threads;
@@ -22,6 +23,9 @@ const MAX_RUNS: usize = 1_000_000;
 pub(crate) fn bench(args: &Bench) -> Result<()> {
     if args.peak {
         return peak::print(args);
+    }
+    if args.check {
+        return invariance::print(args);
     }
     let shapes = shapes(args);
     let progress = progress::things(shapes.len());

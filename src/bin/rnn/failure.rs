@@ -46,6 +46,18 @@ impl fmt::Display for Different {
 
 impl std::error::Error for Different {}
 
+/// What the program promises, and does not keep.
+#[derive(Debug)]
+pub(crate) struct Bug(pub(crate) String);
+
+impl fmt::Display for Bug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Bug {}
+
 /// A failure that has been reported, and whose exit code is left to be returned.
 #[derive(Debug)]
 pub(crate) struct Reported(pub(crate) ExitCode);
@@ -115,6 +127,9 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if error.backtrace().status() == BacktraceStatus::Captured {
         let _ = writeln!(stderr, "{}", error.backtrace());
     }
+    if error.is::<Bug>() {
+        return report_bug();
+    }
     ExitCode::from(code(error))
 }
 
@@ -129,8 +144,8 @@ pub(crate) fn one_line(error: &anyhow::Error) -> String {
     line
 }
 
-/// Asks for a report of a bug. The panic itself has been printed.
-pub(crate) fn report_panic() -> ExitCode {
+/// Asks for a report of a bug. What it is has been printed.
+pub(crate) fn report_bug() -> ExitCode {
     let _ = writeln!(io::stderr(), "rnn: this is a bug; please report it with the lines above");
     ExitCode::from(70)
 }

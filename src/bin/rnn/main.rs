@@ -14,6 +14,7 @@ mod hint;
 mod in_parts;
 mod info;
 mod init;
+mod invariance;
 mod layer;
 mod lengths;
 mod manual;
@@ -71,6 +72,6 @@ fn main() -> ExitCode {
     match result {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => failure::report(&error),
-        Err(_) => failure::report_panic(),
+        Err(_) => failure::report_bug(),
     }
 }

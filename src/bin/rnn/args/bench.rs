@@ -42,12 +42,16 @@ pub(crate) struct Bench {
     /// Runs before the clock is looked at.
     #[arg(long, value_name = "RUNS", default_value = "2", value_parser = whole, allow_negative_numbers = true)]
     pub(crate) warmup: usize,
-    /// Seconds to go on for at least, for each shape.
-    #[arg(long, value_name = "S", default_value = "1", value_parser = seconds, allow_negative_numbers = true)]
+    /// Seconds to go on for at least, for each shape; with --check, 10 for all layers together.
+    #[arg(long, value_name = "S", default_value = "1", default_value_if("check", "true", "10"), value_parser = seconds, allow_negative_numbers = true)]
     pub(crate) min_time: f64,
     /// Measure the machine instead: fused multiply-adds, and reading from each level of the cache.
     #[arg(long)]
     pub(crate) peak: bool,
+    /// Check instead that results have the same bytes: random layers on every kernel, on 1, 2, 3 and all
+    /// threads, or those of --threads, in chunks of time, and in other batches.
+    #[arg(long, conflicts_with_all = ["peak", "seq_len", "batch", "input_size", "hidden_size", "num_layers", "bidirectional", "nonlinearity", "dtype", "kernel", "warmup"])]
+    pub(crate) check: bool,
     /// The form of the result.
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(crate) report: BenchForm,

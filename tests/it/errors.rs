@@ -1,0 +1,245 @@
+//! Every variant of `elman::Error`, made to happen, with its exact text. A variant that nothing here makes
+//! happen fails the test.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use elman::io::{AnyArray, Overwrite, Sink, Source, TensorFile};
+use elman::{
+    Checkpoint, Config, Error, Generator, Mode, Nonlinearity, Output, PackedSequence, Padding, Rnn,
+    pack_padded_sequence, pack_sequence,
+};
+use ndarray::{ArrayD, IxDyn};
+
+use crate::support::{Sandbox, npy};
+
+/// An error that happened, and the text that it must have.
+type Case = (Error, String);
+
+fn case<T>(result: Result<T, Error>, text: &str) -> Case {
+    let Err(error) = result else { panic!("expected the error '{text}', got none") };
+    (error, text.to_owned())
+}
+
+/// The name of an error's variant.
+fn name(error: &Error) -> String {
+    let text = format!("{error:?}");
+    text.split([' ', '(']).next().unwrap_or_default().to_owned()
+}
+
+/// The names of all variants, out of the text that defines them.
+fn variants() -> BTreeSet<String> {
+    let (_, behind) = include_str!("../../src/error.rs").split_once("pub enum Error {\n").unwrap();
+    let (body, _) = behind.split_once("\n}\n").unwrap();
+    let variant = |line: &str| {
+        let own = line.strip_prefix("    ").filter(|own| own.starts_with(char::is_uppercase))?;
+        Some(own.trim_end_matches([' ', '{', ',']).to_owned())
+    };
+    body.lines().filter_map(variant).collect()
+}
+
+#[test]
+fn every_variant_happens_and_says_what_is_wrong() {
+    let sandbox = Sandbox::new();
+    let mut seen = BTreeSet::new();
+    let cases = [of_configurations(), of_tensors(), of_lengths(), of_weights(), of_the_machine()];
+    let of_files = [of_checkpoints(&sandbox), of_files(&sandbox)];
+    for (error, text) in cases.into_iter().chain(of_files).flatten() {
+        assert_eq!(error.to_string(), text, "{error:?}");
+        seen.insert(name(&error));
+        if let Error::Weights { source, .. } = error {
+            seen.insert(name(&source));
+        }
+    }
+    // The library leaves threads to its caller: it is the binary that asks the system for them. It is
+    // refused them here because a stack of 64 TiB fits nowhere.
+    let refused = sandbox.shell("RUST_MIN_STACK=70368744177664 rnn bench --threads 1 --min-time 0");
+    let text = "Resource temporarily unavailable (os error 11)";
+    refused.fails(71, &format!("rnn: threads: expected 1, got none: {text}\n"));
+    seen.insert("Threads".to_owned());
+    #[cfg(not(feature = "onnx"))]
+    seen.insert("Node".to_owned());
+    assert_eq!(seen, variants());
+}
+
+fn ones(shape: &[usize]) -> ArrayD<f32> {
+    ArrayD::ones(IxDyn(shape))
+}
+
+/// A layer of 3 features in and 4 out.
+fn layer() -> Rnn<f32> {
+    Rnn::new(Config::new(3, 4), &mut Generator::new(0)).unwrap()
+}
+
+fn of_configurations() -> Vec<Case> {
+    let no_input = Config::new(0, 4);
+    let dropout = Config { dropout: 1.5, ..Config::new(3, 4) };
+    vec![
+        case(no_input.check(), "expected input_size of at least 1, got 0"),
+        case(
+            dropout.check(),
+            "expected dropout in [0, 1], the probability of an element being zeroed, got 1.5",
+        ),
+        case("sine".parse::<Nonlinearity>(), "unknown nonlinearity 'sine': expected tanh or relu"),
+        case(
+            Config::from_json(r#"{"input_size": 3}"#),
+            "configuration: missing field `hidden_size` at line 1 column 17",
+        ),
+        case(
+            Config::infer(std::iter::empty()),
+            "weight_ih_l0: expected a matrix that tells the layer's sizes, got no such tensor",
+        ),
+        case(
+            Generator::from_state(&[0; 3]),
+            "generator state: expected size in bytes to be 5056, got 3",
+        ),
+    ]
+}
+
+fn of_tensors() -> Vec<Case> {
+    let forward = |shape: &[usize], h_0: Option<ArrayD<f32>>| {
+        layer().forward(ones(shape).view(), h_0.as_ref().map(|h_0| h_0.view()), Mode::Eval)
+    };
+    vec![
+        case(
+            forward(&[2], None),
+            "input: expected 2 or 3 dimensions, (L, H_in) or (L, N, H_in), got 1 in shape [2]",
+        ),
+        case(
+            forward(&[5, 2], None),
+            "input: expected 3 features (input_size) on the last axis, got 2 in shape [5, 2]",
+        ),
+        case(
+            forward(&[0, 3], None),
+            "input: expected seq_len of at least 1, got 0 in shape [0, 3]",
+        ),
+        case(forward(&[5, 3], Some(ones(&[4]))), "h_0: expected shape [1, 4], got [4]"),
+    ]
+}
+
+fn of_lengths() -> Vec<Case> {
+    let pack = |shape: &[usize], lengths: &[usize]| {
+        pack_padded_sequence(ones(shape).view(), lengths, false, true)
+    };
+    let longer = Padding { total_length: Some(2), ..Padding::default() };
+    let padded: Result<Output<f32>, _> =
+        layer().forward_padded(ones(&[5, 2, 3]).view(), &[3, 2], None, longer, Mode::Eval);
+    let none = pack_sequence::<f32>(&[], true);
+    let unlike = pack_sequence(&[ones(&[2]).view(), ones(&[1, 2]).view()], true);
+    vec![
+        case(
+            pack(&[4], &[4]),
+            "input: expected at least 2 dimensions, (L, N, *), got 1 in shape [4]",
+        ),
+        case(pack(&[5, 2], &[1]), "lengths: expected 2, one for each sequence, got 1"),
+        case(
+            pack(&[5, 2], &[5, 6]),
+            "lengths: expected at most 5, the steps (seq_len) of the input, got 6 in row 1",
+        ),
+        case(
+            pack(&[5, 2], &[2, 3]),
+            "lengths: expected descending order (enforce_sorted), got 3 in row 1 after 2",
+        ),
+        case(padded, "total_length: expected at least 3, the longest length, got 2"),
+        case(none, "sequences: expected at least 1, got 0"),
+        case(unlike, "sequence 1: expected steps of shape [], as in sequence 0, got shape [1, 2]"),
+        case(
+            PackedSequence::new(ones(&[4, 2]), vec![2, 1], None, None),
+            "packed sequence: data: expected 3 rows, the sum of batch_sizes, got 4",
+        ),
+    ]
+}
+
+fn of_weights() -> Vec<Case> {
+    let with = |config: Config, more: Option<(String, ArrayD<f32>)>| {
+        Rnn::from_tensors(config, layer().to_tensors().into_iter().chain(more).collect())
+    };
+    let none = Rnn::<f32>::from_tensors(Config::new(3, 4), Vec::new());
+    vec![
+        case(none, "weight_ih_l0: expected a tensor of shape [4, 3], got none"),
+        case(
+            with(Config::new(3, 4), Some(("extra".to_owned(), ones(&[2])))),
+            "extra: expected only the parameters of RNN(3, 4), got one more of shape [2]",
+        ),
+        case(with(Config::new(3, 5), None), "weight_ih_l0: expected shape [5, 3], got [4, 3]"),
+    ]
+}
+
+fn of_checkpoints(sandbox: &Sandbox) -> Vec<Case> {
+    let read = |file: &str, prefix: Option<&str>| {
+        Checkpoint::read(&Source::parse(sandbox.path(file).as_os_str()), None, prefix)
+    };
+    let (ih, hh, single) = (ones(&[4, 3]), ones(&[4, 4]), ones(&[4, 3]).mapv(f64::from));
+    let save = |file: &str, members: [(&str, &dyn AnyArray); 2]| sandbox.save_npz(file, &members);
+    save("mixed.npz", [("weight_ih_l0", &single), ("weight_hh_l0", &hh)]);
+    save("two.npz", [("a.weight_ih_l0", &ih), ("b.weight_ih_l0", &ih)]);
+    save("lstm.npz", [("weight_ih_l0", &ones(&[16, 3])), ("weight_hh_l0", &ones(&[16, 4]))]);
+    sandbox.rnn("init --input-size 3 --hidden 4 -o w -q").succeeds();
+    sandbox.write("w/rnn.json", br#"{"input_size": 2, "hidden_size": 4}"#);
+    let place = |file: &str, text: &str| format!("{}: {text}", sandbox.path(file).display());
+    vec![
+        case(
+            read("w", None),
+            &place("w/rnn.json", "expected input_size 3, as in the tensors, got 2"),
+        ),
+        case(
+            read("mixed.npz", None),
+            &place("mixed.npz", "weight_hh_l0: expected f64, as weight_ih_l0 is, got f32"),
+        ),
+        case(read("two.npz", None), &place("two.npz", "expected one layer, got 2: a, b")),
+        case(
+            read("two.npz", Some("c")),
+            &place("two.npz", "expected a layer under the prefix 'c', got a, b"),
+        ),
+        case(
+            read("lstm.npz", None),
+            &place(
+                "lstm.npz",
+                "weight_hh_l0: expected the weights of an RNN, got an LSTM, which has four gates, in shape [16, 4]",
+            ),
+        ),
+        #[cfg(feature = "onnx")]
+        {
+            sandbox.take("onnx/torch-lstm.onnx");
+            let text = "node '/LSTM': expected an RNN, got an LSTM";
+            case(read("torch-lstm.onnx", None), &place("torch-lstm.onnx", text))
+        },
+    ]
+}
+
+fn of_files(sandbox: &Sandbox) -> Vec<Case> {
+    let open = |file: &str| TensorFile::open(&Source::parse(sandbox.path(file).as_os_str()));
+    let place = |file: &str, text: &str| format!("{}: {text}", sandbox.path(file).display());
+    sandbox.write("empty.npy", b"");
+    sandbox.write("two.npy", &[npy(&ones(&[2, 3])), npy(&ones(&[2, 3]))].concat());
+    let two = open("two.npy").and_then(TensorFile::read::<f32>);
+    let folder = Sink::open(&sandbox.path(""), Overwrite::Replace);
+    vec![
+        case(open("absent.npy"), &place("absent.npy", "No such file or directory (os error 2)")),
+        case(
+            open("empty.npy"),
+            &place("empty.npy", "empty file; expected .npy, .npz or a table, got 0 bytes"),
+        ),
+        case(two, &place("two.npy", "expected one array, got more than one")),
+        case(folder, &place("", "cannot be written: is a directory; expected a file")),
+    ]
+}
+
+/// What only a machine does that fails, or that is asked for too much.
+fn of_the_machine() -> Vec<Case> {
+    // The first page of a process is never there to be read.
+    let memory = TensorFile::open(&Source::parse("/proc/self/mem".as_ref()));
+    let full = Sink::open(Path::new("/dev/full"), Overwrite::Replace);
+    let full = full.and_then(|mut sink| sink.write(|to| to.write_all(b"x")));
+    // More than the half of all addresses that any system gives to a process, and a number that
+    // overflows.
+    let huge = 1_usize << (usize::BITS - 3);
+    let (refused, overflows) =
+        (elman::zeros::<u8>(&[huge], "input"), elman::zeros::<f32>(&[usize::MAX, 2], "input"));
+    vec![
+        case(memory, "/proc/self/mem: Input/output error (os error 5)"),
+        case(full, "/dev/full: No space left on device (os error 28)"),
+        case(refused, &format!("out of memory: input needs {huge} bytes")),
+        case(overflows, &format!("out of memory: input needs more than {} bytes", usize::MAX)),
+    ]
+}
