@@ -8,6 +8,8 @@
 
 mod failing;
 mod inputs;
+mod machine;
+mod outputs;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -138,7 +140,9 @@ fn missing(row: u32) -> Option<&'static str> {
         66 if !works("setpriv --reuid 65534 --clear-groups true || test $(id -u) != 0") => Some(
             "root may have any number of processes, and setpriv cannot become another user here",
         ),
-        76 => Some("no compiler for a big-endian or a 32-bit machine is at hand"),
+        76 if std::env::var_os(machine::ANOTHER_RNN).is_none() => Some(
+            "RNN_OF_ANOTHER_MACHINE does not name a binary for a big-endian or a 32-bit machine",
+        ),
         _ => None,
     }
 }

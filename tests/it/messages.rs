@@ -536,31 +536,6 @@ fn values_that_are_no_values() {
 }
 
 #[test]
-fn sizes_that_no_machine_has_room_for() {
-    let sandbox = seed_doc();
-    for (line, message) in [
-        (
-            "run -i x.npy --hidden 1099511627776",
-            "weights needs more than 18446744073709551615 bytes",
-        ),
-        (
-            "init --input-size 1 --hidden 4294967296 -o big/",
-            "weights needs more than 18446744073709551615 bytes",
-        ),
-        ("init --input-size 1099511627776 --hidden 2 -o big/", "weights needs 8796093022240 bytes"),
-        ("randn --shape 1099511627776,2 -o big.npy", "randn needs 8796093022208 bytes"),
-        (
-            "randn --shape 4294967296,4294967296 -o big.npy",
-            "randn needs more than 18446744073709551615 bytes",
-        ),
-    ] {
-        let names = sandbox.names();
-        sandbox.rnn(line).fails(71, &format!("rnn: out of memory: {message}\n"));
-        assert_eq!(sandbox.names(), names, "{line}");
-    }
-}
-
-#[test]
 fn what_is_not_there() {
     let sandbox = seed_doc();
     let absent = "No such file or directory (os error 2)";

@@ -340,7 +340,7 @@ fn outputs_that_cannot_be() {
             (
                 "-i p.npz -o - --lengths -",
                 2,
-                "rnn: expected two files, got - for both\nhint: rnn unpack -q -i p.npz -o - --lengths lengths.npy\n",
+                "rnn: expected two files, got stdout for both\nhint: rnn unpack -q -i p.npz -o - --lengths lengths.npy\n",
             ),
             (
                 "-i p.npz -o none/y.npy",

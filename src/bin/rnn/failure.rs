@@ -120,9 +120,12 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     }
     let mut stderr = io::stderr().lock();
     // Nothing is left to be done where even standard error cannot be written.
-    let _ = writeln!(stderr, "rnn: {}", one_line(error));
-    if let Some(hinted) = hinted {
-        let _ = writeln!(stderr, "hint: {}", hinted.hint);
+    let _ = writeln!(stderr, "rnn: {}", printable(&one_line(error)));
+    // Nobody could type it.
+    if let Some(Hinted { hint, .. }) =
+        hinted.filter(|hinted| !hinted.hint.contains(char::is_control))
+    {
+        let _ = writeln!(stderr, "hint: {hint}");
     }
     if error.backtrace().status() == BacktraceStatus::Captured {
         let _ = writeln!(stderr, "{}", error.backtrace());
@@ -142,6 +145,16 @@ pub(crate) fn one_line(error: &anyhow::Error) -> String {
         }
     }
     line
+}
+
+/// The text with its control characters escaped: a name that was typed, or that a file holds, can neither
+/// move a terminal's cursor nor forge a line.
+fn printable(text: &str) -> String {
+    let mut printable = String::new();
+    for c in text.chars() {
+        if c.is_control() { printable.extend(c.escape_debug()) } else { printable.push(c) }
+    }
+    printable
 }
 
 /// Asks for a report of a bug. What it is has been printed.
@@ -191,6 +204,20 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
+/// Whether this process, or the whole system, may not have another file open.
+#[cfg(unix)]
+fn is_too_many_files(error: &io::Error) -> bool {
+    /// The same numbers on all systems that Rust knows.
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
+}
+
+#[cfg(not(unix))]
+fn is_too_many_files(_: &io::Error) -> bool {
+    false
+}
+
 /// The exit code: it tells a scheduler which failures are worth a retry.
 fn code(error: &anyhow::Error) -> u8 {
     if error.is::<Usage>() {
@@ -204,7 +231,11 @@ fn code(error: &anyhow::Error) -> u8 {
         return if error.chain().any(<dyn std::error::Error>::is::<io::Error>) { 74 } else { 70 };
     };
     match error {
+        // The file may be there: the machine has no room for one that is open.
+        Error::Open { source, .. } if is_too_many_files(source) => 71,
         Error::Open { .. } => 66,
+        // No machine has them, today or tomorrow.
+        Error::OutOfMemory { bytes, .. } if isize::try_from(*bytes).is_err() => 65,
         Error::OutOfMemory { .. } | Error::Threads { .. } => 71,
         Error::Create { .. } => 73,
         // More than --max-bytes allows: the same again would help nobody.

@@ -4,17 +4,19 @@
 //! A layer that runs forward only passes chunks of time, each from the state that the one before has left
 //! behind; any other passes blocks of sequences. The bytes are those of a single pass.
 
+mod stages;
+
 use std::ops::Range;
-use std::sync::mpsc::sync_channel;
-use std::thread::ScopedJoinHandle;
 
 use anyhow::Result;
 use elman::io::{self, PartReader, PartWriter, Real, TensorFile};
-use elman::{Element, Error, Mode, Output, Padding, Rnn};
+use elman::{Element, Mode, Output, Padding, Rnn};
 use ndarray::{ArrayD, ArrayView3, Axis, Slice};
 use rayon::ThreadPool;
 
 use crate::progress;
+
+use stages::{in_stages, in_turn};
 
 /// Bytes of a part's input or output, the larger of the two. A few of them are in memory at a time.
 const PART_BYTES: usize = 8 << 20;
@@ -22,8 +24,6 @@ const PART_BYTES: usize = 8 << 20;
 /// runs that are read and written at once: 200 MB, 20000 steps of 40 rows, took 1.7 s in parts of one row, and
 /// several times as long on a busy disk; in parts of four rows they take 1.0 s.
 const APART_BYTES: usize = 24 << 20;
-/// Parts whose memory goes round: one is read while one is computed.
-const BUFFERS: usize = 2;
 
 /// Sizes of a pass, and how its files lie.
 #[derive(Debug)]
@@ -160,7 +160,7 @@ impl<T> Numbers<T> {
 }
 
 /// Runs the layer over all parts. `state` is `h_0` as (D * `num_layers`, N, `H_out`), and `h_n` afterwards.
-/// The pool's threads compute; two more read and write. `check` sees what goes in and what comes out.
+/// The pool's threads compute; two more read and write. `watch` sees what goes in and what comes out.
 pub(crate) fn forward<T: Element + Real>(
     rnn: &Rnn<T>,
     pool: &ThreadPool,
@@ -171,51 +171,25 @@ pub(crate) fn forward<T: Element + Real>(
     mut watch: impl FnMut(&str, &Numbers<T>) -> Result<()>,
 ) -> Result<()> {
     let progress = progress::bytes(shape.bytes());
-    let (filled_in, filled) = sync_channel(1);
-    let (empty_in, empty) = sync_channel(BUFFERS);
-    let (done_in, done) = sync_channel::<Numbers<T>>(0);
-    for _ in 0..BUFFERS {
-        // There is room for all of them.
-        let _ = empty_in.send(Vec::new());
-    }
-    std::thread::scope(|scope| {
-        let reading = scope.spawn(move || {
-            for part in parts {
-                // A stage that is gone has an error of its own.
-                let Ok(mut values) = empty.recv() else { return Ok(()) };
-                reader.read(&shape.place(part), &mut values)?;
-                let features = shape.input_size;
-                if filled_in.send(Numbers { part: part.clone(), features, values }).is_err() {
-                    return Ok(());
-                }
-            }
-            reader.expect_end()
-        });
-        let bar = progress.clone();
-        let writing = scope.spawn(move || {
-            for numbers in done {
-                if let Some(writer) = &mut writer {
-                    writer.write(&shape.place(&numbers.part), &numbers.values)?;
-                }
-                bar.inc(shape.bytes_of(&numbers.part) as u64);
-            }
-            Ok::<_, Error>(())
-        });
-        let computed = filled.into_iter().try_for_each(|numbers| {
-            watch("input", &numbers)?;
-            let output = pool.install(|| compute(rnn, shape, &numbers, state))?;
-            watch("output", &output)?;
-            // Memory and results for stages that are gone are not missed.
-            let _ = empty_in.send(numbers.values);
-            let _ = done_in.send(output);
-            Ok(())
-        });
-        drop((empty_in, done_in));
-        let (read, written) = (joined(reading), joined(writing));
-        progress.finish_and_clear();
-        read.and(written)?;
-        computed
-    })
+    let mut compute = |numbers: &Numbers<T>| {
+        watch("input", numbers)?;
+        let output = pool.install(|| compute(rnn, shape, numbers, state))?;
+        watch("output", &output)?;
+        Ok(output)
+    };
+    let mut write = |numbers: &Numbers<T>| {
+        if let Some(writer) = &mut writer {
+            writer.write(&shape.place(&numbers.part), &numbers.values)?;
+        }
+        progress.inc(shape.bytes_of(&numbers.part) as u64);
+        Ok(())
+    };
+    let ended = match in_stages(shape, parts, reader, &mut compute, &mut write) {
+        Some(ended) => ended,
+        None => in_turn(shape, parts, reader, &mut compute, &mut write),
+    };
+    progress.finish_and_clear();
+    ended
 }
 
 /// The output of a part; `state` moves on.
@@ -255,9 +229,4 @@ fn compute<T: Element + Real>(
     }
     let (values, _) = output.into_raw_vec_and_offset();
     Ok(Numbers { part, features: shape.width, values })
-}
-
-/// What a thread has returned; its panic goes on here.
-fn joined<R>(thread: ScopedJoinHandle<'_, R>) -> R {
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

@@ -9,7 +9,7 @@ use elman::{Config, Element, Params, Random};
 use crate::args::Init;
 use crate::hint::CommandLine;
 use crate::layer::{config_from_flags, note_dropout};
-use crate::outputs::overwrite;
+use crate::outputs::{overwrite, shown};
 use crate::report::{Notes, Report};
 use crate::rng::Rng;
 use crate::target::{self, Target, note_replaced};
@@ -38,7 +38,7 @@ fn init_as<T: Element + Random + Real>(args: &Init, config: &Config) -> Result<(
     if config.num_layers == 1 {
         note_dropout(config, true, &mut notes);
     }
-    let rng = args.rng.rng.as_ref().map(|path| path.display().to_string());
+    let rng = args.rng.rng.as_deref().map(shown);
     let report = target::report("init", (config, args.dtype), &args.output, notes);
     Report { seed, rng, ..report }.print(&args.report, args.output == Path::new("-"))
 }

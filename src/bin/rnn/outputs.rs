@@ -2,12 +2,11 @@
 
 mod streams;
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use elman::PackedSequence;
-use elman::io::{AnyArray, Overwrite, PartWriter, Real, Sink, TensorFormat, write_npz};
+use elman::io::{AnyArray, Overwrite, PartWriter, Real, Sink, Source, TensorFormat, write_npz};
 use ndarray::{Array1, ArrayD, ArrayViewD};
 
 use crate::args::{ReportArgs, Run};
@@ -16,7 +15,7 @@ use crate::hint::CommandLine;
 use crate::results::{Produced, Results};
 use crate::sequences::Sequences;
 
-pub(crate) use streams::check_streams;
+pub(crate) use streams::{check_streams, refuse_terminal, refuse_terminal_with};
 
 /// The outputs of a run, found writable.
 pub(crate) struct Outputs {
@@ -233,17 +232,11 @@ pub(crate) fn overwrite(args: &ReportArgs) -> Overwrite {
 
 /// An output as the report calls it.
 pub(crate) fn shown(path: &Path) -> String {
-    if path == Path::new("-") { "stdout".to_owned() } else { path.display().to_string() }
-}
-
-/// Binary data is not written to a terminal.
-pub(crate) fn refuse_terminal(example: &str) -> Result<()> {
-    if !std::io::stdout().is_terminal() {
-        return Ok(());
+    if path == Path::new("-") {
+        return "stdout".to_owned();
     }
-    let message = "stdout: expected a file or a pipe for binary data, got a terminal".to_owned();
-    let line = CommandLine::new().with("-o", Some(example));
-    Err(with_hint(Usage(message), Some(line.to_string())))
+    // As an input is shown: control characters in quotes, and escaped.
+    Source::Path(path.to_owned()).to_string()
 }
 
 /// The format of a tensor, which follows from its extension.
@@ -251,7 +244,7 @@ pub(crate) fn tensor_format(path: &Path, flag: &str) -> Result<TensorFormat> {
     TensorFormat::of(path).ok_or_else(|| {
         let message = format!(
             "{}: expected .npy, .csv, .tsv, .txt or - for a tensor, got .{}",
-            path.display(),
+            shown(path),
             path.extension().unwrap_or_default().to_string_lossy()
         );
         with_hint(Usage(message), Some(as_npy(path, flag)))
@@ -265,7 +258,7 @@ pub(crate) fn check_shape(path: &Path, (name, flag): (&str, &str), shape: &[usiz
     }
     let message = format!(
         "{}: {name}: expected rows and columns for a table, got shape {shape:?}",
-        path.display()
+        shown(path)
     );
     Err(with_hint(Usage(message), Some(as_npy(path, flag))))
 }
@@ -286,7 +279,7 @@ pub(crate) fn check_extension(path: &Path, flag: &str, archive: bool) -> Result<
     }
     let message = format!(
         "{}: expected .{expected} or - for {what}, got .{}",
-        path.display(),
+        shown(path),
         extension.to_string_lossy()
     );
     let other = path.with_extension(expected);

@@ -24,7 +24,7 @@ pub(crate) fn pack(args: &Pack) -> Result<()> {
     check_extension(&args.output, "-o", true)?;
     let stdout = args.output.as_os_str() == "-";
     if stdout {
-        refuse_terminal("packed.npz")?;
+        refuse_terminal("-o", "packed.npz")?;
     }
     if args.input == "-" && args.lengths.as_ref().is_some_and(|lengths| lengths == "-") {
         let message = "expected one tensor from stdin, got - for more than one".to_owned();

@@ -30,7 +30,7 @@ pub(crate) fn randn(args: &Randn) -> Result<()> {
 fn randn_as<T: Element + Random + Real>(args: &Randn) -> Result<()> {
     let stdout_taken = args.output == Path::new("-");
     if stdout_taken {
-        refuse_terminal("x.npy")?;
+        refuse_terminal("-o", "x.npy")?;
     }
     let format = tensor_format(&args.output, "-o")?;
     check_table(&args.output, ("randn", "-o"), &args.shape)?;
@@ -56,7 +56,7 @@ fn randn_as<T: Element + Random + Real>(args: &Randn) -> Result<()> {
         layer: None,
         weights: None,
         seed,
-        rng: args.rng.rng.as_ref().map(|path| path.display().to_string()),
+        rng: args.rng.rng.as_deref().map(shown),
         tensors: vec![tensor],
         run: None,
         notes: Notes::default(),

@@ -12,6 +12,7 @@ use ndarray::ArrayView1;
 use crate::args::{RngArgs, Seed};
 use crate::failure::{Usage, with_hint};
 use crate::hint::CommandLine;
+use crate::outputs::shown;
 
 /// The generator of a command, and the file that its state goes back to.
 pub(crate) struct Rng {
@@ -27,7 +28,7 @@ impl Rng {
         if !files.is_some_and(|(rng, output)| rng.starts_with(output)) {
             return Ok(());
         }
-        let message = format!("expected two files, got {} for --rng and the output", rng.display());
+        let message = format!("expected two files, got {} for --rng and the output", shown(rng));
         let line = CommandLine::new().with("--rng", Some("rng.npy"));
         Err(with_hint(Usage(message), Some(line.to_string())))
     }

@@ -13,7 +13,7 @@ use crate::held::{self, INPUT_AND_OUTPUT, Row};
 use crate::layer::{Weights, config_from_flags, fresh, note_dropout};
 use crate::lengths::{self, Padded};
 use crate::mismatch::{Places, explain, swapped_batch};
-use crate::outputs::{self, Outputs, check_streams};
+use crate::outputs::{self, Outputs, check_streams, shown};
 use crate::padding;
 use crate::pass::{Given, Pass};
 use crate::report::{Notes, Report, TensorLine};
@@ -96,7 +96,7 @@ fn run_as<T: Element + Random + Real + Into<f64>>(
         layer: Some((rnn.config().clone(), T::DTYPE)),
         weights: places.weights,
         seed,
-        rng: args.rng.rng.as_ref().map(|path| path.display().to_string()),
+        rng: args.rng.rng.as_deref().map(shown),
         tensors,
         run: Some(ran),
         notes,

@@ -14,7 +14,7 @@ use elman::{Config, Parameter, is_parameter_name};
 use ndarray::ArrayD;
 
 use crate::failure::{Usage, with_hint};
-use crate::outputs::{refuse_terminal, shown};
+use crate::outputs::{refuse_terminal_with, shown};
 use crate::report::{Notes, Report, TensorLine};
 
 /// An output for weights that has been found writable.
@@ -39,7 +39,7 @@ impl Target {
         let folder = || open_folder(path, overwrite, is_parameter_name).map(Target::Folder);
         let npz = || Sink::open(path, overwrite).map(Target::Npz);
         if path == Path::new("-") {
-            refuse_terminal("w.npz")?;
+            refuse_terminal_with(|| remedy("w.npz"))?;
             return Ok(npz()?);
         }
         let existing = std::fs::metadata(path).ok();
@@ -58,7 +58,7 @@ impl Target {
             _ => {
                 let message = format!(
                     "{}: expected {EXPECTED} or - for weights, got .{extension}",
-                    path.display()
+                    shown(path)
                 );
                 Err(with_hint(Usage(message), Some(remedy("weights/"))))
             }
@@ -123,7 +123,7 @@ const EXPECTED: &str = match (cfg!(feature = "safetensors"), cfg!(feature = "onn
 pub(crate) fn note_replaced(path: &Path, notes: &mut Notes) {
     let replaced = std::fs::read_dir(path).map_or(0, Iterator::count);
     if replaced > 0 {
-        let place = path.display();
+        let place = shown(path);
         notes.note(format!("{place}: the {replaced} files that stood there are replaced"));
     }
 }

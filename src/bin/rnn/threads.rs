@@ -1,10 +1,15 @@
 //! How many threads, and the pool of them.
 
+use elman::Error;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// Most threads that are started: a guess, far above the cores of any machine this was run on, and far
 /// below what would fill its memory with stacks.
 const MAX_THREADS: usize = 1024;
+
+/// Bytes that are still to be had when the threads have their stacks: a guess, several times what the small
+/// allocations at their start take. Where one of those is refused the process aborts.
+const HEADROOM: usize = 1 << 20;
 
 /// The pool for `--threads`, else `RAYON_NUM_THREADS`, else `OMP_NUM_THREADS`, else the cores of this
 /// process. Where the system refuses so many threads, there are fewer; `notes` says what was passed over.
@@ -23,24 +28,32 @@ pub(crate) fn pool(
         ));
     }
     let wanted = wanted.min(MAX_THREADS);
-    let mut threads = wanted;
-    loop {
-        let builder = ThreadPoolBuilder::new().num_threads(threads);
-        match builder.start_handler(move |thread| keep_apart(thread, threads)).build() {
-            Ok(pool) => {
-                let threads = pool.current_num_threads();
-                if threads < wanted {
-                    notes.push(format!("the system refused {wanted} threads; {threads} are used"));
-                }
-                return Ok(pool);
-            }
-            Err(_) if threads > 1 => threads /= 2,
-            Err(error) => {
-                let what = error.to_string();
-                return Err(elman::Error::Threads { count: threads, what }.into());
-            }
-        }
+    let mut headroom = Vec::<u8>::new();
+    let refused = |_| Error::OutOfMemory { what: "threads", bytes: HEADROOM };
+    headroom.try_reserve_exact(HEADROOM).map_err(refused)?;
+    let pool = start(wanted)?;
+    // The compiler would leave out what nobody looks at.
+    drop(std::hint::black_box(headroom));
+    let threads = pool.current_num_threads();
+    if threads < wanted {
+        let used = if threads == 1 { "1 is" } else { &format!("{threads} are") };
+        notes.push(format!("the system refused {wanted} threads; {used} used"));
     }
+    Ok(pool)
+}
+
+/// As many threads as the system allows. Where it allows none, the work is done on the one that asks.
+fn start(wanted: usize) -> Result<ThreadPool, Error> {
+    let mut threads = wanted;
+    while threads > 0 {
+        let builder = ThreadPoolBuilder::new().num_threads(threads);
+        if let Ok(pool) = builder.start_handler(move |thread| keep_apart(thread, threads)).build() {
+            return Ok(pool);
+        }
+        threads /= 2;
+    }
+    let alone = ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
+    alone.map_err(|error| Error::Threads { count: 1, what: error.to_string() })
 }
 
 /// A number of threads from a variable. OpenMP allows a list, whose first number counts.

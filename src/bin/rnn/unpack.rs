@@ -32,7 +32,7 @@ pub(crate) fn unpack(args: &Unpack) -> Result<()> {
             _ => *lengths == args.output,
         };
         if same {
-            let message = format!("expected two files, got {} for both", lengths.display());
+            let message = format!("expected two files, got {} for both", shown(lengths));
             let line = CommandLine::new().with("--lengths", Some("lengths.npy"));
             return Err(with_hint(Usage(message), Some(line.to_string())));
         }
@@ -40,7 +40,9 @@ pub(crate) fn unpack(args: &Unpack) -> Result<()> {
     let outputs = [Some(&args.output), args.lengths.as_ref()];
     let stdout = outputs.into_iter().flatten().any(|path| path == Path::new("-"));
     if stdout {
-        refuse_terminal("padded.npy")?;
+        let padded = args.output == Path::new("-");
+        let remedy = if padded { ("-o", "padded.npy") } else { ("--lengths", "lengths.npy") };
+        refuse_terminal(remedy.0, remedy.1)?;
     }
     let input = Sequences::open(&Source::parse(&args.input), &[])?;
     match input.natural() {
@@ -61,7 +63,7 @@ fn refuse_padding(args: &Unpack) -> Result<()> {
     if given.is_empty() {
         return Ok(());
     }
-    let (place, flags) = (args.output.display(), given.join(" and "));
+    let (place, flags) = (shown(&args.output), given.join(" and "));
     let message = format!("{place}: expected .npy or - for a padded tensor ({flags}), got .npz");
     let padded = args.output.with_extension("npy");
     let line = CommandLine::new().with("-o", Some(&padded.to_string_lossy()));

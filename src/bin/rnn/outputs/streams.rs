@@ -1,11 +1,12 @@
-//! What the outputs of a run may not be: two in one place, or among the weights.
+//! What outputs may not be: two in one place, among the weights, or binary data on a terminal.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use elman::io::written_file;
 
-use super::{paths, refuse_terminal};
+use super::{paths, shown};
 use crate::args::Run;
 use crate::failure::{Usage, with_hint};
 use crate::hint::CommandLine;
@@ -37,15 +38,16 @@ pub(crate) fn check_streams(args: &Run) -> Result<()> {
             let message = if path == stdout {
                 format!("expected one tensor on stdout, got - for {other} and {name}")
             } else {
-                format!("expected two files, got {} for {other} and {name}", first.display())
+                format!("expected two files, got {} for {other} and {name}", shown(first))
             };
             let line = CommandLine::new().with(flag, Some(example));
             return Err(with_hint(Usage(message), Some(line.to_string())));
         }
         seen.push((name, path));
     }
-    if seen.iter().any(|(_, path)| *path == Path::new("-")) {
-        refuse_terminal("output.npy")?;
+    let on_stdout = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new("-"));
+    if let Some((.., flag, example)) = targets.into_iter().find(|(_, path, ..)| on_stdout(path)) {
+        refuse_terminal(flag, example)?;
     }
     refuse_among_weights(args)
 }
@@ -58,14 +60,26 @@ fn refuse_among_weights(args: &Run) -> Result<()> {
     };
     for path in paths(args).filter(|_| weights.is_dir()) {
         if written_file(&path).is_some_and(|file| file.parent() == Some(&weights)) {
-            let message = format!(
-                "expected outputs outside the folder of the weights, got {}",
-                path.display()
-            );
+            let message =
+                format!("expected outputs outside the folder of the weights, got {}", shown(&path));
             let line = CommandLine::new().with("-o", Some("../output.npy"));
             let line = line.with("--hn", Some("../h_n.npy"));
             return Err(with_hint(Usage(message), Some(line.to_string())));
         }
     }
     Ok(())
+}
+
+/// Binary data is not written to a terminal: the value of `flag` is to be such as `example`.
+pub(crate) fn refuse_terminal(flag: &str, example: &str) -> Result<()> {
+    refuse_terminal_with(|| CommandLine::new().with(flag, Some(example)).to_string())
+}
+
+/// The same, where what to type is told otherwise.
+pub(crate) fn refuse_terminal_with(hint: impl FnOnce() -> String) -> Result<()> {
+    if !std::io::stdout().is_terminal() {
+        return Ok(());
+    }
+    let message = "stdout: expected a file or a pipe for binary data, got a terminal".to_owned();
+    Err(with_hint(Usage(message), Some(hint())))
 }
