@@ -30,6 +30,9 @@ pub use onnx::write_onnx;
 /// let checkpoint = Checkpoint::read(&file, None, None)?;
 /// // A state_dict does not say its nonlinearity, and the configuration holds PyTorch's default.
 /// assert!(!checkpoint.says_nonlinearity());
+/// assert_eq!(checkpoint.recognised(), ".npz archive");
+/// assert_eq!((checkpoint.prefix(), checkpoint.ignored()), ("", 0));
+/// assert!(checkpoint.notes().is_empty() && !checkpoint.is_reversed());
 /// let config = checkpoint.config().clone();
 /// let rnn = checkpoint.into_rnn::<f32>(config)?;
 /// assert_eq!(rnn.config().to_string(), "RNN(1, 8, num_layers=2)");
@@ -50,6 +53,18 @@ pub struct Checkpoint {
 }
 
 /// A tensor under PyTorch's name of the parameter.
+///
+/// ```
+/// use elman::Checkpoint;
+/// use elman::io::{Source, StoredType};
+///
+/// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
+/// let checkpoint = Checkpoint::read(&file, None, None)?;
+/// let first = &checkpoint.tensors()[0];
+/// assert_eq!((first.name.as_str(), first.stored), ("weight_ih_l0", StoredType::F32));
+/// assert_eq!(first.tensor.shape(), [8, 1]);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedTensor {
     /// Such as `weight_ih_l0`, without the names of the modules around the layer.
@@ -72,6 +87,26 @@ impl Checkpoint {
     /// true. Whatever the node says, `h_0` and `h_n` stay as PyTorch has them, (D * `num_layers`, N,
     /// `H_out`).
     ///
+    /// ```
+    /// use elman::Checkpoint;
+    /// use elman::io::{AnyArray, Overwrite, Sink, Source, write_npz};
+    /// use ndarray::ArrayD;
+    ///
+    /// // A model with a layer and something else in it.
+    /// let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("model.npz");
+    /// let [ih, hh, fc] = [[20, 10], [20, 20], [2, 20]].map(|sizes| ArrayD::<f32>::zeros(&sizes[..]));
+    /// let model: [(&str, &dyn AnyArray); 3] =
+    ///     [("rnn.weight_ih_l0", &ih), ("rnn.weight_hh_l0", &hh), ("fc.weight", &fc)];
+    /// let mut sink = Sink::open(&path, Overwrite::Replace)?;
+    /// write_npz(&mut sink, &model, "")?;
+    /// sink.commit()?;
+    /// let checkpoint = Checkpoint::read(&Source::Path(path), None, Some("rnn"))?;
+    /// assert_eq!(checkpoint.config().to_string(), "RNN(10, 20, bias=False)");
+    /// assert_eq!((checkpoint.prefix(), checkpoint.ignored()), ("rnn.", 1));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the file; [`Error::Weights`] names it
     /// where what it holds is not one layer, or not this kind of layer.
@@ -89,6 +124,18 @@ impl Checkpoint {
 
     /// The layer among the nodes of a graph.
     ///
+    /// ```
+    /// use elman::Checkpoint;
+    /// use elman::io::{Contents, Source};
+    ///
+    /// let file = Source::parse("fixtures/sine/rnn.onnx".as_ref());
+    /// let Contents::Graph(graph) = Contents::open(&file)? else { panic!("{file} is a graph") };
+    /// let checkpoint = Checkpoint::of_graph(&graph, None, None)?;
+    /// assert_eq!(checkpoint.config().to_string(), "RNN(1, 8, num_layers=2)");
+    /// assert!(checkpoint.says_nonlinearity());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Checkpoint::read`], but for those of the opening.
     #[cfg(feature = "onnx")]
@@ -101,6 +148,18 @@ impl Checkpoint {
     }
 
     /// The layer among tensors that have names.
+    ///
+    /// ```
+    /// use elman::Checkpoint;
+    /// use elman::io::{Bundle, Dtype, Source};
+    ///
+    /// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
+    /// let mut bundle = Bundle::open(&file)?;
+    /// let checkpoint = Checkpoint::of_bundle(&mut bundle, Some(Dtype::F64), None)?;
+    /// assert_eq!(checkpoint.dtype(), Dtype::F64);
+    /// assert_eq!(checkpoint.place(), bundle.place());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`Checkpoint::read`], but for those of the opening.
@@ -186,6 +245,20 @@ impl Checkpoint {
     }
 
     /// The tensors as numbers of type T.
+    ///
+    /// ```
+    /// use elman::io::{Source, write_npy};
+    /// use elman::Checkpoint;
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
+    /// for (name, tensor) in Checkpoint::read(&file, None, None)?.into_tensors::<f64>() {
+    ///     let path = folder.path().join(format!("{name}.npy"));
+    ///     write_npy(&mut std::fs::File::create(path)?, &tensor.view())?;
+    /// }
+    /// assert!(folder.path().join("weight_hh_l1.npy").exists());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn into_tensors<T: Real>(self) -> Vec<(String, ArrayD<T>)> {
         let array = |tensor| match tensor {
             Tensor::F32(array) => array.mapv_into_any(T::from_f32),
@@ -197,6 +270,20 @@ impl Checkpoint {
     /// The parameters, with a configuration that may differ in what names and shapes do not tell. They do
     /// not know whether the layer [is reversed](Checkpoint::is_reversed).
     ///
+    /// ```
+    /// use elman::io::Source;
+    /// use elman::{Checkpoint, Config, Nonlinearity};
+    ///
+    /// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
+    /// let checkpoint = Checkpoint::read(&file, None, None)?;
+    /// // Names and shapes do not tell it.
+    /// let config = Config { nonlinearity: Nonlinearity::Relu, ..checkpoint.config().clone() };
+    /// let mut params = checkpoint.into_params::<f32>(config)?;
+    /// params.merge_bias();
+    /// assert_eq!(params.cells().len(), 2);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Params::from_tensors`], in [`Error::Weights`].
     pub fn into_params<T: Element + Real>(self, config: Config) -> Result<Params<T>, Error> {
@@ -206,6 +293,20 @@ impl Checkpoint {
     }
 
     /// The layer, with a configuration that may differ in what names and shapes do not tell.
+    ///
+    /// ```
+    /// use elman::io::Source;
+    /// use elman::{Checkpoint, Config, Error};
+    ///
+    /// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
+    /// let checkpoint = Checkpoint::read(&file, None, None)?;
+    /// let config = checkpoint.config().clone();
+    /// let wide = Config { hidden_size: 16, ..config.clone() };
+    /// assert!(matches!(checkpoint.clone().into_rnn::<f64>(wide), Err(Error::Weights { .. })));
+    /// let rnn = checkpoint.into_rnn::<f64>(config)?;
+    /// assert_eq!(rnn.hidden_shape(None), [2, 8]);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`Params::from_tensors`], in [`Error::Weights`], and [`Error::OutOfMemory`].
