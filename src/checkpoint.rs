@@ -95,7 +95,7 @@ impl Checkpoint {
     /// // A model with a layer and something else in it.
     /// let folder = tempfile::tempdir()?;
     /// let path = folder.path().join("model.npz");
-    /// let [ih, hh, fc] = [[20, 10], [20, 20], [2, 20]].map(|sizes| ArrayD::<f32>::zeros(&sizes[..]));
+    /// let [ih, hh, fc] = [[20, 10], [20, 20], [2, 20]].map(|shape| ArrayD::<f32>::zeros(&shape[..]));
     /// let model: [(&str, &dyn AnyArray); 3] =
     ///     [("rnn.weight_ih_l0", &ih), ("rnn.weight_hh_l0", &hh), ("fc.weight", &fc)];
     /// let mut sink = Sink::open(&path, Overwrite::Replace)?;

@@ -15,6 +15,15 @@ use super::{Dtype, Header, Numbers, Piece, Real, StoredType, Tensor, TensorFile,
 use crate::Error;
 
 /// One tensor of a bundle, as the file describes it.
+///
+/// ```
+/// use elman::io::{Bundle, Entry, Source, StoredType};
+///
+/// let bundle = Bundle::open(&Source::parse("fixtures/sine/rnn.npz".as_ref()))?;
+/// let expected = Entry { name: "weight_ih_l0".to_owned(), stored: StoredType::F32, shape: vec![8, 1] };
+/// assert_eq!(bundle.entries()[0], expected);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Its name, without `.npy`, with control characters escaped: messages show it.
@@ -26,6 +35,15 @@ pub struct Entry {
 }
 
 /// The format of a bundle.
+///
+/// ```
+/// use elman::io::{Bundle, BundleFormat, Source};
+///
+/// let bundle = Bundle::open(&Source::parse("fixtures/sine/rnn".as_ref()))?;
+/// assert_eq!(bundle.format(), BundleFormat::Folder);
+/// assert_eq!(BundleFormat::Npz.to_string(), ".npz archive");
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BundleFormat {
     /// A folder of .npy files.
@@ -50,6 +68,23 @@ impl std::fmt::Display for BundleFormat {
 }
 
 /// The text beside tensors.
+///
+/// ```
+/// use elman::Config;
+/// use elman::io::{Bundle, Overwrite, Source, open_folder, write_folder};
+/// use ndarray::ArrayD;
+///
+/// let outside = tempfile::tempdir()?;
+/// let path = outside.path().join("w");
+/// let folder = open_folder(&path, Overwrite::Replace, |_| true)?;
+/// let tensors = [("weight_ih_l0".to_owned(), ArrayD::<f32>::zeros(vec![20, 10]))];
+/// write_folder(&folder, &tensors, &Config::new(10, 20).to_json().to_string())?;
+/// folder.commit()?;
+/// let bundle = Bundle::open(&Source::Path(path))?;
+/// let config = bundle.text().map(|text| Config::from_json(&text.text)).transpose()?;
+/// assert_eq!(config, Some(Config::new(10, 20)));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text {
     /// Where it stands, for messages.
@@ -59,6 +94,19 @@ pub struct Text {
 }
 
 /// A plain attribute of an object that has tensors.
+///
+/// ```
+/// # #[cfg(feature = "pt")] {
+/// use elman::io::{AttributeValue, Bundle, Source};
+///
+/// // torch.save(nn.RNN(...), 'module.pt')
+/// let bundle = Bundle::open(&Source::parse("fixtures/sine/module.pt".as_ref()))?;
+/// let mode = bundle.attributes().iter().find(|attribute| attribute.name == "mode");
+/// let mode = mode.map(|attribute| attribute.value.clone());
+/// assert_eq!(mode, Some(AttributeValue::Text("RNN_TANH".to_owned())));
+/// # }
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModuleAttribute {
     /// The object: what stands before the names of its tensors, without the dot at its end.
@@ -70,6 +118,20 @@ pub struct ModuleAttribute {
 }
 
 /// The value of an attribute.
+///
+/// ```
+/// # #[cfg(feature = "pt")] {
+/// use elman::io::{AttributeValue, Bundle, Source};
+///
+/// let bundle = Bundle::open(&Source::parse("fixtures/sine/module.pt".as_ref()))?;
+/// let num_layers = bundle.attributes().iter().find_map(|attribute| match attribute.value {
+///     AttributeValue::Int(value) if attribute.name == "num_layers" => Some(value),
+///     _ => None,
+/// });
+/// assert_eq!(num_layers, Some(2));
+/// # }
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum AttributeValue {
     /// A text.
@@ -84,6 +146,17 @@ pub enum AttributeValue {
 
 /// Tensors by name, in the order in which they stand: what the file says of them is known, and their
 /// numbers have not been read.
+///
+/// ```
+/// use elman::io::{Bundle, Source};
+///
+/// let mut bundle = Bundle::open(&Source::parse("fixtures/sine/rnn.npz".as_ref()))?;
+/// let names = bundle.entries().iter().map(|entry| entry.name.as_str());
+/// let weight_hh = names.into_iter().position(|name| name == "weight_hh_l0").unwrap_or(0);
+/// assert_eq!(bundle.entry_place(weight_hh), "fixtures/sine/rnn.npz:weight_hh_l0");
+/// assert_eq!(bundle.read(weight_hh, None)?.shape(), [8, 8]);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 pub struct Bundle {
     place: String,
     entries: Vec<Entry>,
@@ -128,6 +201,18 @@ impl std::fmt::Debug for Bundle {
 impl Bundle {
     /// Opens a folder of .npy files, an .npz archive, .safetensors or a checkpoint of PyTorch's, and reads
     /// what it says of its tensors.
+    ///
+    /// ```
+    /// use elman::Error;
+    /// use elman::io::{Bundle, BundleFormat, Source};
+    ///
+    /// let bundle = Bundle::open(&Source::parse("fixtures/sine/rnn.npz".as_ref()))?;
+    /// assert_eq!((bundle.format(), bundle.entries().len()), (BundleFormat::Npz, 8));
+    /// // A single array has no name.
+    /// let array = Bundle::open(&Source::parse("fixtures/x.npy".as_ref()));
+    /// assert!(matches!(array, Err(Error::Malformed { place, .. }) if place == "fixtures/x.npy"));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the file and the member.
@@ -269,6 +354,15 @@ impl Bundle {
     /// Reads the numbers of the i-th tensor. They become `dtype`; without one, doubles stay what they are
     /// and everything else becomes f32.
     ///
+    /// ```
+    /// use elman::io::{Bundle, Dtype, Source};
+    ///
+    /// let mut bundle = Bundle::open(&Source::parse("fixtures/sine/rnn.npz".as_ref()))?;
+    /// assert_eq!(bundle.read(0, None)?.dtype(), Dtype::F32);
+    /// assert_eq!(bundle.read(0, Some(Dtype::F64))?.dtype(), Dtype::F64);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Those of [`TensorFile::read`].
     pub fn read(&mut self, index: usize, dtype: Option<Dtype>) -> Result<Tensor, Error> {
@@ -279,6 +373,16 @@ impl Bundle {
     }
 
     /// The numbers of the i-th tensor as they are stored, to be read piece by piece.
+    ///
+    /// ```
+    /// use elman::io::{Bundle, Source};
+    ///
+    /// let mut bundle = Bundle::open(&Source::parse("fixtures/sine/rnn.npz".as_ref()))?;
+    /// let (mut numbers, mut piece) = (bundle.numbers(0)?, Vec::new());
+    /// numbers.next_piece(&mut piece)?;
+    /// assert_eq!(piece.len(), 8);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`TensorFile::open`] and [`TensorFile::numbers`].
@@ -298,6 +402,16 @@ impl Bundle {
     }
 
     /// The header of the i-th tensor.
+    ///
+    /// ```
+    /// use elman::io::{Bundle, Source};
+    ///
+    /// let mut bundle = Bundle::open(&Source::parse("fixtures/sine/rnn.npz".as_ref()))?;
+    /// let header = bundle.header(1)?;
+    /// assert_eq!(header.shape, bundle.entries()[1].shape);
+    /// assert!(!header.big_endian && !header.fortran_order);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`TensorFile::open`].

@@ -61,6 +61,13 @@ use std::path::Path;
 use ndarray::ArrayD;
 
 /// The types of number that are computed in.
+///
+/// ```
+/// use elman::io::{Dtype, Real};
+///
+/// assert_eq!(<f64 as Real>::DTYPE, Dtype::F64);
+/// assert_eq!(Dtype::F32.to_string(), "f32");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dtype {
     /// 32-bit floats.
@@ -79,6 +86,17 @@ impl std::fmt::Display for Dtype {
 }
 
 /// A tensor of one of the types that are computed in.
+///
+/// ```
+/// use elman::io::{Bundle, Dtype, Source, Tensor};
+///
+/// let mut bundle = Bundle::open(&Source::parse("fixtures/sine/rnn.npz".as_ref()))?;
+/// let weight_ih = bundle.read(0, None)?;
+/// assert_eq!((weight_ih.dtype(), weight_ih.shape()), (Dtype::F32, &[8, 1][..]));
+/// let Tensor::F32(numbers) = weight_ih else { panic!("the file holds f32") };
+/// assert!(numbers.iter().all(|number| number.is_finite()));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tensor {
     /// Of 32-bit floats.

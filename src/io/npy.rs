@@ -9,6 +9,13 @@ use super::{Dtype, Header, StoredType};
 use crate::Error;
 
 /// A type of number that is written.
+///
+/// ```
+/// use elman::io::Stored;
+///
+/// assert_eq!(<f32 as Stored>::DESCR, "<f4");
+/// assert_eq!(1_i64.bytes().as_ref(), [1, 0, 0, 0, 0, 0, 0, 0]);
+/// ```
 pub trait Stored: Copy + 'static {
     /// NumPy's name of the type in little-endian order.
     const DESCR: &'static str;
@@ -33,6 +40,21 @@ stored!(f32, "<f4");
 stored!(f64, "<f8");
 
 /// A type that every stored number can be converted to: `f32` or `f64`.
+///
+/// ```
+/// use elman::io::{Dtype, Real, Source, TensorFile};
+/// use elman::{Config, Element, Error, Generator, Mode, Random, Rnn};
+///
+/// /// The number of hidden states of a file's sequences, computed in T.
+/// fn hidden_states<T: Element + Random + Real>(file: &str) -> Result<usize, Error> {
+///     let input = TensorFile::open(&Source::parse(file.as_ref()))?.read::<T>()?;
+///     let rnn = Rnn::<T>::new(Config::new(10, 20), &mut Generator::new(0))?;
+///     Ok(rnn.forward(input.view(), None, Mode::Eval)?.output.len())
+/// }
+/// assert_eq!(hidden_states::<f32>("fixtures/x.npy")?, 5 * 3 * 20);
+/// assert_eq!(hidden_states::<f64>("fixtures/x.npy")?, 5 * 3 * 20);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 pub trait Real: Stored + fmt::Display + fmt::Debug + fmt::LowerExp {
     /// The type's name.
     const DTYPE: Dtype;
@@ -224,6 +246,16 @@ pub(super) fn decode<T: Decoded>(header: &Header, bytes: &[u8], values: &mut Vec
 }
 
 /// An array of any type that is written.
+///
+/// ```
+/// use elman::io::AnyArray;
+/// use ndarray::{ArrayD, arr1};
+///
+/// // The parts of a packed sequence have two types.
+/// let (data, batch_sizes) = (ArrayD::<f32>::zeros(vec![4, 10]), arr1(&[2_i64, 1, 1]).into_dyn());
+/// let parts: [(&str, &dyn AnyArray); 2] = [("data", &data), ("batch_sizes", &batch_sizes)];
+/// assert_eq!(parts.map(|(_, part)| part.bytes()), [4 * 10 * 4, 3 * 8]);
+/// ```
 pub trait AnyArray {
     /// Writes it as [`write_npy`] does.
     ///
@@ -245,6 +277,17 @@ impl<T: Stored> AnyArray for ArrayD<T> {
 }
 
 /// Writes an array as .npy 1.0, always in C order, with the bytes that `np.save` writes.
+///
+/// ```
+/// use elman::io::write_npy;
+/// use ndarray::arr2;
+///
+/// let mut file = Vec::new();
+/// write_npy(&mut file, &arr2(&[[1.0_f32, 2.0]]).into_dyn().view())?;
+/// assert!(file.starts_with(b"\x93NUMPY\x01\x00"));
+/// assert!(file.ends_with(&[1.0_f32, 2.0].map(f32::to_le_bytes).concat()));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// What the writer says.

@@ -16,6 +16,16 @@ use crate::Error;
 const PIECE_NUMBERS: usize = 1 << 14;
 
 /// A number of a file, exactly.
+///
+/// ```
+/// use elman::io::{Number, StoredType};
+///
+/// // The largest u64, which no double is.
+/// let number = StoredType::U64.number(u64::MAX);
+/// assert_eq!(number, Number::Integer((1 << 64) - 1));
+/// assert_eq!(number.to_string(), "18446744073709551615");
+/// assert_eq!(number.to_f64(), 18446744073709551616.0);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Number {
     /// A whole number, or a truth value as 0 or 1.
@@ -50,6 +60,14 @@ impl fmt::Display for Number {
 
 impl StoredType {
     /// The number that these bits are, which stand in the lowest of the 64.
+    ///
+    /// ```
+    /// use elman::io::{Number, StoredType};
+    ///
+    /// assert_eq!(StoredType::BF16.number(0x3f80), Number::F32(1.0));
+    /// assert_eq!(StoredType::I8.number(0xff), Number::Integer(-1));
+    /// assert_eq!(StoredType::Bool.number(1), Number::Integer(1));
+    /// ```
     #[allow(clippy::cast_possible_truncation, reason = "the bits above belong to wider types")]
     #[allow(clippy::cast_possible_wrap, reason = "the sign is one of the bits")]
     pub fn number(self, bits: u64) -> Number {
@@ -70,6 +88,13 @@ impl StoredType {
     }
 
     /// The bits of positive infinity; none where the type has no such number.
+    ///
+    /// ```
+    /// use elman::io::StoredType;
+    ///
+    /// assert_eq!(StoredType::F32.infinity(), Some(u64::from(f32::INFINITY.to_bits())));
+    /// assert_eq!(StoredType::I64.infinity(), None);
+    /// ```
     pub fn infinity(self) -> Option<u64> {
         match self {
             StoredType::F16 => Some(u64::from(half::f16::INFINITY.to_bits())),
@@ -82,6 +107,24 @@ impl StoredType {
 }
 
 /// The numbers of a tensor, of which the next ones can be read.
+///
+/// ```
+/// use elman::io::{Source, TensorFile};
+///
+/// let mut file = TensorFile::open(&Source::parse("fixtures/x.npy".as_ref()))?;
+/// let mut numbers = file.numbers()?;
+/// let stored = numbers.header().stored;
+/// let (mut piece, mut sum) = (Vec::new(), 0.0);
+/// loop {
+///     numbers.next_piece(&mut piece)?;
+///     if piece.is_empty() {
+///         break;
+///     }
+///     sum += piece.iter().map(|&bits| stored.number(bits).to_f64()).sum::<f64>();
+/// }
+/// assert!(sum.is_finite());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 pub struct Numbers<'a> {
     place: String,
     header: Header,
@@ -140,6 +183,19 @@ impl<'a> Numbers<'a> {
 
     /// Reads the bits of the next numbers in C order. Two tensors with the same count of numbers have
     /// pieces of the same lengths; the last one is empty.
+    ///
+    /// ```
+    /// use elman::io::{Source, TensorFile};
+    ///
+    /// let source = Source::parse("fixtures/sine/rnn.npz:weight_hh_l0".as_ref());
+    /// let mut file = TensorFile::open(&source)?;
+    /// let (mut numbers, mut piece) = (file.numbers()?, Vec::new());
+    /// numbers.next_piece(&mut piece)?;
+    /// assert_eq!(piece.len(), 8 * 8);
+    /// numbers.next_piece(&mut piece)?;
+    /// assert!(piece.is_empty());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Read`], and [`Error::Malformed`] where there are fewer or more bytes than the header says.

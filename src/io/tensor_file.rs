@@ -15,6 +15,18 @@ use super::{Header, Members, Numbers, Piece, Real, Source, StoredType};
 use crate::Error;
 
 /// A tensor whose header has been read and whose numbers have not.
+///
+/// ```
+/// use elman::io::{Source, TensorFile};
+///
+/// let file = TensorFile::open(&Source::parse("fixtures/x.npy".as_ref()))?;
+/// assert_eq!(file.place(), "fixtures/x.npy");
+/// assert_eq!(file.recognised(), ".npy, little-endian f32, C order");
+/// // (L, N, H_in)
+/// let input = file.read::<f32>()?;
+/// assert_eq!(input.shape(), [5, 3, 10]);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 pub struct TensorFile {
     pub(super) place: String,
     pub(super) header: Header,
@@ -43,6 +55,17 @@ impl std::fmt::Debug for TensorFile {
 }
 
 /// What a source turns out to hold.
+///
+/// ```
+/// use elman::io::{Found, Source};
+///
+/// let shape = match Found::open(&Source::parse("fixtures/x.npy".as_ref()))? {
+///     Found::Tensor(file) => file.header().shape.clone(),
+///     Found::Members(mut members) => members.header(0)?.shape,
+/// };
+/// assert_eq!(shape, [5, 3, 10]);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub enum Found {
     /// A single array.
@@ -55,6 +78,15 @@ impl Found {
     /// Opens a .npy file, a member of an .npz, an .npz, or a table of numbers: text with commas, semicolons
     /// or tabs between the columns. What of a table is no number is refused.
     ///
+    /// ```
+    /// use elman::io::{Found, Source};
+    ///
+    /// let found = Found::open(&Source::parse("fixtures/sine/rnn.npz".as_ref()))?;
+    /// assert!(matches!(&found, Found::Members(members) if members.names().len() == 8));
+    /// assert_eq!(found.place(), "fixtures/sine/rnn.npz");
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the place.
     pub fn open(source: &Source) -> Result<Self, Error> {
@@ -63,6 +95,21 @@ impl Found {
 
     /// As [`Found::open`], of a table only these columns, in this order: names out of its first line, or
     /// numbers that are counted from 1. A name wins over a number. Other formats have no columns to choose.
+    ///
+    /// ```
+    /// # #[cfg(feature = "csv")] {
+    /// use elman::io::{Found, Source};
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("days.csv");
+    /// std::fs::write(&path, "low,high,rain\n1,5,0\n2,7,3\n")?;
+    /// let columns = ["rain".to_owned(), "1".to_owned()];
+    /// let table = Found::open_columns(&Source::Path(path), &columns)?.single()?;
+    /// assert_eq!(table.column_names(), ["rain", "low"]);
+    /// assert_eq!(table.read::<f32>()?, ndarray::arr2(&[[0.0, 1.0], [3.0, 2.0]]).into_dyn());
+    /// # }
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`Found::open`]. An unknown column is [`Error::Malformed`], which lists those that there are.
@@ -118,6 +165,16 @@ impl Found {
 
     /// The one array.
     ///
+    /// ```
+    /// use elman::io::{Found, Source};
+    ///
+    /// let input = Found::open(&Source::parse("fixtures/x.npy".as_ref()))?.single()?;
+    /// assert_eq!(input.header().count(), 5 * 3 * 10);
+    /// let several = Found::open(&Source::parse("fixtures/sine/rnn.npz".as_ref()))?.single();
+    /// assert!(several.is_err());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Malformed`] lists the members where there are several.
     pub fn single(self) -> Result<TensorFile, Error> {
@@ -130,6 +187,15 @@ impl Found {
 
 impl TensorFile {
     /// Opens a .npy file, the only member of an .npz, or a table.
+    ///
+    /// ```
+    /// use elman::io::{Source, TensorFile};
+    ///
+    /// let h_n = Source::parse("fixtures/expected.npz:tanh-l1-nobias-f32.h_n".as_ref());
+    /// let file = TensorFile::open(&h_n)?;
+    /// assert_eq!((file.format(), file.header().shape.as_slice()), ("member of an .npz", &[1, 2, 5][..]));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the place.
@@ -200,6 +266,17 @@ impl TensorFile {
     /// The numbers as they are stored, to be read piece by piece, once. Those of a file in Fortran order
     /// are held whole.
     ///
+    /// ```
+    /// use elman::io::{Source, TensorFile};
+    ///
+    /// let mut file = TensorFile::open(&Source::parse("fixtures/x.npy".as_ref()))?;
+    /// let (mut numbers, mut piece) = (file.numbers()?, Vec::new());
+    /// numbers.next_piece(&mut piece)?;
+    /// let stored = numbers.header().stored;
+    /// assert!(piece.iter().all(|&bits| stored.number(bits).to_f64().is_finite()));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Read`], [`Error::Malformed`], [`Error::OutOfMemory`].
     pub fn numbers(&mut self) -> Result<Numbers<'_>, Error> {
@@ -226,6 +303,22 @@ impl TensorFile {
     /// The archive that this is a member of, and the header; the tensor itself where there is none. Of an
     /// archive that was opened without the name of a member, it is the only one.
     ///
+    /// ```
+    /// use elman::io::{Overwrite, Sink, Source, TensorFile, write_npz};
+    /// use ndarray::ArrayD;
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("h.npz");
+    /// let mut sink = Sink::open(&path, Overwrite::Replace)?;
+    /// write_npz(&mut sink, &[("h_n", &ArrayD::<f32>::zeros(vec![2, 3, 20]))], "")?;
+    /// sink.commit()?;
+    /// let Ok((members, header)) = TensorFile::open(&Source::Path(path))?.into_members() else {
+    ///     panic!("a member of an archive")
+    /// };
+    /// assert_eq!((members.names(), header.shape), (vec!["h_n".to_owned()], vec![2, 3, 20]));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// The tensor.
     #[allow(clippy::result_large_err, reason = "the tensor is what the caller goes on with")]
@@ -237,6 +330,15 @@ impl TensorFile {
     }
 
     /// Reads the numbers, converted to T.
+    ///
+    /// ```
+    /// use elman::io::{Source, TensorFile};
+    ///
+    /// let source = Source::parse("fixtures/x.npy".as_ref());
+    /// let input = TensorFile::open(&source)?.read::<f64>()?;
+    /// assert_eq!(TensorFile::open(&source)?.read::<f32>()?.mapv(f64::from), input);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Malformed`] where there are fewer or more bytes than the header says, [`Error::Read`],
