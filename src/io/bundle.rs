@@ -8,10 +8,9 @@ use ndarray::ArrayD;
 
 use super::npy::read_body;
 use super::npz::Archive;
-use super::pieces::for_each_piece;
 use super::source::{Format, Opened, Source};
 use super::tensor_folder::{read_text, tensor_paths};
-use super::{Dtype, Header, Numbers, Piece, Real, StoredType, Tensor, TensorFile, escaped, show};
+use super::{Dtype, Header, Numbers, Real, StoredType, Tensor, TensorFile, escaped, show};
 use crate::Error;
 
 /// One tensor of a bundle, as the file describes it.
@@ -396,62 +395,7 @@ impl Bundle {
             Body::Raw(_, tensors) => {
                 let Entry { stored, shape, .. } = &self.entries[index];
                 let header = Header::plain(*stored, shape);
-                Numbers::new(tensors.bytes(index, &place)?, header, place, false)
-            }
-        }
-    }
-
-    /// The header of the i-th tensor.
-    ///
-    /// ```
-    /// use elman::io::{Bundle, Source};
-    ///
-    /// let mut bundle = Bundle::open(&Source::parse("fixtures/sine/rnn.npz".as_ref()))?;
-    /// let header = bundle.header(1)?;
-    /// assert_eq!(header.shape, bundle.entries()[1].shape);
-    /// assert!(!header.big_endian && !header.fortran_order);
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// Those of [`TensorFile::open`].
-    pub fn header(&mut self, index: usize) -> Result<Header, Error> {
-        let place = self.entry_place(index);
-        match &mut self.body {
-            Body::Folder(paths, _) => {
-                Ok(TensorFile::open_binary(&Source::Path(paths[index].clone()))?.header().clone())
-            }
-            Body::Npz(archive) => archive.header(index, &place),
-            Body::Raw(..) => {
-                let Entry { stored, shape, .. } = &self.entries[index];
-                Ok(Header::plain(*stored, shape))
-            }
-        }
-    }
-
-    /// Shows the numbers of the i-th tensor piece by piece, as [`TensorFile::for_each_piece`] does.
-    ///
-    /// # Errors
-    /// Those of [`TensorFile::for_each_piece`].
-    pub fn for_each_piece(
-        &mut self,
-        index: usize,
-        visit: &mut dyn FnMut(Piece<'_>),
-    ) -> Result<(), Error> {
-        let place = self.entry_place(index);
-        match &mut self.body {
-            Body::Folder(paths, _) => {
-                let file = TensorFile::open_binary(&Source::Path(paths[index].clone()))?;
-                file.for_each_piece(visit)
-            }
-            Body::Npz(archive) => {
-                let header = archive.header(index, &place)?;
-                archive.for_each_piece(index, &header, &place, visit)
-            }
-            Body::Raw(_, tensors) => {
-                let Entry { stored, shape, .. } = &self.entries[index];
-                let header = Header::plain(*stored, shape);
-                for_each_piece(&mut *tensors.bytes(index, &place)?, &place, &header, visit)
+                Ok(Numbers::new(tensors.bytes(index, &place)?, header, place, false))
             }
         }
     }

@@ -18,7 +18,6 @@ mod numbers;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod parts;
-mod pieces;
 #[cfg(feature = "pt")]
 mod pt;
 #[cfg(feature = "safetensors")]
@@ -46,7 +45,6 @@ pub use numbers::{Number, Numbers};
 #[cfg(feature = "onnx")]
 pub use onnx::{Attribute, Graph, GraphTensor, Node, Size, Value};
 pub use parts::{Part, PartReader, PartWriter};
-pub use pieces::Piece;
 pub use sink::{Overwrite, Sink};
 pub use source::Source;
 pub use stream::{Answers, Arrays, Frames};

@@ -93,47 +93,6 @@ macro_rules! real {
 real!(f32, Dtype::F32);
 real!(f64, Dtype::F64);
 
-/// A type that every stored number becomes when it is read.
-pub(super) trait Decoded: Copy {
-    fn from_f64(value: f64) -> Self;
-    fn from_f32(value: f32) -> Self;
-    fn from_i64(value: i64) -> Self;
-    fn from_u64(value: u64) -> Self;
-}
-
-impl<T: Real> Decoded for T {
-    fn from_f64(value: f64) -> Self {
-        <T as Real>::from_f64(value)
-    }
-    fn from_f32(value: f32) -> Self {
-        <T as Real>::from_f32(value)
-    }
-    fn from_i64(value: i64) -> Self {
-        <T as Real>::from_i64(value)
-    }
-    fn from_u64(value: u64) -> Self {
-        <T as Real>::from_u64(value)
-    }
-}
-
-/// Holds every stored integer exactly, as neither of the floats does.
-impl Decoded for i128 {
-    #[allow(clippy::cast_possible_truncation, reason = "only integers are read as integers")]
-    fn from_f64(value: f64) -> Self {
-        value as i128
-    }
-    #[allow(clippy::cast_possible_truncation, reason = "only integers are read as integers")]
-    fn from_f32(value: f32) -> Self {
-        value as i128
-    }
-    fn from_i64(value: i64) -> Self {
-        i128::from(value)
-    }
-    fn from_u64(value: u64) -> Self {
-        i128::from(value)
-    }
-}
-
 /// Bytes that are read and converted at once.
 pub(super) const PIECE_BYTES: usize = 1 << 16;
 
@@ -152,23 +111,6 @@ pub(super) fn read_body<T: Real>(
     if known {
         values.try_reserve_exact(count).map_err(out_of_memory)?;
     }
-    for_each_bytes(reader, place, header, |bytes| {
-        values.try_reserve(bytes.len() / size).map_err(out_of_memory)?;
-        decode(header, bytes, &mut values);
-        Ok(())
-    })?;
-    let shape = IxDyn(&header.shape).set_f(header.fortran_order);
-    // The header's sizes multiply to `count`, and were checked for overflow.
-    Ok(ArrayD::from_shape_vec(shape, values).unwrap_or_else(|_| unreachable!("{place}: shape")))
-}
-
-/// Reads the bytes behind a header in pieces of whole numbers.
-pub(super) fn for_each_bytes(
-    reader: &mut dyn Read,
-    place: &str,
-    header: &Header,
-    mut visit: impl FnMut(&[u8]) -> Result<(), Error>,
-) -> Result<(), Error> {
     let all = header.body_bytes();
     let mut piece = vec![0; PIECE_BYTES.min(all)];
     let mut before = 0;
@@ -179,10 +121,13 @@ pub(super) fn for_each_bytes(
         if got < bytes.len() {
             return Err(missing(place, header, before + got));
         }
-        visit(bytes)?;
+        values.try_reserve(got / size).map_err(out_of_memory)?;
+        decode(header, bytes, &mut values);
         before += got;
     }
-    Ok(())
+    let shape = IxDyn(&header.shape).set_f(header.fortran_order);
+    // The header's sizes multiply to `count`, and were checked for overflow.
+    Ok(ArrayD::from_shape_vec(shape, values).unwrap_or_else(|_| unreachable!("{place}: shape")))
 }
 
 /// Fewer bytes than the header promises.
@@ -214,7 +159,7 @@ pub(super) fn read_full(reader: &mut dyn Read, bytes: &mut [u8]) -> io::Result<u
 }
 
 /// Appends the numbers in `bytes` to `values`.
-pub(super) fn decode<T: Decoded>(header: &Header, bytes: &[u8], values: &mut Vec<T>) {
+pub(super) fn decode<T: Real>(header: &Header, bytes: &[u8], values: &mut Vec<T>) {
     /// Reads numbers of one stored type in either byte order.
     macro_rules! numbers {
         ($stored:ty, $convert:expr) => {{

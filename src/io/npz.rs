@@ -13,9 +13,8 @@ use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
 use super::npy::read_body;
-use super::pieces::for_each_piece;
 use super::tensor_file::expect_end;
-use super::{AnyArray, Header, Numbers, Piece, Real, Sink, escaped};
+use super::{AnyArray, Header, Numbers, Real, Sink, escaped};
 use crate::Error;
 
 /// Names of members that an error lists at most: as many as 2 layers in 2 directions have, and a few more.
@@ -83,37 +82,13 @@ impl Archive {
         header: &Header,
         place: &str,
     ) -> Result<ArrayD<T>, Error> {
-        self.behind_header(index, header, place, |member| read_body(member, place, header, false))
-    }
-
-    /// Shows the numbers of a member piece by piece, once its header is known.
-    pub(super) fn for_each_piece(
-        &mut self,
-        index: usize,
-        header: &Header,
-        place: &str,
-        visit: &mut dyn FnMut(Piece<'_>),
-    ) -> Result<(), Error> {
-        self.behind_header(index, header, place, |member| {
-            for_each_piece(member, place, header, visit)
-        })
-    }
-
-    /// Reads a member whose header is known with `read`, which takes all of its numbers.
-    fn behind_header<R>(
-        &mut self,
-        index: usize,
-        header: &Header,
-        place: &str,
-        read: impl FnOnce(&mut dyn Read) -> Result<R, Error>,
-    ) -> Result<R, Error> {
         let mut member = self.open(index, place)?;
-        let whole = || {
+        let mut whole = || {
             read_header(&mut member, place)?;
-            let result = read(&mut member)?;
+            let array = read_body(&mut member, place, header, false)?;
             // Reading to the end also checks the sum that the archive keeps of the member.
             expect_end(&mut member, place, header.body_bytes())?;
-            Ok(result)
+            Ok(array)
         };
         whole().map_err(broken)
     }
@@ -122,7 +97,7 @@ impl Archive {
     pub(super) fn numbers(&mut self, index: usize, place: String) -> Result<Numbers<'_>, Error> {
         let mut member = self.open(index, &place)?;
         let header = read_header(&mut member, &place).map_err(broken)?;
-        Numbers::new(Box::new(member), header, place, true)
+        Ok(Numbers::new(Box::new(member), header, place, true))
     }
 
     fn open(&mut self, index: usize, place: &str) -> Result<ZipFile<'_, File>, Error> {

@@ -8,10 +8,9 @@ use ndarray::ArrayD;
 
 use super::npy::{missing, read_body};
 use super::npz::Archive;
-use super::pieces::for_each_piece;
 use super::source::{Format, Opened};
 use super::table::Table;
-use super::{Header, Members, Numbers, Piece, Real, Source, StoredType};
+use super::{Header, Members, Numbers, Real, Source, StoredType};
 use crate::Error;
 
 /// A tensor whose header has been read and whose numbers have not.
@@ -291,13 +290,11 @@ impl TensorFile {
                 else {
                     unreachable!("{place}: a table")
                 };
-                let numbers = table.into_array::<f64>()?;
-                let bytes: Vec<u8> =
-                    numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-                Box::new(io::Cursor::new(bytes))
+                let values = table.into_array()?.into_raw_vec_and_offset().0;
+                return Ok(Numbers::of_table(values, header.clone(), place.clone()));
             }
         };
-        Numbers::new(reader, header.clone(), place.clone(), false)
+        Ok(Numbers::new(reader, header.clone(), place.clone(), false))
     }
 
     /// The archive that this is a member of, and the header; the tensor itself where there is none. Of an
@@ -365,29 +362,6 @@ impl TensorFile {
             Body::File { .. } | Body::Stream(_) => ".npy",
             Body::Member { .. } => "member of an .npz",
         }
-    }
-
-    /// Shows the numbers piece by piece, in the order of the file, so that they need not fit in memory.
-    ///
-    /// # Errors
-    /// As those of [`TensorFile::read`]. What is wrong with the end of a file, the checksum of an archive
-    /// included, is known after the last piece has been shown.
-    pub fn for_each_piece(self, visit: &mut dyn FnMut(Piece<'_>)) -> Result<(), Error> {
-        let TensorFile { place, header, body } = self;
-        let mut reader: Box<dyn Read + Send> = match body {
-            Body::Member { mut archive, index } => {
-                return archive.for_each_piece(index, &header, &place, visit);
-            }
-            Body::Table(table) => {
-                let numbers = table.into_array::<f64>()?.into_raw_vec_and_offset().0;
-                visit(Piece::Floats(&numbers));
-                return Ok(());
-            }
-            Body::File { reader, .. } => Box::new(reader),
-            Body::Stream(reader) => reader,
-        };
-        for_each_piece(&mut reader, &place, &header, visit)?;
-        expect_end(&mut reader, &place, header.body_bytes())
     }
 }
 
