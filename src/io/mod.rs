@@ -9,11 +9,14 @@
 mod at;
 mod bundle;
 mod contents;
+mod entry;
 mod folder;
+mod found;
 mod header;
 mod literal;
 mod npy;
 mod npz;
+mod number;
 mod numbers;
 #[cfg(feature = "onnx")]
 mod onnx;
@@ -35,13 +38,16 @@ mod waiting;
 
 #[cfg(feature = "safetensors")]
 pub use self::safetensors::write_safetensors;
-pub use bundle::{AttributeValue, Bundle, BundleFormat, Entry, ModuleAttribute, Text};
+pub use bundle::Bundle;
 pub use contents::Contents;
+pub use entry::{AttributeValue, BundleFormat, Entry, ModuleAttribute, Text};
 pub use folder::Folder;
+pub use found::Found;
 pub use header::{Header, StoredType};
 pub use npy::{AnyArray, Real, Stored, write_npy};
 pub use npz::{Members, write_npz};
-pub use numbers::{Number, Numbers};
+pub use number::Number;
+pub use numbers::Numbers;
 #[cfg(feature = "onnx")]
 pub use onnx::{Attribute, Graph, GraphTensor, Node, Size, Value};
 pub use parts::{Part, PartReader, PartWriter};
@@ -49,7 +55,7 @@ pub use sink::{Overwrite, Sink};
 pub use source::Source;
 pub use stream::{Answers, Arrays, Frames};
 pub use temporary::{remove_temporary_files, written_file};
-pub use tensor_file::{Found, TensorFile};
+pub use tensor_file::TensorFile;
 pub use tensor_folder::{open_folder, write_folder};
 pub use tensor_format::TensorFormat;
 pub use tensors::{Held, Tensors};
