@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn tables_have_pieces_too() {
-        let values: Vec<_> = (0..PIECE_NUMBERS + 1).map(|i| i as f64).collect();
+        let values: Vec<_> = (0..=PIECE_NUMBERS).map(|i| i as f64).collect();
         let expected: Vec<_> = values.iter().map(|value| value.to_bits()).collect();
         let header = header(StoredType::Text, &[1, PIECE_NUMBERS + 1], false);
         let mut numbers = Numbers::of_table(values, header, "a.csv".to_owned());
