@@ -4,18 +4,15 @@
 //! one layer: found among the other tensors of a bigger model, named as PyTorch names them, and their
 //! configuration told from the file or, where it does not say, from names and shapes.
 
+mod configuration;
 mod names;
 #[cfg(feature = "onnx")]
 mod onnx;
 
-use std::collections::HashMap;
-
 use ndarray::ArrayD;
 
-use crate::io::{
-    AttributeValue, Bundle, Contents, Dtype, Entry, Real, Source, StoredType, Tensor, Text,
-};
-use crate::{Config, Element, Error, Nonlinearity, Params, Rnn};
+use crate::io::{Bundle, Contents, Dtype, Entry, Real, Source, StoredType, Tensor};
+use crate::{Config, Element, Error, Params, Rnn};
 
 #[cfg(feature = "onnx")]
 pub use onnx::write_onnx;
@@ -30,6 +27,9 @@ pub use onnx::write_onnx;
 /// let checkpoint = Checkpoint::read(&file, None, None)?;
 /// // A state_dict does not say its nonlinearity, and the configuration holds PyTorch's default.
 /// assert!(!checkpoint.says_nonlinearity());
+/// assert_eq!(checkpoint.recognised(), ".npz archive");
+/// assert_eq!((checkpoint.prefix(), checkpoint.ignored()), ("", 0));
+/// assert!(checkpoint.notes().is_empty() && !checkpoint.is_reversed());
 /// let config = checkpoint.config().clone();
 /// let rnn = checkpoint.into_rnn::<f32>(config)?;
 /// assert_eq!(rnn.config().to_string(), "RNN(1, 8, num_layers=2)");
@@ -50,6 +50,18 @@ pub struct Checkpoint {
 }
 
 /// A tensor under PyTorch's name of the parameter.
+///
+/// ```
+/// use elman::Checkpoint;
+/// use elman::io::{Source, StoredType};
+///
+/// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
+/// let checkpoint = Checkpoint::read(&file, None, None)?;
+/// let first = &checkpoint.tensors()[0];
+/// assert_eq!((first.name.as_str(), first.stored), ("weight_ih_l0", StoredType::F32));
+/// assert_eq!(first.tensor.shape(), [8, 1]);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedTensor {
     /// Such as `weight_ih_l0`, without the names of the modules around the layer.
@@ -72,6 +84,26 @@ impl Checkpoint {
     /// true. Whatever the node says, `h_0` and `h_n` stay as PyTorch has them, (D * `num_layers`, N,
     /// `H_out`).
     ///
+    /// ```
+    /// use elman::Checkpoint;
+    /// use elman::io::{AnyArray, Overwrite, Sink, Source, write_npz};
+    /// use ndarray::ArrayD;
+    ///
+    /// // A model with a layer and something else in it.
+    /// let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("model.npz");
+    /// let [ih, hh, fc] = [[20, 10], [20, 20], [2, 20]].map(|shape| ArrayD::<f32>::zeros(&shape[..]));
+    /// let model: [(&str, &dyn AnyArray); 3] =
+    ///     [("rnn.weight_ih_l0", &ih), ("rnn.weight_hh_l0", &hh), ("fc.weight", &fc)];
+    /// let mut sink = Sink::open(&path, Overwrite::Replace)?;
+    /// write_npz(&mut sink, &model, "")?;
+    /// sink.commit()?;
+    /// let checkpoint = Checkpoint::read(&Source::Path(path), None, Some("rnn"))?;
+    /// assert_eq!(checkpoint.config().to_string(), "RNN(10, 20, bias=False)");
+    /// assert_eq!((checkpoint.prefix(), checkpoint.ignored()), ("rnn.", 1));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the file; [`Error::Weights`] names it
     /// where what it holds is not one layer, or not this kind of layer.
@@ -89,6 +121,18 @@ impl Checkpoint {
 
     /// The layer among the nodes of a graph.
     ///
+    /// ```
+    /// use elman::Checkpoint;
+    /// use elman::io::{Contents, Source};
+    ///
+    /// let file = Source::parse("fixtures/sine/rnn.onnx".as_ref());
+    /// let Contents::Graph(graph) = Contents::open(&file)? else { panic!("{file} is a graph") };
+    /// let checkpoint = Checkpoint::of_graph(&graph, None, None)?;
+    /// assert_eq!(checkpoint.config().to_string(), "RNN(1, 8, num_layers=2)");
+    /// assert!(checkpoint.says_nonlinearity());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Checkpoint::read`], but for those of the opening.
     #[cfg(feature = "onnx")]
@@ -102,6 +146,18 @@ impl Checkpoint {
 
     /// The layer among tensors that have names.
     ///
+    /// ```
+    /// use elman::Checkpoint;
+    /// use elman::io::{Bundle, Dtype, Source};
+    ///
+    /// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
+    /// let mut bundle = Bundle::open(&file)?;
+    /// let checkpoint = Checkpoint::of_bundle(&mut bundle, Some(Dtype::F64), None)?;
+    /// assert_eq!(checkpoint.dtype(), Dtype::F64);
+    /// assert_eq!(checkpoint.place(), bundle.place());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Checkpoint::read`], but for those of the opening.
     pub fn of_bundle(
@@ -112,7 +168,7 @@ impl Checkpoint {
         let place = bundle.place().to_owned();
         let within = |error| Error::Weights { place: place.clone(), source: Box::new(error) };
         let found = names::find(bundle.entries(), prefix).map_err(within)?;
-        let (config, says_nonlinearity) = configuration(bundle, &found)?;
+        let (config, says_nonlinearity) = configuration::of(bundle, &found)?;
         let mut tensors = Vec::new();
         for (index, name) in found.members {
             let stored = bundle.entries()[index].stored;
@@ -186,6 +242,20 @@ impl Checkpoint {
     }
 
     /// The tensors as numbers of type T.
+    ///
+    /// ```
+    /// use elman::io::{Source, write_npy};
+    /// use elman::Checkpoint;
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
+    /// for (name, tensor) in Checkpoint::read(&file, None, None)?.into_tensors::<f64>() {
+    ///     let path = folder.path().join(format!("{name}.npy"));
+    ///     write_npy(&mut std::fs::File::create(path)?, &tensor.view())?;
+    /// }
+    /// assert!(folder.path().join("weight_hh_l1.npy").exists());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn into_tensors<T: Real>(self) -> Vec<(String, ArrayD<T>)> {
         let array = |tensor| match tensor {
             Tensor::F32(array) => array.mapv_into_any(T::from_f32),
@@ -197,6 +267,20 @@ impl Checkpoint {
     /// The parameters, with a configuration that may differ in what names and shapes do not tell. They do
     /// not know whether the layer [is reversed](Checkpoint::is_reversed).
     ///
+    /// ```
+    /// use elman::io::Source;
+    /// use elman::{Checkpoint, Config, Nonlinearity};
+    ///
+    /// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
+    /// let checkpoint = Checkpoint::read(&file, None, None)?;
+    /// // Names and shapes do not tell it.
+    /// let config = Config { nonlinearity: Nonlinearity::Relu, ..checkpoint.config().clone() };
+    /// let mut params = checkpoint.into_params::<f32>(config)?;
+    /// params.merge_bias();
+    /// assert_eq!(params.cells().len(), 2);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Params::from_tensors`], in [`Error::Weights`].
     pub fn into_params<T: Element + Real>(self, config: Config) -> Result<Params<T>, Error> {
@@ -207,83 +291,26 @@ impl Checkpoint {
 
     /// The layer, with a configuration that may differ in what names and shapes do not tell.
     ///
+    /// ```
+    /// use elman::io::Source;
+    /// use elman::{Checkpoint, Config, Error};
+    ///
+    /// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
+    /// let checkpoint = Checkpoint::read(&file, None, None)?;
+    /// let config = checkpoint.config().clone();
+    /// let wide = Config { hidden_size: 16, ..config.clone() };
+    /// assert!(matches!(checkpoint.clone().into_rnn::<f64>(wide), Err(Error::Weights { .. })));
+    /// let rnn = checkpoint.into_rnn::<f64>(config)?;
+    /// assert_eq!(rnn.hidden_shape(None), [2, 8]);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Params::from_tensors`], in [`Error::Weights`], and [`Error::OutOfMemory`].
     pub fn into_rnn<T: Element + Real>(self, config: Config) -> Result<Rnn<T>, Error> {
         let reversed = self.reversed;
         Ok(Rnn::from_params(self.into_params(config)?)?.with_reversed(reversed))
     }
-}
-
-/// The configuration, and whether the nonlinearity in it comes from the file.
-fn configuration(bundle: &Bundle, found: &names::Found) -> Result<(Config, bool), Error> {
-    let shapes = || {
-        let shape = |index: &usize| bundle.entries()[*index].shape.as_slice();
-        found.members.iter().map(move |(index, name)| (name.as_str(), shape(index)))
-    };
-    let within =
-        |place: &str, error| Error::Weights { place: place.to_owned(), source: Box::new(error) };
-    let Some(Text { place, text }) = bundle.text() else {
-        let told = Config::infer(shapes()).map_err(|error| within(bundle.place(), error))?;
-        return Ok(with_attributes(told, bundle, &found.prefix));
-    };
-    let config = Config::from_json(text).map_err(|error| within(place, error))?;
-    refuse_misfit(&config, shapes()).map_err(|error| within(place, error))?;
-    Ok((config, true))
-}
-
-/// A configuration with what PyTorch's own module says of itself, and whether it says its nonlinearity.
-fn with_attributes(mut config: Config, bundle: &Bundle, prefix: &str) -> (Config, bool) {
-    let module = prefix.strip_suffix('.').unwrap_or(prefix);
-    let mut says_nonlinearity = false;
-    for attribute in bundle.attributes().iter().filter(|attribute| attribute.module == module) {
-        match (attribute.name.as_str(), &attribute.value) {
-            ("mode", AttributeValue::Text(mode)) if mode == "RNN_TANH" || mode == "RNN_RELU" => {
-                let relu = mode == "RNN_RELU";
-                config.nonlinearity = if relu { Nonlinearity::Relu } else { Nonlinearity::Tanh };
-                says_nonlinearity = true;
-            }
-            ("batch_first", AttributeValue::Bool(batch_first)) => config.batch_first = *batch_first,
-            ("dropout", AttributeValue::Float(p)) if (0.0..=1.0).contains(p) => config.dropout = *p,
-            // dropout=1 is kept as it was written.
-            ("dropout", AttributeValue::Int(p @ 0..=1)) => {
-                config.dropout = if *p == 1 { 1.0 } else { 0.0 }
-            }
-            _ => {}
-        }
-    }
-    (config, says_nonlinearity)
-}
-
-/// Refuses a saved configuration that contradicts tensors which are a whole layer by themselves. Where
-/// they are not, the layer names the tensor that is wrong.
-fn refuse_misfit<'a>(
-    saved: &Config,
-    shapes: impl Iterator<Item = (&'a str, &'a [usize])>,
-) -> Result<(), Error> {
-    let shapes: HashMap<_, _> = shapes.collect();
-    let Ok(told) = Config::infer(shapes.iter().map(|(name, shape)| (*name, *shape))) else {
-        return Ok(());
-    };
-    let mut count = 0;
-    for parameter in told.parameters() {
-        if shapes.get(parameter.name.as_str()) != Some(&parameter.shape.as_slice()) {
-            return Ok(());
-        }
-        count += 1;
-    }
-    let fields = [
-        ("input_size", told.input_size.to_string(), saved.input_size.to_string()),
-        ("hidden_size", told.hidden_size.to_string(), saved.hidden_size.to_string()),
-        ("num_layers", told.num_layers.to_string(), saved.num_layers.to_string()),
-        ("bias", told.bias.to_string(), saved.bias.to_string()),
-        ("bidirectional", told.bidirectional.to_string(), saved.bidirectional.to_string()),
-    ];
-    let misfit = fields.into_iter().find(|(_, told, saved)| told != saved);
-    let Some((name, expected, found)) = misfit.filter(|_| count == shapes.len()) else {
-        return Ok(());
-    };
-    Err(Error::Contradiction { name, expected, found })
 }
 
 /// The type of all tensors.

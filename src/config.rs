@@ -9,6 +9,16 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 
 /// What a layer applies to each sum.
+///
+/// ```
+/// use elman::Nonlinearity;
+///
+/// let relu: Nonlinearity = "relu".parse()?;
+/// assert_eq!(relu, Nonlinearity::Relu);
+/// assert_eq!(Nonlinearity::default().to_string(), "tanh");
+/// assert!("ReLU".parse::<Nonlinearity>().is_err());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Nonlinearity {
@@ -44,6 +54,17 @@ impl FromStr for Nonlinearity {
 /// The arguments of `torch.nn.RNN`.
 ///
 /// Its `Display` is the layer as PyTorch prints it: `RNN(10, 20, num_layers=2)`.
+///
+/// ```
+/// use elman::Config;
+///
+/// let config = Config { num_layers: 2, bidirectional: true, ..Config::new(10, 20) };
+/// assert_eq!(config.to_string(), "RNN(10, 20, num_layers=2, bidirectional=True)");
+/// assert_eq!(config.num_directions(), 2);
+/// assert_eq!(config.layer_input_size(1), 2 * 20);
+/// // sum(p.numel() for p in rnn.parameters())
+/// assert_eq!(config.num_parameters(), Some(3760));
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(clippy::struct_excessive_bools, reason = "the booleans are PyTorch's own")]
@@ -73,6 +94,16 @@ pub struct Config {
 }
 
 /// One parameter of a layer, as the `state_dict` knows it.
+///
+/// ```
+/// use elman::Config;
+///
+/// let config = Config { bidirectional: true, ..Config::new(10, 20) };
+/// let parameters: Vec<_> = config.parameters().collect();
+/// assert_eq!(parameters[4].name, "weight_ih_l0_reverse");
+/// assert_eq!(parameters[4].shape, [20, 10]);
+/// assert_eq!(parameters[4].axes, ["hidden_size", "input_size"]);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameter {
     /// PyTorch's name, such as `weight_hh_l1_reverse`.
@@ -114,6 +145,14 @@ fn parameter_name(kind: Kind, layer: usize, reverse: bool) -> String {
 }
 
 /// Whether `name` is one that a parameter of some layer can have.
+///
+/// ```
+/// use elman::is_parameter_name;
+///
+/// let state_dict = ["weight_ih_l0", "weight_hh_l0", "fc.weight"];
+/// let own: Vec<_> = state_dict.into_iter().filter(|name| is_parameter_name(name)).collect();
+/// assert_eq!(own, ["weight_ih_l0", "weight_hh_l0"]);
+/// ```
 pub fn is_parameter_name(name: &str) -> bool {
     let (stem, reverse) = name.strip_suffix("_reverse").map_or((name, false), |stem| (stem, true));
     let layer = stem.rsplit_once("_l").and_then(|(_, layer)| layer.parse().ok());
@@ -138,6 +177,13 @@ impl Config {
     }
 
     /// Checks what PyTorch's constructor checks.
+    ///
+    /// ```
+    /// use elman::{Config, Error};
+    ///
+    /// let config = Config { dropout: 1.5, ..Config::new(10, 20) };
+    /// assert!(matches!(config.check(), Err(Error::Dropout { .. })));
+    /// ```
     ///
     /// # Errors
     /// [`Error::ZeroSize`] and [`Error::Dropout`].
@@ -178,6 +224,13 @@ impl Config {
 
     /// Every parameter, in the order of the `state_dict`: for each layer, for each direction,
     /// `weight_ih`, `weight_hh`, `bias_ih`, `bias_hh`.
+    ///
+    /// ```
+    /// use elman::Config;
+    ///
+    /// let names: Vec<_> = Config::new(10, 20).parameters().map(|parameter| parameter.name).collect();
+    /// assert_eq!(names, ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"]);
+    /// ```
     pub fn parameters(&self) -> impl Iterator<Item = Parameter> {
         let kinds = Kind::ALL.iter().filter(|kind| self.bias || !kind.is_bias());
         let places = (0..self.num_layers)
@@ -214,6 +267,15 @@ impl Config {
     /// not: they are PyTorch's defaults. The shapes are not held against each other here; that is done
     /// when the tensors are taken over.
     ///
+    /// ```
+    /// use elman::Config;
+    ///
+    /// let shapes: [(&str, &[usize]); 2] = [("weight_ih_l0", &[20, 10]), ("weight_hh_l0", &[20, 20])];
+    /// let config = Config::infer(shapes.into_iter())?;
+    /// assert_eq!(config.to_string(), "RNN(10, 20, bias=False)");
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NoSizes`] where the weights of the first layer do not tell them.
     pub fn infer<'a>(shapes: impl Iterator<Item = (&'a str, &'a [usize])>) -> Result<Self, Error> {
@@ -247,6 +309,12 @@ impl Config {
     }
 
     /// The configuration as a JSON object with PyTorch's names, as `rnn.json` holds it.
+    ///
+    /// ```
+    /// let json = elman::Config::new(10, 20).to_json();
+    /// assert_eq!(json["hidden_size"], 20);
+    /// assert_eq!(json["nonlinearity"], "tanh");
+    /// ```
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::to_value(self).unwrap_or_default()
     }
@@ -254,6 +322,15 @@ impl Config {
     /// Reads what [`Config::to_json`] has written.
     ///
     /// Only the two sizes are required; what is absent is PyTorch's default.
+    ///
+    /// ```
+    /// use elman::{Config, Nonlinearity};
+    ///
+    /// let text = r#"{"input_size": 10, "hidden_size": 20, "nonlinearity": "relu"}"#;
+    /// let config = Config::from_json(text)?;
+    /// assert_eq!(config, Config { nonlinearity: Nonlinearity::Relu, ..Config::new(10, 20) });
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Config`] names the field; and the errors of [`Config::check`].

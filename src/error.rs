@@ -6,6 +6,14 @@ use std::io;
 ///
 /// The text says what was expected and what was found, in one line without a full stop. Shapes stand
 /// in brackets, in PyTorch's order.
+///
+/// ```
+/// use elman::{Config, Error};
+///
+/// let error = Config::new(10, 0).check().unwrap_err();
+/// assert!(matches!(error, Error::ZeroSize { name: "hidden_size" }));
+/// assert_eq!(error.to_string(), "expected hidden_size of at least 1, got 0");
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -26,6 +26,21 @@ const LOWER_MASK: u32 = 0x7fff_ffff;
 const BLOCK: usize = 16;
 
 /// PyTorch's CPU generator: MT19937 and, beside it, one normal sample in reserve.
+///
+/// ```
+/// use elman::Generator;
+///
+/// // generator = torch.Generator().manual_seed(0)
+/// let mut generator = Generator::new(0);
+/// assert_eq!((generator.seed(), generator.position()), (0, 0));
+/// // torch.randn(3, generator=generator)
+/// let mut values = [0.0_f32; 3];
+/// generator.normal(&mut values);
+/// assert_eq!(format!("{values:.4?}"), "[1.5410, -0.2934, -2.1788]");
+/// // They come in pairs, of two f64 each.
+/// assert!(generator.keeps_normal());
+/// assert_eq!(generator.position(), 8);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Generator {
     seed: u64,
@@ -38,6 +53,19 @@ pub struct Generator {
 }
 
 /// The types of which samples can be drawn: f32 and f64.
+///
+/// ```
+/// use elman::{Generator, Random};
+///
+/// /// torch.rand(n, generator=generator)
+/// fn rand<T: Random + Default>(n: usize, generator: &mut Generator) -> Vec<T> {
+///     let mut values = vec![T::default(); n];
+///     generator.uniform(0.0, 1.0, &mut values);
+///     values
+/// }
+/// let values: Vec<f64> = rand(5, &mut Generator::new(0));
+/// assert!(values.iter().all(|value| (0.0..1.0).contains(value)));
+/// ```
 pub trait Random: Sample {}
 
 impl Random for f32 {}
@@ -87,6 +115,15 @@ impl Generator {
     /// Both bounds are rounded to `T` first. A number takes one word of the stream in f32, two in
     /// f64. The value is u (high - low) + low with one rounding, because PyTorch's AVX2 and
     /// AVX-512 kernels fuse the two operations; where that rounds to `high`, it is `low`.
+    ///
+    /// ```
+    /// use elman::Generator;
+    ///
+    /// // torch.manual_seed(0); torch.rand(3)
+    /// let mut values = [0.0_f32; 3];
+    /// Generator::new(0).uniform(0.0, 1.0, &mut values);
+    /// assert_eq!(format!("{values:.4?}"), "[0.4963, 0.7682, 0.0885]");
+    /// ```
     pub fn uniform<T: Random>(&mut self, low: f64, high: f64, out: &mut [T]) {
         let (low, high) = (T::round(low), T::round(high));
         let width = high - low;
@@ -103,6 +140,15 @@ impl Generator {
     /// f32 has PyTorch's bits everywhere. In f64 PyTorch depends on the C library that it runs
     /// on; more than 99 % of the samples have its bits, the others are a few units in the last
     /// place away.
+    ///
+    /// ```
+    /// use elman::Generator;
+    ///
+    /// // torch.manual_seed(0); torch.randn(2, 10)
+    /// let mut values = [0.0_f32; 2 * 10];
+    /// Generator::new(0).normal(&mut values);
+    /// assert_eq!(format!("{:.4?}", &values[..3]), "[-1.1258, -1.1524, -0.2506]");
+    /// ```
     pub fn normal<T: Random>(&mut self, out: &mut [T]) {
         if out.len() < BLOCK {
             out.fill_with(|| T::round(self.single_normal()));
@@ -127,6 +173,15 @@ impl Generator {
     ///
     /// `dropout` is in [0, 1]. At both ends the mask is known and, as in `torch.dropout`, nothing
     /// is drawn; elsewhere an element takes two words of the stream.
+    ///
+    /// ```
+    /// use elman::Generator;
+    ///
+    /// // torch.manual_seed(0); torch.dropout(torch.ones(8), 0.5, train=True) > 0
+    /// let mut mask = [false; 8];
+    /// Generator::new(0).keep_mask(0.5, &mut mask);
+    /// assert_eq!(mask, [false, false, true, false, false, false, true, true]);
+    /// ```
     pub fn keep_mask(&mut self, dropout: f64, out: &mut [bool]) {
         if dropout <= 0.0 || dropout >= 1.0 {
             out.fill(dropout <= 0.0);

@@ -7,6 +7,18 @@ use crate::faults::{Operation, pass};
 
 /// As many zeros as a tensor of these sizes has elements. `what` names the tensor in an error.
 ///
+/// ```
+/// use elman::{Error, zeros};
+/// use ndarray::Array3;
+///
+/// let h_0: Vec<f32> = zeros(&[2, 3, 20], "h_0")?;
+/// let h_0 = Array3::from_shape_vec((2, 3, 20), h_0)?;
+/// assert_eq!(h_0[[1, 2, 19]], 0.0);
+/// let refused = zeros::<f32>(&[1 << 40, 1 << 40], "h_0");
+/// assert!(matches!(refused, Err(Error::OutOfMemory { what: "h_0", .. })));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// [`Error::OutOfMemory`], where `vec![0.0; n]` would abort the process.
 pub fn zeros<T: Clone + Default>(sizes: &[usize], what: &'static str) -> Result<Vec<T>, Error> {

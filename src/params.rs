@@ -9,6 +9,18 @@ use crate::memory::{reserved, zeros};
 use crate::{Config, Element, Error, Generator, Random};
 
 /// The parameters of one layer in one direction.
+///
+/// ```
+/// use elman::{Config, Generator, Params};
+///
+/// let config = Config { bidirectional: true, ..Config::new(10, 20) };
+/// let params = Params::<f32>::init(config, &mut Generator::new(0))?;
+/// // weight_ih_l0_reverse and the two biases beside it
+/// let reverse = &params.cells()[1];
+/// assert_eq!(reverse.weight_ih.dim(), (20, 10));
+/// assert!(reverse.bias.as_ref().is_some_and(|[_, bias_hh]| bias_hh.len() == 20));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct CellParams<T> {
     /// `weight_ih`, (`H_out`, features in).
@@ -20,6 +32,18 @@ pub struct CellParams<T> {
 }
 
 /// The parameters of a whole layer stack, for each layer the forward direction and then the reverse.
+///
+/// ```
+/// use elman::{Config, Generator, Params, Rnn};
+///
+/// let params = Params::<f32>::init(Config::new(10, 20), &mut Generator::new(0))?;
+/// assert_eq!(params.config().to_string(), "RNN(10, 20)");
+/// let [cell] = params.cells() else { panic!("one layer, one direction") };
+/// assert_eq!(cell.weight_hh.dim(), (20, 20));
+/// let rnn = Rnn::from_params(params)?;
+/// assert_eq!(rnn.to_tensors()[1].0, "weight_hh_l0");
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Params<T> {
     config: Config,
@@ -28,6 +52,20 @@ pub struct Params<T> {
 
 impl<T: Element> Params<T> {
     /// Takes over the tensors of a `state_dict`, in any order. Every shape is held against `config`.
+    ///
+    /// ```
+    /// use elman::{Config, Error, Params};
+    /// use ndarray::ArrayD;
+    ///
+    /// let config = Config { bias: false, ..Config::new(10, 20) };
+    /// let weight_hh = ("weight_hh_l0".to_owned(), ArrayD::<f32>::zeros(vec![20, 20]));
+    /// let weight_ih = ("weight_ih_l0".to_owned(), ArrayD::zeros(vec![20, 10]));
+    /// let absent = Params::from_tensors(config.clone(), vec![weight_hh.clone()]);
+    /// assert!(matches!(absent, Err(Error::MissingTensor { name, .. }) if name == "weight_ih_l0"));
+    /// let params = Params::from_tensors(config, vec![weight_hh, weight_ih])?;
+    /// assert_eq!(params.cells()[0].weight_ih.dim(), (20, 10));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::MissingTensor`], [`Error::TensorShape`] and [`Error::ExtraTensor`] name the tensor.
@@ -64,6 +102,15 @@ impl<T: Element> Params<T> {
     /// Draws fresh parameters as `nn.RNN(...)` does: every number, biases included, from
     /// U(-sqrt(k), sqrt(k)) with k = 1 / `hidden_size`, in the order of the `state_dict`.
     ///
+    /// ```
+    /// use elman::{Config, Generator, Params};
+    ///
+    /// // torch.manual_seed(0); rnn = nn.RNN(10, 20); rnn.weight_ih_l0[0, 0]
+    /// let params = Params::<f32>::init(Config::new(10, 20), &mut Generator::new(0))?;
+    /// assert_eq!(format!("{:.4}", params.cells()[0].weight_ih[[0, 0]]), "-0.0017");
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// The errors of [`Config::check`], and [`Error::OutOfMemory`].
     pub fn init(config: Config, generator: &mut Generator) -> Result<Self, Error>
@@ -88,6 +135,17 @@ impl<T: Element> Params<T> {
     }
 
     /// The tensors of the `state_dict`, under PyTorch's names and in its order.
+    ///
+    /// ```
+    /// use elman::{Config, Generator, Params};
+    ///
+    /// let params = Params::<f32>::init(Config::new(10, 20), &mut Generator::new(0))?;
+    /// let state_dict = params.into_tensors();
+    /// let (name, tensor) = &state_dict[0];
+    /// assert_eq!((name.as_str(), tensor.shape()), ("weight_ih_l0", &[20, 10][..]));
+    /// assert_eq!(state_dict.len(), 4);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn into_tensors(self) -> Vec<(String, ArrayD<T>)> {
         let tensors = self.cells.into_iter().flat_map(|cell| {
             let weights = [cell.weight_ih.into_dyn(), cell.weight_hh.into_dyn()];
@@ -99,6 +157,18 @@ impl<T: Element> Params<T> {
 
     /// Puts `bias_ih + bias_hh` into `bias_ih`, and zeros into `bias_hh`. The layer computes the same: it
     /// only ever uses their sum.
+    ///
+    /// ```
+    /// use elman::{Config, Generator, Params};
+    ///
+    /// let mut params = Params::<f32>::init(Config::new(10, 20), &mut Generator::new(0))?;
+    /// let before = params.cells()[0].bias.clone().map(|[bias_ih, bias_hh]| bias_ih + bias_hh);
+    /// params.merge_bias();
+    /// let after = params.cells()[0].bias.clone();
+    /// assert_eq!(after.clone().map(|[bias_ih, _]| bias_ih), before);
+    /// assert!(after.is_some_and(|[_, bias_hh]| bias_hh.iter().all(|&bias| bias == 0.0)));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn merge_bias(&mut self) {
         for [bias_ih, bias_hh] in self.cells.iter_mut().filter_map(|cell| cell.bias.as_mut()) {
             bias_ih.zip_mut_with(bias_hh, |sum, &hh| *sum = sum.plus(hh));

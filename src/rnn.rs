@@ -29,6 +29,18 @@ const OUTPUT: &str = "output";
 /// ```text
 /// h_t = act(x_t W_ih^T + b_ih + h_{t-1} W_hh^T + b_hh)
 /// ```
+///
+/// ```
+/// use elman::{Config, Generator, Rnn};
+///
+/// // torch.manual_seed(0); rnn = nn.RNN(10, 20, 2)
+/// let config = Config { num_layers: 2, ..Config::new(10, 20) };
+/// let rnn = Rnn::<f32>::new(config, &mut Generator::new(0))?;
+/// assert_eq!(rnn.config().to_string(), "RNN(10, 20, num_layers=2)");
+/// assert_eq!(rnn.hidden_shape(Some(3)), [2, 3, 20]);
+/// assert_eq!(rnn.hidden_shape(None), [2, 20]);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Rnn<T> {
     config: Config,
@@ -44,6 +56,20 @@ pub struct Rnn<T> {
 }
 
 /// Whether dropout is applied.
+///
+/// ```
+/// use elman::{Config, Generator, Mode, Rnn};
+/// use ndarray::ArrayD;
+///
+/// // torch.manual_seed(0); rnn = nn.RNN(10, 20, 2, dropout=0.5)
+/// let mut generator = Generator::new(0);
+/// let config = Config { num_layers: 2, dropout: 0.5, ..Config::new(10, 20) };
+/// let rnn = Rnn::<f32>::new(config, &mut generator)?;
+/// let input = ArrayD::ones(vec![5, 3, 10]);
+/// let trained = rnn.forward(input.view(), None, Mode::Train(&mut generator))?;
+/// assert_ne!(trained, rnn.forward(input.view(), None, Mode::Eval)?);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub enum Mode<'a> {
     /// As after `rnn.eval()`: dropout does nothing.
@@ -53,6 +79,18 @@ pub enum Mode<'a> {
 }
 
 /// The result of a forward pass.
+///
+/// ```
+/// use elman::{Config, Generator, Mode, Output, Rnn};
+/// use ndarray::{ArrayD, Axis};
+///
+/// let rnn = Rnn::<f32>::new(Config::new(10, 20), &mut Generator::new(0))?;
+/// let input = ArrayD::ones(vec![5, 3, 10]);
+/// let Output { output, h_n } = rnn.forward(input.view(), None, Mode::Eval)?;
+/// // output[-1] == h_n[-1] in one layer and direction
+/// assert_eq!(output.index_axis(Axis(0), 4), h_n.index_axis(Axis(0), 0));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output<T> {
     /// The last layer's hidden state for every step: (L, N, D * `H_out`), (N, L, D * `H_out`) with
@@ -67,6 +105,16 @@ pub struct Output<T> {
 impl<T: Element> Rnn<T> {
     /// A layer with fresh weights, as `nn.RNN(...)` makes them.
     ///
+    /// ```
+    /// use elman::{Config, Generator, Nonlinearity, Rnn};
+    ///
+    /// // torch.manual_seed(0); rnn = nn.RNN(10, 20, nonlinearity='relu').double()
+    /// let config = Config { nonlinearity: Nonlinearity::Relu, ..Config::new(10, 20) };
+    /// let rnn = Rnn::<f64>::new(config, &mut Generator::new(0))?;
+    /// assert_eq!(rnn.to_tensors().len(), 4);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Params::init`].
     pub fn new(config: Config, generator: &mut Generator) -> Result<Self, Error>
@@ -78,6 +126,20 @@ impl<T: Element> Rnn<T> {
 
     /// A layer with the tensors of a `state_dict`, in any order.
     ///
+    /// ```
+    /// use elman::{Config, Mode, Nonlinearity, Rnn};
+    /// use ndarray::{ArrayD, arr2};
+    ///
+    /// // h_t = relu(x_t + h_{t-1} / 2)
+    /// let config = Config { nonlinearity: Nonlinearity::Relu, bias: false, ..Config::new(1, 1) };
+    /// let tensors = [("weight_ih_l0", 1.0_f32), ("weight_hh_l0", 0.5)]
+    ///     .map(|(name, weight)| (name.to_owned(), arr2(&[[weight]]).into_dyn()));
+    /// let rnn = Rnn::from_tensors(config, tensors.to_vec())?;
+    /// let result = rnn.forward(ArrayD::ones(vec![3, 1]).view(), None, Mode::Eval)?;
+    /// assert_eq!(result.output, arr2(&[[1.0], [1.5], [1.75]]).into_dyn());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Params::from_tensors`].
     pub fn from_tensors(config: Config, tensors: Vec<(String, ArrayD<T>)>) -> Result<Self, Error> {
@@ -85,6 +147,18 @@ impl<T: Element> Rnn<T> {
     }
 
     /// A layer with these parameters.
+    ///
+    /// ```
+    /// use elman::{Config, Generator, Mode, Params, Rnn};
+    /// use ndarray::ArrayD;
+    ///
+    /// let mut params = Params::<f32>::init(Config::new(10, 20), &mut Generator::new(0))?;
+    /// let input = ArrayD::ones(vec![5, 3, 10]);
+    /// let before = Rnn::from_params(params.clone())?.forward(input.view(), None, Mode::Eval)?;
+    /// params.merge_bias();
+    /// assert_eq!(Rnn::from_params(params)?.forward(input.view(), None, Mode::Eval)?, before);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
@@ -101,6 +175,15 @@ impl<T: Element> Rnn<T> {
     }
 
     /// The tensors of the `state_dict`, under PyTorch's names and in its order.
+    ///
+    /// ```
+    /// use elman::{Config, Generator, Rnn};
+    ///
+    /// let rnn = Rnn::<f32>::new(Config::new(10, 20), &mut Generator::new(0))?;
+    /// let names: Vec<_> = rnn.to_tensors().into_iter().map(|(name, _)| name).collect();
+    /// assert_eq!(names, ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"]);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn to_tensors(&self) -> Vec<(String, ArrayD<T>)> {
         let matrix = |panels: Panels<'_, T>| {
             let shape = (panels.columns(), panels.k());
@@ -122,6 +205,21 @@ impl<T: Element> Rnn<T> {
     /// reverse direction of a bidirectional layer does: flip the steps of each sequence, run, flip them
     /// back. `torch.nn.RNN` has no such layer, and ONNX has (`direction="reverse"`). A bidirectional layer
     /// stays what it is.
+    ///
+    /// ```
+    /// use elman::{Config, Generator, Mode, Rnn};
+    /// use ndarray::{Array3, Axis};
+    ///
+    /// let rnn = Rnn::<f32>::new(Config::new(1, 4), &mut Generator::new(0))?;
+    /// let input = Array3::from_shape_fn((5, 1, 1), |(t, _, _)| t as f32).into_dyn();
+    /// let mut flipped = input.clone();
+    /// flipped.invert_axis(Axis(0));
+    /// let forward = rnn.forward(flipped.view(), None, Mode::Eval)?;
+    /// let reversed = rnn.with_reversed(true);
+    /// assert!(reversed.is_reversed());
+    /// assert_eq!(reversed.forward(input.view(), None, Mode::Eval)?.h_n, forward.h_n);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn with_reversed(self, reversed: bool) -> Self {
         Rnn { reversed: reversed && !self.config.bidirectional, ..self }
@@ -133,6 +231,21 @@ impl<T: Element> Rnn<T> {
     }
 
     /// The same layer on another kernel. The results have the same bits.
+    ///
+    /// ```
+    /// use elman::{Config, Generator, Kernel, Mode, Rnn};
+    /// use ndarray::ArrayD;
+    ///
+    /// let rnn = Rnn::<f32>::new(Config::new(10, 20), &mut Generator::new(0))?;
+    /// let input = ArrayD::ones(vec![5, 3, 10]);
+    /// let expected = rnn.forward(input.view(), None, Mode::Eval)?;
+    /// for kernel in Kernel::supported() {
+    ///     let rnn = rnn.clone().with_kernel(kernel);
+    ///     assert_eq!(rnn.kernel(), kernel);
+    ///     assert_eq!(rnn.forward(input.view(), None, Mode::Eval)?, expected);
+    /// }
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn with_kernel(self, kernel: Kernel) -> Self {
         Rnn { kernel, ..self }
@@ -149,11 +262,33 @@ impl<T: Element> Rnn<T> {
     }
 
     /// How a forward pass over L steps of N sequences is shared out among threads, in words.
+    ///
+    /// ```
+    /// use elman::{Config, Generator, Rnn};
+    ///
+    /// let rnn = Rnn::<f32>::new(Config::new(10, 20), &mut Generator::new(0))?;
+    /// println!("{}", rnn.plan(100, 64, 4));
+    /// assert_ne!(rnn.plan(100, 64, 4), rnn.plan(100, 64, 1));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn plan(&self, seq_len: usize, batch: usize, threads: usize) -> String {
         Plan::new(&self.shape(&(0..self.config.num_layers), seq_len, batch), threads).to_string()
     }
 
     /// Shape of `h_0` and `h_n` for a batch of N, or, with none, for unbatched input.
+    ///
+    /// ```
+    /// use elman::{Config, Generator, Mode, Rnn};
+    /// use ndarray::ArrayD;
+    ///
+    /// let config = Config { num_layers: 2, bidirectional: true, ..Config::new(10, 20) };
+    /// let rnn = Rnn::<f32>::new(config, &mut Generator::new(0))?;
+    /// assert_eq!(rnn.hidden_shape(Some(3)), [4, 3, 20]);
+    /// let h_0 = ArrayD::zeros(rnn.hidden_shape(None));
+    /// let input = ArrayD::ones(vec![5, 10]);
+    /// assert!(rnn.forward(input.view(), Some(h_0.view()), Mode::Eval).is_ok());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn hidden_shape(&self, batch: Option<usize>) -> Vec<usize> {
         let states = self.config.num_directions() * self.config.num_layers;
         [Some(states), batch, Some(self.config.hidden_size)].into_iter().flatten().collect()
@@ -165,6 +300,21 @@ impl<T: Element> Rnn<T> {
     ///
     /// In [`Mode::Eval`], the bits of a sequence's result depend on nothing but the sequence, the
     /// weights and its `h_0`. The masks of [`Mode::Train`] are drawn in the order of the whole batch.
+    ///
+    /// ```
+    /// use elman::{Config, Generator, Mode, Rnn};
+    /// use ndarray::{ArrayD, Axis};
+    ///
+    /// let rnn = Rnn::<f32>::new(Config::new(10, 20), &mut Generator::new(0))?;
+    /// let input = ArrayD::ones(vec![5, 3, 10]);
+    /// let whole = rnn.forward(input.view(), None, Mode::Eval)?;
+    /// // The first 2 steps, and then the others from where those ended.
+    /// let (first, rest) = input.view().split_at(Axis(0), 2);
+    /// let first = rnn.forward(first, None, Mode::Eval)?;
+    /// let rest = rnn.forward(rest, Some(first.h_n.view()), Mode::Eval)?;
+    /// assert_eq!(rest.h_n, whole.h_n);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::InputRank`], [`Error::InputSize`], [`Error::NoSteps`], [`Error::HiddenShape`], and
@@ -252,6 +402,17 @@ impl<T: Element> Rnn<T> {
     }
 
     /// Checks the shape of an input, and returns L and N: 1 for unbatched input.
+    ///
+    /// ```
+    /// use elman::{Config, Error, Generator, Rnn};
+    ///
+    /// let config = Config { batch_first: true, ..Config::new(10, 20) };
+    /// let rnn = Rnn::<f32>::new(config, &mut Generator::new(0))?;
+    /// assert_eq!(rnn.check_input(&[3, 5, 10])?, (5, 3));
+    /// assert_eq!(rnn.check_input(&[5, 10])?, (5, 1));
+    /// assert!(matches!(rnn.check_input(&[3, 5, 8]), Err(Error::InputSize { expected: 10, .. })));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::InputRank`], [`Error::InputSize`], [`Error::NoSteps`].

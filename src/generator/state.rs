@@ -25,6 +25,16 @@ mod offset {
 
 impl Generator {
     /// The state, in the bytes of `torch.get_rng_state()`.
+    ///
+    /// ```
+    /// use elman::{Generator, STATE_BYTES};
+    ///
+    /// // Bytes for torch.set_rng_state(torch.from_numpy(np.fromfile('state', np.uint8)))
+    /// let state = Generator::new(5).state();
+    /// assert_eq!(state.len(), STATE_BYTES);
+    /// // The seed stands first.
+    /// assert_eq!(state[..8], 5_u64.to_le_bytes());
+    /// ```
     pub fn state(&self) -> [u8; STATE_BYTES] {
         let mut bytes = [0; STATE_BYTES];
         let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
@@ -43,6 +53,19 @@ impl Generator {
     }
 
     /// The generator with this state, to go on where PyTorch (or [`Generator::state`]) stopped.
+    ///
+    /// ```
+    /// use elman::Generator;
+    ///
+    /// let mut generator = Generator::new(0);
+    /// generator.uniform(0.0, 1.0, &mut [0.0_f32; 5]);
+    /// let mut same = Generator::from_state(&generator.state())?;
+    /// let [mut a, mut b] = [[0.0_f64; 3]; 2];
+    /// generator.normal(&mut a);
+    /// same.normal(&mut b);
+    /// assert_eq!(a, b);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::GeneratorState`] where the bytes are not such a state: there are too few or too many, or a field has a value that

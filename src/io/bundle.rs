@@ -8,82 +8,27 @@ use ndarray::ArrayD;
 use super::file::File;
 use super::npy::read_body;
 use super::npz::Archive;
-use super::pieces::for_each_piece;
 use super::source::{Format, Opened, Source};
 use super::tensor_folder::{read_text, tensor_paths};
-use super::{Dtype, Header, Numbers, Piece, Real, StoredType, Tensor, TensorFile, escaped, show};
+use super::{
+    BundleFormat, Dtype, Entry, Header, ModuleAttribute, Numbers, Real, Tensor, TensorFile, Text,
+    escaped, show,
+};
 use crate::Error;
-
-/// One tensor of a bundle, as the file describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Its name, without `.npy`, with control characters escaped: messages show it.
-    pub name: String,
-    /// The type of its numbers in the file.
-    pub stored: StoredType,
-    /// Its sizes.
-    pub shape: Vec<usize>,
-}
-
-/// The format of a bundle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BundleFormat {
-    /// A folder of .npy files.
-    Folder,
-    /// An .npz archive.
-    Npz,
-    /// A .safetensors file.
-    Safetensors,
-    /// A checkpoint of PyTorch's, .pt or .pth.
-    Pt,
-}
-
-impl std::fmt::Display for BundleFormat {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            BundleFormat::Folder => "folder",
-            BundleFormat::Npz => ".npz archive",
-            BundleFormat::Safetensors => ".safetensors",
-            BundleFormat::Pt => ".pt checkpoint",
-        })
-    }
-}
-
-/// The text beside tensors.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Text {
-    /// Where it stands, for messages.
-    pub place: String,
-    /// What it says.
-    pub text: String,
-}
-
-/// A plain attribute of an object that has tensors.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ModuleAttribute {
-    /// The object: what stands before the names of its tensors, without the dot at its end.
-    pub module: String,
-    /// The name of the attribute.
-    pub name: String,
-    /// Its value.
-    pub value: AttributeValue,
-}
-
-/// The value of an attribute.
-#[derive(Clone, Debug, PartialEq)]
-pub enum AttributeValue {
-    /// A text.
-    Text(String),
-    /// True or false.
-    Bool(bool),
-    /// A whole number.
-    Int(i64),
-    /// A number.
-    Float(f64),
-}
 
 /// Tensors by name, in the order in which they stand: what the file says of them is known, and their
 /// numbers have not been read.
+///
+/// ```
+/// use elman::io::{Bundle, Source};
+///
+/// let mut bundle = Bundle::open(&Source::parse("fixtures/sine/rnn.npz".as_ref()))?;
+/// let names = bundle.entries().iter().map(|entry| entry.name.as_str());
+/// let weight_hh = names.into_iter().position(|name| name == "weight_hh_l0").unwrap_or(0);
+/// assert_eq!(bundle.entry_place(weight_hh), "fixtures/sine/rnn.npz:weight_hh_l0");
+/// assert_eq!(bundle.read(weight_hh, None)?.shape(), [8, 8]);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 pub struct Bundle {
     place: String,
     entries: Vec<Entry>,
@@ -128,6 +73,18 @@ impl std::fmt::Debug for Bundle {
 impl Bundle {
     /// Opens a folder of .npy files, an .npz archive, .safetensors or a checkpoint of PyTorch's, and reads
     /// what it says of its tensors.
+    ///
+    /// ```
+    /// use elman::Error;
+    /// use elman::io::{Bundle, BundleFormat, Source};
+    ///
+    /// let bundle = Bundle::open(&Source::parse("fixtures/sine/rnn.npz".as_ref()))?;
+    /// assert_eq!((bundle.format(), bundle.entries().len()), (BundleFormat::Npz, 8));
+    /// // A single array has no name.
+    /// let array = Bundle::open(&Source::parse("fixtures/x.npy".as_ref()));
+    /// assert!(matches!(array, Err(Error::Malformed { place, .. }) if place == "fixtures/x.npy"));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the file and the member.
@@ -269,6 +226,15 @@ impl Bundle {
     /// Reads the numbers of the i-th tensor. They become `dtype`; without one, doubles stay what they are
     /// and everything else becomes f32.
     ///
+    /// ```
+    /// use elman::io::{Bundle, Dtype, Source};
+    ///
+    /// let mut bundle = Bundle::open(&Source::parse("fixtures/sine/rnn.npz".as_ref()))?;
+    /// assert_eq!(bundle.read(0, None)?.dtype(), Dtype::F32);
+    /// assert_eq!(bundle.read(0, Some(Dtype::F64))?.dtype(), Dtype::F64);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Those of [`TensorFile::read`].
     pub fn read(&mut self, index: usize, dtype: Option<Dtype>) -> Result<Tensor, Error> {
@@ -279,6 +245,16 @@ impl Bundle {
     }
 
     /// The numbers of the i-th tensor as they are stored, to be read piece by piece.
+    ///
+    /// ```
+    /// use elman::io::{Bundle, Source};
+    ///
+    /// let mut bundle = Bundle::open(&Source::parse("fixtures/sine/rnn.npz".as_ref()))?;
+    /// let (mut numbers, mut piece) = (bundle.numbers(0)?, Vec::new());
+    /// numbers.next_piece(&mut piece)?;
+    /// assert_eq!(piece.len(), 8);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`TensorFile::open`] and [`TensorFile::numbers`].
@@ -292,52 +268,7 @@ impl Bundle {
             Body::Raw(_, tensors) => {
                 let Entry { stored, shape, .. } = &self.entries[index];
                 let header = Header::plain(*stored, shape);
-                Numbers::new(tensors.bytes(index, &place)?, header, place, false)
-            }
-        }
-    }
-
-    /// The header of the i-th tensor.
-    ///
-    /// # Errors
-    /// Those of [`TensorFile::open`].
-    pub fn header(&mut self, index: usize) -> Result<Header, Error> {
-        let place = self.entry_place(index);
-        match &mut self.body {
-            Body::Folder(paths, _) => {
-                Ok(TensorFile::open_binary(&Source::Path(paths[index].clone()))?.header().clone())
-            }
-            Body::Npz(archive) => archive.header(index, &place),
-            Body::Raw(..) => {
-                let Entry { stored, shape, .. } = &self.entries[index];
-                Ok(Header::plain(*stored, shape))
-            }
-        }
-    }
-
-    /// Shows the numbers of the i-th tensor piece by piece, as [`TensorFile::for_each_piece`] does.
-    ///
-    /// # Errors
-    /// Those of [`TensorFile::for_each_piece`].
-    pub fn for_each_piece(
-        &mut self,
-        index: usize,
-        visit: &mut dyn FnMut(Piece<'_>),
-    ) -> Result<(), Error> {
-        let place = self.entry_place(index);
-        match &mut self.body {
-            Body::Folder(paths, _) => {
-                let file = TensorFile::open_binary(&Source::Path(paths[index].clone()))?;
-                file.for_each_piece(visit)
-            }
-            Body::Npz(archive) => {
-                let header = archive.header(index, &place)?;
-                archive.for_each_piece(index, &header, &place, visit)
-            }
-            Body::Raw(_, tensors) => {
-                let Entry { stored, shape, .. } = &self.entries[index];
-                let header = Header::plain(*stored, shape);
-                for_each_piece(&mut *tensors.bytes(index, &place)?, &place, &header, visit)
+                Ok(Numbers::new(tensors.bytes(index, &place)?, header, place, false))
             }
         }
     }

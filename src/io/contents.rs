@@ -7,6 +7,19 @@ use super::{Bundle, Source, bundle};
 use crate::Error;
 
 /// What a file turns out to hold.
+///
+/// ```
+/// use elman::io::{Contents, Source};
+///
+/// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
+/// let names: Vec<_> = match Contents::open(&file)? {
+///     Contents::Bundle(bundle) => bundle.entries().iter().map(|entry| entry.name.clone()).collect(),
+/// #     #[cfg(feature = "onnx")]
+///     Contents::Graph(graph) => graph.nodes.into_iter().map(|node| node.name).collect(),
+/// };
+/// assert_eq!(names[0], "weight_ih_l0");
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub enum Contents {
     /// Tensors by name.
@@ -18,6 +31,18 @@ pub enum Contents {
 
 impl Contents {
     /// Opens a file or folder that [`Bundle::open`] takes, or an .onnx, which is read whole.
+    ///
+    /// ```
+    /// use elman::Error;
+    /// use elman::io::{Contents, Source};
+    ///
+    /// // A folder of .npy files, one for each tensor of a state_dict.
+    /// let folder = Source::parse("fixtures/sine/rnn".as_ref());
+    /// assert!(matches!(Contents::open(&folder)?, Contents::Bundle(_)));
+    /// let absent = Source::parse("nope.npz".as_ref());
+    /// assert!(matches!(Contents::open(&absent), Err(Error::Open { place, .. }) if place == "nope.npz"));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`Bundle::open`], and of a graph that is malformed: [`Error::Malformed`] names its node or

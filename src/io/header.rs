@@ -13,6 +13,15 @@ use crate::Error;
 const MAX_HEADER_BYTES: usize = 10_000;
 
 /// A type of number that a file may hold. A .npy file cannot hold bfloat16, and only a table holds text.
+///
+/// ```
+/// use elman::io::{Dtype, StoredType};
+///
+/// let stored = StoredType::F16;
+/// assert_eq!((stored.to_string(), stored.size()), ("f16".to_owned(), 2));
+/// assert!(stored.is_float() && !stored.is_computed());
+/// assert_eq!(stored.natural(), Dtype::F32);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum StoredType {
@@ -102,6 +111,16 @@ impl std::fmt::Display for StoredType {
 }
 
 /// What a .npy file says about its array.
+///
+/// ```
+/// use elman::io::{Header, Source, StoredType, TensorFile};
+///
+/// let file = TensorFile::open(&Source::parse("fixtures/x.npy".as_ref()))?;
+/// let Header { stored, shape, .. } = file.header();
+/// assert_eq!((*stored, shape.as_slice()), (StoredType::F32, &[5, 3, 10][..]));
+/// assert_eq!(file.header().body_bytes(), file.header().count() * 4);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     /// Type of the numbers.
@@ -132,6 +151,19 @@ impl Header {
 
     /// Reads a header, magic string included, and nothing behind it. `place` names the file in errors;
     /// `len` is the number of bytes of the file, where it is known.
+    ///
+    /// ```
+    /// use elman::io::{Header, StoredType, write_npy};
+    /// use ndarray::ArrayD;
+    ///
+    /// let mut file = Vec::new();
+    /// write_npy(&mut file, &ArrayD::<f64>::zeros(vec![5, 3, 10]).view())?;
+    /// let mut rest = file.as_slice();
+    /// let header = Header::read(&mut rest, "x.npy", Some(file.len() as u64))?;
+    /// assert_eq!((header.stored, header.shape.as_slice()), (StoredType::F64, &[5, 3, 10][..]));
+    /// assert_eq!(rest.len(), header.body_bytes());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Malformed`] says what was expected; [`Error::Read`].

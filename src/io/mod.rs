@@ -9,18 +9,20 @@
 mod at;
 mod bundle;
 mod contents;
+mod entry;
 mod file;
 mod folder;
+mod found;
 mod header;
 mod limit;
 mod literal;
 mod npy;
 mod npz;
+mod number;
 mod numbers;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod parts;
-mod pieces;
 #[cfg(feature = "pt")]
 mod pt;
 #[cfg(feature = "safetensors")]
@@ -38,23 +40,25 @@ mod waiting;
 
 #[cfg(feature = "safetensors")]
 pub use self::safetensors::write_safetensors;
-pub use bundle::{AttributeValue, Bundle, BundleFormat, Entry, ModuleAttribute, Text};
+pub use bundle::Bundle;
 pub use contents::Contents;
+pub use entry::{AttributeValue, BundleFormat, Entry, ModuleAttribute, Text};
 pub use folder::Folder;
+pub use found::Found;
 pub use header::{Header, StoredType};
 pub use limit::limit_streams;
 pub use npy::{AnyArray, Real, Stored, write_npy};
 pub use npz::{Members, write_npz};
-pub use numbers::{Number, Numbers};
+pub use number::Number;
+pub use numbers::Numbers;
 #[cfg(feature = "onnx")]
 pub use onnx::{Attribute, Graph, GraphTensor, Node, Size, Value};
 pub use parts::{Part, PartReader, PartWriter};
-pub use pieces::Piece;
 pub use sink::{Overwrite, Sink};
 pub use source::Source;
 pub use stream::{Answers, Arrays, Frames};
 pub use temporary::{remove_temporary_files, written_file};
-pub use tensor_file::{Found, TensorFile};
+pub use tensor_file::TensorFile;
 pub use tensor_folder::{open_folder, write_folder};
 pub use tensor_format::TensorFormat;
 pub use tensors::{Held, Tensors};
@@ -64,6 +68,13 @@ use std::path::Path;
 use ndarray::ArrayD;
 
 /// The types of number that are computed in.
+///
+/// ```
+/// use elman::io::{Dtype, Real};
+///
+/// assert_eq!(<f64 as Real>::DTYPE, Dtype::F64);
+/// assert_eq!(Dtype::F32.to_string(), "f32");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dtype {
     /// 32-bit floats.
@@ -82,6 +93,17 @@ impl std::fmt::Display for Dtype {
 }
 
 /// A tensor of one of the types that are computed in.
+///
+/// ```
+/// use elman::io::{Bundle, Dtype, Source, Tensor};
+///
+/// let mut bundle = Bundle::open(&Source::parse("fixtures/sine/rnn.npz".as_ref()))?;
+/// let weight_ih = bundle.read(0, None)?;
+/// assert_eq!((weight_ih.dtype(), weight_ih.shape()), (Dtype::F32, &[8, 1][..]));
+/// let Tensor::F32(numbers) = weight_ih else { panic!("the file holds f32") };
+/// assert!(numbers.iter().all(|number| number.is_finite()));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tensor {
     /// Of 32-bit floats.

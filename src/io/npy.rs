@@ -10,6 +10,13 @@ use crate::Error;
 use crate::memory::{grow, reserved};
 
 /// A type of number that is written.
+///
+/// ```
+/// use elman::io::Stored;
+///
+/// assert_eq!(<f32 as Stored>::DESCR, "<f4");
+/// assert_eq!(1_i64.bytes().as_ref(), [1, 0, 0, 0, 0, 0, 0, 0]);
+/// ```
 pub trait Stored: Copy + 'static {
     /// NumPy's name of the type in little-endian order.
     const DESCR: &'static str;
@@ -34,6 +41,21 @@ stored!(f32, "<f4");
 stored!(f64, "<f8");
 
 /// A type that every stored number can be converted to: `f32` or `f64`.
+///
+/// ```
+/// use elman::io::{Dtype, Real, Source, TensorFile};
+/// use elman::{Config, Element, Error, Generator, Mode, Random, Rnn};
+///
+/// /// The number of hidden states of a file's sequences, computed in T.
+/// fn hidden_states<T: Element + Random + Real>(file: &str) -> Result<usize, Error> {
+///     let input = TensorFile::open(&Source::parse(file.as_ref()))?.read::<T>()?;
+///     let rnn = Rnn::<T>::new(Config::new(10, 20), &mut Generator::new(0))?;
+///     Ok(rnn.forward(input.view(), None, Mode::Eval)?.output.len())
+/// }
+/// assert_eq!(hidden_states::<f32>("fixtures/x.npy")?, 5 * 3 * 20);
+/// assert_eq!(hidden_states::<f64>("fixtures/x.npy")?, 5 * 3 * 20);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 pub trait Real: Stored + fmt::Display + fmt::Debug + fmt::LowerExp {
     /// The type's name.
     const DTYPE: Dtype;
@@ -72,47 +94,6 @@ macro_rules! real {
 real!(f32, Dtype::F32);
 real!(f64, Dtype::F64);
 
-/// A type that every stored number becomes when it is read.
-pub(super) trait Decoded: Copy {
-    fn from_f64(value: f64) -> Self;
-    fn from_f32(value: f32) -> Self;
-    fn from_i64(value: i64) -> Self;
-    fn from_u64(value: u64) -> Self;
-}
-
-impl<T: Real> Decoded for T {
-    fn from_f64(value: f64) -> Self {
-        <T as Real>::from_f64(value)
-    }
-    fn from_f32(value: f32) -> Self {
-        <T as Real>::from_f32(value)
-    }
-    fn from_i64(value: i64) -> Self {
-        <T as Real>::from_i64(value)
-    }
-    fn from_u64(value: u64) -> Self {
-        <T as Real>::from_u64(value)
-    }
-}
-
-/// Holds every stored integer exactly, as neither of the floats does.
-impl Decoded for i128 {
-    #[allow(clippy::cast_possible_truncation, reason = "only integers are read as integers")]
-    fn from_f64(value: f64) -> Self {
-        value as i128
-    }
-    #[allow(clippy::cast_possible_truncation, reason = "only integers are read as integers")]
-    fn from_f32(value: f32) -> Self {
-        value as i128
-    }
-    fn from_i64(value: i64) -> Self {
-        i128::from(value)
-    }
-    fn from_u64(value: u64) -> Self {
-        i128::from(value)
-    }
-}
-
 /// Bytes that are read and converted at once.
 pub(super) const PIECE_BYTES: usize = 1 << 16;
 
@@ -126,23 +107,6 @@ pub(super) fn read_body<T: Real>(
 ) -> Result<ArrayD<T>, Error> {
     let (count, size) = (header.count(), header.stored.size());
     let mut values: Vec<T> = reserved(if known { count } else { 0 }, "input")?;
-    for_each_bytes(reader, place, header, |bytes| {
-        grow(&mut values, bytes.len() / size, "input", count.saturating_mul(size_of::<T>()))?;
-        decode(header, bytes, &mut values);
-        Ok(())
-    })?;
-    let shape = IxDyn(&header.shape).set_f(header.fortran_order);
-    // The header's sizes multiply to `count`, and were checked for overflow.
-    Ok(ArrayD::from_shape_vec(shape, values).unwrap_or_else(|_| unreachable!("{place}: shape")))
-}
-
-/// Reads the bytes behind a header in pieces of whole numbers.
-pub(super) fn for_each_bytes(
-    reader: &mut dyn Read,
-    place: &str,
-    header: &Header,
-    mut visit: impl FnMut(&[u8]) -> Result<(), Error>,
-) -> Result<(), Error> {
     let all = header.body_bytes();
     let mut piece = vec![0; PIECE_BYTES.min(all)];
     let mut before = 0;
@@ -153,10 +117,13 @@ pub(super) fn for_each_bytes(
         if got < bytes.len() {
             return Err(missing(place, header, before + got));
         }
-        visit(bytes)?;
+        grow(&mut values, got / size, "input", count.saturating_mul(size_of::<T>()))?;
+        decode(header, bytes, &mut values);
         before += got;
     }
-    Ok(())
+    let shape = IxDyn(&header.shape).set_f(header.fortran_order);
+    // The header's sizes multiply to `count`, and were checked for overflow.
+    Ok(ArrayD::from_shape_vec(shape, values).unwrap_or_else(|_| unreachable!("{place}: shape")))
 }
 
 /// Fewer bytes than the header promises.
@@ -188,7 +155,7 @@ pub(super) fn read_full(reader: &mut dyn Read, bytes: &mut [u8]) -> io::Result<u
 }
 
 /// Appends the numbers in `bytes` to `values`.
-pub(super) fn decode<T: Decoded>(header: &Header, bytes: &[u8], values: &mut Vec<T>) {
+pub(super) fn decode<T: Real>(header: &Header, bytes: &[u8], values: &mut Vec<T>) {
     /// Reads numbers of one stored type in either byte order.
     macro_rules! numbers {
         ($stored:ty, $convert:expr) => {{
@@ -220,6 +187,16 @@ pub(super) fn decode<T: Decoded>(header: &Header, bytes: &[u8], values: &mut Vec
 }
 
 /// An array of any type that is written.
+///
+/// ```
+/// use elman::io::AnyArray;
+/// use ndarray::{ArrayD, arr1};
+///
+/// // The parts of a packed sequence have two types.
+/// let (data, batch_sizes) = (ArrayD::<f32>::zeros(vec![4, 10]), arr1(&[2_i64, 1, 1]).into_dyn());
+/// let parts: [(&str, &dyn AnyArray); 2] = [("data", &data), ("batch_sizes", &batch_sizes)];
+/// assert_eq!(parts.map(|(_, part)| part.bytes()), [4 * 10 * 4, 3 * 8]);
+/// ```
 pub trait AnyArray {
     /// Writes it as [`write_npy`] does.
     ///
@@ -241,6 +218,17 @@ impl<T: Stored> AnyArray for ArrayD<T> {
 }
 
 /// Writes an array as .npy 1.0, always in C order, with the bytes that `np.save` writes.
+///
+/// ```
+/// use elman::io::write_npy;
+/// use ndarray::arr2;
+///
+/// let mut file = Vec::new();
+/// write_npy(&mut file, &arr2(&[[1.0_f32, 2.0]]).into_dyn().view())?;
+/// assert!(file.starts_with(b"\x93NUMPY\x01\x00"));
+/// assert!(file.ends_with(&[1.0_f32, 2.0].map(f32::to_le_bytes).concat()));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// What the writer says.

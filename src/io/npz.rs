@@ -13,9 +13,8 @@ use zip::{ZipArchive, ZipWriter};
 
 use super::file::File;
 use super::npy::read_body;
-use super::pieces::for_each_piece;
 use super::tensor_file::expect_end;
-use super::{AnyArray, Header, Numbers, Piece, Real, Sink, escaped};
+use super::{AnyArray, Header, Numbers, Real, Sink, escaped};
 use crate::Error;
 
 /// Names of members that an error lists at most: as many as 2 layers in 2 directions have, and a few more.
@@ -83,37 +82,13 @@ impl Archive {
         header: &Header,
         place: &str,
     ) -> Result<ArrayD<T>, Error> {
-        self.behind_header(index, header, place, |member| read_body(member, place, header, false))
-    }
-
-    /// Shows the numbers of a member piece by piece, once its header is known.
-    pub(super) fn for_each_piece(
-        &mut self,
-        index: usize,
-        header: &Header,
-        place: &str,
-        visit: &mut dyn FnMut(Piece<'_>),
-    ) -> Result<(), Error> {
-        self.behind_header(index, header, place, |member| {
-            for_each_piece(member, place, header, visit)
-        })
-    }
-
-    /// Reads a member whose header is known with `read`, which takes all of its numbers.
-    fn behind_header<R>(
-        &mut self,
-        index: usize,
-        header: &Header,
-        place: &str,
-        read: impl FnOnce(&mut dyn Read) -> Result<R, Error>,
-    ) -> Result<R, Error> {
         let mut member = self.open(index, place)?;
-        let whole = || {
+        let mut whole = || {
             read_header(&mut member, place)?;
-            let result = read(&mut member)?;
+            let array = read_body(&mut member, place, header, false)?;
             // Reading to the end also checks the sum that the archive keeps of the member.
             expect_end(&mut member, place, header.body_bytes())?;
-            Ok(result)
+            Ok(array)
         };
         whole().map_err(broken)
     }
@@ -122,7 +97,7 @@ impl Archive {
     pub(super) fn numbers(&mut self, index: usize, place: String) -> Result<Numbers<'_>, Error> {
         let mut member = self.open(index, &place)?;
         let header = read_header(&mut member, &place).map_err(broken)?;
-        Numbers::new(Box::new(member), header, place, true)
+        Ok(Numbers::new(Box::new(member), header, place, true))
     }
 
     fn open(&mut self, index: usize, place: &str) -> Result<ZipFile<'_, File>, Error> {
@@ -131,6 +106,19 @@ impl Archive {
 }
 
 /// The members of an .npz archive, of which only the names have been read.
+///
+/// ```
+/// use elman::io::{Found, Source};
+///
+/// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
+/// let Found::Members(mut members) = Found::open(&file)? else { panic!("{file} has 8 members") };
+/// assert_eq!(members.names()[1], "weight_hh_l0");
+/// assert_eq!(members.member_place(1), "fixtures/sine/rnn.npz:weight_hh_l0");
+/// assert_eq!(members.header(1)?.shape, [8, 8]);
+/// assert_eq!(members.read::<f32>(1)?.shape(), [8, 8]);
+/// assert!(members.comment().is_none());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 pub struct Members {
     place: String,
     archive: Archive,
@@ -163,6 +151,16 @@ impl Members {
     }
 
     /// What is wrong with an archive of other members than were expected: all are listed.
+    ///
+    /// ```
+    /// use elman::io::{Found, Source};
+    ///
+    /// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
+    /// let Found::Members(members) = Found::open(&file)? else { panic!("{file} has 8 members") };
+    /// let error = members.expected("input and h_0").to_string();
+    /// assert!(error.starts_with("fixtures/sine/rnn.npz: expected input and h_0, got weight_ih_l0, "));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn expected(&self, what: &str) -> Error {
         not_found(what, &self.names(), &self.place)
     }
@@ -194,6 +192,24 @@ impl Members {
 }
 
 /// Writes arrays as an .npz archive, stored as NumPy stores them, with the text as its comment.
+///
+/// ```
+/// use elman::Config;
+/// use elman::io::{Bundle, Overwrite, Sink, Source, write_npz};
+/// use ndarray::ArrayD;
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("w.npz");
+/// let weight_ih = ArrayD::<f32>::zeros(vec![20, 10]);
+/// let weight_hh = ArrayD::<f32>::zeros(vec![20, 20]);
+/// let config = Config { bias: false, ..Config::new(10, 20) };
+/// let mut sink = Sink::open(&path, Overwrite::Replace)?;
+/// let members = [("weight_ih_l0", &weight_ih as _), ("weight_hh_l0", &weight_hh as _)];
+/// write_npz(&mut sink, &members, &config.to_json().to_string())?;
+/// sink.commit()?;
+/// assert_eq!(Bundle::open(&Source::Path(path))?.entries().len(), 2);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Write`]; also where the text is too long for a comment, which holds 65535 bytes.

@@ -1,7 +1,8 @@
 //! The numbers of a tensor as they are stored, one piece after the other, so that two tensors of any size
 //! can be walked side by side.
 //!
-//! Numbers come in C order, each as its bits: then nothing is rounded, and no value and no bit is lost.
+//! Numbers come in C order, or in that of the file, each as its bits: then nothing is rounded, and no value
+//! and no bit is lost.
 
 use std::fmt;
 use std::io::Read;
@@ -16,77 +17,31 @@ use crate::memory::grow;
 /// Numbers of a piece: a guess, with which the bytes and bits of two tensors stay in a core's own cache.
 const PIECE_NUMBERS: usize = 1 << 14;
 
-/// A number of a file, exactly.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Number {
-    /// A whole number, or a truth value as 0 or 1.
-    Integer(i128),
-    /// A number of f32, f16 or bf16.
-    F32(f32),
-    /// A number of f64.
-    F64(f64),
-}
-
-impl Number {
-    /// The nearest double. It is the number itself but for whole numbers beyond 2^53.
-    pub fn to_f64(self) -> f64 {
-        match self {
-            Number::Integer(value) => value as f64,
-            Number::F32(value) => f64::from(value),
-            Number::F64(value) => value,
-        }
-    }
-}
-
-impl fmt::Display for Number {
-    /// The shortest text that tells the number from its neighbours.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Number::Integer(value) => write!(f, "{value}"),
-            Number::F32(value) => write!(f, "{value:?}"),
-            Number::F64(value) => write!(f, "{value:?}"),
-        }
-    }
-}
-
-impl StoredType {
-    /// The number that these bits are, which stand in the lowest of the 64.
-    #[allow(clippy::cast_possible_truncation, reason = "the bits above belong to wider types")]
-    #[allow(clippy::cast_possible_wrap, reason = "the sign is one of the bits")]
-    pub fn number(self, bits: u64) -> Number {
-        match self {
-            StoredType::Bool => Number::Integer(i128::from(bits != 0)),
-            StoredType::I8 => Number::Integer(i128::from(bits as i8)),
-            StoredType::I16 => Number::Integer(i128::from(bits as i16)),
-            StoredType::I32 => Number::Integer(i128::from(bits as i32)),
-            StoredType::I64 => Number::Integer(i128::from(bits as i64)),
-            StoredType::U8 | StoredType::U16 | StoredType::U32 | StoredType::U64 => {
-                Number::Integer(i128::from(bits))
-            }
-            StoredType::F16 => Number::F32(half::f16::from_bits(bits as u16).to_f32()),
-            StoredType::BF16 => Number::F32(half::bf16::from_bits(bits as u16).to_f32()),
-            StoredType::F32 => Number::F32(f32::from_bits(bits as u32)),
-            StoredType::F64 | StoredType::Text => Number::F64(f64::from_bits(bits)),
-        }
-    }
-
-    /// The bits of positive infinity; none where the type has no such number.
-    pub fn infinity(self) -> Option<u64> {
-        match self {
-            StoredType::F16 => Some(u64::from(half::f16::INFINITY.to_bits())),
-            StoredType::BF16 => Some(u64::from(half::bf16::INFINITY.to_bits())),
-            StoredType::F32 => Some(u64::from(f32::INFINITY.to_bits())),
-            StoredType::F64 | StoredType::Text => Some(f64::INFINITY.to_bits()),
-            _ => None,
-        }
-    }
-}
-
 /// The numbers of a tensor, of which the next ones can be read.
+///
+/// ```
+/// use elman::io::{Source, TensorFile};
+///
+/// let mut file = TensorFile::open(&Source::parse("fixtures/x.npy".as_ref()))?;
+/// let mut numbers = file.numbers()?;
+/// let stored = numbers.header().stored;
+/// let (mut piece, mut sum) = (Vec::new(), 0.0);
+/// loop {
+///     numbers.next_piece(&mut piece)?;
+///     if piece.is_empty() {
+///         break;
+///     }
+///     sum += piece.iter().map(|&bits| stored.number(bits).to_f64()).sum::<f64>();
+/// }
+/// assert!(sum.is_finite());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 pub struct Numbers<'a> {
     place: String,
     header: Header,
     from: From<'a>,
+    /// Whether the numbers stand in another order than the one in which they are given.
+    reordered: bool,
     /// Numbers that have been given.
     given: usize,
 }
@@ -96,6 +51,8 @@ enum From<'a> {
     Reader { reader: Box<dyn Read + 'a>, in_archive: bool, piece: Vec<u8> },
     /// All bytes of a tensor whose first axis varies fastest.
     Fortran(Vec<u8>),
+    /// The numbers of a table.
+    Doubles(Vec<f64>),
 }
 
 impl fmt::Debug for Numbers<'_> {
@@ -108,28 +65,46 @@ impl fmt::Debug for Numbers<'_> {
 }
 
 impl<'a> Numbers<'a> {
-    /// The numbers that a reader has behind a header. Those in Fortran order are read at once.
+    /// The numbers that a reader has behind a header.
     pub(super) fn new(
         reader: Box<dyn Read + 'a>,
         header: Header,
         place: String,
         in_archive: bool,
-    ) -> Result<Self, Error> {
-        let fortran = header.fortran_order && header.shape.len() > 1;
+    ) -> Self {
+        let reordered = header.fortran_order && header.shape.len() > 1;
         let from = From::Reader { reader, in_archive, piece: Vec::new() };
-        let mut numbers = Numbers { place, header, from, given: 0 };
-        if fortran {
-            let mut whole = Vec::new();
-            while numbers.next_bytes()? {
-                let From::Reader { piece, .. } = &numbers.from else { break };
-                let bytes = numbers.header.body_bytes();
-                grow(&mut whole, piece.len(), "input", bytes)?;
-                whole.extend_from_slice(piece);
-            }
-            numbers.from = From::Fortran(whole);
-            numbers.given = 0;
-        }
-        Ok(numbers)
+        Numbers { place, header, from, reordered, given: 0 }
+    }
+
+    /// The numbers of a table, which its header calls text.
+    pub(super) fn of_table(values: Vec<f64>, header: Header, place: String) -> Self {
+        Numbers { place, header, from: From::Doubles(values), reordered: false, given: 0 }
+    }
+
+    /// The same numbers in the order of the file, where that is Fortran's with the first axis fastest: then
+    /// they are not held whole.
+    ///
+    /// ```
+    /// use elman::io::{Source, TensorFile};
+    ///
+    /// // np.asfortranarray([[1, 2, 3], [4, 5, 6]], dtype=np.uint8)
+    /// let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("x.npy");
+    /// let header = "{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3), }\n";
+    /// let length = u16::try_from(header.len())?.to_le_bytes();
+    /// let numbers = [1, 4, 2, 5, 3, 6];
+    /// std::fs::write(&path, [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), &numbers].concat())?;
+    /// let (source, mut bits) = (Source::Path(path), Vec::new());
+    /// TensorFile::open(&source)?.numbers()?.in_file_order().next_piece(&mut bits)?;
+    /// assert_eq!(bits, [1, 4, 2, 5, 3, 6]);
+    /// TensorFile::open(&source)?.numbers()?.next_piece(&mut bits)?;
+    /// assert_eq!(bits, [1, 2, 3, 4, 5, 6]);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn in_file_order(self) -> Self {
+        Numbers { reordered: false, ..self }
     }
 
     /// What the file says of its numbers.
@@ -137,42 +112,88 @@ impl<'a> Numbers<'a> {
         &self.header
     }
 
-    /// Reads the bits of the next numbers in C order. Two tensors with the same count of numbers have
-    /// pieces of the same lengths; the last one is empty.
+    /// Reads the bits of the next numbers, in C order unless [that of the file](Numbers::in_file_order) was
+    /// asked for. Two tensors with the same count of numbers have pieces of the same lengths; the last one
+    /// is empty.
+    ///
+    /// ```
+    /// use elman::io::{Source, TensorFile};
+    ///
+    /// let source = Source::parse("fixtures/sine/rnn.npz:weight_hh_l0".as_ref());
+    /// let mut file = TensorFile::open(&source)?;
+    /// let (mut numbers, mut piece) = (file.numbers()?, Vec::new());
+    /// numbers.next_piece(&mut piece)?;
+    /// assert_eq!(piece.len(), 8 * 8);
+    /// numbers.next_piece(&mut piece)?;
+    /// assert!(piece.is_empty());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// [`Error::Read`], and [`Error::Malformed`] where there are fewer or more bytes than the header says.
+    /// [`Error::Read`], [`Error::Malformed`] where there are fewer or more bytes than the header says, and
+    /// [`Error::OutOfMemory`] where all have to be held for the sake of their order.
     pub fn next_piece(&mut self, bits: &mut Vec<u64>) -> Result<(), Error> {
         bits.clear();
+        if self.reordered && matches!(self.from, From::Reader { .. }) {
+            self.hold()?;
+        }
         let Header { stored, big_endian, .. } = self.header;
-        if let From::Fortran(whole) = &self.from {
-            let size = stored.size();
-            let end = self.header.count().min(self.given + PIECE_NUMBERS);
-            for index in self.given..end {
-                let at = fortran_place(index, &self.header.shape) * size;
-                append(&whole[at..at + size], stored, big_endian, bits);
+        let end = self.header.count().min(self.given + PIECE_NUMBERS);
+        match &self.from {
+            From::Reader { .. } => {
+                append(self.next_bytes()?, stored, big_endian, bits);
+                return Ok(());
             }
-            self.given = end;
-            return Ok(());
+            From::Fortran(whole) => {
+                let size = stored.size();
+                for index in self.given..end {
+                    let at = fortran_place(index, &self.header.shape) * size;
+                    append(&whole[at..at + size], stored, big_endian, bits);
+                }
+            }
+            From::Doubles(values) => {
+                bits.extend(values[self.given..end].iter().map(|value| value.to_bits()));
+            }
         }
-        if self.next_bytes()?
-            && let From::Reader { piece, .. } = &self.from
-        {
-            append(piece, stored, big_endian, bits);
-        }
+        self.given = end;
         Ok(())
     }
 
-    /// Reads the next bytes into the piece, and says whether there were any. At the end nothing may be left.
-    fn next_bytes(&mut self) -> Result<bool, Error> {
-        let Numbers { place, header, from, given } = self;
-        let From::Reader { reader, in_archive, piece } = from else { return Ok(false) };
+    /// Reads all bytes, because numbers that are neighbours in C order lie all over the file.
+    fn hold(&mut self) -> Result<(), Error> {
+        let whole = self.whole();
+        // After an error there is nothing more to give.
+        self.given = if whole.is_ok() { 0 } else { self.header.count() };
+        let (held, result) = match whole {
+            Ok(whole) => (whole, Ok(())),
+            Err(error) => (Vec::new(), Err(error)),
+        };
+        self.from = From::Fortran(held);
+        result
+    }
+
+    fn whole(&mut self) -> Result<Vec<u8>, Error> {
+        let bytes = self.header.body_bytes();
+        let mut whole = Vec::new();
+        loop {
+            let piece = self.next_bytes()?;
+            if piece.is_empty() {
+                return Ok(whole);
+            }
+            grow(&mut whole, piece.len(), "input", bytes)?;
+            whole.extend_from_slice(piece);
+        }
+    }
+
+    /// Reads the next bytes; none at the end, where nothing may be left.
+    fn next_bytes(&mut self) -> Result<&[u8], Error> {
+        let Numbers { place, header, from, given, .. } = self;
+        let From::Reader { reader, in_archive, piece } = from else { return Ok(&[]) };
         let fault = |error| if *in_archive { broken(error) } else { error };
         let size = header.stored.size();
         let count = PIECE_NUMBERS.min(header.count() - *given);
         if count == 0 {
             expect_end(reader, place, header.body_bytes()).map_err(fault)?;
-            return Ok(false);
         }
         piece.resize(count * size, 0);
         let got = read_full(reader, piece)
@@ -181,7 +202,7 @@ impl<'a> Numbers<'a> {
             return Err(missing(place, header, *given * size + got));
         }
         *given += count;
-        Ok(true)
+        Ok(piece)
     }
 }
 
@@ -234,7 +255,10 @@ mod tests {
     }
 
     fn all(header: Header, bytes: &[u8]) -> Result<Vec<u64>, Error> {
-        let mut numbers = Numbers::new(Box::new(bytes), header, "a.npy".to_owned(), false)?;
+        rest(&mut Numbers::new(Box::new(bytes), header, "a.npy".to_owned(), false))
+    }
+
+    fn rest(numbers: &mut Numbers<'_>) -> Result<Vec<u64>, Error> {
         let (mut all, mut piece) = (Vec::new(), Vec::new());
         loop {
             numbers.next_piece(&mut piece)?;
@@ -257,6 +281,27 @@ mod tests {
         let expected = [0, 1, 10, 11, 20, 21, 100, 101, 110, 111, 120, 121];
         assert_eq!(all(header(StoredType::U8, &[2, 3, 2], true), &bytes).unwrap(), expected);
         assert_eq!(all(header(StoredType::U8, &[0, 3], true), &[]).unwrap(), [0; 0]);
+        let header = header(StoredType::U8, &[2, 3, 2], true);
+        let numbers = Numbers::new(Box::new(&bytes[..]), header, "a.npy".to_owned(), false);
+        let as_they_stand: Vec<_> = bytes.iter().map(|&byte| u64::from(byte)).collect();
+        assert_eq!(rest(&mut numbers.in_file_order()).unwrap(), as_they_stand);
+    }
+
+    #[test]
+    fn nothing_comes_after_an_error() {
+        let header = header(StoredType::U8, &[3, 2], true);
+        let mut numbers = Numbers::new(Box::new(&[0; 5][..]), header, "a.npy".to_owned(), false);
+        assert!(rest(&mut numbers).is_err());
+        assert_eq!(rest(&mut numbers).unwrap(), [0; 0]);
+    }
+
+    #[test]
+    fn tables_have_pieces_too() {
+        let values: Vec<_> = (0..=PIECE_NUMBERS).map(|i| i as f64).collect();
+        let expected: Vec<_> = values.iter().map(|value| value.to_bits()).collect();
+        let header = header(StoredType::Text, &[1, PIECE_NUMBERS + 1], false);
+        let mut numbers = Numbers::of_table(values, header, "a.csv".to_owned());
+        assert_eq!(rest(&mut numbers).unwrap(), expected);
     }
 
     #[test]
@@ -282,26 +327,5 @@ mod tests {
             );
             assert_eq!(fault(&[0; 9]), "a.npy: expected 8 bytes after the header, got 9");
         }
-    }
-
-    #[test]
-    fn bits_are_numbers_of_every_type() {
-        for (stored, bits, expected) in [
-            (StoredType::Bool, 1, Number::Integer(1)),
-            (StoredType::I8, 0xff, Number::Integer(-1)),
-            (StoredType::I16, 0xfffe, Number::Integer(-2)),
-            (StoredType::I32, 0x8000_0000, Number::Integer(-(1 << 31))),
-            (StoredType::I64, u64::MAX, Number::Integer(-1)),
-            (StoredType::U8, 0xff, Number::Integer(255)),
-            (StoredType::U64, u64::MAX, Number::Integer((1 << 64) - 1)),
-            (StoredType::F16, 0x3c00, Number::F32(1.0)),
-            (StoredType::BF16, 0x3f80, Number::F32(1.0)),
-            (StoredType::F32, 0x3f80_0000, Number::F32(1.0)),
-            (StoredType::F64, 0x3ff0 << 48, Number::F64(1.0)),
-        ] {
-            assert_eq!(stored.number(bits), expected, "{stored}");
-        }
-        let numbers = [Number::Integer(3), Number::F32(0.1), Number::F64(-0.0), Number::F64(1e-9)];
-        assert_eq!(numbers.map(|number| number.to_string()), ["3", "0.1", "-0.0", "1e-9"]);
     }
 }

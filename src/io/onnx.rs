@@ -34,6 +34,17 @@ const PRODUCER: &str = "rnn";
 const MAX_BYTES: usize = i32::MAX as usize;
 
 /// A model's graph. Names are escaped where they come in, because messages show them.
+///
+/// ```
+/// use elman::io::{Contents, Source};
+///
+/// let file = Source::parse("fixtures/sine/rnn.onnx".as_ref());
+/// let Contents::Graph(graph) = Contents::open(&file)? else { panic!("{file} is a graph") };
+/// let inputs: Vec<_> = graph.inputs.iter().map(|input| input.name.as_str()).collect();
+/// let layers = graph.nodes.iter().filter(|node| node.op_type == "RNN").count();
+/// assert_eq!((inputs[0], layers), ("input", 2));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Graph {
     /// The file, for messages.
@@ -53,6 +64,16 @@ pub struct Graph {
 }
 
 /// An input or an output of a graph.
+///
+/// ```
+/// use elman::io::{Size, StoredType, Value};
+///
+/// // The input of a layer for any seq_len and batch.
+/// let any = |name: &str| Size::Any(name.to_owned());
+/// let sizes = vec![any("seq_len"), any("batch"), Size::Fixed(10)];
+/// let input = Value { name: "input".to_owned(), stored: Some(StoredType::F32), sizes };
+/// assert_eq!(input.sizes.len(), 3);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Value {
     /// Its name.
@@ -64,6 +85,16 @@ pub struct Value {
 }
 
 /// A size of a value.
+///
+/// ```
+/// use elman::io::{Contents, Size, Source};
+///
+/// let file = Source::parse("fixtures/sine/rnn.onnx".as_ref());
+/// let Contents::Graph(graph) = Contents::open(&file)? else { panic!("{file} is a graph") };
+/// let input_size = graph.inputs[0].sizes.last();
+/// assert_eq!(input_size, Some(&Size::Fixed(1)));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Size {
     /// Always the same.
@@ -127,6 +158,23 @@ impl Graph {
     }
 
     /// Writes the model through a sink. The same graph gives the same bytes.
+    ///
+    /// ```
+    /// use elman::io::{Contents, Graph, Node, Overwrite, Sink, Source};
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("tanh.onnx");
+    /// let names = |name: &str| vec![name.to_owned()];
+    /// let (inputs, outputs) = (names("x"), names("y"));
+    /// let tanh = Node { op_type: "Tanh".to_owned(), inputs, outputs, ..Node::default() };
+    /// let graph = Graph { opset: Some(14), nodes: vec![tanh], ..Graph::default() };
+    /// let mut sink = Sink::open(&path, Overwrite::Replace)?;
+    /// graph.clone().write(&mut sink)?;
+    /// sink.commit()?;
+    /// let Contents::Graph(again) = Contents::open(&Source::Path(path))? else { panic!("a graph") };
+    /// assert_eq!((again.opset, again.nodes), (graph.opset, graph.nodes));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::OutOfMemory`] and [`Error::Write`], also where the model has more bytes than the format

@@ -20,6 +20,19 @@ use crate::memory::{grow, reserved};
 const SYNC_BYTES: usize = 64 << 20;
 
 /// A part of a tensor.
+///
+/// ```
+/// use elman::io::{Part, Source, TensorFile};
+///
+/// let file = TensorFile::open(&Source::parse("fixtures/x.npy".as_ref()))?;
+/// let Ok(mut parts) = file.into_parts([5, 3, 10]) else { panic!("a .npy file in C order") };
+/// // Steps 1 to 3 of sequences 0 and 1 of (L, N, H_in), as (N, L, H_in).
+/// let part = Part { first: 1..4, second: 0..2, swapped: true };
+/// let mut values: Vec<f32> = Vec::new();
+/// parts.read(&part, &mut values)?;
+/// assert_eq!(values.len(), 2 * 3 * 10);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     /// Of the first axis.
@@ -31,6 +44,24 @@ pub struct Part {
 }
 
 /// A .npy tensor whose numbers are read part by part.
+///
+/// ```
+/// use elman::io::{Part, Source, TensorFile};
+///
+/// let source = Source::parse("fixtures/x.npy".as_ref());
+/// let whole = TensorFile::open(&source)?.read::<f32>()?;
+/// let Ok(mut parts) = TensorFile::open(&source)?.into_parts([5, 3, 10]) else {
+///     panic!("a .npy file in C order")
+/// };
+/// let (mut all, mut values) = (Vec::<f32>::new(), Vec::new());
+/// for step in 0..5 {
+///     parts.read(&Part { first: step..step + 1, second: 0..3, swapped: false }, &mut values)?;
+///     all.extend_from_slice(&values);
+/// }
+/// parts.expect_end()?;
+/// assert!(whole.iter().eq(&all));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 pub struct PartReader {
     place: String,
     header: Header,
@@ -62,6 +93,20 @@ impl TensorFile {
 
     /// Reads the tensor in parts, as one of three axes, in row-major order. The tensor itself comes back
     /// where it is a table, a member of an archive or in Fortran order, which can only be read whole.
+    ///
+    /// ```
+    /// use elman::io::{Source, TensorFile};
+    ///
+    /// let file = TensorFile::open(&Source::parse("fixtures/x.npy".as_ref()))?;
+    /// assert!(file.is_file());
+    /// assert!(file.into_parts([5, 3, 10]).is_ok());
+    /// let member = Source::parse("fixtures/expected.npz:tanh-l1-nobias-f32.h_n".as_ref());
+    /// let Err(member) = TensorFile::open(&member)?.into_parts([1, 2, 5]) else {
+    ///     panic!("a member is read whole")
+    /// };
+    /// assert_eq!(member.read::<f32>()?.shape(), [1, 2, 5]);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The tensor.
@@ -169,6 +214,24 @@ impl PartReader {
 }
 
 /// A .npy tensor that is written part by part.
+///
+/// ```
+/// use elman::io::{Overwrite, Part, Sink, Source, TensorFile};
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("output.npy");
+/// let sink = Sink::open(&path, Overwrite::Replace)?;
+/// assert!(sink.is_file());
+/// // (L, N, D * H_out), its last two steps first.
+/// let mut parts = sink.into_parts::<f32>(&[4, 3, 20], [4, 3, 20])?;
+/// for (first, value) in [(2..4, 1.0_f32), (0..2, 0.0)] {
+///     parts.write(&Part { first, second: 0..3, swapped: false }, &[value; 2 * 3 * 20])?;
+/// }
+/// parts.finish()?.commit()?;
+/// let output = TensorFile::open(&Source::Path(path))?.read::<f32>()?;
+/// assert_eq!((output[[1, 0, 0]], output[[2, 0, 0]]), (0.0, 1.0));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct PartWriter {
     sink: Sink,
@@ -190,6 +253,19 @@ impl Sink {
     }
 
     /// Begins a tensor of `shape` that is written in parts, as one of three axes.
+    ///
+    /// ```
+    /// use elman::io::{Overwrite, Part, Sink};
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("output.npy");
+    /// // Unbatched, (L, D * H_out), is a batch of one sequence.
+    /// let mut parts = Sink::open(&path, Overwrite::Replace)?.into_parts::<f32>(&[4, 20], [4, 1, 20])?;
+    /// parts.write(&Part { first: 0..4, second: 0..1, swapped: false }, &[0.5_f32; 4 * 20])?;
+    /// parts.finish()?.commit()?;
+    /// assert_eq!(std::fs::metadata(path)?.len(), 128 + 4 * 20 * 4);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Write`].

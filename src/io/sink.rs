@@ -14,6 +14,18 @@ use super::waiting::{StandardOutput, standard_output};
 use crate::Error;
 
 /// What happens to a target that exists.
+///
+/// ```
+/// use elman::Error;
+/// use elman::io::{Overwrite, Sink};
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("output.npy");
+/// std::fs::write(&path, "old")?;
+/// assert!(matches!(Sink::open(&path, Overwrite::Refuse), Err(Error::Create { .. })));
+/// assert!(Sink::open(&path, Overwrite::Replace).is_ok());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overwrite {
     /// It is replaced.
@@ -23,6 +35,21 @@ pub enum Overwrite {
 }
 
 /// An output that has been found writable.
+///
+/// ```
+/// use elman::io::{Overwrite, Sink, write_npy};
+/// use ndarray::ArrayD;
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("output.npy");
+/// std::fs::write(&path, "old")?;
+/// let mut sink = Sink::open(&path, Overwrite::Replace)?;
+/// sink.write(|file| write_npy(file, &ArrayD::<f32>::zeros(vec![5, 3, 20]).view()))?;
+/// assert_eq!(std::fs::read(&path)?, b"old");
+/// sink.commit()?;
+/// assert_eq!(std::fs::metadata(&path)?.len(), 128 + 5 * 3 * 20 * 4);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Sink {
     pub(super) place: String,

@@ -11,6 +11,15 @@ use super::{escaped, show};
 use crate::Error;
 
 /// A place to read from, as a command line names it.
+///
+/// ```
+/// use elman::io::{Source, TensorFile};
+///
+/// let h_n = Source::Member("fixtures/expected.npz".into(), "tanh-l1-nobias-f32.h_n".to_owned());
+/// assert_eq!(h_n.to_string(), "fixtures/expected.npz:tanh-l1-nobias-f32.h_n");
+/// assert_eq!(TensorFile::open(&h_n)?.header().shape, [1, 2, 5]);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// `-`.
@@ -23,6 +32,15 @@ pub enum Source {
 
 impl Source {
     /// Reads `-`, `FILE` or `FILE.npz:name`. A path that exists wins over a member.
+    ///
+    /// ```
+    /// use elman::io::Source;
+    ///
+    /// assert_eq!(Source::parse("-".as_ref()), Source::Stdin);
+    /// assert_eq!(Source::parse("x.npy".as_ref()), Source::Path("x.npy".into()));
+    /// let member = Source::Member("xs.npz".into(), "h_n".to_owned());
+    /// assert_eq!(Source::parse("xs.npz:h_n".as_ref()), member);
+    /// ```
     pub fn parse(text: &OsStr) -> Self {
         if text == "-" {
             return Source::Stdin;

@@ -17,6 +17,21 @@ const ANSWER_BYTES: usize = 1 << 16;
 
 /// The .npy arrays on standard input, one behind the other, as repeated `np.save` on one file writes
 /// them. No byte behind an array is waited for before the array is handed out.
+///
+/// ```
+/// use elman::io::{Answers, Arrays};
+/// use elman::{Config, Generator, Mode, Rnn};
+///
+/// // Each array on standard input is an input of a layer, and its output is the answer to it.
+/// let rnn = Rnn::<f32>::new(Config::new(10, 20), &mut Generator::new(0))?;
+/// let (mut arrays, mut answers) = (Arrays::stdin(), Answers::stdout()?);
+/// while let Some(header) = arrays.header()? {
+///     assert_eq!(header.shape.last(), Some(&10), "{}", arrays.place());
+///     let input = arrays.read::<f32>(&header)?;
+///     answers.array(&rnn.forward(input.view(), None, Mode::Eval)?.output.view())?;
+/// }
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Arrays {
     reader: Waiting<io::Stdin>,
@@ -80,6 +95,20 @@ impl Arrays {
 }
 
 /// Frames on standard input: little-endian f32 numbers without any header, so many for each frame.
+///
+/// ```
+/// use elman::io::{Answers, Frames};
+/// use ndarray::arr1;
+///
+/// // The sum of the features of each frame that comes in.
+/// let (mut frames, mut answers) = (Frames::stdin(10)?, Answers::stdout()?);
+/// let mut frame = [0.0_f32; 10];
+/// while frames.read(&mut frame)? {
+///     answers.frame(&arr1(&[frame.iter().sum::<f32>()]).into_dyn().view())?;
+/// }
+/// assert!(!frames.read(&mut frame)?, "nothing comes behind the end");
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Frames {
     reader: Waiting<io::Stdin>,
@@ -125,6 +154,17 @@ impl Frames {
 }
 
 /// Answers on standard output, each handed on as soon as it is complete.
+///
+/// ```
+/// use elman::io::Answers;
+/// use ndarray::ArrayD;
+///
+/// let mut answers = Answers::stdout()?;
+/// // An array as .npy, and the numbers of a frame without a header.
+/// answers.array(&ArrayD::<i64>::zeros(vec![5]).view())?;
+/// answers.frame(&ArrayD::<f32>::zeros(vec![20]).view())?;
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 pub struct Answers {
     writer: BufWriter<StandardOutput>,
 }

@@ -1,20 +1,30 @@
 //! A tensor in a file, or in an archive, or on its way through a pipe: its header first, then its numbers.
 
 use std::io::{self, Read};
-use std::path::PathBuf;
 
 use ndarray::ArrayD;
 
 use super::file::File;
 use super::npy::{missing, read_body};
 use super::npz::Archive;
-use super::pieces::for_each_piece;
 use super::source::{Format, Opened};
 use super::table::Table;
-use super::{Header, Members, Numbers, Piece, Real, Source, StoredType};
+use super::{Found, Header, Members, Numbers, Real, Source, StoredType};
 use crate::Error;
 
 /// A tensor whose header has been read and whose numbers have not.
+///
+/// ```
+/// use elman::io::{Source, TensorFile};
+///
+/// let file = TensorFile::open(&Source::parse("fixtures/x.npy".as_ref()))?;
+/// assert_eq!(file.place(), "fixtures/x.npy");
+/// assert_eq!(file.recognised(), ".npy, little-endian f32, C order");
+/// // (L, N, H_in)
+/// let input = file.read::<f32>()?;
+/// assert_eq!(input.shape(), [5, 3, 10]);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 pub struct TensorFile {
     pub(super) place: String,
     pub(super) header: Header,
@@ -42,94 +52,17 @@ impl std::fmt::Debug for TensorFile {
     }
 }
 
-/// What a source turns out to hold.
-#[derive(Debug)]
-pub enum Found {
-    /// A single array.
-    Tensor(TensorFile),
-    /// An archive of several.
-    Members(Members),
-}
-
-impl Found {
-    /// Opens a .npy file, a member of an .npz, an .npz, or a table of numbers: text with commas, semicolons
-    /// or tabs between the columns. What of a table is no number is refused.
-    ///
-    /// # Errors
-    /// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the place.
-    pub fn open(source: &Source) -> Result<Self, Error> {
-        Found::open_columns(source, &[])
-    }
-
-    /// As [`Found::open`], of a table only these columns, in this order: names out of its first line, or
-    /// numbers that are counted from 1. A name wins over a number. Other formats have no columns to choose.
-    ///
-    /// # Errors
-    /// Those of [`Found::open`]. An unknown column is [`Error::Malformed`], which lists those that there are.
-    pub fn open_columns(source: &Source, columns: &[String]) -> Result<Self, Error> {
-        let formats = &[Format::Npy, Format::Zip, Format::Text][..];
-        Found::open_as(source, (formats, ".npy, .npz or a table"), columns)
-    }
-
-    fn open_as(
-        source: &Source,
-        expected: (&[Format], &str),
-        columns: &[String],
-    ) -> Result<Self, Error> {
-        let place = source.to_string();
-        let (path, member) = match source {
-            Source::Stdin => (None, None),
-            Source::Path(path) => (Some(path), None),
-            Source::Member(path, name) => (Some(path), Some(name)),
-        };
-        let (opened, format) = Opened::new(path.map(PathBuf::as_path), &place, expected)?;
-        if format != Format::Zip {
-            let (what, text) = ("expected an .npz archive, got", format == Format::Text);
-            return match member {
-                Some(_) => {
-                    let got = if text { "text" } else { "a single .npy array" };
-                    Err(Error::Malformed { place, what: format!("{what} {got}") })
-                }
-                None if text => TensorFile::table(opened, place, columns).map(Found::Tensor),
-                None => TensorFile::npy(opened, place).map(Found::Tensor),
-            };
-        }
-        let mut archive = Archive::new(opened.seekable(&place)?, &place)?;
-        if archive.is_pt() {
-            let remedy = "np.save('x.npy', torch.load(file).numpy()) makes one of a tensor";
-            let what = format!("expected .npy, .npz or a table, got a .pt checkpoint ({remedy})");
-            return Err(Error::Malformed { place, what });
-        }
-        if member.is_none() && archive.names().len() > 1 {
-            return Ok(Found::Members(Members::new(archive, place)));
-        }
-        let index = archive.find(member.map(String::as_str), &place)?;
-        let header = archive.header(index, &place)?;
-        Ok(Found::Tensor(TensorFile { place, header, body: Body::Member { archive, index } }))
-    }
-
-    /// The name of the place, for messages.
-    pub fn place(&self) -> &str {
-        match self {
-            Found::Tensor(file) => file.place(),
-            Found::Members(members) => members.place(),
-        }
-    }
-
-    /// The one array.
-    ///
-    /// # Errors
-    /// [`Error::Malformed`] lists the members where there are several.
-    pub fn single(self) -> Result<TensorFile, Error> {
-        match self {
-            Found::Tensor(file) => Ok(file),
-            Found::Members(members) => Err(members.expected("one member")),
-        }
-    }
-}
-
 impl TensorFile {
     /// Opens a .npy file, the only member of an .npz, or a table.
+    ///
+    /// ```
+    /// use elman::io::{Source, TensorFile};
+    ///
+    /// let h_n = Source::parse("fixtures/expected.npz:tanh-l1-nobias-f32.h_n".as_ref());
+    /// let file = TensorFile::open(&h_n)?;
+    /// assert_eq!((file.format(), file.header().shape.as_slice()), ("member of an .npz", &[1, 2, 5][..]));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the place.
@@ -200,6 +133,17 @@ impl TensorFile {
     /// The numbers as they are stored, to be read piece by piece, once. Those of a file in Fortran order
     /// are held whole.
     ///
+    /// ```
+    /// use elman::io::{Source, TensorFile};
+    ///
+    /// let mut file = TensorFile::open(&Source::parse("fixtures/x.npy".as_ref()))?;
+    /// let (mut numbers, mut piece) = (file.numbers()?, Vec::new());
+    /// numbers.next_piece(&mut piece)?;
+    /// let stored = numbers.header().stored;
+    /// assert!(piece.iter().all(|&bits| stored.number(bits).to_f64().is_finite()));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Read`], [`Error::Malformed`], [`Error::OutOfMemory`].
     pub fn numbers(&mut self) -> Result<Numbers<'_>, Error> {
@@ -214,17 +158,31 @@ impl TensorFile {
                 else {
                     unreachable!("{place}: a table")
                 };
-                let numbers = table.into_array::<f64>()?;
-                let bytes: Vec<u8> =
-                    numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-                Box::new(io::Cursor::new(bytes))
+                let values = table.into_array()?.into_raw_vec_and_offset().0;
+                return Ok(Numbers::of_table(values, header.clone(), place.clone()));
             }
         };
-        Numbers::new(reader, header.clone(), place.clone(), false)
+        Ok(Numbers::new(reader, header.clone(), place.clone(), false))
     }
 
     /// The archive that this is a member of, and the header; the tensor itself where there is none. Of an
     /// archive that was opened without the name of a member, it is the only one.
+    ///
+    /// ```
+    /// use elman::io::{Overwrite, Sink, Source, TensorFile, write_npz};
+    /// use ndarray::ArrayD;
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("h.npz");
+    /// let mut sink = Sink::open(&path, Overwrite::Replace)?;
+    /// write_npz(&mut sink, &[("h_n", &ArrayD::<f32>::zeros(vec![2, 3, 20]))], "")?;
+    /// sink.commit()?;
+    /// let Ok((members, header)) = TensorFile::open(&Source::Path(path))?.into_members() else {
+    ///     panic!("a member of an archive")
+    /// };
+    /// assert_eq!((members.names(), header.shape), (vec!["h_n".to_owned()], vec![2, 3, 20]));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The tensor.
@@ -237,6 +195,15 @@ impl TensorFile {
     }
 
     /// Reads the numbers, converted to T.
+    ///
+    /// ```
+    /// use elman::io::{Source, TensorFile};
+    ///
+    /// let source = Source::parse("fixtures/x.npy".as_ref());
+    /// let input = TensorFile::open(&source)?.read::<f64>()?;
+    /// assert_eq!(TensorFile::open(&source)?.read::<f32>()?.mapv(f64::from), input);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Malformed`] where there are fewer or more bytes than the header says, [`Error::Read`],
@@ -263,29 +230,6 @@ impl TensorFile {
             Body::File { .. } | Body::Stream(_) => ".npy",
             Body::Member { .. } => "member of an .npz",
         }
-    }
-
-    /// Shows the numbers piece by piece, in the order of the file, so that they need not fit in memory.
-    ///
-    /// # Errors
-    /// As those of [`TensorFile::read`]. What is wrong with the end of a file, the checksum of an archive
-    /// included, is known after the last piece has been shown.
-    pub fn for_each_piece(self, visit: &mut dyn FnMut(Piece<'_>)) -> Result<(), Error> {
-        let TensorFile { place, header, body } = self;
-        let mut reader: Box<dyn Read + Send> = match body {
-            Body::Member { mut archive, index } => {
-                return archive.for_each_piece(index, &header, &place, visit);
-            }
-            Body::Table(table) => {
-                let numbers = table.into_array::<f64>()?.into_raw_vec_and_offset().0;
-                visit(Piece::Floats(&numbers));
-                return Ok(());
-            }
-            Body::File { reader, .. } => Box::new(reader),
-            Body::Stream(reader) => reader,
-        };
-        for_each_piece(&mut reader, &place, &header, visit)?;
-        expect_end(&mut reader, &place, header.body_bytes())
     }
 }
 

@@ -17,6 +17,20 @@ const EXPECTED_OF_ALL: &str = if cfg!(feature = "onnx") {
 };
 
 /// What a source turns out to hold.
+///
+/// ```
+/// use elman::io::{Source, Tensors};
+///
+/// let count = |path: &str| -> Result<_, elman::Error> {
+///     Ok(match Tensors::open(&Source::parse(path.as_ref()))? {
+///         Tensors::One(_) => 1,
+///         Tensors::Named(bundle) => bundle.entries().len(),
+///     })
+/// };
+/// assert_eq!(count("fixtures/x.npy")?, 1);
+/// assert_eq!(count("fixtures/sine/rnn.npz")?, 8);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub enum Tensors {
     /// A single tensor.
@@ -26,6 +40,18 @@ pub enum Tensors {
 }
 
 /// What a source turns out to hold, whatever it is.
+///
+/// ```
+/// use elman::io::{Held, Source, Tensors};
+///
+/// match Held::open(&Source::parse("fixtures/x.npy".as_ref()))? {
+///     Held::Tensors(Tensors::One(file)) => assert_eq!(file.header().shape, [5, 3, 10]),
+///     Held::Tensors(Tensors::Named(bundle)) => panic!("{} tensors", bundle.entries().len()),
+/// #     #[cfg(feature = "onnx")]
+///     Held::Graph(graph) => panic!("{} nodes", graph.nodes.len()),
+/// }
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub enum Held {
     /// Tensors.
@@ -37,6 +63,18 @@ pub enum Held {
 
 impl Tensors {
     /// Opens a .npy file, a table, a member of an archive, or anything that [`Bundle::open`] takes.
+    ///
+    /// ```
+    /// use elman::Error;
+    /// use elman::io::{Source, Tensors};
+    ///
+    /// let member = Source::parse("fixtures/sine/rnn.npz:weight_hh_l0".as_ref());
+    /// let Tensors::One(weight_hh) = Tensors::open(&member)? else { panic!("one member") };
+    /// assert_eq!(weight_hh.header().shape, [8, 8]);
+    /// let model = Tensors::open(&Source::parse("fixtures/sine/rnn.onnx".as_ref()));
+    /// assert!(matches!(model, Err(Error::Malformed { .. })));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the place.
@@ -51,6 +89,18 @@ impl Tensors {
 
 impl Held {
     /// Opens what [`Tensors::open`] takes, or an .onnx.
+    ///
+    /// ```
+    /// # #[cfg(feature = "onnx")] {
+    /// use elman::Checkpoint;
+    /// use elman::io::{Held, Source};
+    ///
+    /// let model = Held::open(&Source::parse("fixtures/sine/rnn.onnx".as_ref()))?;
+    /// let Held::Graph(graph) = model else { panic!("an .onnx is a graph") };
+    /// assert_eq!(Checkpoint::of_graph(&graph, None, None)?.config().hidden_size, 8);
+    /// # }
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`Tensors::open`] and of [`Contents::open`](super::Contents::open).

@@ -29,6 +29,15 @@ pub use vector::Element;
 ///
 /// A value exists only after the CPU was asked for the instructions, so holding one is the proof that
 /// they may be used.
+///
+/// ```
+/// use elman::Kernel;
+///
+/// // avx512, avx2, portable where the CPU has all of them.
+/// let names: Vec<_> = Kernel::supported().map(Kernel::name).collect();
+/// assert_eq!(names.first(), Some(&Kernel::best().name()));
+/// assert_eq!(names.last(), Some(&"portable"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kernel(InstructionSet);
 
@@ -75,6 +84,16 @@ impl Kernel {
 
     /// Runs `rounds` of a loop of independent fused multiply-adds that does nothing else, and returns how
     /// many floating-point operations that were.
+    ///
+    /// ```
+    /// use std::time::Instant;
+    /// use elman::Kernel;
+    ///
+    /// let start = Instant::now();
+    /// let operations = Kernel::best().multiply_adds::<f32>(1000);
+    /// let peak = operations / start.elapsed().as_secs_f64();
+    /// assert!(peak > 0.0, "FLOP/s of one core");
+    /// ```
     pub fn multiply_adds<T: Element>(self, rounds: usize) -> f64 {
         let (sums, sum) = match self.0 {
             #[cfg(target_arch = "x86_64")]
@@ -92,6 +111,17 @@ impl Kernel {
     }
 
     /// Reads all of `data`, and does nothing else.
+    ///
+    /// ```
+    /// use std::time::Instant;
+    /// use elman::Kernel;
+    ///
+    /// let weights = vec![1.0_f32; 1 << 16];
+    /// let start = Instant::now();
+    /// Kernel::best().read(&weights);
+    /// let bandwidth = size_of_val(&weights[..]) as f64 / start.elapsed().as_secs_f64();
+    /// assert!(bandwidth > 0.0, "bytes per second that one core reads");
+    /// ```
     pub fn read<T: Element>(self, data: &[T]) {
         let sum = match self.0 {
             #[cfg(target_arch = "x86_64")]

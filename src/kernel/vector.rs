@@ -3,6 +3,17 @@
 /// A number that the layer computes in: `f32` or `f64`.
 ///
 /// It cannot be implemented for another type: what the kernel needs of it is private.
+///
+/// ```
+/// use elman::Element;
+///
+/// fn mean<T: Element>(values: &[T]) -> T {
+///     let sum = values.iter().fold(T::ZERO, |sum, &value| sum.plus(value));
+///     sum.over(T::from_f64(values.len() as f64))
+/// }
+/// assert_eq!(mean(&[1.0_f32, 2.0]), 1.5);
+/// assert_eq!(mean(&[1.0_f64, 2.0]), 1.5);
+/// ```
 pub trait Element:
     Float + Copy + Default + PartialOrd + std::fmt::Debug + std::fmt::Display + Send + Sync + 'static
 {

@@ -14,6 +14,17 @@ use crate::memory::{checked_product, reserved};
 const WHAT: &str = "padded batch";
 
 /// On which side of a sequence the padding stands.
+///
+/// ```
+/// use elman::{PaddingSide, pad_sequence};
+/// use ndarray::{arr1, arr2};
+///
+/// let [a, b] = [&[4, 5][..], &[1, 2, 3]].map(|values| arr1(values).into_dyn());
+/// let pad = |side| pad_sequence(&[a.view(), b.view()], true, 0, side);
+/// assert_eq!(pad(PaddingSide::Left)?, arr2(&[[0, 4, 5], [1, 2, 3]]).into_dyn());
+/// assert_eq!(pad(PaddingSide::default())?, arr2(&[[4, 5, 0], [1, 2, 3]]).into_dyn());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PaddingSide {
     /// Before its first step.

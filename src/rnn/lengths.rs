@@ -10,6 +10,19 @@ use crate::packed::{self, BatchSizes, pack_padded_sequence, pad_packed_sequence}
 use crate::{Element, Error, PackedSequence};
 
 /// What the output of a padded batch holds beyond the end of a sequence.
+///
+/// ```
+/// use elman::{Config, Generator, Mode, Padding, Rnn};
+/// use ndarray::ArrayD;
+///
+/// let rnn = Rnn::<f32>::new(Config::new(10, 20), &mut Generator::new(0))?;
+/// let input = ArrayD::ones(vec![5, 2, 10]);
+/// let padding = Padding { value: f32::NAN, total_length: Some(6) };
+/// let result = rnn.forward_padded(input.view(), &[3, 5], None, padding, Mode::Eval)?;
+/// assert_eq!(result.output.shape(), [6, 2, 20]);
+/// assert!(result.output[[5, 1, 0]].is_nan());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Padding<T> {
     /// The value of every element there.
@@ -50,6 +63,21 @@ impl<T: Element> Rnn<T> {
     }
 
     /// As [`Rnn::forward_packed`], with the output of every layer, before dropout.
+    ///
+    /// ```
+    /// use elman::{Config, Generator, Mode, Rnn, pack_sequence};
+    /// use ndarray::ArrayD;
+    ///
+    /// let config = Config { num_layers: 2, ..Config::new(10, 20) };
+    /// let rnn = Rnn::<f32>::new(config, &mut Generator::new(0))?;
+    /// let [short, long] = [3, 5].map(|len| ArrayD::ones(vec![len, 10]));
+    /// let packed = pack_sequence(&[short.view(), long.view()], false)?;
+    /// let (layers, h_n) = rnn.forward_packed_layers(&packed, None, Mode::Eval)?;
+    /// assert_eq!(layers.len(), 2);
+    /// assert_eq!(layers[0].batch_sizes, packed.batch_sizes);
+    /// assert_eq!(h_n.shape(), [2, 2, 20]);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`Rnn::forward_packed`].
@@ -97,6 +125,20 @@ impl<T: Element> Rnn<T> {
     }
 
     /// As [`Rnn::forward_padded`], with the output of every layer, before dropout, and `h_n`.
+    ///
+    /// ```
+    /// use elman::{Config, Generator, Mode, Padding, Rnn};
+    /// use ndarray::ArrayD;
+    ///
+    /// let config = Config { num_layers: 2, ..Config::new(10, 20) };
+    /// let rnn = Rnn::<f32>::new(config, &mut Generator::new(0))?;
+    /// let input = ArrayD::ones(vec![5, 2, 10]);
+    /// let (layers, _) =
+    ///     rnn.forward_padded_layers(input.view(), &[3, 5], None, Padding::default(), Mode::Eval)?;
+    /// assert_eq!(layers.len(), 2);
+    /// assert_eq!(layers[0][[3, 0, 0]], 0.0);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`Rnn::forward_padded`].

@@ -634,3 +634,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_layer_in_an_onnx_is_compared_once_it_is_converted() {
+    const REFUSED: &str = "expected .npy, .npz, a table, a folder of .npy files, .safetensors or .pt, got \
+                           what looks like .onnx";
+    let sandbox = Sandbox::new();
+    sandbox.rnn("init --input-size 3 --hidden-size 5 --seed 1 -o w.npz -q").succeeds();
+    sandbox.rnn("convert w.npz w.onnx -q").succeeds();
+    // What has the first name that comes to mind is kept.
+    for (before, target) in [("w.npz", "w.onnx.npz"), ("v.npz", "w.npz")] {
+        if before != "w.npz" {
+            fs::rename(sandbox.path("w.npz"), sandbox.path(before)).unwrap();
+        }
+        let line = format!("convert w.onnx {target}");
+        let expected = format!("rnn: w.onnx: {REFUSED}\nhint: rnn {line}\n");
+        sandbox.rnn(&format!("diff {before} w.onnx")).fails(65, &expected);
+        sandbox.rnn(&format!("diff w.onnx {before}")).fails(65, &expected);
+        sandbox.rnn(&line).succeeds();
+        said(&sandbox.rnn(&format!("diff {before} {target} --exact -q")), 0, "");
+    }
+    // Both names are taken now.
+    sandbox.rnn("diff v.npz w.onnx").fails(65, &format!("rnn: w.onnx: {REFUSED}\n"));
+    // No layer, because its weights are inputs of the model.
+    sandbox.take("onnx/test_simple_rnn_defaults.onnx");
+    let name = "test_simple_rnn_defaults.onnx";
+    sandbox.rnn(&format!("diff v.npz {name}")).fails(65, &format!("rnn: {name}: {REFUSED}\n"));
+    let piped = sandbox.shell("cat w.onnx | rnn diff - v.npz");
+    piped.fails(65, &format!("rnn: stdin: {REFUSED}\n"));
+}

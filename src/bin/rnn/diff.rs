@@ -2,6 +2,8 @@
 
 mod compare;
 mod configuration;
+#[cfg(feature = "onnx")]
+mod graph;
 mod json;
 mod pairs;
 mod text;
@@ -11,7 +13,7 @@ use anyhow::Result;
 use elman::io::{Source, Tensors};
 
 use crate::args::{Diff, ReportForm};
-use crate::failure::{Different, Usage};
+use crate::failure::{Different, Usage, with_hint};
 use crate::report::print;
 
 use compare::Rule;
@@ -37,7 +39,7 @@ pub(crate) fn diff(args: &Diff) -> Result<()> {
         return Err(Usage(message).into());
     }
     let sources = [&args.a, &args.b].map(|text| Source::parse(text));
-    let [a, b] = [Tensors::open(&sources[0])?, Tensors::open(&sources[1])?];
+    let [a, b] = [open(&sources[0])?, open(&sources[1])?];
     let findings = find(a, b, sources.map(|source| source.to_string()), args)?;
     match args.report {
         _ if args.quiet => {}
@@ -48,6 +50,17 @@ pub(crate) fn diff(args: &Diff) -> Result<()> {
         }
     }
     if findings.equal() { Ok(()) } else { Err(Different.into()) }
+}
+
+/// Opens one side. The hint turns a layer that is no tensors into some.
+fn open(source: &Source) -> Result<Tensors> {
+    Tensors::open(source).map_err(|error| {
+        #[cfg(feature = "onnx")]
+        let hint = graph::conversion(source);
+        #[cfg(not(feature = "onnx"))]
+        let hint = None;
+        with_hint(error, hint)
+    })
 }
 
 /// Compares what stands on both sides.

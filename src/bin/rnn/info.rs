@@ -6,6 +6,7 @@ mod eigenvalues;
 mod facts;
 mod number;
 mod packed;
+mod pieces;
 mod print;
 mod state;
 mod statistics;

@@ -18,6 +18,21 @@ const OPSET: i64 = 14;
 /// is kept beside them. The same layer gives the same bytes. ONNX Runtime has no RNN for f64: such a file
 /// is for this library and others.
 ///
+/// ```
+/// use elman::io::{Overwrite, Sink, Source};
+/// use elman::{Checkpoint, Config, Generator, Rnn, write_onnx};
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("rnn.onnx");
+/// let rnn = Rnn::<f32>::new(Config::new(10, 20), &mut Generator::new(0))?;
+/// let mut sink = Sink::open(&path, Overwrite::Replace)?;
+/// write_onnx(&mut sink, &rnn.to_tensors(), rnn.config())?;
+/// sink.commit()?;
+/// let again = Checkpoint::read(&Source::Path(path), None, None)?;
+/// assert_eq!(again.into_tensors::<f32>(), rnn.to_tensors());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// [`Error::MissingTensor`], [`Error::TensorShape`] and [`Error::ExtraTensor`] name the tensor; the errors
 /// of [`Config::check`]; [`Error::OutOfMemory`] and [`Error::Write`].

@@ -17,6 +17,20 @@ const MAX_RANK: usize = 64;
 
 /// A tensor of a graph: an initializer, or the value of a Constant node. What the file says of it is held
 /// against its bytes when it is asked for, so that a model may hold others of types that are not read.
+///
+/// ```
+/// use elman::io::{Contents, Source};
+///
+/// let file = Source::parse("fixtures/sine/rnn.onnx".as_ref());
+/// let Contents::Graph(graph) = Contents::open(&file)? else { panic!("{file} is a graph") };
+/// // W of ONNX, (D, H_out, H_in), is a weight_ih of PyTorch.
+/// let layer = graph.nodes.iter().find(|node| node.op_type == "RNN");
+/// let name = layer.and_then(|layer| layer.input(1));
+/// let weight_ih = graph.tensors.iter().find(|tensor| Some(tensor.name()) == name);
+/// let header = weight_ih.map(|tensor| tensor.header()).transpose()?;
+/// assert_eq!(header.map(|header| header.shape), Some(vec![1, 8, 1]));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct GraphTensor {
     /// The file and the tensor, for messages.
@@ -39,6 +53,18 @@ impl GraphTensor {
 
     /// A tensor of this shape from the numbers of `parts`, one behind the other.
     ///
+    /// ```
+    /// use elman::io::{GraphTensor, StoredType};
+    /// use ndarray::arr1;
+    ///
+    /// // B of ONNX, (D, 2 * H_out), holds both biases of PyTorch.
+    /// let (bias_ih, bias_hh) = (arr1(&[0.5_f32, 1.0]).into_dyn(), arr1(&[2.0_f32, 4.0]).into_dyn());
+    /// let bias = GraphTensor::stacked("B", &[1, 4], &[&bias_ih, &bias_hh])?;
+    /// assert_eq!((bias.name(), bias.header()?.stored), ("B", StoredType::F32));
+    /// assert_eq!(bias.read(None)?.shape(), [1, 4]);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn stacked<T: Real>(
@@ -60,6 +86,15 @@ impl GraphTensor {
     }
 
     /// A tensor (N) of integers.
+    ///
+    /// ```
+    /// use elman::io::GraphTensor;
+    ///
+    /// let starts = GraphTensor::integers("starts", &[0, 2]);
+    /// assert_eq!(starts.as_integers(), Some(vec![0, 2]));
+    /// assert_eq!(starts.header()?.shape, [2]);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn integers(name: &str, values: &[i64]) -> Self {
         let raw = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         Self::raw(name, &[values.len()], StoredType::I64, raw)
@@ -125,6 +160,16 @@ impl GraphTensor {
 
     /// Its numbers. They become `dtype`; without one, doubles stay what they are and everything else
     /// becomes f32.
+    ///
+    /// ```
+    /// use elman::io::{Dtype, GraphTensor};
+    /// use ndarray::arr1;
+    ///
+    /// let bias = GraphTensor::stacked("B", &[2], &[&arr1(&[0.5_f32, 1.0]).into_dyn()])?;
+    /// assert_eq!(bias.read(None)?.dtype(), Dtype::F32);
+    /// assert_eq!(bias.read(Some(Dtype::F64))?.dtype(), Dtype::F64);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`GraphTensor::header`]; [`Error::Malformed`] where there are fewer or more numbers than

@@ -1,7 +1,7 @@
 //! Tensors by name: weights, a packed sequence, the state of a stream, or simply tensors.
 
 use anyhow::Result;
-use elman::io::{Bundle, Piece};
+use elman::io::Bundle;
 use elman::{Checkpoint, Error, is_parameter_name};
 use serde_json::json;
 
@@ -12,6 +12,7 @@ use crate::report::Notes;
 
 use super::description::{Description, fields};
 use super::facts::{self, Facts};
+use super::pieces::{Piece, for_each_piece};
 use super::{packed, state, weights};
 
 pub(super) fn describe(mut bundle: Bundle, args: &Info) -> Result<Description> {
@@ -81,7 +82,7 @@ fn note_misfit(what: &str, error: anyhow::Error, notes: &mut Notes) -> Result<()
 /// The integers of a tensor, in the order of the file; none of a tensor of floats.
 pub(super) fn integers(bundle: &mut Bundle, index: usize) -> Result<Vec<i128>, Error> {
     let mut all = Vec::new();
-    bundle.for_each_piece(index, &mut |piece| {
+    for_each_piece(bundle.numbers(index)?, |piece| {
         if let Piece::Integers(numbers) = piece {
             all.extend_from_slice(numbers);
         }

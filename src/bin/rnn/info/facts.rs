@@ -1,8 +1,7 @@
 //! What there is to say about one tensor of a file.
 
 use anyhow::Result;
-use elman::Error;
-use elman::io::{Bundle, Header, Piece};
+use elman::io::{Bundle, Header, Numbers};
 use serde_json::{Map, Value, json};
 
 use crate::progress;
@@ -10,6 +9,7 @@ use crate::report::aligned;
 
 use super::description::fields;
 use super::number::{Number, rounded_or_none};
+use super::pieces::{Piece, for_each_piece};
 use super::print::Printer;
 use super::statistics::{Found, Gathering, Statistics};
 
@@ -23,19 +23,21 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// Of the tensor whose numbers `walk` shows piece by piece.
+    /// Of the tensor that has these numbers, which `watch` is shown too.
     pub(super) fn gather(
         name: &str,
-        header: Header,
+        numbers: Numbers<'_>,
         values: bool,
-        walk: impl FnOnce(&mut dyn FnMut(Piece<'_>)) -> Result<(), Error>,
+        mut watch: impl FnMut(Piece<'_>),
     ) -> Result<Self> {
+        let header = numbers.header().clone();
         let mut gathering = Gathering::new(&header);
         let printer = || Printer::new(header.stored, &header.shape, header.fortran_order);
         let mut printer = values.then(printer).transpose()?;
         let bar = progress::bytes(header.body_bytes());
-        walk(&mut |piece| {
+        for_each_piece(numbers, |piece| {
             gathering.add(piece);
+            watch(piece);
             if let Some(printer) = &mut printer {
                 printer.add(piece);
             }
@@ -49,10 +51,10 @@ impl Facts {
     /// The tensors of a bundle, in the order in which they stand.
     pub(super) fn of_all(bundle: &mut Bundle, values: bool) -> Result<Vec<Self>> {
         let names = bundle.entries().iter().map(|entry| entry.name.clone()).collect::<Vec<_>>();
-        let facts = names.iter().enumerate().map(|(index, name)| {
-            let header = bundle.header(index)?;
-            Self::gather(name, header, values, |visit| bundle.for_each_piece(index, visit))
-        });
+        let facts = names
+            .iter()
+            .enumerate()
+            .map(|(index, name)| Self::gather(name, bundle.numbers(index)?, values, |_| {}));
         facts.collect()
     }
 

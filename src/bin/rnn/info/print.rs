@@ -4,8 +4,10 @@
 //! large, very small, or both large and small. All are as wide as the widest. Of more than 1000 numbers,
 //! each axis shows its first and last 3.
 
-use elman::io::{Piece, StoredType};
+use elman::io::StoredType;
 use elman::{Error, zeros};
+
+use super::pieces::Piece;
 
 /// Digits behind the point.
 const PRECISION: usize = 4;

@@ -18,17 +18,14 @@ pub(super) fn describe(bundle: &mut Bundle, args: &Info) -> Result<Option<Descri
     let count: i128 = integers(bundle, count)?.iter().sum();
     let bytes = integers(bundle, fingerprint)?;
     let fingerprint = format!("{:016x}", bytes.iter().fold(0, |sum, byte| sum << 8 | byte));
-    let header = bundle.header(h_n)?;
-    let axes: &[&str] = match header.shape.len() {
+    let shape = &bundle.entries()[h_n].shape;
+    let axes: &[&str] = match shape.len() {
         2 => &["num_layers", "hidden_size"],
         _ => &["num_layers", "batch", "hidden_size"],
     };
-    let sizes = axes.iter().zip(&header.shape).map(|(axis, size)| format!("{axis} {size}"));
+    let sizes = axes.iter().zip(shape).map(|(axis, size)| format!("{axis} {size}"));
     let sizes = sizes.collect::<Vec<_>>().join(", ");
-    let facts = Facts::gather(STATE_MEMBERS[0], header, args.values, |visit| {
-        bundle.for_each_piece(h_n, visit)
-    })?;
-    let facts = [facts];
+    let facts = [Facts::gather(STATE_MEMBERS[0], bundle.numbers(h_n)?, args.values, |_| {})?];
     let mut lines = pairs(&[
         ("count", format!("{count}, the arrays or frames that have gone into it")),
         ("fingerprint", format!("{fingerprint}, of the weights and the nonlinearity")),

@@ -1,8 +1,9 @@
 //! Statistics of the numbers of a tensor, which come piece by piece.
 
-use elman::io::{Header, Piece};
+use elman::io::Header;
 
 use super::number::Number;
+use super::pieces::Piece;
 
 /// Statistics of the finite numbers, and of the others how many there are.
 #[derive(Clone, Debug, Default, PartialEq)]

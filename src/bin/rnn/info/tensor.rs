@@ -1,7 +1,7 @@
 //! A single tensor, or the state of a generator, which is one too.
 
 use anyhow::Result;
-use elman::io::{Header, Piece, StoredType, TensorFile};
+use elman::io::{Header, StoredType, TensorFile};
 use elman::{Generator, STATE_BYTES};
 use serde_json::{Map, json};
 
@@ -10,19 +10,17 @@ use crate::report::Notes;
 
 use super::description::{Description, fields, pairs};
 use super::facts::{Facts, count};
+use super::pieces::Piece;
 
-pub(super) fn describe(file: TensorFile, args: &Info) -> Result<Description> {
+pub(super) fn describe(mut file: TensorFile, args: &Info) -> Result<Description> {
     let (place, format) = (file.place().to_owned(), file.format().to_owned());
-    let header = file.header().clone();
+    let header = file.header();
     let maybe_state = header.stored == StoredType::U8 && header.shape == [STATE_BYTES];
     let mut bytes = Vec::new();
-    let facts = Facts::gather(&place, header, args.values, |visit| {
-        file.for_each_piece(&mut |piece| {
-            visit(piece);
-            if let (true, Piece::Integers(numbers)) = (maybe_state, piece) {
-                bytes.extend(numbers.iter().filter_map(|&number| u8::try_from(number).ok()));
-            }
-        })
+    let facts = Facts::gather(&place, file.numbers()?, args.values, |piece| {
+        if let (true, Piece::Integers(numbers)) = (maybe_state, piece) {
+            bytes.extend(numbers.iter().filter_map(|&number| u8::try_from(number).ok()));
+        }
     })?;
     let mut notes = Notes::default();
     if maybe_state {

@@ -1,7 +1,7 @@
 //! The weights of a layer.
 
 use anyhow::Result;
-use elman::io::{Piece, StoredType};
+use elman::io::StoredType;
 use elman::{Checkpoint, Error, Parameter, Params};
 use ndarray::ArrayD;
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use super::description::{Description, fields};
 use super::eigenvalues::spectral_radius;
 use super::facts::{values_json, values_lines};
 use super::number::{rounded, rounded_or_none};
+use super::pieces::Piece;
 use super::print::Printer;
 
 /// Below the parameters, for those who have not met it.

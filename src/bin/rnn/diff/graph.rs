@@ -1,0 +1,23 @@
+//! A layer in an .onnx, whose tensors have no names that others have.
+
+use elman::Checkpoint;
+use elman::io::{Held, Source};
+
+use crate::hint::quoted;
+
+/// A command that writes the layer of an .onnx as an .npz beside it, where nothing stands that it would
+/// replace. None where the file is something else, or its layer cannot be written.
+pub(super) fn conversion(source: &Source) -> Option<String> {
+    // What comes through a pipe has gone.
+    let Source::Path(path) = source else { return None };
+    let Ok(Held::Graph(graph)) = path.is_file().then(|| Held::open(source))? else { return None };
+    let layer = Checkpoint::of_graph(&graph, None, None).ok()?;
+    if layer.is_reversed() {
+        return None;
+    }
+    let beside = ["npz", "onnx.npz"].map(|extension| path.with_extension(extension));
+    let target = beside.iter().find(|path| !path.exists())?;
+    // A word with a dash before it would be a flag.
+    let file = path.to_str().filter(|file| !file.starts_with('-'))?;
+    Some(format!("rnn convert {} {}", quoted(file), quoted(target.to_str()?)))
+}

@@ -1,0 +1,59 @@
+//! The numbers of a tensor, piece by piece, so that a tensor need not fit in memory.
+
+use elman::Error;
+use elman::io::{Number, Numbers, StoredType};
+
+/// Some numbers of a tensor. All of them are exact.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Piece<'a> {
+    /// Of a tensor of floats.
+    Floats(&'a [f64]),
+    /// Of a tensor of integers, or of booleans as 0 and 1.
+    Integers(&'a [i128]),
+}
+
+impl Piece<'_> {
+    /// How many numbers.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Piece::Floats(numbers) => numbers.len(),
+            Piece::Integers(numbers) => numbers.len(),
+        }
+    }
+}
+
+/// Shows all numbers in the order of the file, in which none of them has to wait in memory for others.
+pub(super) fn for_each_piece(
+    numbers: Numbers<'_>,
+    mut visit: impl FnMut(Piece<'_>),
+) -> Result<(), Error> {
+    let mut numbers = numbers.in_file_order();
+    let stored = numbers.header().stored;
+    let (mut bits, mut floats, mut integers) = (Vec::new(), Vec::new(), Vec::new());
+    loop {
+        numbers.next_piece(&mut bits)?;
+        if bits.is_empty() {
+            return Ok(());
+        }
+        floats.clear();
+        integers.clear();
+        match stored {
+            // Nearly all files are of these two, whose loops are fast only without a choice in them.
+            StoredType::F32 => floats.extend(bits.iter().map(|&bits| {
+                #[allow(clippy::cast_possible_truncation, reason = "the bits above belong to f64")]
+                let bits = bits as u32;
+                f64::from(f32::from_bits(bits))
+            })),
+            StoredType::F64 => floats.extend(bits.iter().map(|&bits| f64::from_bits(bits))),
+            _ => {
+                for number in bits.iter().map(|&bits| stored.number(bits)) {
+                    match number {
+                        Number::Integer(value) => integers.push(value),
+                        float => floats.push(float.to_f64()),
+                    }
+                }
+            }
+        }
+        visit(if stored.is_float() { Piece::Floats(&floats) } else { Piece::Integers(&integers) });
+    }
+}
