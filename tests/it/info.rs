@@ -556,3 +556,24 @@ tensor([[0., 0., 0.,  ..., 0., 0., 0.],
 ";
     assert_eq!(limited.stdout_text(), expected);
 }
+
+/// A stream is not known to have what its header promises, and a member of an archive need not have it.
+#[test]
+fn numbers_that_never_come_take_no_memory() {
+    let sandbox = Sandbox::new();
+    let dictionary = "{'descr': '<f4', 'fortran_order': False, 'shape': (6,6,6,6,6,6,6,6,6,6,6)}";
+    sandbox.write("x.npy", &npy(dictionary, &[]));
+    let mut zip = zip::ZipWriter::new(File::create(sandbox.path("x.npz")).unwrap());
+    zip.start_file("x.npy", zip::write::SimpleFileOptions::default()).unwrap();
+    zip.write_all(&sandbox.bytes("x.npy")).unwrap();
+    zip.finish().unwrap();
+    let missing = "expected 1451188224 bytes after the header for shape \
+                   [6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6], got 0 (np.save cannot write into a buffered pipe: \
+                   np.save(open(1, 'wb', 0), array) can)";
+    for (script, place) in
+        [("cat x.npy | rnn info --values -", "stdin"), ("rnn info --values x.npz", "x.npz:x")]
+    {
+        let outcome = sandbox.shell(&format!("ulimit -v 500000; {script}"));
+        outcome.fails(65, &format!("rnn: {place}: {missing}\n"));
+    }
+}

@@ -43,7 +43,8 @@ pub(crate) struct Info {
     /// .npy, .npz, FILE.npz:NAME, a folder of .npy files, or - for stdin.
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<OsString>,
-    /// Print the numbers too, as PyTorch prints them: more than 1000 of a tensor only in part.
+    /// Print the numbers too, as PyTorch prints them: more than 1000 of a tensor only in part, and
+    /// dots alone where even that part has more than 279936 numbers, as of eight axes of 6.
     #[arg(long)]
     pub(crate) values: bool,
     #[command(flatten)]

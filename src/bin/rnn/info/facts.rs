@@ -32,7 +32,7 @@ impl Facts {
     ) -> Result<Self> {
         let mut gathering = Gathering::new(&header);
         let printer = || Printer::new(header.stored, &header.shape, header.fortran_order);
-        let mut printer = values.then(printer).transpose()?;
+        let mut printer = values.then(printer);
         let bar = progress::bytes(header.body_bytes());
         walk(&mut |piece| {
             gathering.add(piece);

@@ -100,10 +100,10 @@ fn rows(checkpoint: Checkpoint, args: &Info, notes: &mut Notes) -> Result<Vec<Ro
         let stored = stored.iter().find(|(own, _)| *own == name);
         row(parameter, stored.map_or(StoredType::F32, |(_, stored)| *stored), &tensor, args)
     });
-    rows.collect()
+    Ok(rows.collect())
 }
 
-fn row(parameter: Parameter, stored: StoredType, tensor: &ArrayD<f64>, args: &Info) -> Result<Row> {
+fn row(parameter: Parameter, stored: StoredType, tensor: &ArrayD<f64>, args: &Info) -> Row {
     let numbers: Vec<f64> = tensor.iter().copied().collect();
     let recurrent = parameter.name.starts_with("weight_hh");
     let size = parameter.shape[0];
@@ -112,11 +112,11 @@ fn row(parameter: Parameter, stored: StoredType, tensor: &ArrayD<f64>, args: &In
     if args.values {
         // Integers have become floats.
         let shown = if stored.is_float() { stored } else { StoredType::F32 };
-        let mut printer = Printer::new(shown, &parameter.shape, false)?;
+        let mut printer = Printer::new(shown, &parameter.shape, false);
         printer.add(Piece::Floats(&numbers));
         values = Some(printer.text());
     }
-    Ok(Row { parameter, stored, norm: norm(&numbers), recurrent, spectral_radius, values })
+    Row { parameter, stored, norm: norm(&numbers), recurrent, spectral_radius, values }
 }
 
 /// The square root of the sum of squares, none of which overflows or vanishes.
