@@ -577,3 +577,13 @@ fn numbers_that_never_come_take_no_memory() {
         outcome.fails(65, &format!("rnn: {place}: {missing}\n"));
     }
 }
+
+/// Text is read as f64, and shown so.
+#[test]
+fn a_table_has_numbers_that_no_f32_has() {
+    let sandbox = Sandbox::new();
+    sandbox.write("x.csv", b"1e300,0.1\n-1e-300,0.1\n");
+    let text = said(&sandbox, "x.csv");
+    assert!(text.contains("\nmin    -1e-300\nmax    1e300\n"), "{text}");
+    assert_eq!(told(&sandbox, "x.csv")["max"], json!(1e300));
+}
