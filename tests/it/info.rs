@@ -587,3 +587,21 @@ fn a_table_has_numbers_that_no_f32_has() {
     assert!(text.contains("\nmin    -1e-300\nmax    1e300\n"), "{text}");
     assert_eq!(told(&sandbox, "x.csv")["max"], json!(1e300));
 }
+
+/// Eigenvalues take minutes where there are many of them.
+#[test]
+fn the_spectral_radius_of_a_large_layer_waits_until_it_is_asked_for() {
+    let sandbox = Sandbox::new();
+    sandbox.rnn("init -q --input-size 1 --hidden 2049 --no-bias -o w.npz").succeeds();
+    let start = std::time::Instant::now();
+    let text = said(&sandbox, "w.npz");
+    assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+    assert!(text.contains(", spectral radius not computed\n"), "{text}");
+    let note = "note: the spectral radius of more than 2048 rows takes minutes; \
+                --spectral-radius computes it\n";
+    assert!(text.contains(note), "{text}");
+    assert_eq!(told(&sandbox, "w.npz")["tensors"][1]["spectral_radius"], Value::Null);
+    sandbox.rnn("init -q --input-size 1 --hidden 2 --no-bias -o small.npz").succeeds();
+    let small = [said(&sandbox, "small.npz"), said(&sandbox, "--spectral-radius small.npz")];
+    assert_eq!(small[0], small[1]);
+}
