@@ -228,3 +228,18 @@ fn a_number_that_is_not_finite_is_named_by_its_place_in_the_whole() {
         "rnn: i.npy: input: expected finite numbers, got NaN at [77, 2345, 11] (batch 77, seq_len 2345, input_size 11)\n",
     );
 }
+
+/// Nobody waits for the rest of an input when what comes of it cannot be written.
+#[test]
+fn a_failed_output_ends_the_reading() {
+    let sandbox = given(&[2, FEATURES], "");
+    let dict = format!(
+        "{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {FEATURES})}}\n",
+        1_u64 << 40
+    );
+    let length = u16::try_from(dict.len()).unwrap().to_le_bytes();
+    sandbox.write("head", &[b"\x93NUMPY\x01\x00", &length[..], dict.as_bytes()].concat());
+    let outcome =
+        sandbox.shell("cat head /dev/zero | timeout 30 rnn run -w w.npz -i - -o /dev/full -q");
+    outcome.fails(74, "rnn: /dev/full: No space left on device (os error 28)\n");
+}

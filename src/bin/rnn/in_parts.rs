@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::mpsc::sync_channel;
 use std::thread::ScopedJoinHandle;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use elman::io::{self, PartReader, PartWriter, Real, TensorFile};
 use elman::{Element, Error, Mode, Output, Padding, Rnn};
 use ndarray::{ArrayD, ArrayView3, Axis, Slice};
@@ -205,10 +205,10 @@ pub(crate) fn forward<T: Element + Real>(
             watch("input", &numbers)?;
             let output = pool.install(|| compute(rnn, shape, &numbers, state))?;
             watch("output", &output)?;
-            // Memory and results for stages that are gone are not missed.
+            // Memory for a reader that is done is not missed. A writer that is gone has an error of its own,
+            // which is the one that is reported: the rest would be computed for nobody.
             let _ = empty_in.send(numbers.values);
-            let _ = done_in.send(output);
-            Ok(())
+            done_in.send(output).map_err(|_| anyhow!("the writer is gone"))
         });
         drop((empty_in, done_in));
         let (read, written) = (joined(reading), joined(writing));
