@@ -31,8 +31,9 @@ impl<T: Element + Real + Into<f64>> Pass<'_, T> {
         let is_file = outputs.output_is_file();
         let shape = in_parts::Shape::new(self.rnn, self.sizes, &input, is_file, own);
         let whole = self.whole_bytes(lengths.as_deref());
-        // A table is written row by row, and the rows of a part lie in all of it. Masks are drawn in the order of the whole batch, every layer's states are a tensor each, and an
-        // output with more steps has no part for them.
+        // A table is written row by row, and the rows of a part lie in all of it. Masks are drawn in the
+        // order of the whole batch, every layer's states are a tensor each, and an output with more steps
+        // has no part for them.
         let held = self.drops_out()
             || outputs.output_is_text()
             || self.args.all_hidden.is_some()
@@ -67,7 +68,7 @@ impl<T: Element + Real + Into<f64>> Pass<'_, T> {
         let all = steps * batch;
         let Some(own) = lengths else { return row.packed(all, all) };
         let total = self.args.total_length.unwrap_or(steps);
-        row.with_lengths(all, own.iter().sum(), total.saturating_mul(batch))
+        row.with_lengths(all, held::sum(own.iter().copied()), total.saturating_mul(batch))
     }
 
     /// Part by part.
