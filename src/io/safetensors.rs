@@ -39,6 +39,13 @@ pub(super) fn open(mut file: File, place: &str) -> Result<Opened, Error> {
     let start = header.len() as u64 + 8;
     let Header { metadata, tensors } = parse(&header, place)?;
     drop(header);
+    // The bytes of the tensors first: where the last of them ends, no other place lies behind the file.
+    let len = file.metadata().map_err(|source| Error::Read { place: place.to_owned(), source })?;
+    let expected = tensors.last().map_or(0, |(_, stated)| stated.data_offsets.1) as u64;
+    let got = len.len().saturating_sub(start);
+    if got != expected {
+        return Err(malformed(place, format!("expected {expected} bytes of tensors, got {got}")));
+    }
     let mut entries = Vec::new();
     let mut ranges = Vec::new();
     for (name, stated) in tensors {
@@ -46,12 +53,6 @@ pub(super) fn open(mut file: File, place: &str) -> Result<Opened, Error> {
         let (first, last) = stated.data_offsets;
         ranges.push(start + first as u64..start + last as u64);
         entries.push(Entry { name: escaped(&name), stored, shape: stated.shape.0 });
-    }
-    let len = file.metadata().map_err(|source| Error::Read { place: place.to_owned(), source })?;
-    let expected = ranges.last().map_or(start, |range| range.end) - start;
-    let got = len.len().saturating_sub(start);
-    if got != expected {
-        return Err(malformed(place, format!("expected {expected} bytes of tensors, got {got}")));
     }
     let text = metadata.into_iter().find(|(key, _)| key == TEXT_KEY);
     let text = text.map(|(_, text)| Text { place: format!("{place}: metadata"), text });
