@@ -14,15 +14,12 @@ use serde_json::{Map, Value, json};
 use super::bundle::Raw;
 use super::file::File;
 use super::npy::write_numbers;
-use super::{Dtype, Entry, Real, Sink, Text, escaped};
+use super::{Dtype, Entry, Real, Sink, TEXT_NAME, Text, escaped};
 use crate::Error;
 use header::{Header, METADATA, known, malformed, parse, within};
 
 /// The longest header that the format allows.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
-
-/// The key of the metadata that holds the text beside the tensors.
-const TEXT_KEY: &str = "rnn.json";
 
 /// A file whose header has been read, and the range of each tensor's bytes in it.
 pub(super) struct Safetensors {
@@ -54,7 +51,7 @@ pub(super) fn open(mut file: File, place: &str) -> Result<Opened, Error> {
         ranges.push(start + first as u64..start + last as u64);
         entries.push(Entry { name: escaped(&name), stored, shape: stated.shape.0 });
     }
-    let text = metadata.into_iter().find(|(key, _)| key == TEXT_KEY);
+    let text = metadata.into_iter().find(|(key, _)| key == TEXT_NAME);
     let text = text.map(|(_, text)| Text { place: format!("{place}: metadata"), text });
     Ok((entries, text, Safetensors { file, ranges }))
 }
@@ -109,7 +106,7 @@ pub fn write_safetensors<T: Real>(
         Dtype::F64 => "F64",
     };
     let mut header = Map::new();
-    header.insert(METADATA.to_owned(), json!({"format": "pt", TEXT_KEY: text}));
+    header.insert(METADATA.to_owned(), json!({"format": "pt", TEXT_NAME: text}));
     let mut start = 0;
     for (name, tensor) in &tensors {
         let end = start + tensor.len() * size_of::<T>();
