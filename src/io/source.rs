@@ -5,9 +5,11 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::file::File;
+use super::npy::{PIECE_BYTES, read_full};
 use super::waiting::standard_input;
 use super::{escaped, show};
 use crate::Error;
+use crate::memory::{grow, reserved};
 
 /// A place to read from, as a command line names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,6 +196,27 @@ impl Opened {
             return Ok((Opened::File(file, metadata.len()), format));
         }
         Ok((Opened::Stream(Box::new(Cursor::new(start).chain(file))), format))
+    }
+
+    /// All bytes. Of a stream, memory grows only as fast as they arrive.
+    pub(super) fn read_whole(self, what: &'static str, place: &str) -> Result<Vec<u8>, Error> {
+        let (mut reader, mut bytes): (Box<dyn Read + Send>, _) = match self {
+            Opened::File(file, len) => {
+                (Box::new(file), reserved(usize::try_from(len).unwrap_or(usize::MAX), what)?)
+            }
+            Opened::Stream(reader) => (reader, Vec::new()),
+        };
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            let got = read_full(&mut reader, &mut piece)
+                .map_err(|source| Error::Read { place: place.to_owned(), source })?;
+            if got == 0 {
+                return Ok(bytes);
+            }
+            let all = bytes.len().saturating_add(got);
+            grow(&mut bytes, got, what, all)?;
+            bytes.extend_from_slice(&piece[..got]);
+        }
     }
 
     /// A file that can be wound back: a stream is spooled into a temporary file without a name.
