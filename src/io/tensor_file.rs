@@ -13,6 +13,7 @@ use super::source::{Format, Opened};
 use super::table::Table;
 use super::{Header, Members, Numbers, Piece, Real, Source, StoredType};
 use crate::Error;
+use crate::memory::reserved;
 
 /// A tensor whose header has been read and whose numbers have not.
 pub struct TensorFile {
@@ -215,8 +216,8 @@ impl TensorFile {
                     unreachable!("{place}: a table")
                 };
                 let numbers = table.into_array::<f64>()?;
-                let bytes: Vec<u8> =
-                    numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+                let mut bytes = reserved(numbers.len().saturating_mul(8), "input")?;
+                bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
                 Box::new(io::Cursor::new(bytes))
             }
         };
