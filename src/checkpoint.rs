@@ -1,4 +1,4 @@
-//! Weights out of a file: where files and layers meet.
+//! Weights out of a file, and into an .onnx: where files and layers meet.
 //!
 //! A file holds tensors under names, and perhaps a configuration beside them. Here they become those of
 //! one layer: found among the other tensors of a bigger model, named as PyTorch names them, and their
@@ -11,7 +11,7 @@ mod onnx;
 
 use ndarray::ArrayD;
 
-use crate::io::{Bundle, Contents, Dtype, Entry, Real, Source, StoredType, Tensor};
+use crate::io::{Bundle, Contents, Dtype, Real, Source, StoredType, Tensor};
 use crate::{Config, Element, Error, Params, Rnn};
 
 #[cfg(feature = "onnx")]
@@ -325,9 +325,4 @@ fn common_dtype(tensors: &[NamedTensor]) -> Result<Dtype, Error> {
             found: other.tensor.dtype().to_string(),
         }),
     }
-}
-
-/// What of an entry names and shapes decide on.
-fn matrix(entry: &Entry) -> Option<[usize; 2]> {
-    entry.shape.as_slice().try_into().ok()
 }

@@ -2,6 +2,9 @@
 
 use std::io;
 
+/// Layers that an error lists at most.
+const MAX_LISTED: usize = 20;
+
 /// Why the library refused, or could not finish.
 ///
 /// The text says what was expected and what was found, in one line without a full stop. Shapes stand
@@ -316,11 +319,15 @@ fn shape_or_none(shape: Option<&[usize]>) -> String {
     shape.map_or("no such tensor".to_owned(), |shape| format!("shape {shape:?}"))
 }
 
-/// Prefixes of layers; one that is empty still has to be seen.
+/// Prefixes of layers, as many as fit a line; one that is empty still has to be seen.
 fn listed(layers: &[String]) -> String {
     let shown = layers.iter().map(|layer| if layer.is_empty() { "''" } else { layer });
-    let shown: Vec<_> = shown.collect();
-    if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
+    let shown: Vec<_> = shown.take(MAX_LISTED).collect();
+    match layers.len().saturating_sub(MAX_LISTED) {
+        _ if shown.is_empty() => "none".to_owned(),
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 fn bytes_or_more(bytes: usize) -> String {

@@ -46,7 +46,7 @@
 //! |---|---|
 //! | `error` | the one error type |
 //! | `memory` | what is allocated, fallibly, because it grows with the data |
-//! | `checkpoint` | weights out of files: where files and layers meet |
+//! | `checkpoint` | weights out of files, and into an .onnx: where files and layers meet |
 //! | `config` | what was chosen: PyTorch's arguments, names and shapes of the parameters |
 //! | `rnn` | the layer: every argument is checked here, once |
 //! | `params` | what was learned: weights and biases |

@@ -1,6 +1,7 @@
 //! A layer among the tensors of a model, by names and shapes.
 
-use super::matrix;
+use std::collections::HashMap;
+
 use crate::io::Entry;
 use crate::{Error, is_parameter_name};
 
@@ -12,34 +13,58 @@ pub(super) struct Found {
     pub(super) members: Vec<(usize, String)>,
 }
 
+/// A layer of the model.
+struct Layer<'a> {
+    /// The names of its modules, without the dot behind them.
+    prefix: &'a str,
+    /// The entry that says that it is an LSTM or a GRU, and which of the two.
+    gates: Option<(&'a Entry, &'static str)>,
+}
+
 /// Finds the layer: the one with the prefix that was asked for, else the only one. Where no name is that
 /// of a parameter, all entries are taken for the layer, which then says what it misses.
 pub(super) fn find(entries: &[Entry], asked: Option<&str>) -> Result<Found, Error> {
-    let asked = asked.map(|asked| asked.strip_suffix('.').unwrap_or(asked));
-    let mut layers: Vec<&str> = Vec::new();
-    for (prefix, _) in entries.iter().filter_map(|entry| split(&entry.name)) {
-        if !layers.contains(&prefix) {
-            layers.push(prefix);
-        }
-    }
-    let shown = |layers: &[&str]| layers.iter().map(|layer| (*layer).to_owned()).collect();
+    let layers = layers(entries);
     if let Some(asked) = asked {
-        if !layers.contains(&asked) {
+        let asked = asked.strip_suffix('.').unwrap_or(asked);
+        let Some(layer) = layers.iter().find(|layer| layer.prefix == asked) else {
             return Err(Error::NoLayer { asked: asked.to_owned(), found: shown(&layers) });
-        }
-        refuse_gates(entries, asked)?;
-        return Ok(under(entries, asked));
+        };
+        return layer.refuse_gates().map(|()| under(entries, asked));
     }
     // An LSTM beside the layer does not make it hard to choose.
     let (plain, gated): (Vec<_>, Vec<_>) =
-        layers.iter().copied().partition(|layer| refuse_gates(entries, layer).is_ok());
+        layers.into_iter().partition(|layer| layer.gates.is_none());
     match (&plain[..], &gated[..]) {
-        // Whatever else stands there belongs to the layer, or is one tensor too many.
-        ([], []) | ([""], _) => Ok(all(entries)),
-        ([prefix], _) => Ok(under(entries, prefix)),
-        ([], [gated, ..]) => refuse_gates(entries, gated).map(|()| all(entries)),
+        ([], []) => Ok(without_prefix(entries, |_| true)),
+        // Whatever else has no module around it belongs to the layer, or is one tensor too many.
+        ([Layer { prefix: "", .. }], _) => Ok(without_prefix(entries, |name| !name.contains('.'))),
+        ([layer], _) => Ok(under(entries, layer.prefix)),
+        ([], [gated, ..]) => gated.refuse_gates().map(|()| under(entries, gated.prefix)),
         _ => Err(Error::ManyLayers { found: shown(&plain) }),
     }
+}
+
+/// All layers of a model, in the order in which they begin.
+fn layers(entries: &[Entry]) -> Vec<Layer<'_>> {
+    let mut layers: Vec<Layer<'_>> = Vec::new();
+    let mut places = HashMap::new();
+    for entry in entries {
+        let Some((prefix, parameter)) = split(&entry.name) else { continue };
+        let place = *places.entry(prefix).or_insert(layers.len());
+        if place == layers.len() {
+            layers.push(Layer { prefix, gates: None });
+        }
+        if layers[place].gates.is_none() && parameter.starts_with("weight_hh") {
+            layers[place].gates = gates(entry).map(|kind| (entry, kind));
+        }
+    }
+    layers
+}
+
+/// The prefixes of layers, for an error.
+fn shown(layers: &[Layer<'_>]) -> Vec<String> {
+    layers.iter().map(|layer| layer.prefix.to_owned()).collect()
 }
 
 /// A name as the names of modules, without the dot behind them, and that of a parameter.
@@ -48,9 +73,11 @@ fn split(name: &str) -> Option<(&str, &str)> {
     is_parameter_name(parameter).then_some((prefix, parameter))
 }
 
-fn all(entries: &[Entry]) -> Found {
+/// Those whose names are `wanted`, as they are.
+fn without_prefix(entries: &[Entry], wanted: impl Fn(&str) -> bool) -> Found {
     let members = entries.iter().map(|entry| entry.name.clone()).enumerate();
-    Found { prefix: String::new(), members: members.collect() }
+    let members = members.filter(|(_, name)| wanted(name)).collect();
+    Found { prefix: String::new(), members }
 }
 
 fn under(entries: &[Entry], prefix: &str) -> Found {
@@ -63,26 +90,29 @@ fn under(entries: &[Entry], prefix: &str) -> Found {
     Found { prefix: format!("{prefix}{dot}"), members }
 }
 
-/// Refuses a layer that is an LSTM or a GRU: their weights stand under the same names, with the rows of
-/// three or four gates one below the other.
-fn refuse_gates(entries: &[Entry], prefix: &str) -> Result<(), Error> {
-    for entry in entries {
-        let Some((found, parameter)) = split(&entry.name) else { continue };
-        if found != prefix || !parameter.starts_with("weight_hh") {
-            continue;
-        }
-        let Some([rows, columns]) = matrix(entry).filter(|[_, columns]| *columns > 0) else {
-            continue;
-        };
-        let kind = match rows / columns {
-            _ if !rows.is_multiple_of(columns) => continue,
-            4 => "an LSTM, which has four gates",
-            3 => "a GRU, which has three gates",
-            _ => continue,
-        };
-        return Err(Error::Gates { name: entry.name.clone(), found: entry.shape.clone(), kind });
+/// Which other layer a `weight_hh` is of: an LSTM and a GRU have theirs under the same name, with the rows of
+/// four or three gates one below the other.
+fn gates(weight_hh: &Entry) -> Option<&'static str> {
+    let &[rows, columns] = weight_hh.shape.as_slice() else { return None };
+    match rows.checked_div(columns)? {
+        _ if !rows.is_multiple_of(columns) => None,
+        4 => Some("an LSTM, which has four gates"),
+        3 => Some("a GRU, which has three gates"),
+        _ => None,
     }
-    Ok(())
+}
+
+impl Layer<'_> {
+    /// Refuses an LSTM or a GRU.
+    fn refuse_gates(&self) -> Result<(), Error> {
+        match self.gates {
+            None => Ok(()),
+            Some((entry, kind)) => {
+                let (name, found) = (entry.name.clone(), entry.shape.clone());
+                Err(Error::Gates { name, found, kind })
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -126,10 +156,31 @@ mod tests {
     }
 
     #[test]
-    fn other_tensors_of_a_layer_without_a_prefix_are_kept_to_be_refused() {
-        let model = [layer("", 1), entries(&[("fc.weight", &[2, 5])])].concat();
+    fn tensors_beside_a_layer_without_a_prefix_are_kept_to_be_refused() {
+        let model = [layer("", 1), entries(&[("stray", &[2, 5])])].concat();
         assert_eq!(find(&model, None).unwrap().members.len(), 3);
         assert_eq!(find(&model, Some("")).unwrap().members.len(), 2);
+    }
+
+    #[test]
+    fn modules_beside_a_layer_without_a_prefix_are_left_alone() {
+        let others = entries(&[("fc.weight", &[2, 5])]);
+        let model = [layer("lstm.", 4), layer("", 1), others].concat();
+        let found = find(&model, None).unwrap();
+        let expected = [(2, "weight_ih_l0".to_owned()), (3, "weight_hh_l0".to_owned())];
+        assert_eq!((found.prefix.as_str(), &found.members[..]), ("", &expected[..]));
+    }
+
+    #[test]
+    fn a_model_of_very_many_layers_is_refused_at_once() {
+        let model: Vec<_> = (0..100_000).flat_map(|i| layer(&format!("l{i}."), 1)).collect();
+        let start = std::time::Instant::now();
+        let error = find(&model, None).err().unwrap().to_string();
+        assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+        let shown: Vec<_> = (0..20).map(|i| format!("l{i}")).collect();
+        let expected =
+            format!("expected one layer, got 100000: {} and 99980 more", shown.join(", "));
+        assert_eq!(error, expected);
     }
 
     #[test]

@@ -13,15 +13,12 @@ mod write;
 use std::collections::{HashMap, HashSet};
 
 use super::{Checkpoint, common_dtype};
-use crate::io::{Dtype, Graph, Node};
+use crate::io::{Dtype, Graph, Node, TEXT_NAME};
 use crate::{Config, Error};
 
 use cell::Cell;
 use trace::Trace;
 pub use write::write_onnx;
-
-/// The key of the configuration among the texts beside a graph.
-const CONFIG_KEY: &str = "rnn.json";
 
 /// The oldest set of operators whose RNN is what it is today.
 const MIN_OPSET: i64 = 7;
@@ -169,14 +166,14 @@ fn is(node: &Node, op_type: &str) -> bool {
 
 /// The saved configuration, held against what the nodes tell; else what they tell.
 fn configuration(graph: &Graph, told: &Config) -> Result<Config, Error> {
-    let Some((_, text)) = graph.metadata.iter().find(|(key, _)| key == CONFIG_KEY) else {
+    let Some((_, text)) = graph.metadata.iter().find(|(key, _)| key == TEXT_NAME) else {
         told.check().map_err(|error| Error::Weights {
             place: graph.place.clone(),
             source: Box::new(error),
         })?;
         return Ok(told.clone());
     };
-    let place = format!("{}: {CONFIG_KEY}", graph.place);
+    let place = format!("{}: {TEXT_NAME}", graph.place);
     let within = |error| Error::Weights { place, source: Box::new(error) };
     let saved = match Config::from_json(text) {
         Ok(saved) => saved,

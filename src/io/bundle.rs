@@ -174,7 +174,7 @@ impl Bundle {
 
     fn npz(mut archive: Archive, place: String) -> Result<Self, Error> {
         let mut entries = Vec::new();
-        for (index, name) in archive.names().into_iter().enumerate() {
+        for (index, name) in archive.names().to_vec().into_iter().enumerate() {
             let Header { stored, shape, .. } = archive.header(index, &format!("{place}:{name}"))?;
             entries.push(Entry { name, stored, shape });
         }

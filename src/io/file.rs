@@ -32,6 +32,20 @@ impl File {
         tempfile::tempfile().map(File)
     }
 
+    /// A path that leads to this very file for as long as it is open, whatever its name leads to by then;
+    /// none where the system has no such paths.
+    #[cfg(feature = "pt")]
+    pub(super) fn own_path(&self) -> Option<std::path::PathBuf> {
+        #[cfg(target_os = "linux")]
+        {
+            let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&self.0));
+            // A process may run where nobody has mounted /proc.
+            fs::metadata(&path).is_ok().then(|| path.into())
+        }
+        #[cfg(not(target_os = "linux"))]
+        None
+    }
+
     pub(super) fn metadata(&self) -> io::Result<fs::Metadata> {
         self.0.metadata()
     }

@@ -12,6 +12,14 @@ use crate::Error;
 /// What NumPy accepts at most by default.
 const MAX_HEADER_BYTES: usize = 10_000;
 
+/// Most axes of a tensor where a file could name more than it has bytes for: as many as NumPy and PyTorch
+/// have.
+#[cfg_attr(
+    not(any(feature = "onnx", feature = "safetensors")),
+    allow(dead_code, reason = "a .npy header is short")
+)]
+pub(super) const MAX_AXES: usize = 64;
+
 /// A type of number that a file may hold. A .npy file cannot hold bfloat16, and only a table holds text.
 ///
 /// ```
@@ -202,6 +210,18 @@ impl Header {
         // At most 10000, as checked above.
         fill(reader, &mut bytes, start + usize::try_from(length).unwrap_or(0), place)?;
         literal::parse(&bytes, start, version.0).map_err(malformed)
+    }
+}
+
+/// Checks that the bytes of all axes, empty ones left out, can be counted: ndarray multiplies them so.
+pub(super) fn check_size(shape: &[usize], stored: StoredType) -> Result<(), String> {
+    let sizes = shape.iter().copied().filter(|&size| size > 0);
+    // Eight bytes is the widest type that anything is converted to.
+    let widest = stored.size().max(8);
+    let bytes = sizes.clone().try_fold(widest, usize::checked_mul);
+    match bytes {
+        Some(bytes) if isize::try_from(bytes).is_ok() => Ok(()),
+        _ => Err(format!("shape {shape:?} is too large")),
     }
 }
 

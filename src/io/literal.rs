@@ -1,5 +1,6 @@
 //! The text of a .npy header: a Python dictionary, of which only what NumPy writes is read.
 
+use super::header::check_size;
 use super::{Header, StoredType, escaped};
 
 /// Parses the dictionary that starts at byte `start` of the file.
@@ -54,18 +55,6 @@ fn check_text(bytes: &[u8], start: usize, version: u8) -> Result<(), String> {
         return Err(format!("expected a newline at the header's end, byte {}", bytes.len()));
     }
     Ok(())
-}
-
-/// Checks that the bytes of all axes, empty ones left out, can be counted: ndarray multiplies them so.
-pub(super) fn check_size(shape: &[usize], stored: StoredType) -> Result<(), String> {
-    let sizes = shape.iter().copied().filter(|&size| size > 0);
-    // Eight bytes is the widest type that anything is converted to.
-    let widest = stored.size().max(8);
-    let bytes = sizes.clone().try_fold(widest, usize::checked_mul);
-    match bytes {
-        Some(bytes) if isize::try_from(bytes).is_ok() => Ok(()),
-        _ => Err(format!("shape {shape:?} is too large")),
-    }
 }
 
 /// A place in the header's text.

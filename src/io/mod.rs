@@ -67,6 +67,9 @@ use std::path::Path;
 
 use ndarray::ArrayD;
 
+/// The name of the text beside tensors: a file of a folder, a key of the metadata of .safetensors and .onnx.
+pub const TEXT_NAME: &str = "rnn.json";
+
 /// The types of number that are computed in.
 ///
 /// ```

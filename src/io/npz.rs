@@ -23,30 +23,31 @@ const MAX_LISTED: usize = 20;
 /// An .npz archive, its directory read. Names of members are data: they are never used as paths.
 pub(super) struct Archive {
     zip: ZipArchive<File>,
+    names: Vec<String>,
 }
 
 impl Archive {
     /// Reads the directory of an archive, and refuses names that stand twice.
     pub(super) fn new(file: File, place: &str) -> Result<Self, Error> {
-        let archive =
-            Archive { zip: ZipArchive::new(file).map_err(|error| zip_error(error, place))? };
-        let names = archive.names();
+        let zip = ZipArchive::new(file).map_err(|error| zip_error(error, place))?;
+        let names = zip.file_names_raw().map(String::from_utf8_lossy);
+        let names = names.map(|name| escaped(name.strip_suffix(".npy").unwrap_or(&name)));
+        let names: Vec<_> = names.collect();
         let mut seen = HashSet::new();
         let double = names.iter().find(|name| !seen.insert(*name));
         // The reader of archives keeps one member of those whose whole names are the same.
-        if double.is_some() || archive.zip.has_duplicate_names() {
+        if double.is_some() || zip.has_duplicate_names() {
             let name = double.map_or(String::new(), |name| format!(", {name}"));
             let what = format!("two members of the archive have the same name{name}");
             return Err(Error::Malformed { place: place.to_owned(), what });
         }
-        Ok(archive)
+        Ok(Archive { zip, names })
     }
 
     /// Names of the members, without their `.npy`, as NumPy shows them. Control characters are escaped
     /// here, where they come in, because messages and reports show the names.
-    pub(super) fn names(&self) -> Vec<String> {
-        let names = self.zip.file_names_raw().map(String::from_utf8_lossy);
-        names.map(|name| escaped(name.strip_suffix(".npy").unwrap_or(&name))).collect()
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
     }
 
     /// The archive's comment, where it is text and not empty.
@@ -57,16 +58,15 @@ impl Archive {
 
     /// The index of a member, or of the only one.
     pub(super) fn find(&self, name: Option<&str>, place: &str) -> Result<usize, Error> {
-        let names = self.names();
         let index = match name {
-            None => (names.len() == 1).then_some(0),
+            None => (self.names.len() == 1).then_some(0),
             Some(name) => {
                 let name = escaped(name);
-                names.iter().position(|found| *found == name)
+                self.names.iter().position(|found| *found == name)
             }
         };
         let expected = if name.is_some() { "a member of that name" } else { "one member" };
-        index.ok_or_else(|| not_found(expected, &names, place))
+        index.ok_or_else(|| not_found(expected, &self.names, place))
     }
 
     /// The header of a member.
@@ -141,7 +141,7 @@ impl Members {
     }
 
     /// Names of the members, in the order of the archive, with control characters escaped.
-    pub fn names(&self) -> Vec<String> {
+    pub fn names(&self) -> &[String] {
         self.archive.names()
     }
 
@@ -162,13 +162,12 @@ impl Members {
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     pub fn expected(&self, what: &str) -> Error {
-        not_found(what, &self.names(), &self.place)
+        not_found(what, self.names(), &self.place)
     }
 
     /// The place of a member, for messages.
     pub fn member_place(&self, index: usize) -> String {
-        let names = self.names();
-        format!("{}:{}", self.place, names.get(index).map_or("", String::as_str))
+        format!("{}:{}", self.place, self.names().get(index).map_or("", String::as_str))
     }
 
     /// Reads the header of the i-th member.

@@ -9,7 +9,6 @@ mod tensor;
 mod wire;
 
 use std::collections::HashSet;
-use std::io::Read;
 
 use prost::Message;
 use prost::bytes::Bytes;
@@ -106,7 +105,7 @@ pub enum Size {
 impl Graph {
     /// Reads a model to its end.
     pub(super) fn read(opened: Opened, place: String) -> Result<Self, Error> {
-        let bytes = read_whole(opened, &place)?;
+        let bytes = opened.read_whole("model", &place)?;
         wire::check(&bytes, &place)?;
         let malformed = |what: String| Error::Malformed { place: place.clone(), what };
         // What the bytes hold is not copied: numbers stay where they are.
@@ -177,17 +176,14 @@ impl Graph {
     /// ```
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`] and [`Error::Write`], also where the model has more bytes than the format
-    /// can hold.
+    /// [`Error::OutOfMemory`], [`Error::Write`], and [`Error::Malformed`] where the model has more bytes than
+    /// the format can hold.
     pub fn write(self, sink: &mut Sink) -> Result<(), Error> {
         let model = self.into_proto();
         let len = model.encoded_len();
+        check_len(len, &sink.place)?;
         let mut bytes = reserved(len, "model")?;
         sink.write(|file| {
-            if len > MAX_BYTES {
-                let what = format!("{len} bytes are too many for .onnx, which holds {MAX_BYTES}");
-                return Err(std::io::Error::other(what));
-            }
             model.encode(&mut bytes)?;
             file.write_all(&bytes)
         })
@@ -246,16 +242,27 @@ impl Value {
     }
 }
 
-/// All bytes of a file or stream. Of a stream, memory grows only as fast as bytes arrive.
-fn read_whole(opened: Opened, place: &str) -> Result<Vec<u8>, Error> {
-    let read = |source| Error::Read { place: place.to_owned(), source };
-    let (mut reader, mut bytes): (Box<dyn Read + Send>, _) = match opened {
-        Opened::File(file, len) => {
-            let len = usize::try_from(len).unwrap_or(usize::MAX);
-            (Box::new(file), reserved(len, "model")?)
-        }
-        Opened::Stream(reader) => (reader, Vec::new()),
-    };
-    reader.read_to_end(&mut bytes).map_err(read)?;
-    Ok(bytes)
+/// Refuses a model that is too long for its format, before memory is asked for.
+fn check_len(len: usize, place: &str) -> Result<(), Error> {
+    if len <= MAX_BYTES {
+        return Ok(());
+    }
+    let what =
+        format!("expected a model of at most {MAX_BYTES} bytes, which .onnx holds, got {len}");
+    Err(Error::Malformed { place: place.to_owned(), what })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_that_is_too_long_is_no_failed_write() {
+        assert!(check_len(MAX_BYTES, "m.onnx").is_ok());
+        let error = check_len(MAX_BYTES + 1, "m.onnx").unwrap_err();
+        assert!(matches!(error, Error::Malformed { .. }));
+        let what =
+            "expected a model of at most 2147483647 bytes, which .onnx holds, got 2147483648";
+        assert_eq!(error.to_string(), format!("m.onnx: {what}"));
+    }
 }

@@ -50,7 +50,10 @@ pub(super) fn open(
         Some(_) => None,
         None => Some(spool(&mut file).map_err(|source| read_error(source, place))?),
     };
+    // The file that has been checked, even if another has taken its name since.
+    let own_path = file.own_path().filter(|_| spooled.is_none());
     let path = spooled.as_ref().map_or(path, |(file, _)| Some(file.path()));
+    let path = own_path.as_deref().or(path);
     let path = path.unwrap_or_else(|| unreachable!("{place}: spooled"));
     let reader = PytorchReader::new(path).map_err(|error| refused(error, place))?;
     let everything = PytorchReader::read_pickle_data(path, None);
@@ -218,4 +221,23 @@ fn broken(words: &str, place: &str) -> Error {
     let words: String = escaped(words).chars().take(MAX_WORDS).collect();
     let what = format!("broken checkpoint: {}", words.trim_end_matches('.'));
     Error::Malformed { place: place.to_owned(), what }
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_takes_the_name_of_one_that_was_checked_is_not_read() {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/checkpoints");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.pt");
+        std::fs::copy(fixtures.join("rnn.pt"), &path).unwrap();
+        let file = File::open(&path).unwrap();
+        std::fs::copy(fixtures.join("model.pt"), folder.path().join("other.pt")).unwrap();
+        std::fs::rename(folder.path().join("other.pt"), &path).unwrap();
+        let (entries, _) = open(Some(&path), file, "w.pt").unwrap();
+        assert!(entries.iter().all(|entry| !entry.name.contains('.')), "{entries:?}");
+    }
 }

@@ -14,15 +14,12 @@ use serde_json::{Map, Value, json};
 use super::bundle::Raw;
 use super::file::File;
 use super::npy::write_numbers;
-use super::{Dtype, Entry, Real, Sink, Text, escaped};
+use super::{Dtype, Entry, Real, Sink, TEXT_NAME, Text, escaped};
 use crate::Error;
 use header::{Header, METADATA, known, malformed, parse, within};
 
 /// The longest header that the format allows.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
-
-/// The key of the metadata that holds the text beside the tensors.
-const TEXT_KEY: &str = "rnn.json";
 
 /// A file whose header has been read, and the range of each tensor's bytes in it.
 pub(super) struct Safetensors {
@@ -39,6 +36,13 @@ pub(super) fn open(mut file: File, place: &str) -> Result<Opened, Error> {
     let start = header.len() as u64 + 8;
     let Header { metadata, tensors } = parse(&header, place)?;
     drop(header);
+    // The bytes of the tensors first: where the last of them ends, no other place lies behind the file.
+    let len = file.metadata().map_err(|source| Error::Read { place: place.to_owned(), source })?;
+    let expected = tensors.last().map_or(0, |(_, stated)| stated.data_offsets.1) as u64;
+    let got = len.len().saturating_sub(start);
+    if got != expected {
+        return Err(malformed(place, format!("expected {expected} bytes of tensors, got {got}")));
+    }
     let mut entries = Vec::new();
     let mut ranges = Vec::new();
     for (name, stated) in tensors {
@@ -47,13 +51,7 @@ pub(super) fn open(mut file: File, place: &str) -> Result<Opened, Error> {
         ranges.push(start + first as u64..start + last as u64);
         entries.push(Entry { name: escaped(&name), stored, shape: stated.shape.0 });
     }
-    let len = file.metadata().map_err(|source| Error::Read { place: place.to_owned(), source })?;
-    let expected = ranges.last().map_or(start, |range| range.end) - start;
-    let got = len.len().saturating_sub(start);
-    if got != expected {
-        return Err(malformed(place, format!("expected {expected} bytes of tensors, got {got}")));
-    }
-    let text = metadata.into_iter().find(|(key, _)| key == TEXT_KEY);
+    let text = metadata.into_iter().find(|(key, _)| key == TEXT_NAME);
     let text = text.map(|(_, text)| Text { place: format!("{place}: metadata"), text });
     Ok((entries, text, Safetensors { file, ranges }))
 }
@@ -122,7 +120,7 @@ pub fn write_safetensors<T: Real>(
         Dtype::F64 => "F64",
     };
     let mut header = Map::new();
-    header.insert(METADATA.to_owned(), json!({"format": "pt", TEXT_KEY: text}));
+    header.insert(METADATA.to_owned(), json!({"format": "pt", TEXT_NAME: text}));
     let mut start = 0;
     for (name, tensor) in &tensors {
         let end = start + tensor.len() * size_of::<T>();

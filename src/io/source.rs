@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::file::File;
 use super::limit::Limited;
+use super::npy::{PIECE_BYTES, read_full};
 use super::waiting::standard_input;
 use super::{escaped, show};
 use crate::Error;
+use crate::memory::{grow, reserved};
 
 /// A place to read from, as a command line names it.
 ///
@@ -218,6 +220,27 @@ impl Opened {
     /// What cannot be wound back, with the bytes of it that have been read, within the limit.
     fn stream(start: Vec<u8>, rest: impl Read + Send + 'static) -> Self {
         Opened::Stream(Box::new(Limited::new(Cursor::new(start).chain(rest))))
+    }
+
+    /// All bytes. Of a stream, memory grows only as fast as they arrive.
+    pub(super) fn read_whole(self, what: &'static str, place: &str) -> Result<Vec<u8>, Error> {
+        let (mut reader, mut bytes): (Box<dyn Read + Send>, _) = match self {
+            Opened::File(file, len) => {
+                (Box::new(file), reserved(usize::try_from(len).unwrap_or(usize::MAX), what)?)
+            }
+            Opened::Stream(reader) => (reader, Vec::new()),
+        };
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            let got = read_full(&mut reader, &mut piece)
+                .map_err(|source| Error::Read { place: place.to_owned(), source })?;
+            if got == 0 {
+                return Ok(bytes);
+            }
+            let all = bytes.len().saturating_add(got);
+            grow(&mut bytes, got, what, all)?;
+            bytes.extend_from_slice(&piece[..got]);
+        }
     }
 
     /// A file that can be wound back: a stream is spooled into a temporary file without a name.

@@ -7,8 +7,6 @@
 #[cfg(feature = "csv")]
 mod read;
 
-use std::io::Read;
-
 use ndarray::ArrayD;
 
 use super::source::Opened;
@@ -34,18 +32,7 @@ pub(super) struct Table {
 impl Table {
     /// Reads a table, or those of its columns that are `wanted`.
     pub(super) fn read(opened: Opened, place: &str, wanted: &[String]) -> Result<Self, Error> {
-        let mut reader: Box<dyn Read> = match opened {
-            Opened::File(file, _) => Box::new(file),
-            Opened::Stream(stream) => stream,
-        };
-        let mut bytes = Vec::new();
-        reader.read_to_end(&mut bytes).map_err(|source| match source.kind() {
-            std::io::ErrorKind::OutOfMemory => {
-                Error::OutOfMemory { what: "input", bytes: bytes.len() }
-            }
-            _ => Error::Read { place: place.to_owned(), source },
-        })?;
-        parse(&bytes, place, wanted)
+        parse(&opened.read_whole("input", place)?, place, wanted)
     }
 
     /// Names of the columns.

@@ -7,11 +7,8 @@ use std::path::{Path, PathBuf};
 use ndarray::ArrayD;
 
 use super::file::File;
-use super::{Folder, Overwrite, Real, Text, show, write_npy};
+use super::{Folder, Overwrite, Real, TEXT_NAME, Text, show, write_npy};
 use crate::Error;
-
-/// The file of a folder that holds the text beside its tensors.
-const TEXT_FILE: &str = "rnn.json";
 
 /// The longest text that is read: far more than any configuration has, and no burden to any machine.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
@@ -38,7 +35,7 @@ pub(super) fn tensor_paths(folder: &Path, place: &str) -> Result<Vec<PathBuf>, E
 
 /// Reads the text beside tensors, where there is one.
 pub(super) fn read_text(folder: &Path) -> Result<Option<Text>, Error> {
-    let path = &folder.join(TEXT_FILE);
+    let path = &folder.join(TEXT_NAME);
     let place = show(path);
     let file = match File::open(path) {
         Ok(file) => file,
@@ -90,7 +87,7 @@ pub fn open_folder(
     own: impl Fn(&str) -> bool + 'static,
 ) -> Result<Folder, Error> {
     Folder::open(path, overwrite, move |name| {
-        name == TEXT_FILE || name.strip_suffix(".npy").is_some_and(&own)
+        name == TEXT_NAME || name.strip_suffix(".npy").is_some_and(&own)
     })
 }
 
@@ -121,5 +118,5 @@ pub fn write_folder<T: Real>(
     for (name, tensor) in tensors {
         folder.write(&format!("{name}.npy"), |file| write_npy(file, &tensor.view()))?;
     }
-    folder.write(TEXT_FILE, |file| file.write_all(text.as_bytes()))
+    folder.write(TEXT_NAME, |file| file.write_all(text.as_bytes()))
 }

@@ -663,3 +663,21 @@ fn a_layer_in_an_onnx_is_compared_once_it_is_converted() {
     let piped = sandbox.shell("cat w.onnx | rnn diff - v.npz");
     piped.fails(65, &format!("rnn: stdin: {REFUSED}\n"));
 }
+
+/// The numbers of a table are those of an f32 that somebody has written down, or of an f64 beside one.
+#[test]
+fn tables_have_the_tolerances_of_what_they_are_of() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.csv", b"1,0.25\n");
+    sandbox.write("b.csv", b"1.000000001,0.25\n");
+    let equal = "equal (rtol 1.3e-6, atol 1e-5)\n  1 of 2 differ within the tolerance\n";
+    let outcome = sandbox.rnn("diff a.csv b.csv");
+    assert_eq!(outcome.code, Some(0));
+    let text = outcome.stdout_text();
+    assert!(text.starts_with(&format!("a.csv, b.csv: text [1, 2]: {equal}")), "{text}");
+    let doubles = ArrayD::from_shape_vec(vec![1, 2], vec![1.000_001_f64, 0.25]).unwrap();
+    sandbox.save("d.npy", &doubles.view());
+    let text = sandbox.rnn("diff a.csv d.npy").stdout_text();
+    let differ = "a.csv, d.npy: text, f64 [1, 2]: 1 of 2 differ (rtol 1e-7, atol 1e-7)\n";
+    assert!(text.starts_with(differ), "{text}");
+}

@@ -556,3 +556,52 @@ tensor([[0., 0., 0.,  ..., 0., 0., 0.],
 ";
     assert_eq!(limited.stdout_text(), expected);
 }
+
+/// A stream is not known to have what its header promises, and a member of an archive need not have it.
+#[test]
+fn numbers_that_never_come_take_no_memory() {
+    let sandbox = Sandbox::new();
+    let dictionary = "{'descr': '<f4', 'fortran_order': False, 'shape': (6,6,6,6,6,6,6,6,6,6,6)}";
+    sandbox.write("x.npy", &npy(dictionary, &[]));
+    let mut zip = zip::ZipWriter::new(File::create(sandbox.path("x.npz")).unwrap());
+    zip.start_file("x.npy", zip::write::SimpleFileOptions::default()).unwrap();
+    zip.write_all(&sandbox.bytes("x.npy")).unwrap();
+    zip.finish().unwrap();
+    let missing = "expected 1451188224 bytes after the header for shape \
+                   [6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6], got 0 (np.save cannot write into a buffered pipe: \
+                   np.save(open(1, 'wb', 0), array) can)";
+    for (script, place) in
+        [("cat x.npy | rnn info --values -", "stdin"), ("rnn info --values x.npz", "x.npz:x")]
+    {
+        let outcome = sandbox.shell(&format!("ulimit -v 500000; {script}"));
+        outcome.fails(65, &format!("rnn: {place}: {missing}\n"));
+    }
+}
+
+/// Text is read as f64, and shown so.
+#[test]
+fn a_table_has_numbers_that_no_f32_has() {
+    let sandbox = Sandbox::new();
+    sandbox.write("x.csv", b"1e300,0.1\n-1e-300,0.1\n");
+    let text = said(&sandbox, "x.csv");
+    assert!(text.contains("\nmin    -1e-300\nmax    1e300\n"), "{text}");
+    assert_eq!(told(&sandbox, "x.csv")["max"], json!(1e300));
+}
+
+/// Eigenvalues take minutes where there are many of them.
+#[test]
+fn the_spectral_radius_of_a_large_layer_waits_until_it_is_asked_for() {
+    let sandbox = Sandbox::new();
+    sandbox.rnn("init -q --input-size 1 --hidden 2049 --no-bias -o w.npz").succeeds();
+    let start = std::time::Instant::now();
+    let text = said(&sandbox, "w.npz");
+    assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+    assert!(text.contains(", spectral radius not computed\n"), "{text}");
+    let note = "note: the spectral radius of more than 2048 rows takes minutes; \
+                --spectral-radius computes it\n";
+    assert!(text.contains(note), "{text}");
+    assert_eq!(told(&sandbox, "w.npz")["tensors"][1]["spectral_radius"], Value::Null);
+    sandbox.rnn("init -q --input-size 1 --hidden 2 --no-bias -o small.npz").succeeds();
+    let small = [said(&sandbox, "small.npz"), said(&sandbox, "--spectral-radius small.npz")];
+    assert_eq!(small[0], small[1]);
+}

@@ -228,3 +228,35 @@ fn a_number_that_is_not_finite_is_named_by_its_place_in_the_whole() {
         "rnn: i.npy: input: expected finite numbers, got NaN at [77, 2345, 11] (batch 77, seq_len 2345, input_size 11)\n",
     );
 }
+
+/// The header of an input of very many steps, as `head`, and `w.npz`.
+fn endless() -> Sandbox {
+    let sandbox = given(&[2, FEATURES], "");
+    let steps = 1_u64 << 52;
+    let dict =
+        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({steps}, {FEATURES})}}\n");
+    let length = u16::try_from(dict.len()).unwrap().to_le_bytes();
+    sandbox.write("head", &[b"\x93NUMPY\x01\x00", &length[..], dict.as_bytes()].concat());
+    sandbox
+}
+
+/// Nobody waits for the rest of an input when what comes of it cannot be written.
+#[test]
+fn a_failed_output_ends_the_reading() {
+    let script = "cat head /dev/zero | timeout 30 rnn run -w w.npz -i - -o /dev/full -q";
+    let failure = "rnn: /dev/full: No space left on device (os error 28)\n";
+    endless().shell(script).fails(74, failure);
+}
+
+/// What a header promises is not listed part by part.
+#[test]
+fn a_stream_that_promises_more_than_it_has_takes_no_memory_for_it() {
+    let missing = "expected 1152921504606846976 bytes after the header for shape \
+                   [4503599627370496, 64], got 1048576";
+    for outputs in ["-o y.npy", "--last y.npy"] {
+        let script = format!(
+            "(cat head; head -c 1M /dev/zero) | (ulimit -v 2000000; rnn run -w w.npz -i - {outputs} -q)"
+        );
+        endless().shell(&script).fails(65, &format!("rnn: stdin: {missing}\n"));
+    }
+}

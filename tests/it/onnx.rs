@@ -287,6 +287,7 @@ fn layers_with(directions: u64, between: &[Vec<u8>]) -> Result<usize, String> {
         floats("R", &[directions, 2, 2], 0.25),
         floats("V", &[directions, 2, 2 * directions], 0.5),
         tensor("shape", 7, &[3], field(9, [0_i64, 0, -1].map(i64::to_le_bytes).concat())),
+        tensor("other", 7, &[3], field(9, [3_i64, 5, -1].map(i64::to_le_bytes).concat())),
     ];
     sandbox.write("m.onnx", &model::model(&[&[first], between, &[second]].concat(), &weights));
     let checkpoint = Checkpoint::read(&Source::Path(sandbox.path("m.onnx")), None, None);
@@ -307,7 +308,7 @@ fn two_nodes_are_one_stack_where_steps_stay_steps() {
     let stacks = [
         (1, vec![axes("Squeeze", "y", "z", 1)]),
         (1, vec![plain("Squeeze", "y", "z")]),
-        (1, vec![reshape("y")]),
+        (1, vec![axes("Squeeze", "y", "s", 1), reshape("s")]),
         (1, vec![swap("y", "s", &[0, 2, 1, 3]), reshape("s")]),
         (2, vec![swap("y", "s", &[0, 2, 1, 3]), reshape("s")]),
         (
@@ -345,6 +346,22 @@ fn two_nodes_are_one_stack_where_steps_stay_steps() {
         (1, vec![axes("Squeeze", "y", "z", 2)]),
         (2, vec![axes("Squeeze", "y", "z", 1)]),
         (2, vec![reshape("y")]),
+        // N stands where D is, which is kept.
+        (1, vec![reshape("y")]),
+        // y.reshape(N, L, -1) and other shapes that steps and sequences do not keep.
+        (1, vec![plain("Reshape", "y other", "z")]),
+        (1, vec![axes("Squeeze", "y", "s", 1), plain("Reshape", "s other", "z")]),
+        (2, vec![swap("y", "s", &[0, 2, 1, 3]), plain("Reshape", "s other", "z")]),
+        (2, vec![swap("y", "s", &[0, 2, 1, 3]), plain("Reshape", "s computed", "z")]),
+        (1, vec![axes("Squeeze", "y", "s", 1), plain("Reshape", "s computed", "z")]),
+        // Zeros that are no sizes.
+        (
+            1,
+            vec![
+                axes("Squeeze", "y", "s", 1),
+                node("Reshape", "", "s shape", "z", &[model::number("allowzero", 1)]),
+            ],
+        ),
         (2, vec![swap("y", "s", &[2, 0, 1, 3]), reshape("s")]),
         (1, vec![swap("y", "z", &[0, 9])]),
         (1, vec![plain("Identity", "z", "z")]),
@@ -776,5 +793,38 @@ fn onnx_runtime_gives_the_same_numbers() {
         let ours = rnn.forward(input.view(), Some(h_0.view()), Mode::Eval).unwrap();
         assert!(largest_difference(&ours.output, &sandbox.load("y.npy")) < TOLERANCE, "{config}");
         assert!(largest_difference(&ours.h_n, &sandbox.load("h.npy")) < TOLERANCE, "{config}");
+    }
+}
+
+/// A head may read what lies between the layers.
+#[test]
+fn what_reads_an_inner_layer_is_named() {
+    let nodes = [
+        node("RNN", "a", "x W R", "y", &[]),
+        node("Squeeze", "", "y", "z", &[model::integers("axes", &[1])]),
+        node("MatMul", "head", "z H", "logits", &[]),
+        node("RNN", "b", "z W R", "w", &[]),
+    ];
+    let weights =
+        [floats("W", &[1, 2, 2], 0.5), floats("R", &[1, 2, 2], 0.25), floats("H", &[2, 2], 0.25)];
+    let sandbox = Sandbox::new();
+    sandbox.write("m.onnx", &model::model(&nodes, &weights));
+    let note =
+        "only the layer is run, RNN 'a', RNN 'b'; the nodes around it are not: MatMul 'head'";
+    assert_eq!(read(&sandbox, "m.onnx").notes(), [note]);
+}
+
+/// A retry may help, which is what the code says.
+#[test]
+fn a_stream_that_memory_does_not_hold() {
+    let sandbox = Sandbox::new();
+    sandbox.take("x.npy");
+    let stream = "{ printf '\\x08\\x08\\x12\\x00'; head -c 2G /dev/zero; }";
+    for (line, what) in [("run -i x.npy -w -", "model"), ("run --hidden 3 -i - -q", "input")] {
+        let stream = if what == "input" { "yes 1,2,3 | head -c 2G" } else { stream };
+        let outcome = sandbox.shell(&format!("{stream} | (ulimit -v 300000; rnn {line})"));
+        assert_eq!((outcome.code, outcome.stdout_text().as_str()), (Some(71), ""), "{line}");
+        let start = format!("rnn: out of memory: {what} needs ");
+        assert!(outcome.stderr.starts_with(&start), "{line}: {}", outcome.stderr);
     }
 }

@@ -291,6 +291,23 @@ fn a_compressed_pickle_is_refused() {
     assert!(outcome.stderr.starts_with(start), "{}", outcome.stderr);
 }
 
+/// Of two pickles, the one is checked that is read: that in the folder with the shorter name.
+#[test]
+fn a_compressed_pickle_is_refused_behind_another() {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    zip.start_file("aa/data.pkl", stored).unwrap();
+    zip.write_all(b"N.").unwrap();
+    zip.start_file("a/data.pkl", SimpleFileOptions::default()).unwrap();
+    zip.write_all(&b"N".repeat(1 << 20)).unwrap();
+    let sandbox = with(&[]);
+    sandbox.write("m.pt", &zip.finish().unwrap().into_inner());
+    let outcome = sandbox.rnn("run -i inputs.npz:x_f32 -w m.pt");
+    assert_eq!(outcome.code, Some(65));
+    let start = "rnn: m.pt: expected data.pkl as it is, got 1048576 bytes compressed to ";
+    assert!(outcome.stderr.starts_with(start), "{}", outcome.stderr);
+}
+
 #[test]
 fn two_tensors_of_one_name_are_refused() {
     let tensor = repeated(1, &[2]);

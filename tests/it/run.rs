@@ -559,3 +559,24 @@ fn hidden_files_are_no_weights() {
     sandbox.write("w/._bias_ih_l0.npy", b"resource fork");
     sandbox.rnn("run -w w -i x.npy").succeeds();
 }
+
+/// Each member promises nearly as many rows as there can be.
+#[test]
+fn sizes_of_sequences_that_no_sum_holds_are_refused() {
+    let sandbox = Sandbox::new();
+    let dict = "{'descr': '<f4', 'fortran_order': False, 'shape': (1152921504606846975, 1)}\n";
+    let length = u16::try_from(dict.len()).unwrap().to_le_bytes();
+    let header = [b"\x93NUMPY\x01\x00", &length[..], dict.as_bytes()].concat();
+    let mut zip = zip::ZipWriter::new(std::fs::File::create(sandbox.path("x.npz")).unwrap());
+    for i in 0..20 {
+        zip.start_file(format!("{i}.npy"), zip::write::SimpleFileOptions::default()).unwrap();
+        std::io::Write::write_all(&mut zip, &header).unwrap();
+    }
+    zip.finish().unwrap();
+    for line in ["run --hidden 3 -i x.npz -o y.npz -q", "pack -i x.npz -o y.npz -q"] {
+        let outcome = sandbox.rnn(line);
+        assert_eq!(outcome.code, Some(65), "{line}: {}", outcome.stderr);
+        let start = "rnn: x.npz:0: expected 4611686018427387900 bytes after the header";
+        assert!(outcome.stderr.starts_with(start), "{line}: {}", outcome.stderr);
+    }
+}

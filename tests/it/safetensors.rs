@@ -239,3 +239,42 @@ fn a_length_that_looks_like_a_pickle() {
     sandbox.write("w.safetensors", &file(&header, 0));
     sandbox.rnn("run -i x.npy -w w.safetensors").fails(65, "rnn: w.safetensors: weight_ih_l0: expected a matrix that tells the layer's sizes, got no such tensor\n");
 }
+
+/// Places of bytes that, counted from the beginning of the file, are beyond what 64 bits hold.
+#[test]
+fn tensors_that_end_behind_every_file_are_refused() {
+    let size = (1_u64 << 61) - 8;
+    let tensor = |name: u64, numbers: u64, start: u64, end: u64| {
+        format!(r#""{name}":{{"dtype":"F64","shape":[{numbers}],"data_offsets":[{start},{end}]}}"#)
+    };
+    let large = (0..8).map(|i| tensor(i, size / 8, i * size, (i + 1) * size));
+    let all: Vec<_> = large.chain([tensor(8, 7, 8 * size, 8 * size + 56)]).collect();
+    let sandbox = Sandbox::new();
+    sandbox.take("x.npy");
+    sandbox.write("w.safetensors", &file(&format!("{{{}}}", all.join(",")), 0));
+    sandbox
+        .rnn("run -i x.npy -w w.safetensors")
+        .fails(65, "rnn: w.safetensors: expected 18446744073709551608 bytes of tensors, got 0\n");
+}
+
+/// A second of the processor is the promise; with a list for each layer it was minutes.
+#[test]
+fn very_many_layers_are_refused_at_once() {
+    let tensor = r#"{"dtype":"F32","shape":[1,1],"data_offsets":"#;
+    let both = |i: usize| {
+        let (at, middle, end) = (8 * i, 8 * i + 4, 8 * i + 8);
+        format!(
+            r#""l{i}.weight_ih_l0":{tensor}[{at},{middle}]}},"l{i}.weight_hh_l0":{tensor}[{middle},{end}]}}"#
+        )
+    };
+    let all: Vec<_> = (0..10_000).map(both).collect();
+    let sandbox = Sandbox::new();
+    sandbox.take("x.npy");
+    sandbox.write("w.safetensors", &file(&format!("{{{}}}", all.join(",")), 80_000));
+    let outcome = sandbox.shell("ulimit -t 2; rnn run -i x.npy -w w.safetensors");
+    assert_eq!(outcome.code, Some(65));
+    let (start, end) =
+        ("rnn: w.safetensors: expected one layer, got 10000: l0, ", " and 9980 more\n");
+    let message = outcome.stderr.split_once("hint: ").unwrap().0;
+    assert!(message.starts_with(start) && message.ends_with(end), "{message}");
+}

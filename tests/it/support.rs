@@ -105,7 +105,7 @@ impl Sandbox {
     pub(crate) fn members(&self, name: &str) -> Vec<String> {
         match Found::open(&Source::parse(self.path(name).as_os_str())).unwrap() {
             Found::Tensor(_) => panic!("{name}: one tensor"),
-            Found::Members(members) => members.names(),
+            Found::Members(members) => members.names().to_vec(),
         }
     }
 

@@ -16,6 +16,11 @@ pub(crate) fn bytes<T>(sizes: &[usize]) -> usize {
     sizes.iter().fold(size_of::<T>(), |bytes, &size| bytes.saturating_mul(size))
 }
 
+/// A sum of sizes out of headers, or as many as a number can say.
+pub(crate) fn sum(sizes: impl Iterator<Item = usize>) -> usize {
+    sizes.fold(0, usize::saturating_add)
+}
+
 /// Names what is held: on standard error, at once; with `--report json`, where all notes are.
 pub(crate) fn name(what: &str, bytes: usize, args: &ReportArgs, notes: &mut Notes) {
     if bytes <= WHOLE_BYTES || args.quiet {

@@ -79,25 +79,21 @@ impl Shape {
         numbers.saturating_mul(self.input_size + self.width).saturating_mul(self.element_bytes)
     }
 
-    /// The parts in their order; none where the pass must be made in one.
-    pub(crate) fn parts(&self) -> Option<Vec<Part>> {
+    /// How the pass is cut; none where it must be made in one.
+    pub(crate) fn parts(&self) -> Option<Parts> {
+        let (steps, batch) = (self.steps, self.batch);
         let row = self.input_size.max(self.width) * self.element_bytes;
-        let cut = |all: usize, bytes: usize, most: usize| {
-            let size = (most / bytes).clamp(1, all);
-            (0..all).step_by(size).map(move |first| first..(first + size).min(all))
-        };
+        let size = |all: usize, bytes: usize, most: usize| (most / bytes).clamp(1, all);
         // Where whole sequences stand together in the file and are short, there is nothing to jump for.
         let short = self.batch_first && self.steps.saturating_mul(row) <= PART_BYTES;
         if self.forward_only && !short && (self.seekable || !self.batch_first) {
-            let times = cut(self.steps, self.batch.saturating_mul(row), PART_BYTES);
-            let part = |steps| Part { steps, rows: 0..self.batch };
-            return Some(times.map(part).collect());
+            let size = size(steps, batch.saturating_mul(row), PART_BYTES);
+            return Some(Parts { all: [steps, batch], size: [size, batch] });
         }
         if self.seekable || self.batch_first || self.batch == 1 {
             let most = if self.batch_first { PART_BYTES } else { APART_BYTES };
-            let blocks = cut(self.batch, self.steps.saturating_mul(row), most);
-            let part = |rows| Part { steps: 0..self.steps, rows };
-            return Some(blocks.map(part).collect());
+            let size = size(batch, steps.saturating_mul(row), most);
+            return Some(Parts { all: [steps, batch], size: [steps, size] });
         }
         None
     }
@@ -133,7 +129,35 @@ impl Shape {
 
     /// Bytes of a part's input and output.
     pub(crate) fn bytes_of(&self, part: &Part) -> usize {
-        part.steps.len() * part.rows.len() * (self.input_size + self.width) * self.element_bytes
+        let numbers = part.steps.len().saturating_mul(part.rows.len());
+        numbers.saturating_mul((self.input_size + self.width).saturating_mul(self.element_bytes))
+    }
+}
+
+/// A pass that is cut into parts of one size, but for the last. They are not listed: the header of a stream
+/// may promise any number of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parts {
+    /// Steps and sequences in all, and those of a part, which has all of one of the two.
+    all: [usize; 2],
+    size: [usize; 2],
+}
+
+impl Parts {
+    /// The parts in their order.
+    pub(crate) fn iter(self) -> impl Iterator<Item = Part> {
+        let cut = |all: usize, size: usize| {
+            (0..all).step_by(size).map(move |first| first..first.saturating_add(size).min(all))
+        };
+        let [[steps, batch], [own_steps, own_rows]] = [self.all, self.size];
+        cut(steps, own_steps).flat_map(move |steps| {
+            cut(batch, own_rows).map(move |rows| Part { steps: steps.clone(), rows })
+        })
+    }
+
+    /// Whether each part has all steps of its sequences.
+    pub(crate) fn are_whole_sequences(self) -> bool {
+        self.all[0] == self.size[0]
     }
 }
 
@@ -165,7 +189,7 @@ pub(crate) fn forward<T: Element + Real>(
     rnn: &Rnn<T>,
     pool: &ThreadPool,
     shape: &Shape,
-    parts: &[Part],
+    parts: Parts,
     (reader, mut writer): (&mut PartReader, Option<&mut PartWriter>),
     state: &mut ArrayD<T>,
     mut watch: impl FnMut(&str, &Numbers<T>) -> Result<()>,

@@ -14,15 +14,14 @@ mod tensor;
 mod weights;
 
 use std::ffi::OsStr;
-use std::io::{self, Write};
 
 use anyhow::Result;
-use elman::Error;
 use elman::io::{Held, Source, Tensors};
 use serde_json::Value;
 
 use crate::args::{Info, InfoForm};
 use crate::failure::{self, Reported, Usage};
+use crate::report::print;
 
 use description::Description;
 
@@ -35,7 +34,7 @@ pub(crate) fn info(args: &Info) -> Result<()> {
         match describe(file, args) {
             Ok(description) if args.report == InfoForm::Text => {
                 let between = if shown > 0 { "\n" } else { "" };
-                print(&format!("{between}{}", description.text()))?;
+                print(&format!("{between}{}", description.text()), false)?;
                 shown += 1;
             }
             Ok(description) => objects.push(description.json()),
@@ -44,10 +43,10 @@ pub(crate) fn info(args: &Info) -> Result<()> {
         }
     }
     match objects.pop() {
-        Some(only) if args.files.len() == 1 => print(&format!("{only}\n"))?,
+        Some(only) if args.files.len() == 1 => print(&format!("{only}\n"), false)?,
         last if args.report == InfoForm::Json && args.files.len() > 1 => {
             objects.extend(last);
-            print(&format!("{}\n", Value::Array(objects)))?;
+            print(&format!("{}\n", Value::Array(objects)), false)?;
         }
         _ => {}
     }
@@ -73,10 +72,4 @@ fn refuse_two_stdins(args: &Info) -> Result<()> {
         return Err(Usage("expected one file from stdin, got - more than once".to_owned()).into());
     }
     Ok(())
-}
-
-fn print(text: &str) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-    Ok(written.map_err(|source| Error::Write { place: "stdout".to_owned(), source })?)
 }

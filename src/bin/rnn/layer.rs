@@ -42,13 +42,8 @@ impl Weights {
                 notes.note(format!("{place}: {name}: {stored} converted to {}", tensor.dtype()));
             }
         }
-        if checkpoint.ignored() > 0 {
-            let (prefix, ignored) = (checkpoint.prefix(), checkpoint.ignored());
-            notes.note(format!(
-                "{place}: the layer under {prefix}; {ignored} other tensors of the model are left alone"
-            ));
-        }
-        for note in checkpoint.notes() {
+        let others = others_left_alone(&checkpoint);
+        for note in others.iter().chain(checkpoint.notes()) {
             notes.note(format!("{place}: {note}"));
         }
         Ok(Weights { place, dtype: checkpoint.dtype(), checkpoint })
@@ -152,6 +147,17 @@ impl Weights {
         let made = self.checkpoint.into_params(config.clone());
         made.map_err(|error| with_tensor_hint(error, &self.place, config))
     }
+}
+
+/// Says what else is in a file of weights, where there is something.
+pub(crate) fn others_left_alone(checkpoint: &Checkpoint) -> Option<String> {
+    let under = match checkpoint.prefix() {
+        "" => "without a prefix".to_owned(),
+        prefix => format!("under {prefix}"),
+    };
+    let others = checkpoint.ignored();
+    let note = || format!("the layer {under}; {others} other tensors of the model are left alone");
+    (others > 0).then(note)
 }
 
 /// What to type when a file is not the weights of one layer.

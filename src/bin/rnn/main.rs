@@ -24,6 +24,7 @@ mod pack;
 mod padding;
 mod pass;
 mod peak;
+mod place;
 mod progress;
 mod randn;
 mod report;

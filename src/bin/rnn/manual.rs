@@ -1,19 +1,17 @@
 //! `rnn completions`, `rnn man` and `rnn python`: what the definition of the command line says of itself.
 
-use std::io::{self, Write};
-
 use anyhow::Result;
 use clap::CommandFactory;
 use clap_mangen::Man as Page;
-use elman::Error;
 
 use crate::args::{Args, Completions, Man, PYTHON};
 use crate::failure::{Usage, with_hint};
+use crate::report::print;
 
 pub(crate) fn completions(args: &Completions) -> Result<()> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut Args::command(), "rnn", &mut text);
-    print(&text)
+    print(&String::from_utf8_lossy(&text), false)
 }
 
 pub(crate) fn man(args: &Man) -> Result<()> {
@@ -33,14 +31,9 @@ pub(crate) fn man(args: &Man) -> Result<()> {
     };
     let mut text = Vec::new();
     Page::new(page).render(&mut text)?;
-    print(&text)
+    print(&String::from_utf8_lossy(&text), false)
 }
 
 pub(crate) fn python() -> Result<()> {
-    print(format!("{PYTHON}\n").as_bytes())
-}
-
-fn print(text: &[u8]) -> Result<()> {
-    let written = io::stdout().lock().write_all(text);
-    Ok(written.map_err(|source| Error::Write { place: "stdout".to_owned(), source })?)
+    print(&format!("{PYTHON}\n"), false)
 }

@@ -86,7 +86,7 @@ fn packed<T: Element + Real>(
             Err(Usage(message).into())
         }
         (Sequences::Ragged(members, headers), None) => {
-            let bytes: usize = headers.iter().map(|own| held::bytes::<T>(&own.shape)).sum();
+            let bytes = held::sum(headers.iter().map(|own| held::bytes::<T>(&own.shape)));
             held::name(HELD, bytes.saturating_mul(2), &args.report, notes);
             let own = sequences::read_ragged(members)?;
             let views: Vec<ArrayViewD<'_, T>> = own.iter().map(|(_, own)| own.view()).collect();
@@ -125,12 +125,12 @@ fn padded<T: Element + Real>(
     let line = CommandLine::new().without("--batch-first");
     let swapped = Some(if batch_first { line } else { line.with("--batch-first", None) });
     let lengths = lengths::read(text, &Padded { batch, steps, batch_first, swapped })?;
-    let rows = lengths.iter().sum();
+    let rows = held::sum(lengths.iter().copied());
     let left = args.padding_side == Side::Left;
     // Those with the padding on the left are copied one by one first.
     let copies = [steps * batch, rows, if left { rows } else { 0 }];
     let row = held::bytes::<T>(&shape[2..]);
-    let bytes = copies.iter().map(|rows| rows.saturating_mul(row)).sum();
+    let bytes = held::sum(copies.iter().map(|rows| rows.saturating_mul(row)));
     held::name(HELD, bytes, &args.report, notes);
     let padded: ArrayD<T> = file.read()?;
     if !left {

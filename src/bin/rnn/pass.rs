@@ -63,7 +63,7 @@ impl<T: Element + Real + Into<f64>> Pass<'_, T> {
         let given = match given {
             Given::Tensor(input, lengths) => match self.large(input, lengths, outputs, notes) {
                 Ok((shape, parts, reader)) => {
-                    let results = self.in_parts(&pool, &shape, &parts, reader, h_0, outputs)?;
+                    let results = self.in_parts(&pool, &shape, parts, reader, h_0, outputs)?;
                     return Ok((results, self.ran(&pool, start)));
                 }
                 Err((input, lengths)) => Given::Tensor(input, lengths),

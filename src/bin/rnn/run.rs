@@ -181,7 +181,7 @@ fn read_ragged<T: Element + Real>(
     lengths::check_total(&own, args.total_length)?;
     let total = args.total_length.or(own.iter().copied().max()).unwrap_or(0);
     let padded = own.len().saturating_mul(total);
-    let bytes = Row::new(rnn, args).ragged(own.iter().sum(), padded);
+    let bytes = Row::new(rnn, args).ragged(held::sum(own.iter().copied()), padded);
     held::name(INPUT_AND_OUTPUT, bytes, &args.report, notes);
     let (names, own): (Vec<_>, Vec<_>) = sequences::read_ragged(members)?.into_iter().unzip();
     let views: Vec<_> = own.iter().map(|own| own.view()).collect();

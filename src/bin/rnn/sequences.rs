@@ -7,6 +7,7 @@ use elman::{Error, PackedSequence};
 use ndarray::ArrayD;
 
 use crate::failure::{Data, Usage, with_hint};
+use crate::held;
 use crate::hint::CommandLine;
 use crate::report::Notes;
 
@@ -27,8 +28,8 @@ pub(crate) enum Sequences {
 }
 
 impl Sequences {
-    /// Opens an input, of a table the columns that were chosen. An archive with `data` and `batch_sizes` in it is packed; one member alone is that
-    /// tensor; several of two axes and one width are sequences.
+    /// Opens an input, of a table the columns that were chosen. An archive with `data` and `batch_sizes` in
+    /// it is packed; one member alone is that tensor; several of two axes and one width are sequences.
     pub(crate) fn open(source: &Source, columns: &[String]) -> Result<Self> {
         let found = Found::open_columns(source, columns)?;
         let is_table = matches!(&found, Found::Tensor(file) if is_table(file));
@@ -41,7 +42,7 @@ impl Sequences {
             Found::Tensor(file) => return Ok(Sequences::Tensor(file)),
             Found::Members(members) => members,
         };
-        let names = members.names();
+        let names = members.names().to_vec();
         if PACKED[..2].iter().all(|own| names.iter().any(|name| name == own)) {
             if names.iter().any(|name| !PACKED.contains(&name.as_str())) {
                 return Err(members.expected(&format!("only {}", PACKED.join(", "))).into());
@@ -127,7 +128,7 @@ impl Sequences {
             Sequences::Tensor(file) => file.header().shape.clone(),
             Sequences::Packed(_, header) => header.shape.clone(),
             Sequences::Ragged(_, headers) => {
-                let rows = headers.iter().map(|header| header.shape[0]).sum();
+                let rows = held::sum(headers.iter().map(|header| header.shape[0]));
                 vec![rows, headers.first().map_or(0, |header| header.shape[1])]
             }
         }
@@ -191,7 +192,7 @@ fn explain_none(error: Error, name: &str, place: &str) -> anyhow::Error {
 
 /// Reads several sequences, with their names.
 pub(crate) fn read_ragged<T: Real>(mut members: Members) -> Result<Vec<(String, ArrayD<T>)>> {
-    let names = members.names().into_iter().enumerate();
+    let names = members.names().to_vec().into_iter().enumerate();
     names.map(|(index, name)| Ok((name, members.read(index)?))).collect()
 }
 

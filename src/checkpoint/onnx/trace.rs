@@ -253,22 +253,18 @@ impl<'a> Trace<'a> {
         }
     }
 
-    /// The axes after a Reshape to three: those of size 1 go, and two directions of one step come to stand
-    /// beside each other.
+    /// The axes after a Reshape to three that leaves the first two where they are: behind them, the
+    /// directions of one step come to stand beside each other, and axes of size 1 go. Any other shape, also
+    /// one that is computed, could cut steps and sequences in another way.
     fn reshaped(&self, node: &'a Node, origin: &Origin<'a>) -> Option<Vec<Axis>> {
-        // A shape that is computed has the sizes of the input in it.
-        let shape = self.integers(node, "shape");
-        if shape.is_some_and(|shape| shape.len() != 3) {
-            return None;
-        }
-        let axes = origin.axes.iter().copied().filter(|&axis| !origin.is_single(axis));
-        match axes.collect::<Vec<_>>()[..] {
-            [first @ (Steps | Batch), second @ (Steps | Batch), Directions, Features]
-            | [first @ (Steps | Batch), second @ (Steps | Batch), Features] => {
-                Some(vec![first, second, Features])
-            }
-            _ => None,
-        }
+        // A zero stands for the size that the axis has, unless the node says otherwise.
+        let zeros_are_sizes = matches!(node.attribute("allowzero"), None | Some(Attribute::Int(0)));
+        let [0, 0, 1.. | -1] = self.integers(node, "shape")?[..] else { return None };
+        let (kept, merged) = origin.axes.split_at_checked(2)?;
+        let merged = merged.iter().copied().filter(|&axis| !origin.is_single(axis));
+        let merged = merged.collect::<Vec<_>>();
+        let is_step = merged == [Features] || merged == [Directions, Features];
+        (zeros_are_sizes && is_step).then(|| vec![kept[0], kept[1], Features])
     }
 }
 

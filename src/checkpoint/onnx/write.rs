@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use ndarray::ArrayD;
 
-use super::CONFIG_KEY;
-use crate::io::{Attribute, Dtype, Graph, GraphTensor, Node, Real, Sink, Size, StoredType, Value};
+use crate::io::{
+    Attribute, Dtype, Graph, GraphTensor, Node, Real, Sink, Size, StoredType, TEXT_NAME, Value,
+};
 use crate::{Config, Error, Nonlinearity};
 
 /// The set of operators that is written: the first whose RNN is that of today, bar the types of numbers.
@@ -122,7 +123,7 @@ fn ends<T: Real>(config: &Config) -> Graph {
         opset: Some(OPSET),
         inputs: vec![sequence("input", config.input_size), state("h_0")],
         outputs: vec![sequence("output", directions * config.hidden_size), state("h_n")],
-        metadata: vec![(CONFIG_KEY.to_owned(), config.to_json().to_string())],
+        metadata: vec![(TEXT_NAME.to_owned(), config.to_json().to_string())],
         ..Graph::default()
     }
 }

@@ -5,15 +5,13 @@ use prost::bytes::Bytes;
 
 use super::messages::TensorProto;
 use crate::Error;
+use crate::io::header::{MAX_AXES, check_size};
 use crate::io::npy::{decode, write_numbers};
 use crate::io::{Dtype, Header, Real, StoredType, Tensor, escaped};
 use crate::memory::reserved;
 
 /// `TensorProto.DataLocation.EXTERNAL`.
 const EXTERNAL: i32 = 1;
-
-/// Most axes of a tensor: as many as NumPy has.
-const MAX_RANK: usize = 64;
 
 /// A tensor of a graph: an initializer, or the value of a Constant node. What the file says of it is held
 /// against its bytes when it is asked for, so that a model may hold others of types that are not read.
@@ -139,22 +137,15 @@ impl GraphTensor {
         let stored = stored_type(*data_type).ok_or_else(|| {
             self.malformed(format!("expected floats or integers, got data type {data_type}"))
         })?;
-        if dims.len() > MAX_RANK {
-            let what = format!("expected at most {MAX_RANK} sizes, got {}", dims.len());
+        if dims.len() > MAX_AXES {
+            let what = format!("expected at most {MAX_AXES} sizes, got {}", dims.len());
             return Err(self.malformed(what));
         }
         let sizes = dims.iter().map(|&dim| usize::try_from(dim));
         let shape: Vec<usize> = sizes
             .collect::<Result<_, _>>()
             .map_err(|_| self.malformed(format!("expected sizes of at least 0, got {dims:?}")))?;
-        // Sizes beside a zero are multiplied all the same: no array can have them otherwise.
-        let bytes =
-            shape.iter().filter(|&&size| size > 0).try_fold(stored.size(), |product, &size| {
-                product.checked_mul(size).filter(|&product| isize::try_from(product).is_ok())
-            });
-        if bytes.is_none() {
-            return Err(self.malformed(format!("shape {shape:?} is too large")));
-        }
+        check_size(&shape, stored).map_err(|what| self.malformed(what))?;
         Ok(Header { stored, big_endian: false, fortran_order: false, shape })
     }
 

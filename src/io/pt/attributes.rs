@@ -12,8 +12,15 @@ use crate::io::{AttributeValue, ModuleAttribute, escaped};
 /// The longest name of a module with those around it; longer ones are nobody's.
 const MAX_PATH: usize = 256;
 
+/// Most modules that wait to be visited: more than any model has.
+const MAX_WAITING: usize = 100_000;
+
 /// As many attributes as a few thousand modules have. A file can name one module without end.
 const MAX_ATTRIBUTES: usize = 100_000;
+
+/// Most values that a pickle may make, and most that may stand on its stack, in its memo or in its
+/// dictionaries: as many as thousands of modules have. Each takes up to 40 bytes here, and one in the file.
+const MAX_KEPT: usize = 1 << 19;
 
 /// What a pickle makes. Values are numbers of nodes, so that sharing costs nothing and a ring is no harm.
 enum Node {
@@ -31,6 +38,8 @@ struct Machine {
     stack: Vec<usize>,
     marks: Vec<usize>,
     memo: HashMap<u32, usize>,
+    /// Entries of all dictionaries.
+    pairs: usize,
 }
 
 /// The attributes of all modules in a pickle.
@@ -49,6 +58,11 @@ pub(super) fn attributes(mut pickle: &[u8]) -> Vec<ModuleAttribute> {
 impl Machine {
     /// One step; false at the end, None where the program cannot be followed.
     fn step(&mut self, reader: &mut dyn BufRead) -> Option<bool> {
+        let kept =
+            [self.nodes.len(), self.stack.len(), self.marks.len(), self.memo.len(), self.pairs];
+        if kept.into_iter().any(|kept| kept > MAX_KEPT) {
+            return None;
+        }
         let [code] = bytes(reader)?;
         match code {
             b'.' => return Some(false),
@@ -133,6 +147,7 @@ impl Machine {
     fn insert(&mut self, items: &[usize]) -> Option<()> {
         if let Node::Dict(pairs) = self.top()? {
             pairs.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1])));
+            self.pairs += items.len() / 2;
         }
         Some(())
     }
@@ -158,7 +173,7 @@ impl Machine {
         let mut seen = vec![false; self.nodes.len()];
         let mut waiting = vec![(root, String::new())];
         while let Some((index, path)) = waiting.pop() {
-            if std::mem::replace(&mut seen[index], true) || path.len() > MAX_PATH {
+            if std::mem::replace(&mut seen[index], true) {
                 continue;
             }
             if found.len() > MAX_ATTRIBUTES {
@@ -171,6 +186,11 @@ impl Machine {
             };
             for (name, child) in self.named(children) {
                 let dot = if path.is_empty() { "" } else { "." };
+                // A pair takes four bytes of the pickle, and here a path of its own.
+                let is_long = path.len() + dot.len() + name.len() > MAX_PATH;
+                if seen[child] || is_long || waiting.len() >= MAX_WAITING {
+                    continue;
+                }
                 waiting.push((child, format!("{path}{dot}{name}")));
             }
             let attributes = module.and_then(|state| self.dict(state));
@@ -268,6 +288,47 @@ mod tests {
     fn a_module_within_itself_is_visited_once() {
         let pickle = b"cm\nA\n)\x81q\0}(\x8c\x01nK\x07\x8c\x08_modules}\x8c\x01ch\0sub.";
         assert_eq!(attributes(pickle), [attribute("", "n", AttributeValue::Int(7))]);
+    }
+
+    /// An object with an attribute, and as `_modules` these pairs of names and objects.
+    fn outer(pairs: &[u8]) -> Vec<u8> {
+        [b"cm\nA\n)\x81}(\x8c\x01nK\x07\x8c\x08_modules}(", pairs, b"uub."].concat()
+    }
+
+    /// A pair of a name and an object, whose `__dict__` has what these bytes make.
+    fn pair(name: &str, attributes: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(name.len()).unwrap().to_le_bytes();
+        [b"X", &length[..], name.as_bytes(), b"cm\nB\n)\x81}(", attributes, b"ub"].concat()
+    }
+
+    const P: &[u8] = b"\x8c\x01pK\x01";
+
+    #[test]
+    fn no_more_modules_wait_than_any_model_has() {
+        let many = |count: usize| (0..count).flat_map(|i| pair(&i.to_string(), b""));
+        let pairs = |count: usize| many(count).chain(pair("last", P)).collect::<Vec<u8>>();
+        for (count, expected) in [(10, 2), (MAX_WAITING + 1, 1)] {
+            assert_eq!(attributes(&outer(&pairs(count))).len(), expected, "{count}");
+        }
+    }
+
+    #[test]
+    fn a_pickle_that_makes_values_without_end_has_no_attributes() {
+        let module = outer(b"");
+        let with = |steps: &[u8], times: usize| {
+            attributes(&[&steps.repeat(times)[..], &module].concat()).len()
+        };
+        for steps in [&b"N0"[..], b"}0", b"N", b"(", b"}K\x01K\x01s0"] {
+            assert_eq!((with(steps, 10), with(steps, MAX_KEPT + 1)), (1, 0), "{steps:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_is_nobodys() {
+        for (length, expected) in [(MAX_PATH, 2), (MAX_PATH + 1, 1)] {
+            let found = attributes(&outer(&pair(&"a".repeat(length), P)));
+            assert_eq!(found.len(), expected, "{length}");
+        }
     }
 
     #[test]

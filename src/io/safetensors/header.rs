@@ -9,11 +9,8 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::Error;
-use crate::io::literal::check_size;
+use crate::io::header::{MAX_AXES, check_size};
 use crate::io::{StoredType, escaped};
-
-/// The most axes of a tensor: as many as PyTorch has. A longer list would cost more than its text.
-const MAX_AXES: usize = 64;
 
 /// The entry of the header that is no tensor.
 pub(super) const METADATA: &str = "__metadata__";

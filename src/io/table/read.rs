@@ -118,6 +118,8 @@ impl<'a> Lines<'a> {
             {
                 #[allow(clippy::cast_possible_truncation, reason = "what is compared")]
                 if (value as f32).to_bits() != single.to_bits() && !value.is_nan() {
+                    let bytes = table.singles.len().saturating_mul(size_of::<(usize, f32)>());
+                    grow(&mut table.singles, 1, "input", bytes)?;
                     table.singles.push((table.values.len(), single));
                 }
             }

@@ -55,6 +55,11 @@ pub(super) fn texts(name: &str, values: &[&str]) -> Vec<u8> {
     fields([field(1, name), values, integer(20, 8)])
 }
 
+/// An attribute with one integer.
+pub(super) fn number(name: &str, value: u64) -> Vec<u8> {
+    fields([field(1, name), integer(3, value), integer(20, 2)])
+}
+
 /// An attribute with integers, which may be below zero.
 pub(super) fn integers(name: &str, values: &[i64]) -> Vec<u8> {
     let values = fields(values.iter().map(|&value| integer(8, value.cast_unsigned())));

@@ -13,9 +13,10 @@ pub(crate) const MANUAL: &str = "\
 Compare two tensors, or two bundles of them by their names. The exit code is 0 where they are equal,
 1 where they differ, and that of the fault where they cannot be compared.
 
-A tensor is a .npy file, FILE.npz:name, or - for stdin. A bundle is a folder of .npy files or an .npz;
-one with a single tensor in it is also compared with a tensor. Tensors of a bundle may stand in any
-order; one that stands in only one of the two is a difference.
+A tensor is a .npy file, FILE.npz:name, a table (.csv, .tsv), or - for stdin. A bundle is a folder of
+.npy files, an .npz, .safetensors or .pt; one with a single tensor in it is also compared with a
+tensor. Tensors of a bundle may stand in any order; one that stands in only one of the two is a
+difference.
 
 Two numbers are equal where |a - b| <= atol + rtol * |b|; B is what is expected. The tolerances are
 those of torch.testing.assert_close, unless you name others:
@@ -26,9 +27,10 @@ those of torch.testing.assert_close, unless you name others:
     bf16             rtol 1.6e-2  atol 1e-5
     whole numbers    rtol 0       atol 0
 
-Of two types, the looser one's are taken. The arithmetic is that of doubles; whole numbers are
-compared exactly with each other, and as the nearest double with others. Infinities of one sign are
-equal. NaN differs from everything, itself included, unless --equal-nan.
+The numbers of a table are taken for f32, and beside f64 for f64. Of two types, the looser one's are
+taken. The arithmetic is that of doubles; whole numbers are compared exactly with each other, and as
+the nearest double with others. Infinities of one sign are equal. NaN differs from everything, itself
+included, unless --equal-nan.
 
 With --exact the types are the same too, and every number is the same bit for bit: 0.0 and -0.0
 differ, and so do two NaN of different bits, unless --equal-nan.
@@ -54,7 +56,8 @@ largest_relative, largest_ulp and first (index, words, a, b; the largest also di
 #[derive(Debug, ClapArgs)]
 #[allow(clippy::struct_excessive_bools, reason = "flags that do not exclude each other")]
 pub(crate) struct Diff {
-    /// A tensor or a bundle: .npy, FILE.npz:name, a folder, .npz, or - for stdin.
+    /// A tensor or a bundle: .npy, FILE.npz:name, a table, a folder, .npz, .safetensors, .pt, or - for
+    /// stdin.
     #[arg(value_name = "A")]
     pub(crate) a: OsString,
     /// What is expected, in the same forms.

@@ -33,19 +33,25 @@ exact for integers. std is the unbiased one, as Tensor.std() computes it by defa
 numbers there is none. first is the index, in the order of the axes, of the first NaN or infinity.
 norm is the square root of the sum of squares. The spectral radius of weight_hh is the absolute value
 of its largest eigenvalue: below 1 the influence of the past fades. Its time grows with the cube of
-hidden_size, to some ten seconds for 2048. What does not exist is null in JSON, none in the text.
+hidden_size, to some ten seconds for 2048; beyond that it is only computed with --spectral-radius, and
+a note says so. What does not exist is null in JSON, none in the text.
 
 A folder or an archive whose names are those of weights or of a packed sequence, and which is none,
 is shown as tensors, with a note that says why.";
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Info {
-    /// .npy, .npz, FILE.npz:NAME, a folder of .npy files, or - for stdin.
+    /// .npy, .npz, FILE.npz:NAME, a table, a folder of .npy files, .safetensors, .pt, .onnx, or - for
+    /// stdin.
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<OsString>,
-    /// Print the numbers too, as PyTorch prints them: more than 1000 of a tensor only in part.
+    /// Print the numbers too, as PyTorch prints them: more than 1000 of a tensor only in part, and
+    /// dots alone where even that part has more than 279936 numbers, as of eight axes of 6.
     #[arg(long)]
     pub(crate) values: bool,
+    /// Compute the spectral radius of weight_hh whatever its size: minutes beyond hidden_size 2048.
+    #[arg(long)]
+    pub(crate) spectral_radius: bool,
     #[command(flatten)]
     pub(crate) of_weights: WeightsArgs,
     /// The form of the answer.

@@ -76,7 +76,13 @@ enum Verdict {
 impl Rule {
     /// Begins to compare tensors of two types. For [`Measure::Bits`] they are one.
     pub(super) fn begin(&self, stored: [StoredType; 2]) -> Comparison {
-        let [(r, a), (other_r, other_a)] = stored.map(defaults);
+        let [(r, a), (other_r, other_a)] = match stored {
+            // What stands beside text says what the text is of.
+            [StoredType::Text, StoredType::F64] | [StoredType::F64, StoredType::Text] => {
+                [defaults(StoredType::F64); 2]
+            }
+            stored => stored.map(defaults),
+        };
         let measure = if self.exact {
             Measure::Bits
         } else {
@@ -97,12 +103,13 @@ impl Rule {
     }
 }
 
-/// rtol and atol of `torch.testing.assert_close`.
+/// rtol and atol of `torch.testing.assert_close`. The numbers of a table are taken for those of an f32:
+/// that is what they were computed as where nobody asked for more.
 fn defaults(stored: StoredType) -> (f64, f64) {
     match stored {
         StoredType::F16 => (1e-3, 1e-5),
         StoredType::BF16 => (1.6e-2, 1e-5),
-        StoredType::F32 => (1.3e-6, 1e-5),
+        StoredType::F32 | StoredType::Text => (1.3e-6, 1e-5),
         StoredType::F64 => (1e-7, 1e-7),
         _ => (0.0, 0.0),
     }
@@ -205,7 +212,8 @@ fn is_nan(number: Number) -> bool {
     }
 }
 
-/// Whether two numbers have the same value. Whole numbers are not rounded for that.
+/// Whether two numbers have the same value. Two whole numbers are not rounded for that; beside a float one
+/// is the nearest double.
 #[allow(clippy::float_cmp, reason = "the same value is what is asked for")]
 fn is_same(a: Number, b: Number) -> bool {
     match (a, b) {
@@ -261,7 +269,7 @@ mod tests {
 
     #[test]
     fn tolerances_are_those_of_pytorch_and_the_looser_of_two() {
-        use StoredType::{BF16, Bool, F16, F32, F64, I64};
+        use StoredType::{BF16, Bool, F16, F32, F64, I64, Text};
         for (stored, expected) in [
             ([F32, F32], (1.3e-6, 1e-5)),
             ([F64, F64], (1e-7, 1e-7)),
@@ -272,6 +280,11 @@ mod tests {
             ([F64, F32], (1.3e-6, 1e-5)),
             ([F16, BF16], (1.6e-2, 1e-5)),
             ([I64, F64], (1e-7, 1e-7)),
+            ([Text, Text], (1.3e-6, 1e-5)),
+            ([F32, Text], (1.3e-6, 1e-5)),
+            ([F16, Text], (1e-3, 1e-5)),
+            ([Text, F64], (1e-7, 1e-7)),
+            ([F64, Text], (1e-7, 1e-7)),
         ] {
             let (rtol, atol) = expected;
             assert_eq!(TORCH.begin(stored).measure, Measure::Close { rtol, atol }, "{stored:?}");

@@ -7,8 +7,9 @@ use super::Findings;
 use super::compare::{Comparison, Measure, Place};
 use super::configuration::Configuration;
 use super::pairs::{Described, Kind, Pair};
-use super::text::{hint, indices, words_of};
+use super::text::{hint, words_of};
 use super::words::Words;
+use crate::place::index;
 
 pub(super) fn json(findings: &Findings, words: &Words) -> Value {
     let tensors: Vec<_> = findings.pairs.iter().map(|pair| tensor(pair, words)).collect();
@@ -37,7 +38,7 @@ fn tensor(pair: &Pair, words: &Words) -> Value {
     let numbers = match &pair.kind {
         Kind::Numbers(sides, comparison) => {
             let place = |place: &Place| {
-                let index = indices(place.index, &sides[0].shape);
+                let index = index(place.index, &sides[0].shape, false);
                 let words = words_of(words, pair, sides, &index);
                 let (a, b) = (number(place.a), number(place.b));
                 json!({ "index": index, "words": words, "a": a, "b": b })

@@ -5,6 +5,7 @@ use super::compare::{Comparison, Differences, Measure, Nans, Place, Rule};
 use super::pairs::{Described, Kind, Pair};
 use super::words::Words;
 use crate::hint::swapped;
+use crate::place::index;
 
 pub(super) fn text(findings: &Findings, words: &Words) -> String {
     let mut lines = Vec::new();
@@ -85,7 +86,7 @@ fn add_differences(
         lines.push(format!("{count} of {all} differ within the tolerance"));
     }
     let at = |place: &Place| {
-        let index = indices(place.index, &sides[0].shape);
+        let index = index(place.index, &sides[0].shape, false);
         let words = words_of(words, pair, sides, &index);
         let words = words.map_or(String::new(), |words| format!(" ({words})"));
         format!("at {index:?}{words}: {}, expected {}", place.a, place.b)
@@ -141,16 +142,6 @@ pub(super) fn hint([a, b]: &[Described; 2]) -> Option<String> {
     })
 }
 
-/// The index of each axis, from one that is counted in C order.
-pub(super) fn indices(mut index: usize, shape: &[usize]) -> Vec<usize> {
-    let mut indices = vec![0; shape.len()];
-    for (place, &size) in indices.iter_mut().zip(shape).rev() {
-        *place = index % size;
-        index /= size;
-    }
-    indices
-}
-
 /// A number with at most six digits, and without a fraction where it has none.
 fn short(number: f64) -> String {
     let rounded = format!("{number:.5e}").parse().unwrap_or(number);
@@ -167,13 +158,5 @@ mod tests {
         let numbers = [0.0, 1e-5, 1.3e-6, 0.016, 2.0, 0.123_456_78, 1_234_567.0, f64::INFINITY];
         let expected = ["0", "1e-5", "1.3e-6", "0.016", "2", "0.123457", "1234570", "inf"];
         assert_eq!(numbers.map(short), expected);
-    }
-
-    #[test]
-    fn an_index_of_each_axis() {
-        assert_eq!(indices(0, &[]), [0; 0]);
-        assert_eq!(indices(7, &[9]), [7]);
-        assert_eq!(indices(23, &[2, 3, 4]), [1, 2, 3]);
-        assert_eq!(indices(6, &[2, 3, 4]), [0, 1, 2]);
     }
 }

@@ -3,11 +3,11 @@
 use std::sync::mpsc::sync_channel;
 use std::thread::{Builder, ScopedJoinHandle};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use elman::Error;
 use elman::io::{PartReader, Real};
 
-use super::{Numbers, Part, Shape};
+use super::{Numbers, Parts, Shape};
 
 /// Parts whose memory goes round: one is read while one is computed.
 const BUFFERS: usize = 2;
@@ -21,7 +21,7 @@ type Write<'a, T> = &'a mut (dyn FnMut(&Numbers<T>) -> Result<(), Error> + Send)
 /// then nothing has been read.
 pub(super) fn in_stages<T: Real + Send>(
     shape: &Shape,
-    parts: &[Part],
+    parts: Parts,
     reader: &mut PartReader,
     compute: Compute<'_, T>,
     write: Write<'_, T>,
@@ -37,12 +37,12 @@ pub(super) fn in_stages<T: Real + Send>(
         let write_all = move || done.into_iter().try_for_each(|numbers| write(&numbers));
         let writing = Builder::new().spawn_scoped(scope, write_all).ok()?;
         let read_all = move || {
-            for part in parts {
+            for part in parts.iter() {
                 // A stage that is gone has an error of its own.
                 let Ok(mut values) = empty.recv() else { return Ok(()) };
-                reader.read(&shape.place(part), &mut values)?;
+                reader.read(&shape.place(&part), &mut values)?;
                 let features = shape.input_size;
-                if filled_in.send(Numbers { part: part.clone(), features, values }).is_err() {
+                if filled_in.send(Numbers { part, features, values }).is_err() {
                     return Ok(());
                 }
             }
@@ -51,10 +51,10 @@ pub(super) fn in_stages<T: Real + Send>(
         let reading = Builder::new().spawn_scoped(scope, read_all).ok()?;
         let computed = filled.into_iter().try_for_each(|numbers| {
             let output = compute(&numbers)?;
-            // Memory and results for stages that are gone are not missed.
+            // Memory for a reader that is done is not missed. A writer that is gone has an error of its own,
+            // which is the one that is reported: the rest would be computed for nobody.
             let _ = empty_in.send(numbers.values);
-            let _ = done_in.send(output);
-            Ok(())
+            done_in.send(output).map_err(|_| anyhow!("the writer is gone"))
         });
         drop((empty_in, done_in));
         let (read, written) = (joined(reading), joined(writing));
@@ -65,15 +65,15 @@ pub(super) fn in_stages<T: Real + Send>(
 /// Reads, computes and writes by turns.
 pub(super) fn in_turn<T: Real>(
     shape: &Shape,
-    parts: &[Part],
+    parts: Parts,
     reader: &mut PartReader,
     compute: Compute<'_, T>,
     write: Write<'_, T>,
 ) -> Result<()> {
     let mut values = Vec::new();
-    for part in parts {
-        reader.read(&shape.place(part), &mut values)?;
-        let numbers = Numbers { part: part.clone(), features: shape.input_size, values };
+    for part in parts.iter() {
+        reader.read(&shape.place(&part), &mut values)?;
+        let numbers = Numbers { part, features: shape.input_size, values };
         write(&compute(&numbers)?)?;
         values = numbers.values;
     }

@@ -33,7 +33,7 @@ impl Facts {
         let header = numbers.header().clone();
         let mut gathering = Gathering::new(&header);
         let printer = || Printer::new(header.stored, &header.shape, header.fortran_order);
-        let mut printer = values.then(printer).transpose()?;
+        let mut printer = values.then(printer);
         let bar = progress::bytes(header.body_bytes());
         for_each_piece(numbers, |piece| {
             gathering.add(piece);

@@ -5,7 +5,8 @@
 //! each axis shows its first and last 3.
 
 use elman::io::StoredType;
-use elman::{Error, zeros};
+
+use crate::place::{index, place};
 
 use super::pieces::Piece;
 
@@ -15,6 +16,9 @@ const PRECISION: usize = 4;
 const THRESHOLD: usize = 1000;
 /// What is shown of each end of an axis where the tensor is not shown whole.
 const EDGE: usize = 3;
+/// Most numbers that are shown: as many as both ends of seven axes have. A small file can have 64 axes,
+/// and each number that is kept takes some dozen bytes.
+const MAX_SHOWN: usize = 279_936;
 /// Characters of a line.
 const LINE: usize = 80;
 /// What stands before the numbers.
@@ -26,14 +30,15 @@ const PREFIX: &str = "tensor(";
 pub(super) struct Printer {
     stored: StoredType,
     shape: Vec<usize>,
+    /// Whether the first axis varies fastest in the file.
+    fortran: bool,
     /// Sizes of the tensor without what is left out.
     seen: Vec<usize>,
-    /// For each number that will be seen its place in the file and in the tensor without what is left
-    /// out, in the order of the file.
-    wanted: Vec<[usize; 2]>,
-    /// How many of them have come, and how many numbers in all.
-    got: usize,
+    /// How many numbers will be seen; none where they would be too many.
+    count: usize,
+    /// How many numbers have come in all.
     passed: usize,
+    /// Those of them that will be seen, in the order of the file.
     numbers: Numbers,
 }
 
@@ -43,49 +48,69 @@ enum Numbers {
     Integers(Vec<i128>),
 }
 
+impl Numbers {
+    fn len(&self) -> usize {
+        match self {
+            Numbers::Floats(numbers) => numbers.len(),
+            Numbers::Integers(numbers) => numbers.len(),
+        }
+    }
+}
+
 impl Printer {
     /// For a tensor whose numbers come in row-major order, or, `fortran`, with the first axis fastest.
-    pub(super) fn new(stored: StoredType, shape: &[usize], fortran: bool) -> Result<Self, Error> {
+    /// Nothing is allocated for numbers that have not come: a stream may promise more than it has.
+    pub(super) fn new(stored: StoredType, shape: &[usize], fortran: bool) -> Self {
         let count: usize = shape.iter().product();
         let whole = count <= THRESHOLD;
         let seen: Vec<_> =
             shape.iter().map(|&size| if whole { size } else { size.min(2 * EDGE) }).collect();
-        let mut wanted = zeros::<[usize; 2]>(&seen, "the numbers that are printed")?;
-        for (place, wanted) in wanted.iter_mut().enumerate() {
-            *wanted = [at(place, &seen, shape, fortran), place];
-        }
-        wanted.sort_unstable();
+        // No more than the numbers of the tensor, whose count has been checked.
+        let count = Some(seen.iter().product()).filter(|&count| count <= MAX_SHOWN).unwrap_or(0);
         let numbers = if stored.is_float() {
-            Numbers::Floats(zeros(&seen, "the numbers that are printed")?)
+            Numbers::Floats(Vec::new())
         } else {
-            Numbers::Integers(zeros(&seen, "the numbers that are printed")?)
+            Numbers::Integers(Vec::new())
         };
-        Ok(Printer { stored, shape: shape.to_vec(), seen, wanted, got: 0, passed: 0, numbers })
+        Printer { stored, shape: shape.to_vec(), fortran, seen, count, passed: 0, numbers }
     }
 
     /// The next numbers.
     pub(super) fn add(&mut self, piece: Piece<'_>) {
         let end = self.passed + piece.len();
-        while let Some(&[from, to]) = self.wanted.get(self.got)
-            && from < end
+        while self.numbers.len() < self.count
+            && let at = self.next_place()
+            && at < end
         {
             match (&mut self.numbers, piece) {
-                (Numbers::Floats(own), Piece::Floats(new)) => own[to] = new[from - self.passed],
-                (Numbers::Integers(own), Piece::Integers(new)) => own[to] = new[from - self.passed],
-                _ => {}
+                (Numbers::Floats(own), Piece::Floats(new)) => own.push(new[at - self.passed]),
+                (Numbers::Integers(own), Piece::Integers(new)) => own.push(new[at - self.passed]),
+                _ => break,
             }
-            self.got += 1;
         }
         self.passed = end;
+    }
+
+    /// The place in the file of the next number that will be seen.
+    fn next_place(&self) -> usize {
+        let mut index = index(self.numbers.len(), &self.seen, self.fortran);
+        for (axis, index) in index.iter_mut().enumerate().filter(|(_, index)| **index >= EDGE) {
+            *index += self.shape[axis] - self.seen[axis];
+        }
+        place(&index, &self.shape, self.fortran)
     }
 
     /// `tensor(...)`.
     pub(super) fn text(&self) -> String {
         let empty = self.shape.contains(&0);
-        let numbers =
-            if empty { "[]".to_owned() } else { self.nested(&self.words(), 0, PREFIX.len()) };
+        let too_many = !empty && self.count == 0;
+        let numbers = match () {
+            () if empty => "[]".to_owned(),
+            () if too_many => "...".to_owned(),
+            () => self.nested(&self.words(), 0, PREFIX.len()),
+        };
         let mut suffixes = Vec::new();
-        if empty && self.shape.len() != 1 {
+        if empty && self.shape.len() != 1 || too_many {
             let sizes: Vec<_> = self.shape.iter().map(ToString::to_string).collect();
             suffixes.push(format!("size=({})", sizes.join(", ")));
         }
@@ -101,8 +126,18 @@ impl Printer {
         with_suffixes(format!("{PREFIX}{numbers}"), &suffixes)
     }
 
-    /// The numbers, all of one width.
+    /// The numbers in the order of the axes, all of one width.
     fn words(&self) -> Vec<String> {
+        let words = self.words_of_file();
+        if !self.fortran {
+            return words;
+        }
+        let at = |i| place(&index(i, &self.seen, false), &self.seen, true);
+        (0..words.len()).map(|i| words[at(i)].clone()).collect()
+    }
+
+    /// The numbers in the order of the file, all of one width.
+    fn words_of_file(&self) -> Vec<String> {
         match &self.numbers {
             Numbers::Floats(numbers) => {
                 let form = Form::of(numbers);
@@ -137,21 +172,6 @@ impl Printer {
         let between = format!(",{}{}", "\n".repeat(axes - 1), " ".repeat(indent + 1));
         format!("[{}]", parts.join(&between))
     }
-}
-
-/// The place in the file of a number of which the place in the tensor without what is left out is known.
-fn at(place: usize, seen: &[usize], shape: &[usize], fortran: bool) -> usize {
-    let (mut rest, mut index) = (place, vec![0; shape.len()]);
-    for axis in (0..shape.len()).rev() {
-        let left_out = shape[axis] - seen[axis];
-        index[axis] = rest % seen[axis];
-        if index[axis] >= EDGE {
-            index[axis] += left_out;
-        }
-        rest /= seen[axis];
-    }
-    let add = |sum, axis: usize| sum * shape[axis] + index[axis];
-    if fortran { (0..shape.len()).rev().fold(0, add) } else { (0..shape.len()).fold(0, add) }
 }
 
 /// One axis, as many words to a line as there is room for.
@@ -308,7 +328,7 @@ mod tests {
     }
 
     fn printed(case: &OfTorch, pieces: usize) -> String {
-        let mut printer = Printer::new(case.stored(), &case.shape, false).unwrap();
+        let mut printer = Printer::new(case.stored(), &case.shape, false);
         if case.stored().is_float() {
             case.floats().chunks(pieces).for_each(|piece| printer.add(Piece::Floats(piece)));
         } else {
@@ -330,10 +350,27 @@ mod tests {
     }
 
     #[test]
+    fn numbers_take_memory_when_they_come_and_not_before() {
+        let mut printer = Printer::new(StoredType::F32, &[6; 7], false);
+        assert_eq!((printer.numbers.len(), printer.count), (0, MAX_SHOWN));
+        printer.add(Piece::Floats(&[0.5; 100]));
+        assert_eq!(printer.numbers.len(), 100);
+    }
+
+    #[test]
+    fn more_than_anyone_reads_are_dots() {
+        let mut printer = Printer::new(StoredType::U8, &[6; 8], false);
+        printer.add(Piece::Integers(&[1; 1000]));
+        assert_eq!(printer.numbers.len(), 0);
+        let expected = "tensor(..., size=(6, 6, 6, 6, 6, 6, 6, 6), dtype=torch.uint8)";
+        assert_eq!(printer.text(), expected);
+    }
+
+    #[test]
     fn numbers_in_fortran_order_find_their_places() {
         let shape = [5, 300, 2];
-        let mut whole = Printer::new(StoredType::I64, &shape, false).unwrap();
-        let mut transposed = Printer::new(StoredType::I64, &shape, true).unwrap();
+        let mut whole = Printer::new(StoredType::I64, &shape, false);
+        let mut transposed = Printer::new(StoredType::I64, &shape, true);
         let all: Vec<i128> = (0..3000).collect();
         let index = |i: i128| [i % 5, i / 5 % 300, i / 1500];
         let fortran: Vec<i128> =

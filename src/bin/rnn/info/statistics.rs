@@ -4,6 +4,7 @@ use elman::io::Header;
 
 use super::number::Number;
 use super::pieces::Piece;
+use crate::place::index;
 
 /// Statistics of the finite numbers, and of the others how many there are.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -160,17 +161,6 @@ impl Moments {
         self.squares += squares + distance * distance * own * share;
         self.count = all;
     }
-}
-
-/// The index of the number at a place of a file.
-fn index(place: usize, shape: &[usize], fortran: bool) -> Vec<usize> {
-    let (mut rest, mut index) = (place, vec![0; shape.len()]);
-    for step in 0..shape.len() {
-        let axis = if fortran { step } else { shape.len() - 1 - step };
-        index[axis] = rest % shape[axis];
-        rest /= shape[axis];
-    }
-    index
 }
 
 #[cfg(test)]

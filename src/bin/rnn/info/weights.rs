@@ -1,5 +1,7 @@
 //! The weights of a layer.
 
+use std::collections::HashMap;
+
 use anyhow::Result;
 use elman::io::StoredType;
 use elman::{Checkpoint, Error, Parameter, Params};
@@ -8,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::args::Info;
 use crate::check;
+use crate::layer::others_left_alone;
 use crate::report::{Notes, aligned};
 
 use super::description::{Description, fields};
@@ -21,6 +24,10 @@ use super::print::Printer;
 const MEANING: &str = "spectral radius: the largest |eigenvalue| of weight_hh; below 1 the influence \
                        of the past fades";
 
+/// The most rows of a matrix whose eigenvalues are computed unasked. The time grows with the cube: 2048 take
+/// some ten seconds, 8192 ten minutes.
+const MAX_ROWS: usize = 2048;
+
 /// One parameter of the layer.
 struct Row {
     parameter: Parameter,
@@ -28,6 +35,8 @@ struct Row {
     norm: f64,
     /// Whether it is a `weight_hh`, which has a spectral radius unless a number in it is not finite.
     recurrent: bool,
+    /// Whether it was looked for.
+    computed: bool,
     spectral_radius: Option<f64>,
     values: Option<String>,
 }
@@ -36,15 +45,17 @@ pub(super) fn describe(checkpoint: Checkpoint, args: &Info) -> Result<Descriptio
     let place = checkpoint.place().to_owned();
     let format = checkpoint.recognised().to_owned();
     let mut notes = Notes::default();
-    note_others(&checkpoint, &mut notes);
+    notes.notes.extend(others_left_alone(&checkpoint));
     checkpoint.notes().iter().for_each(|note| notes.note(note.clone()));
-    if checkpoint.is_reversed() {
-        notes.note("it runs from each sequence's last step to its first".to_owned());
-    }
     let config = checkpoint.config().clone();
     let (said, dtype) = (checkpoint.says_nonlinearity(), checkpoint.dtype());
     let (prefix, ignored) = (checkpoint.prefix().to_owned(), checkpoint.ignored());
     let rows = rows(checkpoint, args, &mut notes)?;
+    if rows.iter().any(|row| row.recurrent && !row.computed) {
+        notes.note(format!(
+            "the spectral radius of more than {MAX_ROWS} rows takes minutes; --spectral-radius computes it"
+        ));
+    }
 
     let nonlinearity = if said {
         config.nonlinearity.to_string()
@@ -72,23 +83,12 @@ pub(super) fn describe(checkpoint: Checkpoint, args: &Info) -> Result<Descriptio
     Ok(Description { place, kind: "weights", format, lines, fields: fields(object), notes })
 }
 
-/// Says what else is in the file.
-fn note_others(checkpoint: &Checkpoint, notes: &mut Notes) {
-    if checkpoint.ignored() > 0 {
-        notes.note(format!(
-            "the layer under {}; {} other tensors of the model are left alone",
-            checkpoint.prefix(),
-            checkpoint.ignored()
-        ));
-    }
-}
-
 /// The parameters in the order of the `state_dict`.
 fn rows(checkpoint: Checkpoint, args: &Info, notes: &mut Notes) -> Result<Vec<Row>> {
     let config = checkpoint.config().clone();
     let place = checkpoint.place().to_owned();
     let named = checkpoint.tensors().iter();
-    let stored: Vec<_> = named.map(|named| (named.name.clone(), named.stored)).collect();
+    let stored: HashMap<_, _> = named.map(|named| (named.name.clone(), named.stored)).collect();
     // f64 holds the numbers of either type.
     let params = Params::<f64>::from_tensors(config.clone(), checkpoint.into_tensors())
         .map_err(|error| Error::Weights { place, source: Box::new(error) })?;
@@ -98,26 +98,27 @@ fn rows(checkpoint: Checkpoint, args: &Info, notes: &mut Notes) -> Result<Vec<Ro
             let found = check::word(value);
             notes.warn(format!("{name}: expected finite numbers, got {found} at {index:?}"));
         }
-        let stored = stored.iter().find(|(own, _)| *own == name);
-        row(parameter, stored.map_or(StoredType::F32, |(_, stored)| *stored), &tensor, args)
+        row(parameter, stored.get(&name).copied().unwrap_or(StoredType::F32), &tensor, args)
     });
-    rows.collect()
+    Ok(rows.collect())
 }
 
-fn row(parameter: Parameter, stored: StoredType, tensor: &ArrayD<f64>, args: &Info) -> Result<Row> {
+fn row(parameter: Parameter, stored: StoredType, tensor: &ArrayD<f64>, args: &Info) -> Row {
     let numbers: Vec<f64> = tensor.iter().copied().collect();
     let recurrent = parameter.name.starts_with("weight_hh");
     let size = parameter.shape[0];
-    let spectral_radius = if recurrent { spectral_radius(size, &numbers) } else { None };
+    let computed = recurrent && (size <= MAX_ROWS || args.spectral_radius);
+    let spectral_radius = if computed { spectral_radius(size, &numbers) } else { None };
     let mut values = None;
     if args.values {
         // Integers have become floats.
         let shown = if stored.is_float() { stored } else { StoredType::F32 };
-        let mut printer = Printer::new(shown, &parameter.shape, false)?;
+        let mut printer = Printer::new(shown, &parameter.shape, false);
         printer.add(Piece::Floats(&numbers));
         values = Some(printer.text());
     }
-    Ok(Row { parameter, stored, norm: norm(&numbers), recurrent, spectral_radius, values })
+    let norm = norm(&numbers);
+    Row { parameter, stored, norm, recurrent, computed, spectral_radius, values }
 }
 
 /// The square root of the sum of squares, none of which overflows or vanishes.
@@ -134,7 +135,9 @@ impl Row {
         let sizes = axes.iter().zip(shape).map(|(axis, size)| format!("{axis} {size}"));
         let shape = format!("{shape:?} {}", sizes.collect::<Vec<_>>().join(", "));
         let mut words = vec![format!("norm {}", rounded(self.norm))];
-        if self.recurrent {
+        if self.recurrent && !self.computed {
+            words.push("spectral radius not computed".to_owned());
+        } else if self.recurrent {
             words.push(format!("spectral radius {}", rounded_or_none(self.spectral_radius)));
         }
         [name.clone(), shape, self.stored.to_string(), words.join(", ")]

@@ -1,21 +1,21 @@
 //! A pass over a tensor that is too large to be held.
 
 use anyhow::Result;
-use elman::Element;
 use elman::io::{PartReader, Real, TensorFile};
-use ndarray::{ArrayD, Axis};
+use elman::{Element, zeros};
+use ndarray::{ArrayD, Axis, IxDyn};
 use rayon::ThreadPool;
 
 use super::Pass;
 use crate::check;
 use crate::held::{self, INPUT_AND_OUTPUT, Row, WHOLE_BYTES};
-use crate::in_parts::{self, Numbers, Part};
+use crate::in_parts::{self, Numbers, Part, Parts};
 use crate::outputs::Outputs;
 use crate::report::Notes;
 use crate::results::{Layout, Results, split_shape};
 
 /// A tensor that is read part by part.
-type InParts = (in_parts::Shape, Vec<Part>, PartReader);
+type InParts = (in_parts::Shape, Parts, PartReader);
 
 impl<T: Element + Real + Into<f64>> Pass<'_, T> {
     /// The parts of a tensor that is not held whole; else the tensor and its lengths.
@@ -31,9 +31,9 @@ impl<T: Element + Real + Into<f64>> Pass<'_, T> {
         let is_file = outputs.output_is_file();
         let shape = in_parts::Shape::new(self.rnn, self.sizes, &input, is_file, own);
         let whole = self.whole_bytes(lengths.as_deref());
-        // Masks are drawn in the order of the whole batch. A table is written row by row, and the rows of a
-        // part lie in all of it. Every layer's states are a tensor each, and an output with more steps has
-        // no part for them.
+        // A table is written row by row, and the rows of a part lie in all of it. Masks are drawn in the
+        // order of the whole batch, every layer's states are a tensor each, and an output with more steps
+        // has no part for them.
         let held = self.drops_out()
             || outputs.output_is_text()
             || self.args.all_hidden.is_some()
@@ -52,8 +52,8 @@ impl<T: Element + Real + Into<f64>> Pass<'_, T> {
             }
         };
         // The first are the largest.
-        let two = parts.iter().take(2).map(|part| shape.bytes_of(part)).sum();
-        let what = if parts.iter().all(|part| part.steps.len() == self.sizes.0) {
+        let two = held::sum(parts.iter().take(2).map(|part| shape.bytes_of(&part)));
+        let what = if parts.are_whole_sequences() {
             "whole sequences are held in blocks"
         } else {
             "steps are held in chunks"
@@ -68,7 +68,7 @@ impl<T: Element + Real + Into<f64>> Pass<'_, T> {
         let all = steps * batch;
         let Some(own) = lengths else { return row.packed(all, all) };
         let total = self.args.total_length.unwrap_or(steps);
-        row.with_lengths(all, own.iter().sum(), total.saturating_mul(batch))
+        row.with_lengths(all, held::sum(own.iter().copied()), total.saturating_mul(batch))
     }
 
     /// Part by part.
@@ -76,7 +76,7 @@ impl<T: Element + Real + Into<f64>> Pass<'_, T> {
         &self,
         pool: &ThreadPool,
         shape: &in_parts::Shape,
-        parts: &[Part],
+        parts: Parts,
         mut reader: PartReader,
         h_0: Option<&ArrayD<T>>,
         outputs: &mut Outputs,
@@ -89,10 +89,18 @@ impl<T: Element + Real + Into<f64>> Pass<'_, T> {
         }
         let mut writer = outputs.begin::<T>(&file_shape, shape.output_axes())?;
         let features = output_shape.last().copied().unwrap_or(0);
-        let mut last = ArrayD::from_elem(vec![self.sizes.1, features], self.padding());
+        let mut last = None;
+        if self.args.last.is_some() {
+            let sizes = [self.sizes.1, features];
+            let mut rows = zeros(&sizes, "last")?;
+            rows.fill(self.padding());
+            last = Some(ArrayD::from_shape_vec(IxDyn(&sizes), rows)?);
+        }
         let watch = |name: &str, numbers: &Numbers<T>| {
-            if name == "output" && self.args.last.is_some() {
-                take_last(shape, numbers, &mut last);
+            if name == "output"
+                && let Some(last) = &mut last
+            {
+                take_last(shape, numbers, last);
             }
             if self.args.check_finite { self.check_part(name, numbers) } else { Ok(()) }
         };
@@ -100,13 +108,14 @@ impl<T: Element + Real + Into<f64>> Pass<'_, T> {
         in_parts::forward(self.rnn, pool, shape, parts, files, &mut state, watch)?;
         if self.layout == Layout::Unbatched {
             state.index_axis_inplace(Axis(1), 0);
-            last.index_axis_inplace(Axis(0), 0);
+            if let Some(last) = &mut last {
+                last.index_axis_inplace(Axis(0), 0);
+            }
         }
         if self.args.check_finite {
             check::all_finite("h_n", &state.view(), &self.axes.state, &[])?;
         }
         outputs.end(writer)?;
-        let last = self.args.last.as_ref().map(|_| last);
         Ok(Results { output: None, output_shape, h_n: state, last, all_hidden: Vec::new() })
     }
 
@@ -150,7 +159,7 @@ impl<T: Element + Real + Into<f64>> Pass<'_, T> {
     /// nothing moves.
     fn initial_state(&self, h_0: Option<&ArrayD<T>>) -> Result<ArrayD<T>> {
         let shape = self.rnn.hidden_shape(Some(self.sizes.1));
-        let zeros = || elman::zeros(&shape, "h_n");
+        let zeros = || zeros(&shape, "h_n");
         let values = h_0.map_or_else(zeros, |h_0| Ok(h_0.iter().copied().collect()))?;
         Ok(ArrayD::from_shape_vec(shape, values)?)
     }
