@@ -46,8 +46,12 @@ impl Archive {
     /// Names of the members, without their `.npy`, as NumPy shows them. Control characters are escaped
     /// here, where they come in, because messages and reports show the names.
     pub(super) fn names(&self) -> Vec<String> {
-        let names = self.zip.file_names_raw().map(String::from_utf8_lossy);
-        names.map(|name| escaped(name.strip_suffix(".npy").unwrap_or(&name))).collect()
+        self.zip.file_names_raw().map(shown).collect()
+    }
+
+    /// The name of a member.
+    fn name(&self, index: usize) -> String {
+        self.zip.file_names_raw().nth(index).map_or(String::new(), shown)
     }
 
     /// The archive's comment, where it is text and not empty.
@@ -125,8 +129,29 @@ impl Archive {
         Numbers::new(Box::new(member), header, place, true)
     }
 
-    fn open(&mut self, index: usize, place: &str) -> Result<ZipFile<'_, File>, Error> {
-        self.zip.by_index(index).map_err(|error| zip_error(error, place))
+    fn open(&mut self, index: usize, place: &str) -> Result<Member<'_>, Error> {
+        let file = self.zip.by_index(index).map_err(|error| zip_error(error, place))?;
+        Ok(Member { size: file.size(), got: 0, file })
+    }
+}
+
+/// A member that is read, and held against the size that the archive's directory declares: the reader of
+/// archives refuses those that are longer, and not those that are shorter.
+struct Member<'a> {
+    file: ZipFile<'a, File>,
+    size: u64,
+    got: u64,
+}
+
+impl Read for Member<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read(buffer)?;
+        self.got += n as u64;
+        if n == 0 && !buffer.is_empty() && self.got < self.size {
+            let what = format!("expected a member of {} bytes, got {}", self.size, self.got);
+            return Err(io::Error::other(what));
+        }
+        Ok(n)
     }
 }
 
@@ -169,8 +194,7 @@ impl Members {
 
     /// The place of a member, for messages.
     pub fn member_place(&self, index: usize) -> String {
-        let names = self.names();
-        format!("{}:{}", self.place, names.get(index).map_or("", String::as_str))
+        format!("{}:{}", self.place, self.archive.name(index))
     }
 
     /// Reads the header of the i-th member.
@@ -230,6 +254,12 @@ fn write_archive(
     Ok(())
 }
 
+/// The name of a member without its `.npy`.
+fn shown(name: &[u8]) -> String {
+    let name = String::from_utf8_lossy(name);
+    escaped(name.strip_suffix(".npy").unwrap_or(&name))
+}
+
 /// Members that are not there, and a list of those that are.
 fn not_found(expected: &str, names: &[String], place: &str) -> Error {
     let list = match names.len() {
@@ -244,8 +274,8 @@ fn not_found(expected: &str, names: &[String], place: &str) -> Error {
 }
 
 /// Reads the header of a member, and holds it against the size that the archive's directory declares.
-fn read_header(member: &mut ZipFile<'_, File>, place: &str) -> Result<Header, Error> {
-    let len = member.size();
+fn read_header(member: &mut Member<'_>, place: &str) -> Result<Header, Error> {
+    let len = member.size;
     if len == 0 {
         let what = "empty member; expected .npy".to_owned();
         return Err(Error::Malformed { place: place.to_owned(), what });
