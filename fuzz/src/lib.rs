@@ -6,6 +6,7 @@
 
 mod scratch;
 mod stored;
+mod ways;
 
 pub mod cli_args;
 pub mod forward;

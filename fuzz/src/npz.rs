@@ -2,12 +2,12 @@
 
 use std::io::{Cursor, Read};
 
-use elman::io::{Found, Header};
+use elman::io::{Bundle, Found, Header, Source, TensorFile};
 use ndarray::ArrayD;
 use zip::ZipArchive;
 
-use super::scratch;
 use super::stored::agrees;
+use super::{scratch, ways};
 
 /// Most bytes of a member that are held against ours.
 const MAX_MEMBER: u64 = 1 << 22;
@@ -17,11 +17,18 @@ pub fn run(data: &[u8]) {
     if !data.starts_with(b"PK\x03\x04") && !data.starts_with(b"PK\x05\x06") {
         return;
     }
-    let Ok(found) = Found::open(&scratch::source(data)) else { return };
+    let source = scratch::source(data);
+    let Ok(found) = Found::open(&source) else { return };
     let mut archive = ZipArchive::new(Cursor::new(data)).unwrap();
     match found {
         Found::Members(mut members) => {
-            assert_eq!(members.names().len(), archive.len());
+            let names = members.names();
+            assert_eq!(names.len(), archive.len());
+            // By a name, as a command line has it.
+            if let (Source::Path(path), Some(name)) = (&source, names.first()) {
+                let member = TensorFile::open(&Source::Member(path.clone(), name.clone()));
+                assert!(member.is_err() || members.header(0).is_ok());
+            }
             for index in 0..archive.len() {
                 check(&mut archive, index, members.read(index).ok());
             }
@@ -33,7 +40,11 @@ pub fn run(data: &[u8]) {
                 assert_eq!(array.shape(), header.shape);
             }
             check(&mut archive, 0, array);
+            ways::check_file(|| TensorFile::open(&source).unwrap());
         }
+    }
+    if let Ok(mut bundle) = Bundle::open(&source) {
+        ways::check_bundle(&mut bundle);
     }
 }
 

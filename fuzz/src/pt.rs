@@ -4,7 +4,7 @@
 use elman::Checkpoint;
 use elman::io::{Bundle, BundleFormat, Entry};
 
-use super::scratch;
+use super::{scratch, ways};
 
 /// Most bytes of a checkpoint whose numbers are read: a view may repeat a few of them millions of times.
 const MAX_BYTES: usize = 1 << 20;
@@ -26,28 +26,11 @@ pub fn run(data: &[u8]) {
     if entries.iter().map(bytes).sum::<usize>() > MAX_BYTES {
         return;
     }
+    ways::check_bundle(&mut bundle);
     for (index, entry) in entries.iter().enumerate() {
-        let numbers = numbers(&mut bundle, index);
-        match bundle.read(index, None) {
-            Ok(tensor) => {
-                assert_eq!(tensor.shape(), entry.shape);
-                assert_eq!(numbers.unwrap() * entry.stored.size(), bytes(entry));
-            }
-            Err(_) => assert!(numbers.is_none(), "read in pieces, and not as a whole"),
+        if let Ok(tensor) = bundle.read(index, None) {
+            assert_eq!(tensor.shape(), entry.shape);
         }
     }
     let _ = Checkpoint::of_bundle(&mut bundle, None, None);
-}
-
-/// How many numbers the bytes of a tensor are; none where they cannot be read.
-fn numbers(bundle: &mut Bundle, index: usize) -> Option<usize> {
-    let mut numbers = bundle.numbers(index).ok()?;
-    let (mut count, mut piece) = (0, Vec::new());
-    loop {
-        numbers.next_piece(&mut piece).ok()?;
-        if piece.is_empty() {
-            return Some(count);
-        }
-        count += piece.len();
-    }
 }

@@ -5,7 +5,7 @@ use elman::io::{
 };
 use ndarray::ArrayD;
 
-use super::scratch;
+use super::{scratch, ways};
 
 /// Two arrays, the second one the first transposed: its numbers do not stand in their order.
 pub fn run(data: &[u8]) {
@@ -53,6 +53,7 @@ fn check<T: Real>(array: &ArrayD<T>) {
     same(&members.read::<T>(0).unwrap(), array);
     same(&members.read::<T>(1).unwrap(), &turned);
     bundle(&file, array, &turned);
+    ways::check_file(|| TensorFile::open(&scratch::source(&npy[..npy.len() / 2])).unwrap());
 
     let tensors = [("b".to_owned(), turned.clone()), ("a".to_owned(), array.clone())];
     let file = scratch::written("arrays.safetensors", |sink| {
@@ -65,6 +66,7 @@ fn check<T: Real>(array: &ArrayD<T>) {
 fn bundle<T: Real>(file: &Source, a: &ArrayD<T>, b: &ArrayD<T>) {
     let mut bundle = Bundle::open(file).unwrap();
     assert!(bundle.text().is_some());
+    ways::check_bundle(&mut bundle);
     assert_eq!(bundle.entries().len(), 2);
     for index in 0..2 {
         let want = if bundle.entries()[index].name == "a" { a } else { b };

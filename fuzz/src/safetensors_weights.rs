@@ -5,7 +5,7 @@ use elman::Checkpoint;
 use elman::io::{Bundle, BundleFormat, Entry};
 use safetensors::SafeTensors;
 
-use super::{scratch, stored};
+use super::{scratch, stored, ways};
 
 pub fn run(data: &[u8]) {
     // As the format begins; others have targets of their own.
@@ -26,6 +26,7 @@ pub fn run(data: &[u8]) {
     let header = 8 + usize::try_from(u64::from_le_bytes(data[..8].try_into().unwrap())).unwrap();
     assert_eq!(header + sizes.sum::<usize>(), data.len(), "bytes of no tensor");
 
+    ways::check_bundle(&mut bundle);
     let mut bits = Vec::new();
     for (index, Entry { name, stored, shape }) in entries.iter().enumerate() {
         let tensor = bundle.read(index, None).unwrap();

@@ -1,9 +1,9 @@
 //! Tables. What is read from one is the same after it has been written and read again.
 
-use elman::io::{Found, Real, Source, StoredType, TensorFormat};
+use elman::io::{Found, Real, Source, StoredType, TensorFile, TensorFormat};
 use ndarray::ArrayD;
 
-use super::scratch;
+use super::{scratch, ways};
 
 pub fn run(data: &[u8]) {
     // The binary formats have targets of their own.
@@ -14,6 +14,16 @@ pub fn run(data: &[u8]) {
     let Some(single) = read::<f32>(&source) else { return };
     let Some(double) = read::<f64>(&source) else { panic!("doubles, but no singles") };
     assert_eq!(single.shape(), double.shape());
+    ways::check_file(|| TensorFile::open(&source).unwrap());
+    // Columns by their numbers, backwards.
+    let columns: Vec<_> = (1..=single.shape()[1]).rev().map(|at| at.to_string()).collect();
+    if let Ok(Found::Tensor(tensor)) = Found::open_columns(&source, &columns) {
+        assert_eq!(tensor.header().shape, single.shape());
+    }
+    let beyond = (single.shape()[1] + 1).to_string();
+    if let Ok(Found::Tensor(tensor)) = Found::open_columns(&source, std::slice::from_ref(&beyond)) {
+        assert!(tensor.column_names() == [beyond], "only a name can say so");
+    }
     // A table of names alone cannot be written.
     if single.is_empty() {
         return;
