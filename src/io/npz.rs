@@ -100,8 +100,29 @@ impl Archive {
         Ok(Numbers::new(Box::new(member), header, place, true))
     }
 
-    fn open(&mut self, index: usize, place: &str) -> Result<ZipFile<'_, File>, Error> {
-        self.zip.by_index(index).map_err(|error| zip_error(error, place))
+    fn open(&mut self, index: usize, place: &str) -> Result<Member<'_>, Error> {
+        let file = self.zip.by_index(index).map_err(|error| zip_error(error, place))?;
+        Ok(Member { size: file.size(), got: 0, file })
+    }
+}
+
+/// A member that is read, and held against the size that the archive's directory declares: the reader of
+/// archives refuses those that are longer, and not those that are shorter.
+struct Member<'a> {
+    file: ZipFile<'a, File>,
+    size: u64,
+    got: u64,
+}
+
+impl Read for Member<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read(buffer)?;
+        self.got += n as u64;
+        if n == 0 && !buffer.is_empty() && self.got < self.size {
+            let what = format!("expected a member of {} bytes, got {}", self.size, self.got);
+            return Err(io::Error::other(what));
+        }
+        Ok(n)
     }
 }
 
@@ -245,6 +266,12 @@ fn write_archive(
     Ok(())
 }
 
+/// The name of a member without its `.npy`.
+fn shown(name: &[u8]) -> String {
+    let name = String::from_utf8_lossy(name);
+    escaped(name.strip_suffix(".npy").unwrap_or(&name))
+}
+
 /// Members that are not there, and a list of those that are.
 fn not_found(expected: &str, names: &[String], place: &str) -> Error {
     let list = match names.len() {
@@ -259,8 +286,8 @@ fn not_found(expected: &str, names: &[String], place: &str) -> Error {
 }
 
 /// Reads the header of a member, and holds it against the size that the archive's directory declares.
-fn read_header(member: &mut ZipFile<'_, File>, place: &str) -> Result<Header, Error> {
-    let len = member.size();
+fn read_header(member: &mut Member<'_>, place: &str) -> Result<Header, Error> {
+    let len = member.size;
     if len == 0 {
         let what = "empty member; expected .npy".to_owned();
         return Err(Error::Malformed { place: place.to_owned(), what });

@@ -16,6 +16,7 @@ use tempfile::NamedTempFile;
 
 use super::bundle::Raw;
 use super::file::File;
+use super::header::check_size;
 use super::npz::Archive;
 use super::temporary::{Remembered, temporary_file};
 use super::{Entry, ModuleAttribute, StoredType, escaped};
@@ -26,8 +27,9 @@ use crate::memory::reserved;
 /// and two modules may share their weights.
 const MAX_SHARED: u64 = 4;
 
-/// Bytes that tensors may have whatever the size of the file.
-const SMALL_BYTES: u64 = 64 << 20;
+/// Bytes that tensors may have whatever the size of the file. Converted to doubles, as many whole numbers of
+/// one byte take 64 MiB.
+const SMALL_BYTES: u64 = 8 << 20;
 
 /// The longest complaint of the crate that an error repeats; it may show parts of the file.
 const MAX_WORDS: usize = 200;
@@ -70,7 +72,7 @@ pub(super) fn open(
         return Err(Error::Malformed { place: place.to_owned(), what });
     }
     let len = file.metadata().map_err(|source| read_error(source, place))?.len();
-    refuse_repeated(&tensors, len, place)?;
+    check_shapes(&tensors, len, place)?;
     let entry = |tensor: &Tensor| Entry {
         name: escaped(&tensor.name),
         stored: stored(tensor.dtype()),
@@ -107,11 +109,16 @@ fn count(value: &PickleValue) -> usize {
     }
 }
 
-/// Refuses tensors that a file of this size can only hold by repeating its numbers over and over.
-fn refuse_repeated(tensors: &[Tensor], len: u64, place: &str) -> Result<(), Error> {
+/// Refuses tensors that a file of this size can only hold by repeating its numbers over and over, and sizes
+/// that cannot be multiplied, which a tensor without numbers may have.
+fn check_shapes(tensors: &[Tensor], len: u64, place: &str) -> Result<(), Error> {
     let limit = len.saturating_mul(MAX_SHARED).saturating_add(SMALL_BYTES);
     let mut bytes = 0_u64;
     for tensor in tensors {
+        check_size(tensor.shape(), stored(tensor.dtype())).map_err(|what| {
+            let place = format!("{place}:{}", escaped(&tensor.name));
+            Error::Malformed { place, what }
+        })?;
         bytes = bytes.saturating_add(tensor.byte_len() as u64);
         if bytes > limit {
             let what = format!(

@@ -15,8 +15,8 @@ use crate::Error;
 /// Bytes that are written at once: an answer that is not longer arrives as a whole.
 const ANSWER_BYTES: usize = 1 << 16;
 
-/// The .npy arrays on standard input, one behind the other, as repeated `np.save` on one file writes
-/// them. No byte behind an array is waited for before the array is handed out.
+/// .npy arrays one behind the other, as repeated `np.save` on one file writes them. No byte behind an array
+/// is waited for before the array is handed out.
 ///
 /// ```
 /// use elman::io::{Answers, Arrays};
@@ -32,9 +32,10 @@ const ANSWER_BYTES: usize = 1 << 16;
 /// }
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct Arrays {
-    reader: Waiting<io::Stdin>,
+    reader: Box<dyn Read>,
+    /// Where the bytes come from, for messages.
+    name: String,
     /// Arrays whose headers have been read.
     count: u64,
     /// Where the last of them begins.
@@ -43,15 +44,26 @@ pub struct Arrays {
     offset: u64,
 }
 
+impl std::fmt::Debug for Arrays {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Arrays").field("place", &self.place()).finish_non_exhaustive()
+    }
+}
+
 impl Arrays {
     /// Those on standard input.
     pub fn stdin() -> Self {
-        Arrays { reader: standard_input(), count: 0, start: 0, offset: 0 }
+        Arrays::new(Box::new(standard_input()), "stdin")
+    }
+
+    /// Those that a reader gives, such as a socket. `name` is what errors call it.
+    pub fn new(reader: Box<dyn Read>, name: &str) -> Self {
+        Arrays { reader, name: name.to_owned(), count: 0, start: 0, offset: 0 }
     }
 
     /// The array whose header was read last, for messages. Arrays are counted from 1, bytes from 0.
     pub fn place(&self) -> String {
-        format!("stdin: array {} at byte {}", self.count, self.start)
+        format!("{}: array {} at byte {}", self.name, self.count, self.start)
     }
 
     /// The header of the next array; none where the stream ends behind the last one.
@@ -63,7 +75,7 @@ impl Arrays {
         let mut bytes = Vec::new();
         Read::take(&mut self.reader, Format::BYTES as u64)
             .read_to_end(&mut bytes)
-            .map_err(|source| Error::Read { place: "stdin".to_owned(), source })?;
+            .map_err(|source| Error::Read { place: self.name.clone(), source })?;
         if bytes.is_empty() {
             return Ok(None);
         }

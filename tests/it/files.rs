@@ -385,6 +385,9 @@ fn archives_that_lie_are_refused() {
     let mut encrypted = patched(&one, b"PK\x03\x04\x14\0\0", b"PK\x03\x04\x14\0\x01");
     let central = encrypted.windows(4).position(|bytes| bytes == b"PK\x01\x02").unwrap();
     encrypted[central + 8] |= 1;
+    // The size of the member, as the directory has it.
+    let sized =
+        |size: u32| [&one[..central + 24], &size.to_le_bytes()[..], &one[central + 28..]].concat();
     let names: Vec<_> = (0..23).map(|number| format!("{number}.npy")).collect();
     // Neither sequences, which have two axes each, nor a packed sequence.
     let flat = npy("{'descr': '<f4', 'fortran_order': False, 'shape': (6,)}", &body);
@@ -409,6 +412,8 @@ fn archives_that_lie_are_refused() {
             one[..one.len() - 30].to_vec(),
             ": broken archive: invalid Zip archive: Could not find EOCD",
         ),
+        (sized(1 << 30), ": broken archive: expected a member of 1073741824 bytes, got 94"),
+        (sized(80), ": broken archive: File is larger than its declared uncompressed size"),
         (encrypted, ": broken archive: unsupported Zip archive: Password required to decrypt file"),
         (stored(&[("a.npy", b"")]), ": empty member; expected .npy"),
         (stored(&[("a.npy", b"text")]), ": expected .npy in the archive, got another format"),

@@ -9,6 +9,8 @@ mod naive;
 mod bench;
 mod checkpoints;
 mod convert;
+#[cfg(all(feature = "csv", feature = "onnx", feature = "pt", feature = "safetensors"))]
+mod corpus;
 mod diff;
 /// Every variant of the error type, made to happen.
 mod errors;

@@ -266,7 +266,7 @@ fn a_small_file_is_no_large_tensor() {
     let sandbox = with(&[]);
     sandbox.write("m.pt", &zipped(&[("m/data.pkl", &pickle), ("m/data/0", &[0; 4])]));
     let bytes = sandbox.bytes("m.pt").len();
-    let limit = 4 * bytes + (64 << 20);
+    let limit = 4 * bytes + (8 << 20);
     sandbox.rnn("run -i inputs.npz:x_f32 -w m.pt").fails(
         65,
         &format!(
@@ -274,6 +274,17 @@ fn a_small_file_is_no_large_tensor() {
              in shape [16384, 16384]\n"
         ),
     );
+}
+
+#[test]
+fn sizes_beside_a_zero_are_multiplied_too() {
+    let tensor = repeated(1, &[0, 1 << 30, 1 << 30, 1 << 30]);
+    let pickle = [b"\x80\x02}", &text("w")[..], &tensor, b"s."].concat();
+    let sandbox = with(&[]);
+    sandbox.write("m.pt", &zipped(&[("m/data.pkl", &pickle), ("m/data/0", &[0; 4])]));
+    sandbox
+        .rnn("run -i inputs.npz:x_f32 -w m.pt")
+        .fails(65, "rnn: m.pt:w: shape [0, 1073741824, 1073741824, 1073741824] is too large\n");
 }
 
 #[test]

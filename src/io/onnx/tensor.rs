@@ -211,6 +211,7 @@ impl GraphTensor {
         }
         let values = match &self.proto.raw_data {
             None => self.proto.int64_data.clone(),
+            Some(raw) if raw.len() != header.body_bytes() => return None,
             Some(raw) => raw.as_chunks().0.iter().map(|&bytes| i64::from_le_bytes(bytes)).collect(),
         };
         (values.len() == header.count()).then_some(values)
@@ -252,4 +253,17 @@ pub(super) fn stored_type(data_type: i32) -> Option<StoredType> {
 /// The number of a type; 0, which is none, for the two that are not written.
 pub(super) fn data_type(stored: StoredType) -> i32 {
     DATA_TYPES.iter().find(|(known, _)| *known == stored).map_or(0, |(_, number)| *number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_have_as_many_bytes_as_their_shape_says() {
+        for (bytes, expected) in [(15, None), (16, Some(vec![0, 0])), (17, None)] {
+            let tensor = GraphTensor::raw("axes", &[2], StoredType::I64, vec![0; bytes]);
+            assert_eq!(tensor.as_integers(), expected, "{bytes} bytes");
+        }
+    }
 }

@@ -1,0 +1,37 @@
+//! The bodies of the fuzz targets, one module each. Nothing here needs nightly or a fuzzer: the targets
+//! under `fuzz_targets/` run them on what libFuzzer makes, and `tests/it/corpus.rs` includes this file and
+//! runs them on the corpus.
+//!
+//! A body returns, or panics: then either the library did, or what it gave back is wrong.
+
+mod scratch;
+mod stored;
+mod ways;
+
+pub mod cli_args;
+pub mod forward;
+pub mod npy_header;
+pub mod npy_stream;
+pub mod npz;
+pub mod onnx;
+pub mod pt;
+pub mod roundtrip;
+pub mod safetensors_weights;
+pub mod table;
+
+/// A target: its name, and its body.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: [Target; 10] = [
+    ("cli_args", cli_args::run),
+    ("forward", forward::run),
+    ("npy_header", npy_header::run),
+    ("npy_stream", npy_stream::run),
+    ("npz", npz::run),
+    ("onnx", onnx::run),
+    ("pt", pt::run),
+    ("roundtrip", roundtrip::run),
+    ("safetensors_weights", safetensors_weights::run),
+    ("table", table::run),
+];

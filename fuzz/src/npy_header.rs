@@ -1,0 +1,82 @@
+//! `Header::read`. What it accepts means the same to the crate `ndarray-npy`, and when it is written again.
+
+use elman::io::{Header, StoredType};
+use ndarray::ArrayD;
+use ndarray_npy::{ReadNpyExt, ReadableElement};
+
+use super::stored::descr;
+
+/// Most bytes of a body that is made for the second opinion.
+const MAX_BODY: usize = 1 << 14;
+
+pub fn run(data: &[u8]) {
+    let mut rest = data;
+    let header = Header::read(&mut rest, "fuzz", Some(data.len() as u64));
+    let streamed = Header::read(&mut &data[..], "fuzz", None);
+    assert_eq!(header.is_ok(), streamed.is_ok(), "with and without a length");
+    let (Ok(header), Ok(streamed)) = (header, streamed) else { return };
+    assert_eq!(header, streamed);
+    // The products that the library promises to have checked.
+    assert!(isize::try_from(header.body_bytes()).is_ok());
+
+    let written = write(&header);
+    let again = Header::read(&mut &written[..], "fuzz", None).unwrap();
+    // Single bytes have no order, whatever the file says.
+    let big_endian = header.big_endian && header.stored.size() > 1;
+    assert_eq!(again, Header { big_endian, ..header.clone() });
+    second_opinion(&header, &data[..data.len() - rest.len()], false);
+    second_opinion(&header, &written, true);
+}
+
+/// The header as NumPy writes it.
+fn write(header: &Header) -> Vec<u8> {
+    let order = if header.big_endian { '>' } else { '<' };
+    let order = if header.stored.size() == 1 { '|' } else { order };
+    let fortran = if header.fortran_order { "True" } else { "False" };
+    let sizes: Vec<_> = header.shape.iter().map(|size| format!("{size},")).collect();
+    let shape = sizes.join(" ");
+    let descr = descr(header.stored).unwrap();
+    let text = format!(
+        "{{'descr': '{order}{descr}', 'fortran_order': {fortran}, 'shape': ({shape}), }}\n"
+    );
+    let length = u32::try_from(text.len()).unwrap().to_le_bytes();
+    [b"\x93NUMPY\x02\x00", &length[..], text.as_bytes()].concat()
+}
+
+/// What `ndarray-npy` makes of the same header before a body of zeros. It refuses some of what NumPy
+/// writes, but nothing in the `plain` form above.
+fn second_opinion(header: &Header, bytes: &[u8], plain: bool) {
+    let bytes = match header.body_bytes() {
+        // It makes an array of no numbers by the sizes beside the zero.
+        body if body <= MAX_BODY => [bytes, &vec![0; body]].concat(),
+        _ => return,
+    };
+    match header.stored {
+        StoredType::Bool => compare::<bool>(header, &bytes, plain),
+        StoredType::I8 => compare::<i8>(header, &bytes, plain),
+        StoredType::I16 => compare::<i16>(header, &bytes, plain),
+        StoredType::I32 => compare::<i32>(header, &bytes, plain),
+        StoredType::I64 => compare::<i64>(header, &bytes, plain),
+        StoredType::U8 => compare::<u8>(header, &bytes, plain),
+        StoredType::U16 => compare::<u16>(header, &bytes, plain),
+        StoredType::U32 => compare::<u32>(header, &bytes, plain),
+        StoredType::U64 => compare::<u64>(header, &bytes, plain),
+        StoredType::F32 => compare::<f32>(header, &bytes, plain),
+        StoredType::F64 => compare::<f64>(header, &bytes, plain),
+        StoredType::F16 | StoredType::BF16 | StoredType::Text => {}
+    }
+}
+
+fn compare<T: ReadableElement>(header: &Header, bytes: &[u8], plain: bool) {
+    match ArrayD::<T>::read_npy(bytes) {
+        Ok(array) => {
+            assert_eq!(array.shape(), header.shape);
+            // Where there is only one order, the file may say either.
+            let several = header.shape.iter().filter(|&&size| size > 1).count() > 1;
+            if several && !array.is_empty() {
+                assert_eq!(array.is_standard_layout(), !header.fortran_order);
+            }
+        }
+        Err(error) => assert!(!plain, "{error}"),
+    }
+}

@@ -1,0 +1,72 @@
+//! Archives. Their members are those that the crate `zip` finds, with the same numbers.
+
+use std::io::{Cursor, Read};
+
+use elman::io::{Bundle, Found, Header, Source, TensorFile};
+use ndarray::ArrayD;
+use zip::ZipArchive;
+
+use super::stored::agrees;
+use super::{scratch, ways};
+
+/// Most bytes of a member that are held against ours.
+const MAX_MEMBER: u64 = 1 << 22;
+
+pub fn run(data: &[u8]) {
+    // As the format begins; others have targets of their own.
+    if !data.starts_with(b"PK\x03\x04") && !data.starts_with(b"PK\x05\x06") {
+        return;
+    }
+    let source = scratch::source(data);
+    let Ok(found) = Found::open(&source) else { return };
+    let mut archive = ZipArchive::new(Cursor::new(data)).unwrap();
+    match found {
+        Found::Members(mut members) => {
+            let names = members.names();
+            assert_eq!(names.len(), archive.len());
+            // By a name, as a command line has it.
+            if let (Source::Path(path), Some(name)) = (&source, names.first()) {
+                let member = TensorFile::open(&Source::Member(path.clone(), name.clone()));
+                assert!(member.is_err() || members.header(0).is_ok());
+            }
+            for index in 0..archive.len() {
+                check(&mut archive, index, members.read(index).ok());
+            }
+        }
+        Found::Tensor(tensor) => {
+            let header = tensor.header().clone();
+            let array = tensor.read().ok();
+            if let Some(array) = &array {
+                assert_eq!(array.shape(), header.shape);
+            }
+            check(&mut archive, 0, array);
+            ways::check_file(|| TensorFile::open(&source).unwrap());
+        }
+    }
+    if let Ok(mut bundle) = Bundle::open(&source) {
+        ways::check_bundle(&mut bundle);
+    }
+}
+
+/// Holds a member, as the library has read it or refused it, against another reading.
+fn check(archive: &mut ZipArchive<Cursor<&[u8]>>, index: usize, ours: Option<ArrayD<f64>>) {
+    let mut bytes = Vec::new();
+    let whole = archive.by_index(index).is_ok_and(|member| {
+        let size = member.size();
+        let read = member.take(MAX_MEMBER).read_to_end(&mut bytes);
+        read.is_ok() && (bytes.len() as u64) < MAX_MEMBER && bytes.len() as u64 == size
+    });
+    if bytes.len() as u64 >= MAX_MEMBER {
+        return;
+    }
+    let mut body = &bytes[..];
+    let header = Header::read(&mut body, "fuzz", Some(bytes.len() as u64));
+    let good = whole && header.as_ref().is_ok_and(|header| header.body_bytes() == body.len());
+    match ours {
+        Some(array) => {
+            assert!(good, "a member was read that is broken");
+            assert!(agrees(&array, &header.unwrap(), body), "other numbers");
+        }
+        None => assert!(!good, "a member was refused that is whole"),
+    }
+}

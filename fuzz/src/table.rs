@@ -1,0 +1,58 @@
+//! Tables. What is read from one is the same after it has been written and read again.
+
+use elman::io::{Found, Real, Source, StoredType, TensorFile, TensorFormat};
+use ndarray::ArrayD;
+
+use super::{scratch, ways};
+
+pub fn run(data: &[u8]) {
+    // The binary formats have targets of their own.
+    if data.starts_with(b"PK") || data.starts_with(b"\x93") {
+        return;
+    }
+    let source = scratch::source(data);
+    let Some(single) = read::<f32>(&source) else { return };
+    let Some(double) = read::<f64>(&source) else { panic!("doubles, but no singles") };
+    assert_eq!(single.shape(), double.shape());
+    ways::check_file(|| TensorFile::open(&source).unwrap());
+    // Columns by their numbers, backwards.
+    let columns: Vec<_> = (1..=single.shape()[1]).rev().map(|at| at.to_string()).collect();
+    if let Ok(Found::Tensor(tensor)) = Found::open_columns(&source, &columns) {
+        assert_eq!(tensor.header().shape, single.shape());
+    }
+    let beyond = (single.shape()[1] + 1).to_string();
+    if let Ok(Found::Tensor(tensor)) = Found::open_columns(&source, std::slice::from_ref(&beyond)) {
+        assert!(tensor.column_names() == [beyond], "only a name can say so");
+    }
+    // A table of names alone cannot be written.
+    if single.is_empty() {
+        return;
+    }
+    same(&rewritten(&single), &single);
+    same(&rewritten(&double), &double);
+}
+
+fn read<T: Real>(source: &Source) -> Option<ArrayD<T>> {
+    let Ok(Found::Tensor(tensor)) = Found::open(source) else { return None };
+    assert_eq!(tensor.header().stored, StoredType::Text);
+    let shape = tensor.header().shape.clone();
+    let array = tensor.read().unwrap();
+    assert_eq!(array.shape(), shape);
+    Some(array)
+}
+
+/// The array, written as a table and read again.
+fn rewritten<T: Real>(array: &ArrayD<T>) -> ArrayD<T> {
+    let mut text = Vec::new();
+    TensorFormat::Csv.write(&mut text, &array.view()).unwrap();
+    read(&scratch::source(&text)).expect("what was written can be read")
+}
+
+/// The same shapes and numbers to the bit. What is no number has many bits, and is written in one way.
+fn same<T: Real + Into<f64>>(have: &ArrayD<T>, want: &ArrayD<T>) {
+    assert_eq!(have.shape(), want.shape());
+    for (&have, &want) in have.iter().zip(want) {
+        let (have, want): (f64, f64) = (have.into(), want.into());
+        assert!(have.to_bits() == want.to_bits() || (have.is_nan() && want.is_nan()));
+    }
+}

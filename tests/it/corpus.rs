@@ -1,0 +1,46 @@
+//! What fuzzing has found to be of interest, run again through the bodies of the fuzz targets in `fuzz/`:
+//! every file of the corpus, with everything that a target holds against what the library says.
+
+use std::fs;
+use std::panic;
+use std::path::Path;
+
+#[path = "../../fuzz/src/lib.rs"]
+#[allow(unreachable_pub, reason = "a crate of its own elsewhere")]
+mod targets;
+
+use targets::TARGETS;
+
+#[test]
+fn every_target_runs_over_its_corpus() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    // In threads, because the largest one takes most of the time.
+    std::thread::scope(|scope| {
+        for (name, run) in TARGETS {
+            let folder = corpus.join(name);
+            scope.spawn(move || replay(&folder, run));
+        }
+    });
+    let names: Vec<_> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let mut folders: Vec<_> = fs::read_dir(&corpus)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    folders.sort();
+    assert_eq!(folders, names, "each folder of the corpus has a target");
+}
+
+/// Runs a target over every file of a folder.
+fn replay(folder: &Path, run: fn(&[u8])) {
+    let files =
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut count = 0;
+    for file in files {
+        let path = file.unwrap().path();
+        let data = fs::read(&path).unwrap();
+        let ended = panic::catch_unwind(|| run(&data));
+        assert!(ended.is_ok(), "{}: what is wrong with it stands above", path.display());
+        count += 1;
+    }
+    assert!(count > 0, "{}: no file in it", folder.display());
+}
