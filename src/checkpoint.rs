@@ -4,19 +4,19 @@
 //! one layer: found among the other tensors of a bigger model, named as PyTorch names them, and their
 //! configuration told from the file or, where it does not say, from names and shapes.
 
+mod configuration;
 mod names;
 #[cfg(feature = "onnx")]
 mod onnx;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use ndarray::ArrayD;
 
-use crate::io::{
-    AttributeValue, Bundle, Contents, Dtype, Entry, Real, Source, StoredType, Tensor, Text,
-};
-use crate::{Config, Element, Error, Nonlinearity, Params, Rnn};
+use crate::io::{Bundle, Contents, Dtype, Entry, Real, Source, StoredType, Tensor};
+use crate::{Config, Element, Error, Params, Rnn};
 
+pub use configuration::said_arguments;
 #[cfg(feature = "onnx")]
 pub use onnx::write_onnx;
 
@@ -112,7 +112,7 @@ impl Checkpoint {
         let place = bundle.place().to_owned();
         let within = |error| Error::Weights { place: place.clone(), source: Box::new(error) };
         let found = names::find(bundle.entries(), prefix).map_err(within)?;
-        let (config, says_nonlinearity) = configuration(bundle, &found)?;
+        let (config, says_nonlinearity) = configuration::read(bundle, &found)?;
         let mut tensors = Vec::new();
         for (index, name) in found.members {
             let stored = bundle.entries()[index].stored;
@@ -121,7 +121,7 @@ impl Checkpoint {
         let ignored = bundle.entries().len() - tensors.len();
         Ok(Checkpoint {
             recognised: bundle.format().to_string(),
-            dtype: common_dtype(&tensors).map_err(within)?,
+            dtype: common_dtype(&config, &tensors).map_err(within)?,
             prefix: found.prefix,
             place,
             config,
@@ -215,85 +215,18 @@ impl Checkpoint {
     }
 }
 
-/// The configuration, and whether the nonlinearity in it comes from the file.
-fn configuration(bundle: &Bundle, found: &names::Found) -> Result<(Config, bool), Error> {
-    let shapes = || {
-        let shape = |index: &usize| bundle.entries()[*index].shape.as_slice();
-        found.members.iter().map(move |(index, name)| (name.as_str(), shape(index)))
-    };
-    let within =
-        |place: &str, error| Error::Weights { place: place.to_owned(), source: Box::new(error) };
-    let Some(Text { place, text }) = bundle.text() else {
-        let told = Config::infer(shapes()).map_err(|error| within(bundle.place(), error))?;
-        return Ok(with_attributes(told, bundle, &found.prefix));
-    };
-    let config = Config::from_json(text).map_err(|error| within(place, error))?;
-    refuse_misfit(&config, shapes()).map_err(|error| within(place, error))?;
-    Ok((config, true))
-}
-
-/// A configuration with what PyTorch's own module says of itself, and whether it says its nonlinearity.
-fn with_attributes(mut config: Config, bundle: &Bundle, prefix: &str) -> (Config, bool) {
-    let module = prefix.strip_suffix('.').unwrap_or(prefix);
-    let mut says_nonlinearity = false;
-    for attribute in bundle.attributes().iter().filter(|attribute| attribute.module == module) {
-        match (attribute.name.as_str(), &attribute.value) {
-            ("mode", AttributeValue::Text(mode)) if mode == "RNN_TANH" || mode == "RNN_RELU" => {
-                let relu = mode == "RNN_RELU";
-                config.nonlinearity = if relu { Nonlinearity::Relu } else { Nonlinearity::Tanh };
-                says_nonlinearity = true;
-            }
-            ("batch_first", AttributeValue::Bool(batch_first)) => config.batch_first = *batch_first,
-            ("dropout", AttributeValue::Float(p)) if (0.0..=1.0).contains(p) => config.dropout = *p,
-            // dropout=1 is kept as it was written.
-            ("dropout", AttributeValue::Int(p @ 0..=1)) => {
-                config.dropout = if *p == 1 { 1.0 } else { 0.0 }
-            }
-            _ => {}
-        }
-    }
-    (config, says_nonlinearity)
-}
-
-/// Refuses a saved configuration that contradicts tensors which are a whole layer by themselves. Where
-/// they are not, the layer names the tensor that is wrong.
-fn refuse_misfit<'a>(
-    saved: &Config,
-    shapes: impl Iterator<Item = (&'a str, &'a [usize])>,
-) -> Result<(), Error> {
-    let shapes: HashMap<_, _> = shapes.collect();
-    let Ok(told) = Config::infer(shapes.iter().map(|(name, shape)| (*name, *shape))) else {
-        return Ok(());
-    };
-    let mut count = 0;
-    for parameter in told.parameters() {
-        if shapes.get(parameter.name.as_str()) != Some(&parameter.shape.as_slice()) {
-            return Ok(());
-        }
-        count += 1;
-    }
-    let fields = [
-        ("input_size", told.input_size.to_string(), saved.input_size.to_string()),
-        ("hidden_size", told.hidden_size.to_string(), saved.hidden_size.to_string()),
-        ("num_layers", told.num_layers.to_string(), saved.num_layers.to_string()),
-        ("bias", told.bias.to_string(), saved.bias.to_string()),
-        ("bidirectional", told.bidirectional.to_string(), saved.bidirectional.to_string()),
-    ];
-    let misfit = fields.into_iter().find(|(_, told, saved)| told != saved);
-    let Some((name, expected, found)) = misfit.filter(|_| count == shapes.len()) else {
-        return Ok(());
-    };
-    Err(Error::Contradiction { name, expected, found })
-}
-
-/// The type of all tensors.
-fn common_dtype(tensors: &[NamedTensor]) -> Result<Dtype, Error> {
-    let dtype = tensors.first().map_or(Dtype::F32, |first| first.tensor.dtype());
-    match tensors.iter().find(|tensor| tensor.tensor.dtype() != dtype) {
+/// The type of all parameters. A tensor that is none of them is refused as such, whatever its type.
+fn common_dtype(config: &Config, tensors: &[NamedTensor]) -> Result<Dtype, Error> {
+    // A configuration can promise any number of layers; those beyond the tensors are missing anyway.
+    let own: HashSet<_> = config.parameters().take(tensors.len()).map(|own| own.name).collect();
+    let mut own = tensors.iter().filter(|tensor| own.contains(&tensor.name));
+    let Some(first) = own.next() else { return Ok(Dtype::F32) };
+    let dtype = first.tensor.dtype();
+    match own.find(|tensor| tensor.tensor.dtype() != dtype) {
         None => Ok(dtype),
         Some(other) => Err(Error::MixedTypes {
             name: other.name.clone(),
-            first: tensors[0].name.clone(),
+            first: first.name.clone(),
             expected: dtype.to_string(),
             found: other.tensor.dtype().to_string(),
         }),

@@ -2,6 +2,9 @@
 
 use std::io;
 
+/// Names of tensors that an error lists at most.
+const MAX_NAMES: usize = 5;
+
 /// Why the library refused, or could not finish.
 ///
 /// The text says what was expected and what was found, in one line without a full stop. Shapes stand
@@ -142,6 +145,14 @@ pub enum Error {
         name: String,
         /// Its shape, where it is there.
         found: Option<Vec<usize>>,
+    },
+    /// No tensor has the name that a parameter of an RNN has.
+    #[error("expected the weights of an RNN, such as weight_ih_l0, got {}{}", some(found), looks_like(*looks))]
+    NoRnn {
+        /// Names of the tensors.
+        found: Vec<String>,
+        /// What they are the weights of, where that can be told.
+        looks: Option<&'static str>,
     },
     /// A parameter is absent.
     #[error("{name}: expected a tensor of shape {expected:?}, got none")]
@@ -306,6 +317,20 @@ pub enum Error {
 
 fn shape_or_none(shape: Option<&[usize]>) -> String {
     shape.map_or("no such tensor".to_owned(), |shape| format!("shape {shape:?}"))
+}
+
+/// The first few names.
+fn some(names: &[String]) -> String {
+    let shown = names[..names.len().min(MAX_NAMES)].join(", ");
+    match names.len().saturating_sub(MAX_NAMES) {
+        _ if names.is_empty() => "no tensors".to_owned(),
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+fn looks_like(looks: Option<&str>) -> String {
+    looks.map_or(String::new(), |looks| format!(": this looks like {looks}"))
 }
 
 /// Prefixes of layers; one that is empty still has to be seen.

@@ -67,6 +67,12 @@ fn under(entries: &[Entry], prefix: &str) -> Found {
 /// three or four gates one below the other.
 fn refuse_gates(entries: &[Entry], prefix: &str) -> Result<(), Error> {
     for entry in entries {
+        // Its recurrent weights have the columns of the projection, and no rows of four times as many.
+        let (module, own) = entry.name.rsplit_once('.').unwrap_or(("", &entry.name));
+        if module == prefix && own.starts_with("weight_hr_l") {
+            let (name, found) = (entry.name.clone(), entry.shape.clone());
+            return Err(Error::Gates { name, found, kind: "an LSTM with proj_size" });
+        }
         let Some((found, parameter)) = split(&entry.name) else { continue };
         if found != prefix || !parameter.starts_with("weight_hh") {
             continue;
