@@ -556,3 +556,14 @@ tensor([[0., 0., 0.,  ..., 0., 0., 0.],
 ";
     assert_eq!(limited.stdout_text(), expected);
 }
+
+#[test]
+fn a_table_is_text() {
+    let sandbox = Sandbox::new();
+    sandbox.write("x.csv", b"a,b\n1,2\n3,4\n");
+    let text = sandbox.rnn("info x.csv").succeeds().stdout_text();
+    assert!(text.contains("\ndtype  text, shown as f64\n"), "{text}");
+    let report = sandbox.rnn("info x.csv --report json").succeeds().stdout_text();
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!((&report["dtype"], &report["byte_order"]), (&"text".into(), &Value::Null));
+}
