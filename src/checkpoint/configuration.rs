@@ -32,7 +32,7 @@ pub(super) fn read(bundle: &Bundle, found: &Found) -> Result<(Config, bool), Err
         });
         let config = told.map_err(|error| within(bundle.place(), error))?;
         let said = Said::by_module(bundle, found.prefix.trim_end_matches('.'));
-        return Ok((said.fill(config), said.nonlinearity.is_some()));
+        return Ok((said.fill(&config), said.nonlinearity.is_some()));
     };
     let config = Config::from_json(text).map_err(|error| within(place, error))?;
     refuse_misfit(&config, shapes()).map_err(|error| within(place, error))?;
@@ -99,12 +99,12 @@ impl Said {
     }
 
     /// A configuration with what is said in it.
-    fn fill(&self, config: Config) -> Config {
+    fn fill(&self, config: &Config) -> Config {
         Config {
             nonlinearity: self.nonlinearity.unwrap_or(config.nonlinearity),
             batch_first: self.batch_first.unwrap_or(config.batch_first),
             dropout: self.dropout.unwrap_or(config.dropout),
-            ..config
+            ..config.clone()
         }
     }
 }
