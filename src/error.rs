@@ -282,6 +282,18 @@ pub enum Error {
         /// What was expected and what was found.
         what: String,
     },
+    /// A number of a text that is finite there, and infinite in the type that it is to have.
+    #[error("{place}: {at}: expected a number that {dtype} holds, got '{found}'")]
+    Overflow {
+        /// The file.
+        place: String,
+        /// The line and the column.
+        at: String,
+        /// The type.
+        dtype: &'static str,
+        /// The number, as it was written.
+        found: String,
+    },
     /// Arrays one behind the other where one was expected.
     #[error("{place}: expected one array, got more than one")]
     ManyArrays {

@@ -28,7 +28,8 @@ pub(crate) use pack::{Pack, Side, Unpack};
 pub(crate) use randn::Randn;
 pub(crate) use run::Run;
 pub(crate) use stream::Stream;
-use values::{probability, seed, size};
+pub(crate) use values::ColumnList;
+use values::{Named, probability, seed, size};
 
 /// PyTorch's torch.nn.RNN for the shell: weights and tensors in, output and h_n out.
 #[derive(Debug, Parser)]
@@ -87,7 +88,7 @@ pub(crate) struct LayerArgs {
     #[arg(long, visible_alias = "layers", value_name = "N", value_parser = size, allow_negative_numbers = true)]
     pub(crate) num_layers: Option<usize>,
     /// tanh or relu [default: tanh].
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = Named::NONLINEARITY, hide_possible_values = true)]
     pub(crate) nonlinearity: Option<Nonlinearity>,
     /// A layer without bias_ih and bias_hh.
     #[arg(long)]

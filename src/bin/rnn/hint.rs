@@ -32,6 +32,22 @@ const FLAGS: [(&[&str], bool); 26] = [
     (&["--frames"], false),
 ];
 
+/// The commands, as the help lists them.
+pub(crate) const COMMANDS: [&str; 12] = [
+    "run",
+    "stream",
+    "init",
+    "convert",
+    "info",
+    "diff",
+    "randn",
+    "pack",
+    "unpack",
+    "bench",
+    "completions",
+    "man",
+];
+
 /// The command line of this process, to be changed and shown.
 #[derive(Clone, Debug)]
 pub(crate) struct CommandLine {
@@ -140,20 +156,6 @@ pub(crate) fn for_usage(flag: &str) -> String {
     if flag == "--nonlinearity" {
         return line.with(flag, Some("tanh")).to_string();
     }
-    let commands = [
-        "run",
-        "stream",
-        "init",
-        "convert",
-        "info",
-        "diff",
-        "randn",
-        "pack",
-        "unpack",
-        "bench",
-        "completions",
-        "man",
-    ];
-    let command = line.words.get(1).filter(|word| commands.contains(&word.as_str()));
+    let command = line.words.get(1).filter(|word| COMMANDS.contains(&word.as_str()));
     command.map_or("rnn --help".to_owned(), |command| format!("rnn {command} --help"))
 }
