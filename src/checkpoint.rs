@@ -9,11 +9,14 @@ mod names;
 #[cfg(feature = "onnx")]
 mod onnx;
 
+use std::collections::HashSet;
+
 use ndarray::ArrayD;
 
 use crate::io::{Bundle, Contents, Dtype, Real, Source, StoredType, Tensor};
 use crate::{Config, Element, Error, Params, Rnn};
 
+pub use configuration::said_arguments;
 #[cfg(feature = "onnx")]
 pub use onnx::write_onnx;
 
@@ -168,7 +171,7 @@ impl Checkpoint {
         let place = bundle.place().to_owned();
         let within = |error| Error::Weights { place: place.clone(), source: Box::new(error) };
         let found = names::find(bundle.entries(), prefix).map_err(within)?;
-        let (config, says_nonlinearity) = configuration::of(bundle, &found)?;
+        let (config, says_nonlinearity) = configuration::read(bundle, &found)?;
         let mut tensors = Vec::new();
         for (index, name) in found.members {
             let stored = bundle.entries()[index].stored;
@@ -177,7 +180,7 @@ impl Checkpoint {
         let ignored = bundle.entries().len() - tensors.len();
         Ok(Checkpoint {
             recognised: bundle.format().to_string(),
-            dtype: common_dtype(&tensors).map_err(within)?,
+            dtype: common_dtype(&config, &tensors).map_err(within)?,
             prefix: found.prefix,
             place,
             config,
@@ -313,14 +316,18 @@ impl Checkpoint {
     }
 }
 
-/// The type of all tensors.
-fn common_dtype(tensors: &[NamedTensor]) -> Result<Dtype, Error> {
-    let dtype = tensors.first().map_or(Dtype::F32, |first| first.tensor.dtype());
-    match tensors.iter().find(|tensor| tensor.tensor.dtype() != dtype) {
+/// The type of all parameters. A tensor that is none of them is refused as such, whatever its type.
+fn common_dtype(config: &Config, tensors: &[NamedTensor]) -> Result<Dtype, Error> {
+    // A configuration can promise any number of layers; those beyond the tensors are missing anyway.
+    let own: HashSet<_> = config.parameters().take(tensors.len()).map(|own| own.name).collect();
+    let mut own = tensors.iter().filter(|tensor| own.contains(&tensor.name));
+    let Some(first) = own.next() else { return Ok(Dtype::F32) };
+    let dtype = first.tensor.dtype();
+    match own.find(|tensor| tensor.tensor.dtype() != dtype) {
         None => Ok(dtype),
         Some(other) => Err(Error::MixedTypes {
             name: other.name.clone(),
-            first: tensors[0].name.clone(),
+            first: first.name.clone(),
             expected: dtype.to_string(),
             found: other.tensor.dtype().to_string(),
         }),

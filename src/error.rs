@@ -5,6 +5,9 @@ use std::io;
 /// Layers that an error lists at most.
 const MAX_LISTED: usize = 20;
 
+/// Names of tensors that an error lists at most.
+const MAX_NAMES: usize = 5;
+
 /// Why the library refused, or could not finish.
 ///
 /// The text says what was expected and what was found, in one line without a full stop. Shapes stand
@@ -154,6 +157,14 @@ pub enum Error {
         /// Its shape, where it is there.
         found: Option<Vec<usize>>,
     },
+    /// No tensor has the name that a parameter of an RNN has.
+    #[error("expected the weights of an RNN, such as weight_ih_l0, got {}{}", some(found), looks_like(*looks))]
+    NoRnn {
+        /// Names of the tensors.
+        found: Vec<String>,
+        /// What they are the weights of, where that can be told.
+        looks: Option<&'static str>,
+    },
     /// A parameter is absent.
     #[error("{name}: expected a tensor of shape {expected:?}, got none")]
     MissingTensor {
@@ -258,14 +269,6 @@ pub enum Error {
         /// Its size; `usize::MAX` where the number of bytes overflows.
         bytes: usize,
     },
-    /// The machine refused threads.
-    #[error("threads: expected {count}, got none: {what}")]
-    Threads {
-        /// Threads that were asked for.
-        count: usize,
-        /// What the system said.
-        what: String,
-    },
     /// An input is absent, unreadable or a directory.
     #[error("{place}: {source}")]
     Open {
@@ -281,6 +284,18 @@ pub enum Error {
         place: String,
         /// What was expected and what was found.
         what: String,
+    },
+    /// A number of a text that is finite there, and infinite in the type that it is to have.
+    #[error("{place}: {at}: expected a number that {dtype} holds, got '{found}'")]
+    Overflow {
+        /// The file.
+        place: String,
+        /// The line and the column.
+        at: String,
+        /// The type.
+        dtype: &'static str,
+        /// The number, as it was written.
+        found: String,
     },
     /// Arrays one behind the other where one was expected.
     #[error("{place}: expected one array, got more than one")]
@@ -303,6 +318,8 @@ pub enum Error {
         place: String,
         /// What stands in the way.
         what: String,
+        /// What the system said, where it was asked.
+        source: Option<io::Error>,
     },
     /// Writing failed midway. A file or folder that stood there before still does; a pipe or a device
     /// has got what was written until then.
@@ -317,6 +334,20 @@ pub enum Error {
 
 fn shape_or_none(shape: Option<&[usize]>) -> String {
     shape.map_or("no such tensor".to_owned(), |shape| format!("shape {shape:?}"))
+}
+
+/// The first few names.
+fn some(names: &[String]) -> String {
+    let shown = names[..names.len().min(MAX_NAMES)].join(", ");
+    match names.len().saturating_sub(MAX_NAMES) {
+        _ if names.is_empty() => "no tensors".to_owned(),
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+fn looks_like(looks: Option<&str>) -> String {
+    looks.map_or(String::new(), |looks| format!(": this looks like {looks}"))
 }
 
 /// Prefixes of layers, as many as fit a line; one that is empty still has to be seen.

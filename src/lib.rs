@@ -89,7 +89,7 @@ mod stack;
 
 #[cfg(feature = "onnx")]
 pub use checkpoint::write_onnx;
-pub use checkpoint::{Checkpoint, NamedTensor};
+pub use checkpoint::{Checkpoint, NamedTensor, said_arguments};
 pub use config::{Config, Nonlinearity, Parameter, is_parameter_name};
 pub use error::Error;
 pub use generator::{Generator, Random, STATE_BYTES};

@@ -1,8 +1,8 @@
-//! The ways to read a tensor: at once, as bits in pieces, and as numbers in pieces. All say the same, or none
-//! says anything.
+//! The ways to read a tensor: at once, as bits in pieces, and as bits in the order of the file. All say the
+//! same, or none says anything.
 
 use elman::Error;
-use elman::io::{Bundle, Dtype, Entry, Header, Numbers, Piece, Tensor, TensorFile};
+use elman::io::{Bundle, Dtype, Entry, Header, Numbers, Tensor, TensorFile};
 use ndarray::ArrayD;
 
 /// Most numbers of a tensor that is read in all ways.
@@ -12,18 +12,22 @@ const MAX_NUMBERS: usize = 1 << 18;
 pub(crate) fn check_bundle(bundle: &mut Bundle) {
     for index in 0..bundle.entries().len() {
         let Entry { stored, shape, .. } = bundle.entries()[index].clone();
-        let header = bundle.header(index).unwrap();
-        assert_eq!((header.stored, &header.shape), (stored, &shape));
-        if header.count() > MAX_NUMBERS {
+        if shape.iter().product::<usize>() > MAX_NUMBERS {
             continue;
         }
         let whole = match bundle.read(index, Some(Dtype::F64)) {
             Ok(Tensor::F64(array)) => Some(array),
             _ => None,
         };
+        let header = bundle.numbers(index).map(|numbers| numbers.header().clone());
         let bits = bundle.numbers(index).and_then(all_bits).ok();
-        let shown = shown(|visit| bundle.for_each_piece(index, visit));
-        agree(&header, whole, bits, shown);
+        let in_order = bundle.numbers(index).map(Numbers::in_file_order).and_then(all_bits).ok();
+        let Ok(header) = header else {
+            assert!(whole.is_none() && bits.is_none() && in_order.is_none());
+            continue;
+        };
+        assert_eq!((header.stored, &header.shape), (stored, &shape));
+        agree(&header, whole, bits, in_order);
     }
 }
 
@@ -34,7 +38,8 @@ pub(crate) fn check_file(open: impl Fn() -> TensorFile) {
     assert!(!file.recognised().is_empty() && !file.format().is_empty());
     if header.count() <= MAX_NUMBERS {
         let bits = file.numbers().and_then(all_bits).ok();
-        agree(&header, open().read().ok(), bits, shown(|visit| open().for_each_piece(visit)));
+        let in_order = open().numbers().map(Numbers::in_file_order).and_then(all_bits).ok();
+        agree(&header, open().read().ok(), bits, in_order);
     }
 }
 
@@ -49,39 +54,27 @@ fn all_bits(mut numbers: Numbers<'_>) -> Result<Vec<u64>, Error> {
     }
 }
 
-/// All numbers that are shown, as doubles.
-fn shown(show: impl FnOnce(&mut dyn FnMut(Piece<'_>)) -> Result<(), Error>) -> Option<Vec<f64>> {
-    let mut all = Vec::new();
-    #[allow(clippy::cast_precision_loss, reason = "as they are read at once")]
-    let shown = show(&mut |piece| match piece {
-        Piece::Floats(numbers) => all.extend_from_slice(numbers),
-        Piece::Integers(numbers) => all.extend(numbers.iter().map(|&number| number as f64)),
-    });
-    shown.ok().map(|()| all)
-}
-
 fn agree(
     header: &Header,
     whole: Option<ArrayD<f64>>,
     bits: Option<Vec<u64>>,
-    shown: Option<Vec<f64>>,
+    in_order: Option<Vec<u64>>,
 ) {
-    let (whole, bits, shown) = match (whole, bits, shown) {
-        (Some(whole), Some(bits), Some(shown)) => (whole, bits, shown),
+    let (whole, bits, in_order) = match (whole, bits, in_order) {
+        (Some(whole), Some(bits), Some(in_order)) => (whole, bits, in_order),
         (None, None, None) => return,
-        (whole, bits, shown) => panic!(
-            "at once {}, as bits {}, as numbers {}",
+        (whole, bits, in_order) => panic!(
+            "at once {}, as bits {}, in the order of the file {}",
             whole.is_some(),
             bits.is_some(),
-            shown.is_some()
+            in_order.is_some()
         ),
     };
     assert_eq!(whole.shape(), header.shape);
-    let numbers = bits.iter().map(|&bits| header.stored.number(bits).to_f64());
-    same(whole.iter(), numbers);
-    // In the order of the file.
+    let number = |bits: u64| header.stored.number(bits).to_f64();
+    same(whole.iter(), bits.into_iter().map(number));
     let view = if header.fortran_order { whole.t() } else { whole.view() };
-    same(view.iter(), shown.into_iter());
+    same(view.iter(), in_order.into_iter().map(number));
 }
 
 /// As many numbers, the same to the bit. What is no number has many bits.

@@ -1,13 +1,24 @@
-//! The configuration of a layer out of a file: what the file says, the rest PyTorch's defaults.
+//! What a file says of a layer's configuration: in the text beside the tensors, in the attributes of a
+//! module, or through names and shapes alone.
 
 use std::collections::HashMap;
 
-use super::names;
+use serde_json::{Map, Value, json};
+
+use super::names::Found;
 use crate::io::{AttributeValue, Bundle, Text};
-use crate::{Config, Error, Nonlinearity};
+use crate::{Config, Error, Nonlinearity, is_parameter_name};
+
+/// What a module of PyTorch's says of itself; names and shapes do not tell it.
+#[derive(Default)]
+struct Said {
+    nonlinearity: Option<Nonlinearity>,
+    batch_first: Option<bool>,
+    dropout: Option<f64>,
+}
 
 /// The configuration, and whether the nonlinearity in it comes from the file.
-pub(super) fn of(bundle: &Bundle, found: &names::Found) -> Result<(Config, bool), Error> {
+pub(super) fn read(bundle: &Bundle, found: &Found) -> Result<(Config, bool), Error> {
     let shapes = || {
         let shape = |index: &usize| bundle.entries()[*index].shape.as_slice();
         found.members.iter().map(move |(index, name)| (name.as_str(), shape(index)))
@@ -15,35 +26,116 @@ pub(super) fn of(bundle: &Bundle, found: &names::Found) -> Result<(Config, bool)
     let within =
         |place: &str, error| Error::Weights { place: place.to_owned(), source: Box::new(error) };
     let Some(Text { place, text }) = bundle.text() else {
-        let told = Config::infer(shapes()).map_err(|error| within(bundle.place(), error))?;
-        return Ok(with_attributes(told, bundle, &found.prefix));
+        let told = Config::infer(shapes()).map_err(|error| match error {
+            Error::NoSizes { found: None, .. } => no_rnn(bundle).unwrap_or(error),
+            error => error,
+        });
+        let config = told.map_err(|error| within(bundle.place(), error))?;
+        let said = Said::by_module(bundle, found.prefix.trim_end_matches('.'));
+        return Ok((said.fill(&config), said.nonlinearity.is_some()));
     };
     let config = Config::from_json(text).map_err(|error| within(place, error))?;
     refuse_misfit(&config, shapes()).map_err(|error| within(place, error))?;
-    Ok((config, true))
+    Ok((config, says_nonlinearity(text)))
 }
 
-/// A configuration with what PyTorch's own module says of itself, and whether it says its nonlinearity.
-fn with_attributes(mut config: Config, bundle: &Bundle, prefix: &str) -> (Config, bool) {
-    let module = prefix.strip_suffix('.').unwrap_or(prefix);
-    let mut says_nonlinearity = false;
-    for attribute in bundle.attributes().iter().filter(|attribute| attribute.module == module) {
-        match (attribute.name.as_str(), &attribute.value) {
-            ("mode", AttributeValue::Text(mode)) if mode == "RNN_TANH" || mode == "RNN_RELU" => {
-                let relu = mode == "RNN_RELU";
-                config.nonlinearity = if relu { Nonlinearity::Relu } else { Nonlinearity::Tanh };
-                says_nonlinearity = true;
+/// PyTorch's arguments that a bundle itself says, by name, behind the names of the modules around the
+/// layer: those of a saved configuration, or what the modules of a checkpoint say of themselves. What only
+/// names and shapes of the tensors tell is not said.
+pub fn said_arguments(bundle: &Bundle) -> Map<String, Value> {
+    if let Some(Text { text, .. }) = bundle.text() {
+        let config = Config::from_json(text).map(|config| config.to_json());
+        let mut fields = config.ok().and_then(|json| json.as_object().cloned()).unwrap_or_default();
+        if !says_nonlinearity(text) {
+            fields.shift_remove("nonlinearity");
+        }
+        return fields;
+    }
+    let mut fields = Map::new();
+    let layers = bundle.attributes().iter().filter(|attribute| attribute.name == "mode");
+    for module in layers.map(|attribute| attribute.module.as_str()) {
+        let Said { nonlinearity, batch_first, dropout } = Said::by_module(bundle, module);
+        // An LSTM has a mode too, and is nothing that this crate compares.
+        let Some(nonlinearity) = nonlinearity else { continue };
+        let dot = if module.is_empty() { "" } else { "." };
+        let mut add = |name: &str, value| fields.insert(format!("{module}{dot}{name}"), value);
+        add("nonlinearity", json!(nonlinearity));
+        batch_first.map(|batch_first| add("batch_first", json!(batch_first)));
+        dropout.map(|dropout| add("dropout", json!(dropout)));
+    }
+    fields
+}
+
+/// Whether a saved configuration names the nonlinearity. One without it is of weights that did not say it.
+fn says_nonlinearity(text: &str) -> bool {
+    serde_json::from_str(text).is_ok_and(|saved: Value| saved.get("nonlinearity").is_some())
+}
+
+impl Said {
+    /// What the module of this name says.
+    fn by_module(bundle: &Bundle, module: &str) -> Self {
+        let mut said = Said::default();
+        for attribute in bundle.attributes().iter().filter(|attribute| attribute.module == module) {
+            match (attribute.name.as_str(), &attribute.value) {
+                ("mode", AttributeValue::Text(mode)) => {
+                    said.nonlinearity = match mode.as_str() {
+                        "RNN_TANH" => Some(Nonlinearity::Tanh),
+                        "RNN_RELU" => Some(Nonlinearity::Relu),
+                        _ => None,
+                    }
+                }
+                ("batch_first", AttributeValue::Bool(first)) => said.batch_first = Some(*first),
+                ("dropout", AttributeValue::Float(p)) if (0.0..=1.0).contains(p) => {
+                    said.dropout = Some(*p);
+                }
+                // dropout=1 is kept as it was written.
+                ("dropout", AttributeValue::Int(p @ 0..=1)) => {
+                    said.dropout = Some(if *p == 1 { 1.0 } else { 0.0 });
+                }
+                _ => {}
             }
-            ("batch_first", AttributeValue::Bool(batch_first)) => config.batch_first = *batch_first,
-            ("dropout", AttributeValue::Float(p)) if (0.0..=1.0).contains(p) => config.dropout = *p,
-            // dropout=1 is kept as it was written.
-            ("dropout", AttributeValue::Int(p @ 0..=1)) => {
-                config.dropout = if *p == 1 { 1.0 } else { 0.0 }
-            }
-            _ => {}
+        }
+        said
+    }
+
+    /// A configuration with what is said in it.
+    fn fill(&self, config: &Config) -> Config {
+        Config {
+            nonlinearity: self.nonlinearity.unwrap_or(config.nonlinearity),
+            batch_first: self.batch_first.unwrap_or(config.batch_first),
+            dropout: self.dropout.unwrap_or(config.dropout),
+            ..config.clone()
         }
     }
-    (config, says_nonlinearity)
+}
+
+/// The error for tensors that are no layer, and what they look like where that is known; none where they
+/// are one that lacks something.
+fn no_rnn(bundle: &Bundle) -> Option<Error> {
+    let names: Vec<_> = bundle.entries().iter().map(|entry| entry.name.clone()).collect();
+    let has = |own: &str| names.iter().any(|name| last(name) == own);
+    let looks = if has("weight_ih") && has("weight_hh") {
+        Some("an RNNCell, LSTMCell or GRUCell")
+    } else if names.iter().any(|name| is_parametrized(name)) {
+        Some("an RNN with weight_norm or another parametrization, which PyTorch can remove")
+    } else {
+        None
+    };
+    let no_parameter = !names.iter().any(|name| is_parameter_name(last(name)));
+    (no_parameter || looks.is_some()).then_some(Error::NoRnn { found: names, looks })
+}
+
+/// A name without those of the modules around it.
+fn last(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+/// Whether a tensor is one of which PyTorch computes a parameter: `weight_hh_l0_g` or, newer,
+/// `parametrizations.weight_hh_l0.original0`.
+fn is_parametrized(name: &str) -> bool {
+    let stem = name.strip_suffix("_g").or_else(|| name.strip_suffix("_v"));
+    let within = name.split_once("parametrizations.").and_then(|(_, own)| own.rsplit_once('.'));
+    stem.or(within.map(|(own, _)| own)).is_some_and(|own| is_parameter_name(last(own)))
 }
 
 /// Refuses a saved configuration that contradicts tensors which are a whole layer by themselves. Where

@@ -50,12 +50,19 @@ fn layers(entries: &[Entry]) -> Vec<Layer<'_>> {
     let mut layers: Vec<Layer<'_>> = Vec::new();
     let mut places = HashMap::new();
     for entry in entries {
-        let Some((prefix, parameter)) = split(&entry.name) else { continue };
+        let (prefix, own) = entry.name.rsplit_once('.').unwrap_or(("", &entry.name));
+        let is_projection = own.starts_with("weight_hr_l");
+        if !is_projection && !is_parameter_name(own) {
+            continue;
+        }
         let place = *places.entry(prefix).or_insert(layers.len());
         if place == layers.len() {
             layers.push(Layer { prefix, gates: None });
         }
-        if layers[place].gates.is_none() && parameter.starts_with("weight_hh") {
+        if is_projection {
+            // Its recurrent weights have the columns of the projection, and no rows of four times as many.
+            layers[place].gates = Some((entry, "an LSTM with proj_size"));
+        } else if layers[place].gates.is_none() && own.starts_with("weight_hh") {
             layers[place].gates = gates(entry).map(|kind| (entry, kind));
         }
     }

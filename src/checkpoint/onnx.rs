@@ -68,7 +68,7 @@ pub(super) fn read(
     Ok(Checkpoint {
         place: graph.place.clone(),
         recognised: format!(".onnx, opset {opset}, {}", listed(chain.iter().copied())),
-        dtype: common_dtype(&tensors).map_err(within)?,
+        dtype: common_dtype(&config, &tensors).map_err(within)?,
         config,
         says_nonlinearity: true,
         reversed,

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use super::counted::Counted;
 use super::file::{File, rename, sync_folder};
 use super::temporary::{
-    Remembered, folder_of, resolve, said, temporary_folder, uninterrupted, without_slash,
+    Remembered, folder_of, refused, resolve, said, temporary_folder, uninterrupted, without_slash,
 };
 use super::{Overwrite, show};
 use crate::Error;
@@ -61,7 +62,8 @@ impl Folder {
         own: impl Fn(&str) -> bool + 'static,
     ) -> Result<Self, Error> {
         let place = show(path);
-        let create = |what: String| Error::Create { place: place.clone(), what };
+        let create = |what: String| Error::Create { place: place.clone(), what, source: None };
+        let refused = |error: &io::Error| refused(&place, error);
         let path = resolve(without_slash(path));
         if path.file_name().is_none() {
             // `.`, `..` and the root: the system renames none of them.
@@ -80,7 +82,7 @@ impl Folder {
             }
         }
         let (temporary, lock, remembered) =
-            temporary_folder(folder_of(&path)).map_err(|error| create(said(&error)))?;
+            temporary_folder(folder_of(&path)).map_err(|error| refused(&error))?;
         let (existed, own) = (existing.is_some(), Box::new(own));
         Ok(Folder { place, path, existed, own, temporary, lock, remembered })
     }
@@ -98,9 +100,14 @@ impl Folder {
         let whole = || {
             // Whoever removes the folder because of a signal must not meet a file that has just come up in it.
             let path = self.temporary.path().join(name);
-            let mut file = BufWriter::new(uninterrupted(|| File::create_new(&path))?);
-            write(&mut file)?;
-            file.into_inner()?.sync_all()
+            let mut file = uninterrupted(|| File::create_new(&path))?;
+            let mut counted = Counted::new(&mut file);
+            let mut buffered = BufWriter::new(&mut counted);
+            write(&mut buffered)?;
+            buffered.flush()?;
+            drop(buffered);
+            counted.finish()?;
+            file.sync_all()
         };
         whole().map_err(|source| Error::Write { place, source })
     }
@@ -123,7 +130,7 @@ impl Folder {
     fn replace(&self) -> Result<(), Error> {
         let (new, path) = (self.temporary.path(), self.path.as_path());
         let write = |source| Error::Write { place: self.place.clone(), source };
-        let create = |what| Error::Create { place: self.place.clone(), what };
+        let create = |what| Error::Create { place: self.place.clone(), what, source: None };
         sync_folder(new).map_err(write)?;
         // The old folder may have gone since it was looked at.
         if self.existed && path.exists() {
@@ -152,6 +159,8 @@ impl Folder {
 fn foreign(folder: &Path, own: &dyn Fn(&str) -> bool) -> Option<String> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
+        // What has been taken away holds nothing of anybody's.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => return Some(said(&error)),
     };
     entries.into_iter().find_map(|entry| {

@@ -9,6 +9,7 @@
 mod at;
 mod bundle;
 mod contents;
+mod counted;
 mod entry;
 mod file;
 mod folder;

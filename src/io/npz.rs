@@ -266,12 +266,6 @@ fn write_archive(
     Ok(())
 }
 
-/// The name of a member without its `.npy`.
-fn shown(name: &[u8]) -> String {
-    let name = String::from_utf8_lossy(name);
-    escaped(name.strip_suffix(".npy").unwrap_or(&name))
-}
-
 /// Members that are not there, and a list of those that are.
 fn not_found(expected: &str, names: &[String], place: &str) -> Error {
     let list = match names.len() {

@@ -7,6 +7,7 @@ use std::io::{self, Read, Write};
 use std::ops::Range;
 
 use super::at::At;
+use super::counted::with_bytes;
 use super::file::File;
 use super::npy::{PIECE_BYTES, decode, header_bytes, missing, read_full, write_pieces};
 use super::sink::Target;
@@ -357,6 +358,11 @@ impl PartWriter {
                 write_pieces(&mut writer, values, &mut self.piece).and_then(|()| writer.flush())
             }
         };
+        if let (Err(error), Target::Replace { .. }) = (&written, &self.sink.target) {
+            let bytes = |numbers: usize| self.start + (numbers * size_of::<T>()) as u64;
+            let all = self.shape.iter().product();
+            return Err(self.failed(with_bytes(error, bytes(self.written), bytes(all))));
+        }
         self.written += count;
         written.map_err(|source| self.failed(source))
     }

@@ -203,7 +203,11 @@ fn refused(error: PytorchError, place: &str) -> Error {
         }
         PytorchError::Pickle(PickleError::InvalidData(text)) => return broken(&text, place),
         PytorchError::Pickle(PickleError::UnsupportedType(kind)) => {
-            format!("expected plain tensors, got {}", escaped(&kind))
+            // PyTorch's own ways to make a tensor are private; any other is an object around tensors.
+            let is_tensor = kind.starts_with("torch._") || !kind.contains('.');
+            let remedy = "torch.save(model.state_dict(), 'w.pt') saves the tensors alone";
+            let remedy = if is_tensor { String::new() } else { format!(" ({remedy})") };
+            format!("expected plain tensors, got {}{remedy}", escaped(&kind))
         }
         PytorchError::Pickle(PickleError::NoDataSource) => {
             "expected a checkpoint, got a pickle without the bytes of its tensors".to_owned()

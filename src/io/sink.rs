@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use super::counted::Counted;
 use super::file::{File, rename, sync_folder};
 use super::show;
-use super::temporary::{Remembered, folder_of, resolve, said, temporary_file};
+use super::temporary::{Remembered, folder_of, refused, resolve, temporary_file};
 use super::waiting::{StandardOutput, standard_output};
 use crate::Error;
 
@@ -88,16 +89,17 @@ impl Sink {
     /// [`Error::Create`].
     pub fn open(path: &Path, overwrite: Overwrite) -> Result<Self, Error> {
         let place = show(path);
-        let create = |what: String| Error::Create { place: place.clone(), what };
+        let create = |what: String| Error::Create { place: place.clone(), what, source: None };
+        let refused = |error: &io::Error| refused(&place, error);
         if path == Path::new("-") {
-            let stdout = standard_output().map_err(|error| create(error.to_string()))?;
+            let stdout = standard_output().map_err(|error| refused(&error))?;
             return Ok(Sink { place: "stdout".to_owned(), target: Target::Stdout(stdout) });
         }
         let existing = match fs::metadata(path) {
             Ok(existing) => Some(existing),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             // A name that is too long, a ring of links: better known now than when it is renamed.
-            Err(error) => return Err(create(said(&error))),
+            Err(error) => return Err(refused(&error)),
         };
         if let Some(existing) = &existing {
             if existing.is_dir() {
@@ -108,7 +110,7 @@ impl Sink {
             }
             if !existing.is_file() {
                 // Before links are followed: /dev/stdout leads to a pipe, which has no path.
-                let file = File::open_to_write(path).map_err(|error| create(error.to_string()))?;
+                let file = File::open_to_write(path).map_err(|error| refused(&error))?;
                 return Ok(Sink { place, target: Target::Direct(file) });
             }
         }
@@ -118,7 +120,7 @@ impl Sink {
             return Err(create("expected the name of a file".to_owned()));
         }
         let (temporary, remembered) =
-            temporary_file(folder_of(&path)).map_err(|error| create(said(&error)))?;
+            temporary_file(folder_of(&path)).map_err(|error| refused(&error))?;
         if let Some(existing) = existing {
             // What is replaced keeps its mode, as it would under a shell's `>`.
             let _ = fs::set_permissions(temporary.path(), existing.permissions());
@@ -143,8 +145,12 @@ impl Sink {
             to.flush()
         }
         match &mut self.target {
-            Target::Replace { temporary, .. } => buffered(temporary.as_file_mut(), write)
-                .and_then(|()| temporary.as_file().sync_all()),
+            Target::Replace { temporary, .. } => {
+                let mut counted = Counted::new(temporary.as_file_mut());
+                buffered(&mut counted, write)
+                    .and_then(|()| counted.finish())
+                    .and_then(|()| temporary.as_file().sync_all())
+            }
             Target::Direct(file) => buffered(file, write),
             Target::Stdout(stdout) => buffered(stdout, write),
         }
@@ -168,6 +174,7 @@ impl Sink {
             io::ErrorKind::AlreadyExists => Error::Create {
                 place: place.clone(),
                 what: "exists, and --no-clobber keeps it".to_owned(),
+                source: None,
             },
             _ => Error::Write { place: place.clone(), source: error },
         })?;

@@ -27,6 +27,8 @@ pub(super) struct Table {
     values: Vec<f64>,
     /// Numbers whose f32 is not the one that their f64 is rounded to: where that lies halfway between two.
     singles: Vec<(usize, f32)>,
+    /// The first number that no f32 holds.
+    beyond_f32: Option<Error>,
 }
 
 impl Table {
@@ -58,6 +60,9 @@ impl Table {
 
     /// The numbers, rounded to T as if each had been read as one.
     pub(super) fn into_array<T: Real>(self) -> Result<ArrayD<T>, Error> {
+        if let (Dtype::F32, Some(error)) = (T::DTYPE, self.beyond_f32) {
+            return Err(error);
+        }
         let mut values = reserved(self.values.len(), "input")?;
         values.extend(self.values.into_iter().map(T::from_f64));
         if T::DTYPE == Dtype::F32 {

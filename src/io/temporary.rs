@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use tempfile::{Builder, NamedTempFile, TempDir};
 
 use super::file::File;
+use crate::Error;
 
 /// Temporary files and folders that exist now, for [`remove_temporary_files`].
 static TEMPORARY: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -91,10 +92,13 @@ pub(super) fn temporary_folder(folder: &Path) -> io::Result<(TempDir, Option<Fil
     let make = || {
         loop {
             let made = builder.tempdir_in(folder)?;
-            // Not every system opens folders; then there are no locks to be seen either.
-            let lock = File::open(made.path()).ok();
-            if lock.as_ref().is_none_or(is_held) {
-                return Ok((made, lock));
+            match File::open(made.path()) {
+                Ok(lock) if is_held(&lock) => return Ok((made, Some(lock))),
+                // It has been swept away already.
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                // Not every system opens folders; then there are no locks to be seen either.
+                Err(_) => return Ok((made, None)),
             }
         }
     };
@@ -216,18 +220,26 @@ pub(super) fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// What the system said, without the temporary name that the error carries.
-///
-/// tempfile wraps the system's error so that neither `raw_os_error` nor `source` leads to it: its text is
-/// all that is left. Text in another form is shown whole.
-pub(super) fn said(error: &io::Error) -> String {
-    let inner = error.raw_os_error().map(io::Error::from_raw_os_error);
-    inner.map_or_else(|| without_path(error), |error| error.to_string())
+/// An output that the system does not let be created.
+pub(super) fn refused(place: &str, error: &io::Error) -> Error {
+    Error::Create { place: place.to_owned(), what: said(error), source: of_system(error) }
 }
 
-fn without_path(error: &io::Error) -> String {
+/// What the system said, without the temporary name that the error carries.
+pub(super) fn said(error: &io::Error) -> String {
     let text = error.to_string();
-    text.split(" at path ").next().unwrap_or(&text).to_owned()
+    let text = text.split(" at path ").next().unwrap_or(&text);
+    of_system(error).map_or_else(|| text.to_owned(), |error| error.to_string())
+}
+
+/// The error of the system.
+///
+/// tempfile wraps it so that neither `raw_os_error` nor `source` leads to it: its text is all that is left,
+/// which says its number.
+fn of_system(error: &io::Error) -> Option<io::Error> {
+    let text = error.to_string();
+    let number = || text.split_once("(os error ")?.1.split_once(')')?.0.parse().ok();
+    error.raw_os_error().or_else(number).map(io::Error::from_raw_os_error)
 }
 
 #[cfg(test)]

@@ -79,6 +79,34 @@ fn the_report_names_what_was_assumed() {
     );
 }
 
+/// What was only assumed can still be said.
+#[test]
+fn an_assumption_does_not_become_a_fact() {
+    let sandbox = Sandbox::new();
+    sandbox.take("checkpoints/rnn.pt");
+    sandbox.take("inputs.npz");
+    let relu = "run -i inputs.npz:x_f32 --nonlinearity relu -o - -q -w";
+    let expected = sandbox.rnn(&format!("{relu} rnn.pt")).succeeds().stdout;
+    for target in ["w.npz", "w.safetensors", "w"] {
+        sandbox.rnn(&format!("convert rnn.pt {target} -q")).succeeds();
+        let text = sandbox.rnn(&format!("info {target}")).succeeds().stdout_text();
+        assert!(text.contains(", nonlinearity not said, tanh assumed, f32"), "{text}");
+        assert!(sandbox.rnn(&format!("{relu} {target}")).succeeds().stdout == expected, "{target}");
+        let notes = sandbox.rnn(&format!("convert {target} again.npz")).succeeds().stdout_text();
+        let note =
+            "the weights do not say their nonlinearity; tanh, PyTorch's default, is assumed\n";
+        assert!(notes.ends_with(&format!("note: {target}: {note}")), "{notes}");
+        sandbox.rnn(&format!("convert {target} said.npz --nonlinearity relu -q")).succeeds();
+        let text = sandbox.rnn("info said.npz").succeeds().stdout_text();
+        assert!(text.contains("bidirectional=True), relu, f32"), "{text}");
+    }
+    // A node has an activation, and so it is named.
+    let report = sandbox.rnn("convert rnn.pt w.onnx").succeeds().stdout_text();
+    assert!(report.ends_with("tanh, PyTorch's default, is assumed\n"), "{report}");
+    let text = sandbox.rnn("info w.onnx").succeeds().stdout_text();
+    assert!(text.contains("bidirectional=True), tanh, f32"), "{text}");
+}
+
 #[test]
 fn merged_biases_compute_the_same() {
     let sandbox = start("--layers 2 --bidirectional");

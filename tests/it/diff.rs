@@ -681,3 +681,67 @@ fn tables_have_the_tolerances_of_what_they_are_of() {
     let differ = "a.csv, d.npy: text, f64 [1, 2]: 1 of 2 differ (rtol 1e-7, atol 1e-7)\n";
     assert!(text.starts_with(differ), "{text}");
 }
+
+/// What a whole module says of itself is compared with what was saved beside other weights.
+#[test]
+fn a_relu_module_is_no_tanh_layer() {
+    let sandbox = Sandbox::new();
+    for file in ["module.pt", "modules.pt", "rnn.npz"] {
+        sandbox.take(&format!("checkpoints/{file}"));
+    }
+    sandbox.rnn("convert module.pt relu.npz -q").succeeds();
+    let equal = sandbox.rnn("diff module.pt relu.npz").stdout_text();
+    assert!(equal.ends_with("\nconfiguration: equal\n16 of 16 tensors equal\n"), "{equal}");
+    sandbox.rnn("convert rnn.npz tanh.npz --nonlinearity tanh -q").succeeds();
+    let differs = "\nconfiguration differs: nonlinearity relu, tanh; batch_first true, false; dropout 0.25, 0.0\n16 of 16 tensors equal\n";
+    let outcome = sandbox.rnn("diff module.pt tanh.npz");
+    assert!(outcome.stdout_text().ends_with(differs), "{}", outcome.stdout_text());
+    assert_eq!(outcome.code, Some(1));
+    // A bare state_dict says nothing, and neither does what is converted from one.
+    sandbox.rnn("convert rnn.npz unsaid.npz -q").succeeds();
+    let outcome = sandbox.rnn("diff rnn.npz module.pt").succeeds().stdout_text();
+    let only = "\nconfiguration: only in module.pt, not compared\n16 of 16 tensors equal\n";
+    assert!(outcome.ends_with(only), "{outcome}");
+    for unsaid in ["relu.npz", "tanh.npz"] {
+        sandbox
+            .rnn(&format!("convert {unsaid} same.npz --batch-first=false --dropout 0 -q"))
+            .succeeds();
+        let outcome = sandbox.rnn("diff unsaid.npz same.npz").succeeds().stdout_text();
+        assert!(outcome.ends_with("\nconfiguration: equal\n16 of 16 tensors equal\n"), "{outcome}");
+    }
+}
+
+#[test]
+fn a_layer_of_a_model_is_compared_without_its_prefix() {
+    let sandbox = Sandbox::new();
+    sandbox.take("checkpoints/model.pt");
+    sandbox.rnn("convert model.pt w.npz --prefix encoder.rnn --nonlinearity relu -q").succeeds();
+    for line in ["diff model.pt w.npz", "diff w.npz model.pt"] {
+        let outcome = sandbox.rnn(line);
+        let said = outcome.stdout_text();
+        let hint = format!("tensors equal\nhint: rnn {line} --prefix decoder.rnn\n");
+        assert!(said.ends_with(&hint), "{said}");
+        assert_eq!(outcome.code, Some(1));
+        let said = sandbox.rnn(&format!("{line} --prefix encoder.rnn")).succeeds().stdout_text();
+        assert!(
+            said.starts_with("bias_hh_l0: f32 [") || said.starts_with("weight_ih_l0: f32 ["),
+            "{said}"
+        );
+        assert!(!said.contains("hint"), "{said}");
+    }
+    sandbox
+        .rnn("diff model.pt w.npz --prefix enc")
+        .fails(65, "rnn: expected tensors under 'enc' in model.pt or w.npz, got none\n");
+}
+
+#[test]
+fn any_two_axes_may_be_swapped() {
+    let sandbox = Sandbox::new();
+    sandbox.save("a.npy", &ArrayD::<f32>::zeros(vec![5, 2, 3]).view());
+    sandbox.save("b.npy", &ArrayD::<f32>::zeros(vec![3, 2, 5]).view());
+    let command = "python3 -c \"import numpy as np; np.save('a-swapped.npy', np.load('a.npy').swapaxes(0, 2))\"";
+    let expected = format!(
+        "a.npy, b.npy: f32 [5, 2, 3], [3, 2, 5]: shapes differ\n  hint: axes 0 and 2 swapped would fit: {command}\n"
+    );
+    said(&sandbox.rnn("diff a.npy b.npy"), 1, &expected);
+}

@@ -443,7 +443,7 @@ fn archives_that_lie_are_refused() {
 fn weights_that_lie_are_refused() {
     let sandbox = sandbox();
     sandbox.write("up.npz", &npz(&[("../../weight_ih_l0.npy", &x())], CompressionMethod::Stored));
-    let message = "rnn: up.npz: weight_ih_l0: expected a matrix that tells the layer's sizes, got no such tensor\n";
+    let message = "rnn: up.npz: expected the weights of an RNN, such as weight_ih_l0, got ../../weight_ih_l0\n";
     sandbox.rnn("run -w up.npz -i x.npy").fails(65, message);
     let mut broken = sandbox.bytes("w.npz");
     // In the body of the first member, behind the newline that ends its header.

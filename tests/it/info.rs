@@ -605,3 +605,14 @@ fn the_spectral_radius_of_a_large_layer_waits_until_it_is_asked_for() {
     let small = [said(&sandbox, "small.npz"), said(&sandbox, "--spectral-radius small.npz")];
     assert_eq!(small[0], small[1]);
 }
+
+#[test]
+fn a_table_is_text() {
+    let sandbox = Sandbox::new();
+    sandbox.write("x.csv", b"a,b\n1,2\n3,4\n");
+    let text = sandbox.rnn("info x.csv").succeeds().stdout_text();
+    assert!(text.contains("\ndtype  text, shown as f64\n"), "{text}");
+    let report = sandbox.rnn("info x.csv --report json").succeeds().stdout_text();
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!((&report["dtype"], &report["byte_order"]), (&"text".into(), &Value::Null));
+}

@@ -60,3 +60,44 @@ fn numpys_pipes_work() {
     sandbox.write("go.py", script.as_bytes());
     sandbox.shell("timeout 60 python3 go.py").succeeds();
 }
+
+/// Code and tables are neither filled nor hyphenated.
+#[test]
+fn indented_lines_of_a_page_stay_as_they_are() {
+    let sandbox = Sandbox::new();
+    let page = sandbox.rnn("man python").succeeds().stdout_text();
+    let code = ".PP\n.nf\n    x = np.load(io.BytesIO(sys.stdin.buffer.read()))\n    np.save(open(1, \\*(Aqwb\\*(Aq, 0), x)\n.fi\n.PP\n";
+    assert!(page.contains(code), "{page}");
+    assert_eq!(page.matches(".nf\n").count(), page.matches(".fi\n").count());
+    let page = sandbox.rnn("man help").succeeds().stdout_text();
+    assert!(page.contains(".TH rnn-help 1 ") && !page.contains("rnn\\-help\\-"), "{page}");
+}
+
+#[test]
+fn completions_know_the_words_that_have_names() {
+    let sandbox = Sandbox::new();
+    let script = |line: &str, word: &str| {
+        let count = line.split(' ').count() - 1;
+        format!(
+            "source <(rnn completions bash); COMP_WORDS=({line} ''); COMP_CWORD={}; \
+             _rnn rnn '' {word}; echo \"${{COMPREPLY[@]}}\"",
+            count + 1
+        )
+    };
+    for (line, word, expected) in [
+        ("rnn run --nonlinearity", "--nonlinearity", "tanh relu\n"),
+        ("rnn convert --dtype", "--dtype", "f32 f64\n"),
+        (
+            "rnn man",
+            "man",
+            "-h --help run stream init convert info diff randn pack unpack bench completions man\n",
+        ),
+    ] {
+        assert_eq!(sandbox.shell(&script(line, word)).stdout_text(), expected, "{line}");
+    }
+    let kernels = sandbox.shell(&script("rnn run --kernel", "--kernel")).stdout_text();
+    assert!(kernels.split_whitespace().any(|kernel| kernel == "portable"), "{kernels}");
+    // The help and the messages stay as they are.
+    let help = sandbox.rnn("run --help").succeeds().stdout_text();
+    assert!(!help.contains("[possible values: tanh"), "{help}");
+}

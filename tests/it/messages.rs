@@ -577,3 +577,76 @@ fn a_backtrace_stands_below_the_message_only_where_one_was_asked_for() {
     assert!(traced.stderr.starts_with(message), "{}", traced.stderr);
     assert!(traced.stderr.lines().count() > 1, "{}", traced.stderr);
 }
+
+/// Weights under these names, with these shapes; a name that begins with `f64:` is one of doubles.
+fn weights(tensors: &[(&str, &[usize])]) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.save("x.npy", &ArrayD::<f32>::zeros(vec![4, 3]).view());
+    std::fs::create_dir(sandbox.path("w")).unwrap();
+    for (name, shape) in tensors {
+        match name.strip_prefix("f64:") {
+            Some(name) => {
+                sandbox
+                    .save(&format!("w/{name}.npy"), &ArrayD::<f64>::zeros(shape.to_vec()).view());
+            }
+            None => {
+                sandbox
+                    .save(&format!("w/{name}.npy"), &ArrayD::<f32>::zeros(shape.to_vec()).view());
+            }
+        }
+    }
+    sandbox
+}
+
+#[test]
+fn what_is_no_rnn_is_said_to_be_none() {
+    let no_rnn = "rnn: w: expected the weights of an RNN, such as weight_ih_l0, got";
+    let cell: &[(&str, &[usize])] = &[("weight_ih", &[4, 3]), ("weight_hh", &[4, 4])];
+    let linear: &[(&str, &[usize])] = &[("fc.weight", &[4, 3]), ("fc.bias", &[4])];
+    let seven = ["a", "b", "c", "d", "e", "f", "g"].map(|name| (name, &[1][..]));
+    let normed: &[(&str, &[usize])] = &[
+        ("parametrizations.weight_hh_l0.original0", &[4, 1]),
+        ("parametrizations.weight_hh_l0.original1", &[4, 4]),
+        ("weight_ih_l0", &[4, 3]),
+    ];
+    let older: &[(&str, &[usize])] =
+        &[("weight_hh_l0", &[4, 4]), ("weight_ih_l0_g", &[4, 1]), ("weight_ih_l0_v", &[4, 3])];
+    let projected: &[(&str, &[usize])] =
+        &[("weight_hh_l0", &[16, 2]), ("weight_hr_l0", &[2, 4]), ("weight_ih_l0", &[16, 3])];
+    let looks = "this looks like an RNN with weight_norm or another parametrization, which PyTorch can remove";
+    for (tensors, message) in [
+        (linear, format!("{no_rnn} fc.bias, fc.weight")),
+        (&seven, format!("{no_rnn} a, b, c, d, e and 2 more")),
+        (
+            cell,
+            format!("{no_rnn} weight_hh, weight_ih: this looks like an RNNCell, LSTMCell or GRUCell"),
+        ),
+        (
+            normed,
+            format!("{no_rnn} {}, {}, {}: {looks}", normed[0].0, normed[1].0, normed[2].0),
+        ),
+        (older, format!("{no_rnn} weight_hh_l0, weight_ih_l0_g, weight_ih_l0_v: {looks}")),
+        (
+            projected,
+            "rnn: w: weight_hr_l0: expected the weights of an RNN, got an LSTM with proj_size, in shape [2, 4]"
+                .to_owned(),
+        ),
+    ] {
+        weights(tensors).rnn("run -w w -i x.npy").fails(65, &format!("{message}\n"));
+    }
+}
+
+/// No other type would make a parameter of it.
+#[test]
+fn a_tensor_too_many_is_refused_as_such_whatever_its_type() {
+    let sandbox = weights(&[
+        ("weight_ih_l0", &[4, 3]),
+        ("weight_hh_l0", &[4, 4]),
+        ("f64:weight_foo_l0", &[2]),
+    ]);
+    sandbox.rnn("run -w w -i x.npy").fails(
+        65,
+        "rnn: w: weight_foo_l0: expected only the parameters of RNN(3, 4, bias=False), got one more of shape [2]\n\
+         hint: mv w/weight_foo_l0.npy .\n",
+    );
+}

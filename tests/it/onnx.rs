@@ -53,6 +53,20 @@ fn with_weights(case: &str) -> Vec<u8> {
     bytes
 }
 
+/// No format that is written is said to be unable to hold what an .onnx holds.
+#[test]
+fn a_reversed_layer_is_not_converted() {
+    let sandbox = Sandbox::new();
+    sandbox.write("m.onnx", &with_weights("simple_rnn_reverse"));
+    for target in ["r.onnx", "r.npz"] {
+        sandbox.rnn(&format!("convert m.onnx {target}")).fails(
+            65,
+            "rnn: m.onnx: expected a layer that begins at the first step, got direction reverse, which \
+             torch.nn.RNN does not have: convert writes no such layer\n",
+        );
+    }
+}
+
 #[test]
 fn conformance() {
     for case in CONFORMANCE {

@@ -260,6 +260,21 @@ fn fault_43() {
     }
 }
 
+/// An optimizer that was saved as an object, not as its `state_dict`.
+#[test]
+fn an_object_around_tensors_is_refused_with_a_way_to_save_them() {
+    let state = [b"}", &text("state")[..], &repeated(1, &[2]), b"s"].concat();
+    let object = [&b"ctorch.optim.adam\nAdam\n)\x81"[..], &state, b"b"].concat();
+    let pickle = [b"\x80\x02}", &text("optimizer")[..], &object, b"s."].concat();
+    let sandbox = with(&[]);
+    sandbox.write("m.pt", &zipped(&[("m/data.pkl", &pickle), ("m/data/0", &[0; 4])]));
+    sandbox.rnn("run -i inputs.npz:x_f32 -w m.pt").fails(
+        65,
+        "rnn: m.pt: expected plain tensors, got torch.optim.adam.Adam \
+         (torch.save(model.state_dict(), 'w.pt') saves the tensors alone)\n",
+    );
+}
+
 #[test]
 fn a_small_file_is_no_large_tensor() {
     let pickle = [b"\x80\x02}", &text("w")[..], &repeated(1, &[1 << 14, 1 << 14]), b"s."].concat();

@@ -237,7 +237,7 @@ fn a_length_that_looks_like_a_pickle() {
     sandbox.take("x.npy");
     let header = format!("{{{:width$}}}", "", width = 0x280 - 2);
     sandbox.write("w.safetensors", &file(&header, 0));
-    sandbox.rnn("run -i x.npy -w w.safetensors").fails(65, "rnn: w.safetensors: weight_ih_l0: expected a matrix that tells the layer's sizes, got no such tensor\n");
+    sandbox.rnn("run -i x.npy -w w.safetensors").fails(65, "rnn: w.safetensors: expected the weights of an RNN, such as weight_ih_l0, got no tensors\n");
 }
 
 /// Places of bytes that, counted from the beginning of the file, are beyond what 64 bits hold.

@@ -330,3 +330,63 @@ proptest! {
         prop_assert_eq!(there_and_back(&numbers, width), npy(&array));
     }
 }
+
+/// A first row with decimal commas is no line of names, and its numbers are not lost.
+#[test]
+fn decimal_commas_are_no_names() {
+    for text in ["1,5;2,5\n3,5;4,5\n", "1;2,5\n"] {
+        let (column, found) = if text.starts_with("1,5") { (1, "1,5") } else { (2, "2,5") };
+        run(text, "run -i x.csv --hidden 3").fails(
+            65,
+            &format!(
+                "rnn: x.csv: line 1, column {column}: expected a number with a decimal point, got '{found}' \
+                 (tr , . makes points of commas)\n"
+            ),
+        );
+    }
+    let sandbox = Sandbox::new();
+    sandbox.write("x.csv", b"1,5;2,5\n3,5;4,5\n");
+    sandbox
+        .shell("set -o pipefail; tr , . < x.csv | rnn run -q -i - --hidden 3 -o y.csv")
+        .succeeds();
+    assert_eq!(sandbox.load::<f32>("y.csv").shape(), [2, 3]);
+}
+
+#[test]
+fn numbers_that_a_type_does_not_hold_are_refused() {
+    for (cell, dtype, hint) in [
+        ("1e39", "f32", "hint: rnn run -i x.csv --hidden 3 -q --dtype f64\n"),
+        ("-3.4028236e38", "f32", "hint: rnn run -i x.csv --hidden 3 -q --dtype f64\n"),
+        ("1e400", "f64", ""),
+    ] {
+        let message = format!(
+            "rnn: x.csv: line 3, column 2 (b): expected a number that {dtype} holds, got '{cell}'\n{hint}"
+        );
+        run(&format!("a,b\n1,2\n3,{cell}\n"), "run -i x.csv --hidden 3 -q").fails(65, &message);
+    }
+    // The largest number of the type, and infinity that is meant.
+    for cell in ["3.40282356e38", "inf", "-Infinity"] {
+        run(&format!("1,2\n3,{cell}\n"), "run -i x.csv --hidden 3 -q -o y.csv").succeeds();
+    }
+    run("1,2\n3,1e39\n", "run -i x.csv --hidden 3 -q -o y.csv --dtype f64").succeeds();
+    run("1,2\n3,1e39\n", "pack -i x.csv --lengths 1,1 -o p.npz")
+        .fails(65, "rnn: x.csv: line 2, column 2: expected a number that f32 holds, got '1e39'\n");
+}
+
+#[test]
+fn columns_of_one_name_and_names_with_commas() {
+    let sandbox = Sandbox::new();
+    sandbox.write("x.csv", b"a,\"b, x\",a\n1,2,3\n");
+    let columns = |columns: &str| {
+        let words = ["run", "-i", "x.csv", "--hidden", "3", "-q", "-o", "-", "--columns", columns];
+        sandbox.rnn_with(&words, &[])
+    };
+    columns("a,a")
+        .fails(65, "rnn: x.csv: columns: expected one column, got 'a', the name of both 1 and 3\n");
+    columns("b, x").fails(
+        65,
+        "rnn: x.csv: columns: expected one of a, \"b, x\", a, or a number from 1 to 3, got 'b'\n",
+    );
+    let expected = columns("1,2").succeeds().stdout;
+    assert_eq!(columns("1,\"b, x\"").succeeds().stdout, expected);
+}

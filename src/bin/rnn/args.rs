@@ -28,7 +28,24 @@ pub(crate) use pack::{Pack, Side, Unpack};
 pub(crate) use randn::Randn;
 pub(crate) use run::Run;
 pub(crate) use stream::Stream;
-use values::{bytes, probability, seed, size};
+pub(crate) use values::ColumnList;
+use values::{Named, bytes, probability, seed, size};
+
+/// The commands, as the help lists them.
+pub(crate) const COMMANDS: [&str; 12] = [
+    "run",
+    "stream",
+    "init",
+    "convert",
+    "info",
+    "diff",
+    "randn",
+    "pack",
+    "unpack",
+    "bench",
+    "completions",
+    "man",
+];
 
 /// PyTorch's torch.nn.RNN for the shell: weights and tensors in, output and h_n out.
 #[derive(Debug, Parser)]
@@ -91,7 +108,7 @@ pub(crate) struct LayerArgs {
     #[arg(long, visible_alias = "layers", value_name = "N", value_parser = size, allow_negative_numbers = true)]
     pub(crate) num_layers: Option<usize>,
     /// tanh or relu [default: tanh].
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = Named::NONLINEARITY, hide_possible_values = true)]
     pub(crate) nonlinearity: Option<Nonlinearity>,
     /// A layer without bias_ih and bias_hh.
     #[arg(long)]

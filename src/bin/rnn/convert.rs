@@ -40,19 +40,25 @@ fn convert_as<T: Element + Real>(
     if weights.is_reversed() {
         let message = format!(
             "{}: expected a layer that begins at the first step, got direction reverse, which torch.nn.RNN \
-             does not have and no format that is written can hold",
+             does not have: convert writes no such layer",
             weights.place
         );
         return Err(Data(message).into());
     }
     let config = weights.config(&args.layer, &mut notes)?;
+    let mut said = config.to_json();
+    // What is only assumed must not become a fact: a flag can still say it. A node of ONNX always has one.
+    let assumed = !weights.says_nonlinearity() && args.layer.nonlinearity.is_none();
+    if let (true, Some(said)) = (assumed, said.as_object_mut()) {
+        said.shift_remove("nonlinearity");
+    }
     let mut params: Params<T> = weights.into_params(&config)?;
     if args.merge_bias {
         params.merge_bias();
     }
     note_replaced(&args.target, &mut notes);
     target.note(T::DTYPE, &mut notes);
-    target.write(&params.into_tensors(), &config)?;
+    target.write(&params.into_tensors(), &config, &said)?;
     let report = target::report("convert", (&config, T::DTYPE), &args.target, notes);
     report.print(&args.report, args.target == Path::new("-"))
 }

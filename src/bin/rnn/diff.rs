@@ -6,6 +6,7 @@ mod configuration;
 mod graph;
 mod json;
 mod pairs;
+mod prefix;
 mod text;
 mod words;
 
@@ -31,6 +32,8 @@ struct Findings {
     rule: Rule,
     pairs: Vec<Pair>,
     configuration: Option<Configuration>,
+    /// What would compare more.
+    hint: Option<String>,
 }
 
 pub(crate) fn diff(args: &Diff) -> Result<()> {
@@ -67,14 +70,16 @@ fn open(source: &Source) -> Result<Tensors> {
 fn find(mut a: Tensors, mut b: Tensors, places: [String; 2], args: &Diff) -> Result<Findings> {
     let rule =
         Rule { exact: args.exact, rtol: args.rtol, atol: args.atol, equal_nan: args.equal_nan };
-    let configuration = Configuration::compare(&a, &b);
+    let prefix = args.prefix.as_deref().map(|prefix| prefix.trim_end_matches('.'));
+    let configuration = Configuration::compare(&a, &b, prefix);
     let named = matches!((&a, &b), (Tensors::Named(_), Tensors::Named(_)));
     let pairs = if let (Tensors::Named(a), Tensors::Named(b)) = (&mut a, &mut b) {
-        pairs::by_name(a, b, &rule)?
+        pairs::by_name(a, b, &rule, prefix)?
     } else {
         vec![pairs::single(&mut a, &mut b, &rule)?]
     };
-    Ok(Findings { places, named, rule, pairs, configuration })
+    let hint = prefix::hint(&pairs);
+    Ok(Findings { places, named, rule, pairs, configuration, hint })
 }
 
 impl Findings {

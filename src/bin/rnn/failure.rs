@@ -236,7 +236,8 @@ fn code(error: &anyhow::Error) -> u8 {
         Error::Open { .. } => 66,
         // No machine has them, today or tomorrow.
         Error::OutOfMemory { bytes, .. } if isize::try_from(*bytes).is_err() => 65,
-        Error::OutOfMemory { .. } | Error::Threads { .. } => 71,
+        Error::OutOfMemory { .. } => 71,
+        Error::Create { source: Some(source), .. } if is_too_many_files(source) => 71,
         Error::Create { .. } => 73,
         // More than --max-bytes allows: the same again would help nobody.
         Error::Read { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => 65,

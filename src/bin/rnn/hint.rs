@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::args::COMMANDS;
+
 /// Flags that may be changed in a hint: every spelling, and whether a value follows.
 const FLAGS: [(&[&str], bool); 26] = [
     (&["--input-size"], true),
@@ -140,20 +142,6 @@ pub(crate) fn for_usage(flag: &str) -> String {
     if flag == "--nonlinearity" {
         return line.with(flag, Some("tanh")).to_string();
     }
-    let commands = [
-        "run",
-        "stream",
-        "init",
-        "convert",
-        "info",
-        "diff",
-        "randn",
-        "pack",
-        "unpack",
-        "bench",
-        "completions",
-        "man",
-    ];
-    let command = line.words.get(1).filter(|word| commands.contains(&word.as_str()));
+    let command = line.words.get(1).filter(|word| COMMANDS.contains(&word.as_str()));
     command.map_or("rnn --help".to_owned(), |command| format!("rnn {command} --help"))
 }

@@ -32,7 +32,7 @@ fn init_as<T: Element + Random + Real>(args: &Init, config: &Config) -> Result<(
     let mut notes = Notes::default();
     note_replaced(&args.output, &mut notes);
     target.note(args.dtype, &mut notes);
-    target.write(&tensors, config)?;
+    target.write(&tensors, config, &config.to_json())?;
     rng.save()?;
 
     if config.num_layers == 1 {

@@ -120,6 +120,11 @@ impl Weights {
         with_hint(Data(message), Some(line.to_string()))
     }
 
+    /// Whether the weights say which nonlinearity the layer has.
+    pub(crate) fn says_nonlinearity(&self) -> bool {
+        self.checkpoint.says_nonlinearity()
+    }
+
     /// Whether the layer runs from each sequence's last step to its first.
     pub(crate) fn is_reversed(&self) -> bool {
         self.checkpoint.is_reversed()

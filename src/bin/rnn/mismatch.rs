@@ -75,6 +75,9 @@ pub(crate) fn explain(error: anyhow::Error, config: &Config, places: &Places) ->
         Error::HiddenShape { expected, found } => {
             (places.h_0.as_ref(), Some(hidden_hint(config, expected, found, places)))
         }
+        Error::Overflow { dtype: "f32", .. } => {
+            (None, Some(CommandLine::new().with("--dtype", Some("f64")).to_string()))
+        }
         Error::ManyArrays { place } => (None, stream_hint(config, place, places)),
         _ => (None, None),
     };

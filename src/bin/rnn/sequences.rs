@@ -6,6 +6,7 @@ use elman::io::{Dtype, Found, Header, Members, Real, Source, StoredType, TensorF
 use elman::{Error, PackedSequence};
 use ndarray::ArrayD;
 
+use crate::args::ColumnList;
 use crate::failure::{Data, Usage, with_hint};
 use crate::held;
 use crate::hint::CommandLine;
@@ -30,8 +31,9 @@ pub(crate) enum Sequences {
 impl Sequences {
     /// Opens an input, of a table the columns that were chosen. An archive with `data` and `batch_sizes` in
     /// it is packed; one member alone is that tensor; several of two axes and one width are sequences.
-    pub(crate) fn open(source: &Source, columns: &[String]) -> Result<Self> {
-        let found = Found::open_columns(source, columns)?;
+    pub(crate) fn open(source: &Source, columns: &[ColumnList]) -> Result<Self> {
+        let columns: Vec<_> = columns.iter().flat_map(|list| list.0.clone()).collect();
+        let found = Found::open_columns(source, &columns)?;
         let is_table = matches!(&found, Found::Tensor(file) if is_table(file));
         if !columns.is_empty() && !is_table {
             let message = format!("{}: expected a table with --columns, got none", found.place());

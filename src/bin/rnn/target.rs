@@ -12,6 +12,7 @@ use elman::io::{
 use elman::write_onnx;
 use elman::{Config, Parameter, is_parameter_name};
 use ndarray::ArrayD;
+use serde_json::Value;
 
 use crate::failure::{Usage, with_hint};
 use crate::outputs::{refuse_terminal_with, shown};
@@ -65,13 +66,15 @@ impl Target {
         }
     }
 
-    /// Writes the tensors and their configuration, and puts them in their place in one step.
+    /// Writes the tensors and what is `said` of their configuration, and puts them in their place in one
+    /// step. A graph holds the whole configuration.
     pub(crate) fn write<T: Real>(
         self,
         tensors: &[(String, ArrayD<T>)],
         config: &Config,
+        said: &Value,
     ) -> Result<()> {
-        let text = format!("{:#}\n", config.to_json());
+        let text = format!("{said:#}\n");
         match self {
             Target::Folder(folder) => {
                 write_folder(&folder, tensors, &text)?;

@@ -43,7 +43,7 @@ pub(crate) fn pool(
 }
 
 /// As many threads as the system allows. Where it allows none, the work is done on the one that asks.
-fn start(wanted: usize) -> Result<ThreadPool, Error> {
+fn start(wanted: usize) -> anyhow::Result<ThreadPool> {
     let mut threads = wanted;
     while threads > 0 {
         let builder = ThreadPoolBuilder::new().num_threads(threads);
@@ -53,7 +53,7 @@ fn start(wanted: usize) -> Result<ThreadPool, Error> {
         threads /= 2;
     }
     let alone = ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
-    alone.map_err(|error| Error::Threads { count: 1, what: error.to_string() })
+    Ok(alone?)
 }
 
 /// A number of threads from a variable. OpenMP allows a list, whose first number counts.

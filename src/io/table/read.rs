@@ -27,6 +27,7 @@ pub(super) fn parse(bytes: &[u8], place: &str, wanted: &[String]) -> Result<Tabl
     }
     let (first_line, width) = (lines.line(), lines.record.len());
     if lines.record.iter().any(|cell| number(cell).is_none()) {
+        lines.refuse_decimal_commas()?;
         lines.names = lines.record.iter().map(name).collect();
     }
     let columns = lines.columns(wanted)?;
@@ -36,6 +37,7 @@ pub(super) fn parse(bytes: &[u8], place: &str, wanted: &[String]) -> Result<Tabl
         shape: [0, columns.len()],
         values: Vec::new(),
         singles: Vec::new(),
+        beyond_f32: None,
     };
     if !table.names.is_empty() {
         table.names = columns.iter().map(|&column| table.names[column].clone()).collect();
@@ -100,8 +102,13 @@ impl<'a> Lines<'a> {
         }
         let column = |wanted: &String| {
             let number = || wanted.parse().ok().filter(|number| (1..=width).contains(number));
-            let named = self.names.iter().position(|name| name == wanted.trim());
-            named.or_else(|| Some(number()? - 1)).ok_or_else(|| self.no_column(wanted))
+            let names = self.names.iter().enumerate();
+            let mut named = names.filter(|(_, name)| *name == wanted.trim()).map(|(at, _)| at);
+            match (named.next(), named.next()) {
+                (Some(first), Some(second)) => Err(self.two_columns(wanted, first, second)),
+                (Some(only), None) => Ok(only),
+                (None, _) => number().map(|n| n - 1).ok_or_else(|| self.no_column(wanted)),
+            }
         };
         wanted.iter().map(column).collect()
     }
@@ -113,15 +120,24 @@ impl<'a> Lines<'a> {
         for &column in columns {
             let cell = &self.record[column];
             let value = number(cell).ok_or_else(|| self.no_number(column, cell))?;
+            #[allow(clippy::cast_possible_truncation, reason = "what becomes of it")]
+            let mut single = value as f32;
             if value.to_bits() & BELOW_HALF == 0
-                && let Some(single) = parsed::<f32>(cell)
+                && let Some(exact) = parsed::<f32>(cell)
+                && single.to_bits() != exact.to_bits()
+                && !value.is_nan()
             {
-                #[allow(clippy::cast_possible_truncation, reason = "what is compared")]
-                if (value as f32).to_bits() != single.to_bits() && !value.is_nan() {
-                    let bytes = table.singles.len().saturating_mul(size_of::<(usize, f32)>());
-                    grow(&mut table.singles, 1, "input", bytes)?;
-                    table.singles.push((table.values.len(), single));
+                single = exact;
+                let bytes = table.singles.len().saturating_mul(size_of::<(usize, f32)>());
+                grow(&mut table.singles, 1, "input", bytes)?;
+                table.singles.push((table.values.len(), single));
+            }
+            // Infinity in words has no digits.
+            if single.is_infinite() && cell.iter().any(u8::is_ascii_digit) {
+                if value.is_infinite() {
+                    return Err(self.overflow(column, "f64"));
                 }
+                table.beyond_f32.get_or_insert_with(|| self.overflow(column, "f32"));
             }
             table.values.push(value);
         }
@@ -146,11 +162,30 @@ impl<'a> Lines<'a> {
         self.no_table().unwrap_or_else(error)
     }
 
-    fn no_number(&self, column: usize, cell: &[u8]) -> Error {
+    /// Refuses a first line that would be one of numbers if commas were points: it is none of names.
+    fn refuse_decimal_commas(&self) -> Result<(), Error> {
+        let are_numbers = self.record.iter().all(|cell| number(cell).is_some() || has_comma(cell));
+        let first = self.record.iter().position(has_comma).filter(|_| are_numbers);
+        first.map_or(Ok(()), |column| Err(self.no_number(column, &self.record[column])))
+    }
+
+    /// What an error calls a column, with its name where it has one.
+    fn column(&self, column: usize) -> String {
         let name = self.names.get(column).filter(|name| !name.is_empty());
         let name = name.map_or(String::new(), |name| format!(" ({})", shown(name)));
+        format!("column {}{name}", column + 1)
+    }
+
+    /// The error for a number that is infinite in a type.
+    fn overflow(&self, column: usize, dtype: &'static str) -> Error {
+        let at = format!("line {}, {}", self.line(), self.column(column));
+        let found = shown(&String::from_utf8_lossy(self.record[column].trim_ascii()));
+        Error::Overflow { place: self.place.to_owned(), at, dtype, found }
+    }
+
+    fn no_number(&self, column: usize, cell: &[u8]) -> Error {
         let text = String::from_utf8_lossy(cell.trim_ascii());
-        let expected = if parsed::<f64>(text.replace(',', ".").as_bytes()).is_some() {
+        let expected = if has_comma(cell) {
             "a number with a decimal point"
         } else if text.contains(' ') && text.split(' ').all(|word| word.parse::<f64>().is_ok()) {
             "commas, semicolons or tabs between numbers"
@@ -162,13 +197,26 @@ impl<'a> Lines<'a> {
         } else {
             format!("'{}'", shown(&text))
         };
-        let what = format!("expected {expected}, got {got}");
-        self.wrong(&format!(", column {}{name}", column + 1), &what)
+        // Where commas are between the columns too, only their writer can tell them apart.
+        let remedy = if has_comma(cell) && self.separator != b',' {
+            " (tr , . makes points of commas)"
+        } else {
+            ""
+        };
+        let what = format!("expected {expected}, got {got}{remedy}");
+        self.wrong(&format!(", {}", self.column(column)), &what)
+    }
+
+    fn two_columns(&self, wanted: &str, first: usize, second: usize) -> Error {
+        let (wanted, first, second) = (shown(wanted), first + 1, second + 1);
+        let what =
+            format!("expected one column, got '{wanted}', the name of both {first} and {second}");
+        self.malformed(format!("columns: {what}"))
     }
 
     fn no_column(&self, wanted: &str) -> Error {
         let width = self.record.len();
-        let named: Vec<_> = self.names.iter().take(MAX_LISTED).map(|name| shown(name)).collect();
+        let named: Vec<_> = self.names.iter().take(MAX_LISTED).map(|name| listed(name)).collect();
         let list = match self.names.len() {
             0 => String::new(),
             n if n > MAX_LISTED => {
@@ -222,12 +270,27 @@ fn parsed<T: std::str::FromStr>(cell: &[u8]) -> Option<T> {
     std::str::from_utf8(cell).ok()?.trim_ascii().parse().ok()
 }
 
+/// Whether a cell is a number but for its decimal comma.
+fn has_comma(cell: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(cell);
+    text.contains(',') && parsed::<f64>(text.replacen(',', ".", 1).as_bytes()).is_some()
+}
+
 fn name(cell: &[u8]) -> String {
     String::from_utf8_lossy(cell.trim_ascii()).into_owned()
 }
 
 fn count(cells: usize) -> String {
     if cells == 1 { "1 cell".to_owned() } else { format!("{cells} cells") }
+}
+
+/// The name of a column in a list that has commas between the names.
+fn listed(name: &str) -> String {
+    if name.contains(['"', ',']) {
+        format!("\"{}\"", shown(&name.replace('"', "\"\"")))
+    } else {
+        shown(name)
+    }
 }
 
 /// A text out of the table as an error shows it.
@@ -285,7 +348,7 @@ mod tests {
 
     #[test]
     fn words_that_are_numbers() {
-        let table = table("nan,NaN,-nan\ninf,-Infinity,+INF\n-0,1e999,5e-324\n");
+        let table = table("nan,NaN,-nan\ninf,-Infinity,+INF\n-0,1e308,5e-324\n");
         let bits: Vec<_> = table.values.iter().map(|value| value.to_bits()).collect();
         let expected = [
             f64::NAN,
@@ -295,7 +358,7 @@ mod tests {
             f64::NEG_INFINITY,
             f64::INFINITY,
             -0.0,
-            f64::INFINITY,
+            1e308,
             5e-324,
         ];
         assert_eq!(bits, expected.map(f64::to_bits));
@@ -327,8 +390,14 @@ mod tests {
             ("\"a\nb\",c\n1,x", "line 3, column 2 (c): expected a number, got 'x'"),
             (
                 "a;b\n1;2,5\n",
-                "line 2, column 2 (b): expected a number with a decimal point, got '2,5'",
+                "line 2, column 2 (b): expected a number with a decimal point, got '2,5' (tr , . makes points of commas)",
             ),
+            (
+                "1;2,5\n3;4\n",
+                "line 1, column 2: expected a number with a decimal point, got '2,5' (tr , . makes points of commas)",
+            ),
+            ("\"1,5\",2\n", "line 1, column 1: expected a number with a decimal point, got '1,5'"),
+            ("a\n1e400\n", "line 2, column 1 (a): expected a number that f64 holds, got '1e400'"),
             (
                 "1 2\n3 4\n",
                 "line 2, column 1 (1 2): expected commas, semicolons or tabs between numbers, got '3 4'",

@@ -161,19 +161,6 @@ fn fault_64() {
     }
 }
 
-/// With any limit: also where a buffer has just been had, and nothing is left for small allocations.
-#[test]
-#[ignore = "memory::reserved and memory::lengthen leave no room for small allocations, which abort"]
-fn fault_64_with_any_limit() {
-    let (scene, least) = large_scene();
-    for line in LARGE {
-        let mut kib = least + 1024;
-        while !succeeds_or_names_bytes(&scene, kib, line) {
-            kib += 100;
-        }
-    }
-}
-
 /// A script as a user who may have no thread but the first, or so few as `processes` says.
 fn with_processes(scene: &Scene, processes: usize, line: &str) -> Outcome {
     // A user of this test's own. Somebody who is no root has more processes than this already.
@@ -279,7 +266,6 @@ fn fault_67() {
 }
 
 #[test]
-#[ignore = "Error::Create has a text and no io::Error, by which EMFILE and ENFILE could be told: 71, as for Error::Open"]
 fn fault_67_where_the_output_is_the_file_too_many() {
     let scene = Scene::new();
     let too_many = "y.npy: cannot be written: Too many open files (os error 24)";

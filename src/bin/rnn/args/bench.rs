@@ -5,7 +5,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use elman::io::Dtype;
 use elman::{Kernel, Nonlinearity};
 
-use super::values::{dtype, kernel, seconds, size, whole};
+use super::values::{Named, seconds, size, whole};
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Bench {
@@ -31,10 +31,10 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "NAME", default_value = "tanh")]
     pub(crate) nonlinearity: Nonlinearity,
     /// Type of the layer.
-    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = dtype)]
+    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = Named::DTYPE, hide_possible_values = true)]
     pub(crate) dtype: Dtype,
     /// Kernel [default: the fastest that this CPU supports]: avx512, avx2 or portable.
-    #[arg(long, value_name = "NAME", value_parser = kernel)]
+    #[arg(long, value_name = "NAME", value_parser = Named::KERNEL, hide_possible_values = true)]
     pub(crate) kernel: Option<Kernel>,
     /// Threads [default: RAYON_NUM_THREADS, OMP_NUM_THREADS, or the cores of this process].
     #[arg(long, value_name = "T", value_delimiter = ',', value_parser = size, allow_negative_numbers = true)]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use elman::io::Dtype;
 
-use super::values::dtype;
+use super::values::Named;
 use super::{LayerArgs, ReportArgs, WeightsArgs};
 
 #[derive(Debug, ClapArgs)]
@@ -21,7 +21,7 @@ pub(crate) struct Convert {
     #[command(flatten)]
     pub(crate) of_weights: WeightsArgs,
     /// Type of the weights that are written [default: that of those that are read].
-    #[arg(long, value_name = "TYPE", value_parser = dtype)]
+    #[arg(long, value_name = "TYPE", value_parser = Named::DTYPE, hide_possible_values = true)]
     pub(crate) dtype: Option<Dtype>,
     /// Put the sum of both biases into bias_ih, and zeros into bias_hh: the layer computes the same.
     #[arg(long)]

@@ -38,9 +38,9 @@ differ, and so do two NaN of different bits, unless --equal-nan.
 The largest differences are those among the numbers that differ; where none does, those among the
 numbers that are equal and not the same.
 
-A configuration beside weights (rnn.json, the comment of an .npz) is compared where both have one,
-with or without --exact. One that only one of them has is said and is no difference: a state_dict has
-none.
+A configuration beside weights (rnn.json, the comment of an .npz), or what a whole module says of its
+layers, is compared where both have one, with or without --exact. One that only one of them has is said
+and is no difference: a state_dict has none.
 
 Places are indices. They also have words where it is known what the tensor is: from --axes, or from
 its name (output, input, h_n, h_0, hn or h0 between dots, dashes and the like, as in torch-h_n.npy),
@@ -63,6 +63,9 @@ pub(crate) struct Diff {
     /// What is expected, in the same forms.
     #[arg(value_name = "B")]
     pub(crate) b: OsString,
+    /// Only the tensors under this name, and without it, such as encoder.rnn: of A or B, or of both.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) prefix: Option<String>,
     /// Relative tolerance [default: that of the type].
     #[arg(long, value_name = "TOL", value_parser = tolerance, allow_hyphen_values = true)]
     pub(crate) rtol: Option<f64>,

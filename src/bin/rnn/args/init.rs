@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use elman::io::Dtype;
 
-use super::values::dtype;
+use super::values::Named;
 use super::{LayerArgs, ReportArgs, RngArgs};
 
 #[derive(Debug, ClapArgs)]
@@ -15,7 +15,7 @@ pub(crate) struct Init {
     #[arg(short, long, value_name = "PATH")]
     pub(crate) output: PathBuf,
     /// Type of the weights.
-    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = dtype)]
+    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = Named::DTYPE, hide_possible_values = true)]
     pub(crate) dtype: Dtype,
     #[command(flatten)]
     pub(crate) layer: LayerArgs,

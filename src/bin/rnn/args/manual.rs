@@ -4,6 +4,8 @@
 use clap::Args as ClapArgs;
 use clap_complete::Shell;
 
+use super::values::Named;
+
 /// What `rnn help python` says.
 pub(crate) const PYTHON: &str = "\
 How NumPy's arrays go through pipes.
@@ -50,6 +52,6 @@ pub(crate) struct Completions {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Man {
     /// The command [default: rnn itself].
-    #[arg(value_name = "COMMAND")]
+    #[arg(value_name = "COMMAND", value_parser = Named::COMMAND, hide_possible_values = true)]
     pub(crate) command: Option<String>,
 }

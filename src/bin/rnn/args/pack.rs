@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, ValueEnum};
 
 use super::ReportArgs;
-use super::values::{number, size};
+use super::values::{ColumnList, columns, number, size};
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Pack {
@@ -15,9 +15,10 @@ pub(crate) struct Pack {
     /// tensor for each sequence, (L_i, *).
     #[arg(short, long, value_name = "FILE")]
     pub(crate) input: OsString,
-    /// Columns of a table, in this order: names out of its first line, or numbers from 1 on.
-    #[arg(long, value_name = "A,B", value_delimiter = ',')]
-    pub(crate) columns: Vec<String>,
+    /// Columns of a table, in this order: names out of its first line, in quotes
+    /// where they have commas, or numbers from 1 on.
+    #[arg(long, value_name = "A,B", value_parser = columns)]
+    pub(crate) columns: Vec<ColumnList>,
     /// How many steps each sequence of a padded tensor has: a tensor or a text of whole numbers, or such as
     /// 5,3,2.
     #[arg(long, value_name = "FILE or N,N", allow_hyphen_values = true)]

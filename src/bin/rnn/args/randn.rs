@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use elman::io::Dtype;
 
-use super::values::{dtype, whole};
+use super::values::{Named, whole};
 use super::{ReportArgs, RngArgs};
 
 #[derive(Debug, ClapArgs)]
@@ -26,7 +26,7 @@ pub(crate) struct Randn {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
     /// Type of the numbers. f32 has PyTorch's bits everywhere, f64 in more than 99 % of values.
-    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = dtype)]
+    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = Named::DTYPE, hide_possible_values = true)]
     pub(crate) dtype: Dtype,
     #[command(flatten)]
     pub(crate) rng: RngArgs,

@@ -8,7 +8,7 @@ use clap::Args as ClapArgs;
 use elman::Kernel;
 use elman::io::Dtype;
 
-use super::values::{dtype, kernel, number, size};
+use super::values::{ColumnList, Named, columns, number, size};
 use super::{LayerArgs, ReportArgs, RngArgs, WeightsArgs};
 
 #[derive(Debug, ClapArgs)]
@@ -18,9 +18,10 @@ pub(crate) struct Run {
     /// (data, batch_sizes, ...), or of sequences of their own lengths, (L_i, H_in).
     #[arg(short, long, value_name = "FILE")]
     pub(crate) input: OsString,
-    /// Columns of a table, in this order: names out of its first line, or numbers from 1 on.
-    #[arg(long, value_name = "A,B", value_delimiter = ',')]
-    pub(crate) columns: Vec<String>,
+    /// Columns of a table, in this order: names out of its first line, in quotes
+    /// where they have commas, or numbers from 1 on.
+    #[arg(long, value_name = "A,B", value_parser = columns)]
+    pub(crate) columns: Vec<ColumnList>,
     /// Weights: a folder of .npy files, .npz, .safetensors, .pt, .onnx, or -. Without them: fresh ones, as
     /// nn.RNN(...) makes them.
     #[arg(short, long, value_name = "PATH")]
@@ -60,7 +61,7 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) train: bool,
     /// Type of the layer [default: that of the weights, else of the input]; converts both.
-    #[arg(long, value_name = "TYPE", value_parser = dtype)]
+    #[arg(long, value_name = "TYPE", value_parser = Named::DTYPE, hide_possible_values = true)]
     pub(crate) dtype: Option<Dtype>,
     /// Refuse NaN and infinity in input, weights and output, and name the first one.
     #[arg(long)]
@@ -69,7 +70,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "T", value_parser = size, allow_negative_numbers = true)]
     pub(crate) threads: Option<usize>,
     /// Kernel [default: the fastest that this CPU supports]: avx512, avx2 or portable.
-    #[arg(long, value_name = "NAME", value_parser = kernel)]
+    #[arg(long, value_name = "NAME", value_parser = Named::KERNEL, hide_possible_values = true)]
     pub(crate) kernel: Option<Kernel>,
     #[command(flatten)]
     pub(crate) layer: LayerArgs,

@@ -1,11 +1,13 @@
 //! Words to values, each with the message for a word that is none.
 
+use std::ffi::OsStr;
 use std::num::NonZeroU64;
 
-use elman::Kernel;
+use clap::builder::{PossibleValue, TypedValueParser};
 use elman::io::Dtype;
+use elman::{Error, Kernel, Nonlinearity};
 
-use super::Seed;
+use super::{COMMANDS, Seed};
 
 pub(crate) fn size(text: &str) -> Result<usize, String> {
     text.parse()
@@ -41,7 +43,77 @@ pub(crate) fn probability(text: &str) -> Result<f64, String> {
     })
 }
 
-pub(crate) fn kernel(text: &str) -> Result<Kernel, String> {
+/// Words that have names, which completions offer, and a message of this program's own for others.
+#[derive(Clone, Copy)]
+pub(crate) struct Named<T> {
+    parse: fn(&str) -> Result<T, String>,
+    names: fn() -> Vec<&'static str>,
+}
+
+impl Named<Nonlinearity> {
+    pub(crate) const NONLINEARITY: Self =
+        Named { parse: nonlinearity, names: || vec!["tanh", "relu"] };
+}
+
+impl Named<Kernel> {
+    pub(crate) const KERNEL: Self =
+        Named { parse: kernel, names: || Kernel::supported().map(Kernel::name).collect() };
+}
+
+impl Named<Dtype> {
+    pub(crate) const DTYPE: Self = Named { parse: dtype, names: || vec!["f32", "f64"] };
+}
+
+impl Named<String> {
+    /// The command is looked up by whoever knows them all.
+    pub(crate) const COMMAND: Self =
+        Named { parse: |name| Ok(name.to_owned()), names: || COMMANDS.to_vec() };
+}
+
+impl<T: Clone + Send + Sync + 'static> TypedValueParser for Named<T> {
+    type Value = T;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<T, clap::Error> {
+        self.parse.parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new((self.names)().into_iter().map(PossibleValue::new)))
+    }
+}
+
+/// Columns of a table, as one word names them.
+#[derive(Clone, Debug)]
+pub(crate) struct ColumnList(pub(crate) Vec<String>);
+
+/// Names with commas between them. One in quotes may have commas itself, and a quote as two.
+#[allow(clippy::unnecessary_wraps, reason = "as the other parsers")]
+pub(crate) fn columns(text: &str) -> Result<ColumnList, String> {
+    let (mut names, mut quoted) = (vec![String::new()], false);
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let Some(name) = names.last_mut() else { break };
+        match c {
+            '"' if quoted && rest.next_if_eq(&'"').is_some() => name.push('"'),
+            '"' if quoted => quoted = false,
+            '"' if name.trim().is_empty() => quoted = true,
+            ',' if !quoted => names.push(String::new()),
+            _ => name.push(c),
+        }
+    }
+    Ok(ColumnList(names))
+}
+
+fn nonlinearity(text: &str) -> Result<Nonlinearity, String> {
+    text.parse().map_err(|error: Error| error.to_string())
+}
+
+fn kernel(text: &str) -> Result<Kernel, String> {
     Kernel::supported().find(|kernel| kernel.name() == text).ok_or_else(|| {
         let names: Vec<_> = Kernel::supported().map(Kernel::name).collect();
         format!("expected a kernel that this CPU supports, {}, got '{text}'", names.join(", "))
@@ -55,7 +127,7 @@ pub(crate) fn seconds(text: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("expected a number of seconds, got '{text}'"))
 }
 
-pub(crate) fn dtype(text: &str) -> Result<Dtype, String> {
+fn dtype(text: &str) -> Result<Dtype, String> {
     match text {
         "f32" | "float32" => Ok(Dtype::F32),
         "f64" | "float64" => Ok(Dtype::F64),
@@ -85,4 +157,25 @@ pub(crate) fn seed(text: &str) -> Result<Seed, String> {
     let seed = unsigned.or_else(|| text.parse::<i64>().ok().map(i64::cast_unsigned));
     seed.map(Seed::Number)
         .ok_or_else(|| format!("expected a seed from -2^63 to 2^64 - 1, or random, got '{text}'"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::columns;
+
+    #[test]
+    fn names_of_columns_may_stand_in_quotes() {
+        for (text, expected) in [
+            ("a,b", &["a", "b"][..]),
+            ("a, \"b, x\",2", &["a", " b, x", "2"]),
+            ("\"say \"\"b\"\"\"", &["say \"b\""]),
+            ("5\",a", &["5\"", "a"]),
+            ("a,", &["a", ""]),
+        ] {
+            assert_eq!(
+                columns(text).map(|list| list.0),
+                Ok(expected.iter().map(ToString::to_string).collect())
+            );
+        }
+    }
 }

@@ -1,10 +1,12 @@
-//! The texts beside weights: what each says of the layer.
+//! What stands beside weights, and what modules say of themselves: the layer's configuration.
 
-use elman::Config;
 use elman::io::{Bundle, Tensors};
-use serde_json::{Value, json};
+use elman::said_arguments;
+use serde_json::{Map, Value, json};
 
-/// What the texts of two bundles have in common.
+use super::prefix;
+
+/// What the configurations of two bundles have in common.
 #[derive(Debug, PartialEq)]
 pub(super) enum Configuration {
     /// Only the first or the second has one.
@@ -16,15 +18,24 @@ pub(super) enum Configuration {
 }
 
 impl Configuration {
-    /// Compares the texts of two bundles; none where neither has one, or where one is a tensor alone.
-    pub(super) fn compare(a: &Tensors, b: &Tensors) -> Option<Self> {
+    /// Compares what two bundles say; none where neither says anything, or where one is a tensor alone.
+    pub(super) fn compare(a: &Tensors, b: &Tensors, prefix: Option<&str>) -> Option<Self> {
         let (Tensors::Named(a), Tensors::Named(b)) = (a, b) else { return None };
-        let text = |bundle: &Bundle| bundle.text().map(|text| text.text.clone());
-        match (text(a), text(b)) {
-            (None, None) => None,
-            (Some(_), None) => Some(Configuration::OnlyIn(0)),
-            (None, Some(_)) => Some(Configuration::OnlyIn(1)),
-            (Some(a), Some(b)) => Some(of_texts(&a, &b)),
+        let said = |bundle: &Bundle| -> Map<_, _> {
+            let said = said_arguments(bundle).into_iter();
+            said.map(|(name, value)| (prefix::without(&name, prefix).to_owned(), value)).collect()
+        };
+        let (a_said, b_said) = (said(a), said(b));
+        let no_configuration = a_said.is_empty() || b_said.is_empty();
+        if let (Some(a), Some(b), true) = (a.text(), b.text(), no_configuration) {
+            return Some(Configuration::Texts { equal: a.text == b.text });
+        }
+        let says = |bundle: &Bundle, said: &Map<_, _>| bundle.text().is_some() || !said.is_empty();
+        match (says(a, &a_said), says(b, &b_said)) {
+            (false, false) => None,
+            (true, false) => Some(Configuration::OnlyIn(0)),
+            (false, true) => Some(Configuration::OnlyIn(1)),
+            (true, true) => of_arguments(&a_said, &b_said),
         }
     }
 
@@ -72,15 +83,13 @@ impl Configuration {
     }
 }
 
-/// Compares configurations by what they mean: what one of them leaves out is PyTorch's default.
-fn of_texts(a: &str, b: &str) -> Configuration {
-    let (Ok(a_config), Ok(b_config)) = (Config::from_json(a), Config::from_json(b)) else {
-        return Configuration::Texts { equal: a == b };
-    };
-    let (a, b) = (a_config.to_json(), b_config.to_json());
-    let names = a.as_object().into_iter().flat_map(|fields| fields.keys());
-    let values = names.map(|name| (name.clone(), a[name].clone(), b[name].clone()));
-    Configuration::Arguments(values.filter(|(_, a, b)| a != b).collect())
+/// Compares what both say; none where that is nothing.
+fn of_arguments(a: &Map<String, Value>, b: &Map<String, Value>) -> Option<Configuration> {
+    let both: Vec<_> = a.iter().filter_map(|(name, a)| Some((name, a, b.get(name)?))).collect();
+    let differences = both.iter().filter(|(_, a, b)| a != b);
+    let differences =
+        differences.map(|(name, a, b)| ((*name).clone(), (*a).clone(), (*b).clone())).collect();
+    (!both.is_empty()).then_some(Configuration::Arguments(differences))
 }
 
 #[cfg(test)]
@@ -88,18 +97,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_out_is_the_default() {
-        let short = r#"{"input_size": 3, "hidden_size": 4}"#;
-        let long = r#"{"hidden_size": 4, "bias": true, "input_size": 3, "nonlinearity": "tanh"}"#;
-        assert_eq!(of_texts(short, long), Configuration::Arguments(Vec::new()));
-        let relu = r#"{"input_size": 3, "hidden_size": 5, "nonlinearity": "relu"}"#;
-        let found = of_texts(short, relu).text(&["a".to_owned(), "b".to_owned()]);
-        assert_eq!(found, "configuration differs: hidden_size 4, 5; nonlinearity tanh, relu");
-    }
-
-    #[test]
-    fn other_texts_are_texts() {
-        assert_eq!(of_texts("one", "one"), Configuration::Texts { equal: true });
-        assert_eq!(of_texts("one", "two"), Configuration::Texts { equal: false });
+    fn what_only_one_says_is_not_compared() {
+        let fields = |value: Value| value.as_object().cloned().unwrap_or_default();
+        let long = fields(json!({ "hidden_size": 4, "bias": true, "nonlinearity": "tanh" }));
+        let relu = fields(json!({ "nonlinearity": "relu", "dropout": 0.5, "hidden_size": 5 }));
+        assert_eq!(of_arguments(&long, &long), Some(Configuration::Arguments(Vec::new())));
+        let found = of_arguments(&long, &relu).map(|c| c.text(&["a".to_owned(), "b".to_owned()]));
+        let expected = "configuration differs: hidden_size 4, 5; nonlinearity tanh, relu";
+        assert_eq!(found.as_deref(), Some(expected));
+        assert_eq!(of_arguments(&long, &fields(json!({ "rnn.dropout": 0.5 }))), None);
     }
 }

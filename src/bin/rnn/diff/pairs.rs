@@ -7,6 +7,7 @@ use anyhow::Result;
 use elman::io::{Bundle, BundleFormat, Numbers, StoredType, TensorFile, Tensors};
 
 use super::compare::{Comparison, Rule};
+use super::prefix;
 use crate::failure::{Data, with_hint};
 use crate::hint::CommandLine;
 
@@ -46,14 +47,17 @@ impl Pair {
 }
 
 /// Compares two bundles, tensor by tensor: those of the first in their order, then what only the second has.
-pub(super) fn by_name(a: &mut Bundle, b: &mut Bundle, rule: &Rule) -> Result<Vec<Pair>> {
-    let names = |bundle: &Bundle| -> Vec<_> {
-        bundle.entries().iter().map(|entry| entry.name.clone()).collect()
-    };
-    let (a_names, b_names) = (names(a), names(b));
-    let places: HashMap<_, _> = b_names.iter().enumerate().map(|(i, name)| (name, i)).collect();
+pub(super) fn by_name(
+    a: &mut Bundle,
+    b: &mut Bundle,
+    rule: &Rule,
+    prefix: Option<&str>,
+) -> Result<Vec<Pair>> {
+    let (a_names, b_names) = prefix::names(a, b, prefix)?;
+    let places: HashMap<_, _> = b_names.iter().map(|(i, name)| (name, *i)).collect();
     let mut pairs = Vec::new();
-    for (index, name) in a_names.iter().enumerate() {
+    for (index, name) in &a_names {
+        let index = *index;
         let kind = match places.get(name) {
             Some(&other) => {
                 let at = [a.entry_place(index), b.entry_place(other)];
@@ -63,9 +67,9 @@ pub(super) fn by_name(a: &mut Bundle, b: &mut Bundle, rule: &Rule) -> Result<Vec
         };
         pairs.push(Pair { name: Some(name.clone()), kind });
     }
-    let in_a: HashSet<_> = a_names.iter().collect();
-    for (index, name) in b_names.iter().enumerate().filter(|(_, name)| !in_a.contains(name)) {
-        pairs.push(Pair { name: Some(name.clone()), kind: Kind::OnlyIn(1, described(b, index)) });
+    let in_a: HashSet<_> = a_names.iter().map(|(_, name)| name).collect();
+    for (index, name) in b_names.iter().filter(|(_, name)| !in_a.contains(name)) {
+        pairs.push(Pair { name: Some(name.clone()), kind: Kind::OnlyIn(1, described(b, *index)) });
     }
     Ok(pairs)
 }

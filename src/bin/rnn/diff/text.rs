@@ -20,6 +20,7 @@ pub(super) fn text(findings: &Findings, words: &Words) -> String {
         let tensors = if findings.pairs.len() == 1 { "tensor" } else { "tensors" };
         lines.push(format!("{equal} of {} {tensors} equal", findings.pairs.len()));
     }
+    lines.extend(findings.hint.as_ref().map(|hint| format!("hint: {hint}")));
     lines.join("\n") + "\n"
 }
 
@@ -126,18 +127,21 @@ pub(super) fn words_of(
     }
 }
 
-/// What to type where the shapes are the same but for the order of the first two axes.
+/// What to type where the shapes are the same but for two axes that are swapped.
 pub(super) fn hint([a, b]: &[Described; 2]) -> Option<String> {
-    let mut shape = a.shape.clone();
-    if shape.len() < 2 {
+    if a.shape.len() != b.shape.len() {
         return None;
     }
-    shape.swap(0, 1);
+    let differ: Vec<_> =
+        (0..a.shape.len()).filter(|&axis| a.shape[axis] != b.shape[axis]).collect();
+    let [first, second] = *differ else { return None };
+    let mut shape = a.shape.clone();
+    shape.swap(first, second);
     (shape == b.shape).then(|| {
-        let fit = "axes 0 and 1 swapped would fit";
-        match swapped(&a.place, 0, 1) {
+        let fit = format!("axes {first} and {second} swapped would fit");
+        match swapped(&a.place, first, second) {
             Some(command) => format!("{fit}: {command}"),
-            None => fit.to_owned(),
+            None => fit,
         }
     })
 }

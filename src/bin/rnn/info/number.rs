@@ -16,10 +16,10 @@ impl Number {
     pub(super) fn text(self, stored: StoredType) -> String {
         match self {
             Number::Integer(number) => number.to_string(),
-            Number::Float(number) => match stored {
-                StoredType::F64 | StoredType::Text => format!("{number:?}"),
-                _ => format!("{:?}", number as f32),
-            },
+            Number::Float(number) if matches!(stored, StoredType::F64 | StoredType::Text) => {
+                format!("{number:?}")
+            }
+            Number::Float(number) => format!("{:?}", number as f32),
         }
     }
 
@@ -54,6 +54,7 @@ mod tests {
         assert_eq!(float(1e300).text(StoredType::F64), "1e300");
         assert_eq!(float(1e300).text(StoredType::Text), "1e300");
         assert_eq!(float(0.1).text(StoredType::Text), "0.1");
+        assert_eq!(float(1e39).text(StoredType::Text), "1e39");
         assert_eq!(float(-3.0).text(StoredType::F16), "-3.0");
         assert_eq!(Number::Integer(u64::MAX.into()).text(StoredType::U64), "18446744073709551615");
         for (number, text) in

@@ -38,12 +38,16 @@ fn lines(facts: &Facts) -> Vec<String> {
     let Header { shape, stored, .. } = &facts.header;
     let numbers = facts.header.count();
     let s = if numbers == 1 { "" } else { "s" };
+    let is_text = *stored == StoredType::Text;
     let bytes =
         byte_order(&facts.header).map_or(String::new(), |order| format!("{order}-endian, "));
     let mut rows = vec![
         ("shape", format!("{shape:?}, {numbers} number{s}")),
         ("dtype", format!("{stored}, {bytes}{} order", order(&facts.header))),
     ];
+    if is_text {
+        rows[1].1 = format!("{stored}, shown as f64");
+    }
     rows.extend(facts.words());
     rows.push(("NaN", count(&facts.statistics.nan)));
     rows.push(("inf", count(&facts.statistics.inf)));
@@ -66,10 +70,10 @@ fn order(header: &Header) -> &'static str {
     if header.fortran_order { "Fortran" } else { "C" }
 }
 
-/// Single bytes have none.
+/// Single bytes and texts have none.
 fn byte_order(header: &Header) -> Option<&'static str> {
     let order = if header.big_endian { "big" } else { "little" };
-    (header.stored.size() > 1).then_some(order)
+    (header.stored.size() > 1 && header.stored != StoredType::Text).then_some(order)
 }
 
 /// Says which numbers the statistics are of, where that is not all of them.

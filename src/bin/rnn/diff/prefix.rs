@@ -1,0 +1,62 @@
+//! The layer of a bigger model, whose tensors have the names of the modules around it before their own.
+
+use std::collections::HashSet;
+
+use anyhow::Result;
+use elman::io::Bundle;
+
+use super::pairs::{Kind, Pair};
+use crate::failure::Data;
+use crate::hint::CommandLine;
+
+/// Tensors by their numbers, under the names that are compared.
+type Names = Vec<(usize, String)>;
+
+/// The names of both bundles: of one that has any under the prefix, those alone and without it.
+pub(super) fn names(a: &Bundle, b: &Bundle, prefix: Option<&str>) -> Result<(Names, Names)> {
+    let names = |bundle: &Bundle| {
+        let entries = || bundle.entries().iter().map(|entry| entry.name.as_str()).enumerate();
+        let under = entries().filter(|(_, name)| without(name, prefix) != *name);
+        let under: Names =
+            under.map(|(index, name)| (index, without(name, prefix).to_owned())).collect();
+        let all = || entries().map(|(index, name)| (index, name.to_owned())).collect();
+        let found = !under.is_empty();
+        (found, if found { under } else { all() })
+    };
+    let ((in_a, a_names), (in_b, b_names)) = (names(a), names(b));
+    match prefix {
+        Some(prefix) if !in_a && !in_b => {
+            let (a, b) = (a.place(), b.place());
+            Err(Data(format!("expected tensors under '{prefix}' in {a} or {b}, got none")).into())
+        }
+        _ => Ok((a_names, b_names)),
+    }
+}
+
+/// A name without the prefix and the dot behind it, where it has them.
+pub(super) fn without<'a>(name: &'a str, prefix: Option<&str>) -> &'a str {
+    let own = prefix.and_then(|prefix| name.strip_prefix(prefix)?.strip_prefix('.'));
+    own.unwrap_or(name)
+}
+
+/// What to type where no tensor has its like, and all names of one side are also those of the other
+/// behind one prefix.
+pub(super) fn hint(pairs: &[Pair]) -> Option<String> {
+    let mut sides = [HashSet::new(), HashSet::new()];
+    for pair in pairs {
+        let Kind::OnlyIn(side, _) = &pair.kind else { return None };
+        sides[*side].insert(pair.name.as_deref()?);
+    }
+    let [a, b] = &sides;
+    let prefix = prefix_of(a, b).or_else(|| prefix_of(b, a))?;
+    Some(CommandLine::new().with("--prefix", Some(prefix)).to_string())
+}
+
+/// The first prefix under which `long` has all names of `short`.
+fn prefix_of<'a>(long: &HashSet<&'a str>, short: &HashSet<&str>) -> Option<&'a str> {
+    let first = short.iter().next()?;
+    let prefixes = long.iter().filter_map(|name| name.strip_suffix(first)?.strip_suffix('.'));
+    let has_all =
+        |prefix: &&str| short.iter().all(|name| long.contains(format!("{prefix}.{name}").as_str()));
+    prefixes.filter(has_all).min()
+}
