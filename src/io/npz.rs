@@ -1,5 +1,6 @@
 //! .npz archives: their members, and the writing of them.
 
+mod directory;
 mod torch;
 
 use std::collections::HashSet;
@@ -7,14 +8,14 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 
 use ndarray::ArrayD;
-use zip::read::ZipFile;
+use zip::read::{ArchiveOffset, Config, ZipFile};
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
-use super::npy::read_body;
+use super::npy::{missing, read_body};
 use super::pieces::for_each_piece;
-use super::tensor_file::expect_end;
+use super::tensor_file::{Counted, expect_end};
 use super::{AnyArray, Header, Numbers, Piece, Real, Sink, escaped};
 use crate::Error;
 
@@ -28,9 +29,12 @@ pub(super) struct Archive {
 
 impl Archive {
     /// Reads the directory of an archive, and refuses names that stand twice.
-    pub(super) fn new(file: File, place: &str) -> Result<Self, Error> {
-        let archive =
-            Archive { zip: ZipArchive::new(file).map_err(|error| zip_error(error, place))? };
+    pub(super) fn new(mut file: File, place: &str) -> Result<Self, Error> {
+        directory::check(&mut file, place)?;
+        // The directory that was checked is the one that is read: nothing stands before the archive.
+        let config = Config { archive_offset: ArchiveOffset::Known(0) };
+        let zip = ZipArchive::with_config(config, file).map_err(|error| zip_error(error, place))?;
+        let archive = Archive { zip };
         let names = archive.names();
         let mut seen = HashSet::new();
         let double = names.iter().find(|name| !seen.insert(*name));
@@ -260,7 +264,17 @@ fn read_header(member: &mut ZipFile<'_, File>, place: &str) -> Result<Header, Er
         return Err(Error::Malformed { place: place.to_owned(), what });
     }
     let mut whole = magic.chain(member);
-    Header::read(&mut whole, place, Some(len))
+    let mut counted = Counted { reader: &mut whole, bytes: 0 };
+    let header = Header::read(&mut counted, place, Some(len))?;
+    let (expected, got) = (header.body_bytes(), len.saturating_sub(counted.bytes));
+    match usize::try_from(got).unwrap_or(usize::MAX) {
+        got if got < expected => Err(missing(place, &header, got)),
+        got if got > expected => {
+            let what = format!("expected {expected} bytes after the header, got {got}");
+            Err(Error::Malformed { place: place.to_owned(), what })
+        }
+        _ => Ok(header),
+    }
 }
 
 /// A failed read that the system knows nothing of: the archive itself is broken.

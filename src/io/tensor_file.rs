@@ -26,8 +26,8 @@ pub(super) enum Body {
     File { reader: io::BufReader<File>, start: u64 },
     /// The rest of a stream.
     Stream(Box<dyn Read + Send>),
-    /// A member of an archive.
-    Member { archive: Archive, index: usize },
+    /// A member of an archive, and its place there, for messages.
+    Member { archive: Archive, index: usize, place: String },
     /// A table, which is held whole.
     #[cfg_attr(not(feature = "csv"), allow(dead_code, reason = "only this feature makes one"))]
     Table(Box<Table>),
@@ -104,8 +104,14 @@ impl Found {
             return Ok(Found::Members(Members::new(archive, place)));
         }
         let index = archive.find(member.map(String::as_str), &place)?;
-        let header = archive.header(index, &place)?;
-        Ok(Found::Tensor(TensorFile { place, header, body: Body::Member { archive, index } }))
+        // The only member needs no name on the command line. What is wrong with it still has one.
+        let own = match member {
+            Some(_) => place.clone(),
+            None => format!("{place}:{}", archive.names()[index]),
+        };
+        let header = archive.header(index, &own)?;
+        let body = Body::Member { archive, index, place: own };
+        Ok(Found::Tensor(TensorFile { place, header, body }))
     }
 
     /// The name of the place, for messages.
@@ -205,7 +211,9 @@ impl TensorFile {
     pub fn numbers(&mut self) -> Result<Numbers<'_>, Error> {
         let TensorFile { place, header, body } = self;
         let reader: Box<dyn Read + '_> = match body {
-            Body::Member { archive, index } => return archive.numbers(*index, place.clone()),
+            Body::Member { archive, index, place } => {
+                return archive.numbers(*index, place.clone());
+            }
             Body::File { reader, .. } => Box::new(reader),
             Body::Stream(reader) => Box::new(reader),
             Body::Table(_) => {
@@ -244,7 +252,9 @@ impl TensorFile {
     pub fn read<T: Real>(self) -> Result<ArrayD<T>, Error> {
         let TensorFile { place, header, body } = self;
         let (mut reader, known): (Box<dyn Read + Send>, _) = match body {
-            Body::Member { mut archive, index } => return archive.read(index, &header, &place),
+            Body::Member { mut archive, index, place } => {
+                return archive.read(index, &header, &place);
+            }
             Body::Table(table) => return table.into_array(),
             Body::File { reader, .. } => (Box::new(reader), true),
             Body::Stream(reader) => (reader, false),
@@ -273,7 +283,7 @@ impl TensorFile {
     pub fn for_each_piece(self, visit: &mut dyn FnMut(Piece<'_>)) -> Result<(), Error> {
         let TensorFile { place, header, body } = self;
         let mut reader: Box<dyn Read + Send> = match body {
-            Body::Member { mut archive, index } => {
+            Body::Member { mut archive, index, place } => {
                 return archive.for_each_piece(index, &header, &place, visit);
             }
             Body::Table(table) => {

@@ -5,7 +5,10 @@
 //! memory for what is there and 64 MiB. A limit of the system stands behind the last two, so that a process
 //! that asks for more ends in another way than it should.
 
+mod archives;
+mod headers;
 mod inputs;
+mod weights;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -57,6 +60,12 @@ impl Scene {
         self.sandbox.write("bad.npy", bytes);
         self.refuses("rnn run -w w.npz -i bad.npy -o y.npy", 65, says);
         self.refuses("cat bad.npy | rnn run -w w.npz -i - -o y.npy", 65, says);
+    }
+
+    /// An input with these bytes is refused with exactly this behind its name, as a file and through a pipe.
+    #[track_caller]
+    pub(super) fn refuses_as(&self, bytes: &[u8], what: &str) {
+        self.refuses_input(bytes, &[&format!(": {what}\n")]);
     }
 
     /// Weights with these bytes are refused with code 65 and these words.
