@@ -105,8 +105,14 @@ impl Found {
             return Ok(Found::Members(Members::new(archive, place)));
         }
         let index = archive.find(member.map(String::as_str), &place)?;
-        let header = archive.header(index, &place)?;
-        Ok(Found::Tensor(TensorFile { place, header, body: Body::Member { archive, index } }))
+        // The only member needs no name on the command line. What is wrong with it still has one.
+        let own = match member {
+            Some(_) => place.clone(),
+            None => format!("{place}:{}", archive.names()[index]),
+        };
+        let header = archive.header(index, &own)?;
+        let body = Body::Member { archive, index, place: own };
+        Ok(Found::Tensor(TensorFile { place, header, body }))
     }
 
     /// The name of the place, for messages.

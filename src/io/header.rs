@@ -200,15 +200,17 @@ impl Header {
             return Err(malformed(what));
         }
         let start = bytes.len();
-        let present = len.map(|len| len.saturating_sub(start as u64));
-        if let Some(present) = present
-            && present < length
-        {
-            let what = format!("expected a header of {length} bytes, got {present}");
-            return Err(malformed(what));
+        let cut_off =
+            |got: u64| malformed(format!("expected a header of {length} bytes, got {got}"));
+        let present = len.map_or(length, |len| len.saturating_sub(start as u64));
+        if present < length {
+            return Err(cut_off(present));
         }
         // At most 10000, as checked above.
-        fill(reader, &mut bytes, start + usize::try_from(length).unwrap_or(0), place)?;
+        let got = read_up_to(reader, &mut bytes, length, place)?;
+        if got < length {
+            return Err(cut_off(got));
+        }
         literal::parse(&bytes, start, version.0).map_err(malformed)
     }
 }
@@ -228,13 +230,21 @@ pub(super) fn check_size(shape: &[usize], stored: StoredType) -> Result<(), Stri
 /// Reads until `bytes` has `len` of them.
 fn fill(reader: &mut dyn Read, bytes: &mut Vec<u8>, len: usize, place: &str) -> Result<(), Error> {
     let missing = (len - bytes.len()) as u64;
-    reader
-        .take(missing)
-        .read_to_end(bytes)
-        .map_err(|source| Error::Read { place: place.to_owned(), source })?;
-    if bytes.len() < len {
+    if read_up_to(reader, bytes, missing, place)? < missing {
         let what = format!("truncated header at byte {}", bytes.len());
         return Err(Error::Malformed { place: place.to_owned(), what });
     }
     Ok(())
+}
+
+/// Reads so many bytes more, or those that there are, and says how many that was.
+fn read_up_to(
+    reader: &mut dyn Read,
+    bytes: &mut Vec<u8>,
+    more: u64,
+    place: &str,
+) -> Result<u64, Error> {
+    let got = reader.take(more).read_to_end(bytes);
+    let got = got.map_err(|source| Error::Read { place: place.to_owned(), source })?;
+    Ok(got as u64)
 }

@@ -154,7 +154,8 @@ impl Cursor<'_> {
         while !self.skip(b')') {
             self.space();
             if self.bytes.get(self.at) == Some(&b'-') {
-                return Err(format!("negative size for axis {} in shape", shape.len()));
+                let expected = format!("a size of at least 0 for axis {} of shape", shape.len());
+                return Err(self.unexpected(&expected));
             }
             let before = self.at;
             let digits = self.word(|byte| byte.is_ascii_digit());

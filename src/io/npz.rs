@@ -1,19 +1,20 @@
 //! .npz archives: their members, and the writing of them.
 
+mod directory;
 mod torch;
 
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
 
 use ndarray::ArrayD;
-use zip::read::ZipFile;
+use zip::read::{ArchiveOffset, Config, ZipFile};
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
 use super::file::File;
-use super::npy::read_body;
-use super::tensor_file::expect_end;
+use super::npy::{missing, read_body};
+use super::tensor_file::{Counted, expect_end};
 use super::{AnyArray, Header, Numbers, Real, Sink, escaped};
 use crate::Error;
 
@@ -28,8 +29,11 @@ pub(super) struct Archive {
 
 impl Archive {
     /// Reads the directory of an archive, and refuses names that stand twice.
-    pub(super) fn new(file: File, place: &str) -> Result<Self, Error> {
-        let zip = ZipArchive::new(file).map_err(|error| zip_error(error, place))?;
+    pub(super) fn new(mut file: File, place: &str) -> Result<Self, Error> {
+        directory::check(&mut file, place)?;
+        // The directory that was checked is the one that is read: nothing stands before the archive.
+        let config = Config { archive_offset: ArchiveOffset::Known(0) };
+        let zip = ZipArchive::with_config(config, file).map_err(|error| zip_error(error, place))?;
         let names = zip.file_names_raw().map(String::from_utf8_lossy);
         let names = names.map(|name| escaped(name.strip_suffix(".npy").unwrap_or(&name)));
         let names: Vec<_> = names.collect();
@@ -296,7 +300,17 @@ fn read_header(member: &mut Member<'_>, place: &str) -> Result<Header, Error> {
         return Err(Error::Malformed { place: place.to_owned(), what });
     }
     let mut whole = magic.chain(member);
-    Header::read(&mut whole, place, Some(len))
+    let mut counted = Counted { reader: &mut whole, bytes: 0 };
+    let header = Header::read(&mut counted, place, Some(len))?;
+    let (expected, got) = (header.body_bytes(), len.saturating_sub(counted.bytes));
+    match usize::try_from(got).unwrap_or(usize::MAX) {
+        got if got < expected => Err(missing(place, &header, got)),
+        got if got > expected => {
+            let what = format!("expected {expected} bytes after the header, got {got}");
+            Err(Error::Malformed { place: place.to_owned(), what })
+        }
+        _ => Ok(header),
+    }
 }
 
 /// A failed read that the system knows nothing of: the archive itself is broken.

@@ -36,8 +36,8 @@ pub(super) enum Body {
     File { reader: io::BufReader<File>, start: u64 },
     /// The rest of a stream.
     Stream(Box<dyn Read + Send>),
-    /// A member of an archive.
-    Member { archive: Archive, index: usize },
+    /// A member of an archive, and its place there, for messages.
+    Member { archive: Archive, index: usize, place: String },
     /// A table, which is held whole.
     #[cfg_attr(not(feature = "csv"), allow(dead_code, reason = "only this feature makes one"))]
     Table(Box<Table>),
@@ -149,7 +149,9 @@ impl TensorFile {
     pub fn numbers(&mut self) -> Result<Numbers<'_>, Error> {
         let TensorFile { place, header, body } = self;
         let reader: Box<dyn Read + '_> = match body {
-            Body::Member { archive, index } => return archive.numbers(*index, place.clone()),
+            Body::Member { archive, index, place } => {
+                return archive.numbers(*index, place.clone());
+            }
             Body::File { reader, .. } => Box::new(reader),
             Body::Stream(reader) => Box::new(reader),
             Body::Table(_) => {
@@ -211,7 +213,9 @@ impl TensorFile {
     pub fn read<T: Real>(self) -> Result<ArrayD<T>, Error> {
         let TensorFile { place, header, body } = self;
         let (mut reader, known): (Box<dyn Read + Send>, _) = match body {
-            Body::Member { mut archive, index } => return archive.read(index, &header, &place),
+            Body::Member { mut archive, index, place } => {
+                return archive.read(index, &header, &place);
+            }
             Body::Table(table) => return table.into_array(),
             Body::File { reader, .. } => (Box::new(reader), true),
             Body::Stream(reader) => (reader, false),

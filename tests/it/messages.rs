@@ -33,12 +33,6 @@ fn seed_doc() -> Sandbox {
         ("h0-5.npy", &[2, 5, 20]),
         ("h0-one.npy", &[2, 20]),
         ("h0-permuted.npy", &[3, 2, 20]),
-        ("d0.npy", &[]),
-        ("d1.npy", &[10]),
-        ("d4.npy", &[2, 3, 4, 10]),
-        ("d6.npy", &[1, 1, 1, 1, 1, 10]),
-        ("no-steps.npy", &[0, 3, 10]),
-        ("no-steps-b.npy", &[3, 0, 10]),
         ("no-features.npy", &[5, 3, 0]),
     ] {
         sandbox.save(name, &ArrayD::<f32>::zeros(IxDyn(shape)).view());
@@ -154,30 +148,6 @@ fn features_that_do_not_match() {
             ),
         ],
     );
-}
-
-#[test]
-fn inputs_of_a_wrong_rank_or_without_steps() {
-    let expected = "input: expected 2 or 3 dimensions, (L, H_in) or (L, N, H_in), got";
-    let sandbox = seed_doc();
-    for (name, found) in [
-        ("d0", "0 in shape []"),
-        ("d1", "1 in shape [10]"),
-        ("d4", "4 in shape [2, 3, 4, 10]"),
-        ("d6", "6 in shape [1, 1, 1, 1, 1, 10]"),
-    ] {
-        for layer in ["-w w", "--hidden 20"] {
-            let outcome = sandbox.rnn(&format!("run -i {name}.npy {layer}"));
-            outcome.fails(65, &format!("rnn: {name}.npy: {expected} {found}\n"));
-        }
-    }
-    let no_steps = "input: expected seq_len of at least 1, got 0 in shape";
-    for (line, name, shape) in [
-        ("run -w w -i no-steps.npy", "no-steps", "[0, 3, 10]"),
-        ("run -w w --batch-first -i no-steps-b.npy", "no-steps-b", "[3, 0, 10]"),
-    ] {
-        sandbox.rnn(line).fails(65, &format!("rnn: {name}.npy: {no_steps} {shape}\n"));
-    }
 }
 
 #[test]
@@ -553,19 +523,6 @@ fn what_is_not_there() {
     ] {
         sandbox.rnn(line).fails(66, &format!("rnn: {place}: {message}\n"));
     }
-}
-
-#[test]
-fn what_may_not_be_read() {
-    let sandbox = seed_doc();
-    sandbox.shell("chmod 0 x.npy h0.npy").succeeds();
-    if std::fs::read(sandbox.path("x.npy")).is_ok() {
-        // Nothing is unreadable for root.
-        return;
-    }
-    let denied = "Permission denied (os error 13)";
-    sandbox.rnn("run -w w -i x.npy").fails(66, &format!("rnn: x.npy: {denied}\n"));
-    sandbox.rnn("run -w w -i one.npy --h0 h0.npy").fails(66, &format!("rnn: h0.npy: {denied}\n"));
 }
 
 #[test]

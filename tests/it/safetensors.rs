@@ -4,12 +4,7 @@ use elman::io::{Bundle, Dtype, Entry, Source, StoredType, Tensor};
 use serde_json::{Value, json};
 
 use crate::support::Sandbox;
-
-/// A file with this header and so many bytes of tensors.
-fn file(header: &str, bytes: usize) -> Vec<u8> {
-    let length = (header.len() as u64).to_le_bytes();
-    [&length[..], header.as_bytes(), &vec![0; bytes]].concat()
-}
+use crate::support::bytes::safetensors;
 
 #[test]
 fn it_equals_the_reference() {
@@ -107,7 +102,7 @@ fn every_type_of_number_is_read() {
         body.extend(bytes);
     }
     let sandbox = Sandbox::new();
-    let whole = [file(&Value::Object(header).to_string(), 0), body].concat();
+    let whole = [safetensors(&Value::Object(header).to_string(), 0), body].concat();
     sandbox.write("t.safetensors", &whole);
     let path = sandbox.path("t.safetensors");
     let mut bundle = Bundle::open(&Source::parse(path.as_os_str())).unwrap();
@@ -122,99 +117,6 @@ fn every_type_of_number_is_read() {
     }
 }
 
-/// Rows 38 to 41 of the faults.
-#[test]
-fn headers_that_lie_are_refused() {
-    let with_length = |length: u64, rest: &[u8]| [&length.to_le_bytes()[..], rest].concat();
-    let w = |dtype: &str, shape: &str, offsets: &str| {
-        format!(r#""w":{{"dtype":"{dtype}","shape":{shape},"data_offsets":{offsets}}}"#)
-    };
-    let one = |tensor: String| format!("{{{tensor}}}");
-    let two = |tensor: String, other: &str| format!("{{{tensor},\"v\":{other}}}");
-    let v = |offsets: &str| format!(r#"{{"dtype":"F32","shape":[2],"data_offsets":{offsets}}}"#);
-    let f32s = || w("F32", "[2]", "[0,8]");
-    let deep = format!(r#"{{"w":{{"x":{}{}}}}}"#, "[".repeat(100_000), "]".repeat(100_000));
-    let axes = format!("[{}1]", "1,".repeat(64));
-    let cases = [
-        (with_length(u64::MAX, b"{}"), ": header of 18446744073709551615 bytes; limit 100000000"),
-        (with_length(100_000_001, b"{}"), ": header of 100000001 bytes; limit 100000000"),
-        (with_length(3, b"{}"), ": expected a header of 3 bytes, got 2"),
-        (file(&format!("{{{},{}}}", f32s(), f32s()), 8), ": two tensors have the same name, w"),
-        (
-            file(r#"{"__metadata__":{"a":"1","b":"2","a":"3"}}"#, 0),
-            ": two values of the metadata have the same key, a",
-        ),
-        (
-            file(r#"{"__metadata__":{},"__metadata__":{}}"#, 0),
-            ": broken header: two entries are named __metadata__ at line 1 column 37",
-        ),
-        (
-            file(&two(f32s(), &v("[12,20]")), 20),
-            ":v: expected bytes from 8 on, where those before it end, got data_offsets [12, 20]",
-        ),
-        (
-            file(&two(f32s(), &v("[4,12]")), 12),
-            ":v: expected bytes from 8 on, where those before it end, got data_offsets [4, 12]",
-        ),
-        (file(&one(f32s()), 9), ": expected 8 bytes of tensors, got 9"),
-        (file(&one(f32s()), 7), ": expected 8 bytes of tensors, got 7"),
-        (
-            file(&one(w("F32", "[3]", "[0,8]")), 8),
-            ":w: expected 12 bytes for shape [3] of F32, got 8 in data_offsets [0, 8]",
-        ),
-        (
-            file(&one(w("F32", "[2]", "[8,0]")), 8),
-            ":w: expected data_offsets that ascend, got [8, 0]",
-        ),
-        (
-            file(&one(w("F8_E4M3", "[8]", "[0,8]")), 8),
-            ":w: dtype F8_E4M3; expected F64, F32, F16, BF16, I8 to I64, U8 to U64 or BOOL",
-        ),
-        (
-            file(&one(w("C64", "[1]", "[0,8]")), 8),
-            ":w: dtype C64; expected F64, F32, F16, BF16, I8 to I64, U8 to U64 or BOOL",
-        ),
-        (
-            file(&one(w("F32", "[4611686018427387904,4]", "[0,8]")), 8),
-            ":w: shape [4611686018427387904, 4] is too large",
-        ),
-        (
-            file(&one(w("F32", "[0,18446744073709551615,4]", "[0,0]")), 0),
-            ":w: shape [0, 18446744073709551615, 4] is too large",
-        ),
-        (
-            file(&one(w("F32", &axes, "[0,4]")), 4),
-            ": broken header: expected at most 64 axes, got more at line 1 column 159",
-        ),
-        (file(&deep, 0), ": broken header: missing field `dtype` at line 1 column 200011"),
-        (
-            file(r#"{"w":{"dtype":"F32"}}"#, 0),
-            ": broken header: missing field `shape` at line 1 column 20",
-        ),
-        (
-            file(r#"{"w":3}"#, 0),
-            ": broken header: invalid type: integer `3`, expected the dtype, shape and data_offsets of a tensor at line 1 column 6",
-        ),
-        (file("{\"w\": nonsense}", 0), ": broken header: expected ident at line 1 column 8"),
-        (
-            file(r#"{"__metadata__":{"a":3}}"#, 0),
-            ": broken header: invalid type: integer `3`, expected a string at line 1 column 22",
-        ),
-        (
-            file(&format!(r#"{{"w":{}"#, "[".repeat(100_000)), 0),
-            ": broken header: invalid type: sequence, expected a string at line 1 column 6",
-        ),
-    ];
-    for (bytes, message) in cases {
-        let sandbox = Sandbox::new();
-        sandbox.take("x.npy");
-        sandbox.write("w.safetensors", &bytes);
-        let stderr = format!("rnn: w.safetensors{message}\n");
-        sandbox.rnn("run -i x.npy -w w.safetensors").fails(65, &stderr);
-        assert_eq!(sandbox.names(), ["w.safetensors", "x.npy"]);
-    }
-}
-
 #[test]
 fn a_configuration_that_contradicts_the_tensors_is_refused() {
     let sandbox = Sandbox::new();
@@ -223,7 +125,7 @@ fn a_configuration_that_contradicts_the_tensors_is_refused() {
     let header = format!(
         r#"{{"__metadata__":{{"rnn.json":"{{\"input_size\":2,\"hidden_size\":1,\"bias\":false}}"}},"weight_ih_l0":{tensor}[0,4]}},"weight_hh_l0":{tensor}[4,8]}}}}"#
     );
-    sandbox.write("w.safetensors", &file(&header, 8));
+    sandbox.write("w.safetensors", &safetensors(&header, 8));
     sandbox.rnn("run -i x.npy -w w.safetensors").fails(
         65,
         "rnn: w.safetensors: metadata: expected input_size 1, as in the tensors, got 2\n",
@@ -236,7 +138,7 @@ fn a_length_that_looks_like_a_pickle() {
     let sandbox = Sandbox::new();
     sandbox.take("x.npy");
     let header = format!("{{{:width$}}}", "", width = 0x280 - 2);
-    sandbox.write("w.safetensors", &file(&header, 0));
+    sandbox.write("w.safetensors", &safetensors(&header, 0));
     sandbox.rnn("run -i x.npy -w w.safetensors").fails(65, "rnn: w.safetensors: expected the weights of an RNN, such as weight_ih_l0, got no tensors\n");
 }
 
@@ -251,7 +153,7 @@ fn tensors_that_end_behind_every_file_are_refused() {
     let all: Vec<_> = large.chain([tensor(8, 7, 8 * size, 8 * size + 56)]).collect();
     let sandbox = Sandbox::new();
     sandbox.take("x.npy");
-    sandbox.write("w.safetensors", &file(&format!("{{{}}}", all.join(",")), 0));
+    sandbox.write("w.safetensors", &safetensors(&format!("{{{}}}", all.join(",")), 0));
     sandbox
         .rnn("run -i x.npy -w w.safetensors")
         .fails(65, "rnn: w.safetensors: expected 18446744073709551608 bytes of tensors, got 0\n");
@@ -270,7 +172,7 @@ fn very_many_layers_are_refused_at_once() {
     let all: Vec<_> = (0..10_000).map(both).collect();
     let sandbox = Sandbox::new();
     sandbox.take("x.npy");
-    sandbox.write("w.safetensors", &file(&format!("{{{}}}", all.join(",")), 80_000));
+    sandbox.write("w.safetensors", &safetensors(&format!("{{{}}}", all.join(",")), 80_000));
     let outcome = sandbox.shell("ulimit -t 2; rnn run -i x.npy -w w.safetensors");
     assert_eq!(outcome.code, Some(65));
     let (start, end) =

@@ -1,5 +1,7 @@
 //! A folder for each test, the binary run in it, and readers of what it wrote.
 
+pub(crate) mod bytes;
+
 use std::fs;
 use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
