@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::io::{self, Read, Write};
 
 use ndarray::ArrayD;
-use zip::read::{ArchiveOffset, Config, ZipFile};
+use zip::read::ZipFile;
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
@@ -31,9 +31,8 @@ impl Archive {
     /// Reads the directory of an archive, and refuses names that stand twice.
     pub(super) fn new(mut file: File, place: &str) -> Result<Self, Error> {
         directory::check(&mut file, place)?;
-        // The directory that was checked is the one that is read: nothing stands before the archive.
-        let config = Config { archive_offset: ArchiveOffset::Known(0) };
-        let zip = ZipArchive::with_config(config, file).map_err(|error| zip_error(error, place))?;
+        let zip = ZipArchive::with_config(directory::CONFIG, file);
+        let zip = zip.map_err(|error| zip_error(error, place))?;
         let names = zip.file_names_raw().map(String::from_utf8_lossy);
         let names = names.map(|name| escaped(name.strip_suffix(".npy").unwrap_or(&name)));
         let names: Vec<_> = names.collect();
@@ -285,10 +284,10 @@ fn not_found(expected: &str, names: &[String], place: &str) -> Error {
 
 /// Reads the header of a member, and holds it against the size that the archive's directory declares.
 fn read_header(member: &mut Member<'_>, place: &str) -> Result<Header, Error> {
+    let malformed = |what: String| Err(Error::Malformed { place: place.to_owned(), what });
     let len = member.size;
     if len == 0 {
-        let what = "empty member; expected .npy".to_owned();
-        return Err(Error::Malformed { place: place.to_owned(), what });
+        return malformed("empty member; expected .npy".to_owned());
     }
     let mut magic = Vec::new();
     member
@@ -296,18 +295,15 @@ fn read_header(member: &mut Member<'_>, place: &str) -> Result<Header, Error> {
         .read_to_end(&mut magic)
         .map_err(|source| Error::Read { place: place.to_owned(), source })?;
     if magic != b"\x93NUMPY" {
-        let what = "expected .npy in the archive, got another format".to_owned();
-        return Err(Error::Malformed { place: place.to_owned(), what });
+        return malformed("expected .npy in the archive, got another format".to_owned());
     }
-    let mut whole = magic.chain(member);
-    let mut counted = Counted { reader: &mut whole, bytes: 0 };
+    let mut counted = Counted { reader: &mut magic.chain(member), bytes: 0 };
     let header = Header::read(&mut counted, place, Some(len))?;
     let (expected, got) = (header.body_bytes(), len.saturating_sub(counted.bytes));
     match usize::try_from(got).unwrap_or(usize::MAX) {
         got if got < expected => Err(missing(place, &header, got)),
         got if got > expected => {
-            let what = format!("expected {expected} bytes after the header, got {got}");
-            Err(Error::Malformed { place: place.to_owned(), what })
+            malformed(format!("expected {expected} bytes after the header, got {got}"))
         }
         _ => Ok(header),
     }

@@ -1,5 +1,4 @@
-//! What files hold and what may happen to them: every form of .npy and .npz that is read, every broken one
-//! that is refused, and outputs that are replaced as a whole or not at all.
+//! What files hold and what may happen to them: archives and their members, and outputs that are replaced as a whole or not at all.
 
 use std::fs;
 use std::io::Write;

@@ -3,8 +3,14 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
+use zip::read::{ArchiveOffset, Config};
+
 use crate::Error;
 use crate::io::file::File;
+
+/// How the directory is read: nothing stands before an archive, so that the end which was looked at is the one
+/// that counts.
+pub(super) const CONFIG: Config = Config { archive_offset: ArchiveOffset::Known(0) };
 
 /// The most members that an archive may have; not below the largest number of two bytes. Each takes some
 /// 300 bytes of memory, an empty one 90 in the file.

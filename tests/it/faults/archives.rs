@@ -172,6 +172,17 @@ fn fault_34() {
     }
 }
 
+/// Of row 34: a member of the weights, behind the newline that ends its header.
+#[test]
+fn fault_34_weights() {
+    let scene = Scene::new();
+    let mut broken = scene.sandbox.bytes("w.npz");
+    let newline = broken.windows(2).position(|bytes| bytes == b" \n").unwrap();
+    broken[newline + 2] ^= 1;
+    let says = "rnn: bad:weight_ih_l0: broken archive: Invalid checksum\n";
+    scene.refuses_weights(&broken, &[says]);
+}
+
 /// Of row 34: numbers of 8 bytes that lie.
 #[test]
 fn fault_34_zip64() {

@@ -278,6 +278,9 @@ fn fault_30() {
         let what = format!("input: expected seq_len of at least 1, got 0 in shape {shape:?}");
         scene.refuses_as(&zeros(shape), &what);
     }
+    scene.sandbox.write("bad.npy", &zeros(&[2, 0, 3]));
+    let says = "rnn: bad.npy: input: expected seq_len of at least 1, got 0 in shape [2, 0, 3]\n";
+    scene.refuses("rnn run -w w.npz --batch-first -i bad.npy -o y.npy", 65, &[says]);
     let what = "input: expected 3 features (input_size) on the last axis, got 0 in shape [5, 2, 0]";
     scene.refuses_as(&zeros(&[5, 2, 0]), what);
     let fresh = "bad.npy: expected input_size of at least 1, got 0\n";
@@ -324,8 +327,8 @@ fn fault_31() {
     for (value, shown) in [(f32::INFINITY, "inf"), (f32::NEG_INFINITY, "-inf")] {
         let [before, after] = with_number(&scene, [2, 1, 0], value);
         for unit in 0..4 {
-            let expected: f32 = (weights[[unit, 0]] * value).signum();
-            assert_eq!(after[[2, 1, unit]].to_bits(), expected.to_bits());
+            let sign = (weights[[unit, 0]] * value).signum();
+            assert_eq!(after[[2, 1, unit]].to_bits(), sign.to_bits());
             assert_eq!(after[[2, 0, unit]].to_bits(), before[[2, 0, unit]].to_bits());
         }
         assert!(after.iter().all(|value| value.is_finite()));
