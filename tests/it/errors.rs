@@ -167,6 +167,7 @@ fn of_checkpoints(sandbox: &Sandbox) -> Vec<Case> {
     let save = |file: &str, members: [(&str, &dyn AnyArray); 2]| sandbox.save_npz(file, &members);
     save("mixed.npz", [("weight_ih_l0", &single), ("weight_hh_l0", &hh)]);
     save("two.npz", [("a.weight_ih_l0", &ih), ("b.weight_ih_l0", &ih)]);
+    save("cell.npz", [("weight_ih", &ih), ("weight_hh", &hh)]);
     save("lstm.npz", [("weight_ih_l0", &ones(&[16, 3])), ("weight_hh_l0", &ones(&[16, 4]))]);
     sandbox.rnn("init --input-size 3 --hidden 4 -o w -q").succeeds();
     sandbox.write("w/rnn.json", br#"{"input_size": 2, "hidden_size": 4}"#);
@@ -179,6 +180,13 @@ fn of_checkpoints(sandbox: &Sandbox) -> Vec<Case> {
         case(
             read("mixed.npz", None),
             &place("mixed.npz", "weight_hh_l0: expected f64, as weight_ih_l0 is, got f32"),
+        ),
+        case(
+            read("cell.npz", None),
+            &place(
+                "cell.npz",
+                "expected the weights of an RNN, such as weight_ih_l0, got weight_ih, weight_hh: this looks like an RNNCell, LSTMCell or GRUCell",
+            ),
         ),
         case(read("two.npz", None), &place("two.npz", "expected one layer, got 2: a, b")),
         case(
@@ -214,6 +222,13 @@ fn of_files(sandbox: &Sandbox) -> Vec<Case> {
             open("empty.npy"),
             &place("empty.npy", "empty file; expected .npy, .npz or a table, got 0 bytes"),
         ),
+        #[cfg(feature = "csv")]
+        {
+            sandbox.write("large.csv", b"1,1e39\n");
+            let table = open("large.csv").and_then(TensorFile::read::<f32>);
+            let text = "line 1, column 2: expected a number that f32 holds, got '1e39'";
+            case(table, &place("large.csv", text))
+        },
         case(two, &place("two.npy", "expected one array, got more than one")),
         case(folder, &place("", "cannot be written: is a directory; expected a file")),
     ]

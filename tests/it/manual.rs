@@ -90,7 +90,7 @@ fn completions_know_the_words_that_have_names() {
         (
             "rnn man",
             "man",
-            "-h --help run stream init convert info diff randn pack unpack bench completions man\n",
+            "-h --max-bytes --help run stream init convert info diff randn pack unpack bench completions man\n",
         ),
     ] {
         assert_eq!(sandbox.shell(&script(line, word)).stdout_text(), expected, "{line}");
