@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use zip::CompressionMethod;
 
-use crate::support::Sandbox;
 use crate::support::bytes::{SIGNED, npy, npz, numbers};
+use crate::support::{Sandbox, ignores_hangup};
 
 /// A layer for 2 features in `w.npz`, an input of 3 steps in `x.npy`, and an old `out.npy`.
 fn sandbox() -> Sandbox {
@@ -147,7 +147,9 @@ fn a_signal_that_the_parent_ignores_stays_ignored() {
 /// A signal while the temporary file of an output exists and the process waits for a pipe.
 #[test]
 fn a_signal_ends_the_process_and_leaves_nothing() {
-    for (name, number) in [("INT", 2), ("TERM", 15), ("HUP", 1)] {
+    let signals = [("INT", 2), ("TERM", 15), ("HUP", 1)];
+    for (name, number) in signals.into_iter().filter(|(_, number)| *number > 1 || !ignores_hangup())
+    {
         let sandbox = sandbox();
         sandbox.shell("mkfifo pipe").succeeds();
         // Reads wait for the rest of a tensor, whose header has come; writes wait for a reader.

@@ -141,6 +141,14 @@ impl Outcome {
     }
 }
 
+/// Whether this process was started so that SIGHUP is ignored, as `nohup` does: so do those that it starts.
+pub(crate) fn ignores_hangup() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 == 1)
+}
+
 /// Integers as NumPy's int64.
 pub(crate) fn integers(numbers: &[i64]) -> ArrayD<i64> {
     Array1::from(numbers.to_vec()).into_dyn()
