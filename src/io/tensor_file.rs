@@ -182,7 +182,7 @@ impl TensorFile {
     /// let Ok((members, header)) = TensorFile::open(&Source::Path(path))?.into_members() else {
     ///     panic!("a member of an archive")
     /// };
-    /// assert_eq!((members.names(), header.shape), (vec!["h_n".to_owned()], vec![2, 3, 20]));
+    /// assert_eq!((members.names(), header.shape), (&["h_n".to_owned()][..], vec![2, 3, 20]));
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     ///
