@@ -76,8 +76,7 @@ pub(crate) fn grow<T>(
     Ok(())
 }
 
-/// Memory that is left for everything small, which cannot be refused without ending the process: a guess, of
-/// which a run needs less than a third.
+/// Memory that is left for everything small, which cannot be refused without ending the process: a guess.
 const ROOM: usize = 1 << 20;
 
 /// Whether there is so much behind what has just been granted.

@@ -5,16 +5,16 @@ use std::io::{self, ErrorKind, Write};
 use super::file::File;
 
 /// A file that is written. After an error it takes what comes and counts it.
-pub(super) struct Counted<'a> {
+pub(super) struct CountedFile<'a> {
     file: &'a mut File,
     written: u64,
     needed: u64,
     failed: Option<io::Error>,
 }
 
-impl<'a> Counted<'a> {
+impl<'a> CountedFile<'a> {
     pub(super) fn new(file: &'a mut File) -> Self {
-        Counted { file, written: 0, needed: 0, failed: None }
+        CountedFile { file, written: 0, needed: 0, failed: None }
     }
 
     /// The error with the bytes, where there was one.
@@ -23,7 +23,7 @@ impl<'a> Counted<'a> {
     }
 }
 
-impl Write for Counted<'_> {
+impl Write for CountedFile<'_> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let written = match &self.failed {
             Some(_) => buffer.len(),

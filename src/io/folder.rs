@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::counted::Counted;
+use super::counted::CountedFile;
 use super::file::{File, rename, sync_folder};
 use super::temporary::{
     Remembered, folder_of, refused, resolve, said, temporary_folder, uninterrupted, without_slash,
@@ -101,7 +101,7 @@ impl Folder {
             // Whoever removes the folder because of a signal must not meet a file that has just come up in it.
             let path = self.temporary.path().join(name);
             let mut file = uninterrupted(|| File::create_new(&path))?;
-            let mut counted = Counted::new(&mut file);
+            let mut counted = CountedFile::new(&mut file);
             let mut buffered = BufWriter::new(&mut counted);
             write(&mut buffered)?;
             buffered.flush()?;

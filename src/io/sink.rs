@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::counted::Counted;
+use super::counted::CountedFile;
 use super::file::{File, rename, sync_folder};
 use super::show;
 use super::temporary::{Remembered, folder_of, refused, resolve, temporary_file};
@@ -146,7 +146,7 @@ impl Sink {
         }
         match &mut self.target {
             Target::Replace { temporary, .. } => {
-                let mut counted = Counted::new(temporary.as_file_mut());
+                let mut counted = CountedFile::new(temporary.as_file_mut());
                 buffered(&mut counted, write)
                     .and_then(|()| counted.finish())
                     .and_then(|()| temporary.as_file().sync_all())
