@@ -5,6 +5,7 @@ use std::io::{Cursor, Read};
 use elman::io::{Bundle, Found, Header, Source, TensorFile};
 use ndarray::ArrayD;
 use zip::ZipArchive;
+use zip::read::{ArchiveOffset, Config};
 
 use super::stored::agrees;
 use super::{scratch, ways};
@@ -19,7 +20,9 @@ pub fn run(data: &[u8]) {
     }
     let source = scratch::source(data);
     let Ok(found) = Found::open(&source) else { return };
-    let mut archive = ZipArchive::new(Cursor::new(data)).unwrap();
+    // Nothing stands before an archive.
+    let config = Config { archive_offset: ArchiveOffset::Known(0) };
+    let mut archive = ZipArchive::with_config(config, Cursor::new(data)).unwrap();
     match found {
         Found::Members(mut members) => {
             let names = members.names();
