@@ -4,6 +4,7 @@
 //! the order of the file or, where that is asked for, with the first two of them swapped.
 
 use std::io::{self, Read, Write};
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::at::At;
@@ -214,7 +215,7 @@ impl PartReader {
     }
 }
 
-/// A .npy tensor that is written part by part.
+/// A .npy tensor of T that is written part by part.
 ///
 /// ```
 /// use elman::io::{Overwrite, Part, Sink, Source, TensorFile};
@@ -234,7 +235,7 @@ impl PartReader {
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct PartWriter {
+pub struct PartWriter<T> {
     sink: Sink,
     shape: [usize; 3],
     /// Where the numbers begin.
@@ -245,6 +246,7 @@ pub struct PartWriter {
     unsynced: usize,
     /// Bytes that are about to be written.
     piece: Vec<u8>,
+    numbers: PhantomData<T>,
 }
 
 impl Sink {
@@ -274,10 +276,17 @@ impl Sink {
         self,
         shape: &[usize],
         axes: [usize; 3],
-    ) -> Result<PartWriter, Error> {
+    ) -> Result<PartWriter<T>, Error> {
         let piece = Vec::with_capacity(PIECE_BYTES);
-        let mut parts =
-            PartWriter { sink: self, shape: axes, start: 0, written: 0, unsynced: 0, piece };
+        let mut parts = PartWriter {
+            sink: self,
+            shape: axes,
+            start: 0,
+            written: 0,
+            unsynced: 0,
+            piece,
+            numbers: PhantomData::<T>,
+        };
         let begun = header_bytes(T::DESCR, shape).and_then(|header| {
             parts.start = header.len() as u64;
             parts.sink.target.direct().write_all(&header)
@@ -287,12 +296,12 @@ impl Sink {
     }
 }
 
-impl PartWriter {
+impl<T: Stored> PartWriter<T> {
     /// Writes a part. A pipe only takes the next part of the first axis, with the whole of the second one.
     ///
     /// # Errors
     /// [`Error::Write`].
-    pub fn write<T: Stored>(&mut self, part: &Part, values: &[T]) -> Result<(), Error> {
+    pub fn write(&mut self, part: &Part, values: &[T]) -> Result<(), Error> {
         let [_, second, width] = self.shape;
         let whole = part.second == (0..second) && !part.swapped;
         if whole {
@@ -340,11 +349,14 @@ impl PartWriter {
     }
 
     /// Writes numbers one after the other, from number `start` on.
-    fn run<'a, T: Stored>(
+    fn run<'a>(
         &mut self,
         start: usize,
         values: impl IntoIterator<Item = &'a T>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Error>
+    where
+        T: 'a,
+    {
         let mut count = 0;
         let values = values.into_iter().inspect(|_| count += 1);
         let written = match &mut self.sink.target {

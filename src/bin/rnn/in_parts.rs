@@ -190,7 +190,7 @@ pub(crate) fn forward<T: Element + Real>(
     pool: &ThreadPool,
     shape: &Shape,
     parts: Parts,
-    (reader, mut writer): (&mut PartReader, Option<&mut PartWriter>),
+    (reader, mut writer): (&mut PartReader, Option<&mut PartWriter<T>>),
     state: &mut ArrayD<T>,
     mut watch: impl FnMut(&str, &Numbers<T>) -> Result<()>,
 ) -> Result<()> {

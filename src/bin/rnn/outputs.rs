@@ -126,13 +126,13 @@ impl Outputs {
         &mut self,
         shape: &[usize],
         axes: [usize; 3],
-    ) -> Result<Option<PartWriter>> {
+    ) -> Result<Option<PartWriter<T>>> {
         let sink = self.output.as_mut().and_then(|target| target.sink.take());
         Ok(sink.map(|sink| sink.into_parts::<T>(shape, axes)).transpose()?)
     }
 
     /// Ends it.
-    pub(crate) fn end(&mut self, output: Option<PartWriter>) -> Result<()> {
+    pub(crate) fn end<T: Real>(&mut self, output: Option<PartWriter<T>>) -> Result<()> {
         if let (Some(target), Some(output)) = (&mut self.output, output) {
             target.sink = Some(output.finish()?);
         }
