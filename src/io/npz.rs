@@ -235,7 +235,8 @@ impl Members {
 /// ```
 ///
 /// # Errors
-/// [`Error::Write`]; also where the text is too long for a comment, which holds 65535 bytes.
+/// [`Error::Write`]; also where the text is too long for a comment, which holds 65535 bytes, or where there are
+/// more than the 100000 members that are read again.
 pub fn write_npz(
     sink: &mut Sink,
     members: &[(&str, &dyn AnyArray)],
@@ -254,6 +255,11 @@ fn write_archive(
     members: &[(&str, &dyn AnyArray)],
     text: &str,
 ) -> Result<(), ZipError> {
+    if members.len() as u64 > directory::MAX_MEMBERS {
+        let what =
+            format!("archive of {} members; limit {}", members.len(), directory::MAX_MEMBERS);
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, what).into());
+    }
     let mut zip = ZipWriter::new_stream(file);
     // The same tensors give the same bytes: no clock, no compression whose library may change.
     let options = SimpleFileOptions::default()

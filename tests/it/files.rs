@@ -6,10 +6,12 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use elman::io::{AnyArray, Overwrite, Sink, write_npz};
+use ndarray::ArrayD;
 use zip::CompressionMethod;
 
 use crate::support::bytes::{SIGNED, npy, npz, numbers};
-use crate::support::{Sandbox, ignores_hangup};
+use crate::support::{Sandbox, signals};
 
 /// A layer for 2 features in `w.npz`, an input of 3 steps in `x.npy`, and an old `out.npy`.
 fn sandbox() -> Sandbox {
@@ -59,6 +61,24 @@ fn archives_and_their_members() {
         let piped = sandbox.rnn_with(&words, &sandbox.bytes("one.npz")).succeeds();
         assert_eq!(piped.stdout, expected);
     }
+}
+
+#[test]
+fn an_archive_that_nobody_could_read_is_not_written() {
+    let sandbox = sandbox();
+    let number = ArrayD::from_elem(vec![], 0.5_f32);
+    let write = |members: u32| {
+        let names: Vec<_> = (0..members).map(|name| name.to_string()).collect();
+        let arrays: Vec<_> =
+            names.iter().map(|name| (name.as_str(), &number as &dyn AnyArray)).collect();
+        let mut sink = Sink::open(&sandbox.path("many.npz"), Overwrite::Replace)?;
+        write_npz(&mut sink, &arrays, "").and_then(|()| sink.commit())
+    };
+    let refused = write(100_001).unwrap_err().to_string();
+    assert!(refused.ends_with("many.npz: archive of 100001 members; limit 100000"), "{refused}");
+    write(100_000).unwrap();
+    let last = sandbox.rnn("info --values many.npz:99999").succeeds().stdout_text();
+    assert!(last.contains("0.5"), "{last}");
 }
 
 #[test]
@@ -147,9 +167,7 @@ fn a_signal_that_the_parent_ignores_stays_ignored() {
 /// A signal while the temporary file of an output exists and the process waits for a pipe.
 #[test]
 fn a_signal_ends_the_process_and_leaves_nothing() {
-    let signals = [("INT", 2), ("TERM", 15), ("HUP", 1)];
-    for (name, number) in signals.into_iter().filter(|(_, number)| *number > 1 || !ignores_hangup())
-    {
+    for (number, name) in signals() {
         let sandbox = sandbox();
         sandbox.shell("mkfifo pipe").succeeds();
         // Reads wait for the rest of a tensor, whose header has come; writes wait for a reader.

@@ -141,12 +141,14 @@ impl Outcome {
     }
 }
 
-/// Whether this process was started so that SIGHUP is ignored, as `nohup` does: so do those that it starts.
-pub(crate) fn ignores_hangup() -> bool {
+/// The signals that ask a process to end, without those that this process was started to ignore, SIGHUP by
+/// `nohup` and SIGINT by a script's `&`: those that it starts ignore them too.
+pub(crate) fn signals() -> Vec<(i32, &'static str)> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .is_some_and(|mask| mask & 1 == 1)
+    let ignored = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    let all = [(2, "INT"), (15, "TERM"), (1, "HUP")];
+    all.into_iter().filter(|(number, _)| ignored >> (number - 1) & 1 == 0).collect()
 }
 
 /// Integers as NumPy's int64.

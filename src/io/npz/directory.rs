@@ -14,7 +14,7 @@ pub(super) const CONFIG: Config = Config { archive_offset: ArchiveOffset::Known(
 
 /// The most members that an archive may have; not below the largest number of two bytes. Each takes some
 /// 300 bytes of memory, an empty one 90 in the file.
-const MAX_MEMBERS: u64 = 100_000;
+pub(super) const MAX_MEMBERS: u64 = 100_000;
 
 /// Bytes of the record at the end, without the comment behind it.
 const END_BYTES: usize = 22;

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{OLD, Scene};
-use crate::support::{Sandbox, ignores_hangup};
+use crate::support::{Sandbox, signals};
 
 /// Commands that read and write in every way there is, and the outputs of each.
 const COMMANDS: [(&str, &[&str]); 10] = [
@@ -232,8 +232,7 @@ fn fault_61() {
     let mut hits = 0;
     let mut waits = Vec::new();
     for ((command, output), (contents, took)) in WORK.into_iter().zip(work) {
-        let heeded = |(number, _): &(i32, &str)| *number > 1 || !ignores_hangup();
-        let numbers = [(2, "INT"), (15, "TERM"), (1, "HUP")].into_iter().filter(heeded).cycle();
+        let numbers = signals().into_iter().cycle();
         for ((number, name), instant) in numbers.zip(instants(took)).take(SIGNALS as usize / 2) {
             let mut child = start(&sandbox, command);
             std::thread::sleep(instant);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use ndarray::ArrayD;
 
 use super::{OLD, Scene, skipped};
-use crate::support::{Outcome, Sandbox, ignores_hangup, npy};
+use crate::support::{Outcome, Sandbox, npy, signals};
 
 /// The variable that names `rnn` on a big-endian or 32-bit machine, with what runs it before it.
 pub(super) const ANOTHER_RNN: &str = "RNN_OF_ANOTHER_MACHINE";
@@ -53,9 +53,7 @@ fn end(child: Child) -> (Option<i32>, String) {
 /// The clean-up of a folder with many files takes a while.
 #[test]
 fn fault_63() {
-    let signals = [("INT", 2), ("TERM", 15), ("HUP", 1)];
-    for (name, number) in signals.into_iter().filter(|(_, number)| *number > 1 || !ignores_hangup())
-    {
+    for (number, name) in signals() {
         let scene = Scene::new();
         scene.succeeds("mkfifo pipe; mkdir in; mv w.npz x.npy y.npy in");
         // The folder is made before the weights are read, which nobody sends.
