@@ -335,8 +335,11 @@ impl Config {
     /// # Errors
     /// [`Error::Config`] names the field; and the errors of [`Config::check`].
     pub fn from_json(text: &str) -> Result<Self, Error> {
-        let config: Config = serde_json::from_str(text)
-            .map_err(|error| Error::Config { what: error.to_string() })?;
+        let config: Config = serde_json::from_str(text).map_err(|error| {
+            // An unknown field is quoted as it stands, and a message goes to a terminal.
+            let what = error.to_string().replace(char::is_control, "\u{fffd}");
+            Error::Config { what }
+        })?;
         config.check()?;
         Ok(config)
     }
@@ -455,6 +458,8 @@ mod tests {
         for (text, expected) in [
             (r#"{"input_size": 3}"#, "missing field `hidden_size`"),
             (r#"{"input_size": 3, "hidden_size": 5, "gates": 4}"#, "unknown field `gates`"),
+            // As it is shown, nothing in it can move a terminal's cursor.
+            (r#"{"\u001b[2Jgates": 4}"#, "unknown field `\u{fffd}[2Jgates`"),
             (r#"{"input_size": 3, "hidden_size": 5, "nonlinearity": "gelu"}"#, "`gelu`"),
             (r#"{"input_size": 0, "hidden_size": 5}"#, "expected input_size of at least 1"),
             (r#"{"input_size": 3, "hidden_size": 5, "dropout": 1.5}"#, "dropout in [0, 1]"),
