@@ -226,9 +226,13 @@ fn refused(error: PytorchError, place: &str) -> Error {
     Error::Malformed { place: place.to_owned(), what }
 }
 
-/// A checkpoint that the crate complains about: its first sentence, as far as it fits a line.
+/// A checkpoint that the crate complains about: its first sentence, as far as it fits a line. Values are named by
+/// their kind, `Dict(`: what is in them stands in another order each time.
 fn broken(words: &str, place: &str) -> Error {
     let words = words.split(". ").next().unwrap_or(words);
+    let value =
+        words.match_indices('(').find(|(at, _)| words[..*at].ends_with(char::is_alphanumeric));
+    let words = value.map_or(words, |(at, _)| &words[..at]);
     let words: String = escaped(words).chars().take(MAX_WORDS).collect();
     let what = format!("broken checkpoint: {}", words.trim_end_matches('.'));
     Error::Malformed { place: place.to_owned(), what }
