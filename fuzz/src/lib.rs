@@ -4,6 +4,8 @@
 //!
 //! A body returns, or panics: then either the library did, or what it gave back is wrong.
 
+mod layer;
+mod pipe;
 mod scratch;
 mod stored;
 mod ways;

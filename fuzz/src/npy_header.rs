@@ -1,15 +1,20 @@
 //! `Header::read`. What it accepts means the same to the crate `ndarray-npy`, and when it is written again.
+//! The same bytes as a file, alone and in a folder of weights.
 
-use elman::io::{Header, StoredType};
+use elman::io::{Bundle, Header, Source, StoredType, TensorFile};
 use ndarray::ArrayD;
 use ndarray_npy::{ReadNpyExt, ReadableElement};
 
 use super::stored::descr;
+use super::{pipe, scratch, ways};
 
 /// Most bytes of a body that is made for the second opinion.
 const MAX_BODY: usize = 1 << 14;
 
 pub fn run(data: &[u8]) {
+    if data.starts_with(b"\x93NUMPY") {
+        check_file(data);
+    }
     let mut rest = data;
     let header = Header::read(&mut rest, "fuzz", Some(data.len() as u64));
     let streamed = Header::read(&mut &data[..], "fuzz", None);
@@ -26,6 +31,28 @@ pub fn run(data: &[u8]) {
     assert_eq!(again, Header { big_endian, ..header.clone() });
     second_opinion(&header, &data[..data.len() - rest.len()], false);
     second_opinion(&header, &written, true);
+}
+
+fn check_file(data: &[u8]) {
+    pipe::check(data);
+    let source = scratch::source(data);
+    let folder = scratch::folder("weight_hh_l0.npy", data);
+    match (TensorFile::open(&source), Bundle::open(&folder)) {
+        (Ok(file), Ok(mut bundle)) => {
+            let entry = &bundle.entries()[0];
+            assert_eq!((entry.stored, &entry.shape), (file.header().stored, &file.header().shape));
+            // What is no archive has no members.
+            let file = file.into_members().unwrap_err();
+            let Source::Path(path) = &source else { panic!("{source}: a path") };
+            let member = Source::Member(path.clone(), "weight_hh_l0".to_owned());
+            ways::printable(&TensorFile::open(&member).unwrap_err().to_string());
+            ways::printable(&format!("{file:?}"));
+            ways::check_file(|| TensorFile::open(&source).unwrap());
+            ways::check_bundle(&mut bundle);
+        }
+        (Err(alone), Err(among)) => ways::printable(&format!("{alone} {among}")),
+        (alone, among) => panic!("alone {alone:?}, in a folder {among:?}"),
+    }
 }
 
 /// The header as NumPy writes it.

@@ -2,13 +2,14 @@
 
 use std::io::{Cursor, Read};
 
+use elman::Checkpoint;
 use elman::io::{Bundle, Found, Header, Source, TensorFile};
 use ndarray::ArrayD;
 use zip::ZipArchive;
 use zip::read::{ArchiveOffset, Config};
 
 use super::stored::agrees;
-use super::{scratch, ways};
+use super::{layer, pipe, scratch, ways};
 
 /// Most bytes of a member that are held against ours.
 const MAX_MEMBER: u64 = 1 << 22;
@@ -18,19 +19,23 @@ pub fn run(data: &[u8]) {
     if !data.starts_with(b"PK\x03\x04") && !data.starts_with(b"PK\x05\x06") {
         return;
     }
+    pipe::check(data);
     let source = scratch::source(data);
     let Ok(found) = Found::open(&source) else { return };
     // Nothing stands before an archive.
     let config = Config { archive_offset: ArchiveOffset::Known(0) };
     let mut archive = ZipArchive::with_config(config, Cursor::new(data)).unwrap();
+    assert_eq!(found.place(), source.to_string());
     match found {
         Found::Members(mut members) => {
             let names = members.names();
             assert_eq!(names.len(), archive.len());
+            ways::printable(&format!("{members:?} {}", members.expected("one member")));
             // By a name, as a command line has it.
             if let (Source::Path(path), Some(name)) = (&source, names.first()) {
-                let member = TensorFile::open(&Source::Member(path.clone(), name.clone()));
-                assert!(member.is_err() || members.header(0).is_ok());
+                let member = Source::Member(path.clone(), name.clone());
+                assert!(TensorFile::open(&member).is_err() || members.header(0).is_ok());
+                ways::printable(&Checkpoint::read(&member, None, None).unwrap_err().to_string());
             }
             for index in 0..archive.len() {
                 check(&mut archive, index, members.read(index).ok());
@@ -38,7 +43,10 @@ pub fn run(data: &[u8]) {
         }
         Found::Tensor(tensor) => {
             let header = tensor.header().clone();
-            let array = tensor.read().ok();
+            let (mut members, own) = tensor.into_members().unwrap();
+            assert_eq!((members.names().len(), &own), (1, &header));
+            let array = members.read(0).ok();
+            assert_eq!(array.is_some(), TensorFile::open(&source).unwrap().read::<f64>().is_ok());
             if let Some(array) = &array {
                 assert_eq!(array.shape(), header.shape);
             }
@@ -48,6 +56,7 @@ pub fn run(data: &[u8]) {
     }
     if let Ok(mut bundle) = Bundle::open(&source) {
         ways::check_bundle(&mut bundle);
+        layer::check(Checkpoint::of_bundle(&mut bundle, None, None));
     }
 }
 

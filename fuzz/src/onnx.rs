@@ -3,16 +3,18 @@
 use elman::Checkpoint;
 use elman::io::{Attribute, Contents, Graph, GraphTensor, Node, Size, Source, Value};
 
-use super::scratch;
+use super::{layer, pipe, scratch, ways};
 
 pub fn run(data: &[u8]) {
     // Field 1 of a model, a small number; others have targets of their own.
     if data.first() != Some(&0x08) {
         return;
     }
+    pipe::check(data);
     let Some(graph) = read(&scratch::source(data)) else { return };
-    let _ = Checkpoint::of_graph(&graph, None, None);
+    layer::check(Checkpoint::of_graph(&graph, None, None));
     for tensor in &graph.tensors {
+        ways::printable(tensor.place());
         let integers = tensor.as_integers();
         match tensor.read(None) {
             Ok(read) => {

@@ -2,9 +2,9 @@
 //! as many bytes as its shape and type say.
 
 use elman::Checkpoint;
-use elman::io::{Bundle, BundleFormat, Entry};
+use elman::io::{Bundle, BundleFormat, Entry, Found};
 
-use super::{scratch, ways};
+use super::{layer, pipe, scratch, ways};
 
 /// Most bytes of a checkpoint whose numbers are read: a view may repeat a few of them millions of times.
 const MAX_BYTES: usize = 1 << 20;
@@ -14,10 +14,14 @@ pub fn run(data: &[u8]) {
     if ![&b"PK"[..], b"\x80", b"sys_info"].iter().any(|magic| data.starts_with(magic)) {
         return;
     }
-    let Ok(mut bundle) = Bundle::open(&scratch::source(data)) else { return };
+    pipe::check(data);
+    let source = scratch::source(data);
+    let Ok(mut bundle) = Bundle::open(&source) else { return };
     if bundle.format() != BundleFormat::Pt {
         return;
     }
+    // It is no array.
+    ways::printable(&Found::open(&source).unwrap_err().to_string());
     let bytes = |Entry { stored, shape, .. }: &Entry| {
         shape.iter().try_fold(stored.size(), |bytes, &size| bytes.checked_mul(size)).unwrap()
     };
@@ -32,5 +36,5 @@ pub fn run(data: &[u8]) {
             assert_eq!(tensor.shape(), entry.shape);
         }
     }
-    let _ = Checkpoint::of_bundle(&mut bundle, None, None);
+    layer::check(Checkpoint::of_bundle(&mut bundle, None, None));
 }

@@ -5,13 +5,14 @@ use elman::Checkpoint;
 use elman::io::{Bundle, BundleFormat, Entry};
 use safetensors::SafeTensors;
 
-use super::{scratch, stored, ways};
+use super::{layer, pipe, scratch, stored, ways};
 
 pub fn run(data: &[u8]) {
     // As the format begins; others have targets of their own.
     if data.get(8) != Some(&b'{') {
         return;
     }
+    pipe::check(data);
     let Ok(mut bundle) = Bundle::open(&scratch::source(data)) else { return };
     if bundle.format() != BundleFormat::Safetensors {
         return;
@@ -42,5 +43,5 @@ pub fn run(data: &[u8]) {
             assert!(have.to_bits() == want.to_bits() || (have.is_nan() && want.is_nan()));
         }
     }
-    let _ = Checkpoint::of_bundle(&mut bundle, None, None);
+    layer::check(Checkpoint::of_bundle(&mut bundle, None, None));
 }

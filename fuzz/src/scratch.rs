@@ -10,12 +10,12 @@ use tempfile::{Builder, NamedTempFile, TempDir};
 thread_local! {
     /// The file that every input of this thread goes into: making one takes longer than reading it.
     static INPUT: RefCell<NamedTempFile> =
-        RefCell::new(Builder::new().prefix("elman-fuzz-").tempfile_in(folder()).unwrap());
+        RefCell::new(Builder::new().prefix("elman-fuzz-").tempfile_in(place()).unwrap());
     /// The folder that every output of this thread goes into.
-    static OUTPUTS: TempDir = Builder::new().prefix("elman-fuzz-").tempdir_in(folder()).unwrap();
+    static OUTPUTS: TempDir = Builder::new().prefix("elman-fuzz-").tempdir_in(place()).unwrap();
 }
 
-fn folder() -> PathBuf {
+fn place() -> PathBuf {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() }
 }
@@ -29,6 +29,14 @@ pub(crate) fn source(bytes: &[u8]) -> Source {
         file.set_len(bytes.len() as u64).unwrap();
         Source::Path(input.path().to_owned())
     })
+}
+
+/// A folder with this one file. The next call takes it away.
+pub(crate) fn folder(name: &str, bytes: &[u8]) -> Source {
+    let path = OUTPUTS.with(|outputs| outputs.path().join("folder"));
+    std::fs::create_dir_all(&path).unwrap();
+    std::fs::write(path.join(name), bytes).unwrap();
+    Source::Path(path)
 }
 
 /// The file that `write` writes, under this name.

@@ -4,19 +4,26 @@ use elman::Error;
 use elman::io::{Found, Real, Source, StoredType, TensorFile, TensorFormat};
 use ndarray::ArrayD;
 
-use super::{scratch, ways};
+use super::{pipe, scratch, ways};
 
 pub fn run(data: &[u8]) {
     // The binary formats have targets of their own.
     if data.starts_with(b"PK") || data.starts_with(b"\x93") {
         return;
     }
+    pipe::check(data);
     let source = scratch::source(data);
     let Some(single) = read::<f32>(&source) else { return };
     let Some(double) = read::<f64>(&source) else { panic!("doubles, but no singles") };
     assert_eq!(single.shape(), double.shape());
     ways::check_file(|| TensorFile::open(&source).unwrap());
-    // Columns by their numbers, backwards.
+    // Columns by their names, of which two may be the same.
+    let names = TensorFile::open(&source).unwrap().column_names().to_vec();
+    match Found::open_columns(&source, &names) {
+        Ok(found) => assert_eq!(found.single().unwrap().header().shape, single.shape()),
+        Err(error) => ways::printable(&error.to_string()),
+    }
+    // By their numbers, backwards.
     let columns: Vec<_> = (1..=single.shape()[1]).rev().map(|at| at.to_string()).collect();
     if let Ok(Found::Tensor(tensor)) = Found::open_columns(&source, &columns) {
         assert_eq!(tensor.header().shape, single.shape());

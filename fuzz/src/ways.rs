@@ -2,14 +2,17 @@
 //! same, or none says anything.
 
 use elman::Error;
-use elman::io::{Bundle, Dtype, Entry, Header, Numbers, Tensor, TensorFile};
+use elman::io::{Bundle, Dtype, Entry, Header, Number, Numbers, StoredType, Tensor, TensorFile};
 use ndarray::ArrayD;
 
+/// Most numbers of a tensor that are written as text.
+const MAX_TEXTS: usize = 16;
 /// Most numbers of a tensor that is read in all ways.
-const MAX_NUMBERS: usize = 1 << 18;
+pub(crate) const MAX_NUMBERS: usize = 1 << 18;
 
 /// Reads every tensor of a bundle.
 pub(crate) fn check_bundle(bundle: &mut Bundle) {
+    printable(&format!("{} {bundle:?}", bundle.format()));
     for index in 0..bundle.entries().len() {
         let Entry { stored, shape, .. } = bundle.entries()[index].clone();
         if shape.iter().product::<usize>() > MAX_NUMBERS {
@@ -37,13 +40,15 @@ pub(crate) fn check_file(open: impl Fn() -> TensorFile) {
     let header = file.header().clone();
     assert!(!file.recognised().is_empty() && !file.format().is_empty());
     if header.count() <= MAX_NUMBERS {
-        let bits = file.numbers().and_then(all_bits).ok();
+        let numbers = file.numbers().inspect(|numbers| printable(&format!("{numbers:?}")));
+        let bits = numbers.and_then(all_bits).ok();
         let in_order = open().numbers().map(Numbers::in_file_order).and_then(all_bits).ok();
         agree(&header, open().read().ok(), bits, in_order);
     }
 }
 
-fn all_bits(mut numbers: Numbers<'_>) -> Result<Vec<u64>, Error> {
+/// The bits of all numbers.
+pub(crate) fn all_bits(mut numbers: Numbers<'_>) -> Result<Vec<u64>, Error> {
     let (mut all, mut piece) = (Vec::new(), Vec::new());
     loop {
         numbers.next_piece(&mut piece)?;
@@ -52,6 +57,32 @@ fn all_bits(mut numbers: Numbers<'_>) -> Result<Vec<u64>, Error> {
         }
         all.extend_from_slice(&piece);
     }
+}
+
+/// What is shown of a number is the number.
+fn check_text(number: Number) {
+    let text = number.to_string();
+    match number {
+        Number::Integer(value) => assert_eq!(text.parse(), Ok(value)),
+        Number::F32(value) if value.is_nan() => assert_eq!(text, "NaN"),
+        Number::F64(value) if value.is_nan() => assert_eq!(text, "NaN"),
+        Number::F32(value) => assert_eq!(text.parse().map(f32::to_bits), Ok(value.to_bits())),
+        Number::F64(value) => assert_eq!(text.parse().map(f64::to_bits), Ok(value.to_bits())),
+    }
+}
+
+/// Floats have infinities.
+fn check_type(stored: StoredType) {
+    printable(&stored.to_string());
+    assert!(stored.is_float() || !stored.is_computed());
+    assert_eq!(stored.infinity().is_some(), stored.is_float());
+    let infinity = stored.infinity().map(|bits| stored.number(bits).to_f64());
+    assert!(infinity.is_none_or(|number| number == f64::INFINITY));
+}
+
+/// What is shown on a terminal does nothing to it, whatever the file says.
+pub(crate) fn printable(text: &str) {
+    assert!(!text.chars().any(char::is_control), "{text:?}");
 }
 
 fn agree(
@@ -71,6 +102,10 @@ fn agree(
         ),
     };
     assert_eq!(whole.shape(), header.shape);
+    check_type(header.stored);
+    for &bits in bits.iter().take(MAX_TEXTS) {
+        check_text(header.stored.number(bits));
+    }
     let number = |bits: u64| header.stored.number(bits).to_f64();
     same(whole.iter(), bits.into_iter().map(number));
     let view = if header.fortran_order { whole.t() } else { whole.view() };

@@ -1,0 +1,53 @@
+//! Pipes. What comes through one is what it is in a file, or is refused with the same words.
+
+use std::io::Write;
+use std::os::fd::AsRawFd;
+
+use elman::Error;
+use elman::io::{Entry, Held, Source, Tensors};
+
+use super::{scratch, ways};
+
+/// Most bytes that a pipe takes before somebody reads.
+const MAX_BYTES: usize = 1 << 14;
+
+/// One input in four: a second reading takes its time.
+pub(crate) fn check(data: &[u8]) {
+    if data.len() > MAX_BYTES || data.len() % 4 != 0 {
+        return;
+    }
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(data).unwrap();
+    drop(writer);
+    // Opened by the library: another end of the same pipe.
+    let pipe = Source::Path(format!("/dev/fd/{}", reader.as_raw_fd()).into());
+    let through = said(&pipe);
+    assert_eq!(through, said(&scratch::source(data)), "through a pipe, and in a file");
+}
+
+/// All that is said of a source, or why it is refused, without its name.
+fn said(source: &Source) -> String {
+    let said = found(source).unwrap_or_else(|error| error.to_string());
+    ways::printable(&said);
+    said.replace(&source.to_string(), "the source")
+}
+
+fn found(source: &Source) -> Result<String, Error> {
+    Ok(match Held::open(source)? {
+        Held::Tensors(Tensors::One(mut file)) => {
+            let head = format!("{:?} {:?}", file.header(), file.column_names());
+            format!("{head} {:?}", ways::all_bits(file.numbers()?)?)
+        }
+        Held::Tensors(Tensors::Named(mut bundle)) => {
+            let mut said = format!("{bundle:?} {:?}", bundle.attributes());
+            for index in 0..bundle.entries().len() {
+                let Entry { shape, .. } = &bundle.entries()[index];
+                if shape.iter().product::<usize>() <= ways::MAX_NUMBERS {
+                    said += &format!(" {:?}", ways::all_bits(bundle.numbers(index)?)?);
+                }
+            }
+            said
+        }
+        Held::Graph(graph) => format!("{graph:?}"),
+    })
+}
