@@ -76,18 +76,6 @@ pub(crate) fn grow<T>(
     Ok(())
 }
 
-/// Memory that is left for everything small, which cannot be refused without ending the process: a guess.
-const ROOM: usize = 1 << 20;
-
-/// Whether there is so much behind what has just been granted.
-fn has_room() -> bool {
-    let mut room = Vec::<u8>::new();
-    let granted = room.try_reserve_exact(ROOM).is_ok();
-    // The compiler would leave out what nobody looks at.
-    drop(std::hint::black_box(room));
-    granted
-}
-
 /// What the machine said, unless a test says otherwise.
 fn granted(
     answer: Result<(), TryReserveError>,
@@ -95,7 +83,7 @@ fn granted(
     bytes: usize,
 ) -> Result<(), Error> {
     match (answer, pass(Operation::Allocate, bytes)) {
-        (Ok(()), Ok(_)) if bytes < ROOM || has_room() => Ok(()),
+        (Ok(()), Ok(_)) => Ok(()),
         _ => Err(Error::OutOfMemory { what, bytes }),
     }
 }

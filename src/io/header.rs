@@ -248,3 +248,42 @@ fn read_up_to(
     let got = got.map_err(|source| Error::Read { place: place.to_owned(), source })?;
     Ok(got as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A header as NumPy writes it.
+    fn header(version: u8) -> Vec<u8> {
+        let text = "{'descr': '<f4', 'fortran_order': False, 'shape': (5, 3, 10), }\n";
+        let length = u32::try_from(text.len()).unwrap().to_le_bytes();
+        let length = if version == 1 { &length[..2] } else { &length[..] };
+        [b"\x93NUMPY", &[version, 0][..], length, text.as_bytes()].concat()
+    }
+
+    #[test]
+    fn headers_of_all_versions_are_read_and_what_is_cut_off_is_refused() {
+        for version in 1..=3 {
+            let bytes = header(version);
+            let read = |bytes: &[u8]| Header::read(&mut &bytes[..], "x.npy", None);
+            assert_eq!(read(&bytes).unwrap(), Header::plain(StoredType::F32, &[5, 3, 10]));
+            for end in 0..bytes.len() {
+                assert!(matches!(read(&bytes[..end]), Err(Error::Malformed { .. })), "{end}");
+            }
+        }
+    }
+
+    /// What another byte means, the literal's grammar says. None may be read where there is none.
+    #[test]
+    fn a_header_with_any_byte_changed_has_an_answer() {
+        let bytes = header(1);
+        for at in 0..bytes.len() {
+            for byte in [0, b'\'', b'(', b'9', 0xff] {
+                let mut changed = bytes.clone();
+                changed[at] = byte;
+                let answer = Header::read(&mut &changed[..], "x.npy", None);
+                assert!(answer.is_err() || at >= 10 || byte == bytes[at], "byte {at}: {byte}");
+            }
+        }
+    }
+}
