@@ -13,7 +13,7 @@ const MAX_BYTES: usize = 1 << 14;
 
 /// One input in four: a second reading takes its time.
 pub(crate) fn check(data: &[u8]) {
-    if data.len() > MAX_BYTES || data.len() % 4 != 0 {
+    if data.len() > MAX_BYTES || !data.len().is_multiple_of(4) {
         return;
     }
     let (reader, mut writer) = std::io::pipe().unwrap();
@@ -39,14 +39,14 @@ fn found(source: &Source) -> Result<String, Error> {
             format!("{head} {:?}", ways::all_bits(file.numbers()?)?)
         }
         Held::Tensors(Tensors::Named(mut bundle)) => {
-            let mut said = format!("{bundle:?} {:?}", bundle.attributes());
+            let mut all = Vec::new();
             for index in 0..bundle.entries().len() {
                 let Entry { shape, .. } = &bundle.entries()[index];
                 if shape.iter().product::<usize>() <= ways::MAX_NUMBERS {
-                    said += &format!(" {:?}", ways::all_bits(bundle.numbers(index)?)?);
+                    all.push(ways::all_bits(bundle.numbers(index)?)?);
                 }
             }
-            said
+            format!("{bundle:?} {:?} {all:?}", bundle.attributes())
         }
         Held::Graph(graph) => format!("{graph:?}"),
     })
