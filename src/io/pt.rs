@@ -227,7 +227,7 @@ fn refused(error: PytorchError, place: &str) -> Error {
 }
 
 /// A checkpoint that the crate complains about: its first sentence, as far as it fits a line. Values are named by
-/// their kind, `Dict(`: what is in them stands in another order each time.
+/// their kind alone: what is in a dictionary would stand in another order each time.
 fn broken(words: &str, place: &str) -> Error {
     let words = words.split(". ").next().unwrap_or(words);
     let value =
@@ -242,6 +242,13 @@ fn broken(words: &str, place: &str) -> Error {
 #[cfg(target_os = "linux")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_broken_is_named_by_its_kind() {
+        let words = "sys_info must be a dict (legacy), got Tuple([Dict({\"a\": 1})]). More";
+        let message = broken(words, "w.pt").to_string();
+        assert_eq!(message, "w.pt: broken checkpoint: sys_info must be a dict (legacy), got Tuple");
+    }
 
     #[test]
     fn a_file_that_takes_the_name_of_one_that_was_checked_is_not_read() {
