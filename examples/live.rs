@@ -11,7 +11,7 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::io::{BufRead, Write};
 
-use elman::io::Source;
+use elman::files::Source;
 use elman::{Checkpoint, Mode, Rnn};
 use ndarray::{Array2, ArrayD};
 

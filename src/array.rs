@@ -2,7 +2,7 @@
 
 use ndarray::{ArrayD, ArrayRef, CowArray, Dimension, IxDyn};
 
-use crate::Error;
+use crate::error::Error;
 use crate::memory::reserved;
 
 /// `values` in row-major order as an array. The caller has counted them.

@@ -13,8 +13,9 @@ use std::collections::HashSet;
 
 use ndarray::ArrayD;
 
-use crate::io::{Bundle, Contents, Dtype, Real, Source, StoredType, Tensor};
-use crate::{Config, Element, Error, Params, Rnn};
+use crate::error::Error;
+use crate::files::{Bundle, Contents, Dtype, Real, Source, StoredType, Tensor};
+use crate::{Config, Element, Params, Rnn};
 
 pub use configuration::said_arguments;
 #[cfg(feature = "onnx")]
@@ -24,7 +25,7 @@ pub use onnx::write_onnx;
 ///
 /// ```
 /// use elman::Checkpoint;
-/// use elman::io::Source;
+/// use elman::files::Source;
 ///
 /// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
 /// let checkpoint = Checkpoint::read(&file, None, None)?;
@@ -56,7 +57,7 @@ pub struct Checkpoint {
 ///
 /// ```
 /// use elman::Checkpoint;
-/// use elman::io::{Source, StoredType};
+/// use elman::files::{Source, StoredType};
 ///
 /// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
 /// let checkpoint = Checkpoint::read(&file, None, None)?;
@@ -89,7 +90,7 @@ impl Checkpoint {
     ///
     /// ```
     /// use elman::Checkpoint;
-    /// use elman::io::{AnyArray, Overwrite, Sink, Source, write_npz};
+    /// use elman::files::{AnyArray, Overwrite, Sink, Source, write_npz};
     /// use ndarray::ArrayD;
     ///
     /// // A model with a layer and something else in it.
@@ -126,7 +127,7 @@ impl Checkpoint {
     ///
     /// ```
     /// use elman::Checkpoint;
-    /// use elman::io::{Contents, Source};
+    /// use elman::files::{Contents, Source};
     ///
     /// let file = Source::parse("fixtures/sine/rnn.onnx".as_ref());
     /// let Contents::Graph(graph) = Contents::open(&file)? else { panic!("{file} is a graph") };
@@ -140,7 +141,7 @@ impl Checkpoint {
     /// Those of [`Checkpoint::read`], but for those of the opening.
     #[cfg(feature = "onnx")]
     pub fn of_graph(
-        graph: &crate::io::Graph,
+        graph: &crate::files::Graph,
         dtype: Option<Dtype>,
         prefix: Option<&str>,
     ) -> Result<Self, Error> {
@@ -151,7 +152,7 @@ impl Checkpoint {
     ///
     /// ```
     /// use elman::Checkpoint;
-    /// use elman::io::{Bundle, Dtype, Source};
+    /// use elman::files::{Bundle, Dtype, Source};
     ///
     /// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
     /// let mut bundle = Bundle::open(&file)?;
@@ -247,7 +248,7 @@ impl Checkpoint {
     /// The tensors as numbers of type T.
     ///
     /// ```
-    /// use elman::io::{Source, write_npy};
+    /// use elman::files::{Source, write_npy};
     /// use elman::Checkpoint;
     ///
     /// let folder = tempfile::tempdir()?;
@@ -271,7 +272,7 @@ impl Checkpoint {
     /// not know whether the layer [is reversed](Checkpoint::is_reversed).
     ///
     /// ```
-    /// use elman::io::Source;
+    /// use elman::files::Source;
     /// use elman::{Checkpoint, Config, Nonlinearity};
     ///
     /// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
@@ -295,7 +296,7 @@ impl Checkpoint {
     /// The layer, with a configuration that may differ in what names and shapes do not tell.
     ///
     /// ```
-    /// use elman::io::Source;
+    /// use elman::files::Source;
     /// use elman::{Checkpoint, Config, Error};
     ///
     /// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());

@@ -56,7 +56,7 @@
 //! | `kernel` | the arithmetic on slices, for each instruction set |
 //! | `faults` | faults on demand, in builds with debug assertions |
 //! | `array` | values in row-major order as arrays |
-//! | [`io`] | files: formats, sources, sinks; beside the others, not above them |
+//! | [`files`] | files: formats, sources, sinks; beside the others, not above them |
 //!
 //! # Invariants
 //!
@@ -64,8 +64,8 @@
 //!    nothing. Its one part that knows of more than one hand, `kernel::relay`, does not know where they are.
 //! 2. `stack` cannot fail: `rnn` has checked every shape, and allocates, fallibly, all that grows with the
 //!    data before it calls down.
-//! 3. Only `io` and the binary touch files and standard streams.
-//! 4. `io` does not know what an RNN is; `rnn` does not know what a file is. They meet in `checkpoint` and
+//! 3. Only `files` and the binary touch files and standard streams.
+//! 4. `files` does not know what an RNN is; `rnn` does not know what a file is. They meet in `checkpoint` and
 //!    in the binary's commands.
 //! 5. Nothing below the binary reads the environment.
 //!
@@ -78,8 +78,8 @@ mod config;
 mod error;
 #[doc(hidden)]
 pub mod faults;
+pub mod files;
 mod generator;
-pub mod io;
 mod kernel;
 mod memory;
 mod packed;

@@ -2,7 +2,7 @@
 
 use std::collections::TryReserveError;
 
-use crate::Error;
+use crate::error::Error;
 use crate::faults::{Operation, pass};
 
 /// As many zeros as a tensor of these sizes has elements. `what` names the tensor in an error.

@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use ndarray::ArrayD;
 
-use crate::Error;
+use crate::error::Error;
 use crate::memory::reserved;
 
 pub(crate) use pack::check_lengths;

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use ndarray::{Array1, Array2, ArrayD};
 
 use crate::array::array;
+use crate::error::Error;
 use crate::memory::{reserved, zeros};
-use crate::{Config, Element, Error, Generator, Random};
+use crate::{Config, Element, Generator, Random};
 
 /// The parameters of one layer in one direction.
 ///

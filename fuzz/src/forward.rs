@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use elman::io::Real;
+use elman::files::Real;
 use elman::{Config, Element, Generator, Kernel, Mode, Nonlinearity, Output, Random, Rnn};
 use ndarray::{ArrayD, Axis, Slice};
 use rayon::{ThreadPool, ThreadPoolBuilder};

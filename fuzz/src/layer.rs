@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use elman::io::{Dtype, Real, Source, write_npz, write_safetensors};
+use elman::files::{Dtype, Real, Source, write_npz, write_safetensors};
 use elman::{Checkpoint, Config, Error, write_onnx};
 use ndarray::ArrayD;
 

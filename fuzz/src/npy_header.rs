@@ -1,7 +1,7 @@
 //! `Header::read`. What it accepts means the same to the crate `ndarray-npy`, and when it is written again.
 //! The same bytes as a file, alone and in a folder of weights.
 
-use elman::io::{Bundle, Header, Source, StoredType, TensorFile};
+use elman::files::{Bundle, Header, Source, StoredType, TensorFile};
 use ndarray::ArrayD;
 use ndarray_npy::{ReadNpyExt, ReadableElement};
 

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::io::{self, Read};
 use std::rc::Rc;
 
-use elman::io::{Arrays, Header};
+use elman::files::{Arrays, Header};
 
 use super::stored::agrees;
 

@@ -3,7 +3,7 @@
 use std::io::{Cursor, Read};
 
 use elman::Checkpoint;
-use elman::io::{Bundle, Found, Header, Source, TensorFile};
+use elman::files::{Bundle, Found, Header, Source, TensorFile};
 use ndarray::ArrayD;
 use zip::ZipArchive;
 use zip::read::{ArchiveOffset, Config};

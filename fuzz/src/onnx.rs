@@ -1,7 +1,7 @@
 //! Graphs, up to the layer in one. What has been read and written stays the same when that is done again.
 
 use elman::Checkpoint;
-use elman::io::{Attribute, Contents, Graph, GraphTensor, Node, Size, Source, Value};
+use elman::files::{Attribute, Contents, Graph, GraphTensor, Node, Size, Source, Value};
 
 use super::{layer, pipe, scratch, ways};
 

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::fd::AsRawFd;
 
 use elman::Error;
-use elman::io::{Entry, Held, Source, Tensors};
+use elman::files::{Entry, Held, Source, Tensors};
 
 use super::{scratch, ways};
 

@@ -2,7 +2,7 @@
 //! as many bytes as its shape and type say.
 
 use elman::Checkpoint;
-use elman::io::{Bundle, BundleFormat, Entry, Found};
+use elman::files::{Bundle, BundleFormat, Entry, Found};
 
 use super::{layer, pipe, scratch, ways};
 

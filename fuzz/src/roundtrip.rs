@@ -1,6 +1,6 @@
 //! Arrays that are written and read again: .npy, .npz and .safetensors keep every bit.
 
-use elman::io::{
+use elman::files::{
     Arrays, Bundle, Found, Real, Source, TensorFile, write_npy, write_npz, write_safetensors,
 };
 use ndarray::ArrayD;
@@ -71,8 +71,8 @@ fn bundle<T: Real>(file: &Source, a: &ArrayD<T>, b: &ArrayD<T>) {
     for index in 0..2 {
         let want = if bundle.entries()[index].name == "a" { a } else { b };
         match bundle.read(index, Some(T::DTYPE)).unwrap() {
-            elman::io::Tensor::F32(have) => same(&have, want),
-            elman::io::Tensor::F64(have) => same(&have, want),
+            elman::files::Tensor::F32(have) => same(&have, want),
+            elman::files::Tensor::F64(have) => same(&have, want),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! tensors; none stands twice, and every byte of the file belongs to one.
 
 use elman::Checkpoint;
-use elman::io::{Bundle, BundleFormat, Entry};
+use elman::files::{Bundle, BundleFormat, Entry};
 use safetensors::SafeTensors;
 
 use super::{layer, pipe, scratch, stored, ways};

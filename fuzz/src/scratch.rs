@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 
-use elman::io::{Overwrite, Sink, Source};
+use elman::files::{Overwrite, Sink, Source};
 use tempfile::{Builder, NamedTempFile, TempDir};
 
 thread_local! {

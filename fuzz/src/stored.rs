@@ -1,6 +1,6 @@
 //! Numbers as files hold them, read once more in another way.
 
-use elman::io::{Header, StoredType};
+use elman::files::{Header, StoredType};
 use ndarray::ArrayD;
 
 /// NumPy's name of a type; none for those that no .npy file holds.

@@ -1,7 +1,7 @@
 //! Tables. What is read from one is the same after it has been written and read again.
 
 use elman::Error;
-use elman::io::{Found, Real, Source, StoredType, TensorFile, TensorFormat};
+use elman::files::{Found, Real, Source, StoredType, TensorFile, TensorFormat};
 use ndarray::ArrayD;
 
 use super::{pipe, scratch, ways};

@@ -2,7 +2,7 @@
 //! same, or none says anything.
 
 use elman::Error;
-use elman::io::{Bundle, Dtype, Entry, Header, Number, Numbers, StoredType, Tensor, TensorFile};
+use elman::files::{Bundle, Dtype, Entry, Header, Number, Numbers, StoredType, Tensor, TensorFile};
 use ndarray::ArrayD;
 
 /// Most numbers of a tensor that are written as text.

@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 
 use super::names::Found;
-use crate::io::{AttributeValue, Bundle, Text};
-use crate::{Config, Error, Nonlinearity, is_parameter_name};
+use crate::error::Error;
+use crate::files::{AttributeValue, Bundle, Text};
+use crate::{Config, Nonlinearity, is_parameter_name};
 
 /// What a module of PyTorch's says of itself; names and shapes do not tell it.
 #[derive(Default)]

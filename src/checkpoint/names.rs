@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::io::Entry;
-use crate::{Error, is_parameter_name};
+use crate::error::Error;
+use crate::files::Entry;
+use crate::is_parameter_name;
 
 /// The tensors of one layer.
 pub(super) struct Found {
@@ -125,7 +126,7 @@ impl Layer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::StoredType;
+    use crate::files::StoredType;
 
     fn entries(tensors: &[(&str, &[usize])]) -> Vec<Entry> {
         let entry = |(name, shape): &(&str, &[usize])| Entry {

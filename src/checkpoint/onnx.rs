@@ -13,8 +13,9 @@ mod write;
 use std::collections::{HashMap, HashSet};
 
 use super::{Checkpoint, common_dtype};
-use crate::io::{Dtype, Graph, Node, TEXT_NAME};
-use crate::{Config, Error};
+use crate::Config;
+use crate::error::Error;
+use crate::files::{Dtype, Graph, Node, TEXT_NAME};
 
 use cell::Cell;
 use trace::Trace;

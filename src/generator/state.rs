@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Generator, N};
-use crate::Error;
+use crate::error::Error;
 
 /// The length of a generator's state in bytes, that of `torch.get_rng_state()`.
 pub const STATE_BYTES: usize = 5056;

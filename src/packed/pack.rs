@@ -5,8 +5,8 @@ use std::cmp::Reverse;
 use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
 
 use super::{PackedSequence, inverse};
-use crate::Error;
 use crate::array::{array, checked_len, contiguous};
+use crate::error::Error;
 use crate::memory::{checked_product, reserved};
 
 /// What memory for packed rows is called in an error.

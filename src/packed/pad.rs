@@ -6,8 +6,8 @@ use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
 
 use super::pack::{all_contiguous, check_lengths, lengths_and_features};
 use super::{BatchSizes, PackedSequence};
-use crate::Error;
 use crate::array::{array, checked_len, contiguous, values};
+use crate::error::Error;
 use crate::memory::{checked_product, reserved};
 
 /// What memory for a padded batch is called in an error.

@@ -2,11 +2,12 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use crate::Element;
+use crate::error::Error;
 use crate::kernel::Relay;
 use crate::memory::{fit, reserved};
 use crate::packed::BatchSizes;
 use crate::stack::{Block, Plan, Shape, Steps, Work, Workspace};
-use crate::{Element, Error};
 
 /// The workspaces of past passes, for the next ones: to get memory and to clear it takes time.
 #[derive(Debug)]

@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use super::{Mode, OUTPUT, Rnn, blocks};
+use crate::error::Error;
 use crate::kernel::{Activation, Panels};
 use crate::memory::{reserved, zeros};
 use crate::packed::BatchSizes;
 use crate::stack::{self, Plan, Shape, Stack, dropped};
-use crate::{Element, Error, Nonlinearity};
+use crate::{Element, Nonlinearity};
 
 /// Which outputs of a pass are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

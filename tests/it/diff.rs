@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 
-use elman::io::{Overwrite, Sink, write_npz};
+use elman::files::{Overwrite, Sink, write_npz};
 use ndarray::{Array1, ArrayD};
 use proptest::prelude::*;
 use serde_json::{Value, json};

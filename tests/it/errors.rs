@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use elman::io::{AnyArray, Overwrite, Sink, Source, TensorFile};
+use elman::files::{AnyArray, Overwrite, Sink, Source, TensorFile};
 use elman::{
     Checkpoint, Config, Error, Generator, Mode, Nonlinearity, Output, PackedSequence, Padding, Rnn,
     pack_padded_sequence, pack_sequence,

@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use elman::io::{AnyArray, Overwrite, Sink, write_npz};
+use elman::files::{AnyArray, Overwrite, Sink, write_npz};
 use ndarray::ArrayD;
 use zip::CompressionMethod;
 

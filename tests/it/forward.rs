@@ -1,7 +1,7 @@
 //! The forward pass of the library: against the naive judge, and against itself in every other way of
 //! computing the same thing.
 
-use elman::io::Real;
+use elman::files::Real;
 use elman::{Config, Element, Generator, Kernel, Mode, Nonlinearity, Output, Random, Rnn};
 use ndarray::{Array3, ArrayD, Axis, Ix3, s};
 use proptest::prelude::*;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Cursor;
 
-use elman::io::Real;
+use elman::files::Real;
 use ndarray::ArrayD;
 use serde::Deserialize;
 use serde_json::{Value, json};

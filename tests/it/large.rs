@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 
-use elman::io::{Overwrite, Sink, write_npy, write_npz};
+use elman::files::{Overwrite, Sink, write_npy, write_npz};
 use ndarray::ArrayD;
 
 use crate::support::Sandbox;

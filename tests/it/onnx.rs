@@ -3,7 +3,7 @@
 
 pub(crate) mod model;
 
-use elman::io::{Overwrite, Real, Sink, Source};
+use elman::files::{Overwrite, Real, Sink, Source};
 use elman::{
     Checkpoint, Config, Element, Generator, Mode, Nonlinearity, Padding, Random, Rnn, write_onnx,
 };
@@ -30,7 +30,7 @@ const CONFORMANCE: [&str; 6] = [
 /// The array of a case, where it has one of that name.
 fn of_case(case: &str, name: &str) -> Option<ArrayD<f32>> {
     let place = fixture_path(&format!("onnx/test_{case}.npz:{name}"));
-    let file = elman::io::TensorFile::open(&Source::parse(place.as_os_str()));
+    let file = elman::files::TensorFile::open(&Source::parse(place.as_os_str()));
     file.ok().map(|file| file.read().unwrap())
 }
 
@@ -460,7 +460,7 @@ fn weights_of_every_type_and_in_every_field() {
         let rnn = node("RNN", "rnn", "x W R", "y", &[]);
         sandbox.write("m.onnx", &model::model(&[constant, rnn], std::slice::from_ref(&r)));
         let source = Source::Path(sandbox.path("m.onnx"));
-        let checkpoint = Checkpoint::read(&source, Some(elman::io::Dtype::F32), None).unwrap();
+        let checkpoint = Checkpoint::read(&source, Some(elman::files::Dtype::F32), None).unwrap();
         assert_eq!(checkpoint.tensors()[0].stored.to_string(), stored);
         let tensors = checkpoint.into_tensors::<f32>();
         assert_eq!(tensors[0].0, "weight_ih_l0");

@@ -3,7 +3,7 @@
 
 mod refused;
 
-use elman::io::AnyArray;
+use elman::files::AnyArray;
 use ndarray::{ArrayD, Axis, Slice};
 
 use crate::support::{Sandbox, integers, npy};

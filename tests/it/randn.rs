@@ -216,7 +216,7 @@ fn a_missing_state_is_an_error() {
 /// Saves bytes as a .npy file of type u8.
 fn save_bytes(sandbox: &Sandbox, name: &str, bytes: Vec<u8>) {
     let mut file = Vec::new();
-    elman::io::write_npy(&mut file, &Array1::from(bytes).view().into_dyn()).unwrap();
+    elman::files::write_npy(&mut file, &Array1::from(bytes).view().into_dyn()).unwrap();
     sandbox.write(name, &file);
 }
 

@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use elman::io::{Real, write_npy};
+use elman::files::{Real, write_npy};
 use ndarray::{Array3, ArrayD, Axis, IxDyn, Slice};
 use proptest::prelude::*;
 

@@ -7,7 +7,7 @@ use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use elman::io::{AnyArray, Found, Overwrite, Real, Sink, Source, TensorFile, write_npz};
+use elman::files::{AnyArray, Found, Overwrite, Real, Sink, Source, TensorFile, write_npz};
 use ndarray::{Array1, ArrayD, ArrayViewD};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -96,7 +96,7 @@ impl Sandbox {
     /// Saves an array as .npy.
     pub(crate) fn save<T: Real>(&self, name: &str, array: &ArrayViewD<'_, T>) {
         let mut file = fs::File::create(self.path(name)).unwrap();
-        elman::io::write_npy(&mut file, array).unwrap();
+        elman::files::write_npy(&mut file, array).unwrap();
     }
 
     /// Saves arrays as an .npz under these names.
@@ -227,6 +227,6 @@ pub(crate) fn state_file(name: &str) -> Vec<u8> {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
     let state = fixture::<f32>(name).mapv(|byte| byte as u8);
     let mut file = Vec::new();
-    elman::io::write_npy(&mut file, &state.view()).unwrap();
+    elman::files::write_npy(&mut file, &state.view()).unwrap();
     file
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use elman::io::Real;
+use elman::files::Real;
 use ndarray::{ArrayD, array};
 use proptest::prelude::*;
 
@@ -305,7 +305,7 @@ fn there_and_back<T: Real + Default>(numbers: &[T], width: usize) -> Vec<u8> {
     let array =
         ArrayD::from_shape_vec(vec![rows, width], numbers[..rows * width].to_vec()).unwrap();
     let mut text = Vec::new();
-    elman::io::TensorFormat::Csv.write(&mut text, &array.view()).unwrap();
+    elman::files::TensorFormat::Csv.write(&mut text, &array.view()).unwrap();
     sandbox.write("x.csv", &text);
     npy(&sandbox.load::<T>("x.csv"))
 }

@@ -4,7 +4,7 @@
 
 use std::fmt::Debug;
 
-use elman::io::{Dtype, Real};
+use elman::files::{Dtype, Real};
 use ndarray::{ArrayD, Axis};
 use serde::Deserialize;
 

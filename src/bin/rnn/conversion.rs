@@ -1,7 +1,7 @@
 //! Numbers of another type than the one that is computed in.
 
 use anyhow::Result;
-use elman::io::{Dtype, Real, StoredType};
+use elman::files::{Dtype, Real, StoredType};
 
 use crate::failure::{Data, with_hint};
 use crate::hint::CommandLine;

@@ -11,7 +11,7 @@ mod text;
 mod words;
 
 use anyhow::Result;
-use elman::io::{Source, Tensors};
+use elman::files::{Source, Tensors};
 
 use crate::args::{Diff, ReportForm};
 use crate::failure::{Different, Usage, with_hint};

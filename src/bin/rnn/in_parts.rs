@@ -9,7 +9,7 @@ mod stages;
 use std::ops::Range;
 
 use anyhow::Result;
-use elman::io::{self, PartReader, PartWriter, Real, TensorFile};
+use elman::files::{self, PartReader, PartWriter, Real, TensorFile};
 use elman::{Element, Mode, Output, Padding, Rnn};
 use ndarray::{ArrayD, ArrayView3, Axis, Slice};
 use rayon::ThreadPool;
@@ -99,12 +99,12 @@ impl Shape {
     }
 
     /// Where a part lies in a file. In memory, time comes first.
-    fn place(&self, Part { steps, rows }: &Part) -> io::Part {
+    fn place(&self, Part { steps, rows }: &Part) -> files::Part {
         let (steps, rows) = (steps.clone(), rows.clone());
         if self.batch_first {
-            io::Part { first: rows, second: steps, swapped: true }
+            files::Part { first: rows, second: steps, swapped: true }
         } else {
-            io::Part { first: steps, second: rows, swapped: false }
+            files::Part { first: steps, second: rows, swapped: false }
         }
     }
 

@@ -16,7 +16,7 @@ mod weights;
 use std::ffi::OsStr;
 
 use anyhow::Result;
-use elman::io::{Held, Source, Tensors};
+use elman::files::{Held, Source, Tensors};
 use serde_json::Value;
 
 use crate::args::{Info, InfoForm};

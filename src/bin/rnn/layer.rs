@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use anyhow::Result;
-use elman::io::{Dtype, Real, Source, Tensor};
+use elman::files::{Dtype, Real, Source, Tensor};
 use elman::{
     Checkpoint, Config, Element, Error, Generator, NamedTensor, Nonlinearity, Params, Random, Rnn,
     is_parameter_name,

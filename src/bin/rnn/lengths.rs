@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use anyhow::Result;
-use elman::io::{Header, Source, StoredType, TensorFile};
+use elman::files::{Header, Source, StoredType, TensorFile};
 
 use crate::failure::{Data, Usage, with_hint};
 use crate::hint::{CommandLine, for_usage};

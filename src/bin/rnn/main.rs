@@ -1,10 +1,9 @@
 //! `rnn`: PyTorch's `torch.nn.RNN` for the shell.
 
 mod args;
-mod bench;
 mod check;
+mod commands;
 mod conversion;
-mod convert;
 mod diff;
 mod failure;
 #[cfg(debug_assertions)]
@@ -13,37 +12,32 @@ mod held;
 mod hint;
 mod in_parts;
 mod info;
-mod init;
 mod invariance;
 mod layer;
 mod lengths;
-mod manual;
 mod mismatch;
 mod outputs;
-mod pack;
 mod padding;
 mod pass;
 mod peak;
 mod place;
 mod progress;
-mod randn;
 mod report;
 mod results;
 mod rng;
 mod rows;
-mod run;
 mod sequences;
 mod signals;
 mod stream;
 mod target;
 mod threads;
-mod unpack;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use args::{Args, Command};
+use commands::{bench, convert, init, manual, pack, randn, run, unpack};
 
 fn main() -> ExitCode {
     signals::install();
@@ -52,7 +46,7 @@ fn main() -> ExitCode {
         faults::install()?;
         let args = Args::try_parse().map_err(failure::from_clap)?;
         if let Some(bytes) = args.max_bytes {
-            elman::io::limit_streams(bytes);
+            elman::files::limit_streams(bytes);
         }
         match &args.command {
             Command::Run(args) => run::run(args),

@@ -1,6 +1,6 @@
 //! Shapes that do not fit: which file it was, and what would make them fit.
 
-use elman::io::Source;
+use elman::files::Source;
 use elman::{Config, Error};
 
 use crate::args::Run;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use elman::PackedSequence;
-use elman::io::{AnyArray, Overwrite, PartWriter, Real, Sink, Source, TensorFormat, write_npz};
+use elman::files::{AnyArray, Overwrite, PartWriter, Real, Sink, Source, TensorFormat, write_npz};
 use ndarray::{Array1, ArrayD, ArrayViewD};
 
 use crate::args::{ReportArgs, Run};

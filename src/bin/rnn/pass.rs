@@ -5,7 +5,7 @@ mod parts;
 use std::time::Instant;
 
 use anyhow::Result;
-use elman::io::{Real, TensorFile};
+use elman::files::{Real, TensorFile};
 use elman::{
     Element, Mode, PackedSequence, Rnn, pack_padded_sequence, pad_packed_sequence, unpack_sequence,
 };

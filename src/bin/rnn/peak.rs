@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::Instant;
 
 use anyhow::Result;
-use elman::io::Dtype;
+use elman::files::Dtype;
 use elman::{Element, Kernel};
 use rayon::ThreadPool;
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use anyhow::Result;
-use elman::io::Dtype;
+use elman::files::Dtype;
 use elman::{Config, Error};
 use serde_json::{Value, json};
 

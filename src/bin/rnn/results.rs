@@ -1,6 +1,6 @@
 //! What a forward pass of `rnn run` gives, in the shapes in which it is written, and their axes' names.
 
-use elman::io::{Dtype, Real};
+use elman::files::{Dtype, Real};
 use elman::{Config, PackedSequence};
 use ndarray::{ArrayD, IxDyn};
 

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use elman::io::{Overwrite, Sink, Source, StoredType, TensorFile, write_npy, written_file};
+use elman::files::{Overwrite, Sink, Source, StoredType, TensorFile, write_npy, written_file};
 use elman::{Error, Generator, STATE_BYTES};
 use ndarray::ArrayView1;
 

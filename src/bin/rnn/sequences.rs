@@ -2,7 +2,7 @@
 //! sequences of their own lengths.
 
 use anyhow::{Context, Result};
-use elman::io::{Dtype, Found, Header, Members, Real, Source, StoredType, TensorFile};
+use elman::files::{Dtype, Found, Header, Members, Real, Source, StoredType, TensorFile};
 use elman::{Error, PackedSequence};
 use ndarray::ArrayD;
 

@@ -55,7 +55,7 @@ pub(crate) fn install() {
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             if let Some(signal) = signals.forever().next() {
                 do_before_dying();
-                elman::io::remove_temporary_files();
+                elman::files::remove_temporary_files();
                 let _ = emulate_default_handler(signal);
             }
         })
@@ -84,7 +84,7 @@ pub(crate) fn install() {}
 
 /// Ends the process as the system ends one whose reader has gone away.
 pub(crate) fn die_of_broken_pipe() {
-    elman::io::remove_temporary_files();
+    elman::files::remove_temporary_files();
     #[cfg(unix)]
     let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGPIPE);
 }

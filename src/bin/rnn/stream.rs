@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Instant;
 
 use anyhow::Result;
-use elman::io::{Answers, Arrays, Dtype, Frames, Header, Real, StoredType};
+use elman::files::{Answers, Arrays, Dtype, Frames, Header, Real, StoredType};
 use elman::{Config, Element, Error, Kernel, Mode, Rnn, zeros};
 use ndarray::ArrayD;
 

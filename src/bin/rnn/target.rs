@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::Result;
 #[cfg(feature = "safetensors")]
-use elman::io::write_safetensors;
-use elman::io::{
+use elman::files::write_safetensors;
+use elman::files::{
     AnyArray, Dtype, Folder, Overwrite, Real, Sink, open_folder, write_folder, write_npz,
 };
 #[cfg(feature = "onnx")]

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::trace::is_move;
-use crate::io::{Graph, Node};
+use crate::files::{Graph, Node};
 
 /// The nodes before and behind a chain that do more than to move numbers: a model may be more than its
 /// layer. What `h_0` is made of does not count.

@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::io::{Attribute, Graph, GraphTensor, Node};
+use crate::files::{Attribute, Graph, GraphTensor, Node};
 
 /// Most axes of a value that are followed: twice as many as the way from one layer to the next takes.
 const MAX_RANK: usize = 8;

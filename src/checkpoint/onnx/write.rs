@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use ndarray::ArrayD;
 
-use crate::io::{
+use crate::error::Error;
+use crate::files::{
     Attribute, Dtype, Graph, GraphTensor, Node, Real, Sink, Size, StoredType, TEXT_NAME, Value,
 };
-use crate::{Config, Error, Nonlinearity};
+use crate::{Config, Nonlinearity};
 
 /// The set of operators that is written: the first whose RNN is that of today, bar the types of numbers.
 const OPSET: i64 = 14;
@@ -20,7 +21,7 @@ const OPSET: i64 = 14;
 /// is for this library and others.
 ///
 /// ```
-/// use elman::io::{Overwrite, Sink, Source};
+/// use elman::files::{Overwrite, Sink, Source};
 /// use elman::{Checkpoint, Config, Generator, Rnn, write_onnx};
 ///
 /// let folder = tempfile::tempdir()?;

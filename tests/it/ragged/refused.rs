@@ -1,6 +1,6 @@
 //! What `rnn run` refuses about lengths, packed sequences and outputs: each message, word for word.
 
-use elman::io::AnyArray;
+use elman::files::AnyArray;
 use ndarray::ArrayD;
 
 use crate::support::{Sandbox, integers, npy};

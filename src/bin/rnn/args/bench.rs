@@ -2,7 +2,7 @@
 #![allow(clippy::doc_markdown, reason = "these comments are the help that a terminal shows")]
 
 use clap::{Args as ClapArgs, ValueEnum};
-use elman::io::Dtype;
+use elman::files::Dtype;
 use elman::{Kernel, Nonlinearity};
 
 use super::values::{Named, seconds, size, whole};

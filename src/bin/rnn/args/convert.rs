@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use elman::io::Dtype;
+use elman::files::Dtype;
 
 use super::values::Named;
 use super::{LayerArgs, ReportArgs, WeightsArgs};

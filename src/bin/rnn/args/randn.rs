@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use elman::io::Dtype;
+use elman::files::Dtype;
 
 use super::values::{Named, whole};
 use super::{ReportArgs, RngArgs};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use elman::Kernel;
-use elman::io::Dtype;
+use elman::files::Dtype;
 
 use super::values::{ColumnList, Named, columns, number, size};
 use super::{LayerArgs, ReportArgs, RngArgs, WeightsArgs};

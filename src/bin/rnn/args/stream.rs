@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use elman::Kernel;
-use elman::io::Dtype;
+use elman::files::Dtype;
 
 use super::values::{Named, every, size};
 use super::{LayerArgs, WeightsArgs};

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::num::NonZeroU64;
 
 use clap::builder::{PossibleValue, TypedValueParser};
-use elman::io::Dtype;
+use elman::files::Dtype;
 use elman::{Error, Kernel, Nonlinearity};
 
 use super::{COMMANDS, Seed};

@@ -1,6 +1,6 @@
 //! When two numbers are equal, and how far others are from each other. Nothing but arithmetic.
 
-use elman::io::{Number, StoredType};
+use elman::files::{Number, StoredType};
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq)]

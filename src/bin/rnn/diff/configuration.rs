@@ -1,6 +1,6 @@
 //! What stands beside weights, and what modules say of themselves: the layer's configuration.
 
-use elman::io::{Bundle, Tensors};
+use elman::files::{Bundle, Tensors};
 use elman::said_arguments;
 use serde_json::{Map, Value, json};
 

@@ -1,7 +1,7 @@
 //! A layer in an .onnx, whose tensors have no names that others have.
 
 use elman::Checkpoint;
-use elman::io::{Held, Source};
+use elman::files::{Held, Source};
 
 use crate::hint::quoted;
 

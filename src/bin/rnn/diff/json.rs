@@ -1,6 +1,6 @@
 //! What was found, for scripts: one object, documented in the manual and stable.
 
-use elman::io::Number;
+use elman::files::Number;
 use serde_json::{Value, json};
 
 use super::Findings;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use anyhow::Result;
-use elman::io::{Bundle, BundleFormat, Numbers, StoredType, TensorFile, Tensors};
+use elman::files::{Bundle, BundleFormat, Numbers, StoredType, TensorFile, Tensors};
 
 use super::compare::{Comparison, Rule};
 use super::prefix;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use anyhow::Result;
-use elman::io::Bundle;
+use elman::files::Bundle;
 
 use super::pairs::{Kind, Pair};
 use crate::failure::Data;

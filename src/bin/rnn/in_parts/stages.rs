@@ -5,7 +5,7 @@ use std::thread::{Builder, ScopedJoinHandle};
 
 use anyhow::{Result, anyhow};
 use elman::Error;
-use elman::io::{PartReader, Real};
+use elman::files::{PartReader, Real};
 
 use super::{Numbers, Parts, Shape};
 

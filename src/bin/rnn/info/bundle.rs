@@ -1,7 +1,7 @@
 //! Tensors by name: weights, a packed sequence, the state of a stream, or simply tensors.
 
 use anyhow::Result;
-use elman::io::Bundle;
+use elman::files::Bundle;
 use elman::{Checkpoint, Error, is_parameter_name};
 use serde_json::json;
 

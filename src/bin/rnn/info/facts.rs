@@ -1,7 +1,7 @@
 //! What there is to say about one tensor of a file.
 
 use anyhow::Result;
-use elman::io::{Bundle, Header, Numbers};
+use elman::files::{Bundle, Header, Numbers};
 use serde_json::{Map, Value, json};
 
 use crate::progress;

@@ -1,6 +1,6 @@
 //! Numbers as text for people, and as JSON.
 
-use elman::io::StoredType;
+use elman::files::StoredType;
 use serde_json::{Number as JsonNumber, Value};
 
 /// A number of a tensor, exactly.

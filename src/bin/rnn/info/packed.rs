@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use elman::PackedSequence;
-use elman::io::{Bundle, Dtype, Tensor};
+use elman::files::{Bundle, Dtype, Tensor};
 use ndarray::{ArrayD, IxDyn};
 use serde_json::json;
 

@@ -1,7 +1,7 @@
 //! The numbers of a tensor, piece by piece, so that a tensor need not fit in memory.
 
 use elman::Error;
-use elman::io::{Number, Numbers, StoredType};
+use elman::files::{Number, Numbers, StoredType};
 
 /// Some numbers of a tensor. All of them are exact.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -4,7 +4,7 @@
 //! large, very small, or both large and small. All are as wide as the widest. Of more than 1000 numbers,
 //! each axis shows its first and last 3.
 
-use elman::io::StoredType;
+use elman::files::StoredType;
 
 use crate::place::{index, place};
 

@@ -1,7 +1,7 @@
 //! What `rnn stream --state` leaves behind.
 
 use anyhow::Result;
-use elman::io::{Bundle, StoredType};
+use elman::files::{Bundle, StoredType};
 use serde_json::json;
 
 use crate::args::Info;

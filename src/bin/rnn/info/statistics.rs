@@ -1,6 +1,6 @@
 //! Statistics of the numbers of a tensor, which come piece by piece.
 
-use elman::io::Header;
+use elman::files::Header;
 
 use super::number::Number;
 use super::pieces::Piece;
@@ -165,7 +165,7 @@ impl Moments {
 
 #[cfg(test)]
 mod tests {
-    use elman::io::StoredType;
+    use elman::files::StoredType;
 
     use super::*;
 

@@ -1,7 +1,7 @@
 //! A single tensor, or the state of a generator, which is one too.
 
 use anyhow::Result;
-use elman::io::{Header, StoredType, TensorFile};
+use elman::files::{Header, StoredType, TensorFile};
 use elman::{Generator, STATE_BYTES};
 use serde_json::{Map, json};
 

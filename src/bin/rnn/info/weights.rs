@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
-use elman::io::StoredType;
+use elman::files::StoredType;
 use elman::{Checkpoint, Error, Parameter, Params};
 use ndarray::ArrayD;
 use serde_json::{Value, json};

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use elman::io::written_file;
+use elman::files::written_file;
 
 use super::{paths, shown};
 use crate::args::Run;

@@ -1,7 +1,7 @@
 //! A pass over a tensor that is too large to be held.
 
 use anyhow::Result;
-use elman::io::{PartReader, Real, TensorFile};
+use elman::files::{PartReader, Real, TensorFile};
 use elman::{Element, zeros};
 use ndarray::{ArrayD, Axis, IxDyn};
 use rayon::ThreadPool;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use elman::Error;
-use elman::io::Stored;
+use elman::files::Stored;
 use ndarray::ArrayD;
 
 use super::state::StateFile;

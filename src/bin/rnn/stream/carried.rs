@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 
 use anyhow::Result;
-use elman::io::{Arrays, Header, Real, Source, TensorFile};
+use elman::files::{Arrays, Header, Real, Source, TensorFile};
 use elman::{Config, Element, Error, Rnn};
 use ndarray::{ArrayD, ArrayViewD};
 

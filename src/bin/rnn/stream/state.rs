@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use elman::io::{Found, Header, Overwrite, Real, Sink, Source, Stored, StoredType, write_npz};
+use elman::files::{Found, Header, Overwrite, Real, Sink, Source, Stored, StoredType, write_npz};
 use elman::{Element, Rnn};
 use ndarray::{Array1, ArrayD, IxDyn};
 
@@ -78,7 +78,7 @@ impl StateFile {
         let fingerprint = Array1::from_iter(self.fingerprint.to_be_bytes()).into_dyn();
         let mut sink = Sink::open(&self.path, Overwrite::Replace)?;
         let [h_n_name, count_name, fingerprint_name] = MEMBERS;
-        let members: [(&str, &dyn elman::io::AnyArray); 3] =
+        let members: [(&str, &dyn elman::files::AnyArray); 3] =
             [(h_n_name, h_n), (count_name, &count), (fingerprint_name, &fingerprint)];
         write_npz(&mut sink, &members, "")?;
         Ok(sink.commit()?)

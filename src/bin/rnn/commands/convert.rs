@@ -1,0 +1,64 @@
+//! `rnn convert`: weights from one format to another.
+
+use std::path::Path;
+
+use anyhow::Result;
+use elman::files::{Dtype, Real};
+use elman::{Element, Params};
+
+use crate::args::Convert;
+use crate::failure::Data;
+use crate::hint::quoted;
+use crate::layer::Weights;
+use crate::outputs::overwrite;
+use crate::report::Notes;
+use crate::target::{self, Target, note_replaced};
+
+pub(crate) fn convert(args: &Convert) -> Result<()> {
+    let remedy = |other: &str| {
+        let source = args.source.to_string_lossy();
+        format!("rnn convert {} {other}", quoted(&source))
+    };
+    let target = Target::open(&args.target, overwrite(&args.report), remedy)?;
+    let mut notes = Notes::default();
+    let weights = Weights::read(&args.of_weights, &args.source, args.dtype, &mut notes)?;
+    if args.report.verbose {
+        notes.note(weights.recognised());
+    }
+    match weights.dtype {
+        Dtype::F32 => convert_as::<f32>(args, weights, target, notes),
+        Dtype::F64 => convert_as::<f64>(args, weights, target, notes),
+    }
+}
+
+fn convert_as<T: Element + Real>(
+    args: &Convert,
+    weights: Weights,
+    target: Target,
+    mut notes: Notes,
+) -> Result<()> {
+    if weights.is_reversed() {
+        let message = format!(
+            "{}: expected a layer that begins at the first step, got direction reverse, which torch.nn.RNN \
+             does not have: convert writes no such layer",
+            weights.place
+        );
+        return Err(Data(message).into());
+    }
+    let config = weights.config(&args.layer, &mut notes)?;
+    let mut said = config.to_json();
+    // What is only assumed must not become a fact: a flag can still say it. A node of ONNX always has one.
+    let assumed = !weights.says_nonlinearity() && args.layer.nonlinearity.is_none();
+    if let (true, Some(said)) = (assumed, said.as_object_mut()) {
+        said.shift_remove("nonlinearity");
+    }
+    let mut params: Params<T> = weights.into_params(&config)?;
+    if args.merge_bias {
+        params.merge_bias();
+    }
+    note_replaced(&args.target, &mut notes);
+    target.note(T::DTYPE, &mut notes);
+    target.write(&params.into_tensors(), &config, &said)?;
+    let report = target::report("convert", (&config, T::DTYPE), &args.target, notes);
+    report.print(&args.report, args.target == Path::new("-"))
+}

@@ -1,0 +1,172 @@
+//! `rnn pack`: sequences of different lengths as PyTorch's `PackedSequence`.
+
+use std::ffi::OsStr;
+
+use anyhow::{Context, Result};
+use elman::files::{Dtype, Real, Sink, Source, TensorFile};
+use elman::{Element, PackedSequence, pack_padded_sequence, pack_sequence};
+use ndarray::{ArrayD, ArrayViewD, Axis};
+
+use crate::args::{Pack, Side};
+use crate::conversion::{self, is_of_other_size};
+use crate::failure::{Data, Usage, with_hint};
+use crate::held;
+use crate::hint::{CommandLine, as_f64};
+use crate::lengths::{self, Padded, all_steps};
+use crate::outputs::{check_extension, overwrite, refuse_terminal, shown, write_packed};
+use crate::report::{Notes, Report, TensorLine};
+use crate::sequences::{self, Sequences};
+
+/// What is in memory, in the words of the note about it.
+const HELD: &str = "sequences and packed data are held whole";
+
+pub(crate) fn pack(args: &Pack) -> Result<()> {
+    check_extension(&args.output, "-o", true)?;
+    let stdout = args.output.as_os_str() == "-";
+    if stdout {
+        refuse_terminal("-o", "packed.npz")?;
+    }
+    if args.input == "-" && args.lengths.as_ref().is_some_and(|lengths| lengths == "-") {
+        let message = "expected one tensor from stdin, got - for more than one".to_owned();
+        return Err(Usage(message).into());
+    }
+    let source = Source::parse(&args.input);
+    let input = Sequences::open(&source, &args.columns)?;
+    let input = if args.lengths.is_none() { input.of_one(&source) } else { input };
+    let sink = Sink::open(&args.output, overwrite(&args.report))?;
+    match input.natural() {
+        Dtype::F32 => pack_as::<f32>(args, input, sink, stdout),
+        Dtype::F64 => pack_as::<f64>(args, input, sink, stdout),
+    }
+}
+
+fn pack_as<T: Element + Real>(
+    args: &Pack,
+    input: Sequences,
+    mut sink: Sink,
+    stdout: bool,
+) -> Result<()> {
+    let mut notes = Notes::default();
+    input.warn(&mut notes);
+    for (place, header, _) in input.headers() {
+        if is_of_other_size::<T>(header.stored) {
+            let (dtype, found, file) = (T::DTYPE, header.stored, input.place());
+            let message = format!("{place}: expected {dtype}, as other sequences are, got {found}");
+            let hint = as_f64(file).map(|command| format!("all of them as f64: {command}"));
+            return Err(with_hint(Data(message), hint));
+        }
+        notes.notes.extend(conversion::note::<T>(&place, header.stored));
+    }
+    let packed = packed::<T>(args, input, &mut notes)?;
+    write_packed(&mut sink, &packed)?;
+    sink.commit()?;
+    let report = Report {
+        command: "pack",
+        layer: None,
+        weights: None,
+        seed: None,
+        rng: None,
+        tensors: lines(&packed, T::DTYPE, &shown(&args.output)),
+        run: None,
+        notes,
+    };
+    report.print(&args.report, stdout)
+}
+
+fn packed<T: Element + Real>(
+    args: &Pack,
+    input: Sequences,
+    notes: &mut Notes,
+) -> Result<PackedSequence<T>> {
+    let line = CommandLine::new();
+    let place = input.place().to_owned();
+    match (input, &args.lengths) {
+        (Sequences::Packed(..), _) => {
+            let message = format!("{place}: expected padded or single sequences, got a packed one");
+            Err(Usage(message).into())
+        }
+        (Sequences::Ragged(members, headers), None) => {
+            let bytes = held::sum(headers.iter().map(|own| held::bytes::<T>(&own.shape)));
+            held::name(HELD, bytes.saturating_mul(2), &args.report, notes);
+            let own = sequences::read_ragged(members)?;
+            let views: Vec<ArrayViewD<'_, T>> = own.iter().map(|(_, own)| own.view()).collect();
+            pack_sequence(&views, args.enforce_sorted).context(place)
+        }
+        (Sequences::Ragged(..), Some(_)) => {
+            let message = format!(
+                "{place}: expected a padded tensor with --lengths, got sequences that have their own"
+            );
+            let hint = line.without("--lengths").to_string();
+            Err(with_hint(Usage(message), Some(hint)))
+        }
+        (Sequences::Tensor(file), None) => {
+            let message = format!("{place}: expected --lengths with a padded tensor, got none");
+            let (steps, batch) = steps_and_batch(args, &file.header().shape).unwrap_or((0, 0));
+            let all = all_steps(batch, steps).map(|all| line.with("--lengths", Some(&all)));
+            Err(with_hint(Usage(message), all.map(|line| line.to_string())))
+        }
+        (Sequences::Tensor(file), Some(text)) => padded::<T>(args, file, text, notes),
+    }
+}
+
+/// Packs a padded tensor.
+fn padded<T: Element + Real>(
+    args: &Pack,
+    file: TensorFile,
+    text: &OsStr,
+    notes: &mut Notes,
+) -> Result<PackedSequence<T>> {
+    let (shape, place) = (file.header().shape.clone(), file.place().to_owned());
+    let (batch_first, sorted) = (args.batch_first, args.enforce_sorted);
+    let Some((steps, batch)) = steps_and_batch(args, &shape) else {
+        // Refused with its shape.
+        return pack_padded_sequence(file.read()?.view(), &[], batch_first, false).context(place);
+    };
+    let line = CommandLine::new().without("--batch-first");
+    let swapped = Some(if batch_first { line } else { line.with("--batch-first", None) });
+    let lengths = lengths::read(text, &Padded { batch, steps, batch_first, swapped })?;
+    let rows = held::sum(lengths.iter().copied());
+    let left = args.padding_side == Side::Left;
+    // Those with the padding on the left are copied one by one first.
+    let copies = [steps * batch, rows, if left { rows } else { 0 }];
+    let row = held::bytes::<T>(&shape[2..]);
+    let bytes = held::sum(copies.iter().map(|rows| rows.saturating_mul(row)));
+    held::name(HELD, bytes, &args.report, notes);
+    let padded: ArrayD<T> = file.read()?;
+    if !left {
+        return pack_padded_sequence(padded.view(), &lengths, batch_first, sorted).context(place);
+    }
+    let own = |(row, &length): (usize, &usize)| {
+        let sequence = padded.index_axis(Axis(usize::from(!batch_first)), row);
+        sequence.slice_axis_move(Axis(0), (steps - length..steps).into())
+    };
+    let views: Vec<_> = lengths.iter().enumerate().map(own).collect();
+    pack_sequence(&views, sorted).context(place)
+}
+
+/// L and N of a padded tensor, where it has both.
+fn steps_and_batch(args: &Pack, shape: &[usize]) -> Option<(usize, usize)> {
+    match (shape, args.batch_first) {
+        (&[batch, steps, ..], true) | (&[steps, batch, ..], false) => Some((steps, batch)),
+        _ => None,
+    }
+}
+
+/// What the report says of a packed sequence.
+fn lines<T>(packed: &PackedSequence<T>, dtype: Dtype, file: &str) -> Vec<TensorLine> {
+    let line = |name: &str, shape: &[usize], dtype: String| TensorLine {
+        name: name.to_owned(),
+        shape: shape.to_vec(),
+        axes: Vec::new(),
+        dtype,
+        file: Some(file.to_owned()),
+    };
+    let whole = |name: &str, numbers: &[usize]| line(name, &[numbers.len()], "i64".to_owned());
+    let mut lines = vec![
+        line("data", packed.data.shape(), dtype.to_string()),
+        whole("batch_sizes", &packed.batch_sizes),
+    ];
+    lines.extend(packed.sorted_indices.iter().map(|own| whole("sorted_indices", own)));
+    lines.extend(packed.unsorted_indices.iter().map(|own| whole("unsorted_indices", own)));
+    lines
+}

@@ -1,0 +1,185 @@
+//! `rnn unpack`: back from a `PackedSequence` to a padded tensor and lengths, or to single sequences.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use elman::files::{AnyArray, Dtype, Real, Sink, Source, write_npy, write_npz, written_file};
+use elman::{
+    Element, PackedSequence, PaddingSide, pad_packed_sequence, pad_sequence, unpack_sequence,
+};
+use ndarray::{ArrayD, ArrayViewD, Axis, concatenate};
+
+use crate::args::{Side, Unpack};
+use crate::conversion;
+use crate::failure::{Usage, with_hint};
+use crate::held;
+use crate::hint::CommandLine;
+use crate::lengths::check_total;
+use crate::outputs::{check_extension, overwrite, refuse_terminal, shown, whole_numbers};
+use crate::report::{Notes, Report, TensorLine};
+use crate::sequences::{self, Sequences};
+
+pub(crate) fn unpack(args: &Unpack) -> Result<()> {
+    let single = args.output.extension().is_some_and(|extension| extension == "npz");
+    check_extension(&args.output, "-o", single)?;
+    if single {
+        refuse_padding(args)?;
+    }
+    if let Some(lengths) = &args.lengths {
+        check_extension(lengths, "--lengths", false)?;
+        let same = match (written_file(lengths), written_file(&args.output)) {
+            (Some(file), Some(other)) => file == other,
+            _ => *lengths == args.output,
+        };
+        if same {
+            let message = format!("expected two files, got {} for both", shown(lengths));
+            let line = CommandLine::new().with("--lengths", Some("lengths.npy"));
+            return Err(with_hint(Usage(message), Some(line.to_string())));
+        }
+    }
+    let outputs = [Some(&args.output), args.lengths.as_ref()];
+    let stdout = outputs.into_iter().flatten().any(|path| path == Path::new("-"));
+    if stdout {
+        let padded = args.output == Path::new("-");
+        let remedy = if padded { ("-o", "padded.npy") } else { ("--lengths", "lengths.npy") };
+        refuse_terminal(remedy.0, remedy.1)?;
+    }
+    let input = Sequences::open(&Source::parse(&args.input), &[])?;
+    match input.natural() {
+        Dtype::F32 => unpack_as::<f32>(args, input, single, stdout),
+        Dtype::F64 => unpack_as::<f64>(args, input, single, stdout),
+    }
+}
+
+/// Refuses the flags of a padded tensor beside an archive of single sequences.
+fn refuse_padding(args: &Unpack) -> Result<()> {
+    let flags = [
+        ("--batch-first", args.batch_first),
+        ("--padding-value", args.padding_value.is_some()),
+        ("--padding-side", args.padding_side.is_some()),
+        ("--total-length", args.total_length.is_some()),
+    ];
+    let given: Vec<_> = flags.iter().filter(|(_, given)| *given).map(|(flag, _)| *flag).collect();
+    if given.is_empty() {
+        return Ok(());
+    }
+    let (place, flags) = (shown(&args.output), given.join(" and "));
+    let message = format!("{place}: expected .npy or - for a padded tensor ({flags}), got .npz");
+    let padded = args.output.with_extension("npy");
+    let line = CommandLine::new().with("-o", Some(&padded.to_string_lossy()));
+    Err(with_hint(Usage(message), Some(line.to_string())))
+}
+
+fn unpack_as<T: Element + Real>(
+    args: &Unpack,
+    input: Sequences,
+    single: bool,
+    stdout: bool,
+) -> Result<()> {
+    let place = input.place().to_owned();
+    let Sequences::Packed(members, header) = input else {
+        let message = format!("{place}: expected a packed sequence (data, batch_sizes), got none");
+        return Err(crate::failure::Data(message).into());
+    };
+    let mut notes = Notes::default();
+    notes.notes.extend(conversion::note::<T>(&format!("{place}:data"), header.stored));
+    let packed = sequences::read_packed::<T>(members, |steps, batch| {
+        let bytes = held_bytes::<T>(args, single, &header.shape, (steps, batch));
+        held::name("packed data and sequences are held whole", bytes, &args.report, &mut notes);
+    })?;
+    check_total(&packed.lengths()?, args.total_length)?;
+    let tensors = write(args, &packed, single, &place)?;
+    let report = Report {
+        command: "unpack",
+        layer: None,
+        weights: None,
+        seed: None,
+        rng: None,
+        tensors,
+        run: None,
+        notes,
+    };
+    report.print(&args.report, stdout)
+}
+
+/// Writes what was asked for, and says what that was.
+fn write<T: Element + Real>(
+    args: &Unpack,
+    packed: &PackedSequence<T>,
+    single: bool,
+    place: &str,
+) -> Result<Vec<TensorLine>> {
+    let open = |path: &Path| Sink::open(path, overwrite(&args.report));
+    let mut sink = open(&args.output)?;
+    let mut lengths_sink = args.lengths.as_deref().map(open).transpose()?;
+    let line = |name: &str, shape: &[usize], path: &Path| TensorLine {
+        name: name.to_owned(),
+        shape: shape.to_vec(),
+        axes: Vec::new(),
+        dtype: T::DTYPE.to_string(),
+        file: Some(shown(path)),
+    };
+    let mut tensors = Vec::new();
+    if single {
+        let own = unpack_sequence(packed)?;
+        let names: Vec<_> = (0..own.len()).map(|row| row.to_string()).collect();
+        let mut all: Vec<(&str, &dyn AnyArray)> = Vec::new();
+        for (name, own) in names.iter().zip(&own) {
+            tensors.push(line(name, own.shape(), &args.output));
+            all.push((name, own));
+        }
+        write_npz(&mut sink, &all, "")?;
+    } else {
+        let padded = padded(args, packed).with_context(|| place.to_owned())?;
+        tensors.push(line("padded", padded.shape(), &args.output));
+        sink.write(|file| write_npy(file, &padded.view()))?;
+    }
+    if let (Some(sink), Some(path)) = (&mut lengths_sink, &args.lengths) {
+        let lengths = whole_numbers(&packed.lengths()?);
+        let own = line("lengths", lengths.shape(), path);
+        tensors.push(TensorLine { dtype: "i64".to_owned(), ..own });
+        sink.write(|file| write_npy(file, &lengths.view()))?;
+    }
+    sink.commit()?;
+    Ok(lengths_sink.map_or(Ok(()), Sink::commit).map(|()| tensors)?)
+}
+
+/// Bytes that are in memory at one time.
+fn held_bytes<T>(
+    args: &Unpack,
+    single: bool,
+    data: &[usize],
+    (steps, batch): (usize, usize),
+) -> usize {
+    let [rows, features @ ..] = data else { return 0 };
+    let row = held::bytes::<T>(features);
+    let total = args.total_length.unwrap_or(steps);
+    let padded = [steps, total].map(|steps| steps.saturating_mul(batch));
+    // With the padding on the left, single sequences come first, and then the padding behind the longest.
+    let held = match args.padding_side {
+        _ if single => vec![*rows; 2],
+        Some(Side::Left) => vec![*rows, *rows, padded[0], padded[1]],
+        _ => vec![*rows, padded[1]],
+    };
+    held.iter().fold(0, |bytes: usize, rows| bytes.saturating_add(rows.saturating_mul(row)))
+}
+
+/// The padded tensor. With the padding on the left, sequences end together.
+fn padded<T: Element + Real>(args: &Unpack, packed: &PackedSequence<T>) -> Result<ArrayD<T>> {
+    let padding = <T as Real>::from_f64(args.padding_value.unwrap_or(0.0));
+    // Without a sequence there is no side.
+    if args.padding_side != Some(Side::Left) || packed.batch() == 0 {
+        return Ok(pad_packed_sequence(packed, args.batch_first, padding, args.total_length)?.0);
+    }
+    let own = unpack_sequence(packed)?;
+    let views: Vec<ArrayViewD<'_, T>> = own.iter().map(|own| own.view()).collect();
+    let padded = pad_sequence(&views, args.batch_first, padding, PaddingSide::Left)?;
+    let longest = packed.batch_sizes.len();
+    let total = args.total_length.unwrap_or(longest);
+    let axis = Axis(usize::from(args.batch_first));
+    let mut before = padded.shape().to_vec();
+    // It has been checked that no sequence is longer.
+    before[axis.0] = total.saturating_sub(longest);
+    let before = ArrayD::from_elem(before, padding);
+    Ok(concatenate(axis, &[before.view(), padded.view()])?)
+}

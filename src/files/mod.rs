@@ -1,0 +1,155 @@
+//! Files: tensors in, tensors out.
+//!
+//! What comes in is recognised by its first bytes, whatever its name. Nothing is allocated from a number
+//! in a header before the bytes behind it are known to exist. What goes out is written beside its target
+//! and renamed when it is complete.
+//!
+//! This module does not know what an RNN is. It and the binary alone touch files and standard streams.
+
+mod at;
+mod bundle;
+mod contents;
+mod counted;
+mod entry;
+mod file;
+mod folder;
+mod found;
+mod header;
+mod limit;
+mod literal;
+mod npy;
+mod npz;
+mod number;
+mod numbers;
+#[cfg(feature = "onnx")]
+mod onnx;
+mod parts;
+#[cfg(feature = "pt")]
+mod pt;
+#[cfg(feature = "safetensors")]
+mod safetensors;
+mod sink;
+mod source;
+mod stream;
+mod table;
+mod temporary;
+mod tensor_file;
+mod tensor_folder;
+mod tensor_format;
+mod tensors;
+mod waiting;
+
+#[cfg(feature = "safetensors")]
+pub use self::safetensors::write_safetensors;
+pub use bundle::Bundle;
+pub use contents::Contents;
+pub use entry::{AttributeValue, BundleFormat, Entry, ModuleAttribute, Text};
+pub use folder::Folder;
+pub use found::Found;
+pub use header::{Header, StoredType};
+pub use limit::limit_streams;
+pub use npy::{AnyArray, Real, Stored, write_npy};
+pub use npz::{Members, write_npz};
+pub use number::Number;
+pub use numbers::Numbers;
+#[cfg(feature = "onnx")]
+pub use onnx::{Attribute, Graph, GraphTensor, Node, Size, Value};
+pub use parts::{Part, PartReader, PartWriter};
+pub use sink::{Overwrite, Sink};
+pub use source::Source;
+pub use stream::{Answers, Arrays, Frames};
+pub use temporary::{remove_temporary_files, written_file};
+pub use tensor_file::TensorFile;
+pub use tensor_folder::{open_folder, write_folder};
+pub use tensor_format::TensorFormat;
+pub use tensors::{Held, Tensors};
+
+use std::path::Path;
+
+use ndarray::ArrayD;
+
+/// The name of the text beside tensors: a file of a folder, a key of the metadata of .safetensors and .onnx.
+pub const TEXT_NAME: &str = "rnn.json";
+
+/// The types of number that are computed in.
+///
+/// ```
+/// use elman::files::{Dtype, Real};
+///
+/// assert_eq!(<f64 as Real>::DTYPE, Dtype::F64);
+/// assert_eq!(Dtype::F32.to_string(), "f32");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dtype {
+    /// 32-bit floats.
+    F32,
+    /// 64-bit floats.
+    F64,
+}
+
+impl std::fmt::Display for Dtype {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Dtype::F32 => "f32",
+            Dtype::F64 => "f64",
+        })
+    }
+}
+
+/// A tensor of one of the types that are computed in.
+///
+/// ```
+/// use elman::files::{Bundle, Dtype, Source, Tensor};
+///
+/// let mut bundle = Bundle::open(&Source::parse("fixtures/sine/rnn.npz".as_ref()))?;
+/// let weight_ih = bundle.read(0, None)?;
+/// assert_eq!((weight_ih.dtype(), weight_ih.shape()), (Dtype::F32, &[8, 1][..]));
+/// let Tensor::F32(numbers) = weight_ih else { panic!("the file holds f32") };
+/// assert!(numbers.iter().all(|number| number.is_finite()));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub enum Tensor {
+    /// Of 32-bit floats.
+    F32(ArrayD<f32>),
+    /// Of 64-bit floats.
+    F64(ArrayD<f64>),
+}
+
+impl Tensor {
+    /// Its type.
+    pub fn dtype(&self) -> Dtype {
+        match self {
+            Tensor::F32(_) => Dtype::F32,
+            Tensor::F64(_) => Dtype::F64,
+        }
+    }
+
+    /// Its sizes.
+    pub fn shape(&self) -> &[usize] {
+        match self {
+            Tensor::F32(array) => array.shape(),
+            Tensor::F64(array) => array.shape(),
+        }
+    }
+}
+
+/// A path as an error shows it: control characters escaped, so that a name cannot forge a message, and
+/// an empty path in quotes, so that there is something to see.
+fn show(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    if text.is_empty() {
+        return "''".to_owned();
+    }
+    if text.chars().any(char::is_control) { format!("{text:?}") } else { text.into_owned() }
+}
+
+/// A name out of a file as messages show it: nothing in it can move a terminal's cursor or hide text.
+fn escaped(name: &str) -> String {
+    let mut text = String::new();
+    for c in name.chars() {
+        // Quotes are no danger, and read better as they are.
+        if c == '\'' || c == '"' { text.push(c) } else { text.extend(c.escape_debug()) }
+    }
+    text
+}

@@ -1,0 +1,139 @@
+//! .safetensors: a header of JSON, which says where in the file the bytes of each tensor stand.
+//!
+//! The header is read here, because JSON that names a tensor twice must be refused and not lose one of
+//! the two; the rules that ranges of bytes keep are those of the crate `safetensors`.
+
+mod header;
+
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
+
+use ndarray::ArrayD;
+use serde_json::{Map, Value, json};
+
+use super::bundle::Raw;
+use super::file::File;
+use super::npy::write_numbers;
+use super::{Dtype, Entry, Real, Sink, TEXT_NAME, Text, escaped};
+use crate::error::Error;
+use header::{Header, METADATA, known, malformed, parse, within};
+
+/// The longest header that the format allows.
+const MAX_HEADER_BYTES: u64 = 100_000_000;
+
+/// A file whose header has been read, and the range of each tensor's bytes in it.
+pub(super) struct Safetensors {
+    file: File,
+    ranges: Vec<Range<u64>>,
+}
+
+/// What a file says of its tensors, the text beside them, and their bytes.
+type Opened = (Vec<Entry>, Option<Text>, Safetensors);
+
+/// Reads the header.
+pub(super) fn open(mut file: File, place: &str) -> Result<Opened, Error> {
+    let header = read_header(&mut file, place)?;
+    let start = header.len() as u64 + 8;
+    let Header { metadata, tensors } = parse(&header, place)?;
+    drop(header);
+    // The bytes of the tensors first: where the last of them ends, no other place lies behind the file.
+    let len = file.metadata().map_err(|source| Error::Read { place: place.to_owned(), source })?;
+    let expected = tensors.last().map_or(0, |(_, stated)| stated.data_offsets.1) as u64;
+    let got = len.len().saturating_sub(start);
+    if got != expected {
+        return Err(malformed(place, format!("expected {expected} bytes of tensors, got {got}")));
+    }
+    let mut entries = Vec::new();
+    let mut ranges = Vec::new();
+    for (name, stated) in tensors {
+        let (stored, _) = known(&stated.dtype).map_err(|what| within(place, &name, what))?;
+        let (first, last) = stated.data_offsets;
+        ranges.push(start + first as u64..start + last as u64);
+        entries.push(Entry { name: escaped(&name), stored, shape: stated.shape.0 });
+    }
+    let text = metadata.into_iter().find(|(key, _)| key == TEXT_NAME);
+    let text = text.map(|(_, text)| Text { place: format!("{place}: metadata"), text });
+    Ok((entries, text, Safetensors { file, ranges }))
+}
+
+impl Raw for Safetensors {
+    fn bytes(&mut self, index: usize, place: &str) -> Result<Box<dyn Read + '_>, Error> {
+        let Range { start, end } = self.ranges[index];
+        self.file
+            .seek(SeekFrom::Start(start))
+            .map_err(|source| Error::Read { place: place.to_owned(), source })?;
+        Ok(Box::new((&mut self.file).take(end - start)))
+    }
+}
+
+/// The text of the header. Nothing is allocated before its length is known to be that of something.
+fn read_header(file: &mut File, place: &str) -> Result<Vec<u8>, Error> {
+    let read = |source| Error::Read { place: place.to_owned(), source };
+    let present = file.metadata().map_err(read)?.len().saturating_sub(8);
+    let mut length = Vec::new();
+    file.take(8).read_to_end(&mut length).map_err(read)?;
+    let Ok(length) = <[u8; 8]>::try_from(length.as_slice()) else {
+        return Err(malformed(place, format!("truncated header at byte {}", length.len())));
+    };
+    let length = u64::from_le_bytes(length);
+    if length > MAX_HEADER_BYTES {
+        let what = format!("header of {length} bytes; limit {MAX_HEADER_BYTES}");
+        return Err(malformed(place, what));
+    }
+    if length > present {
+        let what = format!("expected a header of {length} bytes, got {present}");
+        return Err(malformed(place, what));
+    }
+    let mut header = Vec::new();
+    file.take(length).read_to_end(&mut header).map_err(read)?;
+    Ok(header)
+}
+
+/// Writes tensors as .safetensors, with the text in the metadata beside PyTorch's mark. They stand in the
+/// order of their names, as all writers of the format have them: the same tensors give the same bytes.
+///
+/// ```
+/// use elman::files::{Overwrite, Sink, Source, write_safetensors};
+/// use elman::{Checkpoint, Config, Generator, Rnn};
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("w.safetensors");
+/// let rnn = Rnn::<f32>::new(Config::new(10, 20), &mut Generator::new(0))?;
+/// let mut sink = Sink::open(&path, Overwrite::Replace)?;
+/// write_safetensors(&mut sink, &rnn.to_tensors(), &rnn.config().to_json().to_string())?;
+/// sink.commit()?;
+/// assert_eq!(Checkpoint::read(&Source::Path(path), None, None)?.config(), rnn.config());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Write`].
+pub fn write_safetensors<T: Real>(
+    sink: &mut Sink,
+    tensors: &[(String, ArrayD<T>)],
+    text: &str,
+) -> Result<(), Error> {
+    let mut tensors: Vec<_> = tensors.iter().collect();
+    tensors.sort_by_key(|(name, _)| name);
+    let dtype = match T::DTYPE {
+        Dtype::F32 => "F32",
+        Dtype::F64 => "F64",
+    };
+    let mut header = Map::new();
+    header.insert(METADATA.to_owned(), json!({"format": "pt", TEXT_NAME: text}));
+    let mut start = 0;
+    for (name, tensor) in &tensors {
+        let end = start + tensor.len() * size_of::<T>();
+        let stated = json!({"dtype": dtype, "shape": tensor.shape(), "data_offsets": [start, end]});
+        header.insert(name.clone(), stated);
+        start = end;
+    }
+    let header = Value::Object(header).to_string();
+    // Spaces at its end, so that the numbers start at a multiple of 8 bytes.
+    let length = header.len().next_multiple_of(8);
+    sink.write(|file| {
+        file.write_all(&(length as u64).to_le_bytes())?;
+        write!(file, "{header}{}", " ".repeat(length - header.len()))?;
+        tensors.iter().try_for_each(|(_, tensor)| write_numbers(file, tensor))
+    })
+}

@@ -1,0 +1,220 @@
+//! The header of .safetensors: JSON, read with every name as often as it stands there.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use safetensors::SafeTensorError;
+use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use crate::error::Error;
+use crate::files::header::{MAX_AXES, check_size};
+use crate::files::{StoredType, escaped};
+
+/// The entry of the header that is no tensor.
+pub(super) const METADATA: &str = "__metadata__";
+
+/// The header as it stands there, with every name as often as it stands there.
+#[derive(Default)]
+pub(super) struct Header {
+    pub(super) metadata: Vec<(String, String)>,
+    pub(super) tensors: Vec<(String, Tensor)>,
+}
+
+/// What the header says of one tensor.
+#[derive(Deserialize)]
+#[serde(expecting = "the dtype, shape and data_offsets of a tensor")]
+pub(super) struct Tensor {
+    pub(super) dtype: String,
+    pub(super) shape: Axes,
+    pub(super) data_offsets: (usize, usize),
+}
+
+/// The sizes of a tensor.
+pub(super) struct Axes(pub(super) Vec<usize>);
+
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(HeaderVisitor)
+    }
+}
+
+struct HeaderVisitor;
+
+impl<'de> Visitor<'de> for HeaderVisitor {
+    type Value = Header;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of tensors")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
+        let mut header = Header::default();
+        let mut metadata = None;
+        while let Some(name) = map.next_key::<String>()? {
+            if name != METADATA {
+                header.tensors.push((name, map.next_value()?));
+            } else if metadata.replace(map.next_value::<Pairs>()?).is_some() {
+                return Err(de::Error::custom(format_args!("two entries are named {METADATA}")));
+            }
+        }
+        header.metadata = metadata.map_or(Vec::new(), |Pairs(pairs)| pairs);
+        Ok(header)
+    }
+}
+
+/// An object of texts, each key as often as it stands there.
+struct Pairs(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(PairsVisitor)
+    }
+}
+
+struct PairsVisitor;
+
+impl<'de> Visitor<'de> for PairsVisitor {
+    type Value = Pairs;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of texts")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(pair) = map.next_entry()? {
+            pairs.push(pair);
+        }
+        Ok(Pairs(pairs))
+    }
+}
+
+impl<'de> Deserialize<'de> for Axes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(AxesVisitor)
+    }
+}
+
+struct AxesVisitor;
+
+impl<'de> Visitor<'de> for AxesVisitor {
+    type Value = Axes;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of sizes")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Axes, A::Error> {
+        let mut sizes = Vec::new();
+        while let Some(size) = seq.next_element()? {
+            if sizes.len() == MAX_AXES {
+                let text = format_args!("expected at most {MAX_AXES} axes, got more");
+                return Err(de::Error::custom(text));
+            }
+            sizes.push(size);
+        }
+        Ok(Axes(sizes))
+    }
+}
+
+/// What the header says, checked, with the tensors in the order of their bytes.
+pub(super) fn parse(header: &[u8], place: &str) -> Result<Header, Error> {
+    let mut header: Header = serde_json::from_slice(header).map_err(|error| {
+        malformed(place, format!("broken header: {}", escaped(&error.to_string())))
+    })?;
+    let keys = header.metadata.iter().map(|(key, _)| key);
+    if let Some(key) = first_double(keys) {
+        let what = format!("two values of the metadata have the same key, {}", escaped(key));
+        return Err(malformed(place, what));
+    }
+    if let Some(name) = first_double(header.tensors.iter().map(|(name, _)| name)) {
+        let what = format!("two tensors have the same name, {}", escaped(name));
+        return Err(malformed(place, what));
+    }
+    for (name, stated) in &header.tensors {
+        check(stated).map_err(|what| within(place, name, what))?;
+    }
+    header
+        .tensors
+        .sort_by(|(left, a), (right, b)| (a.data_offsets, left).cmp(&(b.data_offsets, right)));
+    check_ranges(&header.tensors, place)?;
+    Ok(header)
+}
+
+/// The type that a name stands for, here and in the crate.
+pub(super) fn known(dtype: &str) -> Result<(StoredType, Dtype), String> {
+    Ok(match dtype {
+        "BOOL" => (StoredType::Bool, Dtype::BOOL),
+        "I8" => (StoredType::I8, Dtype::I8),
+        "I16" => (StoredType::I16, Dtype::I16),
+        "I32" => (StoredType::I32, Dtype::I32),
+        "I64" => (StoredType::I64, Dtype::I64),
+        "U8" => (StoredType::U8, Dtype::U8),
+        "U16" => (StoredType::U16, Dtype::U16),
+        "U32" => (StoredType::U32, Dtype::U32),
+        "U64" => (StoredType::U64, Dtype::U64),
+        "F16" => (StoredType::F16, Dtype::F16),
+        "BF16" => (StoredType::BF16, Dtype::BF16),
+        "F32" => (StoredType::F32, Dtype::F32),
+        "F64" => (StoredType::F64, Dtype::F64),
+        _ => {
+            let dtype = escaped(dtype);
+            let list = "F64, F32, F16, BF16, I8 to I64, U8 to U64 or BOOL";
+            return Err(format!("dtype {dtype}; expected {list}"));
+        }
+    })
+}
+
+/// Checks one tensor by itself: its shape and type need as many bytes as it has.
+fn check(stated: &Tensor) -> Result<(), String> {
+    let (stored, _) = known(&stated.dtype)?;
+    let Tensor { shape: Axes(shape), data_offsets: (start, end), .. } = stated;
+    check_size(shape, stored)?;
+    let expected = shape.iter().product::<usize>() * stored.size();
+    match end.checked_sub(*start) {
+        Some(got) if got == expected => Ok(()),
+        Some(got) => Err(format!(
+            "expected {expected} bytes for shape {shape:?} of {}, got {got} in data_offsets [{start}, {end}]",
+            stated.dtype
+        )),
+        None => Err(format!("expected data_offsets that ascend, got [{start}, {end}]")),
+    }
+}
+
+/// Checks all tensors together: no byte belongs to none or to two of them.
+fn check_ranges(tensors: &[(String, Tensor)], place: &str) -> Result<(), Error> {
+    let info = |(name, stated): &(String, Tensor)| {
+        let (_, dtype) = known(&stated.dtype).map_err(|what| within(place, name, what))?;
+        let Tensor { shape: Axes(shape), data_offsets, .. } = stated;
+        let info = TensorInfo { dtype, shape: shape.clone(), data_offsets: *data_offsets };
+        Ok((name.clone(), info))
+    };
+    let infos = tensors.iter().map(info).collect::<Result<_, Error>>()?;
+    let Err(error) = Metadata::new(None, infos) else { return Ok(()) };
+    let SafeTensorError::InvalidOffset(name) = error else {
+        return Err(malformed(place, format!("broken header: {error}")));
+    };
+    let index = tensors.iter().position(|(found, _)| *found == name).unwrap_or(0);
+    let expected = index.checked_sub(1).map_or(0, |before| tensors[before].1.data_offsets.1);
+    let (start, end) = tensors[index].1.data_offsets;
+    let what = format!(
+        "expected bytes from {expected} on, where those before it end, got data_offsets [{start}, {end}]"
+    );
+    Err(within(place, &name, what))
+}
+
+/// The first name that stands twice.
+fn first_double<'a>(mut names: impl Iterator<Item = &'a String>) -> Option<&'a String> {
+    let mut seen = HashSet::new();
+    names.find(|name| !seen.insert(*name))
+}
+
+pub(super) fn malformed(place: &str, what: String) -> Error {
+    Error::Malformed { place: place.to_owned(), what }
+}
+
+pub(super) fn within(place: &str, name: &str, what: String) -> Error {
+    malformed(&format!("{place}:{}", escaped(name)), what)
+}

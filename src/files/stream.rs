@@ -1,0 +1,226 @@
+//! Streams without an end: array after array, or frame after frame, and an answer to each.
+
+use std::io::{self, BufWriter, Cursor, Read, Write};
+
+use ndarray::{ArrayD, ArrayViewD};
+
+use super::limit::check_array;
+use super::npy::{read_body, read_full};
+use super::source::Format;
+use super::tensor_file::Counted;
+use super::waiting::{StandardOutput, Waiting, standard_input, standard_output};
+use super::{Header, Real, Stored, write_npy};
+use crate::error::Error;
+
+/// Bytes that are written at once: an answer that is not longer arrives as a whole.
+const ANSWER_BYTES: usize = 1 << 16;
+
+/// .npy arrays one behind the other, as repeated `np.save` on one file writes them. No byte behind an array
+/// is waited for before the array is handed out.
+///
+/// ```
+/// use elman::files::{Answers, Arrays};
+/// use elman::{Config, Generator, Mode, Rnn};
+///
+/// // Each array on standard input is an input of a layer, and its output is the answer to it.
+/// let rnn = Rnn::<f32>::new(Config::new(10, 20), &mut Generator::new(0))?;
+/// let (mut arrays, mut answers) = (Arrays::stdin(), Answers::stdout()?);
+/// while let Some(header) = arrays.header()? {
+///     assert_eq!(header.shape.last(), Some(&10), "{}", arrays.place());
+///     let input = arrays.read::<f32>(&header)?;
+///     answers.array(&rnn.forward(input.view(), None, Mode::Eval)?.output.view())?;
+/// }
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+pub struct Arrays {
+    reader: Box<dyn Read>,
+    /// Where the bytes come from, for messages.
+    name: String,
+    /// Arrays whose headers have been read.
+    count: u64,
+    /// Where the last of them begins.
+    start: u64,
+    /// Where the next byte stands.
+    offset: u64,
+}
+
+impl std::fmt::Debug for Arrays {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Arrays").field("place", &self.place()).finish_non_exhaustive()
+    }
+}
+
+impl Arrays {
+    /// Those on standard input.
+    pub fn stdin() -> Self {
+        Arrays::new(Box::new(standard_input()), "stdin")
+    }
+
+    /// Those that a reader gives, such as a socket. `name` is what errors call it.
+    pub fn new(reader: Box<dyn Read>, name: &str) -> Self {
+        Arrays { reader, name: name.to_owned(), count: 0, start: 0, offset: 0 }
+    }
+
+    /// The array whose header was read last, for messages. Arrays are counted from 1, bytes from 0.
+    pub fn place(&self) -> String {
+        format!("{}: array {} at byte {}", self.name, self.count, self.start)
+    }
+
+    /// The header of the next array; none where the stream ends behind the last one.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] where something else than an array stands there, and [`Error::Read`].
+    pub fn header(&mut self) -> Result<Option<Header>, Error> {
+        (self.count, self.start) = (self.count + 1, self.offset);
+        let mut bytes = Vec::new();
+        Read::take(&mut self.reader, Format::BYTES as u64)
+            .read_to_end(&mut bytes)
+            .map_err(|source| Error::Read { place: self.name.clone(), source })?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let place = self.place();
+        let expected = (&[Format::Npy, Format::Zip][..], ".npy or the end");
+        if Format::recognise(&bytes, &place, expected)? == Format::Zip {
+            let what = "expected .npy, got an archive: its arrays cannot be read one by one";
+            return Err(Error::Malformed { place, what: what.to_owned() });
+        }
+        let mut whole = Cursor::new(bytes).chain(&mut self.reader);
+        let mut counted = Counted { reader: &mut whole, bytes: 0 };
+        let header = Header::read(&mut counted, &place, None)?;
+        self.offset += counted.bytes;
+        check_array(header.body_bytes() as u64, &place)?;
+        Ok(Some(header))
+    }
+
+    /// The numbers behind the header that was read last, converted to T.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] where the stream ends before the array does, [`Error::Read`],
+    /// [`Error::OutOfMemory`].
+    pub fn read<T: Real>(&mut self, header: &Header) -> Result<ArrayD<T>, Error> {
+        let place = self.place();
+        let array = read_body(&mut self.reader, &place, header, false)?;
+        self.offset += header.body_bytes() as u64;
+        Ok(array)
+    }
+}
+
+/// Frames on standard input: little-endian f32 numbers without any header, so many for each frame.
+///
+/// ```
+/// use elman::files::{Answers, Frames};
+/// use ndarray::arr1;
+///
+/// // The sum of the features of each frame that comes in.
+/// let (mut frames, mut answers) = (Frames::stdin(10)?, Answers::stdout()?);
+/// let mut frame = [0.0_f32; 10];
+/// while frames.read(&mut frame)? {
+///     answers.frame(&arr1(&[frame.iter().sum::<f32>()]).into_dyn().view())?;
+/// }
+/// assert!(!frames.read(&mut frame)?, "nothing comes behind the end");
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Frames {
+    reader: Waiting<io::Stdin>,
+    count: u64,
+    /// The bytes of one frame.
+    bytes: Vec<u8>,
+}
+
+impl Frames {
+    /// Those on standard input, of `len` numbers each.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn stdin(len: usize) -> Result<Self, Error> {
+        let bytes = crate::memory::zeros(&[len, size_of::<f32>()], "a frame")?;
+        Ok(Frames { reader: standard_input(), count: 0, bytes })
+    }
+
+    /// Fills `frame` with the next one, converted to T; false where the stream ends behind the last one.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] where the stream ends within a frame, and [`Error::Read`].
+    pub fn read<T: Real>(&mut self, frame: &mut [T]) -> Result<bool, Error> {
+        let got = read_full(&mut self.reader, &mut self.bytes)
+            .map_err(|source| Error::Read { place: "stdin".to_owned(), source })?;
+        if got == 0 {
+            return Ok(false);
+        }
+        let len = self.bytes.len();
+        if got < len {
+            let start = self.count * len as u64;
+            let place = format!("stdin: frame {} at byte {start}", self.count + 1);
+            let what = format!("expected {len} bytes, {} f32 numbers, got {got}", frame.len());
+            return Err(Error::Malformed { place, what });
+        }
+        let (numbers, _) = self.bytes.as_chunks();
+        for (to, &bytes) in frame.iter_mut().zip(numbers) {
+            *to = T::from_f32(f32::from_le_bytes(bytes));
+        }
+        self.count += 1;
+        Ok(true)
+    }
+}
+
+/// Answers on standard output, each handed on as soon as it is complete.
+///
+/// ```
+/// use elman::files::Answers;
+/// use ndarray::ArrayD;
+///
+/// let mut answers = Answers::stdout()?;
+/// // An array as .npy, and the numbers of a frame without a header.
+/// answers.array(&ArrayD::<i64>::zeros(vec![5]).view())?;
+/// answers.frame(&ArrayD::<f32>::zeros(vec![20]).view())?;
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+pub struct Answers {
+    writer: BufWriter<StandardOutput>,
+}
+
+impl std::fmt::Debug for Answers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answers").finish_non_exhaustive()
+    }
+}
+
+impl Answers {
+    /// Those on standard output.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn stdout() -> Result<Self, Error> {
+        let writer = BufWriter::with_capacity(ANSWER_BYTES, standard_output().map_err(failed)?);
+        Ok(Answers { writer })
+    }
+
+    /// Writes an array as .npy.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn array<T: Stored>(&mut self, array: &ArrayViewD<'_, T>) -> Result<(), Error> {
+        write_npy(&mut self.writer, array).and_then(|()| self.writer.flush()).map_err(failed)
+    }
+
+    /// Writes numbers as little-endian f32, without any header.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is the format")]
+    pub fn frame<T: Real + Into<f64>>(&mut self, frame: &ArrayViewD<'_, T>) -> Result<(), Error> {
+        let mut write = || {
+            for &number in frame {
+                self.writer.write_all(&(number.into() as f32).to_le_bytes())?;
+            }
+            self.writer.flush()
+        };
+        write().map_err(failed)
+    }
+}
+
+fn failed(source: io::Error) -> Error {
+    Error::Write { place: "stdout".to_owned(), source }
+}

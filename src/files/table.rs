@@ -1,0 +1,86 @@
+//! Tables: numbers as text, a row on each line.
+//!
+//! A table is held whole, because its shape is known only where it ends. The first line that is not blank
+//! says what stands between the columns: a tab where there is one outside quotes, else a semicolon where
+//! there is one, else a comma. It names the columns where one of its cells is no number.
+
+#[cfg(feature = "csv")]
+mod read;
+
+use ndarray::ArrayD;
+
+use super::source::Opened;
+use super::{Dtype, Real};
+use crate::array::array;
+use crate::error::Error;
+use crate::memory::reserved;
+
+/// The numbers of a table.
+#[cfg_attr(not(feature = "csv"), allow(dead_code, reason = "only this feature makes one"))]
+pub(super) struct Table {
+    /// Names of the columns that were read, in their order; none where the table has no line of names.
+    names: Vec<String>,
+    /// What stands between the columns.
+    separator: u8,
+    /// (rows, columns).
+    shape: [usize; 2],
+    values: Vec<f64>,
+    /// Numbers whose f32 is not the one that their f64 is rounded to: where that lies halfway between two.
+    singles: Vec<(usize, f32)>,
+    /// The first number that no f32 holds.
+    beyond_f32: Option<Error>,
+}
+
+impl Table {
+    /// Reads a table, or those of its columns that are `wanted`.
+    pub(super) fn read(opened: Opened, place: &str, wanted: &[String]) -> Result<Self, Error> {
+        parse(&opened.read_whole("input", place)?, place, wanted)
+    }
+
+    /// Names of the columns.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// (rows, columns).
+    pub(super) fn shape(&self) -> [usize; 2] {
+        self.shape
+    }
+
+    /// What it was recognised as, in words.
+    pub(super) fn recognised(&self) -> String {
+        let separator = match self.separator {
+            b'\t' => "tabs",
+            b';' => "semicolons",
+            _ => "commas",
+        };
+        let names = if self.names.is_empty() { "without" } else { "with" };
+        format!("table, {separator} between columns, {names} a line of names")
+    }
+
+    /// The numbers, rounded to T as if each had been read as one.
+    pub(super) fn into_array<T: Real>(self) -> Result<ArrayD<T>, Error> {
+        if let (Dtype::F32, Some(error)) = (T::DTYPE, self.beyond_f32) {
+            return Err(error);
+        }
+        let mut values = reserved(self.values.len(), "input")?;
+        values.extend(self.values.into_iter().map(T::from_f64));
+        if T::DTYPE == Dtype::F32 {
+            for (index, single) in self.singles {
+                values[index] = T::from_f32(single);
+            }
+        }
+        Ok(array(&self.shape, values))
+    }
+}
+
+#[cfg(feature = "csv")]
+fn parse(bytes: &[u8], place: &str, wanted: &[String]) -> Result<Table, Error> {
+    read::parse(bytes, place, wanted)
+}
+
+#[cfg(not(feature = "csv"))]
+fn parse(_: &[u8], place: &str, _: &[String]) -> Result<Table, Error> {
+    let what = "expected .npy or .npz, got text: this build does not read tables (feature csv)";
+    Err(Error::Malformed { place: place.to_owned(), what: what.to_owned() })
+}

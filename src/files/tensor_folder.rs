@@ -1,0 +1,122 @@
+//! A folder of .npy files, and the text beside them.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use ndarray::ArrayD;
+
+use super::file::File;
+use super::{Folder, Overwrite, Real, TEXT_NAME, Text, show, write_npy};
+use crate::error::Error;
+
+/// The longest text that is read: far more than any configuration has, and no burden to any machine.
+const MAX_TEXT_BYTES: u64 = 1 << 20;
+
+/// The .npy files of a folder, in the order of their names.
+pub(super) fn tensor_paths(folder: &Path, place: &str) -> Result<Vec<PathBuf>, Error> {
+    let absent = |source| Error::Open { place: place.to_owned(), source };
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(absent)? {
+        let path = entry.map_err(absent)?.path();
+        // Hidden files are other programs' own, as those that macOS writes beside what it copies.
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !hidden && path.extension().is_some_and(|extension| extension == "npy") {
+            paths.push(path);
+        }
+    }
+    if paths.is_empty() {
+        let what = "expected a folder of .npy files, got none in it".to_owned();
+        return Err(Error::Malformed { place: place.to_owned(), what });
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// Reads the text beside tensors, where there is one.
+pub(super) fn read_text(folder: &Path) -> Result<Option<Text>, Error> {
+    let path = &folder.join(TEXT_NAME);
+    let place = show(path);
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(Error::Open { place, source }),
+    };
+    let mut bytes = Vec::new();
+    match file.take(MAX_TEXT_BYTES + 1).read_to_end(&mut bytes) {
+        Ok(_) => {}
+        // Linux opens a folder for reading, and refuses only to read it.
+        Err(source) if path.is_dir() => return Err(Error::Open { place, source }),
+        Err(source) => return Err(Error::Read { place, source }),
+    }
+    if bytes.len() as u64 > MAX_TEXT_BYTES {
+        let what = format!("expected at most {MAX_TEXT_BYTES} bytes of text, got more");
+        return Err(Error::Malformed { place, what });
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Some(Text { place, text })),
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            let what = format!("expected UTF-8 text, got bad bytes at {at}");
+            Err(Error::Malformed { place, what })
+        }
+    }
+}
+
+/// Opens a folder for tensors: one that exists may hold only tensors that `own` knows, and their text.
+///
+/// ```
+/// use elman::files::{Overwrite, open_folder};
+/// use elman::{Error, is_parameter_name};
+///
+/// let outside = tempfile::tempdir()?;
+/// let path = outside.path().join("notes");
+/// std::fs::create_dir(&path)?;
+/// std::fs::write(path.join("precious.txt"), "")?;
+/// // Nothing else than weights is ever replaced by weights.
+/// let refused = open_folder(&path, Overwrite::Replace, is_parameter_name);
+/// assert!(matches!(refused, Err(Error::Create { .. })));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Create`].
+pub fn open_folder(
+    path: &Path,
+    overwrite: Overwrite,
+    own: impl Fn(&str) -> bool + 'static,
+) -> Result<Folder, Error> {
+    Folder::open(path, overwrite, move |name| {
+        name == TEXT_NAME || name.strip_suffix(".npy").is_some_and(&own)
+    })
+}
+
+/// Writes tensors and the text beside them as files of a folder.
+///
+/// ```
+/// use elman::files::{Overwrite, Source, open_folder, write_folder};
+/// use elman::{Checkpoint, Config, Generator, Rnn, is_parameter_name};
+///
+/// let outside = tempfile::tempdir()?;
+/// let path = outside.path().join("w");
+/// let rnn = Rnn::<f32>::new(Config::new(10, 20), &mut Generator::new(0))?;
+/// let folder = open_folder(&path, Overwrite::Replace, is_parameter_name)?;
+/// write_folder(&folder, &rnn.to_tensors(), &rnn.config().to_json().to_string())?;
+/// folder.commit()?;
+/// assert!(path.join("weight_ih_l0.npy").exists());
+/// assert_eq!(Checkpoint::read(&Source::Path(path), None, None)?.config(), rnn.config());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Write`].
+pub fn write_folder<T: Real>(
+    folder: &Folder,
+    tensors: &[(String, ArrayD<T>)],
+    text: &str,
+) -> Result<(), Error> {
+    for (name, tensor) in tensors {
+        folder.write(&format!("{name}.npy"), |file| write_npy(file, &tensor.view()))?;
+    }
+    folder.write(TEXT_NAME, |file| file.write_all(text.as_bytes()))
+}

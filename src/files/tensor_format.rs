@@ -1,0 +1,251 @@
+//! The formats that a single tensor is written in, and how those of text look.
+
+use std::ffi::OsStr;
+use std::io::{self, Write};
+use std::path::Path;
+
+use ndarray::{ArrayView2, ArrayViewD, Axis, Dimension, Ix2};
+
+use super::{Real, write_npy};
+
+/// Numbers from here on have an exponent in .txt: beside longer ones the others would be lost.
+const LONG: f64 = 1e6;
+
+/// The format of a single tensor.
+///
+/// ```
+/// use elman::files::TensorFormat;
+///
+/// let format = TensorFormat::of("output.tsv".as_ref());
+/// assert_eq!(format, Some(TensorFormat::Tsv));
+/// assert!(TensorFormat::Tsv.is_table());
+/// assert!(TensorFormat::Tsv.holds(&[50, 8]) && !TensorFormat::Tsv.holds(&[5, 3, 20]));
+/// assert_eq!(TensorFormat::of("output.png".as_ref()), None);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TensorFormat {
+    /// NumPy's, for tensors of any rank.
+    Npy,
+    /// Text with commas between columns, for two dimensions, or for one as a single row. Each number is the
+    /// shortest text that reads back to the same bits, and there is no line of names.
+    Csv,
+    /// The same with tabs.
+    Tsv,
+    /// Text to be looked at, of any rank, with four decimals in columns that stand below each other. What
+    /// else a number had is lost.
+    Txt,
+}
+
+impl TensorFormat {
+    /// The format for the extension of a path; .npy for a name without any, and none for other extensions.
+    pub fn of(path: &Path) -> Option<Self> {
+        Some(match path.extension().map(OsStr::as_encoded_bytes) {
+            None | Some(b"" | b"npy") => TensorFormat::Npy,
+            Some(b"csv") => TensorFormat::Csv,
+            Some(b"tsv") => TensorFormat::Tsv,
+            Some(b"txt") => TensorFormat::Txt,
+            Some(_) => return None,
+        })
+    }
+
+    /// Whether it is a table, which has no place for more than two dimensions, or for empty ones.
+    pub fn is_table(self) -> bool {
+        matches!(self, TensorFormat::Csv | TensorFormat::Tsv)
+    }
+
+    /// Whether it can hold a tensor of this shape.
+    pub fn holds(self, shape: &[usize]) -> bool {
+        !self.is_table() || (matches!(shape.len(), 1 | 2) && !shape.contains(&0))
+    }
+
+    /// Writes a tensor.
+    ///
+    /// ```
+    /// use elman::files::TensorFormat;
+    /// use ndarray::arr2;
+    ///
+    /// let output = arr2(&[[0.1_f32, -1.0], [2.0, 1e-9]]).into_dyn();
+    /// let mut text = Vec::new();
+    /// TensorFormat::Csv.write(&mut text, &output.view())?;
+    /// assert_eq!(String::from_utf8(text)?, "0.1,-1\n2,1e-9\n");
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What the writer says, and [`io::ErrorKind::InvalidInput`] for a shape that the format does not hold.
+    pub fn write<T: Real>(
+        self,
+        writer: &mut dyn Write,
+        array: &ArrayViewD<'_, T>,
+    ) -> io::Result<()> {
+        if !self.holds(array.shape()) {
+            let what = format!("expected rows and columns, got shape {:?}", array.shape());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
+        match self {
+            TensorFormat::Npy => write_npy(writer, array),
+            TensorFormat::Csv => write_table(writer, array, b","),
+            TensorFormat::Tsv => write_table(writer, array, b"\t"),
+            TensorFormat::Txt => write_blocks(writer, array),
+        }
+    }
+}
+
+/// Rows on lines of their own. A tensor of one axis is one row, because columns are features.
+fn write_table<T: Real>(
+    writer: &mut dyn Write,
+    array: &ArrayViewD<'_, T>,
+    separator: &[u8],
+) -> io::Result<()> {
+    for row in rows(array.view()).rows() {
+        for (column, &value) in row.iter().enumerate() {
+            if column > 0 {
+                writer.write_all(separator)?;
+            }
+            writer.write_all(shortest(value).as_bytes())?;
+        }
+        writer.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+/// The shortest text that reads back to the same bits, with an exponent where there would be many zeros.
+/// NumPy and pandas read `nan`, `inf` and `-0` too.
+fn shortest<T: Real>(value: T) -> String {
+    let text = format!("{value:?}");
+    match text.strip_suffix(".0") {
+        Some(whole) => whole.to_owned(),
+        None if text == "NaN" => "nan".to_owned(),
+        None => text,
+    }
+}
+
+/// A block of rows and columns for each index of the axes before them, under its index as PyTorch writes it.
+fn write_blocks<T: Real>(writer: &mut dyn Write, array: &ArrayViewD<'_, T>) -> io::Result<()> {
+    let width = array.iter().map(|&value| rounded(value).len()).max().unwrap_or(0);
+    if array.ndim() <= 2 {
+        return write_block(writer, &rows(array.view()), width);
+    }
+    let leading = array.shape()[..array.ndim() - 2].to_vec();
+    for (block, index) in ndarray::indices(leading).into_iter().enumerate() {
+        let own = array.view();
+        let own = index.as_array_view().iter().fold(own, |own, &i| own.index_axis_move(Axis(0), i));
+        let index: Vec<_> = index.as_array_view().iter().map(ToString::to_string).collect();
+        let line = if block > 0 { "\n" } else { "" };
+        writeln!(writer, "{line}[{}, :, :]", index.join(", "))?;
+        write_block(writer, &rows(own), width)?;
+    }
+    Ok(())
+}
+
+fn write_block<T: Real>(
+    writer: &mut dyn Write,
+    rows: &ArrayView2<'_, T>,
+    width: usize,
+) -> io::Result<()> {
+    for row in rows.rows() {
+        let numbers: Vec<_> =
+            row.iter().map(|&value| format!("{:>width$}", rounded(value))).collect();
+        writeln!(writer, "{}", numbers.join("  "))?;
+    }
+    Ok(())
+}
+
+/// A number with four decimals.
+fn rounded<T: Real>(value: T) -> String {
+    let text = format!("{value:.4}");
+    let long = text.trim_start_matches('-').parse::<f64>().is_ok_and(|size| size >= LONG);
+    match text.as_str() {
+        "NaN" => "nan".to_owned(),
+        "inf" | "-inf" => text,
+        _ if long => format!("{value:.4e}"),
+        _ => text,
+    }
+}
+
+/// At most two axes as rows and columns.
+fn rows<T>(array: ArrayViewD<'_, T>) -> ArrayView2<'_, T> {
+    let mut array = array;
+    while array.ndim() < 2 {
+        array = array.insert_axis(Axis(0));
+    }
+    array.into_dimensionality::<Ix2>().unwrap_or_else(|_| unreachable!("more than two axes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{ArrayD, array};
+
+    use super::*;
+
+    fn text<T: Real>(format: TensorFormat, array: &ArrayD<T>) -> String {
+        let mut bytes = Vec::new();
+        format.write(&mut bytes, &array.view()).unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn formats_follow_from_extensions() {
+        let of = |path: &str| TensorFormat::of(path.as_ref());
+        for path in ["-", "y", "y.npy", "y.", ".csv"] {
+            assert_eq!(of(path), Some(TensorFormat::Npy), "{path}");
+        }
+        assert_eq!(of("a.b/y.csv"), Some(TensorFormat::Csv));
+        assert_eq!(of("y.npy.tsv"), Some(TensorFormat::Tsv));
+        assert_eq!(of("y.txt"), Some(TensorFormat::Txt));
+        assert_eq!([of("y.CSV"), of("y.npz")], [None, None]);
+    }
+
+    #[test]
+    fn tables_hold_what_reads_back() {
+        let numbers = array![
+            [1.0, -0.0, 0.1, 16_777_216.0],
+            [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX],
+            [f32::MIN_POSITIVE, 1e-45, 1e16, 1e15],
+        ];
+        let expected = "1,-0,0.1,16777216\nnan,inf,-inf,3.4028235e38\n1.1754944e-38,1e-45,1e16,1000000000000000\n";
+        assert_eq!(text(TensorFormat::Csv, &numbers.clone().into_dyn()), expected);
+        assert_eq!(text(TensorFormat::Tsv, &numbers.into_dyn()), expected.replace(',', "\t"));
+        let doubles = array![0.1_f64, 1.0 / 3.0, 5e-324].into_dyn();
+        assert_eq!(text(TensorFormat::Csv, &doubles), "0.1,0.3333333333333333,5e-324\n");
+        // Not what lies in memory, but the tensor.
+        let transposed = array![[1.0, 2.0], [3.0, 4.0]].reversed_axes().into_dyn();
+        assert_eq!(text(TensorFormat::Csv, &transposed), "1,3\n2,4\n");
+    }
+
+    #[test]
+    fn tables_do_not_hold_other_shapes() {
+        for shape in [&[][..], &[0], &[2, 0], &[0, 2], &[1, 1, 1]] {
+            assert!(!TensorFormat::Csv.holds(shape), "{shape:?}");
+            assert!(TensorFormat::Txt.holds(shape), "{shape:?}");
+            let error =
+                TensorFormat::Csv.write(&mut Vec::new(), &ArrayD::<f32>::zeros(shape).view());
+            assert_eq!(error.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        }
+        assert!(TensorFormat::Tsv.holds(&[1]) && TensorFormat::Tsv.holds(&[1, 3]));
+    }
+
+    #[test]
+    fn text_to_be_looked_at() {
+        let text = |array: ArrayD<f32>| text(TensorFormat::Txt, &array);
+        assert_eq!(
+            text(array![[1.0, -22.5], [0.000_04, f32::NAN]].into_dyn()),
+            "  1.0000  -22.5000\n  0.0000       nan\n"
+        );
+        assert_eq!(
+            text(array![1e6, -1.5e30, 2.0].into_dyn()),
+            "  1.0000e6  -1.5000e30      2.0000\n"
+        );
+        assert_eq!(text(array![f32::INFINITY, f32::NEG_INFINITY].into_dyn()), " inf  -inf\n");
+        assert_eq!(text(ArrayD::from_elem(vec![], 1.0)), "1.0000\n");
+        assert_eq!(
+            text(array![[[1.0], [2.0]], [[3.0], [4.0]]].into_dyn()),
+            "[0, :, :]\n1.0000\n2.0000\n\n[1, :, :]\n3.0000\n4.0000\n"
+        );
+        assert_eq!(
+            text(ArrayD::zeros(vec![1, 2, 1, 1])),
+            "[0, 0, :, :]\n0.0000\n\n[0, 1, :, :]\n0.0000\n"
+        );
+        assert_eq!(text(ArrayD::zeros(vec![0, 2, 1])), "");
+    }
+}
