@@ -51,8 +51,9 @@
 //! | `rnn` | the layer: every argument is checked here, once |
 //! | `params` | what was learned: weights and biases |
 //! | `generator` | PyTorch's CPU generator: uniform, normal, dropout masks |
-//! | `packed` | packed sequences, and the canonical batch, which is one |
+//! | `packed` | PyTorch's packed sequences, and its functions from and to padded batches |
 //! | `stack` | layers x directions over blocks of the batch; knows threads |
+//! | `batch` | the canonical batch: time-major, without padding |
 //! | `kernel` | the arithmetic on slices, for each instruction set |
 //! | `faults` | faults on demand, in builds with debug assertions |
 //! | `array` | values in row-major order as arrays |
@@ -73,6 +74,7 @@
 //! number of threads, or on the instruction set; `kernel::product` says why.
 
 mod array;
+mod batch;
 mod checkpoint;
 mod config;
 mod error;

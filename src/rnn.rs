@@ -7,10 +7,10 @@ mod pass;
 use ndarray::{Array1, Array2, ArrayD, ArrayView3, ArrayViewD, Axis, Ix3};
 
 use crate::array::{array, contiguous, values};
+use crate::batch::BatchSizes;
 use crate::error::Error;
 use crate::kernel::Panels;
 use crate::memory::zeros;
-use crate::packed::BatchSizes;
 use crate::params::{CellParams, WEIGHTS};
 use crate::stack::{self, Cell, Plan};
 use crate::{Config, Element, Generator, Kernel, Params, Random};

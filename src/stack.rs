@@ -29,8 +29,8 @@ mod waves;
 
 use std::ops::Range;
 
+use crate::batch::BatchSizes;
 use crate::kernel::{Activation, Aligned, Element, Kernel, Panels, Walk};
-use crate::packed::BatchSizes;
 
 use block::Buffers;
 pub(crate) use block::{Block, Steps, Work, Workspace};

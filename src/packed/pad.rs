@@ -4,9 +4,10 @@ use std::iter::repeat_n;
 
 use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
 
+use super::PackedSequence;
 use super::pack::{all_contiguous, check_lengths, lengths_and_features};
-use super::{BatchSizes, PackedSequence};
 use crate::array::{array, checked_len, contiguous, values};
+use crate::batch::BatchSizes;
 use crate::error::Error;
 use crate::memory::{checked_product, reserved};
 

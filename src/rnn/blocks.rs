@@ -3,10 +3,10 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::Element;
+use crate::batch::BatchSizes;
 use crate::error::Error;
 use crate::kernel::Relay;
 use crate::memory::{fit, reserved};
-use crate::packed::BatchSizes;
 use crate::stack::{Block, Plan, Shape, Steps, Work, Workspace};
 
 /// The workspaces of past passes, for the next ones: to get memory and to clear it takes time.

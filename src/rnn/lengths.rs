@@ -5,9 +5,10 @@ use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
 use super::pass::Keep;
 use super::{Mode, OUTPUT, Output, Rnn};
 use crate::array::{array, checked_len, contiguous};
+use crate::batch::BatchSizes;
 use crate::error::Error;
 use crate::memory::{lengthen, reserved};
-use crate::packed::{self, BatchSizes, pack_padded_sequence, pad_packed_sequence};
+use crate::packed::{self, pack_padded_sequence, pad_packed_sequence};
 use crate::{Element, PackedSequence};
 
 /// What the output of a padded batch holds beyond the end of a sequence.

@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::{Mode, OUTPUT, Rnn, blocks};
+use crate::batch::BatchSizes;
 use crate::error::Error;
 use crate::kernel::{Activation, Panels};
 use crate::memory::{reserved, zeros};
-use crate::packed::BatchSizes;
 use crate::stack::{self, Plan, Shape, Stack, dropped};
 use crate::{Element, Nonlinearity};
 

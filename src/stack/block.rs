@@ -1,7 +1,7 @@
 //! A block of the batch: its rows, its results, and the buffers that it is computed in.
 
+use crate::batch::BatchSizes;
 use crate::kernel::Aligned;
-use crate::packed::BatchSizes;
 
 /// The rows of a block, and where its results go.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use crate::packed::BatchSizes;
+use crate::batch::BatchSizes;
 
 /// How a pass is cut up. It changes the time that the pass takes, and not a bit of its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
