@@ -3,8 +3,8 @@
 use anyhow::Result;
 use elman::files::{Dtype, Real, StoredType};
 
+use crate::explain::CommandLine;
 use crate::failure::{Data, with_hint};
-use crate::hint::CommandLine;
 
 /// What is to be said about numbers that become `T`, with the name of their tensor. Integers and float16 are
 /// converted; a float of the other size only where `--dtype` asks for it.

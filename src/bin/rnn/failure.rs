@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use elman::Error;
 
-use crate::{hint, signals};
+use crate::{explain, signals};
 
 /// Wrong usage that clap cannot see.
 #[derive(Debug)]
@@ -194,7 +194,7 @@ pub(crate) fn from_clap(error: clap::Error) -> anyhow::Error {
             }
         }
     };
-    with_hint(Usage(message), Some(hint::for_usage(flag)))
+    with_hint(Usage(message), Some(explain::for_usage(flag)))
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

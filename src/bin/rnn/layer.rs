@@ -11,8 +11,8 @@ use elman::{
 };
 
 use crate::args::{LayerArgs, WeightsArgs};
+use crate::explain::{CommandLine, quoted, swap};
 use crate::failure::{Data, Usage, with_hint};
-use crate::hint::{CommandLine, quoted, swap};
 use crate::report::Notes;
 
 /// Weights as they were read, and the configuration that was saved with them or follows from them.
@@ -134,8 +134,8 @@ impl Weights {
     pub(crate) fn first_not_finite(&self) -> Option<(&str, Vec<usize>, f64)> {
         self.checkpoint.tensors().iter().find_map(|named| {
             let found = match &named.tensor {
-                Tensor::F32(array) => crate::check::first_not_finite(&array.view()),
-                Tensor::F64(array) => crate::check::first_not_finite(&array.view()),
+                Tensor::F32(array) => crate::finite::first_not_finite(&array.view()),
+                Tensor::F64(array) => crate::finite::first_not_finite(&array.view()),
             };
             found.map(|(place, value)| (named.name.as_str(), place, value))
         })

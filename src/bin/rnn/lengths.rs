@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::Result;
 use elman::files::{Header, Source, StoredType, TensorFile};
 
+use crate::explain::{CommandLine, for_usage};
 use crate::failure::{Data, Usage, with_hint};
-use crate::hint::{CommandLine, for_usage};
 use crate::sequences::{refuse_bool, shown, whole_number};
 
 /// Most sequences of a batch for which a hint writes the lengths out.

@@ -1,21 +1,20 @@
 //! `rnn`: PyTorch's `torch.nn.RNN` for the shell.
 
 mod args;
-mod check;
 mod commands;
 mod conversion;
 mod diff;
+mod explain;
 mod failure;
 #[cfg(debug_assertions)]
 mod faults;
+mod finite;
 mod held;
-mod hint;
 mod in_parts;
 mod info;
 mod invariance;
 mod layer;
 mod lengths;
-mod mismatch;
 mod outputs;
 mod padding;
 mod pass;
@@ -40,7 +39,7 @@ use args::{Args, Command};
 use commands::{bench, convert, init, manual, pack, randn, run, unpack};
 
 fn main() -> ExitCode {
-    signals::install();
+    signals::install(failure::report);
     let result = std::panic::catch_unwind(|| {
         #[cfg(debug_assertions)]
         faults::install()?;

@@ -10,8 +10,8 @@ use elman::files::{AnyArray, Overwrite, PartWriter, Real, Sink, Source, TensorFo
 use ndarray::{Array1, ArrayD, ArrayViewD};
 
 use crate::args::{ReportArgs, Run};
+use crate::explain::CommandLine;
 use crate::failure::{Usage, with_hint};
-use crate::hint::CommandLine;
 use crate::results::{Produced, Results};
 use crate::sequences::Sequences;
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::args::Run;
+use crate::explain::CommandLine;
 use crate::failure::{Usage, with_hint};
-use crate::hint::CommandLine;
 use crate::sequences::Sequences;
 
 /// Refuses `--lengths`, `--padding-value` and `--total-length` where nothing is padded. What `--last` and

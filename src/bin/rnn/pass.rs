@@ -13,8 +13,8 @@ use ndarray::{ArrayD, Axis};
 use rayon::ThreadPool;
 
 use crate::args::Run;
-use crate::check;
-use crate::mismatch::Places;
+use crate::explain::Places;
+use crate::finite;
 use crate::outputs::Outputs;
 use crate::report::{Notes, RunLine};
 use crate::results::{Axes, Layout, Produced, Results, split_shape};
@@ -122,7 +122,7 @@ impl<T: Element + Real + Into<f64>> Pass<'_, T> {
             self.check("output", output, &form)?;
         }
         if self.args.check_finite {
-            check::all_finite("h_n", &h_n.view(), &self.axes.state, &[])?;
+            finite::all_finite("h_n", &h_n.view(), &self.axes.state, &[])?;
         }
         let all_hidden = if all { self.all_hidden(&layers)? } else { Vec::new() };
         // There is a last layer.
@@ -231,11 +231,11 @@ impl<T: Element + Real + Into<f64>> Pass<'_, T> {
         }
         let axes = if name == "output" { &self.axes.output } else { &self.axes.input };
         match (rows, form) {
-            (Rows::Padded(tensor), _) => check::all_finite(name, &tensor.view(), axes, &[]),
+            (Rows::Padded(tensor), _) => finite::all_finite(name, &tensor.view(), axes, &[]),
             (Rows::Packed(packed), Form::Tensor) => {
-                check::all_finite(name, &self.padded(packed, T::ZERO, None)?.view(), axes, &[])
+                finite::all_finite(name, &self.padded(packed, T::ZERO, None)?.view(), axes, &[])
             }
-            (Rows::Packed(packed), _) => check::all_finite(name, &packed.data.view(), axes, &[]),
+            (Rows::Packed(packed), _) => finite::all_finite(name, &packed.data.view(), axes, &[]),
         }
     }
 

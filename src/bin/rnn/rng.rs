@@ -10,8 +10,8 @@ use elman::{Error, Generator, STATE_BYTES};
 use ndarray::ArrayView1;
 
 use crate::args::{RngArgs, Seed};
+use crate::explain::CommandLine;
 use crate::failure::{Usage, with_hint};
-use crate::hint::CommandLine;
 use crate::outputs::shown;
 
 /// The generator of a command, and the file that its state goes back to.

@@ -7,9 +7,9 @@ use elman::{Error, PackedSequence};
 use ndarray::ArrayD;
 
 use crate::args::ColumnList;
+use crate::explain::CommandLine;
 use crate::failure::{Data, Usage, with_hint};
 use crate::held;
-use crate::hint::CommandLine;
 use crate::report::Notes;
 
 /// The tensors of PyTorch's `PackedSequence`.

@@ -1,37 +1,30 @@
-//! What the process does about signals: it saves what is worth it and removes its temporary files, then dies of
-//! that very signal.
+//! Signals that end the process: it saves the state of a stream, removes its temporary files, and then dies of
+//! the same signal.
 
+use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
 
-/// What is still to be done when a signal ends the process.
+/// Work left to a signal that ends the process.
 type Work = Box<dyn FnOnce() -> Result<()> + Send>;
 
-/// Nothing, but for a command that has said otherwise.
+/// `None` unless a command has called [`before_dying`].
 static BEFORE_DYING: Mutex<Option<Work>> = Mutex::new(None);
 
-/// Has something done when a signal ends the process, before its temporary files are removed. Another signal
-/// does not wait for it.
+/// Registers work for the first signal that ends the process, before its temporary files are removed. A second
+/// signal does not wait for it.
 pub(crate) fn before_dying(work: impl FnOnce() -> Result<()> + Send + 'static) {
     *BEFORE_DYING.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(work));
 }
 
-/// Does it; what goes wrong is printed.
-#[cfg(unix)]
-fn do_before_dying() {
-    let work = BEFORE_DYING.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(Err(error)) = work.map(|work| work()) {
-        let _ = crate::failure::report(&error);
-    }
-}
-
-/// Sets the handlers. SIGXFSZ is ignored, so that a file that may not grow is an error of the write.
+/// Sets the handlers; `report` prints an error of the registered work. SIGXFSZ is ignored, so that a write beyond
+/// the limit of file sizes returns an error.
 ///
-/// A signal that the parent has set to be ignored, as `nohup` does with SIGHUP, stays ignored. Where
-/// handlers cannot be set the program still runs; it then dies without cleaning up.
+/// A signal that the parent process ignores, as `nohup` does with SIGHUP, stays ignored. If handlers cannot be
+/// set, the program still runs, and dies of a signal without cleaning up.
 #[cfg(unix)]
-pub(crate) fn install() {
+pub(crate) fn install(report: fn(&anyhow::Error) -> ExitCode) {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -40,12 +33,12 @@ pub(crate) fn install() {
     use signal_hook::iterator::Signals;
     use signal_hook::low_level::emulate_default_handler;
 
-    // A flag that nobody reads: having a handler is enough not to die of the signal.
+    // No code reads this flag: having a handler is enough not to die of the signal.
     let _ = flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
     let mut handled = vec![SIGHUP, SIGINT, SIGTERM];
     handled.retain(|&signal| !is_ignored(signal));
-    // While it is set, a signal kills at once: after the first one, which sets it, and where there is
-    // nobody to clean up. The handlers of a signal run in the order in which they were registered.
+    // While this flag is set, a signal kills at once. The first signal sets it, or a failure to start the
+    // thread below. The handlers of a signal run in the order of their registration.
     let stopping = Arc::new(AtomicBool::new(false));
     for &signal in &handled {
         let _ = flag::register_conditional_default(signal, Arc::clone(&stopping));
@@ -54,7 +47,10 @@ pub(crate) fn install() {
     let spawned = Signals::new(handled).and_then(|mut signals| {
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             if let Some(signal) = signals.forever().next() {
-                do_before_dying();
+                let work = BEFORE_DYING.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(Err(error)) = work.map(|work| work()) {
+                    report(&error);
+                }
                 elman::files::remove_temporary_files();
                 let _ = emulate_default_handler(signal);
             }
@@ -67,22 +63,22 @@ pub(crate) fn install() {
 
 /// Whether this process was started with a signal set to be ignored.
 ///
-/// The system tells it through `sigaction`, which cannot be called without `unsafe`; Linux also writes
-/// it down, as a hexadecimal number whose lowest bit is signal 1.
+/// `sigaction` cannot be called without `unsafe`; Linux also shows the mask in a file, as a hexadecimal number
+/// whose lowest bit is signal 1.
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> bool {
-    // Elsewhere there is no such file, and handlers are set whatever the parent wanted.
+    // Other systems have no such file, and all handlers are set.
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
     mask >> (signal - 1) & 1 == 1
 }
 
-/// Sets no handlers: there are no such signals here.
+/// Sets no handlers: this system has no such signals.
 #[cfg(not(unix))]
-pub(crate) fn install() {}
+pub(crate) fn install(_: fn(&anyhow::Error) -> ExitCode) {}
 
-/// Ends the process as the system ends one whose reader has gone away.
+/// Ends the process as the system ends one whose output pipe is closed.
 pub(crate) fn die_of_broken_pipe() {
     elman::files::remove_temporary_files();
     #[cfg(unix)]

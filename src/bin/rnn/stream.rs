@@ -13,10 +13,10 @@ use elman::{Config, Element, Error, Kernel, Mode, Rnn, zeros};
 use ndarray::ArrayD;
 
 use crate::args::Stream;
-use crate::check;
 use crate::conversion::conversion;
+use crate::explain::CommandLine;
 use crate::failure::{Data, Usage, with_hint};
-use crate::hint::CommandLine;
+use crate::finite;
 use crate::layer::Weights;
 use crate::report::Notes;
 use crate::threads;
@@ -42,7 +42,7 @@ fn stream_as<T: Element + Real + Into<f64>>(
     let config = weights.config(&args.layer, &mut notes)?;
     refuse_reverse(args, &config, &weights)?;
     if let Some((name, index, value)) = weights.first_not_finite() {
-        let (place, found) = (&weights.place, check::word(value));
+        let (place, found) = (&weights.place, finite::word(value));
         notes.warn(format!("{place}: {name}: expected finite numbers, got {found} at {index:?}"));
     }
     let place = weights.place.clone();

@@ -7,8 +7,8 @@ use elman::files::{Dtype, Real};
 use elman::{Element, Params};
 
 use crate::args::Convert;
+use crate::explain::quoted;
 use crate::failure::Data;
-use crate::hint::quoted;
 use crate::layer::Weights;
 use crate::outputs::overwrite;
 use crate::report::Notes;

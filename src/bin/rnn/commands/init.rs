@@ -7,7 +7,7 @@ use elman::files::{Dtype, Real};
 use elman::{Config, Element, Params, Random};
 
 use crate::args::Init;
-use crate::hint::CommandLine;
+use crate::explain::CommandLine;
 use crate::layer::{config_from_flags, note_dropout};
 use crate::outputs::{overwrite, shown};
 use crate::report::{Notes, Report};

@@ -9,9 +9,9 @@ use ndarray::{ArrayD, ArrayViewD, Axis};
 
 use crate::args::{Pack, Side};
 use crate::conversion::{self, is_of_other_size};
+use crate::explain::{CommandLine, as_f64};
 use crate::failure::{Data, Usage, with_hint};
 use crate::held;
-use crate::hint::{CommandLine, as_f64};
 use crate::lengths::{self, Padded, all_steps};
 use crate::outputs::{check_extension, overwrite, refuse_terminal, shown, write_packed};
 use crate::report::{Notes, Report, TensorLine};

@@ -6,13 +6,13 @@ use elman::{Element, Error, Kernel, PackedSequence, Random, Rnn, pack_sequence};
 use ndarray::ArrayD;
 
 use crate::args::Run;
-use crate::check;
 use crate::conversion::conversion;
+use crate::explain::{Places, explain, swapped_batch};
 use crate::failure::Data;
+use crate::finite;
 use crate::held::{self, INPUT_AND_OUTPUT, Row};
 use crate::layer::{Weights, config_from_flags, fresh, note_dropout};
 use crate::lengths::{self, Padded};
-use crate::mismatch::{Places, explain, swapped_batch};
 use crate::outputs::{self, Outputs, check_streams, shown};
 use crate::padding;
 use crate::pass::{Given, Pass};
@@ -227,7 +227,7 @@ fn build<T: Element + Random + Real + Into<f64>>(
         let found = format!(
             "{}: {name}: expected finite numbers, got {} at {index:?}",
             weights.place,
-            check::word(value)
+            finite::word(value)
         );
         if args.check_finite {
             return Err(Data(found).into());
@@ -255,7 +255,7 @@ fn read_h_0<T: Element + Real + Into<f64>>(
     }
     let h_0 = file.read()?;
     if args.check_finite {
-        check::all_finite(&format!("{place}: h_0"), &h_0.view(), &axes.state, &[])?;
+        finite::all_finite(&format!("{place}: h_0"), &h_0.view(), &axes.state, &[])?;
     }
     Ok(Some(h_0))
 }

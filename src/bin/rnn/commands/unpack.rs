@@ -11,9 +11,9 @@ use ndarray::{ArrayD, ArrayViewD, Axis, concatenate};
 
 use crate::args::{Side, Unpack};
 use crate::conversion;
+use crate::explain::CommandLine;
 use crate::failure::{Usage, with_hint};
 use crate::held;
-use crate::hint::CommandLine;
 use crate::lengths::check_total;
 use crate::outputs::{check_extension, overwrite, refuse_terminal, shown, whole_numbers};
 use crate::report::{Notes, Report, TensorLine};

@@ -3,7 +3,7 @@
 use elman::Checkpoint;
 use elman::files::{Held, Source};
 
-use crate::hint::quoted;
+use crate::explain::quoted;
 
 /// A command that writes the layer of an .onnx as an .npz beside it, where nothing stands that it would
 /// replace. None where the file is something else, or its layer cannot be written.

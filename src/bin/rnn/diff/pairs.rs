@@ -8,8 +8,8 @@ use elman::files::{Bundle, BundleFormat, Numbers, StoredType, TensorFile, Tensor
 
 use super::compare::{Comparison, Rule};
 use super::prefix;
+use crate::explain::CommandLine;
 use crate::failure::{Data, with_hint};
-use crate::hint::CommandLine;
 
 /// A tensor as its file describes it.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,8 +6,8 @@ use anyhow::Result;
 use elman::files::Bundle;
 
 use super::pairs::{Kind, Pair};
+use crate::explain::CommandLine;
 use crate::failure::Data;
-use crate::hint::CommandLine;
 
 /// Tensors by their numbers, under the names that are compared.
 type Names = Vec<(usize, String)>;

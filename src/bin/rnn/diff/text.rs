@@ -4,7 +4,7 @@ use super::Findings;
 use super::compare::{Comparison, Differences, Measure, Nans, Place, Rule};
 use super::pairs::{Described, Kind, Pair};
 use super::words::Words;
-use crate::hint::swapped;
+use crate::explain::swapped;
 use crate::place::index;
 
 pub(super) fn text(findings: &Findings, words: &Words) -> String {

@@ -9,7 +9,7 @@ use ndarray::ArrayD;
 use serde_json::{Value, json};
 
 use crate::args::Info;
-use crate::check;
+use crate::finite;
 use crate::layer::others_left_alone;
 use crate::report::{Notes, aligned};
 
@@ -94,8 +94,8 @@ fn rows(checkpoint: Checkpoint, args: &Info, notes: &mut Notes) -> Result<Vec<Ro
         .map_err(|error| Error::Weights { place, source: Box::new(error) })?;
     let tensors = params.into_tensors().into_iter();
     let rows = config.parameters().zip(tensors).map(|(parameter, (name, tensor))| {
-        if let Some((index, value)) = check::first_not_finite(&tensor.view()) {
-            let found = check::word(value);
+        if let Some((index, value)) = finite::first_not_finite(&tensor.view()) {
+            let found = finite::word(value);
             notes.warn(format!("{name}: expected finite numbers, got {found} at {index:?}"));
         }
         row(parameter, stored.get(&name).copied().unwrap_or(StoredType::F32), &tensor, args)

@@ -8,8 +8,8 @@ use elman::files::written_file;
 
 use super::{paths, shown};
 use crate::args::Run;
+use crate::explain::CommandLine;
 use crate::failure::{Usage, with_hint};
-use crate::hint::CommandLine;
 
 /// Checks what standard input and output are asked to do, before anything is read.
 pub(crate) fn check_streams(args: &Run) -> Result<()> {

@@ -7,7 +7,7 @@ use ndarray::{ArrayD, Axis, IxDyn};
 use rayon::ThreadPool;
 
 use super::Pass;
-use crate::check;
+use crate::finite;
 use crate::held::{self, INPUT_AND_OUTPUT, Row, WHOLE_BYTES};
 use crate::in_parts::{self, Numbers, Part, Parts};
 use crate::outputs::Outputs;
@@ -113,7 +113,7 @@ impl<T: Element + Real + Into<f64>> Pass<'_, T> {
             }
         }
         if self.args.check_finite {
-            check::all_finite("h_n", &state.view(), &self.axes.state, &[])?;
+            finite::all_finite("h_n", &state.view(), &self.axes.state, &[])?;
         }
         outputs.end(writer)?;
         Ok(Results { output: None, output_shape, h_n: state, last, all_hidden: Vec::new() })
@@ -133,9 +133,9 @@ impl<T: Element + Real + Into<f64>> Pass<'_, T> {
         match name {
             "input" => {
                 let name = format!("{}: input", self.places.input);
-                check::all_finite(&name, &view, &self.axes.input, &first)
+                finite::all_finite(&name, &view, &self.axes.input, &first)
             }
-            _ => check::all_finite(name, &view, &self.axes.output, &first),
+            _ => finite::all_finite(name, &view, &self.axes.output, &first),
         }
     }
 

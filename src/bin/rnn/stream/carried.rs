@@ -13,8 +13,8 @@ use super::state::StateFile;
 use super::{step_axis, whole_sequences};
 use crate::args::Stream;
 use crate::conversion::conversion;
+use crate::explain::CommandLine;
 use crate::failure::{Data, Usage, with_hint};
-use crate::hint::CommandLine;
 use crate::report::Notes;
 use crate::signals;
 

@@ -10,8 +10,8 @@ use elman::{Element, Rnn};
 use ndarray::{Array1, ArrayD, IxDyn};
 
 use super::carried::check_shape;
+use crate::explain::CommandLine;
 use crate::failure::{Data, with_hint};
-use crate::hint::CommandLine;
 
 /// Members of the archive: the hidden state, the arrays that have gone into it, and the weights and the
 /// configuration that it belongs to.

@@ -4,8 +4,8 @@ use elman::files::Source;
 use elman::{Config, Error};
 
 use crate::args::Run;
+use crate::explain::{CommandLine, quoted, swapped};
 use crate::failure::with_hint;
-use crate::hint::{CommandLine, quoted, swapped};
 use crate::layer::{Weights, init_command};
 use crate::sequences::Sequences;
 
