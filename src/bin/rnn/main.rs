@@ -9,25 +9,16 @@ mod failure;
 #[cfg(debug_assertions)]
 mod faults;
 mod finite;
-mod held;
-mod in_parts;
 mod info;
 mod invariance;
 mod layer;
-mod lengths;
-mod outputs;
-mod padding;
-mod pass;
 mod peak;
+mod pipeline;
 mod place;
 mod progress;
 mod report;
-mod results;
 mod rng;
-mod rows;
-mod sequences;
 mod signals;
-mod stream;
 mod target;
 mod threads;
 
@@ -36,7 +27,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Args, Command};
-use commands::{bench, convert, init, manual, pack, randn, run, unpack};
+use commands::{bench, convert, init, manual, pack, randn, run, stream, unpack};
 
 fn main() -> ExitCode {
     signals::install(failure::report);

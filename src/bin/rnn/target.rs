@@ -15,7 +15,7 @@ use ndarray::ArrayD;
 use serde_json::Value;
 
 use crate::failure::{Usage, with_hint};
-use crate::outputs::{refuse_terminal_with, shown};
+use crate::pipeline::output::{refuse_terminal_with, shown};
 use crate::report::{Notes, Report, TensorLine};
 
 /// An output for weights that has been found writable.

@@ -10,7 +10,7 @@ use crate::args::Convert;
 use crate::explain::quoted;
 use crate::failure::Data;
 use crate::layer::Weights;
-use crate::outputs::overwrite;
+use crate::pipeline::output::overwrite;
 use crate::report::Notes;
 use crate::target::{self, Target, note_replaced};
 

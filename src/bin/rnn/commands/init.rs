@@ -9,7 +9,7 @@ use elman::{Config, Element, Params, Random};
 use crate::args::Init;
 use crate::explain::CommandLine;
 use crate::layer::{config_from_flags, note_dropout};
-use crate::outputs::{overwrite, shown};
+use crate::pipeline::output::{overwrite, shown};
 use crate::report::{Notes, Report};
 use crate::rng::Rng;
 use crate::target::{self, Target, note_replaced};

@@ -7,4 +7,5 @@ pub(crate) mod manual;
 pub(crate) mod pack;
 pub(crate) mod randn;
 pub(crate) mod run;
+pub(crate) mod stream;
 pub(crate) mod unpack;

@@ -11,11 +11,11 @@ use crate::args::{Pack, Side};
 use crate::conversion::{self, is_of_other_size};
 use crate::explain::{CommandLine, as_f64};
 use crate::failure::{Data, Usage, with_hint};
-use crate::held;
-use crate::lengths::{self, Padded, all_steps};
-use crate::outputs::{check_extension, overwrite, refuse_terminal, shown, write_packed};
+use crate::pipeline::held;
+use crate::pipeline::input::{self, Sequences};
+use crate::pipeline::lengths::{self, Padded, all_steps};
+use crate::pipeline::output::{check_extension, overwrite, refuse_terminal, shown, write_packed};
 use crate::report::{Notes, Report, TensorLine};
-use crate::sequences::{self, Sequences};
 
 /// What is in memory, in the words of the note about it.
 const HELD: &str = "sequences and packed data are held whole";
@@ -88,7 +88,7 @@ fn packed<T: Element + Real>(
         (Sequences::Ragged(members, headers), None) => {
             let bytes = held::sum(headers.iter().map(|own| held::bytes::<T>(&own.shape)));
             held::name(HELD, bytes.saturating_mul(2), &args.report, notes);
-            let own = sequences::read_ragged(members)?;
+            let own = input::read_ragged(members)?;
             let views: Vec<ArrayViewD<'_, T>> = own.iter().map(|(_, own)| own.view()).collect();
             pack_sequence(&views, args.enforce_sorted).context(place)
         }

@@ -10,7 +10,7 @@ use ndarray::{ArrayD, IxDyn};
 use crate::args::Randn;
 use crate::explain;
 use crate::failure::{Usage, with_hint};
-use crate::outputs::{
+use crate::pipeline::output::{
     check_shape as check_table, overwrite, refuse_terminal, shown, tensor_format,
 };
 use crate::report::{Notes, Report, TensorLine};

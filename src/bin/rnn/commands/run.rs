@@ -10,20 +10,20 @@ use crate::conversion::conversion;
 use crate::explain::{Places, explain, swapped_batch};
 use crate::failure::Data;
 use crate::finite;
-use crate::held::{self, INPUT_AND_OUTPUT, Row};
 use crate::layer::{Weights, config_from_flags, fresh, note_dropout};
-use crate::lengths::{self, Padded};
-use crate::outputs::{self, Outputs, check_streams, shown};
-use crate::padding;
-use crate::pass::{Given, Pass};
+use crate::pipeline::held::{self, INPUT_AND_OUTPUT, Row};
+use crate::pipeline::input::{self, Sequences};
+use crate::pipeline::lengths::{self, Padded};
+use crate::pipeline::output::{self, Outputs, check_streams, shown};
+use crate::pipeline::padding;
+use crate::pipeline::pass::{Given, Pass};
+use crate::pipeline::results::{Axes, Layout};
 use crate::report::{Notes, Report, TensorLine};
-use crate::results::{Axes, Layout};
 use crate::rng::Rng;
-use crate::sequences::{self, Sequences};
 
 pub(crate) fn run(args: &Run) -> Result<()> {
     check_streams(args)?;
-    for output in outputs::paths(args) {
+    for output in output::paths(args) {
         Rng::refuse_shared(&args.rng, &output)?;
     }
     // What cannot be written is better known before large files are read: of the input, the headers are.
@@ -151,7 +151,7 @@ fn given<T: Element + Real>(
             (Given::Tensor(file, read_lengths(args, rnn, sizes, layout)?), layout, sizes)
         }
         Sequences::Packed(members, header) => {
-            let own = sequences::read_packed(members, |steps, batch| {
+            let own = input::read_packed(members, |steps, batch| {
                 let padded = args.total_length.unwrap_or(steps).saturating_mul(batch);
                 let rows = header.shape.first().copied().unwrap_or(0);
                 let bytes = Row::new(rnn, args).packed(rows, padded);
@@ -183,7 +183,7 @@ fn read_ragged<T: Element + Real>(
     let padded = own.len().saturating_mul(total);
     let bytes = Row::new(rnn, args).ragged(held::sum(own.iter().copied()), padded);
     held::name(INPUT_AND_OUTPUT, bytes, &args.report, notes);
-    let (names, own): (Vec<_>, Vec<_>) = sequences::read_ragged(members)?.into_iter().unzip();
+    let (names, own): (Vec<_>, Vec<_>) = input::read_ragged(members)?.into_iter().unzip();
     let views: Vec<_> = own.iter().map(|own| own.view()).collect();
     Ok((names, pack_sequence(&views, false)?))
 }

@@ -13,11 +13,11 @@ use crate::args::{Side, Unpack};
 use crate::conversion;
 use crate::explain::CommandLine;
 use crate::failure::{Usage, with_hint};
-use crate::held;
-use crate::lengths::check_total;
-use crate::outputs::{check_extension, overwrite, refuse_terminal, shown, whole_numbers};
+use crate::pipeline::held;
+use crate::pipeline::input::{self, Sequences};
+use crate::pipeline::lengths::check_total;
+use crate::pipeline::output::{check_extension, overwrite, refuse_terminal, shown, whole_numbers};
 use crate::report::{Notes, Report, TensorLine};
-use crate::sequences::{self, Sequences};
 
 pub(crate) fn unpack(args: &Unpack) -> Result<()> {
     let single = args.output.extension().is_some_and(|extension| extension == "npz");
@@ -83,7 +83,7 @@ fn unpack_as<T: Element + Real>(
     };
     let mut notes = Notes::default();
     notes.notes.extend(conversion::note::<T>(&format!("{place}:data"), header.stored));
-    let packed = sequences::read_packed::<T>(members, |steps, batch| {
+    let packed = input::read_packed::<T>(members, |steps, batch| {
         let bytes = held_bytes::<T>(args, single, &header.shape, (steps, batch));
         held::name("packed data and sequences are held whole", bytes, &args.report, &mut notes);
     })?;

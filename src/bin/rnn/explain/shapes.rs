@@ -7,7 +7,7 @@ use crate::args::Run;
 use crate::explain::{CommandLine, quoted, swapped};
 use crate::failure::with_hint;
 use crate::layer::{Weights, init_command};
-use crate::sequences::Sequences;
+use crate::pipeline::input::Sequences;
 
 /// Where everything came from, as messages and the report call it.
 pub(crate) struct Places {

@@ -7,8 +7,8 @@ use ndarray::{ArrayD, IxDyn};
 use serde_json::json;
 
 use crate::args::Info;
+use crate::pipeline::input::{PACKED, whole_numbers};
 use crate::report::Notes;
-use crate::sequences::{PACKED, whole_numbers};
 
 use super::description::{Description, fields, pairs};
 use super::facts::{self, Facts};

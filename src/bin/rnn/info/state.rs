@@ -5,8 +5,8 @@ use elman::files::{Bundle, StoredType};
 use serde_json::json;
 
 use crate::args::Info;
+use crate::pipeline::state::MEMBERS as STATE_MEMBERS;
 use crate::report::Notes;
-use crate::stream::STATE_MEMBERS;
 
 use super::bundle::integers;
 use super::description::{Description, fields, pairs};

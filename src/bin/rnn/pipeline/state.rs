@@ -9,7 +9,6 @@ use elman::files::{Found, Header, Overwrite, Real, Sink, Source, Stored, StoredT
 use elman::{Element, Rnn};
 use ndarray::{Array1, ArrayD, IxDyn};
 
-use super::carried::check_shape;
 use crate::explain::CommandLine;
 use crate::failure::{Data, with_hint};
 
@@ -169,4 +168,23 @@ fn fingerprint<T: Element + Stored>(rnn: &Rnn<T>) -> u64 {
         }
     }
     sum
+}
+
+/// Refuses what cannot be a hidden state of this layer for any batch.
+pub(super) fn check_shape<T: Element>(
+    rnn: &Rnn<T>,
+    found: &[usize],
+    frames: bool,
+    name: &str,
+) -> Result<()> {
+    let unbatched = rnn.hidden_shape(None);
+    let batched = found.get(1).map(|&batch| rnn.hidden_shape(Some(batch)));
+    if found == unbatched || (!frames && Some(found) == batched.as_deref()) {
+        return Ok(());
+    }
+    let [states, hidden_size] = unbatched[..] else { unreachable!("two axes without a batch") };
+    let batched = if frames { String::new() } else { format!("[{states}, N, {hidden_size}] or ") };
+    let why = if frames { ", a frame being a step of one sequence" } else { "" };
+    let message = format!("{name}: expected shape {batched}{unbatched:?}{why}, got {found:?}");
+    Err(Data(message).into())
 }

@@ -9,7 +9,7 @@ use ndarray::ArrayD;
 use crate::args::ColumnList;
 use crate::explain::CommandLine;
 use crate::failure::{Data, Usage, with_hint};
-use crate::held;
+use crate::pipeline::held;
 use crate::report::Notes;
 
 /// The tensors of PyTorch's `PackedSequence`.

@@ -4,7 +4,6 @@ use elman::files::{Dtype, Real};
 use elman::{Config, PackedSequence};
 use ndarray::{ArrayD, IxDyn};
 
-use crate::outputs::Written;
 use crate::report::TensorLine;
 
 /// Names of the axes of each tensor.
@@ -80,6 +79,16 @@ pub(crate) struct Results<T> {
     pub(crate) last: Option<ArrayD<T>>,
     /// `h_l0`, `h_l0_reverse`, `h_l1`, ..., each in the layout of the output, with `H_out` features.
     pub(crate) all_hidden: Vec<(String, ArrayD<T>)>,
+}
+
+/// Where the tensors have gone.
+pub(crate) struct Written {
+    pub(crate) output: Option<String>,
+    pub(crate) h_n: Option<String>,
+    pub(crate) last: Option<String>,
+    pub(crate) all_hidden: Option<String>,
+    /// Whether one went to standard output.
+    pub(crate) stdout: bool,
 }
 
 /// An output in the form of its input.

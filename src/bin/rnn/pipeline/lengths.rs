@@ -8,7 +8,7 @@ use elman::files::{Header, Source, StoredType, TensorFile};
 
 use crate::explain::{CommandLine, for_usage};
 use crate::failure::{Data, Usage, with_hint};
-use crate::sequences::{refuse_bool, shown, whole_number};
+use crate::pipeline::input::{refuse_bool, shown, whole_number};
 
 /// Most sequences of a batch for which a hint writes the lengths out.
 const MAX_WRITTEN: usize = 16;

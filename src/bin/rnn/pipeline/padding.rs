@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::args::Run;
 use crate::explain::CommandLine;
 use crate::failure::{Usage, with_hint};
-use crate::sequences::Sequences;
+use crate::pipeline::input::Sequences;
 
 /// Refuses `--lengths`, `--padding-value` and `--total-length` where nothing is padded. What `--last` and
 /// `--all-hidden` hold of packed or single sequences may be padding.

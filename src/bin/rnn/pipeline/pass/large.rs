@@ -8,14 +8,14 @@ use rayon::ThreadPool;
 
 use super::Pass;
 use crate::finite;
-use crate::held::{self, INPUT_AND_OUTPUT, Row, WHOLE_BYTES};
-use crate::in_parts::{self, Numbers, Part, Parts};
-use crate::outputs::Outputs;
+use crate::pipeline::held::{self, INPUT_AND_OUTPUT, Row, WHOLE_BYTES};
+use crate::pipeline::output::Outputs;
+use crate::pipeline::parts::{self, Numbers, Part, Parts};
+use crate::pipeline::results::{Layout, Results, split_shape};
 use crate::report::Notes;
-use crate::results::{Layout, Results, split_shape};
 
 /// A tensor that is read part by part.
-type InParts = (in_parts::Shape, Parts, PartReader);
+type InParts = (parts::Shape, Parts, PartReader);
 
 impl<T: Element + Real + Into<f64>> Pass<'_, T> {
     /// The parts of a tensor that is not held whole; else the tensor and its lengths.
@@ -29,7 +29,7 @@ impl<T: Element + Real + Into<f64>> Pass<'_, T> {
     ) -> Result<InParts, (TensorFile, Option<Vec<usize>>)> {
         let own = lengths.clone().map(|own| (own, self.args.padding_value.unwrap_or(0.0)));
         let is_file = outputs.output_is_file();
-        let shape = in_parts::Shape::new(self.rnn, self.sizes, &input, is_file, own);
+        let shape = parts::Shape::new(self.rnn, self.sizes, &input, is_file, own);
         let whole = self.whole_bytes(lengths.as_deref());
         // A table is written row by row, and the rows of a part lie in all of it. Masks are drawn in the
         // order of the whole batch, every layer's states are a tensor each, and an output with more steps
@@ -75,7 +75,7 @@ impl<T: Element + Real + Into<f64>> Pass<'_, T> {
     pub(super) fn in_parts(
         &self,
         pool: &ThreadPool,
-        shape: &in_parts::Shape,
+        shape: &parts::Shape,
         parts: Parts,
         mut reader: PartReader,
         h_0: Option<&ArrayD<T>>,
@@ -105,7 +105,7 @@ impl<T: Element + Real + Into<f64>> Pass<'_, T> {
             if self.args.check_finite { self.check_part(name, numbers) } else { Ok(()) }
         };
         let files = (&mut reader, writer.as_mut());
-        in_parts::forward(self.rnn, pool, shape, parts, files, &mut state, watch)?;
+        parts::forward(self.rnn, pool, shape, parts, files, &mut state, watch)?;
         if self.layout == Layout::Unbatched {
             state.index_axis_inplace(Axis(1), 0);
             if let Some(last) = &mut last {
@@ -166,7 +166,7 @@ impl<T: Element + Real + Into<f64>> Pass<'_, T> {
 }
 
 /// Keeps the last output of each sequence that ends in a part.
-fn take_last<T: Element>(shape: &in_parts::Shape, numbers: &Numbers<T>, last: &mut ArrayD<T>) {
+fn take_last<T: Element>(shape: &parts::Shape, numbers: &Numbers<T>, last: &mut ArrayD<T>) {
     let Part { steps, rows } = &numbers.part;
     for row in rows.clone() {
         let end = shape.length(row);

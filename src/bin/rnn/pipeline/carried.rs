@@ -9,8 +9,7 @@ use elman::{Config, Element, Error, Rnn};
 use ndarray::{ArrayD, ArrayViewD};
 
 use super::answered::Answered;
-use super::state::StateFile;
-use super::{step_axis, whole_sequences};
+use super::state::{StateFile, check_shape};
 use crate::args::Stream;
 use crate::conversion::conversion;
 use crate::explain::CommandLine;
@@ -19,7 +18,7 @@ use crate::report::Notes;
 use crate::signals;
 
 /// The hidden state behind everything that has been answered.
-pub(super) struct Carried<T> {
+pub(crate) struct Carried<T> {
     /// (`num_layers`, N, `H_out`) or (`num_layers`, `H_out`); none for zeros.
     h: Option<Arc<ArrayD<T>>>,
     /// Where `h` came from, for messages.
@@ -35,7 +34,7 @@ pub(super) struct Carried<T> {
 
 impl<T: Element + Real> Carried<T> {
     /// From the state that was saved, from `--h0`, or from zeros. A signal saves what has been answered.
-    pub(super) fn start(
+    pub(crate) fn start(
         args: &Stream,
         rnn: &Rnn<T>,
         weights: &str,
@@ -75,13 +74,13 @@ impl<T: Element + Real> Carried<T> {
     }
 
     /// `h_0` of the next array.
-    pub(super) fn h_0(&self) -> Option<ArrayViewD<'_, T>> {
+    pub(crate) fn h_0(&self) -> Option<ArrayViewD<'_, T>> {
         self.h.as_ref().map(|h| h.view())
     }
 
     /// Refuses an array of other sequences than those whose state is carried. What else is wrong with it
     /// the layer says.
-    pub(super) fn check(&self, header: &Header, config: &Config, input: &Arrays) -> Result<()> {
+    pub(crate) fn check(&self, header: &Header, config: &Config, input: &Arrays) -> Result<()> {
         let shape = &header.shape;
         let Some(h) = self.h.as_ref().filter(|_| (2..=3).contains(&shape.len())) else {
             return Ok(());
@@ -105,7 +104,7 @@ impl<T: Element + Real> Carried<T> {
     }
 
     /// Answers an array of so many steps, and goes over to the next one.
-    pub(super) fn answer(
+    pub(crate) fn answer(
         &mut self,
         h_n: ArrayD<T>,
         steps: usize,
@@ -129,12 +128,12 @@ impl<T: Element + Real> Carried<T> {
     }
 
     /// Saves the state, where there is something new to save and a place for it.
-    pub(super) fn save(&self) -> Result<()> {
+    pub(crate) fn save(&self) -> Result<()> {
         self.answered.as_ref().map_or(Ok(()), |answered| answered.save())
     }
 
     /// What has been answered, in words.
-    pub(super) fn tally(&self) -> String {
+    pub(crate) fn tally(&self) -> String {
         let many =
             |count: u64, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
         format!("{}, {}", many(self.arrays, self.word), many(self.steps, "step"))
@@ -167,21 +166,13 @@ fn read_h_0<T: Element + Real>(
     Ok(file.read()?)
 }
 
-/// Refuses what cannot be a hidden state of this layer for any batch.
-pub(super) fn check_shape<T: Element>(
-    rnn: &Rnn<T>,
-    found: &[usize],
-    frames: bool,
-    name: &str,
-) -> Result<()> {
-    let unbatched = rnn.hidden_shape(None);
-    let batched = found.get(1).map(|&batch| rnn.hidden_shape(Some(batch)));
-    if found == unbatched || (!frames && Some(found) == batched.as_deref()) {
-        return Ok(());
-    }
-    let [states, hidden_size] = unbatched[..] else { unreachable!("two axes without a batch") };
-    let batched = if frames { String::new() } else { format!("[{states}, N, {hidden_size}] or ") };
-    let why = if frames { ", a frame being a step of one sequence" } else { "" };
-    let message = format!("{name}: expected shape {batched}{unbatched:?}{why}, got {found:?}");
-    Err(Data(message).into())
+/// The axis of L.
+pub(crate) fn step_axis(header: &Header, config: &Config) -> usize {
+    usize::from(config.batch_first && header.shape.len() == 3)
+}
+
+/// What to type where arrays are no chunks.
+pub(crate) fn whole_sequences() -> String {
+    let line = CommandLine::new().without("--state").without("--checkpoint").without("--h0");
+    format!("each array as a whole sequence: {}", line.with("--independent", None))
 }

@@ -12,8 +12,8 @@ use ndarray::{Array1, ArrayD, ArrayViewD};
 use crate::args::{ReportArgs, Run};
 use crate::explain::CommandLine;
 use crate::failure::{Usage, with_hint};
-use crate::results::{Produced, Results};
-use crate::sequences::Sequences;
+use crate::pipeline::input::Sequences;
+use crate::pipeline::results::{Produced, Results, Written};
 
 pub(crate) use streams::{check_streams, refuse_terminal, refuse_terminal_with};
 
@@ -48,16 +48,6 @@ impl Target {
         let Some(sink) = &mut self.sink else { return Ok(()) };
         Ok(sink.write(|file| format.write(file, tensor))?)
     }
-}
-
-/// Where the tensors have gone.
-pub(crate) struct Written {
-    pub(crate) output: Option<String>,
-    pub(crate) h_n: Option<String>,
-    pub(crate) last: Option<String>,
-    pub(crate) all_hidden: Option<String>,
-    /// Whether one went to standard output.
-    pub(crate) stdout: bool,
 }
 
 impl Outputs {

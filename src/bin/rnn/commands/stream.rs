@@ -1,9 +1,5 @@
 //! `rnn stream`: arrays without end through a pipe, the hidden state carried over.
 
-mod answered;
-mod carried;
-mod state;
-
 use std::io::{self, IsTerminal, Write};
 use std::time::Instant;
 
@@ -18,11 +14,9 @@ use crate::explain::CommandLine;
 use crate::failure::{Data, Usage, with_hint};
 use crate::finite;
 use crate::layer::Weights;
+use crate::pipeline::carried::{Carried, step_axis, whole_sequences};
 use crate::report::Notes;
 use crate::threads;
-
-use carried::Carried;
-pub(crate) use state::MEMBERS as STATE_MEMBERS;
 
 pub(crate) fn stream(args: &Stream) -> Result<()> {
     check_streams(args)?;
@@ -100,11 +94,6 @@ fn frames<T: Element + Real + Into<f64>>(rnn: &Rnn<T>, carried: &mut Carried<T>)
     Ok(())
 }
 
-/// The axis of L.
-fn step_axis(header: &Header, config: &Config) -> usize {
-    usize::from(config.batch_first && header.shape.len() == 3)
-}
-
 /// What is to be said about arrays of a type that none before had.
 fn new_type<T: Real>(
     args: &Stream,
@@ -158,12 +147,6 @@ fn refuse_reverse(args: &Stream, config: &Config, weights: &Weights) -> Result<(
         weights.place
     );
     Err(with_hint(Data(message), Some(whole_sequences())))
-}
-
-/// What to type where arrays are no chunks.
-fn whole_sequences() -> String {
-    let line = CommandLine::new().without("--state").without("--checkpoint").without("--h0");
-    format!("each array as a whole sequence: {}", line.with("--independent", None))
 }
 
 /// Says what there is to say so far; an endless stream has no end at which to say it.

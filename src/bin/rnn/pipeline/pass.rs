@@ -1,6 +1,6 @@
 //! The forward pass of `rnn run`: whole, or in parts where it is too large to be held.
 
-mod parts;
+mod large;
 
 use std::time::Instant;
 
@@ -15,11 +15,11 @@ use rayon::ThreadPool;
 use crate::args::Run;
 use crate::explain::Places;
 use crate::finite;
-use crate::outputs::Outputs;
+use crate::pipeline::output::Outputs;
+use crate::pipeline::results::{Axes, Layout, Produced, Results, split_shape};
+use crate::pipeline::rows::{Form, Rows};
 use crate::report::{Notes, RunLine};
-use crate::results::{Axes, Layout, Produced, Results, split_shape};
 use crate::rng::Rng;
-use crate::rows::{Form, Rows};
 use crate::threads;
 
 /// What a pass is made with.
