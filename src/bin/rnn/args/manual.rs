@@ -1,4 +1,4 @@
-//! What can be typed after `rnn completions` and `rnn man`, and the manual for Python.
+//! Arguments of `rnn completions` and `rnn man`, and the manual for Python.
 #![allow(clippy::doc_markdown, reason = "these comments are the help that a terminal shows")]
 
 use clap::Args as ClapArgs;
@@ -6,7 +6,7 @@ use clap_complete::Shell;
 
 use super::values::Named;
 
-/// What `rnn help python` says.
+/// Text of `rnn help python`.
 pub(crate) const PYTHON: &str = "\
 How NumPy's arrays go through pipes.
 
@@ -19,13 +19,13 @@ One array in, one array out:
     done = subprocess.run(run, input=save(x), stdout=subprocess.PIPE, check=True)
     output = np.load(io.BytesIO(done.stdout))
 
-As a part of a shell's pipeline, where standard input and output are pipes:
+In a shell's pipeline, with pipes as standard input and output:
 
     x = np.load(io.BytesIO(sys.stdin.buffer.read()))
     np.save(open(1, 'wb', 0), x)
 
 np.save(sys.stdout.buffer, x) writes the header and then fails, and np.load(sys.stdin.buffer) fails at
-once: NumPy wants to seek in a file, and a pipe cannot.
+once, because NumPy seeks in the file, and a pipe cannot seek.
 
 Array after array, each answered at once, with rnn stream:
 
@@ -38,7 +38,7 @@ Array after array, each answered at once, with rnn stream:
         count = int(np.prod(shape))
         return np.frombuffer(rnn.stdout.read(count * dtype.itemsize), dtype).reshape(shape)
 
-Weights, without a file of PyTorch's:
+Weights of a PyTorch model, without a .pt file:
 
     np.savez('w.npz', **{name: value.numpy() for name, value in model.rnn.state_dict().items()})";
 

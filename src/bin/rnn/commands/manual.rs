@@ -1,4 +1,4 @@
-//! `rnn completions`, `rnn man` and `rnn python`: what the definition of the command line says of itself.
+//! `rnn completions`, `rnn man` and `rnn python`: documentation generated from the grammar of the command line.
 
 use anyhow::Result;
 use clap::{Command, CommandFactory};
@@ -16,7 +16,7 @@ pub(crate) fn completions(args: &Completions) -> Result<()> {
 
 pub(crate) fn man(args: &Man) -> Result<()> {
     let mut rnn = Args::command();
-    // Only now do the commands know what they share, and whose they are.
+    // The commands get their shared flags and full names here.
     rnn.build();
     let page = match &args.command {
         None => rnn,
@@ -25,9 +25,9 @@ pub(crate) fn man(args: &Man) -> Result<()> {
                 let message = format!("expected a command, got '{name}'");
                 return Err(with_hint(Usage(message), Some("rnn --help".to_owned())));
             };
-            // The page's own name is one word, as that of git-log(1).
+            // The name of a page is one word, as in git-log(1).
             let mut command = command.clone().display_name(format!("rnn-{name}"));
-            // The commands that `help` takes have pages under their own names alone.
+            // The page of `help` leaves out the commands that it takes: each has a page of its own.
             if name == "help" {
                 let about = command.get_about().cloned().unwrap_or_default();
                 let own = Command::new("help").about(about).disable_help_flag(true);
@@ -41,7 +41,7 @@ pub(crate) fn man(args: &Man) -> Result<()> {
     print(&verbatim(&String::from_utf8_lossy(&text)), false)
 }
 
-/// A page whose indented lines stay as they are: man would fill and hyphenate code and tables.
+/// Marks the indented lines of a page as preformatted: man would fill and hyphenate code and tables.
 fn verbatim(page: &str) -> String {
     let (mut kept, mut indented) = (String::new(), false);
     for line in page.lines() {
