@@ -6,6 +6,7 @@
 //!
 //! This module does not know what an RNN is. It and the binary alone touch files and standard streams.
 
+mod archive_writer;
 mod at;
 mod bundle;
 mod contents;
@@ -41,6 +42,7 @@ mod waiting;
 
 #[cfg(feature = "safetensors")]
 pub use self::safetensors::write_safetensors;
+pub use archive_writer::ArchiveWriter;
 pub use bundle::Bundle;
 pub use contents::Contents;
 pub use entry::{AttributeValue, BundleFormat, Entry, ModuleAttribute, Text};

@@ -261,18 +261,22 @@ fn write_archive(
         return Err(io::Error::new(io::ErrorKind::InvalidInput, what).into());
     }
     let mut zip = ZipWriter::new_stream(file);
-    // The same tensors give the same bytes: no clock, no compression whose library may change.
-    let options = SimpleFileOptions::default()
-        .compression_method(zip::CompressionMethod::Stored)
-        .last_modified_time(zip::DateTime::default());
     for (name, array) in members {
-        let large = array.bytes() >= u32::MAX as usize / 2;
-        zip.start_file(format!("{name}.npy"), options.large_file(large))?;
+        zip.start_file(format!("{name}.npy"), options(array.bytes()))?;
         array.write(&mut zip)?;
     }
     zip.set_comment(text)?;
     zip.finish()?;
     Ok(())
+}
+
+/// How a member of so many bytes is stored. The same tensors give the same bytes: no clock, no compression
+/// whose library may change.
+pub(super) fn options(bytes: usize) -> SimpleFileOptions {
+    SimpleFileOptions::default()
+        .compression_method(zip::CompressionMethod::Stored)
+        .last_modified_time(zip::DateTime::default())
+        .large_file(bytes >= u32::MAX as usize / 2)
 }
 
 /// Members that are not there, and a list of those that are.
