@@ -14,8 +14,9 @@ mod stream;
 mod values;
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 use elman::Nonlinearity;
 
 pub(crate) use bench::{Bench, BenchForm};
@@ -31,21 +32,12 @@ pub(crate) use stream::Stream;
 pub(crate) use values::ColumnList;
 use values::{Named, bytes, probability, seed, size};
 
-/// The commands, as the help lists them.
-pub(crate) const COMMANDS: [&str; 12] = [
-    "run",
-    "stream",
-    "init",
-    "convert",
-    "info",
-    "diff",
-    "randn",
-    "pack",
-    "unpack",
-    "bench",
-    "completions",
-    "man",
-];
+/// Names of the commands, in the order of the help.
+pub(crate) static COMMANDS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let rnn = Args::command();
+    let listed = rnn.get_subcommands().filter(|command| !command.is_hide_set());
+    listed.map(|command| command.get_name().to_owned()).collect()
+});
 
 /// PyTorch's torch.nn.RNN for the shell: weights and tensors in, output and h_n out.
 #[derive(Debug, Parser)]
@@ -64,27 +56,27 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Run the forward pass: output, h_n = rnn(input, h_0).
     Run(Box<Run>),
+    /// Run the layer over arrays without end: .npy after .npy through a pipe.
+    #[command(long_about = stream::MANUAL)]
+    Stream(Stream),
     /// Make fresh weights, as nn.RNN(...) does after torch.manual_seed(S).
     Init(Init),
     /// Write weights in another format.
     Convert(Convert),
-    /// Make a tensor of standard-normal numbers, as torch.randn(...) does.
-    Randn(Randn),
     /// Say what is in files: tensors, weights, packed sequences, states.
     #[command(long_about = info::MANUAL)]
     Info(Info),
+    /// Compare two tensors, or two bundles of them: 0 equal, 1 different.
+    #[command(long_about = diff::MANUAL)]
+    Diff(Diff),
+    /// Make a tensor of standard-normal numbers, as torch.randn(...) does.
+    Randn(Randn),
     /// Pack sequences of different lengths, as pack_padded_sequence(...) and pack_sequence(...) do.
     Pack(Pack),
     /// Unpack them, as pad_packed_sequence(...) and unpack_sequence(...) do.
     Unpack(Unpack),
-    /// Compare two tensors, or two bundles of them: 0 equal, 1 different.
-    #[command(long_about = diff::MANUAL)]
-    Diff(Diff),
     /// Time the forward pass in process, on random weights and input.
     Bench(Bench),
-    /// Run the layer over arrays without end: .npy after .npy through a pipe.
-    #[command(long_about = stream::MANUAL)]
-    Stream(Stream),
     /// Print the completions of a shell: put them where it looks for them.
     Completions(Completions),
     /// Print a manual page: of rnn, or of one of its commands.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use elman::files::{Dtype, Real, StoredType};
 
-use crate::explain::CommandLine;
+use crate::explain::hint;
 use crate::failure::{Data, with_hint};
 
 /// What is to be said about numbers that become `T`, with the name of their tensor. Integers and float16 are
@@ -15,8 +15,7 @@ pub(crate) fn conversion<T: Real>(
 ) -> Result<Option<String>> {
     if is_of_other_size::<T>(stored) && asked.is_none() {
         let message = format!("{name}: expected {}, as the layer is, got {stored}", T::DTYPE);
-        let line = CommandLine::new().with("--dtype", Some(&T::DTYPE.to_string()));
-        return Err(with_hint(Data(message), Some(line.to_string())));
+        return Err(with_hint(Data(message), hint::set("--dtype", T::DTYPE.to_string())));
     }
     Ok(note::<T>(name, stored))
 }

@@ -20,7 +20,8 @@ use elman::files::{Held, Source, Tensors};
 use serde_json::Value;
 
 use crate::args::{Info, InfoForm};
-use crate::failure::{self, Reported, Usage};
+use crate::explain;
+use crate::failure::{Reported, Usage};
 use crate::report::print;
 
 use description::Description;
@@ -39,7 +40,7 @@ pub(crate) fn info(args: &Info) -> Result<()> {
             }
             Ok(description) => objects.push(description.json()),
             // What can be said of the others is still said, as cat and sha256sum do.
-            Err(error) => failed = failed.or(Some(failure::report(&error))),
+            Err(error) => failed = failed.or(Some(explain::report(&error))),
         }
     }
     match objects.pop() {
@@ -61,7 +62,7 @@ fn describe(file: &OsStr, args: &Info) -> Result<Description> {
         Held::Graph(graph) => {
             let prefix = args.of_weights.prefix.as_deref();
             let layer = elman::Checkpoint::of_graph(&graph, None, prefix);
-            weights::describe(layer.map_err(|error| bundle::hinted(error.into()))?, args)
+            weights::describe(layer?, args)
         }
     }
 }

@@ -1,17 +1,15 @@
 //! Which layer to run: from weights, from flags, or from both.
 
 use std::ffi::OsStr;
-use std::path::Path;
 
 use anyhow::Result;
 use elman::files::{Dtype, Real, Source, Tensor};
 use elman::{
-    Checkpoint, Config, Element, Error, Generator, NamedTensor, Nonlinearity, Params, Random, Rnn,
-    is_parameter_name,
+    Checkpoint, Config, Element, Generator, NamedTensor, Nonlinearity, Params, Random, Rnn,
 };
 
 use crate::args::{LayerArgs, WeightsArgs};
-use crate::explain::{CommandLine, quoted, swap};
+use crate::explain::{hint, weights};
 use crate::failure::{Data, Usage, with_hint};
 use crate::report::Notes;
 
@@ -31,11 +29,7 @@ impl Weights {
         notes: &mut Notes,
     ) -> Result<Self> {
         let source = Source::parse(path);
-        let checkpoint =
-            Checkpoint::read(&source, dtype, args.prefix.as_deref()).map_err(|error| {
-                let hint = weights_hint(&error);
-                with_hint(error, hint)
-            })?;
+        let checkpoint = Checkpoint::read(&source, dtype, args.prefix.as_deref())?;
         let place = checkpoint.place().to_owned();
         for NamedTensor { name, stored, tensor } in checkpoint.tensors() {
             if !stored.is_computed() || stored.natural() != tensor.dtype() {
@@ -113,11 +107,8 @@ impl Weights {
             "{}: expected {name} {known}, as in the weights, got {asked} from {flag}{looks}",
             self.place
         );
-        let mut line = CommandLine::new().without(flag);
-        if !looks.is_empty() {
-            line = line.without("--hidden-size");
-        }
-        with_hint(Data(message), Some(line.to_string()))
+        let hidden = if looks.is_empty() { flag } else { "--hidden-size" };
+        with_hint(Data(message), hint::without(&[flag, hidden]))
     }
 
     /// Whether the weights say which nonlinearity the layer has.
@@ -144,13 +135,13 @@ impl Weights {
     /// The layer.
     pub(crate) fn into_rnn<T: Element + Real>(self, config: &Config) -> Result<Rnn<T>> {
         let made = self.checkpoint.into_rnn(config.clone());
-        made.map_err(|error| with_tensor_hint(error, &self.place, config))
+        made.map_err(|error| weights::hinted(error, config))
     }
 
     /// Its parameters.
     pub(crate) fn into_params<T: Element + Real>(self, config: &Config) -> Result<Params<T>> {
         let made = self.checkpoint.into_params(config.clone());
-        made.map_err(|error| with_tensor_hint(error, &self.place, config))
+        made.map_err(|error| weights::hinted(error, config))
     }
 }
 
@@ -165,82 +156,19 @@ pub(crate) fn others_left_alone(checkpoint: &Checkpoint) -> Option<String> {
     (others > 0).then(note)
 }
 
-/// What to type when a file is not the weights of one layer.
-pub(crate) fn weights_hint(error: &Error) -> Option<String> {
-    let Error::Weights { place, source } = error else { return None };
-    match &**source {
-        // Without the file the tensors alone tell the layer. An archive cannot be put right so easily.
-        Error::Contradiction { .. } => {
-            Path::new(place).is_file().then(|| format!("mv {} .", quoted(place)))
-        }
-        Error::MixedTypes { .. } => Some(example_with("--dtype", "f64")),
-        Error::ManyLayers { found } | Error::NoLayer { found, .. } => {
-            found.first().map(|first| example_with("--prefix", first))
-        }
-        _ => None,
-    }
-}
-
-fn with_tensor_hint(error: Error, place: &str, config: &Config) -> anyhow::Error {
-    let hint = match &error {
-        Error::Weights { source, .. } => tensor_hint(source, place, config),
-        _ => None,
-    };
-    with_hint(error, hint)
-}
-
-/// What to type when a tensor does not fit.
-fn tensor_hint(error: &Error, place: &str, config: &Config) -> Option<String> {
-    match error {
-        Error::TensorShape { name, expected, found }
-            if expected.iter().rev().eq(found) && found.len() == 2 && Path::new(place).is_dir() =>
-        {
-            // In its place: a second file beside it would be a tensor too many.
-            let file = Path::new(place).join(format!("{name}.npy"));
-            swap(&file.to_string_lossy(), &file.to_string_lossy(), 0, 1)
-        }
-        Error::MissingTensor { .. } | Error::TensorShape { .. } => {
-            Some(format!("fresh weights show a whole set: {}", init_command(config, "whole/")))
-        }
-        // A parameter of some other layer is no stray file: it is for the user to say which is right.
-        Error::ExtraTensor { name, .. } if !is_parameter_name(name) => {
-            let file = Path::new(place).join(format!("{name}.npy"));
-            // A name that was escaped for the message is not that of the file.
-            file.is_file().then(|| format!("mv {} .", quoted(&file.to_string_lossy())))
-        }
-        _ => None,
-    }
-}
-
-/// A command that makes fresh weights of this configuration.
-pub(crate) fn init_command(config: &Config, folder: &str) -> String {
-    let Config { input_size, hidden_size, num_layers, nonlinearity, dropout, .. } = config;
-    let other = [
-        (*num_layers != 1, format!(" --num-layers {num_layers}")),
-        (*nonlinearity != Nonlinearity::Tanh, format!(" --nonlinearity {nonlinearity}")),
-        (!config.bias, " --no-bias".to_owned()),
-        (config.batch_first, " --batch-first".to_owned()),
-        (*dropout != 0.0, format!(" --dropout {dropout}")),
-        (config.bidirectional, " --bidirectional".to_owned()),
-    ];
-    let flags: String =
-        other.into_iter().filter(|(differs, _)| *differs).map(|(_, flag)| flag).collect();
-    format!("rnn init --input-size {input_size} --hidden-size {hidden_size}{flags} -o {folder}")
-}
-
 /// The configuration that flags alone tell. The input tells its size where no flag does.
 pub(crate) fn config_from_flags(args: &LayerArgs, features: Option<usize>) -> Result<Config> {
     let Some(input_size) = args.input_size.or(features) else {
         let message = "expected --input-size, the features of one step, got none".to_owned();
-        return Err(with_hint(Usage(message), Some(example_with("--input-size", "10"))));
+        return Err(with_hint(Usage(message), hint::set("--input-size", "10")));
     };
     let Some(hidden_size) = args.hidden_size else {
         let message = match features {
             Some(_) => "expected --weights, or --hidden-size for fresh ones, got neither",
             None => "expected --hidden-size, the features of a hidden state, got none",
         };
-        let hint = example_with("--hidden-size", "20");
-        return Err(with_hint(Usage(message.to_owned()), Some(hint)));
+        let hint = hint::set("--hidden-size", "20");
+        return Err(with_hint(Usage(message.to_owned()), hint));
     };
     Ok(Config {
         num_layers: args.num_layers.unwrap_or(1),
@@ -251,10 +179,6 @@ pub(crate) fn config_from_flags(args: &LayerArgs, features: Option<usize>) -> Re
         bidirectional: args.bidirectional,
         ..Config::new(input_size, hidden_size)
     })
-}
-
-fn example_with(flag: &str, value: &str) -> String {
-    CommandLine::new().with(flag, Some(value)).to_string()
 }
 
 /// A layer with fresh weights.

@@ -30,11 +30,11 @@ use args::{Args, Command};
 use commands::{bench, convert, init, manual, pack, randn, run, stream, unpack};
 
 fn main() -> ExitCode {
-    signals::install(failure::report);
+    signals::install(explain::report);
     let result = std::panic::catch_unwind(|| {
         #[cfg(debug_assertions)]
         faults::install()?;
-        let args = Args::try_parse().map_err(failure::from_clap)?;
+        let args = Args::try_parse().map_err(explain::from_clap)?;
         if let Some(bytes) = args.max_bytes {
             elman::files::limit_streams(bytes);
         }
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
     });
     match result {
         Ok(Ok(())) => ExitCode::SUCCESS,
-        Ok(Err(error)) => failure::report(&error),
-        Err(_) => failure::report_bug(),
+        Ok(Err(error)) => explain::report(&error),
+        Err(_) => explain::report_bug(),
     }
 }

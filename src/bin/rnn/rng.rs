@@ -10,7 +10,7 @@ use elman::{Error, Generator, STATE_BYTES};
 use ndarray::ArrayView1;
 
 use crate::args::{RngArgs, Seed};
-use crate::explain::CommandLine;
+use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
 use crate::pipeline::output::shown;
 
@@ -29,8 +29,7 @@ impl Rng {
             return Ok(());
         }
         let message = format!("expected two files, got {} for --rng and the output", shown(rng));
-        let line = CommandLine::new().with("--rng", Some("rng.npy"));
-        Err(with_hint(Usage(message), Some(line.to_string())))
+        Err(with_hint(Usage(message), hint::set("--rng", "rng.npy")))
     }
 
     /// A new stream with `--seed`, else the one that `--rng` holds, else the stream of PyTorch's new

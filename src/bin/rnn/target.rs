@@ -61,7 +61,7 @@ impl Target {
                     "{}: expected {EXPECTED} or - for weights, got .{extension}",
                     shown(path)
                 );
-                Err(with_hint(Usage(message), Some(remedy("weights/"))))
+                Err(with_hint(Usage(message), remedy("weights/")))
             }
         }
     }

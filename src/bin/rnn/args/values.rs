@@ -65,9 +65,11 @@ impl Named<Dtype> {
 }
 
 impl Named<String> {
-    /// The command is looked up by whoever knows them all.
-    pub(crate) const COMMAND: Self =
-        Named { parse: |name| Ok(name.to_owned()), names: || COMMANDS.to_vec() };
+    /// Any word: the command itself looks it up among all commands.
+    pub(crate) const COMMAND: Self = Named {
+        parse: |name| Ok(name.to_owned()),
+        names: || COMMANDS.iter().map(String::as_str).collect(),
+    };
 }
 
 impl<T: Clone + Send + Sync + 'static> TypedValueParser for Named<T> {

@@ -7,7 +7,7 @@ use elman::files::{Dtype, Real};
 use elman::{Element, Params};
 
 use crate::args::Convert;
-use crate::explain::quoted;
+use crate::explain::hint;
 use crate::failure::Data;
 use crate::layer::Weights;
 use crate::pipeline::output::overwrite;
@@ -15,10 +15,7 @@ use crate::report::Notes;
 use crate::target::{self, Target, note_replaced};
 
 pub(crate) fn convert(args: &Convert) -> Result<()> {
-    let remedy = |other: &str| {
-        let source = args.source.to_string_lossy();
-        format!("rnn convert {} {other}", quoted(&source))
-    };
+    let remedy = |other: &str| hint::convert(&args.source.to_string_lossy(), other);
     let target = Target::open(&args.target, overwrite(&args.report), remedy)?;
     let mut notes = Notes::default();
     let weights = Weights::read(&args.of_weights, &args.source, args.dtype, &mut notes)?;

@@ -7,7 +7,7 @@ use elman::files::{Dtype, Real};
 use elman::{Config, Element, Params, Random};
 
 use crate::args::Init;
-use crate::explain::CommandLine;
+use crate::explain::hint;
 use crate::layer::{config_from_flags, note_dropout};
 use crate::pipeline::output::{overwrite, shown};
 use crate::report::{Notes, Report};
@@ -25,7 +25,7 @@ pub(crate) fn init(args: &Init) -> Result<()> {
 fn init_as<T: Element + Random + Real>(args: &Init, config: &Config) -> Result<()> {
     Rng::refuse_shared(&args.rng, &args.output)?;
     let mut rng = Rng::open(&args.rng)?;
-    let remedy = |other: &str| CommandLine::new().with("-o", Some(other)).to_string();
+    let remedy = |other: &str| hint::set("-o", other);
     let target = Target::open(&args.output, overwrite(&args.report), remedy)?;
     let seed = rng.seed(&args.rng);
     let tensors = Params::<T>::init(config.clone(), &mut rng.generator)?.into_tensors();

@@ -23,7 +23,7 @@ pub(crate) fn man(args: &Man) -> Result<()> {
         Some(name) => {
             let Some(command) = rnn.find_subcommand(name) else {
                 let message = format!("expected a command, got '{name}'");
-                return Err(with_hint(Usage(message), Some("rnn --help".to_owned())));
+                return Err(with_hint(Usage(message), "rnn --help".to_owned()));
             };
             // The name of a page is one word, as in git-log(1).
             let mut command = command.clone().display_name(format!("rnn-{name}"));

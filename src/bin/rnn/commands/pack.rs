@@ -9,7 +9,7 @@ use ndarray::{ArrayD, ArrayViewD, Axis};
 
 use crate::args::{Pack, Side};
 use crate::conversion::{self, is_of_other_size};
-use crate::explain::{CommandLine, as_f64};
+use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
 use crate::pipeline::held;
 use crate::pipeline::input::{self, Sequences};
@@ -52,8 +52,7 @@ fn pack_as<T: Element + Real>(
         if is_of_other_size::<T>(header.stored) {
             let (dtype, found, file) = (T::DTYPE, header.stored, input.place());
             let message = format!("{place}: expected {dtype}, as other sequences are, got {found}");
-            let hint = as_f64(file).map(|command| format!("all of them as f64: {command}"));
-            return Err(with_hint(Data(message), hint));
+            return Err(with_hint(Data(message), hint::as_f64(file)));
         }
         notes.notes.extend(conversion::note::<T>(&place, header.stored));
     }
@@ -78,7 +77,6 @@ fn packed<T: Element + Real>(
     input: Sequences,
     notes: &mut Notes,
 ) -> Result<PackedSequence<T>> {
-    let line = CommandLine::new();
     let place = input.place().to_owned();
     match (input, &args.lengths) {
         (Sequences::Packed(..), _) => {
@@ -96,14 +94,13 @@ fn packed<T: Element + Real>(
             let message = format!(
                 "{place}: expected a padded tensor with --lengths, got sequences that have their own"
             );
-            let hint = line.without("--lengths").to_string();
-            Err(with_hint(Usage(message), Some(hint)))
+            Err(with_hint(Usage(message), hint::without(&["--lengths"])))
         }
         (Sequences::Tensor(file), None) => {
             let message = format!("{place}: expected --lengths with a padded tensor, got none");
             let (steps, batch) = steps_and_batch(args, &file.header().shape).unwrap_or((0, 0));
-            let all = all_steps(batch, steps).map(|all| line.with("--lengths", Some(&all)));
-            Err(with_hint(Usage(message), all.map(|line| line.to_string())))
+            let all = all_steps(batch, steps).map(|all| hint::set("--lengths", all));
+            Err(with_hint(Usage(message), all))
         }
         (Sequences::Tensor(file), Some(text)) => padded::<T>(args, file, text, notes),
     }
@@ -122,9 +119,7 @@ fn padded<T: Element + Real>(
         // Refused with its shape.
         return pack_padded_sequence(file.read()?.view(), &[], batch_first, false).context(place);
     };
-    let line = CommandLine::new().without("--batch-first");
-    let swapped = Some(if batch_first { line } else { line.with("--batch-first", None) });
-    let lengths = lengths::read(text, &Padded { batch, steps, batch_first, swapped })?;
+    let lengths = lengths::read(text, &Padded { batch, steps, batch_first, batched: true })?;
     let rows = held::sum(lengths.iter().copied());
     let left = args.padding_side == Side::Left;
     // Those with the padding on the left are copied one by one first.

@@ -8,7 +8,7 @@ use elman::{Element, Random};
 use ndarray::{ArrayD, IxDyn};
 
 use crate::args::Randn;
-use crate::explain;
+use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
 use crate::pipeline::output::{
     check_shape as check_table, overwrite, refuse_terminal, shown, tensor_format,
@@ -66,7 +66,7 @@ fn randn_as<T: Element + Random + Real>(args: &Randn) -> Result<()> {
 
 /// Refuses a shape that no reader of the file would take.
 fn check_shape(shape: &[usize], dtype: Dtype) -> Result<()> {
-    let usage = |message| with_hint(Usage(message), Some(explain::for_usage("--shape")));
+    let usage = |message| with_hint(Usage(message), hint::help());
     if shape.len() > MAX_AXES {
         let got = shape.len();
         return Err(usage(format!(

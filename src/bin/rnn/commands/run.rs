@@ -7,7 +7,7 @@ use ndarray::ArrayD;
 
 use crate::args::Run;
 use crate::conversion::conversion;
-use crate::explain::{Places, explain, swapped_batch};
+use crate::explain::shapes::{Places, explain};
 use crate::failure::Data;
 use crate::finite;
 use crate::layer::{Weights, config_from_flags, fresh, note_dropout};
@@ -197,8 +197,8 @@ fn read_lengths<T: Element>(
 ) -> Result<Option<Vec<usize>>> {
     let Some(text) = &args.lengths else { return Ok(None) };
     let batch_first = rnn.config().batch_first;
-    let swapped = (layout == Layout::Batched).then(|| swapped_batch(batch_first));
-    let lengths = lengths::read(text, &Padded { batch, steps, batch_first, swapped })?;
+    let batched = layout == Layout::Batched;
+    let lengths = lengths::read(text, &Padded { batch, steps, batch_first, batched })?;
     lengths::check_total(&lengths, args.total_length)?;
     Ok(Some(lengths))
 }

@@ -10,11 +10,11 @@ use ndarray::ArrayD;
 
 use crate::args::Stream;
 use crate::conversion::conversion;
-use crate::explain::CommandLine;
+use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
 use crate::finite;
 use crate::layer::Weights;
-use crate::pipeline::carried::{Carried, step_axis, whole_sequences};
+use crate::pipeline::carried::{Carried, step_axis};
 use crate::report::Notes;
 use crate::threads;
 
@@ -112,23 +112,21 @@ fn new_type<T: Real>(
 
 /// Checks what standard input and output are asked to do, before anything is read.
 fn check_streams(args: &Stream) -> Result<()> {
-    let line = CommandLine::new();
     if args.weights == "-" || args.h0.as_deref().is_some_and(|path| path == "-") {
         let message = "expected only the arrays from stdin, got - for another input".to_owned();
         return Err(Usage(message).into());
     }
     if args.state.as_deref().is_some_and(|path| path == "-") {
         let message = "--state: expected a file, which is read and then replaced, got -".to_owned();
-        let line = line.with("--state", Some("state.npz"));
-        return Err(with_hint(Usage(message), Some(line.to_string())));
+        return Err(with_hint(Usage(message), hint::set("--state", "state.npz")));
     }
     if io::stdin().is_terminal() {
         let message = "stdin: expected arrays from a file or a pipe, got a terminal".to_owned();
-        return Err(with_hint(Usage(message), Some(format!("{line} < inputs.npy > outputs.npy"))));
+        return Err(with_hint(Usage(message), hint::redirected("< inputs.npy > outputs.npy")));
     }
     if io::stdout().is_terminal() {
         let what = "stdout: expected a file or a pipe for binary data, got a terminal".to_owned();
-        return Err(with_hint(Usage(what), Some(format!("{line} > outputs.npy"))));
+        return Err(with_hint(Usage(what), hint::redirected("> outputs.npy")));
     }
     Ok(())
 }
@@ -146,7 +144,7 @@ fn refuse_reverse(args: &Stream, config: &Config, weights: &Weights) -> Result<(
          last step, which is still to come",
         weights.place
     );
-    Err(with_hint(Data(message), Some(whole_sequences())))
+    Err(with_hint(Data(message), hint::whole_sequences()))
 }
 
 /// Says what there is to say so far; an endless stream has no end at which to say it.

@@ -11,7 +11,7 @@ use ndarray::{ArrayD, ArrayViewD, Axis, concatenate};
 
 use crate::args::{Side, Unpack};
 use crate::conversion;
-use crate::explain::CommandLine;
+use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
 use crate::pipeline::held;
 use crate::pipeline::input::{self, Sequences};
@@ -33,8 +33,7 @@ pub(crate) fn unpack(args: &Unpack) -> Result<()> {
         };
         if same {
             let message = format!("expected two files, got {} for both", shown(lengths));
-            let line = CommandLine::new().with("--lengths", Some("lengths.npy"));
-            return Err(with_hint(Usage(message), Some(line.to_string())));
+            return Err(with_hint(Usage(message), hint::set("--lengths", "lengths.npy")));
         }
     }
     let outputs = [Some(&args.output), args.lengths.as_ref()];
@@ -66,8 +65,7 @@ fn refuse_padding(args: &Unpack) -> Result<()> {
     let (place, flags) = (shown(&args.output), given.join(" and "));
     let message = format!("{place}: expected .npy or - for a padded tensor ({flags}), got .npz");
     let padded = args.output.with_extension("npy");
-    let line = CommandLine::new().with("-o", Some(&padded.to_string_lossy()));
-    Err(with_hint(Usage(message), Some(line.to_string())))
+    Err(with_hint(Usage(message), hint::set("-o", padded.to_string_lossy())))
 }
 
 fn unpack_as<T: Element + Real>(

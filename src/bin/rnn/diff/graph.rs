@@ -3,7 +3,7 @@
 use elman::Checkpoint;
 use elman::files::{Held, Source};
 
-use crate::explain::quoted;
+use crate::explain::hint;
 
 /// A command that writes the layer of an .onnx as an .npz beside it, where nothing stands that it would
 /// replace. None where the file is something else, or its layer cannot be written.
@@ -19,5 +19,5 @@ pub(super) fn conversion(source: &Source) -> Option<String> {
     let target = beside.iter().find(|path| !path.exists())?;
     // A word with a dash before it would be a flag.
     let file = path.to_str().filter(|file| !file.starts_with('-'))?;
-    Some(format!("rnn convert {} {}", quoted(file), quoted(target.to_str()?)))
+    Some(hint::convert(file, target.to_str()?))
 }

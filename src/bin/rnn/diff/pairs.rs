@@ -8,7 +8,7 @@ use elman::files::{Bundle, BundleFormat, Numbers, StoredType, TensorFile, Tensor
 
 use super::compare::{Comparison, Rule};
 use super::prefix;
-use crate::explain::CommandLine;
+use crate::explain::hint;
 use crate::failure::{Data, with_hint};
 
 /// A tensor as its file describes it.
@@ -119,9 +119,9 @@ fn refuse_several(tensor: &TensorFile, bundle: &Bundle) -> Result<()> {
     // Only those of a folder or of FILE.npz have a name on a command line.
     let nameable = bundle.format() == BundleFormat::Folder
         || Path::new(bundle.place()).extension().is_some_and(|extension| extension == "npz");
-    let line = (nameable && !entries.is_empty())
-        .then(|| CommandLine::new().replaced(bundle.place(), &bundle.entry_place(index)));
-    Err(with_hint(Data(message), line.flatten().map(|line| line.to_string())))
+    let named = (nameable && !entries.is_empty())
+        .then(|| hint::replaced(bundle.place(), &bundle.entry_place(index)));
+    Err(with_hint(Data(message), named.flatten()))
 }
 
 fn described(bundle: &Bundle, index: usize) -> Described {

@@ -6,7 +6,7 @@ use anyhow::Result;
 use elman::files::Bundle;
 
 use super::pairs::{Kind, Pair};
-use crate::explain::CommandLine;
+use crate::explain::hint;
 use crate::failure::Data;
 
 /// Tensors by their numbers, under the names that are compared.
@@ -49,7 +49,7 @@ pub(super) fn hint(pairs: &[Pair]) -> Option<String> {
     }
     let [a, b] = &sides;
     let prefix = prefix_of(a, b).or_else(|| prefix_of(b, a))?;
-    Some(CommandLine::new().with("--prefix", Some(prefix)).to_string())
+    Some(hint::set("--prefix", prefix))
 }
 
 /// The first prefix under which `long` has all names of `short`.

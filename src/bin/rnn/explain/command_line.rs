@@ -1,88 +1,132 @@
-//! Hints: the command that was typed, changed so that it works.
+//! The command line of this process, changed so that it works. Spellings of flags, and whether a value follows
+//! one, come from clap's grammar.
 
 use std::fmt;
 
-use crate::args::COMMANDS;
+use clap::{Arg, Command, CommandFactory, Id};
 
-/// Flags that may be changed in a hint: every spelling, and whether a value follows.
-const FLAGS: [(&[&str], bool); 26] = [
-    (&["--input-size"], true),
-    (&["--hidden-size", "--hidden"], true),
-    (&["--num-layers", "--layers"], true),
-    (&["--nonlinearity"], true),
-    (&["--no-bias"], false),
-    (&["--batch-first"], false),
-    (&["--bidirectional"], false),
-    (&["--dropout"], true),
-    (&["--dtype"], true),
-    (&["--h0"], true),
-    (&["--output", "-o"], true),
-    (&["--hn"], true),
-    (&["--last"], true),
-    (&["--all-hidden"], true),
-    (&["--lengths"], true),
-    (&["--columns"], true),
-    (&["--padding-value"], true),
-    (&["--padding-side"], true),
-    (&["--total-length"], true),
-    (&["--rng"], true),
-    (&["--no-clobber"], false),
-    (&["--state"], true),
-    (&["--checkpoint"], true),
-    (&["--independent"], false),
-    (&["--prefix"], true),
-    (&["--frames"], false),
-];
+use crate::args::Args;
 
-/// The command line of this process, to be changed and shown.
-#[derive(Clone, Debug)]
-pub(crate) struct CommandLine {
+pub(super) struct CommandLine {
     words: Vec<String>,
+    /// The grammar of the typed command, or of the whole program if it has none.
+    grammar: Command,
 }
 
 impl CommandLine {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
-        CommandLine { words: std::iter::once("rnn".to_owned()).chain(words).collect() }
+        let words: Vec<_> = std::iter::once("rnn".to_owned()).chain(words).collect();
+        let mut rnn = Args::command();
+        rnn.build();
+        let parts = parts(&rnn, &words);
+        let first = parts.iter().skip(1).find(|(flag, _)| flag.is_none());
+        let command = first.and_then(|(_, words)| rnn.find_subcommand(&words[0])).cloned();
+        CommandLine { grammar: command.unwrap_or(rnn), words }
     }
 
-    /// Without a flag, in whatever spelling it was typed.
-    pub(crate) fn without(self, flag: &str) -> Self {
-        let spellings = FLAGS.iter().find(|(names, _)| names.contains(&flag));
-        let (names, has_value) = spellings.copied().unwrap_or((&[], false));
-        let mut words = Vec::new();
-        let mut typed = self.words.into_iter();
-        while let Some(word) = typed.next() {
-            let name = word.split_once('=').map_or(word.as_str(), |(name, _)| name);
-            // The value of a short flag may stand right behind it: `-ox.npy`.
-            let attached = |name: &&str| !name.starts_with("--") && word.starts_with(*name);
-            if names.contains(&word.as_str()) {
-                if has_value {
-                    typed.next();
-                }
-            } else if !names.contains(&name) && !names.iter().any(attached) {
-                words.push(word);
-            }
-        }
-        CommandLine { words }
+    /// The command's help.
+    pub(super) fn help(&self) -> String {
+        format!("{} --help", self.grammar.get_bin_name().unwrap_or("rnn"))
     }
 
-    /// With a flag, whether or not it was there before.
-    pub(crate) fn with(self, flag: &str, value: Option<&str>) -> Self {
-        let mut line = self.without(flag);
+    /// Without these flags, in every spelling.
+    pub(super) fn without(self, flags: &[&str]) -> Self {
+        let unwanted = self.ids(flags);
+        self.filtered(|flag| flag.is_none_or(|flag| !unwanted.contains(flag.get_id())))
+    }
+
+    /// With a flag, whether or not it was typed.
+    pub(super) fn with(self, flag: &str, value: Option<&str>) -> Self {
+        let mut line = self.without(&[flag]);
         line.words.push(flag.to_owned());
         line.words.extend(value.map(str::to_owned));
         line
     }
 
-    /// With one word behind the command in the place of another; none where it was not typed, or where it
-    /// also stands for something else.
-    pub(crate) fn replaced(mut self, word: &str, other: &str) -> Option<Self> {
+    /// With steps and batch in this order. A command whose `--batch-first` has no value leaves it out.
+    pub(super) fn with_batch_first(self, batch_first: bool) -> Self {
+        let flag = argument(&self.grammar, "--batch-first");
+        let has_value = flag.is_some_and(|flag| flag.get_action().takes_values());
+        let mut line = self.without(&["--batch-first"]);
+        match (batch_first, has_value) {
+            (true, _) => line.words.push("--batch-first".to_owned()),
+            (false, true) => line.words.push("--batch-first=false".to_owned()),
+            (false, false) => {}
+        }
+        line
+    }
+
+    /// With one word behind the command in place of another; `None` unless it was typed exactly once.
+    pub(super) fn replaced(mut self, word: &str, other: &str) -> Option<Self> {
         let mut typed = self.words.iter_mut().skip(2).filter(|typed| *typed == word);
         let (only, None) = (typed.next()?, typed.next()) else { return None };
         other.clone_into(only);
         Some(self)
     }
+
+    /// Another command with those of these flags that were typed.
+    pub(super) fn as_command(self, name: &str, flags: &[&str]) -> Self {
+        let wanted = self.ids(flags);
+        let mut line =
+            self.filtered(|flag| flag.is_some_and(|flag| wanted.contains(flag.get_id())));
+        line.words.splice(0..0, ["rnn".to_owned(), name.to_owned()]);
+        line
+    }
+
+    /// The last word of a flag, which is its value or contains it.
+    pub(super) fn value(&self, flag: &str) -> Option<&str> {
+        let id = argument(&self.grammar, flag)?.get_id();
+        let parts = parts(&self.grammar, &self.words);
+        let (_, words) =
+            parts.into_iter().find(|(flag, _)| flag.is_some_and(|flag| flag.get_id() == id))?;
+        words.last().map(String::as_str)
+    }
+
+    fn ids(&self, flags: &[&str]) -> Vec<Id> {
+        flags
+            .iter()
+            .filter_map(|flag| Some(argument(&self.grammar, flag)?.get_id().clone()))
+            .collect()
+    }
+
+    /// With the words that belong to the wanted flags, or, `None`, to no flag.
+    fn filtered(self, wanted: impl Fn(Option<&Arg>) -> bool) -> Self {
+        let parts = parts(&self.grammar, &self.words);
+        let kept = parts.into_iter().filter(|(flag, _)| wanted(*flag)).flat_map(|(_, words)| words);
+        CommandLine { words: kept.cloned().collect(), ..self }
+    }
+}
+
+/// The words of a command line: each flag with its value, and each other word on its own.
+fn parts<'a>(grammar: &'a Command, words: &'a [String]) -> Vec<(Option<&'a Arg>, &'a [String])> {
+    let (mut parts, mut rest) = (Vec::new(), words);
+    while let [word, ..] = rest {
+        let flag = argument(grammar, word);
+        // A short flag with its value attached, such as -ox.npy, is one word.
+        let separate = flag
+            .is_some_and(|flag| flag.get_action().takes_values() && !flag.is_require_equals_set())
+            && !word.contains('=')
+            && (word.starts_with("--") || word.len() == 2);
+        let (part, others) = rest.split_at(if separate { rest.len().min(2) } else { 1 });
+        parts.push((flag, part));
+        rest = others;
+    }
+    parts
+}
+
+/// The flag that a word spells.
+fn argument<'a>(grammar: &'a Command, word: &str) -> Option<&'a Arg> {
+    let name = word.split_once('=').map_or(word, |(name, _)| name);
+    let long = name.strip_prefix("--");
+    let short = name.strip_prefix('-').and_then(|name| name.chars().next());
+    grammar.get_arguments().find(|arg| match long {
+        Some(long) => {
+            arg.get_long() == Some(long)
+                || arg.get_all_aliases().is_some_and(|all| all.contains(&long))
+        }
+        None => short.is_some() && arg.get_short() == short,
+    })
 }
 
 impl fmt::Display for CommandLine {
@@ -100,48 +144,4 @@ pub(crate) fn quoted(word: &str) -> String {
         return word.to_owned();
     }
     format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-/// A command that writes `file` with two axes swapped, beside it.
-pub(crate) fn swapped(file: &str, first: usize, second: usize) -> Option<String> {
-    let stem = file.strip_suffix(".npy")?;
-    swap(file, &format!("{stem}-swapped.npy"), first, second)
-}
-
-/// A command that writes `file` with two axes swapped to `to`, which may be the same file.
-pub(crate) fn swap(file: &str, to: &str, first: usize, second: usize) -> Option<String> {
-    if ![file, to].into_iter().all(stands_in_python) {
-        return None;
-    }
-    let code = format!(
-        "import numpy as np; np.save('{to}', np.load('{file}').swapaxes({first}, {second}))"
-    );
-    Some(format!("python3 -c \"{code}\""))
-}
-
-/// A command that writes the arrays of an archive as f64 into another one, beside it.
-pub(crate) fn as_f64(file: &str) -> Option<String> {
-    let stem = file.strip_suffix(".npz")?;
-    if !stands_in_python(file) {
-        return None;
-    }
-    let code = format!(
-        "import numpy as np; a = np.load('{file}'); np.savez('{stem}-f64.npz', **{{k: a[k].astype('f8') for k in a}})"
-    );
-    Some(format!("python3 -c \"{code}\""))
-}
-
-/// Whether nothing in a path would end a string of Python, or mean something to the shell around it.
-fn stands_in_python(path: &str) -> bool {
-    !path.contains(['\'', '"', '\\', '$', '`', '!'])
-}
-
-/// What to type after a wrong use of `flag`.
-pub(crate) fn for_usage(flag: &str) -> String {
-    let line = CommandLine::new();
-    if flag == "--nonlinearity" {
-        return line.with(flag, Some("tanh")).to_string();
-    }
-    let command = line.words.get(1).filter(|word| COMMANDS.contains(&word.as_str()));
-    command.map_or("rnn --help".to_owned(), |command| format!("rnn {command} --help"))
 }

@@ -3,10 +3,12 @@
 use elman::files::Source;
 use elman::{Config, Error};
 
+use super::command_line::CommandLine;
+use super::hint;
+use super::python::swapped;
 use crate::args::Run;
-use crate::explain::{CommandLine, quoted, swapped};
 use crate::failure::with_hint;
-use crate::layer::{Weights, init_command};
+use crate::layer::Weights;
 use crate::pipeline::input::Sequences;
 
 /// Where everything came from, as messages and the report call it.
@@ -19,8 +21,6 @@ pub(crate) struct Places {
     hidden_size: Option<usize>,
     /// Whether the sequences have lengths of their own, which would not fit another order of the axes.
     lengths: bool,
-    /// What answers an input of several arrays; none where it cannot be typed.
-    stream: Option<String>,
 }
 
 impl Places {
@@ -32,33 +32,8 @@ impl Places {
             weights: weights.map(|weights| weights.place.clone()),
             hidden_size: args.layer.hidden_size,
             lengths: args.lengths.is_some() || input.is_archive(),
-            stream: stream_command(args),
         }
     }
-}
-
-/// `rnn stream` over the same input with the same layer; none without weights, or with those from stdin.
-fn stream_command(args: &Run) -> Option<String> {
-    let weights = args.weights.as_ref().filter(|weights| *weights != "-")?.to_string_lossy();
-    let mut line = format!("rnn stream -w {}", quoted(&weights));
-    let words = [
-        ("--prefix ", args.of_weights.prefix.clone()),
-        ("--dtype ", args.dtype.map(|dtype| dtype.to_string())),
-        ("--nonlinearity ", args.layer.nonlinearity.map(|name| name.to_string())),
-        ("--batch-first=", args.layer.batch_first.map(|first| first.to_string())),
-    ];
-    for (flag, value) in words {
-        line += &value.map_or(String::new(), |value| format!(" {flag}{}", quoted(&value)));
-    }
-    Some(line)
-}
-
-/// Where to go with several arrays.
-fn stream_hint(config: &Config, place: &str, places: &Places) -> Option<String> {
-    let line = places.stream.as_ref().filter(|_| place == places.input)?;
-    let whole = if config.bidirectional { " --independent" } else { "" };
-    let input = if place == "stdin" { String::new() } else { format!(" < {}", quoted(place)) };
-    Some(format!("for array after array: {line}{whole}{input} > outputs.npy"))
 }
 
 /// Names the file that an error of the layer is about, and adds what to type next.
@@ -75,10 +50,10 @@ pub(crate) fn explain(error: anyhow::Error, config: &Config, places: &Places) ->
         Error::HiddenShape { expected, found } => {
             (places.h_0.as_ref(), Some(hidden_hint(config, expected, found, places)))
         }
-        Error::Overflow { dtype: "f32", .. } => {
-            (None, Some(CommandLine::new().with("--dtype", Some("f64")).to_string()))
+        Error::Overflow { dtype: "f32", .. } => (None, Some(hint::set("--dtype", "f64"))),
+        Error::ManyArrays { place } if *place == places.input => {
+            (None, hint::stream(place, config.bidirectional))
         }
-        Error::ManyArrays { place } => (None, stream_hint(config, place, places)),
         _ => (None, None),
     };
     let error = match place {
@@ -100,44 +75,31 @@ fn input_size_hint(config: &Config, found: &[usize], places: &Places) -> Option<
         let command = swapped(&places.input, axis, found.len() - 1)?;
         return Some(format!("axis {axis} has {} features: {command}", config.input_size));
     }
-    let line = CommandLine::new();
-    let (size, hidden) = (features.to_string(), config.input_size.to_string());
     if places.weights.is_none() {
-        let line = line.with("--input-size", Some(&size));
+        let line = CommandLine::new().with("--input-size", Some(&features.to_string()));
         // nn.RNN(20, 10) for nn.RNN(10, 20).
         return Some(if places.hidden_size == Some(features) {
-            line.with("--hidden-size", Some(&hidden)).to_string()
+            line.with("--hidden-size", Some(&config.input_size.to_string())).to_string()
         } else {
             line.to_string()
         });
     }
     let config = Config { input_size: features, ..config.clone() };
-    let command = init_command(&config, &format!("weights-{features}/"));
+    let command = hint::init(&config, &format!("weights-{features}/"));
     Some(format!("fresh weights for {features} features: {command}"))
-}
-
-/// The command line with the other order of the axes.
-pub(crate) fn swapped_batch(batch_first: bool) -> CommandLine {
-    let flag = if batch_first { "--batch-first=false" } else { "--batch-first" };
-    CommandLine::new().without("--batch-first").with(flag, None)
 }
 
 /// For an `h_0` of another shape: what the input's axes say if they were swapped, what the axes of `h_0`
 /// say, and else that zeros are the default.
 fn hidden_hint(config: &Config, expected: &[usize], found: &[usize], places: &Places) -> String {
-    let line = CommandLine::new();
     if let (&[states, batch, hidden], &[other_states, other_batch, other_hidden]) =
         (expected, found)
     {
-        let time_axis = usize::from(config.batch_first);
         if (states, hidden) == (other_states, other_hidden)
             && !places.lengths
-            && places.input_shape.get(time_axis) == Some(&other_batch)
+            && places.input_shape.get(usize::from(config.batch_first)) == Some(&other_batch)
         {
-            let line = swapped_batch(config.batch_first);
-            return format!(
-                "axis {time_axis} of the input has {other_batch}, as the batch of h_0: {line}"
-            );
+            return hint::other_axes(config.batch_first, other_batch, "as the batch of h_0");
         }
         if (states, batch, hidden) == (other_batch, other_states, other_hidden)
             && let Some(command) = places.h_0.as_deref().and_then(|h_0| swapped(h_0, 0, 1))
@@ -145,5 +107,5 @@ fn hidden_hint(config: &Config, expected: &[usize], found: &[usize], places: &Pl
             return format!("batch_first never applies to h_0: {command}");
         }
     }
-    format!("h_0 is zeros without --h0: {}", line.without("--h0"))
+    hint::zero_state()
 }

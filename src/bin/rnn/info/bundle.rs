@@ -6,8 +6,7 @@ use elman::{Checkpoint, Error, is_parameter_name};
 use serde_json::json;
 
 use crate::args::Info;
-use crate::failure::{one_line, with_hint};
-use crate::layer::weights_hint;
+use crate::explain::one_line;
 use crate::report::Notes;
 
 use super::description::{Description, fields};
@@ -23,7 +22,7 @@ pub(super) fn describe(mut bundle: Bundle, args: &Info) -> Result<Description> {
         match checkpoint.map_err(Into::into).and_then(|layer| weights::describe(layer, args)) {
             Ok(description) => return Ok(description),
             // The layer that was asked for is not there.
-            Err(error) if args.of_weights.prefix.is_some() => return Err(hinted(error)),
+            Err(error) if args.of_weights.prefix.is_some() => return Err(error),
             Err(error) => note_misfit("weights of an RNN", error, &mut notes)?,
         }
     }
@@ -52,12 +51,6 @@ fn has_parameters(bundle: &Bundle) -> bool {
     bundle.entries().iter().any(|entry| {
         is_parameter_name(entry.name.rsplit_once('.').map_or(entry.name.as_str(), |(_, name)| name))
     })
-}
-
-/// With the hint for a file that is not the weights of one layer.
-pub(super) fn hinted(error: anyhow::Error) -> anyhow::Error {
-    let hint = error.downcast_ref().and_then(weights_hint);
-    with_hint(error, hint)
 }
 
 /// Notes why tensors are not what their names promise. A file that cannot be read is an error still.

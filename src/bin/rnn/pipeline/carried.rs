@@ -12,7 +12,7 @@ use super::answered::Answered;
 use super::state::{StateFile, check_shape};
 use crate::args::Stream;
 use crate::conversion::conversion;
-use crate::explain::CommandLine;
+use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
 use crate::report::Notes;
 use crate::signals;
@@ -100,7 +100,7 @@ impl<T: Element + Real> Carried<T> {
             format!("{place}: input: expected shape {expected}, as in {origin}, got {shape:?}");
         // Somebody who has named a state wants it carried.
         let named = self.answered.is_some() || self.arrays == 0;
-        Err(with_hint(Data(message), (!named).then(whole_sequences)))
+        Err(with_hint(Data(message), (!named).then(hint::whole_sequences)))
     }
 
     /// Answers an array of so many steps, and goes over to the next one.
@@ -145,8 +145,7 @@ fn refuse_h_0(h_0: Option<&OsStr>, state: &str) -> Result<()> {
     let Some(h_0) = h_0 else { return Ok(()) };
     let message =
         format!("{state}: expected no --h0 where a state was saved, got {}", Source::parse(h_0));
-    let line = CommandLine::new().without("--h0");
-    Err(with_hint(Usage(message), Some(line.to_string())))
+    Err(with_hint(Usage(message), hint::without(&["--h0"])))
 }
 
 /// Reads `--h0`.
@@ -159,20 +158,12 @@ fn read_h_0<T: Element + Real>(
     let place = file.place().to_owned();
     let name = format!("{place}: h_0");
     notes.notes.extend(conversion::<T>(args.dtype, &name, file.header().stored)?);
-    check_shape(rnn, &file.header().shape, args.frames, &name).map_err(|error| {
-        let line = CommandLine::new().without("--h0");
-        with_hint(error, Some(format!("h_0 is zeros without --h0: {line}")))
-    })?;
+    check_shape(rnn, &file.header().shape, args.frames, &name)
+        .map_err(|error| with_hint(error, hint::zero_state()))?;
     Ok(file.read()?)
 }
 
 /// The axis of L.
 pub(crate) fn step_axis(header: &Header, config: &Config) -> usize {
     usize::from(config.batch_first && header.shape.len() == 3)
-}
-
-/// What to type where arrays are no chunks.
-pub(crate) fn whole_sequences() -> String {
-    let line = CommandLine::new().without("--state").without("--checkpoint").without("--h0");
-    format!("each array as a whole sequence: {}", line.with("--independent", None))
 }

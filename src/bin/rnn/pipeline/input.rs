@@ -7,7 +7,7 @@ use elman::{Error, PackedSequence};
 use ndarray::ArrayD;
 
 use crate::args::ColumnList;
-use crate::explain::CommandLine;
+use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
 use crate::pipeline::held;
 use crate::report::Notes;
@@ -37,8 +37,7 @@ impl Sequences {
         let is_table = matches!(&found, Found::Tensor(file) if is_table(file));
         if !columns.is_empty() && !is_table {
             let message = format!("{}: expected a table with --columns, got none", found.place());
-            let line = CommandLine::new().without("--columns");
-            return Err(with_hint(Usage(message), Some(line.to_string())));
+            return Err(with_hint(Usage(message), hint::without(&["--columns"])));
         }
         let mut members = match found {
             Found::Tensor(file) => return Ok(Sequences::Tensor(file)),
@@ -186,10 +185,7 @@ fn explain_none(error: Error, name: &str, place: &str) -> anyhow::Error {
         "{place}: expected whole numbers, or no such member, got an object, as NumPy saves None"
     );
     let file = place.strip_suffix(name).unwrap_or_default().trim_end_matches(':');
-    let hint = format!(
-        "leave it out: np.savez('{file}', data=packed.data, batch_sizes=packed.batch_sizes)"
-    );
-    with_hint(Data(message), Some(hint))
+    with_hint(Data(message), hint::without_none(file))
 }
 
 /// Reads several sequences, with their names.

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use elman::files::{Header, Source, StoredType, TensorFile};
 
-use crate::explain::{CommandLine, for_usage};
+use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
 use crate::pipeline::input::{refuse_bool, shown, whole_number};
 
@@ -20,8 +20,8 @@ pub(crate) struct Padded {
     /// L.
     pub(crate) steps: usize,
     pub(crate) batch_first: bool,
-    /// What to type where the axes are in the other order; none where there is no axis for the batch.
-    pub(crate) swapped: Option<CommandLine>,
+    /// Whether an axis of its own holds the batch.
+    pub(crate) batched: bool,
 }
 
 /// Reads `5,3,2`, or a tensor of whole numbers; a path that exists wins. There must be one for each sequence,
@@ -65,8 +65,7 @@ pub(crate) fn check_total(lengths: &[usize], total: Option<usize>) -> Result<()>
     let message = format!(
         "--total-length: expected at least {longest}, the length of row {row}, got {total}"
     );
-    let line = CommandLine::new().with("--total-length", Some(&longest.to_string()));
-    Err(with_hint(Data(message), Some(line.to_string())))
+    Err(with_hint(Data(message), hint::set("--total-length", longest.to_string())))
 }
 
 /// The lengths of sequences that have all steps, as they are typed; none where there are too many.
@@ -79,12 +78,8 @@ pub(crate) fn all_steps(batch: usize, steps: usize) -> Option<String> {
 fn swapped_hint(values: &[f64], of: &Padded) -> Option<String> {
     // What is proposed must not fail on the lengths.
     let fits = |&value: &f64| whole_number(value).is_some_and(|length| length <= of.batch);
-    if values.len() != of.steps || !values.iter().all(fits) {
-        return None;
-    }
-    let axis = usize::from(of.batch_first);
-    let line = of.swapped.as_ref()?;
-    Some(format!("axis {axis} of the input has {}, one for each length: {line}", of.steps))
+    let swapped = of.batched && values.len() == of.steps && values.iter().all(fits);
+    swapped.then(|| hint::other_axes(of.batch_first, of.steps, "one for each length"))
 }
 
 /// Numbers with commas between them; none where the text is the name of a file.
@@ -104,7 +99,7 @@ fn list(text: &OsStr, of: &Padded) -> Result<Option<Vec<f64>>> {
     }
     let message =
         format!("--lengths: expected whole numbers as in 5,3,2, or a file, got '{typed}'");
-    Err(with_hint(Usage(message), Some(list_hint(typed, of))))
+    Err(with_hint(Usage(message), list_hint(typed, of)))
 }
 
 /// The same numbers with single commas between them, where they are the lengths of this batch.
@@ -114,9 +109,9 @@ fn list_hint(typed: &str, of: &Padded) -> String {
         words.filter(|word| !word.is_empty()).map(|word| word.parse().ok()).collect();
     let right =
         |own: &Vec<usize>| own.len() == of.batch && own.iter().all(|&length| length <= of.steps);
-    let Some(numbers) = numbers.filter(right) else { return for_usage("--lengths") };
+    let Some(numbers) = numbers.filter(right) else { return hint::help() };
     let numbers: Vec<_> = numbers.iter().map(ToString::to_string).collect();
-    CommandLine::new().with("--lengths", Some(&numbers.join(","))).to_string()
+    hint::set("--lengths", numbers.join(","))
 }
 
 /// The numbers of a tensor of one axis, or of a table of one column or one row.

@@ -10,7 +10,7 @@ use elman::files::{AnyArray, Overwrite, PartWriter, Real, Sink, Source, TensorFo
 use ndarray::{Array1, ArrayD, ArrayViewD};
 
 use crate::args::{ReportArgs, Run};
-use crate::explain::CommandLine;
+use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
 use crate::pipeline::input::Sequences;
 use crate::pipeline::results::{Produced, Results, Written};
@@ -237,7 +237,7 @@ pub(crate) fn tensor_format(path: &Path, flag: &str) -> Result<TensorFormat> {
             shown(path),
             path.extension().unwrap_or_default().to_string_lossy()
         );
-        with_hint(Usage(message), Some(as_npy(path, flag)))
+        with_hint(Usage(message), as_npy(path, flag))
     })
 }
 
@@ -250,13 +250,13 @@ pub(crate) fn check_shape(path: &Path, (name, flag): (&str, &str), shape: &[usiz
         "{}: {name}: expected rows and columns for a table, got shape {shape:?}",
         shown(path)
     );
-    Err(with_hint(Usage(message), Some(as_npy(path, flag))))
+    Err(with_hint(Usage(message), as_npy(path, flag)))
 }
 
 /// The command with a tensor that goes to .npy.
 fn as_npy(path: &Path, flag: &str) -> String {
     let other = path.with_extension("npy");
-    CommandLine::new().with(flag, Some(&other.to_string_lossy())).to_string()
+    hint::set(flag, other.to_string_lossy())
 }
 
 /// The format of an output follows from its extension: a tensor's is .npy, an archive's .npz, and so is a
@@ -273,6 +273,5 @@ pub(crate) fn check_extension(path: &Path, flag: &str, archive: bool) -> Result<
         extension.to_string_lossy()
     );
     let other = path.with_extension(expected);
-    let line = CommandLine::new().with(flag, Some(&other.to_string_lossy()));
-    Err(with_hint(Usage(message), Some(line.to_string())))
+    Err(with_hint(Usage(message), hint::set(flag, other.to_string_lossy())))
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::args::Run;
-use crate::explain::CommandLine;
+use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
 use crate::pipeline::input::Sequences;
 
@@ -28,51 +28,30 @@ pub(crate) fn check(args: &Run, input: &Sequences) -> Result<()> {
     if flags.is_empty() && !lengths {
         return Ok(());
     }
-    let line = flags.iter().fold(CommandLine::new(), |line, (flag, _)| line.without(flag));
-    Err(refused(args, input, line, &flags))
+    Err(refused(args, input, &flags))
 }
 
 /// What is said about these flags with their values, and about `--lengths`.
-fn refused(
-    args: &Run,
-    input: &Sequences,
-    line: CommandLine,
-    flags: &[(&str, String)],
-) -> anyhow::Error {
-    let names: Vec<_> = flags.iter().map(|(flag, _)| *flag).collect();
-    let (place, names) = (input.place(), names.join(" and "));
+fn refused(args: &Run, input: &Sequences, flags: &[(&str, String)]) -> anyhow::Error {
+    let unwanted: Vec<_> = flags.iter().map(|(flag, _)| *flag).collect();
+    let (place, names) = (input.place(), unwanted.join(" and "));
     if !input.is_archive() {
         let message =
             format!("{names}: expected --lengths, which say where padding begins, got none");
-        return with_hint(Usage(message), Some(line.to_string()));
+        return with_hint(Usage(message), hint::without(&unwanted));
     }
-    let line = line.without("--lengths");
     if flags.is_empty() {
         let message = format!(
             "{place}: expected a padded tensor with --lengths, got sequences that have their own"
         );
-        return with_hint(Usage(message), Some(line.to_string()));
+        return with_hint(Usage(message), hint::without(&["--lengths"]));
     }
     let own = if input.is_packed() { "a packed sequence" } else { "single sequences" };
     let message =
         format!("{place}: expected a padded tensor and --lengths with {names}, got {own}");
-    with_hint(Usage(message), padded_result(args, input, line, flags))
-}
-
-/// A pipeline that pads the result; none where standard output is taken, or the result cannot be packed.
-fn padded_result(
-    args: &Run,
-    input: &Sequences,
-    line: CommandLine,
-    flags: &[(&str, String)],
-) -> Option<String> {
+    // The result can be padded in a pipeline, if standard output is free and the result can be packed.
     let taken = [&args.hn, &args.last, &args.all_hidden];
     let taken = taken.into_iter().flatten().any(|path| path == Path::new("-"));
-    if taken || (args.split_directions && !input.is_packed()) {
-        return None;
-    }
-    let pack = if input.is_packed() { "" } else { " | rnn pack -i - -o -" };
-    let flags: Vec<_> = flags.iter().map(|(flag, value)| format!("{flag} {value}")).collect();
-    let line = line.with("-o", Some("-"));
-    Some(format!("{line}{pack} | rnn unpack -i - -o padded.npy {}", flags.join(" ")))
+    let packs = !taken && (input.is_packed() || !args.split_directions);
+    with_hint(Usage(message), packs.then(|| hint::padded(flags, input.is_packed())))
 }

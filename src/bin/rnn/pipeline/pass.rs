@@ -13,7 +13,7 @@ use ndarray::{ArrayD, Axis};
 use rayon::ThreadPool;
 
 use crate::args::Run;
-use crate::explain::Places;
+use crate::explain::shapes::Places;
 use crate::finite;
 use crate::pipeline::output::Outputs;
 use crate::pipeline::results::{Axes, Layout, Produced, Results, split_shape};

@@ -9,7 +9,7 @@ use elman::files::{Found, Header, Overwrite, Real, Sink, Source, Stored, StoredT
 use elman::{Element, Rnn};
 use ndarray::{Array1, ArrayD, IxDyn};
 
-use crate::explain::CommandLine;
+use crate::explain::hint;
 use crate::failure::{Data, with_hint};
 
 /// Members of the archive: the hidden state, the arrays that have gone into it, and the weights and the
@@ -110,8 +110,7 @@ impl StateFile {
             result => return result,
         };
         let batched = check_shape(rnn, &header.shape, false, &name).is_ok();
-        let line = CommandLine::new().without("--frames");
-        Err(with_hint(error, batched.then(|| format!("a batch goes on with arrays: {line}"))))
+        Err(with_hint(error, batched.then(hint::batch_as_arrays)))
     }
 
     fn check_numbers(

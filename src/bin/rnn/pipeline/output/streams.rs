@@ -8,7 +8,7 @@ use elman::files::written_file;
 
 use super::{paths, shown};
 use crate::args::Run;
-use crate::explain::CommandLine;
+use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
 
 /// Checks what standard input and output are asked to do, before anything is read.
@@ -40,8 +40,7 @@ pub(crate) fn check_streams(args: &Run) -> Result<()> {
             } else {
                 format!("expected two files, got {} for {other} and {name}", shown(first))
             };
-            let line = CommandLine::new().with(flag, Some(example));
-            return Err(with_hint(Usage(message), Some(line.to_string())));
+            return Err(with_hint(Usage(message), hint::set(flag, example)));
         }
         seen.push((name, path));
     }
@@ -62,9 +61,7 @@ fn refuse_among_weights(args: &Run) -> Result<()> {
         if written_file(&path).is_some_and(|file| file.parent() == Some(&weights)) {
             let message =
                 format!("expected outputs outside the folder of the weights, got {}", shown(&path));
-            let line = CommandLine::new().with("-o", Some("../output.npy"));
-            let line = line.with("--hn", Some("../h_n.npy"));
-            return Err(with_hint(Usage(message), Some(line.to_string())));
+            return Err(with_hint(Usage(message), hint::outputs_outside()));
         }
     }
     Ok(())
@@ -72,7 +69,7 @@ fn refuse_among_weights(args: &Run) -> Result<()> {
 
 /// Binary data is not written to a terminal: the value of `flag` is to be such as `example`.
 pub(crate) fn refuse_terminal(flag: &str, example: &str) -> Result<()> {
-    refuse_terminal_with(|| CommandLine::new().with(flag, Some(example)).to_string())
+    refuse_terminal_with(|| hint::set(flag, example))
 }
 
 /// The same, where what to type is told otherwise.
@@ -81,5 +78,5 @@ pub(crate) fn refuse_terminal_with(hint: impl FnOnce() -> String) -> Result<()> 
         return Ok(());
     }
     let message = "stdout: expected a file or a pipe for binary data, got a terminal".to_owned();
-    Err(with_hint(Usage(message), Some(hint())))
+    Err(with_hint(Usage(message), hint()))
 }

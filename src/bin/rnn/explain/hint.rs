@@ -1,0 +1,117 @@
+//! Hints: commands that would work, each from the facts of a failure. Most are the typed command, changed.
+
+use elman::{Config, Nonlinearity};
+
+use super::command_line::{CommandLine, quoted};
+use super::python;
+
+/// With another value of a flag.
+pub(crate) fn set(flag: &str, value: impl AsRef<str>) -> String {
+    CommandLine::new().with(flag, Some(value.as_ref())).to_string()
+}
+
+/// Without these flags.
+pub(crate) fn without(flags: &[&str]) -> String {
+    CommandLine::new().without(flags).to_string()
+}
+
+/// With one word in place of another; `None` unless the word was typed exactly once.
+pub(crate) fn replaced(word: &str, other: &str) -> Option<String> {
+    Some(CommandLine::new().replaced(word, other)?.to_string())
+}
+
+/// The help of the typed command.
+pub(crate) fn help() -> String {
+    CommandLine::new().help()
+}
+
+/// Without `--h0`.
+pub(crate) fn zero_state() -> String {
+    format!("h_0 is zeros without --h0: {}", without(&["--h0"]))
+}
+
+/// With the other order of steps and batch: the axis of the steps has `size` entries, which fits `fits`.
+pub(crate) fn other_axes(batch_first: bool, size: usize, fits: &str) -> String {
+    let line = CommandLine::new().with_batch_first(!batch_first);
+    format!("axis {} of the input has {size}, {fits}: {line}", usize::from(batch_first))
+}
+
+/// With outputs outside the folder of the weights.
+pub(crate) fn outputs_outside() -> String {
+    let line = CommandLine::new().with("-o", Some("../output.npy"));
+    line.with("--hn", Some("../h_n.npy")).to_string()
+}
+
+/// A pipeline that pads the result, with these flags of `rnn unpack` instead of `rnn run`.
+pub(crate) fn padded(flags: &[(&str, String)], packed: bool) -> String {
+    let names: Vec<_> = flags.iter().map(|(flag, _)| *flag).chain(["--lengths"]).collect();
+    let line = CommandLine::new().without(&names).with("-o", Some("-"));
+    let pack = if packed { "" } else { " | rnn pack -i - -o -" };
+    let flags: Vec<_> = flags.iter().map(|(flag, value)| format!("{flag} {value}")).collect();
+    format!("{line}{pack} | rnn unpack -i - -o padded.npy {}", flags.join(" "))
+}
+
+/// `rnn stream` with files for its standard streams.
+pub(crate) fn redirected(files: &str) -> String {
+    format!("{} {files}", CommandLine::new())
+}
+
+/// `rnn stream` without a state that goes from array to array.
+pub(crate) fn whole_sequences() -> String {
+    let line = CommandLine::new().without(&["--state", "--checkpoint", "--h0"]);
+    format!("each array as a whole sequence: {}", line.with("--independent", None))
+}
+
+/// `rnn stream` over arrays, of which one can be a batch.
+pub(crate) fn batch_as_arrays() -> String {
+    format!("a batch goes on with arrays: {}", without(&["--frames"]))
+}
+
+/// `rnn stream` over the several arrays of an input, with the layer of the typed `rnn run`; `None` without weights
+/// that can be read again.
+pub(super) fn stream(input: &str, independent: bool) -> Option<String> {
+    let flags = ["--weights", "--prefix", "--dtype", "--nonlinearity", "--batch-first"];
+    let line = CommandLine::new().as_command("stream", &flags);
+    let stdin = ["-", "-w-", "--weights=-"];
+    if line.value("--weights").is_none_or(|weights| stdin.contains(&weights)) {
+        return None;
+    }
+    let line = if independent { line.with("--independent", None) } else { line };
+    let input = if input == "stdin" { String::new() } else { format!(" < {}", quoted(input)) };
+    Some(format!("for array after array: {line}{input} > outputs.npy"))
+}
+
+/// `rnn convert` with these paths.
+pub(crate) fn convert(source: &str, target: &str) -> String {
+    format!("rnn convert {} {}", quoted(source), quoted(target))
+}
+
+/// A file moved out of its folder.
+pub(super) fn move_here(file: &str) -> String {
+    format!("mv {} .", quoted(file))
+}
+
+/// An archive of a packed sequence without the None of indices that do not exist.
+pub(crate) fn without_none(file: &str) -> String {
+    format!("leave it out: np.savez('{file}', data=packed.data, batch_sizes=packed.batch_sizes)")
+}
+
+/// The arrays of an archive as f64.
+pub(crate) fn as_f64(file: &str) -> Option<String> {
+    Some(format!("all of them as f64: {}", python::as_f64(file)?))
+}
+
+/// Fresh weights of this configuration.
+pub(super) fn init(config: &Config, folder: &str) -> String {
+    let Config { input_size, hidden_size, num_layers, nonlinearity, dropout, .. } = config;
+    let flags = [
+        (*num_layers != 1, format!(" --num-layers {num_layers}")),
+        (*nonlinearity != Nonlinearity::Tanh, format!(" --nonlinearity {nonlinearity}")),
+        (!config.bias, " --no-bias".to_owned()),
+        (config.batch_first, " --batch-first".to_owned()),
+        (*dropout != 0.0, format!(" --dropout {dropout}")),
+        (config.bidirectional, " --bidirectional".to_owned()),
+    ];
+    let flags: String = flags.into_iter().filter(|(set, _)| *set).map(|(_, flag)| flag).collect();
+    format!("rnn init --input-size {input_size} --hidden-size {hidden_size}{flags} -o {folder}")
+}
