@@ -146,8 +146,9 @@ mod tests {
             format!("1 layers, kernels {kernel}, threads 1, 2\n3 comparisons, 2 bytes differ\n");
         assert_eq!(tally.text(), expected);
         let error = tally.print(BenchForm::None).unwrap_err();
+        assert!(matches!(error.downcast_ref(), Some(Bug(_))));
         assert_eq!(
-            error.downcast::<Bug>().unwrap().0,
+            error.to_string(),
             "layer 1, RNN(5, 2), relu, f32: output: step 3, row 2, unit 1: \
              expected 1.0 (plain), got 1.0000001 (flipped)"
         );
