@@ -3,7 +3,7 @@
 //! `cargo bench --bench parts`. Each part runs on one thread, on the fastest kernel that this CPU supports.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use elman::{Config, Generator, Mode, Nonlinearity, Rnn};
+use elman::{Config, Generator, Nonlinearity, Rnn};
 use ndarray::Array3;
 
 /// A shape, and the part that it shows.
@@ -50,7 +50,7 @@ fn parts(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(2 * products as u64));
         group.bench_function(BenchmarkId::from_parameter(part.name), |bencher| {
             pool.install(|| {
-                bencher.iter(|| rnn.forward(input.view().into_dyn(), None, Mode::Eval));
+                bencher.iter(|| rnn.call(input.view().into_dyn(), None));
             });
         });
     }

@@ -12,25 +12,23 @@ use std::ffi::OsString;
 use std::io::{BufRead, Write};
 
 use elman::files::Source;
-use elman::{Checkpoint, Mode, Rnn};
-use ndarray::{Array2, ArrayD};
+use elman::{Batch, Checkpoint, Options, Rnn, Session};
+use ndarray::Array2;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let path: OsString = std::env::args_os().nth(1).ok_or("expected a file of weights")?;
     let checkpoint = Checkpoint::read(&Source::parse(&path), None, None)?;
     let config = checkpoint.config().clone();
     let rnn: Rnn<f32> = checkpoint.into_rnn(config)?;
-    // (D * num_layers, H_out); zeros before the first step.
-    let mut state: Option<ArrayD<f32>> = None;
+    let mut session = Session::new(&rnn, None);
     let mut stdout = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
         let step = parse(&line?)?;
         // (1, H_in): a sequence of one step, without a batch.
         let input = Array2::from_shape_vec((1, step.len()), step)?.into_dyn();
-        let h_0 = state.as_ref().map(|state| state.view());
-        let answer = rnn.forward(input.view(), h_0, Mode::Eval)?;
+        let batch = Batch::new(input.view(), false)?;
+        let answer = session.step(batch, Options::default())?;
         writeln!(stdout, "{:.4}", answer.output)?;
-        state = Some(answer.h_n);
     }
     Ok(())
 }

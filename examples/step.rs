@@ -3,7 +3,7 @@
 //! `cargo run --example step`
 #![allow(clippy::print_stdout, reason = "an example shows its results")]
 
-use elman::{Config, Generator, Mode, Rnn};
+use elman::{Config, Generator, Rnn};
 use ndarray::{Array2, Array3, Axis};
 
 fn main() -> Result<(), elman::Error> {
@@ -12,7 +12,7 @@ fn main() -> Result<(), elman::Error> {
     for step in 0..4_u8 {
         // What a sensor would deliver: (L, N, H_in) with a single step of a single sequence.
         let input = Array2::from_elem((1, 3), f32::from(step)).insert_axis(Axis(0)).into_dyn();
-        let result = rnn.forward(input.view(), Some(h.view()), Mode::Eval)?;
+        let result = rnn.call(input.view(), Some(h.view()))?;
         println!("{:?}", result.output.as_slice().unwrap_or_default());
         h = result.h_n;
     }

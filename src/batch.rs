@@ -1,101 +1,229 @@
 //! The canonical batch: time-major, without padding.
 //!
-//! The rows of one step stand together, step after step; `BatchSizes` says how many sequences are active in
-//! each step, never more than in the step before. Sequences of one length are the case of constant sizes.
+//! The rows of one step stand together, step after step; [`BatchSizes`] says how many sequences are active in
+//! each step, never more than in the step before. Sequences of one length are the case of constant sizes, an
+//! unbatched sequence is a batch of one.
 
-use std::ops::Range;
+mod order;
+mod sizes;
 
+use std::borrow::Cow;
+
+use ndarray::{ArrayD, ArrayViewD, Axis, Dimension, IxDyn, Slice};
+
+use crate::array::{array, checked_len, values};
 use crate::error::Error;
-use crate::memory::reserved;
+use crate::memory::{lengthen, reserved};
 
-/// How many rows each step has, and where they lie in packed data.
+pub(crate) use order::{Order, check_lengths, inverse, pad, total_steps};
+pub(crate) use sizes::BatchSizes;
+
+/// What memory for the output is called in an error.
+pub(crate) const OUTPUT: &str = "output";
+
+/// Input of a layer: the rows of one step together, and how to give the output the form of the input.
+///
+/// A time-major tensor is borrowed, as is a packed sequence; a batch-first tensor, and one of sequences of
+/// different lengths, is copied once.
+///
+/// ```
+/// use elman::{Batch, Config, Generator, Options, Rnn};
+/// use ndarray::ArrayD;
+///
+/// let rnn = Rnn::<f32>::new(Config::new(10, 20), &mut Generator::new(0))?;
+/// // (N, L, H_in), 2 sequences of 3 and 5 steps
+/// let input = ArrayD::ones(vec![2, 5, 10]);
+/// let batch = Batch::with_lengths(input.view(), &[3, 5], true)?;
+/// let result = rnn.forward(batch, Options::default())?;
+/// assert_eq!(result.output.shape(), [2, 5, 20]);
+/// assert_eq!(result.output[[0, 3, 0]], 0.0);
+/// # Ok::<_, elman::Error>(())
+/// ```
 #[derive(Clone, Debug)]
-pub(crate) enum BatchSizes {
-    /// The same number in each of so many steps.
-    Constant { steps: usize, rows: usize },
-    /// Rows before each step; one more at the end, the number of all rows.
-    Varying { offsets: Vec<usize> },
+pub struct Batch<'a, T: Clone> {
+    /// The rows of all steps, (rows, `H_in`).
+    pub(crate) rows: Cow<'a, [T]>,
+    pub(crate) sizes: BatchSizes,
+    /// N, the number of sequences, those of length 0 included.
+    pub(crate) batch: usize,
+    /// For each place in packed order the sequence that stands there, (N); `None` if all N sequences have a
+    /// first step and stand in their original order.
+    pub(crate) sorted: Option<Cow<'a, [usize]>>,
+    /// Shape of the input.
+    pub(crate) shape: IxDyn,
+    pub(crate) form: InputForm,
 }
 
-impl BatchSizes {
-    /// The sizes of a packed sequence that has been checked: constant where they can be, which is faster.
-    pub(crate) fn new(sizes: &[usize]) -> Result<Self, Error> {
-        let (steps, rows) = (sizes.len(), sizes.first().copied().unwrap_or(0));
-        // They never grow.
-        if sizes.last().is_none_or(|&last| last == rows) {
-            return Ok(BatchSizes::Constant { steps, rows });
-        }
-        BatchSizes::varying(sizes.iter().copied())
-    }
-
-    /// Sizes that differ, from an iterator over the steps.
-    pub(crate) fn varying(sizes: impl ExactSizeIterator<Item = usize>) -> Result<Self, Error> {
-        let mut offsets = reserved(sizes.len() + 1, "batch sizes")?;
-        offsets.push(0);
-        offsets.extend(sizes.scan(0, |rows, size| {
-            *rows += size;
-            Some(*rows)
-        }));
-        Ok(BatchSizes::Varying { offsets })
-    }
-
-    /// The sizes of a block of this batch: of each step the rows from `first_row` on, `rows` at most.
-    pub(crate) fn block(&self, first_row: usize, rows: usize) -> Result<Self, Error> {
-        if let BatchSizes::Constant { steps, .. } = *self {
-            return Ok(BatchSizes::Constant { steps, rows });
-        }
-        let size = |t| self.size(t).saturating_sub(first_row).min(rows);
-        // The block ends with its longest sequence, which is its first.
-        let steps = (0..self.steps()).rposition(|t| size(t) > 0).map_or(0, |last| last + 1);
-        BatchSizes::varying((0..steps).map(size))
-    }
-
-    /// L, the number of steps.
-    pub(crate) fn steps(&self) -> usize {
-        match self {
-            BatchSizes::Constant { steps, .. } => *steps,
-            BatchSizes::Varying { offsets } => offsets.len() - 1,
-        }
-    }
-
-    /// Rows of all steps together.
-    pub(crate) fn rows(&self) -> usize {
-        self.offset(self.steps())
-    }
-
-    /// Rows that are active in step `t`.
-    pub(crate) fn size(&self, t: usize) -> usize {
-        match self {
-            BatchSizes::Constant { rows, .. } => *rows,
-            BatchSizes::Varying { offsets } => offsets[t + 1] - offsets[t],
-        }
-    }
-
-    /// Rows before step `t`.
-    pub(crate) fn offset(&self, t: usize) -> usize {
-        match self {
-            BatchSizes::Constant { rows, .. } => t * rows,
-            BatchSizes::Varying { offsets } => offsets[t],
-        }
-    }
-
-    /// Whether each of these steps has a single row, and no step of the sequence has more.
-    pub(crate) fn is_one_row(&self, steps: &Range<usize>) -> bool {
-        self.size(0) == 1 && self.offset(steps.end) - self.offset(steps.start) == steps.len()
-    }
+/// The axes of an input, and of the output that belongs to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InputForm {
+    /// (L, *), a single sequence.
+    Unbatched,
+    /// (L, N, *).
+    TimeMajor,
+    /// (N, L, *).
+    BatchFirst,
+    /// (rows, *), the data of a packed sequence.
+    Packed,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The elements of a padded output beyond the end of a sequence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Padding<T> {
+    /// The value of each of them.
+    pub value: T,
+    /// L of the output. `None`: that of the input, unlike in `pad_packed_sequence`.
+    pub total_length: Option<usize>,
+}
 
-    #[test]
-    fn equal_batch_sizes_are_constant() {
-        for (sizes, constant) in [(&[][..], true), (&[3], true), (&[3, 3], true), (&[3, 2], false)]
-        {
-            let found = BatchSizes::new(sizes).unwrap();
-            assert_eq!(matches!(found, BatchSizes::Constant { .. }), constant, "{sizes:?}");
-            assert_eq!((found.steps(), found.rows()), (sizes.len(), sizes.iter().sum()));
+impl<'a, T: Clone> Batch<'a, T> {
+    /// Sequences of one length, (L, N, `H_in`), (N, L, `H_in`) with `batch_first`, or a single one,
+    /// (L, `H_in`).
+    ///
+    /// # Errors
+    /// [`Error::InputRank`], [`Error::NoSteps`], and [`Error::OutOfMemory`].
+    pub fn new(input: ArrayViewD<'a, T>, batch_first: bool) -> Result<Self, Error> {
+        let shape = input.raw_dim();
+        let (form, input) = match (input.ndim(), batch_first) {
+            (2, _) => (InputForm::Unbatched, input.insert_axis(Axis(1))),
+            (3, false) => (InputForm::TimeMajor, input),
+            (3, true) => (InputForm::BatchFirst, input.permuted_axes(vec![1, 0, 2])),
+            _ => return Err(Error::InputRank { found: shape.slice().to_vec() }),
+        };
+        let (steps, batch) = (input.shape()[0], input.shape()[1]);
+        if steps == 0 {
+            return Err(Error::NoSteps { found: shape.slice().to_vec() });
         }
+        let rows = match input.to_slice() {
+            Some(rows) => Cow::Borrowed(rows),
+            // One copy, because the rows of a step have to stand together.
+            None => Cow::Owned(values(&input, "input")?),
+        };
+        let sizes = BatchSizes::Constant { steps, rows: batch };
+        Ok(Batch { rows, sizes, batch, sorted: None, shape, form })
+    }
+
+    /// The first `lengths[n]` steps of each sequence of a padded batch, (L, N, `H_in`), or (N, L, `H_in`) with
+    /// `batch_first`. Lengths may be in any order, and 0. The output is that of `pack_padded_sequence`, the
+    /// layer and `pad_packed_sequence`; `h_n` holds the states at the end of each sequence, `h_0` for a
+    /// length of 0.
+    ///
+    /// # Errors
+    /// [`Error::Rank`], [`Error::NoSteps`], [`Error::LengthCount`], [`Error::LengthBeyond`], and
+    /// [`Error::OutOfMemory`].
+    pub fn with_lengths(
+        mut input: ArrayViewD<'a, T>,
+        lengths: &[usize],
+        batch_first: bool,
+    ) -> Result<Self, Error> {
+        let shape = input.raw_dim();
+        let &[first, second, _] = shape.slice() else {
+            let (name, expected) = ("input".to_owned(), "3 dimensions, (L, N, H_in), with lengths");
+            return Err(Error::Rank { name, expected, found: shape.slice().to_vec() });
+        };
+        let (form, steps, batch) = match batch_first {
+            false => (InputForm::TimeMajor, first, second),
+            true => (InputForm::BatchFirst, second, first),
+        };
+        if steps == 0 {
+            return Err(Error::NoSteps { found: shape.slice().to_vec() });
+        }
+        check_lengths(lengths, steps, batch)?;
+        let longest = lengths.first().copied().unwrap_or(steps);
+        // Sequences of one length are packed already.
+        if longest > 0 && lengths.iter().all(|&length| length == longest) {
+            let time = Axis(usize::from(batch_first));
+            input.slice_axis_inplace(time, Slice::from(..longest));
+            return Ok(Batch { shape, ..Batch::new(input, batch_first)? });
+        }
+        let order = Order::new(lengths)?;
+        let (rows, _) = order.pack_padded(&input, batch_first)?.into_raw_vec_and_offset();
+        Ok(Batch {
+            rows: Cow::Owned(rows),
+            sizes: BatchSizes::new(&order.batch_sizes)?,
+            batch,
+            sorted: Some(Cow::Owned(order.sorted)),
+            shape,
+            form,
+        })
+    }
+
+    /// Releases the rows, which the way back does not need.
+    pub(crate) fn release(&mut self) {
+        self.rows = Cow::Borrowed(&[]);
+    }
+
+    /// N, or `None` for unbatched input.
+    pub(crate) fn batched(&self) -> Option<usize> {
+        (self.form != InputForm::Unbatched).then_some(self.batch)
+    }
+
+    /// Number of steps of the output.
+    pub(crate) fn total_steps(&self, total_length: Option<usize>) -> Result<usize, Error> {
+        let steps = match self.form {
+            InputForm::Packed => return Ok(self.sizes.steps()),
+            InputForm::BatchFirst => self.shape[1],
+            InputForm::Unbatched | InputForm::TimeMajor => self.shape[0],
+        };
+        total_steps(self.sizes.steps(), Some(total_length.unwrap_or(steps)))
+    }
+
+    /// Gives an output, (rows, `features`), the form of the input, with `total` steps if it is padded.
+    pub(crate) fn restore(
+        &self,
+        mut output: Vec<T>,
+        features: usize,
+        total: usize,
+        padding: &T,
+    ) -> Result<ArrayD<T>, Error> {
+        if self.form == InputForm::Packed {
+            return Ok(array(&[self.sizes.rows(), features], output));
+        }
+        let shape = [total, self.batch, features];
+        let mut output = if let Some(sorted) = &self.sorted {
+            // Another copy. To move the rows apart in place was measured, and is no faster: it takes the
+            // system longer to give memory than to copy it.
+            let unsorted = inverse(sorted, "sorted_indices")?;
+            pad(&output, &self.sizes, Some(&unsorted), &shape, padding)?
+        } else {
+            let len = checked_len(&shape, OUTPUT)?;
+            lengthen(&mut output, len, padding.clone(), OUTPUT)?;
+            array(&shape, output)
+        };
+        match self.form {
+            InputForm::Unbatched => output.index_axis_inplace(Axis(1), 0),
+            InputForm::BatchFirst => output.swap_axes(0, 1),
+            InputForm::TimeMajor | InputForm::Packed => {}
+        }
+        Ok(output)
+    }
+
+    /// The states of the sequences with a first step, (D * `num_layers`, `batch_sizes[0]`, `H_out`), in packed
+    /// order, from those of all, (D * `num_layers`, N, `H_out`). `None` if these are the same.
+    pub(crate) fn gather(&self, all: &[T], hidden_size: usize) -> Result<Option<Vec<T>>, Error> {
+        let Some(sorted) = self.active() else { return Ok(None) };
+        let states = all.len().checked_div(self.batch * hidden_size).unwrap_or(0);
+        let mut own = reserved(states * sorted.len() * hidden_size, "h_n")?;
+        for all in all.chunks_exact((self.batch * hidden_size).max(1)) {
+            for &n in sorted {
+                own.extend_from_slice(&all[n * hidden_size..][..hidden_size]);
+            }
+        }
+        Ok(Some(own))
+    }
+
+    /// Writes them back. Sequences without a step keep their state.
+    pub(crate) fn scatter(&self, own: &[T], all: &mut [T], hidden_size: usize) {
+        let mut own = own.chunks_exact(hidden_size);
+        for all in all.chunks_exact_mut((self.batch * hidden_size).max(1)) {
+            for (&n, own) in self.active().unwrap_or_default().iter().zip(&mut own) {
+                all[n * hidden_size..][..hidden_size].clone_from_slice(own);
+            }
+        }
+    }
+
+    /// The sequences with a first step, in packed order.
+    fn active(&self) -> Option<&[usize]> {
+        self.sorted.as_deref().map(|sorted| &sorted[..self.sizes.active()])
     }
 }

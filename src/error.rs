@@ -78,6 +78,17 @@ pub enum Error {
         /// Shape of `h_0`.
         found: Vec<usize>,
     },
+    /// A layer with a reverse direction, whose state is not carried from some steps to the next ones.
+    #[error(
+        "expected {}, which cannot be carried from array to array: its reverse direction begins at the last \
+         step, which is still to come",
+        if *bidirectional { "one direction, got a bidirectional layer" }
+        else { "the forward direction, got a layer that runs in reverse" }
+    )]
+    Carried {
+        /// Whether the layer has both directions.
+        bidirectional: bool,
+    },
     /// A tensor without the axes that it needs.
     #[error("{name}: expected {expected}, got {} in shape {found:?}", found.len())]
     Rank {

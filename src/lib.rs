@@ -1,7 +1,7 @@
 //! PyTorch's `torch.nn.RNN` as a library: a multilayer, bidirectional Elman RNN with tanh or ReLU.
 //!
 //! ```
-//! use elman::{Config, Generator, Mode, Rnn};
+//! use elman::{Config, Generator, Rnn};
 //! use ndarray::Array3;
 //!
 //! // torch.manual_seed(0); rnn = nn.RNN(10, 20, 2)
@@ -13,7 +13,7 @@
 //! let mut values = vec![0.0; 5 * 3 * 10];
 //! generator.normal(&mut values);
 //! let input = Array3::from_shape_vec((5, 3, 10), values)?;
-//! let result = rnn.forward(input.view().into_dyn(), None, Mode::Eval)?;
+//! let result = rnn.call(input.view().into_dyn(), None)?;
 //!
 //! assert_eq!(result.output.shape(), [5, 3, 20]);
 //! assert_eq!(result.h_n.shape(), [2, 3, 20]);
@@ -89,6 +89,7 @@ mod params;
 mod rnn;
 mod stack;
 
+pub use batch::{Batch, Padding};
 #[cfg(feature = "onnx")]
 pub use checkpoint::write_onnx;
 pub use checkpoint::{Checkpoint, NamedTensor, said_arguments};
@@ -102,4 +103,4 @@ pub use packed::{
     pad_sequence, unpack_sequence, unpad_sequence,
 };
 pub use params::{CellParams, Params};
-pub use rnn::{Mode, Output, Padding, Rnn};
+pub use rnn::{Keep, Mode, Options, Output, Rnn, Session};

@@ -1,20 +1,21 @@
-//! Packed sequences, and the canonical batch, which is one: time-major, without padding.
+//! PyTorch's packed sequences, and its functions from and to lists and padded batches.
 //!
-//! The rows of one step stand together, step after step; `batch_sizes[t]` rows are active in step t,
-//! and never more than in the step before. A padded batch is the case of constant sizes, an unbatched
-//! sequence a batch of one.
+//! The rows of one step stand together, step after step; `batch_sizes[t]` rows are active in step t, and never
+//! more than in the step before.
 
 mod pack;
 mod pad;
 
-use ndarray::ArrayD;
+use std::borrow::Cow;
 
+use ndarray::{ArrayD, Dimension};
+
+use crate::array::values;
+use crate::batch::{Batch, BatchSizes, InputForm, inverse};
 use crate::error::Error;
 use crate::memory::reserved;
 
-pub(crate) use pack::check_lengths;
 pub use pack::{pack_padded_sequence, pack_sequence};
-pub(crate) use pad::total_steps;
 pub use pad::{PaddingSide, pad_packed_sequence, pad_sequence, unpack_sequence, unpad_sequence};
 
 /// Sequences of different lengths without padding, PyTorch's `PackedSequence`: step by step the rows of
@@ -108,19 +109,63 @@ impl<T> PackedSequence<T> {
         Ok(lengths)
     }
 
-    /// Other data, as many rows, of the same sequences.
-    pub(crate) fn with_data<U>(&self, data: ArrayD<U>) -> Result<PackedSequence<U>, Error> {
+    /// The sequence as a batch for [`Rnn::forward`](crate::Rnn::forward). Its rows are borrowed; the output has
+    /// as many, and becomes a packed sequence by [`PackedSequence::with_data`]. `h_0` and `h_n` are those of all
+    /// N sequences in the original order; a sequence of length 0 keeps its state.
+    ///
+    /// ```
+    /// use elman::{Config, Generator, Options, Rnn, pack_sequence};
+    /// use ndarray::ArrayD;
+    ///
+    /// let rnn = Rnn::<f32>::new(Config::new(10, 20), &mut Generator::new(0))?;
+    /// let [short, long] = [3, 5].map(|len| ArrayD::ones(vec![len, 10]));
+    /// let packed = pack_sequence(&[short.view(), long.view()], false)?;
+    /// let result = rnn.forward(packed.as_batch()?, Options::default())?;
+    /// let output = packed.with_data(result.output)?;
+    /// assert_eq!(output.data.shape(), [8, 20]);
+    /// assert_eq!(result.h_n.shape(), [1, 2, 20]);
+    /// # Ok::<_, elman::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`PackedSequence::new`], [`Error::Rank`], and [`Error::OutOfMemory`].
+    pub fn as_batch(&self) -> Result<Batch<'_, T>, Error>
+    where
+        T: Clone,
+    {
+        self.check()?;
+        let shape = self.data.raw_dim();
+        if shape.ndim() != 2 {
+            let (name, expected) = ("data".to_owned(), "2 dimensions, (rows, H_in)");
+            return Err(Error::Rank { name, expected, found: shape.slice().to_vec() });
+        }
+        let rows = match self.data.as_slice() {
+            Some(rows) => Cow::Borrowed(rows),
+            None => Cow::Owned(values(&self.data, "input")?),
+        };
+        let (sizes, batch) = (BatchSizes::new(&self.batch_sizes)?, self.batch());
+        let sorted = self.sorted_indices.as_deref().map(Cow::Borrowed);
+        Ok(Batch { rows, sizes, batch, sorted, shape, form: InputForm::Packed })
+    }
+
+    /// Other data of the same sequences, with as many rows.
+    ///
+    /// # Errors
+    /// Those of [`PackedSequence::new`].
+    pub fn with_data<U>(&self, data: ArrayD<U>) -> Result<PackedSequence<U>, Error> {
         let copy = |list: &[usize]| {
             let mut copy = reserved(list.len(), "batch sizes and indices")?;
             copy.extend_from_slice(list);
             Ok::<_, Error>(copy)
         };
-        Ok(PackedSequence {
+        let other = PackedSequence {
             data,
             batch_sizes: copy(&self.batch_sizes)?,
             sorted_indices: self.sorted_indices.as_deref().map(copy).transpose()?,
             unsorted_indices: self.unsorted_indices.as_deref().map(copy).transpose()?,
-        })
+        };
+        other.check()?;
+        Ok(other)
     }
 
     /// Sequences that have a first step.
@@ -183,24 +228,6 @@ fn check_sizes(batch_sizes: &[usize], rows: usize) -> Result<(), Error> {
         return refuse(format!("data: expected {sum} rows, the sum of batch_sizes, got {rows}"));
     }
     Ok(())
-}
-
-/// The inverse of a permutation, whose name is for the error.
-fn inverse(indices: &[usize], name: &str) -> Result<Vec<usize>, Error> {
-    let mut inverse = reserved(indices.len(), "indices")?;
-    inverse.resize(indices.len(), usize::MAX);
-    for (place, &index) in indices.iter().enumerate() {
-        match inverse.get_mut(index) {
-            Some(free) if *free == usize::MAX => *free = place,
-            _ => {
-                let last = indices.len() - 1;
-                return refuse(format!(
-                    "{name}: expected each of 0 to {last} once, got {index} at {place}"
-                ));
-            }
-        }
-    }
-    Ok(inverse)
 }
 
 fn refuse<T>(what: impl Into<String>) -> Result<T, Error> {

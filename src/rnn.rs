@@ -1,13 +1,14 @@
 //! The layer. Every argument is checked here, once; what lies below cannot fail.
 
 mod blocks;
-mod lengths;
+mod options;
 mod pass;
+mod session;
 
-use ndarray::{Array1, Array2, ArrayD, ArrayView3, ArrayViewD, Axis, Ix3};
+use ndarray::{Array1, Array2, ArrayD, ArrayViewD, Dimension};
 
-use crate::array::{array, contiguous, values};
-use crate::batch::BatchSizes;
+use crate::array::{array, values};
+use crate::batch::Batch;
 use crate::error::Error;
 use crate::kernel::Panels;
 use crate::memory::zeros;
@@ -16,12 +17,8 @@ use crate::stack::{self, Cell, Plan};
 use crate::{Config, Element, Generator, Kernel, Params, Random};
 
 use blocks::Spare;
-pub use lengths::Padding;
-use lengths::last;
-use pass::Keep;
-
-/// What memory for the output is called in an error.
-const OUTPUT: &str = "output";
+pub use options::{Keep, Mode, Options, Output};
+pub use session::Session;
 
 /// A multilayer Elman RNN, PyTorch's `torch.nn.RNN`, with its weights packed for the kernel.
 ///
@@ -56,53 +53,6 @@ pub struct Rnn<T> {
     spare: Spare<T>,
 }
 
-/// Whether dropout is applied.
-///
-/// ```
-/// use elman::{Config, Generator, Mode, Rnn};
-/// use ndarray::ArrayD;
-///
-/// // torch.manual_seed(0); rnn = nn.RNN(10, 20, 2, dropout=0.5)
-/// let mut generator = Generator::new(0);
-/// let config = Config { num_layers: 2, dropout: 0.5, ..Config::new(10, 20) };
-/// let rnn = Rnn::<f32>::new(config, &mut generator)?;
-/// let input = ArrayD::ones(vec![5, 3, 10]);
-/// let trained = rnn.forward(input.view(), None, Mode::Train(&mut generator))?;
-/// assert_ne!(trained, rnn.forward(input.view(), None, Mode::Eval)?);
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug)]
-pub enum Mode<'a> {
-    /// As after `rnn.eval()`: dropout does nothing.
-    Eval,
-    /// As after `rnn.train()`: the masks are drawn from this generator, as PyTorch draws them.
-    Train(&'a mut Generator),
-}
-
-/// The result of a forward pass.
-///
-/// ```
-/// use elman::{Config, Generator, Mode, Output, Rnn};
-/// use ndarray::{ArrayD, Axis};
-///
-/// let rnn = Rnn::<f32>::new(Config::new(10, 20), &mut Generator::new(0))?;
-/// let input = ArrayD::ones(vec![5, 3, 10]);
-/// let Output { output, h_n } = rnn.forward(input.view(), None, Mode::Eval)?;
-/// // output[-1] == h_n[-1] in one layer and direction
-/// assert_eq!(output.index_axis(Axis(0), 4), h_n.index_axis(Axis(0), 0));
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug, PartialEq)]
-pub struct Output<T> {
-    /// The last layer's hidden state for every step: (L, N, D * `H_out`), (N, L, D * `H_out`) with
-    /// `batch_first`, or (L, D * `H_out`) for unbatched input. As in PyTorch, `batch_first` gives a
-    /// transposed view, which is not contiguous.
-    pub output: ArrayD<T>,
-    /// The last hidden state of every layer and direction: (D * `num_layers`, N, `H_out`), or
-    /// (D * `num_layers`, `H_out`) for unbatched input.
-    pub h_n: ArrayD<T>,
-}
-
 impl<T: Element> Rnn<T> {
     /// A layer with fresh weights, as `nn.RNN(...)` makes them.
     ///
@@ -128,7 +78,7 @@ impl<T: Element> Rnn<T> {
     /// A layer with the tensors of a `state_dict`, in any order.
     ///
     /// ```
-    /// use elman::{Config, Mode, Nonlinearity, Rnn};
+    /// use elman::{Config, Nonlinearity, Rnn};
     /// use ndarray::{ArrayD, arr2};
     ///
     /// // h_t = relu(x_t + h_{t-1} / 2)
@@ -136,7 +86,7 @@ impl<T: Element> Rnn<T> {
     /// let tensors = [("weight_ih_l0", 1.0_f32), ("weight_hh_l0", 0.5)]
     ///     .map(|(name, weight)| (name.to_owned(), arr2(&[[weight]]).into_dyn()));
     /// let rnn = Rnn::from_tensors(config, tensors.to_vec())?;
-    /// let result = rnn.forward(ArrayD::ones(vec![3, 1]).view(), None, Mode::Eval)?;
+    /// let result = rnn.call(ArrayD::ones(vec![3, 1]).view(), None)?;
     /// assert_eq!(result.output, arr2(&[[1.0], [1.5], [1.75]]).into_dyn());
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
@@ -150,14 +100,14 @@ impl<T: Element> Rnn<T> {
     /// A layer with these parameters.
     ///
     /// ```
-    /// use elman::{Config, Generator, Mode, Params, Rnn};
+    /// use elman::{Config, Generator, Params, Rnn};
     /// use ndarray::ArrayD;
     ///
     /// let mut params = Params::<f32>::init(Config::new(10, 20), &mut Generator::new(0))?;
     /// let input = ArrayD::ones(vec![5, 3, 10]);
-    /// let before = Rnn::from_params(params.clone())?.forward(input.view(), None, Mode::Eval)?;
+    /// let before = Rnn::from_params(params.clone())?.call(input.view(), None)?;
     /// params.merge_bias();
-    /// assert_eq!(Rnn::from_params(params)?.forward(input.view(), None, Mode::Eval)?, before);
+    /// assert_eq!(Rnn::from_params(params)?.call(input.view(), None)?, before);
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -208,17 +158,17 @@ impl<T: Element> Rnn<T> {
     /// stays what it is.
     ///
     /// ```
-    /// use elman::{Config, Generator, Mode, Rnn};
+    /// use elman::{Config, Generator, Rnn};
     /// use ndarray::{Array3, Axis};
     ///
     /// let rnn = Rnn::<f32>::new(Config::new(1, 4), &mut Generator::new(0))?;
     /// let input = Array3::from_shape_fn((5, 1, 1), |(t, _, _)| t as f32).into_dyn();
     /// let mut flipped = input.clone();
     /// flipped.invert_axis(Axis(0));
-    /// let forward = rnn.forward(flipped.view(), None, Mode::Eval)?;
+    /// let forward = rnn.call(flipped.view(), None)?;
     /// let reversed = rnn.with_reversed(true);
     /// assert!(reversed.is_reversed());
-    /// assert_eq!(reversed.forward(input.view(), None, Mode::Eval)?.h_n, forward.h_n);
+    /// assert_eq!(reversed.call(input.view(), None)?.h_n, forward.h_n);
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -234,16 +184,16 @@ impl<T: Element> Rnn<T> {
     /// The same layer on another kernel. The results have the same bits.
     ///
     /// ```
-    /// use elman::{Config, Generator, Kernel, Mode, Rnn};
+    /// use elman::{Config, Generator, Kernel, Rnn};
     /// use ndarray::ArrayD;
     ///
     /// let rnn = Rnn::<f32>::new(Config::new(10, 20), &mut Generator::new(0))?;
     /// let input = ArrayD::ones(vec![5, 3, 10]);
-    /// let expected = rnn.forward(input.view(), None, Mode::Eval)?;
+    /// let expected = rnn.call(input.view(), None)?;
     /// for kernel in Kernel::supported() {
     ///     let rnn = rnn.clone().with_kernel(kernel);
     ///     assert_eq!(rnn.kernel(), kernel);
-    ///     assert_eq!(rnn.forward(input.view(), None, Mode::Eval)?, expected);
+    ///     assert_eq!(rnn.call(input.view(), None)?, expected);
     /// }
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
@@ -279,7 +229,7 @@ impl<T: Element> Rnn<T> {
     /// Shape of `h_0` and `h_n` for a batch of N, or, with none, for unbatched input.
     ///
     /// ```
-    /// use elman::{Config, Generator, Mode, Rnn};
+    /// use elman::{Config, Generator, Rnn};
     /// use ndarray::ArrayD;
     ///
     /// let config = Config { num_layers: 2, bidirectional: true, ..Config::new(10, 20) };
@@ -287,7 +237,7 @@ impl<T: Element> Rnn<T> {
     /// assert_eq!(rnn.hidden_shape(Some(3)), [4, 3, 20]);
     /// let h_0 = ArrayD::zeros(rnn.hidden_shape(None));
     /// let input = ArrayD::ones(vec![5, 10]);
-    /// assert!(rnn.forward(input.view(), Some(h_0.view()), Mode::Eval).is_ok());
+    /// assert!(rnn.call(input.view(), Some(h_0.view())).is_ok());
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     pub fn hidden_shape(&self, batch: Option<usize>) -> Vec<usize> {
@@ -295,111 +245,72 @@ impl<T: Element> Rnn<T> {
         [Some(states), batch, Some(self.config.hidden_size)].into_iter().flatten().collect()
     }
 
-    /// The forward pass over `input`, (L, N, `H_in`), (N, L, `H_in`) with `batch_first`, or unbatched
-    /// (L, `H_in`), from `h_0` or from zeros. Threads are those of the current rayon pool. The layer keeps
-    /// the buffers of a pass for the next one.
+    /// The forward pass over a batch. Threads are those of the current rayon pool. The layer keeps the buffers
+    /// of a pass for the next one.
     ///
     /// In [`Mode::Eval`], the bits of a sequence's result depend on nothing but the sequence, the
     /// weights and its `h_0`. The masks of [`Mode::Train`] are drawn in the order of the whole batch.
     ///
     /// ```
-    /// use elman::{Config, Generator, Mode, Rnn};
-    /// use ndarray::{ArrayD, Axis};
-    ///
-    /// let rnn = Rnn::<f32>::new(Config::new(10, 20), &mut Generator::new(0))?;
-    /// let input = ArrayD::ones(vec![5, 3, 10]);
-    /// let whole = rnn.forward(input.view(), None, Mode::Eval)?;
-    /// // The first 2 steps, and then the others from where those ended.
-    /// let (first, rest) = input.view().split_at(Axis(0), 2);
-    /// let first = rnn.forward(first, None, Mode::Eval)?;
-    /// let rest = rnn.forward(rest, Some(first.h_n.view()), Mode::Eval)?;
-    /// assert_eq!(rest.h_n, whole.h_n);
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::InputRank`], [`Error::InputSize`], [`Error::NoSteps`], [`Error::HiddenShape`], and
-    /// [`Error::OutOfMemory`].
-    pub fn forward(
-        &self,
-        input: ArrayViewD<'_, T>,
-        h_0: Option<ArrayViewD<'_, T>>,
-        mode: Mode<'_>,
-    ) -> Result<Output<T>, Error> {
-        let (layers, h_n) = self.whole(input, h_0, mode, Keep::Last)?;
-        Ok(Output { output: last(layers), h_n })
-    }
-
-    /// As [`Rnn::forward`], with the output of every layer, before dropout, and `h_n`.
-    ///
-    /// ```
-    /// use elman::{Config, Generator, Mode, Rnn};
-    /// use ndarray::Array3;
+    /// use elman::{Batch, Config, Generator, Keep, Options, Rnn};
+    /// use ndarray::ArrayD;
     ///
     /// let config = Config { num_layers: 2, bidirectional: true, ..Config::new(10, 20) };
     /// let rnn = Rnn::<f32>::new(config, &mut Generator::new(0))?;
-    /// let input = Array3::ones((5, 3, 10)).into_dyn();
-    /// let (layers, h_n) = rnn.forward_layers(input.view(), None, Mode::Eval)?;
-    /// assert_eq!(layers.len(), 2);
-    /// assert_eq!(layers[0].shape(), [5, 3, 40]);
+    /// let (input, h_0) = (ArrayD::ones(vec![5, 3, 10]), ArrayD::zeros(vec![4, 3, 20]));
+    /// let options = Options { h_0: Some(h_0.view()), keep: Keep::All, ..Options::default() };
+    /// let result = rnn.forward(Batch::new(input.view(), false)?, options)?;
+    /// assert_eq!(result.output.shape(), [5, 3, 40]);
+    /// assert_eq!(result.lower_layers.len(), 1);
     /// # Ok::<_, elman::Error>(())
     /// ```
     ///
     /// # Errors
-    /// Those of [`Rnn::forward`].
-    pub fn forward_layers(
+    /// [`Error::InputSize`], [`Error::TotalLength`], [`Error::HiddenShape`], and [`Error::OutOfMemory`].
+    pub fn forward(
         &self,
-        input: ArrayViewD<'_, T>,
-        h_0: Option<ArrayViewD<'_, T>>,
-        mode: Mode<'_>,
-    ) -> Result<(Vec<ArrayD<T>>, ArrayD<T>), Error> {
-        self.whole(input, h_0, mode, Keep::All)
-    }
-
-    /// The pass over sequences of one length, batched or not.
-    fn whole(
-        &self,
-        input: ArrayViewD<'_, T>,
-        h_0: Option<ArrayViewD<'_, T>>,
-        mode: Mode<'_>,
-        keep: Keep,
-    ) -> Result<(Vec<ArrayD<T>>, ArrayD<T>), Error> {
-        let batched = input.ndim() == 3;
-        let input = self.time_major(input)?;
-        let (steps, batch, _) = input.dim();
-        let (layers, h_n) = self.plain(&input, h_0, batched, mode, keep)?;
-        let shaped = |layer| self.shaped(layer, steps, batch, batched);
-        Ok((layers.into_iter().map(shaped).collect(), h_n))
-    }
-
-    /// The pass over (L, N, `H_in`). The outputs are (L, N, D * `H_out`) in row-major order.
-    fn plain(
-        &self,
-        input: &ArrayView3<'_, T>,
-        h_0: Option<ArrayViewD<'_, T>>,
-        batched: bool,
-        mode: Mode<'_>,
-        keep: Keep,
-    ) -> Result<(Vec<Vec<T>>, ArrayD<T>), Error> {
-        let (steps, batch, _) = input.dim();
-        let batch_sizes = BatchSizes::Constant { steps, rows: batch };
-        let mut state = self.initial_state(h_0, batched.then_some(batch), batch)?;
-        let input = contiguous(input, "input")?;
-        let rows = input.as_slice().unwrap_or_default();
-        let layers = self.pass(rows, &batch_sizes, &mut state, mode, keep)?;
-        Ok((layers, array(&self.hidden_shape(batched.then_some(batch)), state)))
-    }
-
-    /// An output, (L, N, D * `H_out`) in row-major order, in the shape that is given back.
-    fn shaped(&self, output: Vec<T>, steps: usize, batch: usize, batched: bool) -> ArrayD<T> {
-        let width = self.config.num_directions() * self.config.hidden_size;
-        let mut output = array(&[steps, batch, width], output);
-        if !batched {
-            output = output.index_axis_move(Axis(1), 0);
-        } else if self.config.batch_first {
-            output.swap_axes(0, 1);
+        mut batch: Batch<'_, T>,
+        options: Options<'_, T>,
+    ) -> Result<Output<T>, Error> {
+        let Options { h_0, mode, keep, padding } = options;
+        let Config { input_size, hidden_size, .. } = self.config;
+        if batch.shape.slice().last() != Some(&input_size) {
+            let found = batch.shape.slice().to_vec();
+            return Err(Error::InputSize { expected: input_size, found });
         }
-        output
+        let total = batch.total_steps(padding.total_length)?;
+        let mut h_n = self.initial_state(h_0, &batch)?;
+        let layers = if let Some(mut own) = batch.gather(&h_n, hidden_size)? {
+            let layers = self.pass(&batch.rows, &batch.sizes, &mut own, mode, keep)?;
+            batch.scatter(&own, &mut h_n, hidden_size);
+            layers
+        } else {
+            self.pass(&batch.rows, &batch.sizes, &mut h_n, mode, keep)?
+        };
+        batch.release();
+        let width = self.config.num_directions() * hidden_size;
+        let restore = |layer| batch.restore(layer, width, total, &padding.value);
+        let mut layers = layers.into_iter().map(restore).collect::<Result<Vec<_>, _>>()?;
+        // A layer's configuration has been checked: it has one layer at least.
+        let output = layers.pop().unwrap_or_else(|| unreachable!("a pass without an output"));
+        let h_n = array(&self.hidden_shape(batch.batched()), h_n);
+        Ok(Output { output, h_n, lower_layers: layers })
+    }
+
+    /// PyTorch's `rnn(input, h_0)` after `rnn.eval()`: [`Rnn::forward`] over (L, N, `H_in`), (N, L, `H_in`) if
+    /// the layer is `batch_first`, or unbatched (L, `H_in`), with default options.
+    ///
+    /// # Errors
+    /// [`Error::InputRank`], [`Error::InputSize`], [`Error::NoSteps`], [`Error::HiddenShape`], and
+    /// [`Error::OutOfMemory`].
+    pub fn call(
+        &self,
+        input: ArrayViewD<'_, T>,
+        h_0: Option<ArrayViewD<'_, T>>,
+    ) -> Result<Output<T>, Error> {
+        self.check_input(input.shape())?;
+        let batch = Batch::new(input, self.config.batch_first)?;
+        self.forward(batch, Options { h_0, ..Options::default() })
     }
 
     /// Checks the shape of an input, and returns L and N: 1 for unbatched input.
@@ -434,33 +345,27 @@ impl<T: Element> Rnn<T> {
         Ok((steps, batch))
     }
 
-    /// Any input as (L, N, `H_in`), without moving it.
-    fn time_major<'a>(&self, input: ArrayViewD<'a, T>) -> Result<ArrayView3<'a, T>, Error> {
-        self.check_input(input.shape())?;
-        let view = match input.ndim() {
-            2 => input.insert_axis(Axis(1)),
-            _ if self.config.batch_first => input.permuted_axes(vec![1, 0, 2]),
-            _ => input,
-        };
-        // It has two or three axes, as was checked, and now three.
-        Ok(view.into_dimensionality::<Ix3>().unwrap_or_else(|_| unreachable!("two or three axes")))
+    /// Checks that the state after some steps is that before the next ones.
+    ///
+    /// # Errors
+    /// [`Error::Carried`] for a bidirectional or reversed layer.
+    pub fn check_carried(&self) -> Result<(), Error> {
+        let bidirectional = self.config.bidirectional;
+        if bidirectional || self.reversed { Err(Error::Carried { bidirectional }) } else { Ok(()) }
     }
 
     /// `h_0` or zeros, (D * `num_layers`, N, `H_out`) in row-major order.
     fn initial_state(
         &self,
         h_0: Option<ArrayViewD<'_, T>>,
-        batched: Option<usize>,
-        batch: usize,
+        batch: &Batch<'_, T>,
     ) -> Result<Vec<T>, Error> {
-        let Some(h_0) = h_0 else {
-            return zeros(&self.hidden_shape(Some(batch)), "h_n");
-        };
-        let expected = self.hidden_shape(batched);
-        if h_0.shape() != expected {
-            return Err(Error::HiddenShape { expected, found: h_0.shape().to_vec() });
+        let expected = self.hidden_shape(batch.batched());
+        match h_0 {
+            None => zeros(&expected, "h_n"),
+            Some(h_0) if h_0.shape() == expected => values(&h_0, "h_n"),
+            Some(h_0) => Err(Error::HiddenShape { expected, found: h_0.shape().to_vec() }),
         }
-        values(&h_0, "h_n")
     }
 }
 
@@ -483,62 +388,4 @@ fn pack<T: Element>(params: &CellParams<T>) -> Result<Cell<T>, Error> {
     }
     let (weight_ih, weight_hh) = (panels(&params.weight_ih)?, panels(&params.weight_hh)?);
     Ok(Cell { weight_ih, weight_hh, bias, input_size })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Lengths of the sequences of a ragged batch, in descending order.
-    const LENGTHS: [usize; 5] = [7, 7, 4, 1, 1];
-
-    /// The packed rows of one sequence of the batch.
-    fn rows_of(sizes: &BatchSizes, sequence: usize) -> Vec<usize> {
-        (0..LENGTHS[sequence]).map(|t| sizes.offset(t) + sequence).collect()
-    }
-
-    fn run(rnn: &Rnn<f32>, sizes: &BatchSizes, input: &[f32], threads: usize) -> [Vec<f32>; 2] {
-        let states = rnn.hidden_shape(Some(sizes.size(0))).iter().product();
-        let mut state: Vec<f32> =
-            (0..states).map(|i| (i % rnn.config.hidden_size) as f32 / 1e3).collect();
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let outputs =
-            pool.install(|| rnn.pass(input, sizes, &mut state, Mode::Eval, Keep::Last)).unwrap();
-        [last(outputs), state]
-    }
-
-    #[test]
-    fn a_ragged_batch_gives_the_bytes_of_each_sequence_alone() {
-        // With threads, the directions of the larger layer run at the same time.
-        for (hidden_size, threads) in [(5, 1), (300, 1), (300, 3)] {
-            for bidirectional in [false, true] {
-                let mut generator = Generator::new(1);
-                let config = Config { num_layers: 2, bidirectional, ..Config::new(3, hidden_size) };
-                let rnn = Rnn::<f32>::new(config, &mut generator).unwrap();
-                let sizes = (0..7).map(|t| LENGTHS.iter().filter(|&&len| len > t).count());
-                let sizes = BatchSizes::varying(sizes.collect::<Vec<_>>().into_iter()).unwrap();
-                let mut input = vec![0.0; sizes.rows() * 3];
-                generator.normal(&mut input);
-                let [output, state] = run(&rnn, &sizes, &input, threads);
-                for (sequence, &steps) in LENGTHS.iter().enumerate() {
-                    let rows = rows_of(&sizes, sequence);
-                    let own: Vec<f32> =
-                        rows.iter().flat_map(|&row| input[row * 3..][..3].to_vec()).collect();
-                    let alone = BatchSizes::Constant { steps, rows: 1 };
-                    let [own_output, own_state] = run(&rnn, &alone, &own, threads);
-                    let width = output.len() / sizes.rows();
-                    let found: Vec<f32> = rows
-                        .iter()
-                        .flat_map(|&row| output[row * width..][..width].to_vec())
-                        .collect();
-                    assert!(found == own_output, "output of {sequence}, {hidden_size} features");
-                    let states = state.chunks(LENGTHS.len() * hidden_size);
-                    let found: Vec<f32> = states
-                        .flat_map(|one| one[sequence * hidden_size..][..hidden_size].to_vec())
-                        .collect();
-                    assert!(found == own_state, "h_n of {sequence}, {hidden_size} features");
-                }
-            }
-        }
-    }
 }

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use elman::files::Real;
-use elman::{Config, Element, Generator, Kernel, Mode, Nonlinearity, Output, Random, Rnn};
+use elman::{Config, Element, Generator, Kernel, Nonlinearity, Output, Random, Rnn};
 use ndarray::{ArrayD, Axis, Slice};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -53,7 +53,7 @@ fn check<T: Element + Random + Real>(
     let input = array(&shape, &mut generator, numbers);
     let h_0 = array(&rnn.hidden_shape(batch), &mut generator, &[]);
     let pass = |rnn: &Rnn<T>, input: &ArrayD<T>, h_0: &ArrayD<T>| {
-        rnn.forward(input.view(), Some(h_0.view()), Mode::Eval).unwrap()
+        rnn.call(input.view(), Some(h_0.view())).unwrap()
     };
     let want = POOLS[0].install(|| pass(&rnn, &input, &h_0));
     for kernel in Kernel::supported() {
@@ -72,7 +72,7 @@ fn check<T: Element + Random + Real>(
     let before = pass(&rnn, &input.slice_axis(time, first).to_owned(), &h_0);
     let after = pass(&rnn, &input.slice_axis(time, rest).to_owned(), &before.h_n);
     let output = ndarray::concatenate(time, &[before.output.view(), after.output.view()]).unwrap();
-    same(&Output { output, h_n: after.h_n }, &want, "in two parts");
+    same(&Output { output, ..after }, &want, "in two parts");
 }
 
 /// Standard-normal numbers, of which the first ones are replaced by those whose bits are `numbers`.

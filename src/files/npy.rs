@@ -44,13 +44,13 @@ stored!(f64, "<f8");
 ///
 /// ```
 /// use elman::files::{Dtype, Real, Source, TensorFile};
-/// use elman::{Config, Element, Error, Generator, Mode, Random, Rnn};
+/// use elman::{Config, Element, Error, Generator, Random, Rnn};
 ///
 /// /// The number of hidden states of a file's sequences, computed in T.
 /// fn hidden_states<T: Element + Random + Real>(file: &str) -> Result<usize, Error> {
 ///     let input = TensorFile::open(&Source::parse(file.as_ref()))?.read::<T>()?;
 ///     let rnn = Rnn::<T>::new(Config::new(10, 20), &mut Generator::new(0))?;
-///     Ok(rnn.forward(input.view(), None, Mode::Eval)?.output.len())
+///     Ok(rnn.call(input.view(), None)?.output.len())
 /// }
 /// assert_eq!(hidden_states::<f32>("fixtures/x.npy")?, 5 * 3 * 20);
 /// assert_eq!(hidden_states::<f64>("fixtures/x.npy")?, 5 * 3 * 20);

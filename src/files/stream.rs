@@ -20,7 +20,7 @@ const ANSWER_BYTES: usize = 1 << 16;
 ///
 /// ```
 /// use elman::files::{Answers, Arrays};
-/// use elman::{Config, Generator, Mode, Rnn};
+/// use elman::{Config, Generator, Rnn};
 ///
 /// // Each array on standard input is an input of a layer, and its output is the answer to it.
 /// let rnn = Rnn::<f32>::new(Config::new(10, 20), &mut Generator::new(0))?;
@@ -28,7 +28,7 @@ const ANSWER_BYTES: usize = 1 << 16;
 /// while let Some(header) = arrays.header()? {
 ///     assert_eq!(header.shape.last(), Some(&10), "{}", arrays.place());
 ///     let input = arrays.read::<f32>(&header)?;
-///     answers.array(&rnn.forward(input.view(), None, Mode::Eval)?.output.view())?;
+///     answers.array(&rnn.call(input.view(), None)?.output.view())?;
 /// }
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```

@@ -1,16 +1,12 @@
 //! From sequences, padded or in a list, to a packed one.
 
-use std::cmp::Reverse;
-
 use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
 
-use super::{PackedSequence, inverse};
-use crate::array::{array, checked_len, contiguous};
+use super::PackedSequence;
+use crate::array::contiguous;
+use crate::batch::{Order, check_lengths, inverse};
 use crate::error::Error;
 use crate::memory::{checked_product, reserved};
-
-/// What memory for packed rows is called in an error.
-const WHAT: &str = "packed data";
 
 /// Packs the first `lengths[n]` steps of each sequence of a padded batch, (L, N, *), or (N, L, *) with
 /// `batch_first`: PyTorch's `pack_padded_sequence`.
@@ -45,21 +41,19 @@ pub fn pack_padded_sequence<T: Clone>(
     enforce_sorted: bool,
 ) -> Result<PackedSequence<T>, Error> {
     let found = input.shape();
-    let (&[first, second], features) = found.split_first_chunk().ok_or_else(|| Error::Rank {
-        name: "input".to_owned(),
-        expected: "at least 2 dimensions, (L, N, *)",
-        found: found.to_vec(),
-    })?;
+    let &[first, second, ..] = found else {
+        return Err(Error::Rank {
+            name: "input".to_owned(),
+            expected: "at least 2 dimensions, (L, N, *)",
+            found: found.to_vec(),
+        });
+    };
     let (steps, batch) = if batch_first { (second, first) } else { (first, second) };
     check_lengths(lengths, steps, batch)?;
-    let width = checked_product(features, WHAT)?;
-    // A layout of another kind is rare, and worth a copy of its own: reading it row by row is slow.
-    let input = contiguous(&input, "input")?;
-    let rows = input.as_slice().unwrap_or_default();
-    pack(lengths, enforce_sorted, features, |t, n| {
-        let row = if batch_first { n * steps + t } else { t * batch + n };
-        &rows[row * width..][..width]
-    })
+    check_order(lengths, enforce_sorted)?;
+    let order = Order::new(lengths)?;
+    let data = order.pack_padded(&input, batch_first)?;
+    packed(data, order, lengths, enforce_sorted)
 }
 
 /// Packs a list of sequences, (their length, *) each: PyTorch's `pack_sequence`. About
@@ -84,22 +78,14 @@ pub fn pack_sequence<T: Clone>(
     enforce_sorted: bool,
 ) -> Result<PackedSequence<T>, Error> {
     let (lengths, features) = lengths_and_features(sequences)?;
-    let width = checked_product(features, WHAT)?;
+    check_order(&lengths, enforce_sorted)?;
+    let width = checked_product(features, "packed data")?;
     let sequences = all_contiguous(sequences)?;
-    pack(&lengths, enforce_sorted, features, |t, n| {
+    let order = Order::new(&lengths)?;
+    let data = order.pack(features, |t, n| {
         &sequences[n].as_slice().unwrap_or_default()[t * width..][..width]
-    })
-}
-
-/// Whether there is a length for each of `batch` sequences, none beyond `steps`.
-pub(crate) fn check_lengths(lengths: &[usize], steps: usize, batch: usize) -> Result<(), Error> {
-    if lengths.len() != batch {
-        return Err(Error::LengthCount { expected: batch, found: lengths.len() });
-    }
-    match lengths.iter().position(|&length| length > steps) {
-        Some(row) => Err(Error::LengthBeyond { row, steps, found: lengths[row] }),
-        None => Ok(()),
-    }
+    })?;
+    packed(data, order, &lengths, enforce_sorted)
 }
 
 /// The length of each sequence, and the shape that their steps have in common.
@@ -135,66 +121,40 @@ pub(super) fn all_contiguous<'a, T: Clone>(
     Ok(all)
 }
 
-/// Packs sequences of these lengths. `row` gives step t of sequence n.
-fn pack<'a, T: Clone + 'a>(
+/// Checks that the lengths are in descending order if `enforce_sorted` says so.
+fn check_order(lengths: &[usize], enforce_sorted: bool) -> Result<(), Error> {
+    match (1..lengths.len()).find(|&n| enforce_sorted && lengths[n] > lengths[n - 1]) {
+        Some(row) => Err(Error::LengthOrder { row, before: lengths[row - 1], found: lengths[row] }),
+        None => Ok(()),
+    }
+}
+
+/// Packed data with its sizes and indices.
+fn packed<T>(
+    data: ArrayD<T>,
+    order: Order,
     lengths: &[usize],
     enforce_sorted: bool,
-    features: &[usize],
-    row: impl Fn(usize, usize) -> &'a [T],
 ) -> Result<PackedSequence<T>, Error> {
-    let sorted = descending(lengths, enforce_sorted)?;
-    let batch_sizes = batch_sizes(lengths, &sorted)?;
-    let too_large = Error::OutOfMemory { what: WHAT, bytes: usize::MAX };
-    let rows = lengths.iter().try_fold(0_usize, |sum, &length| sum.checked_add(length));
-    let mut shape = vec![rows.ok_or(too_large)?];
-    shape.extend_from_slice(features);
-    let mut data = reserved(checked_len(&shape, WHAT)?, WHAT)?;
-    for (t, &size) in batch_sizes.iter().enumerate() {
-        for &n in &sorted[..size] {
-            data.extend_from_slice(row(t, n));
-        }
-    }
-    let data: ArrayD<T> = array(&shape, data);
-    // Sequences without a step are known by their indices alone.
-    if enforce_sorted && !lengths.contains(&0) {
-        let (sorted_indices, unsorted_indices) = (None, None);
-        return Ok(PackedSequence { data, batch_sizes, sorted_indices, unsorted_indices });
-    }
-    let unsorted_indices = Some(inverse(&sorted, "sorted_indices")?);
-    Ok(PackedSequence { data, batch_sizes, sorted_indices: Some(sorted), unsorted_indices })
-}
-
-/// The places of the lengths in descending order, equal ones in the order in which they stand.
-fn descending(lengths: &[usize], enforce_sorted: bool) -> Result<Vec<usize>, Error> {
-    if enforce_sorted && let Some(row) = (1..lengths.len()).find(|&n| lengths[n] > lengths[n - 1]) {
-        return Err(Error::LengthOrder { row, before: lengths[row - 1], found: lengths[row] });
-    }
-    let mut sorted = reserved(lengths.len(), "indices")?;
-    sorted.extend(0..lengths.len());
-    // A stable sort would allocate. No two keys are equal, so this one gives the same.
-    sorted.sort_unstable_by_key(|&n| (Reverse(lengths[n]), n));
-    Ok(sorted)
-}
-
-/// How many sequences are longer than t, for each t below the longest length.
-fn batch_sizes(lengths: &[usize], sorted: &[usize]) -> Result<Vec<usize>, Error> {
-    let longest = sorted.first().map_or(0, |&n| lengths[n]);
-    let mut sizes = reserved(longest, "batch sizes")?;
-    let mut active = lengths.len();
-    for t in 0..longest {
-        while lengths[sorted[active - 1]] <= t {
-            active -= 1;
-        }
-        sizes.push(active);
-    }
-    Ok(sizes)
+    let Order { sorted, batch_sizes } = order;
+    // The indices alone tell of sequences without a step.
+    let (sorted_indices, unsorted_indices) = if enforce_sorted && !lengths.contains(&0) {
+        (None, None)
+    } else {
+        let unsorted = inverse(&sorted, "sorted_indices")?;
+        (Some(sorted), Some(unsorted))
+    };
+    Ok(PackedSequence { data, batch_sizes, sorted_indices, unsorted_indices })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cmp::Reverse;
+
     use ndarray::{Array, Axis, Ix2, arr0, arr1, arr2};
 
     use super::*;
+    use crate::array::array;
     use crate::{pad_packed_sequence, unpack_sequence};
 
     /// The sequences of PyTorch's `test_pack_sequence`.

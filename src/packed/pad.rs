@@ -5,9 +5,9 @@ use std::iter::repeat_n;
 use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
 
 use super::PackedSequence;
-use super::pack::{all_contiguous, check_lengths, lengths_and_features};
+use super::pack::{all_contiguous, lengths_and_features};
 use crate::array::{array, checked_len, contiguous, values};
-use crate::batch::BatchSizes;
+use crate::batch::{BatchSizes, check_lengths, pad, total_steps};
 use crate::error::Error;
 use crate::memory::{checked_product, reserved};
 
@@ -62,24 +62,11 @@ pub fn pad_packed_sequence<T: Clone>(
     let lengths = sequence.lengths()?;
     let sizes = BatchSizes::new(&sequence.batch_sizes)?;
     let steps = total_steps(sizes.steps(), total_length)?;
-    let features = &sequence.data.shape()[1..];
-    let shape = padded_shape(steps, lengths.len(), features);
-    let width = checked_product(features, WHAT)?;
+    let shape = padded_shape(steps, lengths.len(), &sequence.data.shape()[1..]);
     let data = contiguous(&sequence.data, WHAT)?;
     let rows = data.as_slice().unwrap_or_default();
-    let len = checked_len(&shape, WHAT)?;
-    let mut padded = reserved(len, WHAT)?;
-    // Where there are no values there may be very many rows.
-    for row in 0..len.checked_div(width).unwrap_or(0) {
-        let (t, n) = (row / lengths.len(), row % lengths.len());
-        if t < lengths[n] {
-            let place = sequence.unsorted_indices.as_ref().map_or(n, |unsorted| unsorted[n]);
-            padded.extend_from_slice(&rows[(sizes.offset(t) + place) * width..][..width]);
-        } else {
-            padded.extend(repeat_n(padding_value.clone(), width));
-        }
-    }
-    let mut padded = array(&shape, padded);
+    let unsorted = sequence.unsorted_indices.as_deref();
+    let mut padded = pad(rows, &sizes, unsorted, &shape, &padding_value)?;
     if batch_first {
         padded.swap_axes(0, 1);
     }
@@ -206,15 +193,6 @@ pub fn unpack_sequence<T: Clone>(sequence: &PackedSequence<T>) -> Result<Vec<Arr
         sequences.push(array(&shape, own));
     }
     Ok(sequences)
-}
-
-/// The steps of a padded batch whose longest sequence has `longest`.
-pub(crate) fn total_steps(longest: usize, total_length: Option<usize>) -> Result<usize, Error> {
-    match total_length {
-        Some(found) if found < longest => Err(Error::TotalLength { longest, found }),
-        Some(total) => Ok(total),
-        None => Ok(longest),
-    }
 }
 
 /// The sizes (L, N, *).

@@ -2,22 +2,13 @@
 
 use std::ops::Range;
 
-use super::{Mode, OUTPUT, Rnn, blocks};
-use crate::batch::BatchSizes;
+use super::{Keep, Mode, Rnn, blocks};
+use crate::batch::{BatchSizes, OUTPUT};
 use crate::error::Error;
 use crate::kernel::{Activation, Panels};
 use crate::memory::{reserved, zeros};
 use crate::stack::{self, Plan, Shape, Stack, dropped};
 use crate::{Element, Nonlinearity};
-
-/// Which outputs of a pass are wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Keep {
-    /// Of the last layer.
-    Last,
-    /// Of every layer, before dropout.
-    All,
-}
 
 impl<T: Element> Rnn<T> {
     /// The forward pass over `input`, packed, (rows, `H_in`). `state`, (D * `num_layers`, rows of the
@@ -147,5 +138,65 @@ impl<T: Element> Rnn<T> {
             Ok(mask)
         })
         .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, Generator};
+
+    /// Lengths of the sequences of a ragged batch, in descending order.
+    const LENGTHS: [usize; 5] = [7, 7, 4, 1, 1];
+
+    /// The packed rows of one sequence of the batch.
+    fn rows_of(sizes: &BatchSizes, sequence: usize) -> Vec<usize> {
+        (0..LENGTHS[sequence]).map(|t| sizes.offset(t) + sequence).collect()
+    }
+
+    fn run(rnn: &Rnn<f32>, sizes: &BatchSizes, input: &[f32], threads: usize) -> [Vec<f32>; 2] {
+        let states = rnn.hidden_shape(Some(sizes.size(0))).iter().product();
+        let mut state: Vec<f32> =
+            (0..states).map(|i| (i % rnn.config.hidden_size) as f32 / 1e3).collect();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let outputs =
+            pool.install(|| rnn.pass(input, sizes, &mut state, Mode::Eval, Keep::Last)).unwrap();
+        let [output] = <[_; 1]>::try_from(outputs).unwrap();
+        [output, state]
+    }
+
+    #[test]
+    fn a_ragged_batch_gives_the_bytes_of_each_sequence_alone() {
+        // With threads, the directions of the larger layer run at the same time.
+        for (hidden_size, threads) in [(5, 1), (300, 1), (300, 3)] {
+            for bidirectional in [false, true] {
+                let mut generator = Generator::new(1);
+                let config = Config { num_layers: 2, bidirectional, ..Config::new(3, hidden_size) };
+                let rnn = Rnn::<f32>::new(config, &mut generator).unwrap();
+                let sizes = (0..7).map(|t| LENGTHS.iter().filter(|&&len| len > t).count());
+                let sizes = BatchSizes::varying(sizes.collect::<Vec<_>>().into_iter()).unwrap();
+                let mut input = vec![0.0; sizes.rows() * 3];
+                generator.normal(&mut input);
+                let [output, state] = run(&rnn, &sizes, &input, threads);
+                for (sequence, &steps) in LENGTHS.iter().enumerate() {
+                    let rows = rows_of(&sizes, sequence);
+                    let own: Vec<f32> =
+                        rows.iter().flat_map(|&row| input[row * 3..][..3].to_vec()).collect();
+                    let alone = BatchSizes::Constant { steps, rows: 1 };
+                    let [own_output, own_state] = run(&rnn, &alone, &own, threads);
+                    let width = output.len() / sizes.rows();
+                    let found: Vec<f32> = rows
+                        .iter()
+                        .flat_map(|&row| output[row * width..][..width].to_vec())
+                        .collect();
+                    assert!(found == own_output, "output of {sequence}, {hidden_size} features");
+                    let states = state.chunks(LENGTHS.len() * hidden_size);
+                    let found: Vec<f32> = states
+                        .flat_map(|one| one[sequence * hidden_size..][..hidden_size].to_vec())
+                        .collect();
+                    assert!(found == own_state, "h_n of {sequence}, {hidden_size} features");
+                }
+            }
+        }
     }
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use elman::files::{AnyArray, Overwrite, Sink, Source, TensorFile};
 use elman::{
-    Checkpoint, Config, Error, Generator, Mode, Nonlinearity, Output, PackedSequence, Padding, Rnn,
-    pack_padded_sequence, pack_sequence,
+    Batch, Checkpoint, Config, Error, Generator, Nonlinearity, Options, PackedSequence, Padding,
+    Rnn, pack_padded_sequence, pack_sequence,
 };
 use ndarray::{ArrayD, IxDyn};
 
@@ -92,7 +92,7 @@ fn of_configurations() -> Vec<Case> {
 
 fn of_tensors() -> Vec<Case> {
     let forward = |shape: &[usize], h_0: Option<ArrayD<f32>>| {
-        layer().forward(ones(shape).view(), h_0.as_ref().map(|h_0| h_0.view()), Mode::Eval)
+        layer().call(ones(shape).view(), h_0.as_ref().map(|h_0| h_0.view()))
     };
     vec![
         case(
@@ -108,6 +108,11 @@ fn of_tensors() -> Vec<Case> {
             "input: expected seq_len of at least 1, got 0 in shape [0, 3]",
         ),
         case(forward(&[5, 3], Some(ones(&[4]))), "h_0: expected shape [1, 4], got [4]"),
+        case(
+            layer().with_reversed(true).check_carried(),
+            "expected the forward direction, got a layer that runs in reverse, which cannot be carried from \
+             array to array: its reverse direction begins at the last step, which is still to come",
+        ),
     ]
 }
 
@@ -115,9 +120,9 @@ fn of_lengths() -> Vec<Case> {
     let pack = |shape: &[usize], lengths: &[usize]| {
         pack_padded_sequence(ones(shape).view(), lengths, false, true)
     };
-    let longer = Padding { total_length: Some(2), ..Padding::default() };
-    let padded: Result<Output<f32>, _> =
-        layer().forward_padded(ones(&[5, 2, 3]).view(), &[3, 2], None, longer, Mode::Eval);
+    let padding = Padding { total_length: Some(2), ..Padding::default() };
+    let padded = Batch::with_lengths(ones(&[5, 2, 3]).view(), &[3, 2], false)
+        .and_then(|batch| layer().forward(batch, Options { padding, ..Options::default() }));
     let none = pack_sequence::<f32>(&[], true);
     let unlike = pack_sequence(&[ones(&[2]).view(), ones(&[1, 2]).view()], true);
     vec![

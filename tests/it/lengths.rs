@@ -1,10 +1,10 @@
 //! Sequences of different lengths, in the library: a batch of them gives the bytes of each sequence alone.
 
 use elman::{
-    Config, Error, Generator, Mode, Output, PackedSequence, Padding, Rnn, pack_padded_sequence,
-    pad_packed_sequence, unpack_sequence,
+    Batch, Config, Error, Generator, Keep, Mode, Options, Output, PackedSequence, Padding, Rnn,
+    pack_padded_sequence, pad_packed_sequence, unpack_sequence,
 };
-use ndarray::{Array3, ArrayD, Axis, Slice, s};
+use ndarray::{Array3, ArrayD, ArrayViewD, Axis, Slice, s};
 use proptest::prelude::*;
 
 /// What stands for padding: a number that no hidden state is.
@@ -48,7 +48,9 @@ impl Case {
 
     fn padded(&self, padding: Padding<f32>) -> Output<f32> {
         let (input, h_0) = (self.laid_out(), self.h_0.as_ref().map(|array| array.view()));
-        self.rnn.forward_padded(input.view(), &self.lengths, h_0, padding, Mode::Eval).unwrap()
+        let batch_first = self.rnn.config().batch_first;
+        let batch = Batch::with_lengths(input.view(), &self.lengths, batch_first).unwrap();
+        self.rnn.forward(batch, Options { h_0, padding, ..Options::default() }).unwrap()
     }
 
     fn packed_input(&self) -> PackedSequence<f32> {
@@ -59,7 +61,9 @@ impl Case {
 
     fn packed(&self) -> (PackedSequence<f32>, ArrayD<f32>) {
         let h_0 = self.h_0.as_ref().map(|array| array.view());
-        self.rnn.forward_packed(&self.packed_input(), h_0, Mode::Eval).unwrap()
+        let options = Options { h_0, ..Options::default() };
+        let (mut layers, h_n) = forward_packed(&self.rnn, &self.packed_input(), options);
+        (layers.pop().unwrap(), h_n)
     }
 
     /// The obvious way: every sequence alone, unbatched, and padding behind it up to `total` steps.
@@ -78,7 +82,7 @@ impl Case {
                 continue;
             }
             let input = self.input.slice(s![..length, n, ..]).into_dyn();
-            let own = self.rnn.forward(input, h_0, Mode::Eval).unwrap();
+            let own = self.rnn.call(input, h_0).unwrap();
             output.slice_mut(s![..length, n, ..]).assign(&own.output);
             h_n.index_axis_mut(Axis(1), n).assign(&own.h_n);
         }
@@ -86,7 +90,7 @@ impl Case {
         if config.batch_first {
             output.swap_axes(0, 1);
         }
-        Output { output, h_n: h_n.into_dyn() }
+        Output { output, h_n: h_n.into_dyn(), lower_layers: Vec::new() }
     }
 
     /// Padded, packed and alone are the same bytes.
@@ -103,8 +107,25 @@ impl Case {
         let (output, lengths) =
             pad_packed_sequence(&output, batch_first, PADDING.value, steps).unwrap();
         assert_eq!(lengths, self.lengths);
-        assert!(same_bits(&Output { output, h_n }, &alone), "packed, {:?}", self.lengths);
+        let packed = Output { output, h_n, lower_layers: Vec::new() };
+        assert!(same_bits(&packed, &alone), "packed, {:?}", self.lengths);
     }
+}
+
+/// The outputs that are kept, packed, and `h_n`.
+fn forward_packed(
+    rnn: &Rnn<f32>,
+    input: &PackedSequence<f32>,
+    options: Options<'_, f32>,
+) -> (Vec<PackedSequence<f32>>, ArrayD<f32>) {
+    let Output { output, h_n, mut lower_layers } =
+        rnn.forward(input.as_batch().unwrap(), options).unwrap();
+    lower_layers.push(output);
+    (lower_layers.into_iter().map(|layer| input.with_data(layer).unwrap()).collect(), h_n)
+}
+
+fn options(h_0: Option<ArrayViewD<'_, f32>>, keep: Keep) -> Options<'_, f32> {
+    Options { h_0, keep, ..Options::default() }
 }
 
 fn same_bits(left: &Output<f32>, right: &Output<f32>) -> bool {
@@ -216,26 +237,24 @@ fn every_layer_of_a_pass_can_be_kept() {
     let (first, second) = (one(0, 3), one(1, 8));
 
     let packed = case.packed_input();
-    let (expected, lower_h_n) = first.forward_packed(&packed, Some(lower), Mode::Eval).unwrap();
-    let (top, upper_h_n) = second.forward_packed(&expected, Some(upper), Mode::Eval).unwrap();
-    let (layers, h_n) =
-        case.rnn.forward_packed_layers(&packed, Some(h_0.view()), Mode::Eval).unwrap();
-    assert_eq!(layers, [expected.clone(), top]);
+    let (expected, lower_h_n) = forward_packed(&first, &packed, options(Some(lower), Keep::Last));
+    let (top, upper_h_n) = forward_packed(&second, &expected[0], options(Some(upper), Keep::Last));
+    let (layers, h_n) = forward_packed(&case.rnn, &packed, options(Some(h_0.view()), Keep::All));
+    assert_eq!(layers, [expected[0].clone(), top[0].clone()]);
     assert_eq!(h_n, ndarray::concatenate![Axis(0), lower_h_n, upper_h_n]);
 
     let input = case.input.view().into_dyn();
-    let (layers, same_h_n) = case
-        .rnn
-        .forward_padded_layers(input, &case.lengths, Some(h_0.view()), PADDING, Mode::Eval)
-        .unwrap();
-    let (padded, _) = pad_packed_sequence(&expected, false, PADDING.value, None).unwrap();
-    assert!(same(&layers[0], &padded) && same(&same_h_n, &h_n));
-    assert!(same(&layers[1], &case.padded(PADDING).output));
+    let batch = Batch::with_lengths(input.view(), &case.lengths, false).unwrap();
+    let all = Options { padding: PADDING, ..options(Some(h_0.view()), Keep::All) };
+    let result = case.rnn.forward(batch, all).unwrap();
+    let (padded, _) = pad_packed_sequence(&expected[0], false, PADDING.value, None).unwrap();
+    assert!(same(&result.lower_layers[0], &padded) && same(&result.h_n, &h_n));
+    assert!(same(&result.output, &case.padded(PADDING).output));
 
-    let input = case.input.view().into_dyn();
-    let whole = case.rnn.forward(input.view(), Some(h_0.view()), Mode::Eval).unwrap();
-    let (layers, h_n) = case.rnn.forward_layers(input, Some(h_0.view()), Mode::Eval).unwrap();
-    assert!(same(&layers[1], &whole.output) && same(&h_n, &whole.h_n));
+    let whole = case.rnn.call(input.view(), Some(h_0.view())).unwrap();
+    let batch = Batch::new(input, false).unwrap();
+    let result = case.rnn.forward(batch, options(Some(h_0.view()), Keep::All)).unwrap();
+    assert!(same_bits(&result, &whole) && result.lower_layers.len() == 1);
 }
 
 #[test]
@@ -245,17 +264,24 @@ fn masks_are_drawn_over_the_packed_rows() {
     let h_0 = || case.h_0.as_ref().map(|array| array.view());
     let (mut one, mut other, mut words) = (Generator::new(5), Generator::new(5), Generator::new(5));
     let packed = case.packed_input();
-    let (output, h_n) = case.rnn.forward_packed(&packed, h_0(), Mode::Train(&mut one)).unwrap();
-    let (layers, same_h_n) =
-        case.rnn.forward_packed_layers(&packed, h_0(), Mode::Train(&mut other)).unwrap();
-    assert_eq!((layers.last(), &same_h_n), (Some(&output), &h_n));
+    let (output, h_n) = forward_packed(
+        &case.rnn,
+        &packed,
+        Options { mode: Mode::Train(&mut one), ..options(h_0(), Keep::Last) },
+    );
+    let (layers, same_h_n) = forward_packed(
+        &case.rnn,
+        &packed,
+        Options { mode: Mode::Train(&mut other), ..options(h_0(), Keep::All) },
+    );
+    assert_eq!((layers.last(), &same_h_n), (output.last(), &h_n));
     assert_eq!(one, other);
     // 11 rows of 4 features for each of two gaps.
     let mut masks = [true; 2 * 11 * 4];
     words.keep_mask(0.4, &mut masks);
     assert_eq!(one, words);
     // The first mask on the first layer's output is the input of the second.
-    let eval = case.rnn.forward_packed_layers(&packed, h_0(), Mode::Eval).unwrap().0;
+    let (eval, _) = forward_packed(&case.rnn, &packed, options(h_0(), Keep::All));
     assert_eq!(layers[0], eval[0]);
     assert_ne!(layers[1], eval[1]);
 }
@@ -265,7 +291,9 @@ fn what_does_not_fit_the_layer_is_refused() {
     let case = Case::new(two_layers(false), 4, &[4, 2], false);
     let padded = |input: ArrayD<f32>, lengths: &[usize], total_length| {
         let padding = Padding { total_length, ..PADDING };
-        text(case.rnn.forward_padded(input.view(), lengths, None, padding, Mode::Eval))
+        let batch = Batch::with_lengths(input.view(), lengths, false);
+        let options = Options { padding, ..Options::default() };
+        text(batch.and_then(|batch| case.rnn.forward(batch, options)))
     };
     let input = || case.input.clone().into_dyn();
     assert_eq!(
@@ -289,7 +317,7 @@ fn what_does_not_fit_the_layer_is_refused() {
     }
     let packed = |shape: &[usize]| {
         let packed = PackedSequence::new(ArrayD::zeros(shape), vec![2, 1], None, None).unwrap();
-        text(case.rnn.forward_packed(&packed, None, Mode::Eval))
+        text(packed.as_batch().and_then(|batch| case.rnn.forward(batch, Options::default())))
     };
     assert_eq!(
         packed(&[3, 1, 3]),
@@ -300,8 +328,12 @@ fn what_does_not_fit_the_layer_is_refused() {
         "input: expected 3 features (input_size) on the last axis, got 4 in shape [3, 4]"
     );
     let h_0 = ArrayD::zeros(vec![2, 1, 4]);
-    let packed = case.rnn.forward_packed(&case.packed_input(), Some(h_0.view()), Mode::Eval);
-    assert_eq!(text(packed), "h_0: expected shape [2, 2, 4], got [2, 1, 4]");
+    let packed = case.packed_input();
+    let options = options(Some(h_0.view()), Keep::Last);
+    assert_eq!(
+        text(case.rnn.forward(packed.as_batch().unwrap(), options)),
+        "h_0: expected shape [2, 2, 4], got [2, 1, 4]"
+    );
 }
 
 fn text<T>(result: Result<T, Error>) -> String {

@@ -5,7 +5,7 @@ pub(crate) mod model;
 
 use elman::files::{Overwrite, Real, Sink, Source};
 use elman::{
-    Checkpoint, Config, Element, Generator, Mode, Nonlinearity, Padding, Random, Rnn, write_onnx,
+    Batch, Checkpoint, Config, Element, Generator, Nonlinearity, Options, Random, Rnn, write_onnx,
 };
 use ndarray::{Array3, ArrayD, Axis, Slice};
 use serde::Deserialize;
@@ -605,7 +605,7 @@ fn a_reversed_layer_is_a_flip_before_and_behind_it() {
         let h_0 = normal::<f32>(&mut generator, (2, batch, hidden_size));
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let run = |rnn: &Rnn<f32>, input: &ArrayD<f32>| {
-            pool.install(|| rnn.forward(input.view(), Some(h_0.view()), Mode::Eval)).unwrap()
+            pool.install(|| rnn.call(input.view(), Some(h_0.view()))).unwrap()
         };
         let expected = run(&rnn, &flipped(&input));
         let found = run(&reversed, &input);
@@ -621,11 +621,11 @@ fn each_row_of_a_reversed_layer_starts_at_its_own_end() {
     let reversed = rnn.clone().with_reversed(true);
     let input = normal::<f32>(&mut generator, (6, 3, 3));
     let lengths = [2, 6, 3];
-    let padding = Padding::default();
-    let found = reversed.forward_padded(input.view(), &lengths, None, padding, Mode::Eval).unwrap();
+    let batch = Batch::with_lengths(input.view(), &lengths, false).unwrap();
+    let found = reversed.forward(batch, Options::default()).unwrap();
     for (row, length) in lengths.into_iter().enumerate() {
         let own = input.index_axis(Axis(1), row).slice_axis(Axis(0), (..length).into()).to_owned();
-        let alone = rnn.forward(flipped(&own).view(), None, Mode::Eval).unwrap();
+        let alone = rnn.call(flipped(&own).view(), None).unwrap();
         let output = found.output.index_axis(Axis(1), row);
         assert_eq!(output.slice_axis(Axis(0), (..length).into()), flipped(&alone.output));
         assert_eq!(found.h_n.index_axis(Axis(1), row), alone.h_n);
@@ -642,7 +642,7 @@ fn a_reversed_layer_passes_large_files_by_sequences_and_is_not_carried() {
     let rnn = read(&sandbox, "m.onnx");
     let config = rnn.config().clone();
     let whole = rnn.into_rnn::<f32>(config).unwrap();
-    let whole = whole.forward(input.view(), None, Mode::Eval).unwrap();
+    let whole = whole.call(input.view(), None).unwrap();
     assert!(sandbox.load::<f32>("y.npy") == whole.output);
     sandbox.rnn("stream -w m.onnx").fails(
         65,
@@ -762,7 +762,7 @@ fn onnx_runtime_gives_the_same_numbers() {
         write(&sandbox, "double.onnx", &double);
         let check = "import onnx; onnx.checker.check_model('double.onnx', full_check=True)";
         sandbox.shell(&format!("python3 -c \"{check}\"")).succeeds();
-        let ours = rnn.forward(input.view(), Some(h_0.view()), Mode::Eval).unwrap();
+        let ours = rnn.call(input.view(), Some(h_0.view())).unwrap();
         assert!(largest_difference(&ours.output, &sandbox.load("y.npy")) < TOLERANCE, "{config}");
         assert!(largest_difference(&ours.h_n, &sandbox.load("h.npy")) < TOLERANCE, "{config}");
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use elman::files::Dtype;
-use elman::{Config, Element, Generator, Kernel, Mode, Random, Rnn};
+use elman::{Config, Element, Generator, Kernel, Random, Rnn};
 use ndarray::Array3;
 use serde_json::{Value, json};
 
@@ -120,7 +120,7 @@ fn time<T: Element + Random>(args: &Bench, shape: Shape) -> Result<Timing> {
 
 /// Seconds of each run, in ascending order.
 fn repeat<T: Element>(args: &Bench, rnn: &Rnn<T>, input: &Array3<T>) -> Result<Vec<f64>> {
-    let forward = || rnn.forward(input.view().into_dyn(), None, Mode::Eval);
+    let forward = || rnn.call(input.view().into_dyn(), None);
     for _ in 0..args.warmup {
         forward()?;
     }

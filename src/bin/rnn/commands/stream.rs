@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use elman::files::{Answers, Arrays, Dtype, Frames, Header, Real, StoredType};
-use elman::{Config, Element, Error, Kernel, Mode, Rnn, zeros};
+use elman::{Config, Element, Error, Kernel, Rnn, zeros};
 use ndarray::ArrayD;
 
 use crate::args::Stream;
@@ -74,7 +74,7 @@ fn arrays<T: Element + Real>(args: &Stream, rnn: &Rnn<T>, carried: &mut Carried<
         carried.check(&header, rnn.config(), &input)?;
         let array = input.read::<T>(&header)?;
         let result = rnn
-            .forward(array.view(), carried.h_0(), Mode::Eval)
+            .call(array.view(), carried.h_0())
             .map_err(|error| anyhow::Error::new(error).context(input.place()))?;
         let steps = header.shape[step_axis(&header, rnn.config())];
         carried.answer(result.h_n, steps, || output.array(&result.output.view()))?;
@@ -88,7 +88,7 @@ fn frames<T: Element + Real + Into<f64>>(rnn: &Rnn<T>, carried: &mut Carried<T>)
     let (mut input, mut output) = (Frames::stdin(input_size)?, Answers::stdout()?);
     let mut frame = ArrayD::from_shape_vec(vec![1, input_size], zeros(&[input_size], "a frame")?)?;
     while input.read(frame.as_slice_mut().unwrap_or_default())? {
-        let result = rnn.forward(frame.view(), carried.h_0(), Mode::Eval)?;
+        let result = rnn.call(frame.view(), carried.h_0())?;
         carried.answer(result.h_n, 1, || output.frame(&result.output.view()))?;
     }
     Ok(())

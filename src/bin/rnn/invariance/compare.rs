@@ -84,7 +84,7 @@ mod tests {
 
     fn output<T: Bits>() -> Output<T> {
         let ones = |shape| Array3::from_elem(shape, T::ONE).into_dyn();
-        Output { output: ones((3, 2, 4)), h_n: ones((1, 2, 4)) }
+        Output { output: ones((3, 2, 4)), h_n: ones((1, 2, 4)), lower_layers: Vec::new() }
     }
 
     #[test]

@@ -124,6 +124,7 @@ mod tests {
         let output = || Output {
             output: Array3::<f32>::ones((4, 3, 2)).into_dyn(),
             h_n: Array3::<f32>::ones((1, 3, 2)).into_dyn(),
+            lower_layers: Vec::new(),
         };
         let mut other = output();
         other.output[[3, 2, 1]] = 1.0_f32.next_up();

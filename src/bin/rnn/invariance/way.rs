@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use elman::{
-    Element, Error, Kernel, Mode, Output, Padding, Random, Rnn, pack_padded_sequence,
+    Batch, Element, Error, Kernel, Options, Output, Random, Rnn, pack_padded_sequence,
     pad_packed_sequence,
 };
 use ndarray::{Array3, ArrayViewD, s};
@@ -73,19 +73,21 @@ fn forward<T: Element>(
     h_0: ArrayViewD<'_, T>,
 ) -> Result<Output<T>, Error> {
     if lengths.iter().all(|&length| length == input.shape()[0]) {
-        rnn.forward(input, Some(h_0), Mode::Eval)
+        rnn.call(input, Some(h_0))
     } else {
-        rnn.forward_padded(input, lengths, Some(h_0), Padding::default(), Mode::Eval)
+        let batch = Batch::with_lengths(input, lengths, false)?;
+        rnn.forward(batch, Options { h_0: Some(h_0), ..Options::default() })
     }
 }
 
 fn packed<T: Element>(rnn: &Rnn<T>, case: &Case<T>) -> Result<Output<T>, Error> {
     let input = pack_padded_sequence(case.input.view().into_dyn(), &case.lengths, false, false)?;
     let h_0 = case.h_0.view().into_dyn();
-    let (output, h_n) = rnn.forward_packed(&input, Some(h_0), Mode::Eval)?;
-    let steps = case.input.dim().0;
-    let (output, _) = pad_packed_sequence(&output, false, T::ZERO, Some(steps))?;
-    Ok(Output { output, h_n })
+    let options = Options { h_0: Some(h_0), ..Options::default() };
+    let result = rnn.forward(input.as_batch()?, options)?;
+    let (packed, steps) = (input.with_data(result.output)?, case.input.dim().0);
+    let (output, _) = pad_packed_sequence(&packed, false, T::ZERO, Some(steps))?;
+    Ok(Output { output, ..result })
 }
 
 fn in_chunks<T: Element>(
@@ -103,7 +105,7 @@ fn in_chunks<T: Element>(
         output.slice_mut(steps).assign(&result.output);
         state = result.h_n;
     }
-    Ok(Output { output: output.into_dyn(), h_n: state })
+    Ok(Output { output: output.into_dyn(), h_n: state, lower_layers: Vec::new() })
 }
 
 fn alone<T: Element>(rnn: &Rnn<T>, case: &Case<T>) -> Result<Output<T>, Error> {
@@ -111,11 +113,11 @@ fn alone<T: Element>(rnn: &Rnn<T>, case: &Case<T>) -> Result<Output<T>, Error> {
     for (row, &length) in case.lengths.iter().enumerate() {
         let input = case.input.slice(s![..length, row, ..]).into_dyn();
         let h_0 = case.h_0.slice(s![.., row, ..]).into_dyn();
-        let result = rnn.forward(input, Some(h_0), Mode::Eval)?;
+        let result = rnn.call(input, Some(h_0))?;
         output.slice_mut(s![..length, row, ..]).assign(&result.output);
         h_n.slice_mut(s![.., row, ..]).assign(&result.h_n);
     }
-    Ok(Output { output: output.into_dyn(), h_n: h_n.into_dyn() })
+    Ok(Output { output: output.into_dyn(), h_n: h_n.into_dyn(), lower_layers: Vec::new() })
 }
 
 fn in_batches<T: Element>(
@@ -131,7 +133,7 @@ fn in_batches<T: Element>(
         output.slice_mut(rows).assign(&result.output);
         h_n.slice_mut(rows).assign(&result.h_n);
     }
-    Ok(Output { output: output.into_dyn(), h_n: h_n.into_dyn() })
+    Ok(Output { output: output.into_dyn(), h_n: h_n.into_dyn(), lower_layers: Vec::new() })
 }
 
 /// Zeros in the shape of the output, for what is written in pieces. What is drawn is small: no size comes

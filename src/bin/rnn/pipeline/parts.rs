@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use anyhow::Result;
 use elman::files::{self, PartReader, PartWriter, Real, TensorFile};
-use elman::{Element, Mode, Output, Padding, Rnn};
+use elman::{Batch, Element, Options, Output, Padding, Rnn};
 use ndarray::{ArrayD, ArrayView3, Axis, Slice};
 use rayon::ThreadPool;
 
@@ -231,8 +231,8 @@ fn compute<T: Element + Real>(
     }
     let mut own = state.slice_axis_mut(Axis(1), Slice::from(part.rows.clone()));
     let (input, h_0) = (input.into_dyn(), Some(own.view()));
-    let Output { mut output, h_n } = match &shape.lengths {
-        None => rnn.forward(input, h_0, Mode::Eval)?,
+    let Output { mut output, h_n, .. } = match &shape.lengths {
+        None => rnn.call(input, h_0)?,
         Some((lengths, padding)) => {
             // Of each sequence, the steps that it has in this part.
             let steps = part.steps.clone();
@@ -240,7 +240,8 @@ fn compute<T: Element + Real>(
             let own: Vec<_> =
                 own.map(|&length| length.clamp(steps.start, steps.end) - steps.start).collect();
             let padding = Padding { value: <T as Real>::from_f64(*padding), total_length: None };
-            rnn.forward_padded(input, &own, h_0, padding, Mode::Eval)?
+            let batch = Batch::with_lengths(input, &own, batch_first)?;
+            rnn.forward(batch, Options { h_0, padding, ..Options::default() })?
         }
     };
     own.assign(&h_n);

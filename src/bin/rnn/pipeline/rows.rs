@@ -1,7 +1,7 @@
 //! Rows that go through the layer and come out of it: of a tensor, or of a packed sequence.
 
 use anyhow::Result;
-use elman::{Element, Mode, PackedSequence, Rnn};
+use elman::{Batch, Element, Keep, Mode, Options, Output, PackedSequence, Rnn};
 use ndarray::{ArrayD, ArrayViewD, Axis};
 
 /// An input, or the output of a layer.
@@ -27,24 +27,19 @@ impl<T: Element> Rows<T> {
         mode: Mode<'_>,
         all: bool,
     ) -> Result<(Vec<Self>, ArrayD<T>)> {
-        Ok(match self {
-            Rows::Padded(input) if all => {
-                let (layers, h_n) = rnn.forward_layers(input.view(), h_0, mode)?;
-                (layers.into_iter().map(Rows::Padded).collect(), h_n)
-            }
-            Rows::Padded(input) => {
-                let result = rnn.forward(input.view(), h_0, mode)?;
-                (vec![Rows::Padded(result.output)], result.h_n)
-            }
-            Rows::Packed(input) if all => {
-                let (layers, h_n) = rnn.forward_packed_layers(input, h_0, mode)?;
-                (layers.into_iter().map(Rows::Packed).collect(), h_n)
-            }
-            Rows::Packed(input) => {
-                let (output, h_n) = rnn.forward_packed(input, h_0, mode)?;
-                (vec![Rows::Packed(output)], h_n)
-            }
-        })
+        let keep = if all { Keep::All } else { Keep::Last };
+        let batch = match self {
+            Rows::Padded(input) => Batch::new(input.view(), rnn.config().batch_first)?,
+            Rows::Packed(input) => input.as_batch()?,
+        };
+        let options = Options { h_0, mode, keep, ..Options::default() };
+        let Output { output, h_n, mut lower_layers } = rnn.forward(batch, options)?;
+        lower_layers.push(output);
+        let rows = |layer| match self {
+            Rows::Padded(_) => Ok(Rows::Padded(layer)),
+            Rows::Packed(input) => input.with_data(layer).map(Rows::Packed),
+        };
+        Ok((lower_layers.into_iter().map(rows).collect::<Result<_, _>>()?, h_n))
     }
 
     /// The last row of each sequence, (N, features) or, of a single one, (features); of a sequence without

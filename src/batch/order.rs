@@ -1,0 +1,142 @@
+//! Sequences of different lengths: the order in which they are packed, their rows packed, and padded again.
+
+use std::cmp::Reverse;
+use std::iter::repeat_n;
+
+use ndarray::{ArrayD, ArrayViewD, Axis};
+
+use super::BatchSizes;
+use crate::array::{array, checked_len, contiguous};
+use crate::error::Error;
+use crate::memory::{checked_product, reserved};
+
+/// What memory for packed rows is called in an error.
+const PACKED: &str = "packed data";
+
+/// What memory for a padded batch is called in an error.
+const PADDED: &str = "padded batch";
+
+/// The order of packed sequences, the longest first.
+pub(crate) struct Order {
+    /// For each place in packed order the sequence that stands there, (N).
+    pub(crate) sorted: Vec<usize>,
+    /// Number of sequences that have step t, (longest length).
+    pub(crate) batch_sizes: Vec<usize>,
+}
+
+impl Order {
+    /// The order of sequences of these lengths; equal ones keep theirs.
+    pub(crate) fn new(lengths: &[usize]) -> Result<Self, Error> {
+        let mut sorted = reserved(lengths.len(), "indices")?;
+        sorted.extend(0..lengths.len());
+        // A stable sort would allocate. No two keys are equal, so this one gives the same.
+        sorted.sort_unstable_by_key(|&n| (Reverse(lengths[n]), n));
+        let longest = sorted.first().map_or(0, |&n| lengths[n]);
+        let mut batch_sizes = reserved(longest, "batch sizes")?;
+        let mut active = lengths.len();
+        for t in 0..longest {
+            while lengths[sorted[active - 1]] <= t {
+                active -= 1;
+            }
+            batch_sizes.push(active);
+        }
+        Ok(Order { sorted, batch_sizes })
+    }
+
+    /// Packs sequences whose steps have the shape `features`: (rows, *). `row` gives step t of sequence n.
+    pub(crate) fn pack<'a, T: Clone + 'a>(
+        &self,
+        features: &[usize],
+        row: impl Fn(usize, usize) -> &'a [T],
+    ) -> Result<ArrayD<T>, Error> {
+        let too_large = Error::OutOfMemory { what: PACKED, bytes: usize::MAX };
+        let rows = self.batch_sizes.iter().try_fold(0_usize, |sum, &size| sum.checked_add(size));
+        let shape = [&[rows.ok_or(too_large)?], features].concat();
+        let mut data = reserved(checked_len(&shape, PACKED)?, PACKED)?;
+        for (t, &size) in self.batch_sizes.iter().enumerate() {
+            for &n in &self.sorted[..size] {
+                data.extend_from_slice(row(t, n));
+            }
+        }
+        Ok(array(&shape, data))
+    }
+
+    /// Packs the sequences of a padded batch, (L, N, *), or (N, L, *) with `batch_first`.
+    pub(crate) fn pack_padded<T: Clone>(
+        &self,
+        padded: &ArrayViewD<'_, T>,
+        batch_first: bool,
+    ) -> Result<ArrayD<T>, Error> {
+        let (second, features) = (padded.len_of(Axis(1)), &padded.shape()[2..]);
+        let width = checked_product(features, PACKED)?;
+        // A layout of another kind is rare, and worth a copy of its own: reading it row by row is slow.
+        let padded = contiguous(padded, "input")?;
+        let rows = padded.as_slice().unwrap_or_default();
+        self.pack(features, |t, n| {
+            let row = if batch_first { n * second + t } else { t * second + n };
+            &rows[row * width..][..width]
+        })
+    }
+}
+
+/// Checks that there is a length for each of `batch` sequences, none beyond `steps`.
+pub(crate) fn check_lengths(lengths: &[usize], steps: usize, batch: usize) -> Result<(), Error> {
+    if lengths.len() != batch {
+        return Err(Error::LengthCount { expected: batch, found: lengths.len() });
+    }
+    match lengths.iter().position(|&length| length > steps) {
+        Some(row) => Err(Error::LengthBeyond { row, steps, found: lengths[row] }),
+        None => Ok(()),
+    }
+}
+
+/// L of a padded batch whose longest sequence has `longest` steps.
+pub(crate) fn total_steps(longest: usize, total_length: Option<usize>) -> Result<usize, Error> {
+    match total_length {
+        Some(found) if found < longest => Err(Error::TotalLength { longest, found }),
+        Some(total) => Ok(total),
+        None => Ok(longest),
+    }
+}
+
+/// Pads packed rows to `shape`, (L, N, *). `unsorted[n]` is the place of sequence n in packed order.
+pub(crate) fn pad<T: Clone>(
+    rows: &[T],
+    sizes: &BatchSizes,
+    unsorted: Option<&[usize]>,
+    shape: &[usize],
+    padding: &T,
+) -> Result<ArrayD<T>, Error> {
+    let (batch, width) = (shape[1], checked_product(&shape[2..], PADDED)?);
+    let len = checked_len(shape, PADDED)?;
+    let mut padded = reserved(len, PADDED)?;
+    // An array without values may have very many rows.
+    for row in 0..len.checked_div(width).unwrap_or(0) {
+        let (t, n) = (row / batch, row % batch);
+        let place = unsorted.map_or(n, |unsorted| unsorted[n]);
+        if t < sizes.steps() && place < sizes.size(t) {
+            padded.extend_from_slice(&rows[(sizes.offset(t) + place) * width..][..width]);
+        } else {
+            padded.extend(repeat_n(padding.clone(), width));
+        }
+    }
+    Ok(array(shape, padded))
+}
+
+/// The inverse of a permutation. `name` names it in an error.
+pub(crate) fn inverse(indices: &[usize], name: &str) -> Result<Vec<usize>, Error> {
+    let mut inverse = reserved(indices.len(), "indices")?;
+    inverse.resize(indices.len(), usize::MAX);
+    for (place, &index) in indices.iter().enumerate() {
+        match inverse.get_mut(index) {
+            Some(free) if *free == usize::MAX => *free = place,
+            _ => {
+                let last = indices.len() - 1;
+                let what =
+                    format!("{name}: expected each of 0 to {last} once, got {index} at {place}");
+                return Err(Error::Packed { what });
+            }
+        }
+    }
+    Ok(inverse)
+}
