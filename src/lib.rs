@@ -89,6 +89,11 @@ mod params;
 mod rnn;
 mod stack;
 
+/// The Rust code of the README, as a doc test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use batch::{Batch, Padding};
 #[cfg(feature = "onnx")]
 pub use checkpoint::write_onnx;
