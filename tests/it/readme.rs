@@ -1,5 +1,5 @@
 //! The README and the pages of `docs/` are true: each command behind a `$` prints the lines below it, each link leads to a
-//! file, and the table of the JSON report lists the fields of a report.
+//! file, each flag exists, and the table of the JSON report lists the fields of a report.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -50,6 +50,41 @@ fn every_link_leads_to_a_file() {
             assert!(target.exists(), "{}: {link}", path.display());
         }
     }
+}
+
+/// Flags of cargo, rustup and the scripts of `fixtures/`.
+const FLAGS_OF_OTHER_PROGRAMS: [&str; 8] = [
+    "--all-features",
+    "--bench",
+    "--locked",
+    "--path",
+    "--release",
+    "--rnn",
+    "--toolchain",
+    "--warmup",
+];
+
+#[test]
+fn every_flag_exists() {
+    let sandbox = Sandbox::new();
+    let commands = "run stream init convert info diff randn pack unpack bench";
+    let help = |command| sandbox.rnn(&format!("{command} --help")).succeeds().stdout_text();
+    let helps: String = commands.split(' ').map(help).collect();
+    let known: Vec<_> = helps.split(is_outside_a_flag).collect();
+    for (path, page) in pages() {
+        for word in page.split(is_outside_a_flag).filter(|word| is_flag(word)) {
+            let exists = known.contains(&word) || FLAGS_OF_OTHER_PROGRAMS.contains(&word);
+            assert!(exists, "{}: {word}", path.display());
+        }
+    }
+}
+
+fn is_outside_a_flag(letter: char) -> bool {
+    !(letter.is_ascii_alphanumeric() || letter == '-')
+}
+
+fn is_flag(word: &str) -> bool {
+    word.strip_prefix("--").is_some_and(|name| name.starts_with(|c: char| c.is_ascii_lowercase()))
 }
 
 #[test]
