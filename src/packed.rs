@@ -49,19 +49,6 @@ impl<T> PackedSequence<T> {
     /// A packed sequence of parts that belong together. Of the two lists of indices, which are each
     /// other's inverse, one is enough. Indices beyond `batch_sizes[0]` are those of sequences of length 0.
     ///
-    /// ```
-    /// use elman::PackedSequence;
-    /// use ndarray::arr1;
-    ///
-    /// let data = || arr1(&[1.0, 4.0, 2.0, 3.0]).into_dyn();
-    /// // torch.nn.utils.rnn.PackedSequence(data, batch_sizes, unsorted_indices=unsorted_indices)
-    /// let packed = PackedSequence::new(data(), vec![2, 1, 1], None, Some(vec![1, 0]))?;
-    /// assert_eq!(packed.sorted_indices, Some(vec![1, 0]));
-    /// assert_eq!(packed.batch(), 2);
-    /// assert!(PackedSequence::new(data(), vec![2, 1], None, None).is_err());
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
-    ///
     /// # Errors
     /// [`Error::Rank`] for data without an axis. [`Error::Packed`] where a batch size is zero or larger
     /// than the one before, where they do not sum to the rows of `data`, and for indices that are not

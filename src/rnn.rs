@@ -1,4 +1,4 @@
-//! The layer. Every argument is checked here, once; what lies below cannot fail.
+//! The layer. Arguments are checked here and in `batch`, once; the modules below cannot fail.
 
 mod blocks;
 mod options;
@@ -44,27 +44,17 @@ pub struct Rnn<T> {
     config: Config,
     reversed: bool,
     cells: Vec<Cell<T>>,
-    /// `bias_ih` and `bias_hh` of each cell, which the cell itself holds only as their sum.
+    /// `bias_ih` and `bias_hh` of each cell; the cell itself holds only their sum.
     biases: Vec<Option<[Array1<T>; 2]>>,
     kernel: Kernel,
-    /// Cores that this process may use, asked when the layer is made: a pool's thread that is kept on one
-    /// core would say one.
+    /// Cores that this process may use, counted when the layer is made: a pool's thread that is pinned to one
+    /// core would count one.
     cores: usize,
     spare: Spare<T>,
 }
 
 impl<T: Element> Rnn<T> {
     /// A layer with fresh weights, as `nn.RNN(...)` makes them.
-    ///
-    /// ```
-    /// use elman::{Config, Generator, Nonlinearity, Rnn};
-    ///
-    /// // torch.manual_seed(0); rnn = nn.RNN(10, 20, nonlinearity='relu').double()
-    /// let config = Config { nonlinearity: Nonlinearity::Relu, ..Config::new(10, 20) };
-    /// let rnn = Rnn::<f64>::new(config, &mut Generator::new(0))?;
-    /// assert_eq!(rnn.to_tensors().len(), 4);
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
     ///
     /// # Errors
     /// Those of [`Params::init`].
@@ -99,24 +89,12 @@ impl<T: Element> Rnn<T> {
 
     /// A layer with these parameters.
     ///
-    /// ```
-    /// use elman::{Config, Generator, Params, Rnn};
-    /// use ndarray::ArrayD;
-    ///
-    /// let mut params = Params::<f32>::init(Config::new(10, 20), &mut Generator::new(0))?;
-    /// let input = ArrayD::ones(vec![5, 3, 10]);
-    /// let before = Rnn::from_params(params.clone())?.call(input.view(), None)?;
-    /// params.merge_bias();
-    /// assert_eq!(Rnn::from_params(params)?.call(input.view(), None)?, before);
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
-    ///
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn from_params(params: Params<T>) -> Result<Self, Error> {
         let (config, params) = params.into_parts();
         let (mut cells, mut biases) = (Vec::new(), Vec::new());
-        // One by one, so that what has been packed is there only once.
+        // One by one: a packed cell replaces its parameters, so that memory holds the weights once.
         for cell in params {
             cells.push(pack(&cell)?);
             biases.push(cell.bias);
@@ -126,15 +104,6 @@ impl<T: Element> Rnn<T> {
     }
 
     /// The tensors of the `state_dict`, under PyTorch's names and in its order.
-    ///
-    /// ```
-    /// use elman::{Config, Generator, Rnn};
-    ///
-    /// let rnn = Rnn::<f32>::new(Config::new(10, 20), &mut Generator::new(0))?;
-    /// let names: Vec<_> = rnn.to_tensors().into_iter().map(|(name, _)| name).collect();
-    /// assert_eq!(names, ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"]);
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
     pub fn to_tensors(&self) -> Vec<(String, ArrayD<T>)> {
         let matrix = |panels: Panels<'_, T>| {
             let shape = (panels.columns(), panels.k());
@@ -152,57 +121,27 @@ impl<T: Element> Rnn<T> {
         Params::from_parts(self.config.clone(), cells.collect()).into_tensors()
     }
 
-    /// The same layer, whose single direction runs from each sequence's last step to its first, as the
+    /// The same layer with its single direction running from each sequence's last step to its first, as the
     /// reverse direction of a bidirectional layer does: flip the steps of each sequence, run, flip them
-    /// back. `torch.nn.RNN` has no such layer, and ONNX has (`direction="reverse"`). A bidirectional layer
-    /// stays what it is.
-    ///
-    /// ```
-    /// use elman::{Config, Generator, Rnn};
-    /// use ndarray::{Array3, Axis};
-    ///
-    /// let rnn = Rnn::<f32>::new(Config::new(1, 4), &mut Generator::new(0))?;
-    /// let input = Array3::from_shape_fn((5, 1, 1), |(t, _, _)| t as f32).into_dyn();
-    /// let mut flipped = input.clone();
-    /// flipped.invert_axis(Axis(0));
-    /// let forward = rnn.call(flipped.view(), None)?;
-    /// let reversed = rnn.with_reversed(true);
-    /// assert!(reversed.is_reversed());
-    /// assert_eq!(reversed.call(input.view(), None)?.h_n, forward.h_n);
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
+    /// back. `torch.nn.RNN` has no such layer; ONNX has (`direction="reverse"`). A bidirectional layer does
+    /// not change.
     #[must_use]
     pub fn with_reversed(self, reversed: bool) -> Self {
         Rnn { reversed: reversed && !self.config.bidirectional, ..self }
     }
 
-    /// Whether its single direction runs from the last step to the first.
+    /// Whether the single direction runs from the last step to the first.
     pub fn is_reversed(&self) -> bool {
         self.reversed
     }
 
     /// The same layer on another kernel. The results have the same bits.
-    ///
-    /// ```
-    /// use elman::{Config, Generator, Kernel, Rnn};
-    /// use ndarray::ArrayD;
-    ///
-    /// let rnn = Rnn::<f32>::new(Config::new(10, 20), &mut Generator::new(0))?;
-    /// let input = ArrayD::ones(vec![5, 3, 10]);
-    /// let expected = rnn.call(input.view(), None)?;
-    /// for kernel in Kernel::supported() {
-    ///     let rnn = rnn.clone().with_kernel(kernel);
-    ///     assert_eq!(rnn.kernel(), kernel);
-    ///     assert_eq!(rnn.call(input.view(), None)?, expected);
-    /// }
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
     #[must_use]
     pub fn with_kernel(self, kernel: Kernel) -> Self {
         Rnn { kernel, ..self }
     }
 
-    /// The kernel that it runs on.
+    /// The kernel that runs the layer.
     pub fn kernel(&self) -> Kernel {
         self.kernel
     }
@@ -212,34 +151,12 @@ impl<T: Element> Rnn<T> {
         &self.config
     }
 
-    /// How a forward pass over L steps of N sequences is shared out among threads, in words.
-    ///
-    /// ```
-    /// use elman::{Config, Generator, Rnn};
-    ///
-    /// let rnn = Rnn::<f32>::new(Config::new(10, 20), &mut Generator::new(0))?;
-    /// println!("{}", rnn.plan(100, 64, 4));
-    /// assert_ne!(rnn.plan(100, 64, 4), rnn.plan(100, 64, 1));
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
+    /// Describes how threads share a forward pass over L steps of N sequences.
     pub fn plan(&self, seq_len: usize, batch: usize, threads: usize) -> String {
         Plan::new(&self.shape(&(0..self.config.num_layers), seq_len, batch), threads).to_string()
     }
 
-    /// Shape of `h_0` and `h_n` for a batch of N, or, with none, for unbatched input.
-    ///
-    /// ```
-    /// use elman::{Config, Generator, Rnn};
-    /// use ndarray::ArrayD;
-    ///
-    /// let config = Config { num_layers: 2, bidirectional: true, ..Config::new(10, 20) };
-    /// let rnn = Rnn::<f32>::new(config, &mut Generator::new(0))?;
-    /// assert_eq!(rnn.hidden_shape(Some(3)), [4, 3, 20]);
-    /// let h_0 = ArrayD::zeros(rnn.hidden_shape(None));
-    /// let input = ArrayD::ones(vec![5, 10]);
-    /// assert!(rnn.call(input.view(), Some(h_0.view())).is_ok());
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
+    /// Shape of `h_0` and `h_n` for a batch of N, or with `None` for unbatched input.
     pub fn hidden_shape(&self, batch: Option<usize>) -> Vec<usize> {
         let states = self.config.num_directions() * self.config.num_layers;
         [Some(states), batch, Some(self.config.hidden_size)].into_iter().flatten().collect()
@@ -314,17 +231,6 @@ impl<T: Element> Rnn<T> {
     }
 
     /// Checks the shape of an input, and returns L and N: 1 for unbatched input.
-    ///
-    /// ```
-    /// use elman::{Config, Error, Generator, Rnn};
-    ///
-    /// let config = Config { batch_first: true, ..Config::new(10, 20) };
-    /// let rnn = Rnn::<f32>::new(config, &mut Generator::new(0))?;
-    /// assert_eq!(rnn.check_input(&[3, 5, 10])?, (5, 3));
-    /// assert_eq!(rnn.check_input(&[5, 10])?, (5, 1));
-    /// assert!(matches!(rnn.check_input(&[3, 5, 8]), Err(Error::InputSize { expected: 10, .. })));
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
     ///
     /// # Errors
     /// [`Error::InputRank`], [`Error::InputSize`], [`Error::NoSteps`].

@@ -60,13 +60,14 @@ pub fn pack_padded_sequence<T: Clone>(
 /// `enforce_sorted` and lengths of 0 see [`pack_padded_sequence`].
 ///
 /// ```
-/// use elman::pack_sequence;
+/// use elman::{pack_sequence, unpack_sequence};
 /// use ndarray::arr1;
 ///
 /// let [a, b, c] = [&[1, 2, 3][..], &[4, 5], &[6]].map(|values| arr1(values).into_dyn());
 /// let packed = pack_sequence(&[a.view(), b.view(), c.view()], true)?;
 /// assert_eq!(packed.data.as_slice(), Some(&[1, 4, 6, 2, 5, 3][..]));
 /// assert_eq!(packed.batch_sizes, [3, 2, 1]);
+/// assert_eq!(unpack_sequence(&packed)?, [a, b, c]);
 /// # Ok::<_, elman::Error>(())
 /// ```
 ///

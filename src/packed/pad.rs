@@ -15,17 +15,6 @@ use crate::memory::{checked_product, reserved};
 const WHAT: &str = "padded batch";
 
 /// On which side of a sequence the padding stands.
-///
-/// ```
-/// use elman::{PaddingSide, pad_sequence};
-/// use ndarray::{arr1, arr2};
-///
-/// let [a, b] = [&[4, 5][..], &[1, 2, 3]].map(|values| arr1(values).into_dyn());
-/// let pad = |side| pad_sequence(&[a.view(), b.view()], true, 0, side);
-/// assert_eq!(pad(PaddingSide::Left)?, arr2(&[[0, 4, 5], [1, 2, 3]]).into_dyn());
-/// assert_eq!(pad(PaddingSide::default())?, arr2(&[[4, 5, 0], [1, 2, 3]]).into_dyn());
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PaddingSide {
     /// Before its first step.
@@ -77,12 +66,14 @@ pub fn pad_packed_sequence<T: Clone>(
 /// `batch_first`, where L is the longest length. PyTorch's `pad_sequence`.
 ///
 /// ```
-/// use elman::{PaddingSide, pad_sequence};
-/// use ndarray::arr1;
+/// use elman::{PaddingSide, pad_sequence, unpad_sequence};
+/// use ndarray::{arr1, arr2};
 ///
 /// let [a, b] = [&[4, 5][..], &[1, 2, 3]].map(|values| arr1(values).into_dyn());
-/// let padded = pad_sequence(&[a.view(), b.view()], true, 0, PaddingSide::Left)?;
-/// assert_eq!(padded.as_slice(), Some(&[0, 4, 5, 1, 2, 3][..]));
+/// let pad = |side| pad_sequence(&[a.view(), b.view()], true, 0, side);
+/// assert_eq!(pad(PaddingSide::Left)?, arr2(&[[0, 4, 5], [1, 2, 3]]).into_dyn());
+/// let padded = pad(PaddingSide::Right)?;
+/// assert_eq!(unpad_sequence(padded.view(), &[2, 3], true)?, [a, b]);
 /// # Ok::<_, elman::Error>(())
 /// ```
 ///
@@ -123,16 +114,6 @@ pub fn pad_sequence<T: Clone>(
 /// The first `lengths[n]` steps of each sequence of a padded batch, (L, N, *), or (N, L, *) with
 /// `batch_first`: PyTorch's `unpad_sequence`.
 ///
-/// ```
-/// use elman::unpad_sequence;
-/// use ndarray::{arr1, arr2};
-///
-/// let padded = arr2(&[[4, 5, 0], [1, 2, 3]]).into_dyn();
-/// let sequences = unpad_sequence(padded.view(), &[2, 3], true)?;
-/// assert_eq!(sequences, [arr1(&[4, 5]).into_dyn(), arr1(&[1, 2, 3]).into_dyn()]);
-/// # Ok::<_, elman::Error>(())
-/// ```
-///
 /// # Errors
 /// [`Error::Rank`], [`Error::LengthCount`], [`Error::LengthBeyond`], and [`Error::OutOfMemory`].
 pub fn unpad_sequence<T: Clone>(
@@ -162,16 +143,6 @@ pub fn unpad_sequence<T: Clone>(
 
 /// The sequences of a packed one, (their length, *) each, in the original order: PyTorch's
 /// `unpack_sequence`.
-///
-/// ```
-/// use elman::{pack_sequence, unpack_sequence};
-/// use ndarray::arr1;
-///
-/// let sequences = [&[4, 5][..], &[1, 2, 3]].map(|values| arr1(values).into_dyn());
-/// let packed = pack_sequence(&[sequences[0].view(), sequences[1].view()], false)?;
-/// assert_eq!(unpack_sequence(&packed)?, sequences);
-/// # Ok::<_, elman::Error>(())
-/// ```
 ///
 /// # Errors
 /// Those of [`PackedSequence::new`].

@@ -6,8 +6,10 @@ use ndarray::{ArrayD, Axis, Slice};
 
 use super::{Options, Output, Rnn};
 use crate::Element;
+use crate::array::array;
 use crate::batch::Batch;
 use crate::error::Error;
+use crate::memory::zeros;
 
 /// A layer with the hidden state that it carries from batch to batch. The outputs have the bits of a single
 /// pass over all steps.
@@ -55,51 +57,120 @@ impl<'a, T: Element> Session<'a, T> {
     /// Passes the next steps of all sequences. The state of the session replaces `options.h_0`.
     ///
     /// # Errors
-    /// Those of [`Rnn::forward`], and [`Error::Carried`] for the second step of a bidirectional or reversed
-    /// layer.
+    /// Those of [`Rnn::forward`], and [`Error::Carried`] if a bidirectional or reversed layer has passed
+    /// these sequences before.
     pub fn step(
         &mut self,
         batch: Batch<'_, T>,
         options: Options<'_, T>,
     ) -> Result<Output<T>, Error> {
-        let rows = 0..batch.batch;
-        self.check(&rows)?;
-        let h_0 = self.h.as_ref().map(|h| h.view());
-        let result = self.rnn.forward(batch, Options { h_0, ..options })?;
-        match &mut self.h {
-            Some(h) => h.assign(&result.h_n),
-            None => self.h = Some(result.h_n.clone()),
+        let expected = self.rnn.hidden_shape(batch.batched());
+        if let Some(found) = self.h.as_ref().map(|h| h.shape()).filter(|&found| found != expected) {
+            return Err(Error::HiddenShape { expected, found: found.to_vec() });
         }
-        self.passed = rows.end;
-        Ok(result)
+        self.step_rows(0..batch.batch, batch, options)
     }
 
-    /// Passes the next steps of some of the sequences. The session needs a state of all N of them.
+    /// Passes the next steps of some of the N sequences. Blocks of a bidirectional or reversed layer follow
+    /// each other in ascending order. A session from zeros takes N from its first batch.
     ///
     /// # Errors
-    /// Those of [`Session::step`], and [`Error::HiddenShape`] if the state does not have these rows.
+    /// Those of [`Session::step`].
     pub fn step_rows(
         &mut self,
         rows: Range<usize>,
         batch: Batch<'_, T>,
         options: Options<'_, T>,
     ) -> Result<Output<T>, Error> {
-        self.check(&rows)?;
-        let h = self.h.as_mut().filter(|h| h.ndim() == 3 && h.len_of(Axis(1)) >= rows.end);
-        let Some(h) = h else {
-            let expected = self.rnn.hidden_shape(Some(rows.end));
-            let found = self.h.as_ref().map_or(Vec::new(), |h| h.shape().to_vec());
-            return Err(Error::HiddenShape { expected, found });
+        if rows.start < self.passed {
+            self.rnn.check_carried()?;
+        }
+        let shape = self.rnn.hidden_shape(batch.batched());
+        let h = match self.h.take() {
+            Some(h) => h,
+            None => array(&shape, zeros(&shape, "h_n")?),
         };
-        let mut own = h.slice_axis_mut(Axis(1), Slice::from(rows.clone()));
+        let h = self.h.insert(h);
+        // A state of other sequences does not pass the layer's own check.
+        let mut own = if h.ndim() == 3 && rows.end <= h.len_of(Axis(1)) {
+            h.slice_axis_mut(Axis(1), Slice::from(rows.clone()))
+        } else {
+            h.view_mut()
+        };
         let result = self.rnn.forward(batch, Options { h_0: Some(own.view()), ..options })?;
         own.assign(&result.h_n);
         self.passed = rows.end;
         Ok(result)
     }
+}
 
-    /// Checks that a layer with a reverse direction has not passed these sequences.
-    fn check(&self, rows: &Range<usize>) -> Result<(), Error> {
-        if rows.start < self.passed { self.rnn.check_carried() } else { Ok(()) }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, Generator};
+
+    fn normal(shape: &[usize], generator: &mut Generator) -> ArrayD<f32> {
+        let mut values = vec![0.0; shape.iter().product()];
+        generator.normal(&mut values);
+        array(shape, values)
+    }
+
+    #[test]
+    fn steps_of_any_size_give_the_bits_of_one_pass() {
+        let mut generator = Generator::new(2);
+        let config = Config { num_layers: 2, ..Config::new(3, 5) };
+        let rnn = Rnn::<f32>::new(config, &mut generator).unwrap();
+        let (input, h_0) = (normal(&[7, 4, 3], &mut generator), normal(&[2, 4, 5], &mut generator));
+        let lengths = [7, 0, 3, 5];
+        let batch = Batch::with_lengths(input.view(), &lengths, false).unwrap();
+        let options = Options { h_0: Some(h_0.view()), ..Options::default() };
+        let whole = rnn.forward(batch, options).unwrap();
+        for size in 1..7 {
+            let mut session = Session::new(&rnn, Some(h_0.clone()));
+            for start in (0..7).step_by(size) {
+                let steps = Slice::from(start..(start + size).min(7));
+                let part = input.slice_axis(Axis(0), steps);
+                let own = lengths.map(|len| len.clamp(start, start + part.len_of(Axis(0))) - start);
+                let batch = Batch::with_lengths(part, &own, false).unwrap();
+                let result = session.step(batch, Options::default()).unwrap();
+                assert_eq!(result.output, whole.output.slice_axis(Axis(0), steps));
+            }
+            assert_eq!(session.into_state(), Some(whole.h_n.clone()));
+        }
+    }
+
+    #[test]
+    fn a_layer_with_a_reverse_direction_passes_each_sequence_once() {
+        let mut generator = Generator::new(3);
+        let config = Config { bidirectional: true, ..Config::new(3, 5) };
+        let rnn = Rnn::<f32>::new(config, &mut generator).unwrap();
+        let input = normal(&[6, 4, 3], &mut generator);
+        let whole = rnn.call(input.view(), None).unwrap();
+        let mut session = Session::new(&rnn, Some(ArrayD::zeros(vec![2, 4, 5])));
+        let mut step = |rows: Range<usize>| {
+            let part = input.slice_axis(Axis(1), Slice::from(rows.clone()));
+            session.step_rows(rows, Batch::new(part, false)?, Options::default())
+        };
+        for rows in [0..1, 1..3, 3..4] {
+            let result = step(rows.clone()).unwrap();
+            assert_eq!(result.output, whole.output.slice_axis(Axis(1), Slice::from(rows)));
+        }
+        assert!(matches!(step(3..4), Err(Error::Carried { bidirectional: true })));
+        assert_eq!(session.state(), Some(&whole.h_n));
+    }
+
+    #[test]
+    fn a_state_of_other_sequences_is_refused() {
+        let rnn = Rnn::<f32>::new(Config::new(3, 5), &mut Generator::new(0)).unwrap();
+        let mut session = Session::new(&rnn, None);
+        let mut step = |shape: &[usize]| {
+            let input = ArrayD::zeros(shape);
+            session.step(Batch::new(input.view(), false)?, Options::default())
+        };
+        step(&[2, 4, 3]).unwrap();
+        for other in [&[2, 3, 3][..], &[2, 5, 3], &[2, 3]] {
+            assert!(matches!(step(other), Err(Error::HiddenShape { .. })), "{other:?}");
+        }
+        step(&[2, 4, 3]).unwrap();
     }
 }
