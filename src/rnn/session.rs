@@ -64,9 +64,10 @@ impl<'a, T: Element> Session<'a, T> {
         batch: Batch<'_, T>,
         options: Options<'_, T>,
     ) -> Result<Output<T>, Error> {
-        let expected = self.rnn.hidden_shape(batch.batched());
-        if let Some(found) = self.h.as_ref().map(|h| h.shape()).filter(|&found| found != expected) {
-            return Err(Error::HiddenShape { expected, found: found.to_vec() });
+        let batch_of = |h: &ArrayD<T>| (h.ndim() == 3).then(|| h.len_of(Axis(1)));
+        if let Some(h) = self.h.as_ref().filter(|h| batch_of(h) != batch.batched()) {
+            let expected = self.rnn.hidden_shape(batch.batched());
+            return Err(Error::HiddenShape { expected, found: h.shape().to_vec() });
         }
         self.step_rows(0..batch.batch, batch, options)
     }
@@ -85,12 +86,13 @@ impl<'a, T: Element> Session<'a, T> {
         if rows.start < self.passed {
             self.rnn.check_carried()?;
         }
-        let shape = self.rnn.hidden_shape(batch.batched());
-        let h = match self.h.take() {
+        let h = match &mut self.h {
             Some(h) => h,
-            None => array(&shape, zeros(&shape, "h_n")?),
+            none => {
+                let shape = self.rnn.hidden_shape(batch.batched());
+                none.insert(array(&shape, zeros(&shape, "h_n")?))
+            }
         };
-        let h = self.h.insert(h);
         // A state of other sequences does not pass the layer's own check.
         let mut own = if h.ndim() == 3 && rows.end <= h.len_of(Axis(1)) {
             h.slice_axis_mut(Axis(1), Slice::from(rows.clone()))
