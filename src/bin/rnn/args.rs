@@ -24,13 +24,16 @@ pub(crate) use convert::Convert;
 pub(crate) use diff::{Axes, Diff};
 pub(crate) use info::{Info, InfoForm};
 pub(crate) use init::Init;
-pub(crate) use manual::{Completions, Man, PYTHON};
+pub(crate) use manual::{Completions, Man};
 pub(crate) use pack::{Pack, Side, Unpack};
 pub(crate) use randn::Randn;
 pub(crate) use run::Run;
 pub(crate) use stream::Stream;
 pub(crate) use values::ColumnList;
 use values::{Named, bytes, probability, seed, size};
+
+/// The text of `rnn help python`.
+pub(crate) const PYTHON: &str = include_str!("args/help/python.txt");
 
 /// Names of the commands, in the order of the help.
 pub(crate) static COMMANDS: LazyLock<Vec<String>> = LazyLock::new(|| {
@@ -57,17 +60,17 @@ pub(crate) enum Command {
     /// Run the forward pass: output, h_n = rnn(input, h_0).
     Run(Box<Run>),
     /// Run the layer over arrays without end: .npy after .npy through a pipe.
-    #[command(long_about = stream::MANUAL)]
+    #[command(long_about = include_str!("args/help/stream.txt").trim_ascii_end())]
     Stream(Stream),
     /// Make fresh weights, as nn.RNN(...) does after torch.manual_seed(S).
     Init(Init),
     /// Write weights in another format.
     Convert(Convert),
     /// Say what is in files: tensors, weights, packed sequences, states.
-    #[command(long_about = info::MANUAL)]
+    #[command(long_about = include_str!("args/help/info.txt").trim_ascii_end())]
     Info(Info),
     /// Compare two tensors, or two bundles of them: 0 equal, 1 different.
-    #[command(long_about = diff::MANUAL)]
+    #[command(long_about = include_str!("args/help/diff.txt").trim_ascii_end())]
     Diff(Diff),
     /// Make a tensor of standard-normal numbers, as torch.randn(...) does.
     Randn(Randn),
@@ -82,7 +85,7 @@ pub(crate) enum Command {
     /// Print a manual page: of rnn, or of one of its commands.
     Man(Man),
     /// How NumPy's arrays go through pipes.
-    #[command(hide = true, long_about = manual::PYTHON)]
+    #[command(hide = true, long_about = PYTHON.trim_ascii_end())]
     Python,
 }
 

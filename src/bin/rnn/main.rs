@@ -19,40 +19,21 @@ mod progress;
 mod report;
 mod rng;
 mod signals;
-mod target;
 mod threads;
+mod weights_output;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Args, Command};
-use commands::{bench, convert, init, manual, pack, randn, run, stream, unpack};
+use args::Args;
 
 fn main() -> ExitCode {
     signals::install(explain::report);
     let result = std::panic::catch_unwind(|| {
         #[cfg(debug_assertions)]
         faults::install()?;
-        let args = Args::try_parse().map_err(explain::from_clap)?;
-        if let Some(bytes) = args.max_bytes {
-            elman::files::limit_streams(bytes);
-        }
-        match &args.command {
-            Command::Run(args) => run::run(args),
-            Command::Init(args) => init::init(args),
-            Command::Randn(args) => randn::randn(args),
-            Command::Info(args) => info::info(args),
-            Command::Pack(args) => pack::pack(args),
-            Command::Unpack(args) => unpack::unpack(args),
-            Command::Diff(args) => diff::diff(args),
-            Command::Bench(args) => bench::bench(args),
-            Command::Stream(args) => stream::stream(args),
-            Command::Convert(args) => convert::convert(args),
-            Command::Completions(args) => manual::completions(args),
-            Command::Man(args) => manual::man(args),
-            Command::Python => manual::python(),
-        }
+        commands::dispatch(&Args::try_parse().map_err(explain::from_clap)?)
     });
     match result {
         Ok(Ok(())) => ExitCode::SUCCESS,

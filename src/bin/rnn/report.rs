@@ -1,10 +1,11 @@
-//! The shape report: what went in, what came out, and what was decided on the way.
+//! The shape report: the layer, the tensors that went in and came out, and what was decided on the way.
 
 use std::io::{self, Write};
 
 use anyhow::Result;
 use elman::files::Dtype;
 use elman::{Config, Error};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::args::{ReportArgs, ReportForm};
@@ -17,26 +18,26 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
-    /// Something that was decided.
+    /// A decision of the program.
     pub(crate) fn note(&mut self, text: String) {
         self.notes.push(text);
     }
 
-    /// Something that is probably not what was meant.
+    /// A probable mistake of the user.
     pub(crate) fn warn(&mut self, text: String) {
         self.warnings.push(text);
     }
 }
 
 /// One tensor of a report.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(crate) struct TensorLine {
     pub(crate) name: String,
     pub(crate) shape: Vec<usize>,
-    /// A name for each axis; none where there are no names for them.
+    /// A name for each axis; empty for axes without names.
     pub(crate) axes: Vec<&'static str>,
     pub(crate) dtype: String,
-    /// Where it came from or went to; none for what was neither read nor written.
+    /// Where it came from or went to; `None` for a tensor that was neither read nor written.
     pub(crate) file: Option<String>,
 }
 
@@ -49,12 +50,12 @@ pub(crate) struct RunLine {
     pub(crate) seconds: f64,
 }
 
-/// Everything that a command has to say.
-#[derive(Debug)]
+/// The report of one command.
+#[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) command: &'static str,
     pub(crate) layer: Option<(Config, Dtype)>,
-    /// Where the weights came from; none for fresh ones, or where there are none.
+    /// Where the weights came from; `None` for fresh ones, or without a layer.
     pub(crate) weights: Option<String>,
     /// The seed of random numbers that were drawn from a new stream.
     pub(crate) seed: Option<u64>,
@@ -66,15 +67,14 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Prints the report in the form that was asked for; on standard error where `stdout_taken`.
+    /// Prints the report in the chosen form; on standard error if `stdout_taken`.
     pub(crate) fn print(&self, args: &ReportArgs, stdout_taken: bool) -> Result<()> {
-        let text = match args.report {
-            _ if args.quiet => return Ok(()),
-            ReportForm::None => return Ok(()),
-            ReportForm::Text => self.text(),
-            ReportForm::Json => format!("{}\n", self.json()),
-        };
-        print(&text, stdout_taken)
+        match args.report {
+            _ if args.quiet => Ok(()),
+            ReportForm::None => Ok(()),
+            ReportForm::Text => print(&self.text(), stdout_taken),
+            ReportForm::Json => print(&format!("{}\n", self.json()), stdout_taken),
+        }
     }
 
     fn text(&self) -> String {
@@ -84,31 +84,20 @@ impl Report {
             let nonlinearity = config.nonlinearity;
             lines.push(format!("{config}, {nonlinearity}, {dtype}, {count} parameters"));
         }
-        let mut rows = Vec::new();
-        match (&self.weights, &self.layer) {
-            (Some(place), _) => {
-                rows.push(["weights".to_owned(), place.clone(), String::new(), String::new()]);
-            }
-            (None, Some(_)) if self.run.is_some() => {
-                rows.push(["weights".to_owned(), "fresh".to_owned(), String::new(), String::new()]);
-            }
-            _ => {}
-        }
-        if let Some(seed) = self.seed {
-            rows.push(["seed".to_owned(), seed.to_string(), String::new(), String::new()]);
-        }
-        rows.extend(self.tensors.iter().map(tensor_row));
-        if let Some(rng) = &self.rng {
-            rows.push(["rng".to_owned(), String::new(), String::new(), rng.clone()]);
-        }
+        let row = |name: &str, value: &str, file: &str| {
+            [name.to_owned(), value.to_owned(), String::new(), file.to_owned()]
+        };
+        let fresh = self.run.as_ref().map(|_| "fresh");
+        let weights = self.weights.as_deref().or(fresh).map(|place| row("weights", place, ""));
+        let seed = self.seed.map(|seed| row("seed", &seed.to_string(), ""));
+        let rng = self.rng.as_ref().map(|file| row("rng", "", file));
+        let tensors = self.tensors.iter().map(tensor_row);
+        let rows: Vec<_> = weights.into_iter().chain(seed).chain(tensors).chain(rng).collect();
         lines.extend(aligned(&rows));
-        if let Some(run) = &self.run {
-            let mode = if run.train { "train" } else { "eval" };
-            let threads = if run.threads == 1 { "thread" } else { "threads" };
-            lines.push(format!(
-                "{mode}, kernel {}, {} {threads}, {:.6} s",
-                run.kernel, run.threads, run.seconds
-            ));
+        if let Some(RunLine { kernel, threads, seconds, .. }) = &self.run {
+            let s = if *threads == 1 { "" } else { "s" };
+            let mode = self.mode().unwrap_or_default();
+            lines.push(format!("{mode}, kernel {kernel}, {threads} thread{s}, {seconds:.6} s"));
         }
         lines.extend(self.notes.notes.iter().map(|text| format!("note: {text}")));
         lines.extend(self.notes.warnings.iter().map(|text| format!("warning: {text}")));
@@ -123,7 +112,6 @@ impl Report {
             fields["parameters"] = json!(config.num_parameters());
             fields
         });
-        let tensors: Vec<_> = self.tensors.iter().map(tensor_json).collect();
         let run = self.run.as_ref();
         json!({
             "command": self.command,
@@ -131,8 +119,8 @@ impl Report {
             "weights": self.weights,
             "seed": self.seed,
             "rng": self.rng,
-            "tensors": tensors,
-            "mode": run.map(|run| if run.train { "train" } else { "eval" }),
+            "tensors": self.tensors,
+            "mode": self.mode(),
             "kernel": run.map(|run| run.kernel),
             "threads": run.map(|run| run.threads),
             "seconds": run.map(|run| run.seconds),
@@ -140,9 +128,14 @@ impl Report {
             "warnings": self.notes.warnings,
         })
     }
+
+    /// PyTorch's name for the mode of the forward pass.
+    fn mode(&self) -> Option<&'static str> {
+        self.run.as_ref().map(|run| if run.train { "train" } else { "eval" })
+    }
 }
 
-/// Prints a report; on standard error where `stdout_taken`.
+/// Prints a text; on standard error if `stdout_taken`.
 pub(crate) fn print(text: &str, stdout_taken: bool) -> Result<()> {
     let (place, written) = if stdout_taken {
         ("stderr", io::stderr().lock().write_all(text.as_bytes()))
@@ -153,25 +146,11 @@ pub(crate) fn print(text: &str, stdout_taken: bool) -> Result<()> {
 }
 
 fn tensor_row(tensor: &TensorLine) -> [String; 4] {
-    let sizes = tensor.axes.iter().zip(&tensor.shape);
-    let axes: Vec<_> = sizes.map(|(axis, size)| format!("{axis} {size}")).collect();
-    let shape = if axes.is_empty() {
-        format!("{:?}", tensor.shape)
-    } else {
-        format!("{:?} {}", tensor.shape, axes.join(", "))
-    };
-    let file = tensor.file.clone().unwrap_or_default();
-    [tensor.name.clone(), shape, tensor.dtype.clone(), file]
-}
-
-fn tensor_json(tensor: &TensorLine) -> Value {
-    json!({
-        "name": tensor.name,
-        "shape": tensor.shape,
-        "axes": tensor.axes,
-        "dtype": tensor.dtype,
-        "file": tensor.file,
-    })
+    let TensorLine { name, shape, axes, dtype, file } = tensor;
+    let axes: Vec<_> =
+        axes.iter().zip(shape).map(|(axis, size)| format!("{axis} {size}")).collect();
+    let shape = format!("{shape:?} {}", axes.join(", ")).trim_end().to_owned();
+    [name.clone(), shape, dtype.clone(), file.clone().unwrap_or_default()]
 }
 
 /// Rows with their columns under each other. A row without a third column does not widen the second.

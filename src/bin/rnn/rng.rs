@@ -1,4 +1,4 @@
-//! `--seed` and `--rng`: where random numbers come from, and the state that is left behind.
+//! `--seed` and `--rng`: the source of random numbers, and the state for the next command.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -17,25 +17,22 @@ use crate::pipeline::output::shown;
 /// The generator of a command, and the file that its state goes back to.
 pub(crate) struct Rng {
     pub(crate) generator: Generator,
+    /// The seed, if this command starts the stream.
+    pub(crate) seed: Option<u64>,
     sink: Option<Sink>,
 }
 
 impl Rng {
-    /// Refuses a state that would be written where `output` is, or into it.
-    pub(crate) fn refuse_shared(args: &RngArgs, output: &Path) -> Result<()> {
-        let Some(rng) = args.rng.as_deref() else { return Ok(()) };
-        let files = written_file(rng).zip(written_file(output));
-        if !files.is_some_and(|(rng, output)| rng.starts_with(output)) {
-            return Ok(());
+    /// A new stream with `--seed`, else the one in the file of `--rng`, else the stream of PyTorch's new
+    /// `torch.Generator()`. The file must be writable and no output.
+    pub(crate) fn open<P: AsRef<Path>>(
+        args: &RngArgs,
+        outputs: impl IntoIterator<Item = P>,
+    ) -> Result<Self> {
+        for output in outputs {
+            refuse_shared(args, output.as_ref())?;
         }
-        let message = format!("expected two files, got {} for --rng and the output", shown(rng));
-        Err(with_hint(Usage(message), hint::set("--rng", "rng.npy")))
-    }
-
-    /// A new stream with `--seed`, else the one that `--rng` holds, else the stream of PyTorch's new
-    /// `torch.Generator()`. The file is checked to be writable.
-    pub(crate) fn open(args: &RngArgs) -> Result<Self> {
-        // Only a state is replaced by a state: any other file was named by mistake.
+        // A state replaces only a state: any other file was named by mistake.
         if let (Some(_), Some(path)) = (args.seed, &args.rng)
             && path.is_file()
         {
@@ -48,15 +45,11 @@ impl Rng {
             (None, Some(path)) => read_state(&Source::Path(path.clone()))?,
             (None, None) => Generator::new(Generator::DEFAULT_SEED),
         };
-        // The state is meant to be replaced: --no-clobber is about results.
+        let seed = (args.seed.is_some() || args.rng.is_none()).then(|| generator.seed());
+        // The state is always replaced: --no-clobber is about results.
         let sink =
             args.rng.as_ref().map(|path| Sink::open(path, Overwrite::Replace)).transpose()?;
-        Ok(Rng { generator, sink })
-    }
-
-    /// The seed, where this command started the stream.
-    pub(crate) fn seed(&self, args: &RngArgs) -> Option<u64> {
-        (args.seed.is_some() || args.rng.is_none()).then(|| self.generator.seed())
+        Ok(Rng { generator, seed, sink })
     }
 
     /// Writes the state back, after every output is in place.
@@ -66,6 +59,17 @@ impl Rng {
         sink.write(|file| write_npy(file, &ArrayView1::from(&state[..]).into_dyn()))?;
         Ok(sink.commit()?)
     }
+}
+
+/// Refuses a state that would be written to an output, or into it.
+fn refuse_shared(args: &RngArgs, output: &Path) -> Result<()> {
+    let Some(rng) = args.rng.as_deref() else { return Ok(()) };
+    let files = written_file(rng).zip(written_file(output));
+    if !files.is_some_and(|(rng, output)| rng.starts_with(output)) {
+        return Ok(());
+    }
+    let message = format!("expected two files, got {} for --rng and the output", shown(rng));
+    Err(with_hint(Usage(message), hint::set("--rng", "rng.npy")))
 }
 
 fn read_state(source: &Source) -> Result<Generator> {
@@ -78,7 +82,7 @@ fn read_state(source: &Source) -> Result<Generator> {
     Generator::from_state(&bytes).context(place)
 }
 
-/// Checks that a file holds a generator's state, as far as its header tells.
+/// Checks the header of a generator's state.
 fn check_state(file: &TensorFile) -> Result<()> {
     let header = file.header();
     if header.stored != StoredType::U8 || header.shape != [STATE_BYTES] {

@@ -1,5 +1,4 @@
-//! What can be typed after `rnn bench`.
-#![allow(clippy::doc_markdown, reason = "these comments are the help that a terminal shows")]
+//! Arguments of `rnn bench`.
 
 use clap::{Args as ClapArgs, ValueEnum};
 use elman::files::Dtype;

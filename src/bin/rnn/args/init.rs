@@ -1,5 +1,4 @@
-//! What can be typed after `rnn init`.
-#![allow(clippy::doc_markdown, reason = "these comments are the help that a terminal shows")]
+//! Arguments of `rnn init`.
 
 use std::path::PathBuf;
 

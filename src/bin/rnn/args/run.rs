@@ -1,5 +1,4 @@
-//! What can be typed after `rnn run`.
-#![allow(clippy::doc_markdown, reason = "these comments are the help that a terminal shows")]
+//! Arguments of `rnn run`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -12,26 +12,26 @@ use crate::failure::Data;
 use crate::layer::Weights;
 use crate::pipeline::output::overwrite;
 use crate::report::Notes;
-use crate::target::{self, Target, note_replaced};
+use crate::weights_output::{WeightsOutput, report};
 
 pub(crate) fn convert(args: &Convert) -> Result<()> {
     let remedy = |other: &str| hint::convert(&args.source.to_string_lossy(), other);
-    let target = Target::open(&args.target, overwrite(&args.report), remedy)?;
+    let output = WeightsOutput::open(&args.target, overwrite(&args.report), remedy)?;
     let mut notes = Notes::default();
     let weights = Weights::read(&args.of_weights, &args.source, args.dtype, &mut notes)?;
     if args.report.verbose {
         notes.note(weights.recognised());
     }
     match weights.dtype {
-        Dtype::F32 => convert_as::<f32>(args, weights, target, notes),
-        Dtype::F64 => convert_as::<f64>(args, weights, target, notes),
+        Dtype::F32 => convert_as::<f32>(args, weights, output, notes),
+        Dtype::F64 => convert_as::<f64>(args, weights, output, notes),
     }
 }
 
 fn convert_as<T: Element + Real>(
     args: &Convert,
     weights: Weights,
-    target: Target,
+    output: WeightsOutput,
     mut notes: Notes,
 ) -> Result<()> {
     if weights.is_reversed() {
@@ -43,19 +43,18 @@ fn convert_as<T: Element + Real>(
         return Err(Data(message).into());
     }
     let config = weights.config(&args.layer, &mut notes)?;
-    let mut said = config.to_json();
-    // What is only assumed must not become a fact: a flag can still say it. A node of ONNX always has one.
+    let mut saved = config.to_json();
+    // An assumed nonlinearity must not become a fact: a later flag may set it. A node of ONNX always has one.
     let assumed = !weights.says_nonlinearity() && args.layer.nonlinearity.is_none();
-    if let (true, Some(said)) = (assumed, said.as_object_mut()) {
-        said.shift_remove("nonlinearity");
+    if let (true, Some(saved)) = (assumed, saved.as_object_mut()) {
+        saved.shift_remove("nonlinearity");
     }
     let mut params: Params<T> = weights.into_params(&config)?;
     if args.merge_bias {
         params.merge_bias();
     }
-    note_replaced(&args.target, &mut notes);
-    target.note(T::DTYPE, &mut notes);
-    target.write(&params.into_tensors(), &config, &said)?;
-    let report = target::report("convert", (&config, T::DTYPE), &args.target, notes);
+    output.note(&args.target, T::DTYPE, &mut notes);
+    output.write(&params.into_tensors(), &config, &saved)?;
+    let report = report("convert", (&config, T::DTYPE), &args.target, notes);
     report.print(&args.report, args.target == Path::new("-"))
 }

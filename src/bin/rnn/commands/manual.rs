@@ -59,5 +59,5 @@ fn verbatim(page: &str) -> String {
 }
 
 pub(crate) fn python() -> Result<()> {
-    print(&format!("{PYTHON}\n"), false)
+    print(PYTHON, false)
 }

@@ -9,3 +9,30 @@ pub(crate) mod randn;
 pub(crate) mod run;
 pub(crate) mod stream;
 pub(crate) mod unpack;
+
+use anyhow::Result;
+
+use crate::args::{Args, Command};
+use crate::{diff, info};
+
+/// Runs the typed command.
+pub(crate) fn dispatch(args: &Args) -> Result<()> {
+    if let Some(bytes) = args.max_bytes {
+        elman::files::limit_streams(bytes);
+    }
+    match &args.command {
+        Command::Run(args) => run::run(args),
+        Command::Stream(args) => stream::stream(args),
+        Command::Init(args) => init::init(args),
+        Command::Convert(args) => convert::convert(args),
+        Command::Info(args) => info::info(args),
+        Command::Diff(args) => diff::diff(args),
+        Command::Randn(args) => randn::randn(args),
+        Command::Pack(args) => pack::pack(args),
+        Command::Unpack(args) => unpack::unpack(args),
+        Command::Bench(args) => bench::bench(args),
+        Command::Completions(args) => manual::completions(args),
+        Command::Man(args) => manual::man(args),
+        Command::Python => manual::python(),
+    }
+}

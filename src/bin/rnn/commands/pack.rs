@@ -61,13 +61,9 @@ fn pack_as<T: Element + Real>(
     sink.commit()?;
     let report = Report {
         command: "pack",
-        layer: None,
-        weights: None,
-        seed: None,
-        rng: None,
         tensors: lines(&packed, T::DTYPE, &shown(&args.output)),
-        run: None,
         notes,
+        ..Report::default()
     };
     report.print(&args.report, stdout)
 }

@@ -13,7 +13,7 @@ use crate::failure::{Usage, with_hint};
 use crate::pipeline::output::{
     check_shape as check_table, overwrite, refuse_terminal, shown, tensor_format,
 };
-use crate::report::{Notes, Report, TensorLine};
+use crate::report::{Report, TensorLine};
 use crate::rng::Rng;
 
 /// Most axes that NumPy can read.
@@ -34,14 +34,14 @@ fn randn_as<T: Element + Random + Real>(args: &Randn) -> Result<()> {
     }
     let format = tensor_format(&args.output, "-o")?;
     check_table(&args.output, ("randn", "-o"), &args.shape)?;
-    Rng::refuse_shared(&args.rng, &args.output)?;
-    let mut rng = Rng::open(&args.rng)?;
+    let mut rng = Rng::open(&args.rng, [&args.output])?;
     let mut sink = Sink::open(&args.output, overwrite(&args.report))?;
-    let seed = rng.seed(&args.rng);
-    let mut values = zeros::<T>(&args.shape)?;
-    rng.generator.normal(values.as_slice_mut().unwrap_or_default());
+    let mut values: Vec<T> = elman::zeros(&args.shape, "randn")?;
+    rng.generator.normal(&mut values);
+    let values = ArrayD::from_shape_vec(IxDyn(&args.shape), values)?;
     sink.write(|file| format.write(file, &values.view()))?;
     sink.commit()?;
+    let seed = rng.seed;
     rng.save()?;
 
     let tensor = TensorLine {
@@ -51,47 +51,34 @@ fn randn_as<T: Element + Random + Real>(args: &Randn) -> Result<()> {
         dtype: args.dtype.to_string(),
         file: Some(shown(&args.output)),
     };
-    let report = Report {
-        command: "randn",
-        layer: None,
-        weights: None,
-        seed,
-        rng: args.rng.rng.as_deref().map(shown),
-        tensors: vec![tensor],
-        run: None,
-        notes: Notes::default(),
-    };
+    let rng = args.rng.rng.as_deref().map(shown);
+    let report = Report { command: "randn", seed, rng, tensors: vec![tensor], ..Report::default() };
     report.print(&args.report, stdout_taken)
 }
 
-/// Refuses a shape that no reader of the file would take.
+/// Refuses a shape that no reader of the file would accept.
 fn check_shape(shape: &[usize], dtype: Dtype) -> Result<()> {
-    let usage = |message| with_hint(Usage(message), hint::help());
+    let usage = |message| Err(with_hint(Usage(message), hint::help()));
     if shape.len() > MAX_AXES {
-        let got = shape.len();
-        return Err(usage(format!(
-            "--shape: expected at most {MAX_AXES} axes, as NumPy reads them, got {got}"
-        )));
+        let found = shape.len();
+        return usage(format!(
+            "--shape: expected at most {MAX_AXES} axes, as NumPy reads them, got {found}"
+        ));
     }
     let size = match dtype {
         Dtype::F32 => size_of::<f32>(),
         Dtype::F64 => size_of::<f64>(),
     };
-    // NumPy and ndarray leave empty axes out when they count. A tensor without them, though as large,
-    // is a question of memory.
-    let sizes = shape.iter().copied().filter(|&size| size > 0);
-    let bytes = sizes.clone().try_fold(size, usize::checked_mul);
+    // NumPy and ndarray ignore empty axes when they count bytes. A tensor without empty axes that is too large
+    // fails as a lack of memory.
+    let mut sizes = shape.iter().copied().filter(|&size| size > 0);
+    let bytes = sizes.try_fold(size, usize::checked_mul);
     let countable = bytes.is_some_and(|bytes| isize::try_from(bytes).is_ok());
-    if !countable && sizes.count() < shape.len() {
+    if !countable && shape.contains(&0) {
         let most = isize::MAX;
-        return Err(usage(format!(
+        return usage(format!(
             "--shape: expected at most {most} bytes where empty axes do not count, got {shape:?}"
-        )));
+        ));
     }
     Ok(())
-}
-
-/// A tensor of zeros, or an error where the machine has no room for it.
-fn zeros<T: Element>(shape: &[usize]) -> Result<ArrayD<T>> {
-    Ok(ArrayD::from_shape_vec(IxDyn(shape), elman::zeros(shape, "randn")?)?)
 }

@@ -23,11 +23,8 @@ use crate::rng::Rng;
 
 pub(crate) fn run(args: &Run) -> Result<()> {
     check_streams(args)?;
-    for output in output::paths(args) {
-        Rng::refuse_shared(&args.rng, &output)?;
-    }
     // What cannot be written is better known before large files are read: of the input, the headers are.
-    let rng = Rng::open(&args.rng)?;
+    let rng = Rng::open(&args.rng, output::paths(args))?;
     let outputs = Outputs::open(args)?;
     let mut notes = Notes::default();
     let weights = match &args.weights {
@@ -67,7 +64,7 @@ fn run_as<T: Element + Random + Real + Into<f64>>(
     input: Sequences,
     mut notes: Notes,
 ) -> Result<()> {
-    let (seed, fresh) = (rng.seed(&args.rng), weights.is_none());
+    let (seed, fresh) = (rng.seed, weights.is_none());
     let places = Places::new(args, weights.as_ref(), &input);
     let rnn = build::<T>(args, weights, &places, &mut rng, &mut notes)?;
     let rnn = rnn.with_kernel(args.kernel.unwrap_or_else(Kernel::best));

@@ -87,16 +87,7 @@ fn unpack_as<T: Element + Real>(
     })?;
     check_total(&packed.lengths()?, args.total_length)?;
     let tensors = write(args, &packed, single, &place)?;
-    let report = Report {
-        command: "unpack",
-        layer: None,
-        weights: None,
-        seed: None,
-        rng: None,
-        tensors,
-        run: None,
-        notes,
-    };
+    let report = Report { command: "unpack", tensors, notes, ..Report::default() };
     report.print(&args.report, stdout)
 }
 

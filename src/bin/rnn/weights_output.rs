@@ -1,0 +1,152 @@
+//! Outputs for weights: a folder, .npz, .safetensors or .onnx.
+
+use std::path::Path;
+
+use anyhow::Result;
+#[cfg(feature = "safetensors")]
+use elman::files::write_safetensors;
+use elman::files::{
+    AnyArray, Dtype, Folder, Overwrite, Real, Sink, open_folder, write_folder, write_npz,
+};
+#[cfg(feature = "onnx")]
+use elman::write_onnx;
+use elman::{Config, Parameter, is_parameter_name};
+use ndarray::ArrayD;
+use serde_json::Value;
+
+use crate::failure::{Usage, with_hint};
+use crate::pipeline::output::{refuse_terminal_with, shown};
+use crate::report::{Notes, Report, TensorLine};
+
+/// A writable output for weights.
+pub(crate) enum WeightsOutput {
+    Folder(Folder),
+    File(Sink, Format),
+}
+
+/// Formats of one file.
+pub(crate) enum Format {
+    Npz,
+    #[cfg(feature = "safetensors")]
+    Safetensors,
+    #[cfg(feature = "onnx")]
+    Onnx,
+}
+
+/// The outputs that this build writes.
+const EXPECTED: &str = match (cfg!(feature = "safetensors"), cfg!(feature = "onnx")) {
+    (true, true) => "a folder, .npz, .safetensors, .onnx",
+    (true, false) => "a folder, .npz, .safetensors",
+    (false, true) => "a folder, .npz, .onnx",
+    (false, false) => "a folder, .npz",
+};
+
+impl WeightsOutput {
+    /// The format follows from the extension; a path without one, or an existing folder, is a folder. `remedy` is
+    /// the command with another output. Notes name what is replaced and what the format cannot do.
+    pub(crate) fn open(
+        path: &Path,
+        overwrite: Overwrite,
+        remedy: impl Fn(&str) -> String,
+    ) -> Result<Self> {
+        let stdout = path == Path::new("-");
+        if stdout {
+            refuse_terminal_with(|| remedy("w.npz"))?;
+        }
+        let existing = std::fs::metadata(path).ok().filter(|_| !stdout);
+        let is_folder = existing.as_ref().is_some_and(std::fs::Metadata::is_dir);
+        let is_file = existing.as_ref().is_none_or(std::fs::Metadata::is_file);
+        let extension = path.extension().unwrap_or_default().to_string_lossy();
+        let format = match &*extension {
+            "npz" => Format::Npz,
+            #[cfg(feature = "safetensors")]
+            "safetensors" => Format::Safetensors,
+            #[cfg(feature = "onnx")]
+            "onnx" => Format::Onnx,
+            // A pipe or a device, by any name.
+            _ if stdout || !(is_folder || is_file) => Format::Npz,
+            other if is_folder || other.is_empty() => {
+                return Ok(Self::Folder(open_folder(path, overwrite, is_parameter_name)?));
+            }
+            other => {
+                let place = shown(path);
+                let message =
+                    format!("{place}: expected {EXPECTED} or - for weights, got .{other}");
+                return Err(with_hint(Usage(message), remedy("weights/")));
+            }
+        };
+        Ok(Self::File(Sink::open(path, overwrite)?, format))
+    }
+
+    /// Notes about the files that will be replaced, and about f64, in which no version of ONNX Runtime computes.
+    pub(crate) fn note(&self, path: &Path, dtype: Dtype, notes: &mut Notes) {
+        let replaced = std::fs::read_dir(path).map_or(0, Iterator::count);
+        if replaced > 0 {
+            let place = shown(path);
+            notes.note(format!("{place}: the {replaced} files that stood there are replaced"));
+        }
+        #[cfg(feature = "onnx")]
+        if let (Self::File(_, Format::Onnx), Dtype::F64) = (self, dtype) {
+            let text = "ONNX Runtime has no RNN for f64; --dtype f32 makes one that it runs";
+            notes.warn(text.to_owned());
+        }
+        #[cfg(not(feature = "onnx"))]
+        let _ = dtype;
+    }
+
+    /// Writes the tensors and the known part of their configuration, `saved`, and puts them in their place in
+    /// one step. A graph holds the whole configuration.
+    pub(crate) fn write<T: Real>(
+        self,
+        tensors: &[(String, ArrayD<T>)],
+        config: &Config,
+        saved: &Value,
+    ) -> Result<()> {
+        let text = format!("{saved:#}\n");
+        let (mut sink, format) = match self {
+            Self::Folder(folder) => {
+                write_folder(&folder, tensors, &text)?;
+                return Ok(folder.commit()?);
+            }
+            Self::File(sink, format) => (sink, format),
+        };
+        match format {
+            Format::Npz => {
+                let members = tensors.iter().map(|(name, tensor)| {
+                    let array: &dyn AnyArray = tensor;
+                    (name.as_str(), array)
+                });
+                write_npz(&mut sink, &members.collect::<Vec<_>>(), &text)?;
+            }
+            #[cfg(feature = "safetensors")]
+            Format::Safetensors => write_safetensors(&mut sink, tensors, &text)?,
+            #[cfg(feature = "onnx")]
+            Format::Onnx => write_onnx(&mut sink, tensors, config)?,
+        }
+        Ok(sink.commit()?)
+    }
+}
+
+/// The report of written weights.
+pub(crate) fn report(
+    command: &'static str,
+    (config, dtype): (&Config, Dtype),
+    path: &Path,
+    notes: Notes,
+) -> Report {
+    let line = |Parameter { name, shape, axes }| TensorLine {
+        name,
+        shape,
+        axes,
+        dtype: dtype.to_string(),
+        file: None,
+    };
+    Report {
+        command,
+        layer: Some((config.clone(), dtype)),
+        weights: Some(shown(path)),
+        tensors: config.parameters().map(line).collect(),
+        notes,
+        ..Report::default()
+    }
+}
