@@ -18,6 +18,7 @@ use std::sync::LazyLock;
 
 use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 use elman::Nonlinearity;
+use elman::files::Overwrite;
 
 pub(crate) use bench::{Bench, BenchForm};
 pub(crate) use convert::Convert;
@@ -29,7 +30,6 @@ pub(crate) use pack::{Pack, Side, Unpack};
 pub(crate) use randn::Randn;
 pub(crate) use run::Run;
 pub(crate) use stream::Stream;
-pub(crate) use values::ColumnList;
 use values::{Named, bytes, probability, seed, size};
 
 /// The text of `rnn help python`.
@@ -156,6 +156,13 @@ pub(crate) struct ReportArgs {
     /// Keep outputs that exist: an error instead of replacing them.
     #[arg(long)]
     pub(crate) no_clobber: bool,
+}
+
+impl ReportArgs {
+    /// What happens to an output that exists.
+    pub(crate) fn overwrite(&self) -> Overwrite {
+        if self.no_clobber { Overwrite::Refuse } else { Overwrite::Replace }
+    }
 }
 
 /// The form of a report.

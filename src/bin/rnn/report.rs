@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::args::{ReportArgs, ReportForm};
+use crate::pipeline::held::Announce;
 
 /// Remarks that a user should see.
 #[derive(Debug, Default)]
@@ -64,6 +65,18 @@ pub(crate) struct Report {
     pub(crate) tensors: Vec<TensorLine>,
     pub(crate) run: Option<RunLine>,
     pub(crate) notes: Notes,
+}
+
+impl ReportArgs {
+    /// Where data that is held in memory is announced.
+    pub(crate) fn announce(&self) -> Announce {
+        match self.report {
+            _ if self.quiet => Announce::Never,
+            ReportForm::Text => Announce::Now,
+            ReportForm::Json => Announce::InReport,
+            ReportForm::None => Announce::Never,
+        }
+    }
 }
 
 impl Report {

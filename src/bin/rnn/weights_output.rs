@@ -15,7 +15,7 @@ use ndarray::ArrayD;
 use serde_json::Value;
 
 use crate::failure::{Usage, with_hint};
-use crate::pipeline::output::{refuse_terminal_with, shown};
+use crate::pipeline::destination::{refuse_terminal_with, shown};
 use crate::report::{Notes, Report, TensorLine};
 
 /// A writable output for weights.

@@ -10,13 +10,12 @@ use crate::args::Convert;
 use crate::explain::hint;
 use crate::failure::Data;
 use crate::layer::Weights;
-use crate::pipeline::output::overwrite;
 use crate::report::Notes;
 use crate::weights_output::{WeightsOutput, report};
 
 pub(crate) fn convert(args: &Convert) -> Result<()> {
     let remedy = |other: &str| hint::convert(&args.source.to_string_lossy(), other);
-    let output = WeightsOutput::open(&args.target, overwrite(&args.report), remedy)?;
+    let output = WeightsOutput::open(&args.target, args.report.overwrite(), remedy)?;
     let mut notes = Notes::default();
     let weights = Weights::read(&args.of_weights, &args.source, args.dtype, &mut notes)?;
     if args.report.verbose {

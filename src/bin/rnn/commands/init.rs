@@ -9,7 +9,7 @@ use elman::{Config, Element, Params, Random};
 use crate::args::Init;
 use crate::explain::hint;
 use crate::layer::{config_from_flags, note_dropout};
-use crate::pipeline::output::{overwrite, shown};
+use crate::pipeline::destination::shown;
 use crate::report::{Notes, Report};
 use crate::rng::Rng;
 use crate::weights_output::{WeightsOutput, report};
@@ -25,7 +25,7 @@ pub(crate) fn init(args: &Init) -> Result<()> {
 fn init_as<T: Element + Random + Real>(args: &Init, config: &Config) -> Result<()> {
     let mut rng = Rng::open(&args.rng, [&args.output])?;
     let remedy = |other: &str| hint::set("-o", other);
-    let output = WeightsOutput::open(&args.output, overwrite(&args.report), remedy)?;
+    let output = WeightsOutput::open(&args.output, args.report.overwrite(), remedy)?;
     let tensors = Params::<T>::init(config.clone(), &mut rng.generator)?.into_tensors();
     let mut notes = Notes::default();
     output.note(&args.output, args.dtype, &mut notes);

@@ -11,13 +11,14 @@ use crate::args::{Pack, Side};
 use crate::conversion::{self, is_of_other_size};
 use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
+use crate::pipeline::destination::{check_extension, refuse_terminal, shown};
 use crate::pipeline::held;
-use crate::pipeline::input::{self, Sequences};
-use crate::pipeline::lengths::{self, Padded, all_steps};
-use crate::pipeline::output::{check_extension, overwrite, refuse_terminal, shown, write_packed};
+use crate::pipeline::input::Input;
+use crate::pipeline::lengths::{self, PaddedSizes, all_steps};
+use crate::pipeline::packed::write_packed;
 use crate::report::{Notes, Report, TensorLine};
 
-/// What is in memory, in the words of the note about it.
+/// The words of the note about data in memory.
 const HELD: &str = "sequences and packed data are held whole";
 
 pub(crate) fn pack(args: &Pack) -> Result<()> {
@@ -31,9 +32,10 @@ pub(crate) fn pack(args: &Pack) -> Result<()> {
         return Err(Usage(message).into());
     }
     let source = Source::parse(&args.input);
-    let input = Sequences::open(&source, &args.columns)?;
+    let columns: Vec<_> = args.columns.iter().flat_map(|list| list.0.clone()).collect();
+    let input = Input::open(&source, &columns)?;
     let input = if args.lengths.is_none() { input.of_one(&source) } else { input };
-    let sink = Sink::open(&args.output, overwrite(&args.report))?;
+    let sink = Sink::open(&args.output, args.report.overwrite())?;
     match input.natural() {
         Dtype::F32 => pack_as::<f32>(args, input, sink, stdout),
         Dtype::F64 => pack_as::<f64>(args, input, sink, stdout),
@@ -42,7 +44,7 @@ pub(crate) fn pack(args: &Pack) -> Result<()> {
 
 fn pack_as<T: Element + Real>(
     args: &Pack,
-    input: Sequences,
+    input: Input,
     mut sink: Sink,
     stdout: bool,
 ) -> Result<()> {
@@ -70,35 +72,36 @@ fn pack_as<T: Element + Real>(
 
 fn packed<T: Element + Real>(
     args: &Pack,
-    input: Sequences,
+    input: Input,
     notes: &mut Notes,
 ) -> Result<PackedSequence<T>> {
     let place = input.place().to_owned();
     match (input, &args.lengths) {
-        (Sequences::Packed(..), _) => {
+        (Input::Packed(..), _) => {
             let message = format!("{place}: expected padded or single sequences, got a packed one");
             Err(Usage(message).into())
         }
-        (Sequences::Ragged(members, headers), None) => {
+        (Input::Ragged(mut members, headers), None) => {
             let bytes = held::sum(headers.iter().map(|own| held::bytes::<T>(&own.shape)));
-            held::name(HELD, bytes.saturating_mul(2), &args.report, notes);
-            let own = input::read_ragged(members)?;
-            let views: Vec<ArrayViewD<'_, T>> = own.iter().map(|(_, own)| own.view()).collect();
+            held::announce(HELD, bytes.saturating_mul(2), args.report.announce(), &mut notes.notes);
+            let own = (0..headers.len()).map(|index| members.read(index));
+            let own = own.collect::<Result<Vec<ArrayD<T>>, _>>()?;
+            let views: Vec<ArrayViewD<'_, T>> = own.iter().map(|own| own.view()).collect();
             pack_sequence(&views, args.enforce_sorted).context(place)
         }
-        (Sequences::Ragged(..), Some(_)) => {
+        (Input::Ragged(..), Some(_)) => {
             let message = format!(
                 "{place}: expected a padded tensor with --lengths, got sequences that have their own"
             );
             Err(with_hint(Usage(message), hint::without(&["--lengths"])))
         }
-        (Sequences::Tensor(file), None) => {
+        (Input::Tensor(file), None) => {
             let message = format!("{place}: expected --lengths with a padded tensor, got none");
             let (steps, batch) = steps_and_batch(args, &file.header().shape).unwrap_or((0, 0));
             let all = all_steps(batch, steps).map(|all| hint::set("--lengths", all));
             Err(with_hint(Usage(message), all))
         }
-        (Sequences::Tensor(file), Some(text)) => padded::<T>(args, file, text, notes),
+        (Input::Tensor(file), Some(text)) => padded::<T>(args, file, text, notes),
     }
 }
 
@@ -115,14 +118,14 @@ fn padded<T: Element + Real>(
         // Refused with its shape.
         return pack_padded_sequence(file.read()?.view(), &[], batch_first, false).context(place);
     };
-    let lengths = lengths::read(text, &Padded { batch, steps, batch_first, batched: true })?;
+    let lengths = lengths::read(text, &PaddedSizes { batch, steps, batch_first, batched: true })?;
     let rows = held::sum(lengths.iter().copied());
     let left = args.padding_side == Side::Left;
     // Those with the padding on the left are copied one by one first.
     let copies = [steps * batch, rows, if left { rows } else { 0 }];
     let row = held::bytes::<T>(&shape[2..]);
     let bytes = held::sum(copies.iter().map(|rows| rows.saturating_mul(row)));
-    held::name(HELD, bytes, &args.report, notes);
+    held::announce(HELD, bytes, args.report.announce(), &mut notes.notes);
     let padded: ArrayD<T> = file.read()?;
     if !left {
         return pack_padded_sequence(padded.view(), &lengths, batch_first, sorted).context(place);

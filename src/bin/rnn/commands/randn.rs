@@ -10,8 +10,8 @@ use ndarray::{ArrayD, IxDyn};
 use crate::args::Randn;
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
-use crate::pipeline::output::{
-    check_shape as check_table, overwrite, refuse_terminal, shown, tensor_format,
+use crate::pipeline::destination::{
+    check_shape as check_table, refuse_terminal, shown, tensor_format,
 };
 use crate::report::{Report, TensorLine};
 use crate::rng::Rng;
@@ -35,7 +35,7 @@ fn randn_as<T: Element + Random + Real>(args: &Randn) -> Result<()> {
     let format = tensor_format(&args.output, "-o")?;
     check_table(&args.output, ("randn", "-o"), &args.shape)?;
     let mut rng = Rng::open(&args.rng, [&args.output])?;
-    let mut sink = Sink::open(&args.output, overwrite(&args.report))?;
+    let mut sink = Sink::open(&args.output, args.report.overwrite())?;
     let mut values: Vec<T> = elman::zeros(&args.shape, "randn")?;
     rng.generator.normal(&mut values);
     let values = ArrayD::from_shape_vec(IxDyn(&args.shape), values)?;

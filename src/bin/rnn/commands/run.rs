@@ -1,122 +1,117 @@
 //! `rnn run`: the forward pass.
 
+mod padding;
+mod plan;
+
 use anyhow::Result;
-use elman::files::{Dtype, Header, Members, Real, Source, StoredType, TensorFile};
-use elman::{Element, Error, Kernel, PackedSequence, Random, Rnn, pack_sequence};
+use elman::files::{Dtype, Real, TensorFile};
+use elman::{Element, Error, Random, Rnn};
 use ndarray::ArrayD;
 
 use crate::args::Run;
 use crate::conversion::conversion;
 use crate::explain::shapes::{Places, explain};
-use crate::failure::Data;
 use crate::finite;
-use crate::layer::{Weights, config_from_flags, fresh, note_dropout};
-use crate::pipeline::held::{self, INPUT_AND_OUTPUT, Row};
-use crate::pipeline::input::{self, Sequences};
-use crate::pipeline::lengths::{self, Padded};
-use crate::pipeline::output::{self, Outputs, check_streams, shown};
-use crate::pipeline::padding;
-use crate::pipeline::pass::{Given, Pass};
-use crate::pipeline::results::{Axes, Layout};
-use crate::report::{Notes, Report, TensorLine};
+use crate::layer::Weights;
+use crate::pipeline::destination::shown;
+use crate::pipeline::extent::{Extent, Form};
+use crate::pipeline::flow::Pass;
+use crate::pipeline::input::Input;
+use crate::pipeline::lengths;
+use crate::pipeline::output::OutputFiles;
+use crate::pipeline::packed::read_index;
+use crate::pipeline::results::AxisNames;
+use crate::report::{Notes, Report, RunLine, TensorLine};
 use crate::rng::Rng;
+use crate::threads;
+
+use plan::RunPlan;
 
 pub(crate) fn run(args: &Run) -> Result<()> {
-    check_streams(args)?;
-    // What cannot be written is better known before large files are read: of the input, the headers are.
-    let rng = Rng::open(&args.rng, output::paths(args))?;
-    let outputs = Outputs::open(args)?;
+    let plan = RunPlan::new(args)?;
+    // An output that cannot be written is reported before large files are read: of the input, its headers are.
+    let rng = Rng::open(plan.rng, plan.outputs.files())?;
+    let outputs = OutputFiles::open(&plan.outputs)?;
     let mut notes = Notes::default();
-    let weights = match &args.weights {
-        Some(path) => {
-            let weights = Weights::read(&args.of_weights, path, args.dtype, &mut notes)?;
-            if args.report.verbose {
-                notes.note(weights.recognised());
-            }
-            Some(weights)
-        }
-        None => None,
-    };
-    let input = open_input(args)?;
-    let outputs = outputs.of(args, &input)?;
+    let weights = plan.weights(&mut notes)?;
+    let input = plan.open_input()?;
+    padding::check(&plan, &input)?;
+    let outputs = outputs.for_input(&plan.outputs, input.is_archive())?;
     let of_weights = weights.as_ref().map(|weights| weights.dtype);
-    match args.dtype.or(of_weights).unwrap_or_else(|| input.natural()) {
-        Dtype::F32 => run_as::<f32>(args, (rng, outputs), weights, input, notes),
-        Dtype::F64 => run_as::<f64>(args, (rng, outputs), weights, input, notes),
+    match plan.dtype.or(of_weights).unwrap_or_else(|| input.natural()) {
+        Dtype::F32 => run_as::<f32>(&plan, (rng, outputs), weights, input, notes),
+        Dtype::F64 => run_as::<f64>(&plan, (rng, outputs), weights, input, notes),
     }
-}
-
-/// Opens the input. An archive of one tensor is that tensor, but where the output is an archive too.
-fn open_input(args: &Run) -> Result<Sequences> {
-    let source = Source::parse(&args.input);
-    let input = Sequences::open(&source, &args.columns)?;
-    let archive = args.output.as_ref().and_then(|output| output.extension());
-    let of_one = args.lengths.is_none() && archive.is_some_and(|extension| extension == "npz");
-    let input = if of_one { input.of_one(&source) } else { input };
-    padding::check(args, &input)?;
-    Ok(input)
 }
 
 fn run_as<T: Element + Random + Real + Into<f64>>(
-    args: &Run,
-    (mut rng, mut outputs): (Rng, Outputs),
+    plan: &RunPlan<'_>,
+    (mut rng, mut outputs): (Rng, OutputFiles),
     weights: Option<Weights>,
-    input: Sequences,
+    mut input: Input,
     mut notes: Notes,
 ) -> Result<()> {
     let (seed, fresh) = (rng.seed, weights.is_none());
-    let places = Places::new(args, weights.as_ref(), &input);
-    let rnn = build::<T>(args, weights, &places, &mut rng, &mut notes)?;
-    let rnn = rnn.with_kernel(args.kernel.unwrap_or_else(Kernel::best));
+    let places = plan.places(weights.as_ref(), &input);
+    let rnn = plan.build::<T>(weights, &places, &mut rng, &mut notes)?;
     let dropout = rnn.config().dropout > 0.0 && rnn.config().num_layers > 1;
-    let seed = seed.filter(|_| fresh || (args.train && dropout));
+    let seed = seed.filter(|_| fresh || (plan.pass.train && dropout));
     let explained = |error| explain(error, rnn.config(), &places);
-    let (given, layout, sizes) = given(args, &rnn, input, &mut notes).map_err(explained)?;
-    let axes = Axes::new(rnn.config(), layout);
-    let pass = Pass { args, rnn: &rnn, axes: &axes, layout, places: &places, sizes };
+
+    let extent = extent(plan, &rnn, &mut input, &mut notes).map_err(explained)?;
+    let axes = AxisNames::new(rnn.config(), &extent.form);
+    let pass =
+        Pass { rnn: &rnn, extent: &extent, axes: &axes, options: &plan.pass, place: &places.input };
     outputs.check_shapes(&pass.shapes())?;
-    let h_0 = read_h_0(&pass, &mut notes).map_err(explained)?;
-    let (mut results, ran) =
-        pass.run(given, h_0.as_ref(), &mut outputs, &mut rng, &mut notes).map_err(explained)?;
+    let h_0 = read_h_0(plan, &pass, &mut notes).map_err(explained)?;
+    let pool = threads::pool(plan.pass.threads, &mut notes.notes)?;
+    let ran = RunLine {
+        train: plan.pass.train,
+        kernel: rnn.kernel().name(),
+        threads: pool.current_num_threads(),
+        seconds: 0.0,
+    };
+    if plan.report.verbose {
+        notes.note(format!("plan: {}", rnn.plan(extent.steps, extent.batch, ran.threads)));
+    }
+    let reading = pass.reading(input, &outputs, plan.report.announce(), &mut notes.notes);
+    let ended = pass.run(&pool, reading, h_0, &mut outputs, &mut rng.generator);
+    let (mut results, seconds) = ended.map_err(explained)?;
     let state_shape = results.h_n.shape().to_vec();
-    if args.split_directions {
+    if plan.pass.split_directions {
         results.split_directions(rnn.config());
     }
-    let written = outputs.write(&results)?;
+    let written = outputs.commit(&results, &extent.form)?;
     rng.save()?;
 
-    let stdout_taken = written.stdout;
     let mut tensors = input_lines(&places, T::DTYPE, &axes, &state_shape);
-    tensors.extend(results.lines(T::DTYPE, &axes, args.split_directions, &written));
+    tensors.extend(results.lines(T::DTYPE, &axes, plan.pass.split_directions, &written));
     let report = Report {
         command: "run",
         layer: Some((rnn.config().clone(), T::DTYPE)),
         weights: places.weights,
         seed,
-        rng: args.rng.rng.as_deref().map(shown),
+        rng: plan.rng.rng.as_deref().map(shown),
         tensors,
-        run: Some(ran),
+        run: Some(RunLine { seconds, ..ran }),
         notes,
     };
-    report.print(&args.report, stdout_taken)
+    report.print(plan.report, written.stdout)
 }
 
-/// What the report says of what went in.
+/// The inputs' lines of the report.
 fn input_lines(
     places: &Places,
     dtype: Dtype,
-    axes: &Axes,
+    axes: &AxisNames,
     state_shape: &[usize],
 ) -> Vec<TensorLine> {
-    let line = |name: &str, axes: &[&'static str], shape: &[usize], file: &str| {
-        let (name, file) = (name.to_owned(), Some(file.to_owned()));
-        TensorLine {
-            name,
-            shape: shape.to_vec(),
-            axes: axes.to_vec(),
-            dtype: dtype.to_string(),
-            file,
-        }
+    let line = |name: &str, axes: &[&'static str], shape: &[usize], file: &str| TensorLine {
+        name: name.to_owned(),
+        shape: shape.to_vec(),
+        axes: axes.to_vec(),
+        dtype: dtype.to_string(),
+        file: Some(file.to_owned()),
     };
     vec![
         line("input", &axes.input, &places.input_shape, &places.input),
@@ -124,151 +119,59 @@ fn input_lines(
     ]
 }
 
-/// The input as the layer takes it, how its axes lie, and L and N.
-fn given<T: Element + Real>(
-    args: &Run,
+/// Checks the headers of the input, and reads everything but its numbers: lengths, batch sizes, indices.
+fn extent<T: Element + Real>(
+    plan: &RunPlan<'_>,
     rnn: &Rnn<T>,
-    input: Sequences,
+    input: &mut Input,
     notes: &mut Notes,
-) -> Result<(Given<T>, Layout, (usize, usize))> {
-    if let Sequences::Tensor(file) = &input {
-        // Before anything else is said about it: its shape explains most mistakes.
+) -> Result<Extent> {
+    if let Input::Tensor(file) = &input {
+        // First of all: the shape explains most mistakes.
         rnn.check_input(&file.header().shape)?;
     }
     input.warn(notes);
     for (place, header, recognised) in input.headers() {
-        accept::<T>(args, (&place, header.stored, recognised), "input", notes)?;
+        plan.note_recognised(&format!("{place}: input"), &recognised, notes);
+        notes.notes.extend(conversion::<T>(plan.dtype, &format!("{place}: input"), header.stored)?);
     }
-    let sizes = |packed: &PackedSequence<T>| (packed.batch_sizes.len(), packed.batch());
-    Ok(match input {
-        Sequences::Tensor(file) => {
-            let shape = &file.header().shape;
-            let sizes = rnn.check_input(shape)?;
-            let layout = if shape.len() == 2 { Layout::Unbatched } else { Layout::Batched };
-            (Given::Tensor(file, read_lengths(args, rnn, sizes, layout)?), layout, sizes)
-        }
-        Sequences::Packed(members, header) => {
-            let own = input::read_packed(members, |steps, batch| {
-                let padded = args.total_length.unwrap_or(steps).saturating_mul(batch);
-                let rows = header.shape.first().copied().unwrap_or(0);
-                let bytes = Row::new(rnn, args).packed(rows, padded);
-                held::name(INPUT_AND_OUTPUT, bytes, &args.report, notes);
-            })?;
-            lengths::check_total(&own.lengths()?, args.total_length)?;
-            let sizes = sizes(&own);
-            (Given::Packed(own), Layout::Packed, sizes)
-        }
-        Sequences::Ragged(members, headers) => {
-            let (names, own) = read_ragged(args, rnn, members, &headers, notes)?;
-            let sizes = sizes(&own);
-            (Given::Ragged(names, own), Layout::Packed, sizes)
-        }
-    })
-}
-
-/// Reads sequences of their own lengths, and packs them.
-fn read_ragged<T: Element + Real>(
-    args: &Run,
-    rnn: &Rnn<T>,
-    members: Members,
-    headers: &[Header],
-    notes: &mut Notes,
-) -> Result<(Vec<String>, PackedSequence<T>)> {
-    let own: Vec<_> = headers.iter().map(|header| header.shape[0]).collect();
-    lengths::check_total(&own, args.total_length)?;
-    let total = args.total_length.or(own.iter().copied().max()).unwrap_or(0);
-    let padded = own.len().saturating_mul(total);
-    let bytes = Row::new(rnn, args).ragged(held::sum(own.iter().copied()), padded);
-    held::name(INPUT_AND_OUTPUT, bytes, &args.report, notes);
-    let (names, own): (Vec<_>, Vec<_>) = input::read_ragged(members)?.into_iter().unzip();
-    let views: Vec<_> = own.iter().map(|own| own.view()).collect();
-    Ok((names, pack_sequence(&views, false)?))
-}
-
-/// Reads `--lengths` for a tensor of L and N, where they were named.
-fn read_lengths<T: Element>(
-    args: &Run,
-    rnn: &Rnn<T>,
-    (steps, batch): (usize, usize),
-    layout: Layout,
-) -> Result<Option<Vec<usize>>> {
-    let Some(text) = &args.lengths else { return Ok(None) };
-    let batch_first = rnn.config().batch_first;
-    let batched = layout == Layout::Batched;
-    let lengths = lengths::read(text, &Padded { batch, steps, batch_first, batched })?;
-    lengths::check_total(&lengths, args.total_length)?;
-    Ok(Some(lengths))
-}
-
-/// The layer: with the weights that were given, else with fresh ones.
-fn build<T: Element + Random + Real + Into<f64>>(
-    args: &Run,
-    weights: Option<Weights>,
-    places: &Places,
-    rng: &mut Rng,
-    notes: &mut Notes,
-) -> Result<Rnn<T>> {
-    let config = match &weights {
-        Some(weights) => weights.config(&args.layer, notes)?,
-        // A tensor without axes is refused later, by the layer.
-        None => {
-            config_from_flags(&args.layer, Some(places.input_shape.last().copied().unwrap_or(1)))?
-        }
+    let index = match input {
+        Input::Packed(members, header) => Some(read_index(members, header)?),
+        _ => None,
     };
-    note_dropout(&config, args.train, notes);
-    let Some(weights) = weights else {
-        // The one size that did not come from a flag is that of the input.
-        return fresh(&config, &mut rng.generator).map_err(|error| explain(error, &config, places));
+    let lengths = match (&plan.lengths, &*input) {
+        (&Some(text), Input::Tensor(file)) => Some(plan.read_lengths(text, rnn, file)?),
+        _ => None,
     };
-    if let Some((name, index, value)) = weights.first_not_finite() {
-        let found = format!(
-            "{}: {name}: expected finite numbers, got {} at {index:?}",
-            weights.place,
-            finite::word(value)
-        );
-        if args.check_finite {
-            return Err(Data(found).into());
-        }
-        notes.warn(found);
+    let extent = Extent::new(rnn, input, lengths, index)?;
+    match (&extent.index, &extent.lengths) {
+        (Some(index), _) => lengths::check_total(&index.lengths()?, plan.pass.total_length)?,
+        (_, Some(own)) => lengths::check_total(own, plan.pass.total_length)?,
+        _ => {}
     }
-    weights.into_rnn(&config)
+    Ok(extent)
 }
 
-/// Reads `h_0`, where it was named, and checks its shape.
+/// Reads `h_0` if it was named, and checks its shape.
 fn read_h_0<T: Element + Real + Into<f64>>(
+    plan: &RunPlan<'_>,
     pass: &Pass<'_, T>,
     notes: &mut Notes,
 ) -> Result<Option<ArrayD<T>>> {
-    let Pass { args, rnn, axes, places, .. } = pass;
-    let (Some(h_0), Some(place)) = (&args.h0, &places.h_0) else { return Ok(None) };
-    let file = TensorFile::open(&Source::parse(h_0))?;
-    let stored = file.header().stored;
-    accept::<T>(args, (file.place(), stored, file.recognised()), "h_0", notes)?;
-    let batch = (pass.layout != Layout::Unbatched).then_some(pass.sizes.1);
-    let expected = rnn.hidden_shape(batch);
+    let Some(source) = &plan.h_0 else { return Ok(None) };
+    let file = TensorFile::open(source)?;
+    let name = format!("{}: h_0", file.place());
+    plan.note_recognised(&name, &file.recognised(), notes);
+    notes.notes.extend(conversion::<T>(plan.dtype, &name, file.header().stored)?);
+    let batch = (pass.extent.form != Form::Unbatched).then_some(pass.extent.batch);
+    let expected = pass.rnn.hidden_shape(batch);
     let found = file.header().shape.clone();
     if found != expected {
         return Err(Error::HiddenShape { expected, found }.into());
     }
     let h_0 = file.read()?;
-    if args.check_finite {
-        finite::all_finite(&format!("{place}: h_0"), &h_0.view(), &axes.state, &[])?;
+    if plan.pass.check_finite {
+        finite::all_finite(&format!("{source}: h_0"), &h_0.view(), &pass.axes.state, &[])?;
     }
     Ok(Some(h_0))
-}
-
-/// Checks that a tensor is of the layer's type, or may become so. Integers and float16 are converted with a
-/// note; a float of the other size is converted only where `--dtype` asks for it.
-fn accept<T: Real>(
-    args: &Run,
-    (place, stored, recognised): (&str, StoredType, String),
-    name: &str,
-    notes: &mut Notes,
-) -> Result<()> {
-    if args.report.verbose {
-        notes.note(format!("{place}: {name}: recognised as {recognised}"));
-    }
-    let name = format!("{place}: {name}");
-    notes.notes.extend(conversion::<T>(args.dtype, &name, stored)?);
-    Ok(())
 }

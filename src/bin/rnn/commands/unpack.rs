@@ -13,10 +13,11 @@ use crate::args::{Side, Unpack};
 use crate::conversion;
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
+use crate::pipeline::destination::{check_extension, refuse_terminal, shown};
 use crate::pipeline::held;
-use crate::pipeline::input::{self, Sequences};
+use crate::pipeline::input::Input;
 use crate::pipeline::lengths::check_total;
-use crate::pipeline::output::{check_extension, overwrite, refuse_terminal, shown, whole_numbers};
+use crate::pipeline::packed::{int64, read_data, read_index};
 use crate::report::{Notes, Report, TensorLine};
 
 pub(crate) fn unpack(args: &Unpack) -> Result<()> {
@@ -43,7 +44,7 @@ pub(crate) fn unpack(args: &Unpack) -> Result<()> {
         let remedy = if padded { ("-o", "padded.npy") } else { ("--lengths", "lengths.npy") };
         refuse_terminal(remedy.0, remedy.1)?;
     }
-    let input = Sequences::open(&Source::parse(&args.input), &[])?;
+    let input = Input::open(&Source::parse(&args.input), &[])?;
     match input.natural() {
         Dtype::F32 => unpack_as::<f32>(args, input, single, stdout),
         Dtype::F64 => unpack_as::<f64>(args, input, single, stdout),
@@ -70,35 +71,37 @@ fn refuse_padding(args: &Unpack) -> Result<()> {
 
 fn unpack_as<T: Element + Real>(
     args: &Unpack,
-    input: Sequences,
+    input: Input,
     single: bool,
     stdout: bool,
 ) -> Result<()> {
     let place = input.place().to_owned();
-    let Sequences::Packed(members, header) = input else {
+    let Input::Packed(mut members, header) = input else {
         let message = format!("{place}: expected a packed sequence (data, batch_sizes), got none");
         return Err(crate::failure::Data(message).into());
     };
     let mut notes = Notes::default();
     notes.notes.extend(conversion::note::<T>(&format!("{place}:data"), header.stored));
-    let packed = input::read_packed::<T>(members, |steps, batch| {
-        let bytes = held_bytes::<T>(args, single, &header.shape, (steps, batch));
-        held::name("packed data and sequences are held whole", bytes, &args.report, &mut notes);
-    })?;
+    let index = read_index(&mut members, &header)?;
+    let sizes = (index.batch_sizes.len(), index.batch());
+    let bytes = held_bytes::<T>(args, single, &header.shape, sizes);
+    let words = "packed data and sequences are held whole";
+    held::announce(words, bytes, args.report.announce(), &mut notes.notes);
+    let packed = read_data::<T>(&mut members, index)?;
     check_total(&packed.lengths()?, args.total_length)?;
     let tensors = write(args, &packed, single, &place)?;
     let report = Report { command: "unpack", tensors, notes, ..Report::default() };
     report.print(&args.report, stdout)
 }
 
-/// Writes what was asked for, and says what that was.
+/// Writes the outputs, and returns their lines of the report.
 fn write<T: Element + Real>(
     args: &Unpack,
     packed: &PackedSequence<T>,
     single: bool,
     place: &str,
 ) -> Result<Vec<TensorLine>> {
-    let open = |path: &Path| Sink::open(path, overwrite(&args.report));
+    let open = |path: &Path| Sink::open(path, args.report.overwrite());
     let mut sink = open(&args.output)?;
     let mut lengths_sink = args.lengths.as_deref().map(open).transpose()?;
     let line = |name: &str, shape: &[usize], path: &Path| TensorLine {
@@ -124,7 +127,7 @@ fn write<T: Element + Real>(
         sink.write(|file| write_npy(file, &padded.view()))?;
     }
     if let (Some(sink), Some(path)) = (&mut lengths_sink, &args.lengths) {
-        let lengths = whole_numbers(&packed.lengths()?);
+        let lengths = int64(&packed.lengths()?);
         let own = line("lengths", lengths.shape(), path);
         tensors.push(TensorLine { dtype: "i64".to_owned(), ..own });
         sink.write(|file| write_npy(file, &lengths.view()))?;

@@ -1,15 +1,11 @@
 //! Shapes that do not fit: which file it was, and what would make them fit.
 
-use elman::files::Source;
 use elman::{Config, Error};
 
 use super::command_line::CommandLine;
 use super::hint;
 use super::python::swapped;
-use crate::args::Run;
 use crate::failure::with_hint;
-use crate::layer::Weights;
-use crate::pipeline::input::Sequences;
 
 /// Where everything came from, as messages and the report call it.
 pub(crate) struct Places {
@@ -18,22 +14,9 @@ pub(crate) struct Places {
     pub(crate) h_0: Option<String>,
     pub(crate) weights: Option<String>,
     /// What `--hidden-size` says.
-    hidden_size: Option<usize>,
+    pub(crate) hidden_size: Option<usize>,
     /// Whether the sequences have lengths of their own, which would not fit another order of the axes.
-    lengths: bool,
-}
-
-impl Places {
-    pub(crate) fn new(args: &Run, weights: Option<&Weights>, input: &Sequences) -> Self {
-        Places {
-            input: input.place().to_owned(),
-            input_shape: input.shape(),
-            h_0: args.h0.as_deref().map(|h_0| Source::parse(h_0).to_string()),
-            weights: weights.map(|weights| weights.place.clone()),
-            hidden_size: args.layer.hidden_size,
-            lengths: args.lengths.is_some() || input.is_archive(),
-        }
-    }
+    pub(crate) lengths: bool,
 }
 
 /// Names the file that an error of the layer is about, and adds what to type next.

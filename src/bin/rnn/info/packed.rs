@@ -7,7 +7,7 @@ use ndarray::{ArrayD, IxDyn};
 use serde_json::json;
 
 use crate::args::Info;
-use crate::pipeline::input::{PACKED, whole_numbers};
+use crate::pipeline::packed::{PACKED, whole_numbers};
 use crate::report::Notes;
 
 use super::description::{Description, fields, pairs};

@@ -8,13 +8,13 @@ use elman::files::{Header, Source, StoredType, TensorFile};
 
 use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
-use crate::pipeline::input::{refuse_bool, shown, whole_number};
+use crate::pipeline::packed::{refuse_bool, shown, whole_number};
 
 /// Most sequences of a batch for which a hint writes the lengths out.
 const MAX_WRITTEN: usize = 16;
 
 /// The padded tensor that has the lengths.
-pub(crate) struct Padded {
+pub(crate) struct PaddedSizes {
     /// N.
     pub(crate) batch: usize,
     /// L.
@@ -26,7 +26,7 @@ pub(crate) struct Padded {
 
 /// Reads `5,3,2`, or a tensor of whole numbers; a path that exists wins. There must be one for each sequence,
 /// and none beyond the steps.
-pub(crate) fn read(text: &OsStr, of: &Padded) -> Result<Vec<usize>> {
+pub(crate) fn read(text: &OsStr, of: &PaddedSizes) -> Result<Vec<usize>> {
     let (place, values) = match list(text, of)? {
         Some(values) => ("--lengths".to_owned(), values),
         None => file(text)?,
@@ -75,7 +75,7 @@ pub(crate) fn all_steps(batch: usize, steps: usize) -> Option<String> {
 }
 
 /// Where the other axis has as many places as there are lengths, what makes it the batch.
-fn swapped_hint(values: &[f64], of: &Padded) -> Option<String> {
+fn swapped_hint(values: &[f64], of: &PaddedSizes) -> Option<String> {
     // What is proposed must not fail on the lengths.
     let fits = |&value: &f64| whole_number(value).is_some_and(|length| length <= of.batch);
     let swapped = of.batched && values.len() == of.steps && values.iter().all(fits);
@@ -83,7 +83,7 @@ fn swapped_hint(values: &[f64], of: &Padded) -> Option<String> {
 }
 
 /// Numbers with commas between them; none where the text is the name of a file.
-fn list(text: &OsStr, of: &Padded) -> Result<Option<Vec<f64>>> {
+fn list(text: &OsStr, of: &PaddedSizes) -> Result<Option<Vec<f64>>> {
     let Some(typed) = text.to_str().filter(|_| !Path::new(text).exists()) else { return Ok(None) };
     let values = typed.split(',').map(|word| word.trim().parse().ok()).collect();
     if let Some(values) = values {
@@ -103,7 +103,7 @@ fn list(text: &OsStr, of: &Padded) -> Result<Option<Vec<f64>>> {
 }
 
 /// The same numbers with single commas between them, where they are the lengths of this batch.
-fn list_hint(typed: &str, of: &Padded) -> String {
+fn list_hint(typed: &str, of: &PaddedSizes) -> String {
     let words = typed.split(|c: char| c.is_whitespace() || ",;[]()".contains(c));
     let numbers: Option<Vec<usize>> =
         words.filter(|word| !word.is_empty()).map(|word| word.parse().ok()).collect();

@@ -1,40 +1,64 @@
-//! Where the outputs of a run go.
-
-mod streams;
+//! The files of a run's outputs.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use elman::PackedSequence;
-use elman::files::{AnyArray, Overwrite, PartWriter, Real, Sink, Source, TensorFormat, write_npz};
-use ndarray::{Array1, ArrayD, ArrayViewD};
+use elman::files::{AnyArray, Overwrite, Real, Sink, TensorFormat, write_npz};
+use ndarray::{ArrayD, ArrayViewD};
 
-use crate::args::{ReportArgs, Run};
-use crate::explain::hint;
-use crate::failure::{Usage, with_hint};
-use crate::pipeline::input::Sequences;
-use crate::pipeline::results::{Produced, Results, Written};
+use super::destination::{check_extension, check_shape, shown, tensor_format};
+use super::extent::{Extent, Form};
+use super::packed::write_packed;
+use super::results::{Results, Written};
+use super::sequences::Sequences;
+use super::writer::Writer;
 
-pub(crate) use streams::{check_streams, refuse_terminal, refuse_terminal_with};
+/// Where the outputs go.
+#[derive(Clone, Debug)]
+pub(crate) struct OutputPaths {
+    pub(crate) output: Option<PathBuf>,
+    pub(crate) hn: Option<PathBuf>,
+    pub(crate) last: Option<PathBuf>,
+    pub(crate) all_hidden: Option<PathBuf>,
+    pub(crate) overwrite: Overwrite,
+}
+
+impl OutputPaths {
+    /// The paths of output, `h_n`, the last outputs and all hidden states: those that were named, or the defaults
+    /// if none was.
+    fn named(&self, archive: bool) -> [Option<PathBuf>; 4] {
+        let named = [&self.output, &self.hn, &self.last, &self.all_hidden].map(Clone::clone);
+        if named.iter().any(Option::is_some) {
+            return named;
+        }
+        let output = if archive { "output.npz" } else { "output.npy" };
+        [Some(PathBuf::from(output)), Some(PathBuf::from("h_n.npy")), None, None]
+    }
+
+    /// Every file that is written, except standard output.
+    pub(crate) fn files(&self) -> impl Iterator<Item = PathBuf> {
+        self.named(false).into_iter().flatten().filter(|path| path != Path::new("-"))
+    }
+}
 
 /// The outputs of a run, found writable.
-pub(crate) struct Outputs {
-    output: Option<Target>,
-    hn: Option<Target>,
-    last: Option<Target>,
-    all_hidden: Option<Target>,
+pub(crate) struct OutputFiles {
+    output: Option<OutputFile>,
+    hn: Option<OutputFile>,
+    last: Option<OutputFile>,
+    all_hidden: Option<OutputFile>,
 }
 
 /// A file that is going to be written.
-struct Target {
+struct OutputFile {
     path: PathBuf,
+    /// `None` while a [`Writer`] has it.
     sink: Option<Sink>,
 }
 
-impl Target {
-    fn open(path: &Path, report: &ReportArgs) -> Result<Self> {
-        let sink = Sink::open(path, overwrite(report))?;
-        Ok(Target { path: path.to_owned(), sink: Some(sink) })
+impl OutputFile {
+    fn open(path: &Path, overwrite: Overwrite) -> Result<Self> {
+        Ok(OutputFile { path: path.to_owned(), sink: Some(Sink::open(path, overwrite)?) })
     }
 
     /// The format of a single tensor; that of an archive does not depend on the extension.
@@ -50,39 +74,37 @@ impl Target {
     }
 }
 
-impl Outputs {
-    /// Opens what was named; where nothing was, `h_n.npy`, and the output later.
-    pub(crate) fn open(args: &Run) -> Result<Self> {
+impl OutputFiles {
+    /// Opens what was named; if nothing was, `h_n.npy`, and the output once the form of the input is known.
+    pub(crate) fn open(paths: &OutputPaths) -> Result<Self> {
         let open = |path: &Option<PathBuf>| {
-            path.as_ref().map(|path| Target::open(path, &args.report)).transpose()
+            path.as_ref().map(|path| OutputFile::open(path, paths.overwrite)).transpose()
         };
-        for (path, flag) in [(&args.hn, "--hn"), (&args.last, "--last")] {
+        for (path, flag) in [(&paths.hn, "--hn"), (&paths.last, "--last")] {
             path.as_ref().map(|path| tensor_format(path, flag)).transpose()?;
         }
-        if let Some(path) = &args.all_hidden {
+        if let Some(path) = &paths.all_hidden {
             check_extension(path, "--all-hidden", true)?;
         }
-        let [_, hn, last, all_hidden] = named(args, false);
-        Ok(Outputs {
-            output: open(&args.output)?,
+        let [_, hn, last, all_hidden] = paths.named(false);
+        Ok(OutputFiles {
+            output: open(&paths.output)?,
             hn: open(&hn)?,
             last: open(&last)?,
             all_hidden: open(&all_hidden)?,
         })
     }
 
-    /// Gives the output the form of its input: an .npz where that is one, else a .npy.
-    pub(crate) fn of(mut self, args: &Run, input: &Sequences) -> Result<Self> {
-        let [output, ..] = named(args, input.is_archive());
-        match &output {
-            Some(path) if args.output.is_some() && input.is_archive() => {
-                check_extension(path, "-o", true)?;
+    /// Gives the output the form of its input: an .npz if that is an archive, else a .npy.
+    pub(crate) fn for_input(mut self, paths: &OutputPaths, archive: bool) -> Result<Self> {
+        match &paths.output {
+            Some(path) if archive => check_extension(path, "-o", true)?,
+            Some(path) => drop(tensor_format(path, "-o")?),
+            None => {
+                let [output, ..] = paths.named(archive);
+                let open = |path: PathBuf| OutputFile::open(&path, paths.overwrite);
+                self.output = output.map(open).transpose()?;
             }
-            Some(path) if args.output.is_some() => {
-                tensor_format(path, "-o")?;
-            }
-            Some(path) => self.output = Some(Target::open(path, &args.report)?),
-            None => {}
         }
         Ok(self)
     }
@@ -91,9 +113,9 @@ impl Outputs {
     /// outputs.
     pub(crate) fn check_shapes(&self, shapes: &[Vec<usize>; 3]) -> Result<()> {
         let names = [("output", "-o"), ("h_n", "--hn"), ("last", "--last")];
-        let targets = [&self.output, &self.hn, &self.last];
-        for ((target, name), shape) in targets.into_iter().zip(names).zip(shapes) {
-            if let Some(Target { path, .. }) = target {
+        let files = [&self.output, &self.hn, &self.last];
+        for ((file, name), shape) in files.into_iter().zip(names).zip(shapes) {
+            if let Some(OutputFile { path, .. }) = file {
                 check_shape(path, name, shape)?;
             }
         }
@@ -102,52 +124,58 @@ impl Outputs {
 
     /// Whether the output is written as text, which is written whole.
     pub(crate) fn output_is_text(&self) -> bool {
-        self.output.as_ref().is_some_and(|target| target.format() != TensorFormat::Npy)
+        self.output.as_ref().is_some_and(|output| output.format() != TensorFormat::Npy)
     }
 
-    /// Whether the output, where there is one, can be written at any place.
+    /// Whether the output, if there is one, can be written at any place.
     pub(crate) fn output_is_file(&self) -> bool {
-        let sink = self.output.as_ref().and_then(|target| target.sink.as_ref());
+        let sink = self.output.as_ref().and_then(|output| output.sink.as_ref());
         sink.is_none_or(Sink::is_file)
     }
 
-    /// Begins an output that is written in parts.
-    pub(crate) fn begin<T: Real>(
+    /// Begins an output that is written section by section. `directions` is the size of their axis, if they have
+    /// one of their own.
+    pub(super) fn begin<T: Real + Default>(
         &mut self,
-        shape: &[usize],
-        axes: [usize; 3],
-    ) -> Result<Option<PartWriter<T>>> {
-        let sink = self.output.as_mut().and_then(|target| target.sink.take());
-        Ok(sink.map(|sink| sink.into_parts::<T>(shape, axes)).transpose()?)
+        extent: &Extent,
+        directions: Option<usize>,
+    ) -> Result<Option<Writer<T>>> {
+        let sink = self.output.as_mut().and_then(|output| output.sink.take());
+        Ok(sink.map(|sink| Writer::begin(sink, extent, directions)).transpose()?)
     }
 
     /// Ends it.
-    pub(crate) fn end<T: Real>(&mut self, output: Option<PartWriter<T>>) -> Result<()> {
-        if let (Some(target), Some(output)) = (&mut self.output, output) {
-            target.sink = Some(output.finish()?);
+    pub(super) fn end<T: Real + Default>(
+        &mut self,
+        writer: Option<Writer<T>>,
+        extent: &Extent,
+    ) -> Result<()> {
+        if let (Some(output), Some(writer)) = (&mut self.output, writer) {
+            output.sink = Some(writer.finish(extent)?);
         }
         Ok(())
     }
 
     /// Writes everything whole, then puts it in its place.
-    pub(crate) fn write<T: Real>(mut self, results: &Results<T>) -> Result<Written> {
-        if let (Some(target), Some(output)) = (&mut self.output, &results.output) {
-            write_output(target, output)?;
+    pub(crate) fn commit<T: Real>(mut self, results: &Results<T>, form: &Form) -> Result<Written> {
+        if let (Some(file), Some(output)) = (&mut self.output, &results.output) {
+            write_output(file, output, form)?;
         }
-        if let Some(target) = &mut self.hn {
-            target.write(&results.h_n.view())?;
+        if let Some(file) = &mut self.hn {
+            file.write(&results.h_n.view())?;
         }
-        if let (Some(target), Some(last)) = (&mut self.last, &results.last) {
-            target.write(&last.view())?;
+        if let (Some(file), Some(last)) = (&mut self.last, &results.last) {
+            file.write(&last.view())?;
         }
-        if let Some(Target { sink: Some(sink), .. }) = &mut self.all_hidden {
-            write_npz(sink, &members(&results.all_hidden), "")?;
+        if let Some(OutputFile { sink: Some(sink), .. }) = &mut self.all_hidden {
+            let all = results.all_hidden.iter().map(|(name, tensor)| (name, tensor));
+            write_npz(sink, &members(all), "")?;
         }
-        let targets = [self.output, self.hn, self.last, self.all_hidden];
-        let stdout = targets.iter().flatten().any(|target| target.path == Path::new("-"));
+        let files = [self.output, self.hn, self.last, self.all_hidden];
+        let stdout = files.iter().flatten().any(|file| file.path == Path::new("-"));
         let mut places = [const { None }; 4];
-        for (place, target) in places.iter_mut().zip(targets) {
-            let Some(Target { path, sink }) = target else { continue };
+        for (place, file) in places.iter_mut().zip(files) {
+            let Some(OutputFile { path, sink }) = file else { continue };
             sink.map_or(Ok(()), Sink::commit)?;
             *place = Some(shown(&path));
         }
@@ -157,121 +185,21 @@ impl Outputs {
 }
 
 /// Writes an output in the form of its input.
-fn write_output<T: Real>(target: &mut Target, output: &Produced<T>) -> Result<()> {
-    match (output, &mut target.sink) {
-        (Produced::Tensor(tensor), _) => target.write(&tensor.view())?,
-        (Produced::Ragged(all), Some(sink)) => write_npz(sink, &members(all), "")?,
-        (Produced::Packed(packed), Some(sink)) => write_packed(sink, packed)?,
-        (_, None) => {}
+fn write_output<T: Real>(file: &mut OutputFile, output: &Sequences<T>, form: &Form) -> Result<()> {
+    match (output, &mut file.sink, form) {
+        (Sequences::Tensor(tensor), ..) => file.write(&tensor.view())?,
+        (Sequences::Packed(packed), Some(sink), _) => write_packed(sink, packed)?,
+        (Sequences::Ragged(all), Some(sink), Form::Ragged(names)) => {
+            write_npz(sink, &members(names.iter().zip(all)), "")?;
+        }
+        _ => {}
     }
     Ok(())
 }
 
-/// Writes a packed sequence under PyTorch's names; indices that it does not have are left out.
-pub(crate) fn write_packed<T: Real>(sink: &mut Sink, packed: &PackedSequence<T>) -> Result<()> {
-    let batch_sizes = whole_numbers(&packed.batch_sizes);
-    let sorted = packed.sorted_indices.as_deref().map(whole_numbers);
-    let unsorted = packed.unsorted_indices.as_deref().map(whole_numbers);
-    let mut members: Vec<(&str, &dyn AnyArray)> =
-        vec![("data", &packed.data), ("batch_sizes", &batch_sizes)];
-    if let (Some(sorted), Some(unsorted)) = (&sorted, &unsorted) {
-        members.push(("sorted_indices", sorted));
-        members.push(("unsorted_indices", unsorted));
-    }
-    Ok(write_npz(sink, &members, "")?)
-}
-
 /// Tensors with their names as members of an archive.
-fn members<T: Real>(tensors: &[(String, ArrayD<T>)]) -> Vec<(&str, &dyn AnyArray)> {
-    let mut members: Vec<(&str, &dyn AnyArray)> = Vec::new();
-    for (name, tensor) in tensors {
-        members.push((name, tensor));
-    }
-    members
-}
-
-/// Sizes or indices as NumPy's int64. No vector has more elements than fit.
-pub(crate) fn whole_numbers(numbers: &[usize]) -> ArrayD<i64> {
-    numbers
-        .iter()
-        .map(|&number| i64::try_from(number).unwrap_or(i64::MAX))
-        .collect::<Array1<_>>()
-        .into_dyn()
-}
-
-/// Where output, `h_n`, the last outputs and all hidden states go: to what was named, or to the defaults
-/// where nothing was.
-fn named(args: &Run, archive: bool) -> [Option<PathBuf>; 4] {
-    let named = [&args.output, &args.hn, &args.last, &args.all_hidden].map(Clone::clone);
-    if named.iter().any(Option::is_some) {
-        return named;
-    }
-    let output = if archive { "output.npz" } else { "output.npy" };
-    [Some(PathBuf::from(output)), Some(PathBuf::from("h_n.npy")), None, None]
-}
-
-/// Every file that is written, standard output aside.
-pub(crate) fn paths(args: &Run) -> impl Iterator<Item = PathBuf> {
-    named(args, false).into_iter().flatten().filter(|path| path != Path::new("-"))
-}
-
-/// What happens to an output that exists.
-pub(crate) fn overwrite(args: &ReportArgs) -> Overwrite {
-    if args.no_clobber { Overwrite::Refuse } else { Overwrite::Replace }
-}
-
-/// An output as the report calls it.
-pub(crate) fn shown(path: &Path) -> String {
-    if path == Path::new("-") {
-        return "stdout".to_owned();
-    }
-    // As an input is shown: control characters in quotes, and escaped.
-    Source::Path(path.to_owned()).to_string()
-}
-
-/// The format of a tensor, which follows from its extension.
-pub(crate) fn tensor_format(path: &Path, flag: &str) -> Result<TensorFormat> {
-    TensorFormat::of(path).ok_or_else(|| {
-        let message = format!(
-            "{}: expected .npy, .csv, .tsv, .txt or - for a tensor, got .{}",
-            shown(path),
-            path.extension().unwrap_or_default().to_string_lossy()
-        );
-        with_hint(Usage(message), as_npy(path, flag))
-    })
-}
-
-/// Refuses a tensor that the format of its file does not hold.
-pub(crate) fn check_shape(path: &Path, (name, flag): (&str, &str), shape: &[usize]) -> Result<()> {
-    if TensorFormat::of(path).is_none_or(|format| format.holds(shape)) {
-        return Ok(());
-    }
-    let message = format!(
-        "{}: {name}: expected rows and columns for a table, got shape {shape:?}",
-        shown(path)
-    );
-    Err(with_hint(Usage(message), as_npy(path, flag)))
-}
-
-/// The command with a tensor that goes to .npy.
-fn as_npy(path: &Path, flag: &str) -> String {
-    let other = path.with_extension("npy");
-    hint::set(flag, other.to_string_lossy())
-}
-
-/// The format of an output follows from its extension: a tensor's is .npy, an archive's .npz, and so is a
-/// name without any.
-pub(crate) fn check_extension(path: &Path, flag: &str, archive: bool) -> Result<()> {
-    let (expected, what) = if archive { ("npz", "tensors") } else { ("npy", "a tensor") };
-    let extension = path.extension().unwrap_or_default();
-    if extension.is_empty() || extension == expected {
-        return Ok(());
-    }
-    let message = format!(
-        "{}: expected .{expected} or - for {what}, got .{}",
-        shown(path),
-        extension.to_string_lossy()
-    );
-    let other = path.with_extension(expected);
-    Err(with_hint(Usage(message), hint::set(flag, other.to_string_lossy())))
+fn members<'a, T: Real>(
+    tensors: impl Iterator<Item = (&'a String, &'a ArrayD<T>)>,
+) -> Vec<(&'a str, &'a dyn AnyArray)> {
+    tensors.map(|(name, tensor)| (name.as_str(), tensor as &dyn AnyArray)).collect()
 }

@@ -1,38 +1,41 @@
-//! Flags of padded tensors beside an input that is none.
+//! The flags of padded tensors, for an input that is not padded.
 
 use std::path::Path;
 
 use anyhow::Result;
 
-use crate::args::Run;
+use super::plan::RunPlan;
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
-use crate::pipeline::input::Sequences;
+use crate::pipeline::input::Input;
 
-/// Refuses `--lengths`, `--padding-value` and `--total-length` where nothing is padded. What `--last` and
-/// `--all-hidden` hold of packed or single sequences may be padding.
-pub(crate) fn check(args: &Run, input: &Sequences) -> Result<()> {
-    let all = args.all_hidden.is_some();
+/// Refuses `--lengths`, `--padding-value` and `--total-length` if nothing is padded. `--last` and `--all-hidden`
+/// may hold padding for packed or single sequences too.
+pub(super) fn check(plan: &RunPlan<'_>, input: &Input) -> Result<()> {
+    let all = plan.pass.all_hidden;
     let (value, total) = if input.is_archive() {
-        (args.last.is_some() || all, all)
+        (plan.pass.last || all, all)
     } else {
-        (args.lengths.is_some(), args.lengths.is_some())
+        (plan.lengths.is_some(), plan.lengths.is_some())
     };
     let flags = [
-        ("--padding-value", args.padding_value.filter(|_| !value).map(|value| value.to_string())),
-        ("--total-length", args.total_length.filter(|_| !total).map(|total| total.to_string())),
+        ("--padding-value", plan.padding_value.filter(|_| !value).map(|value| value.to_string())),
+        (
+            "--total-length",
+            plan.pass.total_length.filter(|_| !total).map(|total| total.to_string()),
+        ),
     ];
     let flags: Vec<_> =
         flags.into_iter().filter_map(|(flag, value)| Some((flag, value?))).collect();
-    let lengths = input.is_archive() && args.lengths.is_some();
+    let lengths = input.is_archive() && plan.lengths.is_some();
     if flags.is_empty() && !lengths {
         return Ok(());
     }
-    Err(refused(args, input, &flags))
+    Err(refused(plan, input, &flags))
 }
 
-/// What is said about these flags with their values, and about `--lengths`.
-fn refused(args: &Run, input: &Sequences, flags: &[(&str, String)]) -> anyhow::Error {
+/// The error about these flags with their values, and about `--lengths`.
+fn refused(plan: &RunPlan<'_>, input: &Input, flags: &[(&str, String)]) -> anyhow::Error {
     let unwanted: Vec<_> = flags.iter().map(|(flag, _)| *flag).collect();
     let (place, names) = (input.place(), unwanted.join(" and "));
     if !input.is_archive() {
@@ -50,8 +53,8 @@ fn refused(args: &Run, input: &Sequences, flags: &[(&str, String)]) -> anyhow::E
     let message =
         format!("{place}: expected a padded tensor and --lengths with {names}, got {own}");
     // The result can be padded in a pipeline, if standard output is free and the result can be packed.
-    let taken = [&args.hn, &args.last, &args.all_hidden];
+    let taken = [&plan.outputs.hn, &plan.outputs.last, &plan.outputs.all_hidden];
     let taken = taken.into_iter().flatten().any(|path| path == Path::new("-"));
-    let packs = !taken && (input.is_packed() || !args.split_directions);
+    let packs = !taken && (input.is_packed() || !plan.pass.split_directions);
     with_hint(Usage(message), packs.then(|| hint::padded(flags, input.is_packed())))
 }

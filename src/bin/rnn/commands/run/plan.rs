@@ -1,0 +1,225 @@
+//! The arguments of `rnn run`, turned into a plan once.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use elman::files::{Dtype, Real, Source, TensorFile, written_file};
+use elman::{Element, Kernel, Random, Rnn};
+
+use crate::args::{LayerArgs, ReportArgs, RngArgs, Run, WeightsArgs};
+use crate::explain::hint;
+use crate::explain::shapes::{Places, explain};
+use crate::failure::{Data, Usage, with_hint};
+use crate::finite;
+use crate::layer::{Weights, config_from_flags, fresh, note_dropout};
+use crate::pipeline::destination::{refuse_terminal, shown};
+use crate::pipeline::flow::PassOptions;
+use crate::pipeline::input::Input;
+use crate::pipeline::lengths::{self, PaddedSizes};
+use crate::pipeline::output::OutputPaths;
+use crate::report::Notes;
+use crate::rng::Rng;
+
+/// What `rnn run` is asked to do.
+pub(super) struct RunPlan<'a> {
+    input: Source,
+    columns: Vec<String>,
+    pub(super) weights: Option<&'a OsStr>,
+    of_weights: &'a WeightsArgs,
+    layer: &'a LayerArgs,
+    pub(super) dtype: Option<Dtype>,
+    kernel: Kernel,
+    pub(super) h_0: Option<Source>,
+    pub(super) lengths: Option<&'a OsStr>,
+    pub(super) padding_value: Option<f64>,
+    pub(super) pass: PassOptions,
+    pub(super) outputs: OutputPaths,
+    pub(super) rng: &'a RngArgs,
+    pub(super) report: &'a ReportArgs,
+}
+
+impl<'a> RunPlan<'a> {
+    /// Checks what can be checked before anything is opened.
+    pub(super) fn new(args: &'a Run) -> Result<Self> {
+        let plan = RunPlan {
+            input: Source::parse(&args.input),
+            columns: args.columns.iter().flat_map(|list| list.0.clone()).collect(),
+            weights: args.weights.as_deref(),
+            of_weights: &args.of_weights,
+            layer: &args.layer,
+            dtype: args.dtype,
+            kernel: args.kernel.unwrap_or_else(Kernel::best),
+            h_0: args.h0.as_deref().map(Source::parse),
+            lengths: args.lengths.as_deref(),
+            padding_value: args.padding_value,
+            pass: PassOptions {
+                padding: args.padding_value.unwrap_or(0.0),
+                total_length: args.total_length,
+                last: args.last.is_some(),
+                all_hidden: args.all_hidden.is_some(),
+                split_directions: args.split_directions,
+                train: args.train,
+                check_finite: args.check_finite,
+                threads: args.threads,
+            },
+            outputs: OutputPaths {
+                output: args.output.clone(),
+                hn: args.hn.clone(),
+                last: args.last.clone(),
+                all_hidden: args.all_hidden.clone(),
+                overwrite: args.report.overwrite(),
+            },
+            rng: &args.rng,
+            report: &args.report,
+        };
+        let inputs = [Some(&args.input), args.weights.as_ref(), args.h0.as_ref()];
+        let stdin = inputs.iter().flatten().filter(|path| **path == "-").count();
+        if stdin + usize::from(args.lengths.as_ref().is_some_and(|path| path == "-")) > 1 {
+            let message = "expected one tensor from stdin, got - for more than one".to_owned();
+            return Err(Usage(message).into());
+        }
+        check_outputs(&plan.outputs)?;
+        plan.refuse_among_weights()?;
+        Ok(plan)
+    }
+
+    /// Refuses outputs in the folder of the weights: they would be a tensor too many there, or replace one.
+    fn refuse_among_weights(&self) -> Result<()> {
+        let Some(weights) = self.weights.and_then(|path| Path::new(path).canonicalize().ok())
+        else {
+            return Ok(());
+        };
+        let inside =
+            |path: &PathBuf| written_file(path).is_some_and(|file| file.parent() == Some(&weights));
+        let Some(path) = self.outputs.files().filter(|_| weights.is_dir()).find(inside) else {
+            return Ok(());
+        };
+        let message =
+            format!("expected outputs outside the folder of the weights, got {}", shown(&path));
+        Err(with_hint(Usage(message), hint::outputs_outside()))
+    }
+
+    /// Reads the weights that were named.
+    pub(super) fn weights(&self, notes: &mut Notes) -> Result<Option<Weights>> {
+        let Some(path) = self.weights else { return Ok(None) };
+        let weights = Weights::read(self.of_weights, path, self.dtype, notes)?;
+        if self.report.verbose {
+            notes.note(weights.recognised());
+        }
+        Ok(Some(weights))
+    }
+
+    /// Opens the input. An archive of one tensor is that tensor, unless the output is an archive too.
+    pub(super) fn open_input(&self) -> Result<Input> {
+        let input = Input::open(&self.input, &self.columns)?;
+        let output = self.outputs.output.as_ref().and_then(|output| output.extension());
+        let archive = output.is_some_and(|extension| extension == "npz");
+        let of_one = self.lengths.is_none() && archive;
+        Ok(if of_one { input.of_one(&self.input) } else { input })
+    }
+
+    /// The names of all inputs, for messages and the report.
+    pub(super) fn places(&self, weights: Option<&Weights>, input: &Input) -> Places {
+        Places {
+            input: input.place().to_owned(),
+            input_shape: input.shape(),
+            h_0: self.h_0.as_ref().map(ToString::to_string),
+            weights: weights.map(|weights| weights.place.clone()),
+            hidden_size: self.layer.hidden_size,
+            lengths: self.lengths.is_some() || input.is_archive(),
+        }
+    }
+
+    /// The layer: with the weights that were named, else with fresh ones.
+    pub(super) fn build<T: Element + Random + Real + Into<f64>>(
+        &self,
+        weights: Option<Weights>,
+        places: &Places,
+        rng: &mut Rng,
+        notes: &mut Notes,
+    ) -> Result<Rnn<T>> {
+        let config = match &weights {
+            Some(weights) => weights.config(self.layer, notes)?,
+            // A tensor without axes is refused later, by the layer.
+            None => {
+                let features = places.input_shape.last().copied().unwrap_or(1);
+                config_from_flags(self.layer, Some(features))?
+            }
+        };
+        note_dropout(&config, self.pass.train, notes);
+        let Some(weights) = weights else {
+            // The one size that did not come from a flag is that of the input.
+            let rnn = fresh(&config, &mut rng.generator);
+            return Ok(rnn
+                .map_err(|error| explain(error, &config, places))?
+                .with_kernel(self.kernel));
+        };
+        if let Some((name, index, value)) = weights.first_not_finite() {
+            let found = finite::word(value);
+            let place = &weights.place;
+            let found =
+                format!("{place}: {name}: expected finite numbers, got {found} at {index:?}");
+            if self.pass.check_finite {
+                return Err(Data(found).into());
+            }
+            notes.warn(found);
+        }
+        Ok(weights.into_rnn(&config)?.with_kernel(self.kernel))
+    }
+
+    /// Reads `--lengths` for a tensor.
+    pub(super) fn read_lengths<T: Element>(
+        &self,
+        text: &OsStr,
+        rnn: &Rnn<T>,
+        input: &TensorFile,
+    ) -> Result<Vec<usize>> {
+        let shape = &input.header().shape;
+        let (steps, batch) = rnn.check_input(shape)?;
+        let batch_first = rnn.config().batch_first;
+        let batched = shape.len() == 3;
+        lengths::read(text, &PaddedSizes { batch, steps, batch_first, batched })
+    }
+
+    /// Notes how a tensor was recognised, if more is to be said.
+    pub(super) fn note_recognised(&self, name: &str, recognised: &str, notes: &mut Notes) {
+        if self.report.verbose {
+            notes.note(format!("{name}: recognised as {recognised}"));
+        }
+    }
+}
+
+/// Refuses two outputs in one place, and binary data on a terminal.
+fn check_outputs(paths: &OutputPaths) -> Result<()> {
+    let targets = [
+        ("output", &paths.output, "-o", "output.npy"),
+        ("h_n", &paths.hn, "--hn", "h_n.npy"),
+        ("last", &paths.last, "--last", "last.npy"),
+        ("all hidden states", &paths.all_hidden, "--all-hidden", "all.npz"),
+    ];
+    let stdout = Path::new("-");
+    let mut seen: Vec<(&str, &PathBuf)> = Vec::new();
+    for (name, path, flag, example) in targets {
+        let Some(path) = path else { continue };
+        let same = |(_, other): &&(&str, &PathBuf)| match (written_file(path), written_file(other))
+        {
+            (Some(file), Some(other)) => file == other,
+            _ => *path == stdout && *other == stdout,
+        };
+        if let Some((other, first)) = seen.iter().find(same) {
+            let message = if path == stdout {
+                format!("expected one tensor on stdout, got - for {other} and {name}")
+            } else {
+                format!("expected two files, got {} for {other} and {name}", shown(first))
+            };
+            return Err(with_hint(Usage(message), hint::set(flag, example)));
+        }
+        seen.push((name, path));
+    }
+    let on_stdout = |path: &Option<PathBuf>| path.as_deref() == Some(stdout);
+    match targets.into_iter().find(|(_, path, ..)| on_stdout(path)) {
+        Some((.., flag, example)) => refuse_terminal(flag, example),
+        None => Ok(()),
+    }
+}

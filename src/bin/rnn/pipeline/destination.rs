@@ -1,0 +1,80 @@
+//! An output that is named on the command line: its format, and what it may not be.
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use anyhow::Result;
+use elman::files::{Source, TensorFormat};
+
+use crate::explain::hint;
+use crate::failure::{Usage, with_hint};
+
+/// An output as the report calls it.
+pub(crate) fn shown(path: &Path) -> String {
+    if path == Path::new("-") {
+        return "stdout".to_owned();
+    }
+    // As an input is shown: control characters in quotes, and escaped.
+    Source::Path(path.to_owned()).to_string()
+}
+
+/// The format of a tensor, which follows from its extension.
+pub(crate) fn tensor_format(path: &Path, flag: &str) -> Result<TensorFormat> {
+    TensorFormat::of(path).ok_or_else(|| {
+        let message = format!(
+            "{}: expected .npy, .csv, .tsv, .txt or - for a tensor, got .{}",
+            shown(path),
+            path.extension().unwrap_or_default().to_string_lossy()
+        );
+        with_hint(Usage(message), as_npy(path, flag))
+    })
+}
+
+/// Refuses a tensor that the format of its file does not hold.
+pub(crate) fn check_shape(path: &Path, (name, flag): (&str, &str), shape: &[usize]) -> Result<()> {
+    if TensorFormat::of(path).is_none_or(|format| format.holds(shape)) {
+        return Ok(());
+    }
+    let message = format!(
+        "{}: {name}: expected rows and columns for a table, got shape {shape:?}",
+        shown(path)
+    );
+    Err(with_hint(Usage(message), as_npy(path, flag)))
+}
+
+/// The command with a tensor that goes to .npy.
+fn as_npy(path: &Path, flag: &str) -> String {
+    let other = path.with_extension("npy");
+    hint::set(flag, other.to_string_lossy())
+}
+
+/// The format of an output follows from its extension: a tensor's is .npy, an archive's .npz, and so is a
+/// name without any.
+pub(crate) fn check_extension(path: &Path, flag: &str, archive: bool) -> Result<()> {
+    let (expected, what) = if archive { ("npz", "tensors") } else { ("npy", "a tensor") };
+    let extension = path.extension().unwrap_or_default();
+    if extension.is_empty() || extension == expected {
+        return Ok(());
+    }
+    let message = format!(
+        "{}: expected .{expected} or - for {what}, got .{}",
+        shown(path),
+        extension.to_string_lossy()
+    );
+    let other = path.with_extension(expected);
+    Err(with_hint(Usage(message), hint::set(flag, other.to_string_lossy())))
+}
+
+/// Binary data is not written to a terminal: the value of `flag` is to be such as `example`.
+pub(crate) fn refuse_terminal(flag: &str, example: &str) -> Result<()> {
+    refuse_terminal_with(|| hint::set(flag, example))
+}
+
+/// The same, where what to type is told otherwise.
+pub(crate) fn refuse_terminal_with(hint: impl FnOnce() -> String) -> Result<()> {
+    if !std::io::stdout().is_terminal() {
+        return Ok(());
+    }
+    let message = "stdout: expected a file or a pipe for binary data, got a terminal".to_owned();
+    Err(with_hint(Usage(message), hint()))
+}
