@@ -76,28 +76,36 @@ pub struct Padding<T> {
     pub total_length: Option<usize>,
 }
 
+/// The form, L and N of a tensor of sequences.
+pub(crate) fn sizes(
+    shape: &[usize],
+    batch_first: bool,
+) -> Result<(InputForm, usize, usize), Error> {
+    match *shape {
+        [steps, _] => Ok((InputForm::Unbatched, steps, 1)),
+        [batch, steps, _] if batch_first => Ok((InputForm::BatchFirst, steps, batch)),
+        [steps, batch, _] => Ok((InputForm::TimeMajor, steps, batch)),
+        _ => Err(Error::InputRank { found: shape.to_vec() }),
+    }
+}
+
 impl<'a, T: Clone> Batch<'a, T> {
     /// Sequences of one length, (L, N, `H_in`), (N, L, `H_in`) with `batch_first`, or a single one,
     /// (L, `H_in`).
     ///
     /// # Errors
-    /// [`Error::InputRank`], [`Error::NoSteps`], and [`Error::OutOfMemory`].
+    /// [`Error::InputRank`] and [`Error::OutOfMemory`].
     pub fn new(input: ArrayViewD<'a, T>, batch_first: bool) -> Result<Self, Error> {
         let shape = input.raw_dim();
-        let (form, input) = match (input.ndim(), batch_first) {
-            (2, _) => (InputForm::Unbatched, input.insert_axis(Axis(1))),
-            (3, false) => (InputForm::TimeMajor, input),
-            (3, true) => (InputForm::BatchFirst, input.permuted_axes(vec![1, 0, 2])),
-            _ => return Err(Error::InputRank { found: shape.slice().to_vec() }),
+        let (form, steps, batch) = sizes(shape.slice(), batch_first)?;
+        let time_major = match form {
+            InputForm::BatchFirst => input.permuted_axes(vec![1, 0, 2]),
+            _ => input,
         };
-        let (steps, batch) = (input.shape()[0], input.shape()[1]);
-        if steps == 0 {
-            return Err(Error::NoSteps { found: shape.slice().to_vec() });
-        }
-        let rows = match input.to_slice() {
+        let rows = match time_major.to_slice() {
             Some(rows) => Cow::Borrowed(rows),
             // One copy, because the rows of a step have to stand together.
-            None => Cow::Owned(values(&input, "input")?),
+            None => Cow::Owned(values(&time_major, "input")?),
         };
         let sizes = BatchSizes::Constant { steps, rows: batch };
         Ok(Batch { rows, sizes, batch, sorted: None, shape, form })
@@ -109,43 +117,29 @@ impl<'a, T: Clone> Batch<'a, T> {
     /// length of 0.
     ///
     /// # Errors
-    /// [`Error::Rank`], [`Error::NoSteps`], [`Error::LengthCount`], [`Error::LengthBeyond`], and
-    /// [`Error::OutOfMemory`].
+    /// [`Error::Rank`], [`Error::LengthCount`], [`Error::LengthBeyond`], and [`Error::OutOfMemory`].
     pub fn with_lengths(
         mut input: ArrayViewD<'a, T>,
         lengths: &[usize],
         batch_first: bool,
     ) -> Result<Self, Error> {
         let shape = input.raw_dim();
-        let &[first, second, _] = shape.slice() else {
+        if shape.ndim() != 3 {
             let (name, expected) = ("input".to_owned(), "3 dimensions, (L, N, H_in), with lengths");
             return Err(Error::Rank { name, expected, found: shape.slice().to_vec() });
-        };
-        let (form, steps, batch) = match batch_first {
-            false => (InputForm::TimeMajor, first, second),
-            true => (InputForm::BatchFirst, second, first),
-        };
-        if steps == 0 {
-            return Err(Error::NoSteps { found: shape.slice().to_vec() });
         }
+        let (form, steps, batch) = sizes(shape.slice(), batch_first)?;
         check_lengths(lengths, steps, batch)?;
         let longest = lengths.first().copied().unwrap_or(steps);
         // Sequences of one length are packed already.
         if longest > 0 && lengths.iter().all(|&length| length == longest) {
-            let time = Axis(usize::from(batch_first));
-            input.slice_axis_inplace(time, Slice::from(..longest));
+            input.slice_axis_inplace(Axis(usize::from(batch_first)), Slice::from(..longest));
             return Ok(Batch { shape, ..Batch::new(input, batch_first)? });
         }
         let order = Order::new(lengths)?;
         let (rows, _) = order.pack_padded(&input, batch_first)?.into_raw_vec_and_offset();
-        Ok(Batch {
-            rows: Cow::Owned(rows),
-            sizes: BatchSizes::new(&order.batch_sizes)?,
-            batch,
-            sorted: Some(Cow::Owned(order.sorted)),
-            shape,
-            form,
-        })
+        let (rows, sizes) = (Cow::Owned(rows), BatchSizes::new(&order.batch_sizes)?);
+        Ok(Batch { rows, sizes, batch, sorted: Some(Cow::Owned(order.sorted)), shape, form })
     }
 
     /// Releases the rows, which the way back does not need.
@@ -158,36 +152,34 @@ impl<'a, T: Clone> Batch<'a, T> {
         (self.form != InputForm::Unbatched).then_some(self.batch)
     }
 
-    /// Number of steps of the output.
-    pub(crate) fn total_steps(&self, total_length: Option<usize>) -> Result<usize, Error> {
-        let steps = match self.form {
-            InputForm::Packed => return Ok(self.sizes.steps()),
+    /// L of the input.
+    pub(crate) fn steps(&self) -> usize {
+        match self.form {
+            InputForm::Packed => self.sizes.steps(),
             InputForm::BatchFirst => self.shape[1],
             InputForm::Unbatched | InputForm::TimeMajor => self.shape[0],
-        };
-        total_steps(self.sizes.steps(), Some(total_length.unwrap_or(steps)))
+        }
     }
 
-    /// Gives an output, (rows, `features`), the form of the input, with `total` steps if it is padded.
+    /// Gives an output, (rows, `features`), the form of the input.
     pub(crate) fn restore(
         &self,
         mut output: Vec<T>,
         features: usize,
-        total: usize,
-        padding: &T,
+        padding: &Padding<T>,
     ) -> Result<ArrayD<T>, Error> {
         if self.form == InputForm::Packed {
             return Ok(array(&[self.sizes.rows(), features], output));
         }
-        let shape = [total, self.batch, features];
+        let shape = [padding.total_length.unwrap_or(self.steps()), self.batch, features];
         let mut output = if let Some(sorted) = &self.sorted {
             // Another copy. To move the rows apart in place was measured, and is no faster: it takes the
             // system longer to give memory than to copy it.
             let unsorted = inverse(sorted, "sorted_indices")?;
-            pad(&output, &self.sizes, Some(&unsorted), &shape, padding)?
+            pad(&output, &self.sizes, Some(&unsorted), &shape, &padding.value)?
         } else {
             let len = checked_len(&shape, OUTPUT)?;
-            lengthen(&mut output, len, padding.clone(), OUTPUT)?;
+            lengthen(&mut output, len, padding.value.clone(), OUTPUT)?;
             array(&shape, output)
         };
         match self.form {

@@ -8,7 +8,7 @@ mod session;
 use ndarray::{Array1, Array2, ArrayD, ArrayViewD, Dimension};
 
 use crate::array::{array, values};
-use crate::batch::Batch;
+use crate::batch::{self, Batch, InputForm, total_steps};
 use crate::error::Error;
 use crate::kernel::Panels;
 use crate::memory::zeros;
@@ -183,19 +183,16 @@ impl<T: Element> Rnn<T> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::InputSize`], [`Error::TotalLength`], [`Error::HiddenShape`], and [`Error::OutOfMemory`].
+    /// [`Error::InputSize`], [`Error::NoSteps`], [`Error::TotalLength`], [`Error::HiddenShape`], and [`Error::OutOfMemory`].
     pub fn forward(
         &self,
         mut batch: Batch<'_, T>,
         options: Options<'_, T>,
     ) -> Result<Output<T>, Error> {
         let Options { h_0, mode, keep, padding } = options;
-        let Config { input_size, hidden_size, .. } = self.config;
-        if batch.shape.slice().last() != Some(&input_size) {
-            let found = batch.shape.slice().to_vec();
-            return Err(Error::InputSize { expected: input_size, found });
-        }
-        let total = batch.total_steps(padding.total_length)?;
+        let hidden_size = self.config.hidden_size;
+        self.check_sizes(batch.shape.slice(), batch.form, batch.steps())?;
+        total_steps(batch.sizes.steps(), padding.total_length)?;
         let mut h_n = self.initial_state(h_0, &batch)?;
         let layers = if let Some(mut own) = batch.gather(&h_n, hidden_size)? {
             let layers = self.pass(&batch.rows, &batch.sizes, &mut own, mode, keep)?;
@@ -206,7 +203,7 @@ impl<T: Element> Rnn<T> {
         };
         batch.release();
         let width = self.config.num_directions() * hidden_size;
-        let restore = |layer| batch.restore(layer, width, total, &padding.value);
+        let restore = |layer| batch.restore(layer, width, &padding);
         let mut layers = layers.into_iter().map(restore).collect::<Result<Vec<_>, _>>()?;
         // A layer's configuration has been checked: it has one layer at least.
         let output = layers.pop().unwrap_or_else(|| unreachable!("a pass without an output"));
@@ -225,7 +222,6 @@ impl<T: Element> Rnn<T> {
         input: ArrayViewD<'_, T>,
         h_0: Option<ArrayViewD<'_, T>>,
     ) -> Result<Output<T>, Error> {
-        self.check_input(input.shape())?;
         let batch = Batch::new(input, self.config.batch_first)?;
         self.forward(batch, Options { h_0, ..Options::default() })
     }
@@ -235,20 +231,20 @@ impl<T: Element> Rnn<T> {
     /// # Errors
     /// [`Error::InputRank`], [`Error::InputSize`], [`Error::NoSteps`].
     pub fn check_input(&self, shape: &[usize]) -> Result<(usize, usize), Error> {
-        let found = || shape.to_vec();
-        let (steps, batch, features) = match *shape {
-            [steps, features] => (steps, 1, features),
-            [batch, steps, features] if self.config.batch_first => (steps, batch, features),
-            [steps, batch, features] => (steps, batch, features),
-            _ => return Err(Error::InputRank { found: found() }),
-        };
-        if features != self.config.input_size {
-            return Err(Error::InputSize { expected: self.config.input_size, found: found() });
+        let (form, steps, batch) = batch::sizes(shape, self.config.batch_first)?;
+        self.check_sizes(shape, form, steps)?;
+        Ok((steps, batch))
+    }
+
+    fn check_sizes(&self, shape: &[usize], form: InputForm, steps: usize) -> Result<(), Error> {
+        let (expected, found) = (self.config.input_size, || shape.to_vec());
+        if shape.last() != Some(&expected) {
+            return Err(Error::InputSize { expected, found: found() });
         }
-        if steps == 0 {
+        if steps == 0 && form != InputForm::Packed {
             return Err(Error::NoSteps { found: found() });
         }
-        Ok((steps, batch))
+        Ok(())
     }
 
     /// Checks that the state after some steps is that before the next ones.
