@@ -29,7 +29,7 @@ pub use pad::{PaddingSide, pad_packed_sequence, pad_sequence, unpack_sequence, u
 ///
 /// let data = arr1(&['a', 'x', 'b', 'c']).into_dyn();
 /// let packed = PackedSequence::new(data, vec![2, 1, 1], Some(vec![1, 0]), None)?;
-/// // In the order before they were sorted, `x` is the first of the two.
+/// // In the original order, `x` is the first of the two.
 /// assert_eq!(packed.lengths()?, [1, 3]);
 /// # Ok::<_, elman::Error>(())
 /// ```
@@ -37,22 +37,22 @@ pub use pad::{PaddingSide, pad_packed_sequence, pad_sequence, unpack_sequence, u
 pub struct PackedSequence<T> {
     /// The rows of all steps, (sum of lengths, *).
     pub data: ArrayD<T>,
-    /// How many sequences have step t, (longest length).
+    /// Number of sequences that have step t, (longest length).
     pub batch_sizes: Vec<usize>,
-    /// For each sequence in packed order its place in the original one, (N); none where they are the same.
+    /// For each sequence in packed order its place in the original one, (N); `None` if the two are the same.
     pub sorted_indices: Option<Vec<usize>>,
     /// For each sequence in the original order its place in the packed one, (N).
     pub unsorted_indices: Option<Vec<usize>>,
 }
 
 impl<T> PackedSequence<T> {
-    /// A packed sequence of parts that belong together. Of the two lists of indices, which are each
-    /// other's inverse, one is enough. Indices beyond `batch_sizes[0]` are those of sequences of length 0.
+    /// A packed sequence of these parts. One of the two lists of indices is enough: each is the inverse of
+    /// the other. Indices beyond `batch_sizes[0]` belong to sequences of length 0.
     ///
     /// # Errors
-    /// [`Error::Rank`] for data without an axis. [`Error::Packed`] where a batch size is zero or larger
-    /// than the one before, where they do not sum to the rows of `data`, and for indices that are not
-    /// those of a permutation, not each other's inverse, or too few. [`Error::OutOfMemory`].
+    /// [`Error::Rank`] for data without an axis. [`Error::Packed`] if a batch size is zero or larger than
+    /// the one before, if they do not sum to the rows of `data`, and if the indices are not permutations,
+    /// not each other's inverse, or too few. [`Error::OutOfMemory`].
     pub fn new(
         data: ArrayD<T>,
         batch_sizes: Vec<usize>,
@@ -82,15 +82,15 @@ impl<T> PackedSequence<T> {
     /// The length of each sequence, (N), in the original order.
     ///
     /// # Errors
-    /// Those of [`PackedSequence::new`]: the fields may have been changed since.
+    /// Those of [`PackedSequence::new`]: the fields are public and may have changed.
     pub fn lengths(&self) -> Result<Vec<usize>, Error> {
         self.check()?;
         let mut lengths = reserved(self.batch(), "lengths")?;
         lengths.resize(self.batch(), 0);
         for (t, &size) in self.batch_sizes.iter().enumerate() {
-            let going_on = self.batch_sizes.get(t + 1).copied().unwrap_or(0);
-            for row in going_on..size {
-                lengths[self.original(row)] = t + 1;
+            let continuing = self.batch_sizes.get(t + 1).copied().unwrap_or(0);
+            for row in continuing..size {
+                lengths[self.sorted_indices.as_ref().map_or(row, |sorted| sorted[row])] = t + 1;
             }
         }
         Ok(lengths)
@@ -155,19 +155,13 @@ impl<T> PackedSequence<T> {
         Ok(other)
     }
 
-    /// Sequences that have a first step.
-    pub(crate) fn active(&self) -> usize {
+    /// Number of sequences with a first step.
+    fn active(&self) -> usize {
         self.batch_sizes.first().copied().unwrap_or(0)
     }
 
-    /// The place in the original order of a sequence in packed order.
-    fn original(&self, row: usize) -> usize {
-        self.sorted_indices.as_ref().map_or(row, |sorted| sorted[row])
-    }
-
-    /// Whether the fields belong together. They are public, as PyTorch's are, so everything that reads
-    /// them asks first.
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// Checks that the fields are consistent. They are public, as PyTorch's are, so every reader checks first.
+    fn check(&self) -> Result<(), Error> {
         let rows = self.data.shape().first().copied();
         let rows = rows.ok_or(Error::Rank {
             name: "data".to_owned(),
@@ -195,7 +189,7 @@ impl<T> PackedSequence<T> {
     }
 }
 
-/// Whether batch sizes never grow, none is zero, and they sum to the rows of the data.
+/// Checks that batch sizes never grow, that none is zero, and that they sum to the rows of the data.
 fn check_sizes(batch_sizes: &[usize], rows: usize) -> Result<(), Error> {
     let (mut before, mut sum) = (usize::MAX, 0_usize);
     for (t, &size) in batch_sizes.iter().enumerate() {
@@ -240,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_that_do_not_belong_together_are_refused() {
+    fn inconsistent_parts_are_refused() {
         type Indices<'a> = Option<&'a [usize]>;
         let too_many = format!("data: expected {} rows, the sum of batch_sizes, got 0", usize::MAX);
         let cases: [(usize, &[usize], Indices<'_>, Indices<'_>, &str); 10] = [
@@ -301,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_were_changed_are_checked_again() {
+    fn changed_fields_are_checked_again() {
         let mut packed = packed(3, &[2, 1], Some(&[1, 0]), None).unwrap();
         packed.unsorted_indices = None;
         let expected =

@@ -1,21 +1,21 @@
-//! How many sequences are active in each step.
+//! The number of sequences that are active in each step.
 
 use std::ops::Range;
 
 use crate::error::Error;
 use crate::memory::reserved;
 
-/// How many rows each step has, and where they lie in packed data.
+/// The number of rows of each step, and their place in packed data.
 #[derive(Clone, Debug)]
 pub(crate) enum BatchSizes {
-    /// The same number in each of so many steps.
+    /// The same number in each of `steps` steps.
     Constant { steps: usize, rows: usize },
     /// Rows before each step; one more at the end, the number of all rows.
     Varying { offsets: Vec<usize> },
 }
 
 impl BatchSizes {
-    /// The sizes of a packed sequence that has been checked: constant where they can be, which is faster.
+    /// The sizes of a checked packed sequence: constant if they are equal, which is faster.
     pub(crate) fn new(sizes: &[usize]) -> Result<Self, Error> {
         let (steps, rows) = (sizes.len(), sizes.first().copied().unwrap_or(0));
         // They never grow.
@@ -36,7 +36,7 @@ impl BatchSizes {
         Ok(BatchSizes::Varying { offsets })
     }
 
-    /// The sizes of a block of this batch: of each step the rows from `first_row` on, `rows` at most.
+    /// The sizes of a block of this batch: at most `rows` rows of each step, from `first_row` on.
     pub(crate) fn block(&self, first_row: usize, rows: usize) -> Result<Self, Error> {
         if let BatchSizes::Constant { steps, .. } = *self {
             return Ok(BatchSizes::Constant { steps, rows });

@@ -1,4 +1,4 @@
-//! From sequences, padded or in a list, to a packed one.
+//! Padded batches and lists of sequences to packed sequences.
 
 use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
 
@@ -11,12 +11,12 @@ use crate::memory::{checked_product, reserved};
 /// Packs the first `lengths[n]` steps of each sequence of a padded batch, (L, N, *), or (N, L, *) with
 /// `batch_first`: PyTorch's `pack_padded_sequence`.
 ///
-/// With `enforce_sorted` the lengths have to be in descending order, and both lists of indices are none.
-/// Without it they may be in any order; among equal lengths the order stays, which PyTorch leaves open.
+/// With `enforce_sorted` the lengths have to be in descending order, and both lists of indices are `None`.
+/// Without it they may be in any order; sequences of equal length keep theirs, which PyTorch leaves open.
 ///
-/// Unlike in PyTorch, lengths of 0 are allowed. `batch_sizes[0]` counts the sequences that have a first
-/// step; `sorted_indices` has all N, the empty ones last. So where there are any, the indices are there
-/// with `enforce_sorted` too: 0, 1, 2, ...
+/// Unlike in PyTorch, lengths of 0 are allowed. `batch_sizes[0]` counts the sequences with a first step;
+/// `sorted_indices` has all N, the empty ones last. A batch with empty sequences therefore has indices with
+/// `enforce_sorted` too: 0, 1, 2, ...
 ///
 /// ```
 /// use elman::pack_padded_sequence;
@@ -31,7 +31,7 @@ use crate::memory::{checked_product, reserved};
 /// ```
 ///
 /// # Errors
-/// [`Error::Rank`], [`Error::LengthCount`], [`Error::LengthBeyond`], which PyTorch does not notice,
+/// [`Error::Rank`], [`Error::LengthCount`], [`Error::LengthBeyond`], which PyTorch does not detect,
 /// [`Error::LengthOrder`], and [`Error::OutOfMemory`].
 #[allow(clippy::needless_pass_by_value, reason = "views are taken by value everywhere")]
 pub fn pack_padded_sequence<T: Clone>(
@@ -56,8 +56,8 @@ pub fn pack_padded_sequence<T: Clone>(
     packed(data, order, lengths, enforce_sorted)
 }
 
-/// Packs a list of sequences, (their length, *) each: PyTorch's `pack_sequence`. About
-/// `enforce_sorted` and lengths of 0 see [`pack_padded_sequence`].
+/// Packs a list of sequences, (their length, *) each: PyTorch's `pack_sequence`. `enforce_sorted` and lengths
+/// of 0 are those of [`pack_padded_sequence`].
 ///
 /// ```
 /// use elman::{pack_sequence, unpack_sequence};
@@ -89,7 +89,7 @@ pub fn pack_sequence<T: Clone>(
     packed(data, order, &lengths, enforce_sorted)
 }
 
-/// The length of each sequence, and the shape that their steps have in common.
+/// The length of each sequence, and the common shape of their steps.
 pub(super) fn lengths_and_features<'a, T>(
     sequences: &'a [ArrayViewD<'_, T>],
 ) -> Result<(Vec<usize>, &'a [usize]), Error> {
@@ -111,7 +111,7 @@ pub(super) fn lengths_and_features<'a, T>(
     Ok((lengths, features.ok_or(Error::NoSequences)?))
 }
 
-/// The sequences, those copied that are not in row-major order.
+/// The sequences in row-major order; others are copied.
 pub(super) fn all_contiguous<'a, T: Clone>(
     sequences: &'a [ArrayViewD<'_, T>],
 ) -> Result<Vec<CowArray<'a, T, IxDyn>>, Error> {
@@ -138,7 +138,7 @@ fn packed<T>(
     enforce_sorted: bool,
 ) -> Result<PackedSequence<T>, Error> {
     let Order { sorted, batch_sizes } = order;
-    // The indices alone tell of sequences without a step.
+    // Only the indices count sequences without a step.
     let (sorted_indices, unsorted_indices) = if enforce_sorted && !lengths.contains(&0) {
         (None, None)
     } else {
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_packed_is_refused() {
+    fn lengths_that_do_not_fit_are_refused() {
         let padded = ArrayD::<f32>::zeros(vec![4, 3, 2]);
         let pack = |lengths: &[usize], batch_first, sorted| {
             text(pack_padded_sequence(padded.view(), lengths, batch_first, sorted))
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_sequences_is_refused() {
+    fn sequences_that_cannot_be_packed_are_refused() {
         let [a, b, _] = &abc();
         assert_eq!(text(pack_sequence::<f32>(&[], true)), "sequences: expected at least 1, got 0");
         assert_eq!(

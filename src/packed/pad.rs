@@ -1,4 +1,4 @@
-//! From a packed sequence, or sequences in a list, to a padded batch, and back to a list.
+//! Packed sequences and lists of sequences to padded batches, and both back to lists.
 
 use std::iter::repeat_n;
 
@@ -14,7 +14,7 @@ use crate::memory::{checked_product, reserved};
 /// What memory for a padded batch is called in an error.
 const WHAT: &str = "padded batch";
 
-/// On which side of a sequence the padding stands.
+/// The side of a sequence that is padded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PaddingSide {
     /// Before its first step.
@@ -51,7 +51,7 @@ pub fn pad_packed_sequence<T: Clone>(
     let lengths = sequence.lengths()?;
     let sizes = BatchSizes::new(&sequence.batch_sizes)?;
     let steps = total_steps(sizes.steps(), total_length)?;
-    let shape = padded_shape(steps, lengths.len(), &sequence.data.shape()[1..]);
+    let shape = [&[steps, lengths.len()], &sequence.data.shape()[1..]].concat();
     let data = contiguous(&sequence.data, WHAT)?;
     let rows = data.as_slice().unwrap_or_default();
     let unsorted = sequence.unsorted_indices.as_deref();
@@ -88,11 +88,9 @@ pub fn pad_sequence<T: Clone>(
     let (lengths, features) = lengths_and_features(sequences)?;
     let steps = lengths.iter().copied().max().unwrap_or(0);
     let batch = lengths.len();
-    let mut shape = padded_shape(steps, batch, features);
+    let axes = if batch_first { [batch, steps] } else { [steps, batch] };
+    let shape = [&axes[..], features].concat();
     let width = checked_product(features, WHAT)?;
-    if batch_first {
-        shape.swap(0, 1);
-    }
     let sequences = all_contiguous(sequences)?;
     let len = checked_len(&shape, WHAT)?;
     let mut padded = reserved(len, WHAT)?;
@@ -160,15 +158,9 @@ pub fn unpack_sequence<T: Clone>(sequence: &PackedSequence<T>) -> Result<Vec<Arr
         for t in 0..length {
             own.extend_from_slice(&rows[(sizes.offset(t) + place) * width..][..width]);
         }
-        let shape: Vec<_> = std::iter::once(length).chain(features.iter().copied()).collect();
-        sequences.push(array(&shape, own));
+        sequences.push(array(&[&[length], features].concat(), own));
     }
     Ok(sequences)
-}
-
-/// The sizes (L, N, *).
-fn padded_shape(steps: usize, batch: usize, features: &[usize]) -> Vec<usize> {
-    [steps, batch].into_iter().chain(features.iter().copied()).collect()
 }
 
 #[cfg(test)]
@@ -262,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_padded_is_refused() {
+    fn batches_that_cannot_be_padded_are_refused() {
         let padded = ArrayD::<f32>::zeros(vec![4, 3]);
         assert_eq!(
             text(unpad_sequence(padded.view(), &[1, 2, 5], false)),

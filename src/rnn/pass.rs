@@ -1,4 +1,4 @@
-//! A forward pass on the canonical inside.
+//! A forward pass over canonical rows.
 
 use std::ops::Range;
 
@@ -12,8 +12,8 @@ use crate::{Element, Nonlinearity};
 
 impl<T: Element> Rnn<T> {
     /// The forward pass over `input`, packed, (rows, `H_in`). `state`, (D * `num_layers`, rows of the
-    /// first step, `H_out`), is `h_0` before and `h_n` after it. The result is the output of the last
-    /// layer, or those of all, packed, (rows, D * `H_out`).
+    /// first step, `H_out`), is `h_0` before and `h_n` after it. Returns the output of the last layer, or of
+    /// all, packed, (rows, D * `H_out`).
     pub(super) fn pass(
         &self,
         input: &[T],
@@ -63,8 +63,8 @@ impl<T: Element> Rnn<T> {
         Ok(outputs)
     }
 
-    /// Passes `input`, packed, through some of the layers. `state` is theirs. The result is the output
-    /// of the last of them, packed, (rows, D * `H_out`).
+    /// Passes `input`, packed, through some of the layers, with their `state`. Returns the output of the last
+    /// of them, packed, (rows, D * `H_out`).
     fn run(
         &self,
         layers: Range<usize>,
@@ -101,7 +101,7 @@ impl<T: Element> Rnn<T> {
         Ok(output)
     }
 
-    /// What a plan for some of the layers depends on.
+    /// The sizes on which a plan for some of the layers depends.
     pub(super) fn shape(&self, layers: &Range<usize>, steps: usize, batch: usize) -> Shape {
         let directions = self.config.num_directions();
         Shape {
@@ -118,13 +118,13 @@ impl<T: Element> Rnn<T> {
         }
     }
 
-    /// What an element that dropout keeps is multiplied by, 1 / (1 - p).
+    /// The factor of an element that dropout keeps, 1 / (1 - p).
     fn mask_scale(&self) -> T {
         T::ONE.over(T::from_f64(1.0 - self.config.dropout))
     }
 
-    /// The dropout masks of the gaps between layers, drawn before the pass and in PyTorch's order: gap
-    /// by gap, each over the whole packed batch. So any plan can be followed with them.
+    /// The dropout masks of the gaps between layers, drawn before the pass in PyTorch's order: gap by gap,
+    /// each over the whole packed batch. The masks therefore do not depend on the plan.
     fn masks(&self, rows: usize, mode: Mode<'_>) -> Result<Vec<Vec<bool>>, Error> {
         let Mode::Train(generator) = mode else { return Ok(Vec::new()) };
         if self.config.dropout == 0.0 {

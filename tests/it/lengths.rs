@@ -204,7 +204,7 @@ fn every_plan_gives_the_same_bytes() {
 }
 
 #[test]
-fn the_output_is_as_long_as_the_input_or_as_it_is_told() {
+fn the_output_is_as_long_as_the_input_or_total_length() {
     for lengths in [&[3, 1, 2][..], &[3, 3, 3], &[0, 0, 0]] {
         for batch_first in [false, true] {
             let config = Config { batch_first, ..two_layers(true) };
@@ -287,7 +287,7 @@ fn masks_are_drawn_over_the_packed_rows() {
 }
 
 #[test]
-fn what_does_not_fit_the_layer_is_refused() {
+fn input_that_does_not_fit_the_layer_is_refused() {
     let case = Case::new(two_layers(false), 4, &[4, 2], false);
     let padded = |input: ArrayD<f32>, lengths: &[usize], total_length| {
         let padding = Padding { total_length, ..PADDING };
@@ -367,7 +367,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_packed_can_be_unpacked(lengths in lengths(), batch_first in any::<bool>()) {
+    fn packed_sequences_can_be_unpacked(lengths in lengths(), batch_first in any::<bool>()) {
         let steps = 12;
         let config = Config { batch_first, ..two_layers(false) };
         let case = Case::new(config, steps, &lengths, false);
