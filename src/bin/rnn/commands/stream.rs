@@ -1,10 +1,11 @@
-//! `rnn stream`: arrays without end through a pipe, the hidden state carried over.
+//! `rnn stream`: an endless stream of arrays through a pipe, with the hidden state carried over.
 
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
 use std::time::Instant;
 
 use anyhow::Result;
-use elman::files::{Answers, Arrays, Dtype, Frames, Header, Real, StoredType};
+use elman::files::{Answers, Arrays, Dtype, Frames, Header, Real, Source, StoredType, TensorFile};
 use elman::{Config, Element, Error, Kernel, Rnn, zeros};
 use ndarray::ArrayD;
 
@@ -14,7 +15,8 @@ use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
 use crate::finite;
 use crate::layer::Weights;
-use crate::pipeline::carried::{Carried, step_axis};
+use crate::pipeline::carried::Carried;
+use crate::pipeline::state::{StateFile, check_shape};
 use crate::report::Notes;
 use crate::threads;
 
@@ -47,21 +49,69 @@ fn stream_as<T: Element + Real + Into<f64>>(
         let (kernel, threads) = (rnn.kernel().name(), pool.current_num_threads());
         notes.note(format!("{config}, {}, kernel {kernel}, threads {threads}", T::DTYPE));
     }
-    let mut carried = Carried::start(args, &rnn, &place, &mut notes)?;
-    say(args, &mut notes)?;
+    let mut carried = start(args, &rnn, &place, &mut notes)?;
+    print_notes(args, &mut notes)?;
 
     let start = Instant::now();
-    // All of it on one thread of the pool: a short array is done with sooner than a thread is woken.
+    // Everything runs on one thread of the pool: a short array takes less time than waking a thread.
     let ended = pool.install(|| {
-        if args.frames { frames(&rnn, &mut carried) } else { arrays(args, &rnn, &mut carried) }
+        if args.frames { frames(&config, &mut carried) } else { arrays(args, &mut carried) }
     });
-    // Where the input went wrong, what has been answered still counts.
+    // After an error in the input, the arrays that have been answered still count.
     ended.and(carried.save())?;
-    print(args, &format!("{}, {:.6} s", carried.tally(), start.elapsed().as_secs_f64()))
+    let tally = carried.tally(if args.frames { "frame" } else { "array" });
+    print(args, &format!("{tally}, {:.6} s", start.elapsed().as_secs_f64()))
+}
+
+/// The state to begin with: the saved one, `--h0`, or zeros.
+fn start<'a, T: Element + Real>(
+    args: &Stream,
+    rnn: &'a Rnn<T>,
+    weights: &str,
+    notes: &mut Notes,
+) -> Result<Carried<'a, T>> {
+    let file = args.state.as_deref().map(|path| StateFile::open(path, rnn, weights)).transpose()?;
+    let saved = file.as_ref().map(|file| file.load(rnn, args.frames)).transpose()?.flatten();
+    let (start, count) = match (&file, saved, &args.h0) {
+        (Some(StateFile { place, .. }), Some(_), Some(h_0)) => {
+            let h_0 = Source::parse(h_0);
+            let message = format!("{place}: expected no --h0 where a state was saved, got {h_0}");
+            return Err(with_hint(Usage(message), hint::without(&["--h0"])));
+        }
+        (Some(StateFile { place, .. }), Some((h_n, count)), None) => {
+            if args.verbose {
+                notes.note(format!("{place}: goes on after {count} arrays"));
+            }
+            (Some((h_n, place.clone())), count)
+        }
+        (_, _, Some(path)) => (Some(read_h_0(args, rnn, path, notes)?), 0),
+        _ => (None, 0),
+    };
+    let carried = Carried::new(rnn, !args.independent, start);
+    Ok(match file {
+        Some(file) => carried.saved_in(file, count, args.checkpoint),
+        None => carried,
+    })
+}
+
+/// Reads `--h0`, and returns its name too.
+fn read_h_0<T: Element + Real>(
+    args: &Stream,
+    rnn: &Rnn<T>,
+    path: &OsStr,
+    notes: &mut Notes,
+) -> Result<(ArrayD<T>, String)> {
+    let file = TensorFile::open(&Source::parse(path))?;
+    let place = file.place().to_owned();
+    let name = format!("{place}: h_0");
+    notes.notes.extend(conversion::<T>(args.dtype, &name, file.header().stored)?);
+    check_shape(rnn, &file.header().shape, args.frames, &name)
+        .map_err(|error| with_hint(error, hint::zero_state()))?;
+    Ok((file.read()?, place))
 }
 
 /// Answers array after array.
-fn arrays<T: Element + Real>(args: &Stream, rnn: &Rnn<T>, carried: &mut Carried<T>) -> Result<()> {
+fn arrays<T: Element + Real>(args: &Stream, carried: &mut Carried<'_, T>) -> Result<()> {
     let (mut input, mut output) = (Arrays::stdin(), Answers::stdout()?);
     let mut stored = None;
     while let Some(header) = input.header()? {
@@ -71,30 +121,31 @@ fn arrays<T: Element + Real>(args: &Stream, rnn: &Rnn<T>, carried: &mut Carried<
             }
             stored = Some(header.stored);
         }
-        carried.check(&header, rnn.config(), &input)?;
+        carried.check(&header, &input.place())?;
         let array = input.read::<T>(&header)?;
-        let result = rnn
-            .call(array.view(), carried.h_0())
-            .map_err(|error| anyhow::Error::new(error).context(input.place()))?;
-        let steps = header.shape[step_axis(&header, rnn.config())];
-        carried.answer(result.h_n, steps, || output.array(&result.output.view()))?;
+        let result = carried.step(array.view());
+        let result = result.map_err(|error| anyhow::Error::new(error).context(input.place()))?;
+        carried.answer(result.h_n, || output.array(&result.output.view()))?;
     }
     Ok(())
 }
 
 /// Answers frame after frame.
-fn frames<T: Element + Real + Into<f64>>(rnn: &Rnn<T>, carried: &mut Carried<T>) -> Result<()> {
-    let input_size = rnn.config().input_size;
+fn frames<T: Element + Real + Into<f64>>(
+    config: &Config,
+    carried: &mut Carried<'_, T>,
+) -> Result<()> {
+    let input_size = config.input_size;
     let (mut input, mut output) = (Frames::stdin(input_size)?, Answers::stdout()?);
     let mut frame = ArrayD::from_shape_vec(vec![1, input_size], zeros(&[input_size], "a frame")?)?;
     while input.read(frame.as_slice_mut().unwrap_or_default())? {
-        let result = rnn.call(frame.view(), carried.h_0())?;
-        carried.answer(result.h_n, 1, || output.frame(&result.output.view()))?;
+        let result = carried.step(frame.view())?;
+        carried.answer(result.h_n, || output.frame(&result.output.view()))?;
     }
     Ok(())
 }
 
-/// What is to be said about arrays of a type that none before had.
+/// The note about an array of another type than those before it.
 fn new_type<T: Real>(
     args: &Stream,
     before: Option<StoredType>,
@@ -131,7 +182,7 @@ fn check_streams(args: &Stream) -> Result<()> {
     Ok(())
 }
 
-/// Refuses to carry the state of a layer that runs in reverse, also or only.
+/// Rejects bidirectional and reversed layers: their state cannot be carried.
 fn refuse_reverse(args: &Stream, config: &Config, weights: &Weights) -> Result<()> {
     let found = match (config.bidirectional, weights.is_reversed()) {
         _ if args.independent => return Ok(()),
@@ -147,8 +198,8 @@ fn refuse_reverse(args: &Stream, config: &Config, weights: &Weights) -> Result<(
     Err(with_hint(Data(message), hint::whole_sequences()))
 }
 
-/// Says what there is to say so far; an endless stream has no end at which to say it.
-fn say(args: &Stream, notes: &mut Notes) -> Result<()> {
+/// Prints the notes so far, because an endless stream has no report.
+fn print_notes(args: &Stream, notes: &mut Notes) -> Result<()> {
     for text in notes.notes.drain(..) {
         print(args, &format!("note: {text}"))?;
     }

@@ -1,8 +1,8 @@
-//! What has been answered, and the file that it is saved in: at checkpoints, at the end, and when a signal ends
-//! the process.
+//! The state after the last answer, and the file that it is saved in: at checkpoints, at the end, and when a
+//! signal ends the process.
 
 use std::num::NonZeroU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -12,22 +12,22 @@ use ndarray::ArrayD;
 
 use super::state::StateFile;
 
-/// How long a signal waits for an answer that is being written: a reader may never take it. A guess, shorter
-/// than anybody who stops a process minds.
+/// How long a signal waits for an answer that is being written: a reader may never take it. A guess, too short
+/// to be noticed by a user who stops a process.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// The state behind the last answer. An answer and its state belong together: while the one is written and
-/// until the other is there, the lock is held.
+/// The state after the last answer. An answer and its state belong together: the lock is held from before the
+/// answer is written until the state is kept.
 pub(super) struct Answered<T> {
     file: StateFile,
     checkpoint: Option<NonZeroU64>,
     last: Mutex<Last<T>>,
 }
 
-/// What would be saved now.
+/// The content of the file, if it were saved now.
 struct Last<T> {
-    /// None where nothing has been answered yet, or nobody knows what has.
-    h_n: Option<Arc<ArrayD<T>>>,
+    /// `None` before the first answer, and after one that may have arrived in part.
+    h_n: Option<ArrayD<T>>,
     /// Arrays that have gone into it, those of other processes among them.
     count: u64,
     /// Arrays since the state was saved.
@@ -35,24 +35,24 @@ struct Last<T> {
 }
 
 impl<T: Stored> Answered<T> {
-    /// With the number of arrays that have gone into the state so far.
+    /// `count` arrays have gone into the state before.
     pub(super) fn new(file: StateFile, count: u64, checkpoint: Option<NonZeroU64>) -> Self {
         Answered { file, checkpoint, last: Mutex::new(Last { h_n: None, count, unsaved: 0 }) }
     }
 
-    /// Writes an answer; `h_n` is the state behind it.
+    /// Writes an answer; `h_n` is the state after it.
     pub(super) fn answer(
         &self,
-        h_n: &Arc<ArrayD<T>>,
+        h_n: ArrayD<T>,
         write: impl FnOnce() -> Result<(), Error>,
     ) -> Result<()> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = write() {
-            // Nobody knows what has arrived of it: the last checkpoint stands.
+            // A part of it may have arrived: the last checkpoint stands.
             last.h_n = None;
             return Err(error.into());
         }
-        last.h_n = Some(Arc::clone(h_n));
+        last.h_n = Some(h_n);
         last.count += 1;
         last.unsaved += 1;
         if self.checkpoint.is_some_and(|every| last.unsaved == every.get()) {
@@ -61,13 +61,13 @@ impl<T: Stored> Answered<T> {
         Ok(())
     }
 
-    /// Saves the state, where there is something new to save.
+    /// Saves the state if it has changed.
     pub(super) fn save(&self) -> Result<()> {
         self.save_locked(&mut self.last.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Saves it while answers may still be written, of which none comes after this one. An answer that nobody
-    /// takes leaves the last checkpoint.
+    /// Saves the state while an answer may still be written; no answer follows. An answer that is not read in time
+    /// leaves the last checkpoint.
     pub(super) fn save_at_last(&self) -> Result<()> {
         let start = Instant::now();
         let mut last = loop {
@@ -79,7 +79,7 @@ impl<T: Stored> Answered<T> {
             }
         };
         let saved = self.save_locked(&mut last);
-        // Locked for good: whoever has another answer waits until the process has died.
+        // The lock is never released: a thread with another answer waits until the process has ended.
         std::mem::forget(last);
         saved
     }

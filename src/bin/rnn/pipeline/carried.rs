@@ -1,93 +1,64 @@
-//! What goes over from one array to the next.
+//! The hidden state that a stream carries from one array to the next.
 
-use std::ffi::OsStr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use anyhow::Result;
-use elman::files::{Arrays, Header, Real, Source, TensorFile};
-use elman::{Config, Element, Error, Rnn};
-use ndarray::{ArrayD, ArrayViewD};
+use elman::files::{Header, Real};
+use elman::{Batch, Config, Element, Error, Options, Output, Rnn, Session};
+use ndarray::{ArrayD, ArrayViewD, Dimension};
 
 use super::answered::Answered;
-use super::state::{StateFile, check_shape};
-use crate::args::Stream;
-use crate::conversion::conversion;
+use super::state::StateFile;
 use crate::explain::hint;
-use crate::failure::{Data, Usage, with_hint};
-use crate::report::Notes;
+use crate::failure::{Data, with_hint};
 use crate::signals;
 
-/// The hidden state behind everything that has been answered.
-pub(crate) struct Carried<T> {
-    /// (`num_layers`, N, `H_out`) or (`num_layers`, `H_out`); none for zeros.
-    h: Option<Arc<ArrayD<T>>>,
-    /// Where `h` came from, for messages.
+/// The state after everything that has been answered.
+pub(crate) struct Carried<'a, T> {
+    rnn: &'a Rnn<T>,
+    /// `None` if each array starts from zeros.
+    session: Option<Session<'a, T>>,
+    /// The source of the state, for messages.
     origin: String,
-    /// Arrays and steps that this process has answered, and what it calls the arrays.
+    /// Arrays and steps that this process has answered.
     arrays: u64,
     steps: u64,
-    word: &'static str,
-    /// Where there is a file for the state.
+    /// The file of the state, if there is one.
     answered: Option<Arc<Answered<T>>>,
-    independent: bool,
 }
 
-impl<T: Element + Real> Carried<T> {
-    /// From the state that was saved, from `--h0`, or from zeros. A signal saves what has been answered.
-    pub(crate) fn start(
-        args: &Stream,
-        rnn: &Rnn<T>,
-        weights: &str,
-        notes: &mut Notes,
-    ) -> Result<Self> {
-        let state = args.state.as_deref().map(|path| StateFile::open(path, rnn, weights));
-        let state = state.transpose()?;
-        let saved = state.as_ref().map(|state| state.load(rnn, args.frames)).transpose()?;
-        let (h, origin, count) = match (&state, saved.flatten(), &args.h0) {
-            (Some(state), Some((h_n, count)), h_0) => {
-                refuse_h_0(h_0.as_deref(), &state.place)?;
-                if args.verbose {
-                    notes.note(format!("{}: goes on after {count} arrays", state.place));
-                }
-                (Some(h_n), state.place.clone(), count)
-            }
-            (_, _, Some(path)) => {
-                let file = TensorFile::open(&Source::parse(path))?;
-                let place = file.place().to_owned();
-                (Some(read_h_0(args, rnn, file, notes)?), place, 0)
-            }
-            _ => (None, String::new(), 0),
-        };
-        let answered = state.map(|state| Arc::new(Answered::new(state, count, args.checkpoint)));
-        if let Some(answered) = answered.clone() {
-            signals::before_dying(move || answered.save_at_last());
-        }
-        Ok(Carried {
-            h: h.map(Arc::new),
-            origin,
-            arrays: 0,
-            steps: 0,
-            word: if args.frames { "frame" } else { "array" },
-            answered,
-            independent: args.independent,
-        })
+impl<'a, T: Element + Real> Carried<'a, T> {
+    /// Starts from a state and its source, or from zeros; if not `carry`, each array does.
+    pub(crate) fn new(rnn: &'a Rnn<T>, carry: bool, start: Option<(ArrayD<T>, String)>) -> Self {
+        let (h, origin) = start.map_or((None, String::new()), |(h, origin)| (Some(h), origin));
+        let session = carry.then(|| Session::new(rnn, h));
+        Carried { rnn, session, origin, arrays: 0, steps: 0, answered: None }
     }
 
-    /// `h_0` of the next array.
-    pub(crate) fn h_0(&self) -> Option<ArrayViewD<'_, T>> {
-        self.h.as_ref().map(|h| h.view())
+    /// Saves the state in this file too, after every `checkpoint` arrays, at the end, and if a signal ends the
+    /// process. `count` arrays have gone into the state before.
+    pub(crate) fn saved_in(
+        mut self,
+        file: StateFile,
+        count: u64,
+        checkpoint: Option<NonZeroU64>,
+    ) -> Self {
+        let answered = Arc::new(Answered::new(file, count, checkpoint));
+        self.answered = Some(Arc::clone(&answered));
+        signals::before_dying(move || answered.save_at_last());
+        self
     }
 
-    /// Refuses an array of other sequences than those whose state is carried. What else is wrong with it
-    /// the layer says.
-    pub(crate) fn check(&self, header: &Header, config: &Config, input: &Arrays) -> Result<()> {
-        let shape = &header.shape;
-        let Some(h) = self.h.as_ref().filter(|_| (2..=3).contains(&shape.len())) else {
-            return Ok(());
-        };
+    /// Refuses an array of other sequences than those whose state is carried. The layer itself reports everything
+    /// else.
+    pub(crate) fn check(&self, header: &Header, place: &str) -> Result<()> {
+        let (shape, config) = (&header.shape, self.rnn.config());
+        let h = self.session.as_ref().and_then(Session::state);
+        let Some(h) = h.filter(|_| (2..=3).contains(&shape.len())) else { return Ok(()) };
         let batch = |shape: &[usize], axis: usize| (shape.len() == 3).then(|| shape[axis]);
         let expected = batch(h.shape(), 1);
-        if batch(shape, 1 - step_axis(header, config)) == expected {
+        if batch(shape, 1 - step_axis(shape, config)) == expected {
             return Ok(());
         }
         let expected = match (expected, config.batch_first) {
@@ -95,75 +66,57 @@ impl<T: Element + Real> Carried<T> {
             (Some(batch), false) => format!("[L, {batch}, {}]", config.input_size),
             (Some(batch), true) => format!("[{batch}, L, {}]", config.input_size),
         };
-        let (place, origin) = (input.place(), &self.origin);
+        let origin = &self.origin;
         let message =
             format!("{place}: input: expected shape {expected}, as in {origin}, got {shape:?}");
-        // Somebody who has named a state wants it carried.
+        // A state that was named is meant to be carried.
         let named = self.answered.is_some() || self.arrays == 0;
         Err(with_hint(Data(message), (!named).then(hint::whole_sequences)))
     }
 
-    /// Answers an array of so many steps, and goes over to the next one.
+    /// Passes an array through the layer.
+    pub(crate) fn step(&mut self, input: ArrayViewD<'_, T>) -> Result<Output<T>, Error> {
+        let (shape, config) = (input.raw_dim(), self.rnn.config());
+        let batch = Batch::new(input, config.batch_first)?;
+        let output = match &mut self.session {
+            Some(session) => session.step(batch, Options::default())?,
+            None => self.rnn.forward(batch, Options::default())?,
+        };
+        self.steps += shape[step_axis(shape.slice(), config)] as u64;
+        Ok(output)
+    }
+
+    /// Answers an array; `h_n` is the state after it.
     pub(crate) fn answer(
         &mut self,
         h_n: ArrayD<T>,
-        steps: usize,
         write: impl FnOnce() -> Result<(), Error>,
     ) -> Result<()> {
-        let h_n = Arc::new(h_n);
         match &self.answered {
-            Some(answered) => answered.answer(&h_n, write)?,
+            Some(answered) => answered.answer(h_n, write)?,
             None => write()?,
         }
         self.arrays += 1;
-        self.steps += steps as u64;
-        if self.independent {
-            return Ok(());
-        }
         if self.arrays == 1 {
             "the arrays before it".clone_into(&mut self.origin);
         }
-        self.h = Some(h_n);
         Ok(())
     }
 
-    /// Saves the state, where there is something new to save and a place for it.
+    /// Saves the state if it has changed and has a file.
     pub(crate) fn save(&self) -> Result<()> {
         self.answered.as_ref().map_or(Ok(()), |answered| answered.save())
     }
 
-    /// What has been answered, in words.
-    pub(crate) fn tally(&self) -> String {
+    /// The number of arrays and steps that have been answered, in words.
+    pub(crate) fn tally(&self, word: &str) -> String {
         let many =
             |count: u64, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
-        format!("{}, {}", many(self.arrays, self.word), many(self.steps, "step"))
+        format!("{}, {}", many(self.arrays, word), many(self.steps, "step"))
     }
 }
 
-/// A state that was saved is one `h_0`; another one beside it has no place.
-fn refuse_h_0(h_0: Option<&OsStr>, state: &str) -> Result<()> {
-    let Some(h_0) = h_0 else { return Ok(()) };
-    let message =
-        format!("{state}: expected no --h0 where a state was saved, got {}", Source::parse(h_0));
-    Err(with_hint(Usage(message), hint::without(&["--h0"])))
-}
-
-/// Reads `--h0`.
-fn read_h_0<T: Element + Real>(
-    args: &Stream,
-    rnn: &Rnn<T>,
-    file: TensorFile,
-    notes: &mut Notes,
-) -> Result<ArrayD<T>> {
-    let place = file.place().to_owned();
-    let name = format!("{place}: h_0");
-    notes.notes.extend(conversion::<T>(args.dtype, &name, file.header().stored)?);
-    check_shape(rnn, &file.header().shape, args.frames, &name)
-        .map_err(|error| with_hint(error, hint::zero_state()))?;
-    Ok(file.read()?)
-}
-
 /// The axis of L.
-pub(crate) fn step_axis(header: &Header, config: &Config) -> usize {
-    usize::from(config.batch_first && header.shape.len() == 3)
+fn step_axis(shape: &[usize], config: &Config) -> usize {
+    usize::from(config.batch_first && shape.len() == 3)
 }

@@ -1,4 +1,4 @@
-//! A state in a file: what a stream needs to go on where it stopped.
+//! A state in a file, from which a stream goes on where it stopped.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -20,18 +20,18 @@ pub(crate) const MEMBERS: [&str; 3] = ["h_n", "count", "fingerprint"];
 const MAX_COUNT: f64 = 9_007_199_254_740_992.0;
 
 /// The file of `--state`.
-pub(super) struct StateFile {
+pub(crate) struct StateFile {
     path: PathBuf,
     /// Its name, for messages.
-    pub(super) place: String,
+    pub(crate) place: String,
     fingerprint: u64,
     /// The name of the weights, for messages.
     weights: String,
 }
 
 impl StateFile {
-    /// Checks that the file can be written: better known now than when there is something to save.
-    pub(super) fn open<T: Element + Stored>(
+    /// Checks that the file can be written, before there is a state to save.
+    pub(crate) fn open<T: Element + Stored>(
         path: &Path,
         rnn: &Rnn<T>,
         weights: &str,
@@ -42,8 +42,8 @@ impl StateFile {
         Ok(StateFile { path, place, fingerprint: fingerprint(rnn), weights })
     }
 
-    /// The hidden state and the number of arrays that have gone into it; none where there is no file yet.
-    pub(super) fn load<T: Element + Real>(
+    /// The hidden state and the number of arrays that have gone into it; `None` if there is no file yet.
+    pub(crate) fn load<T: Element + Real>(
         &self,
         rnn: &Rnn<T>,
         frames: bool,
@@ -83,7 +83,7 @@ impl StateFile {
         Ok(sink.commit()?)
     }
 
-    /// Something that `rnn stream` has not saved.
+    /// The error for a file that `rnn stream` has not saved.
     fn refused(&self, member: &str, found: &str) -> anyhow::Error {
         let [h_n, count, fingerprint] = MEMBERS;
         let place = &self.place;
@@ -142,9 +142,9 @@ impl StateFile {
     }
 }
 
-/// A sum over all that decides what a state means: the nonlinearity, and of every tensor its name, type,
-/// shape and bits, in the order of the `state_dict`, whatever file they came in. FNV-1a over 64 bits: it
-/// finds out accidents, and would not stop anybody who wants two layers to have the same one.
+/// A sum over everything that decides the meaning of a state: the nonlinearity, and the name, type, shape and bits
+/// of every tensor, in the order of the `state_dict`, whatever file they came in. FNV-1a over 64 bits: it finds
+/// accidents, not attacks.
 fn fingerprint<T: Element + Stored>(rnn: &Rnn<T>) -> u64 {
     let mut sum = 0xcbf2_9ce4_8422_2325_u64;
     let mut add = |bytes: &[u8]| {
@@ -152,7 +152,7 @@ fn fingerprint<T: Element + Stored>(rnn: &Rnn<T>) -> u64 {
             sum = (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
     };
-    // A length before each text and each shape, so that nothing can be read as another thing.
+    // A length before each text and each shape keeps the sequence of bytes unambiguous.
     let text = |text: &str| [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat();
     add(&text(&rnn.config().nonlinearity.to_string()));
     for (name, tensor) in rnn.to_tensors() {
@@ -169,8 +169,8 @@ fn fingerprint<T: Element + Stored>(rnn: &Rnn<T>) -> u64 {
     sum
 }
 
-/// Refuses what cannot be a hidden state of this layer for any batch.
-pub(super) fn check_shape<T: Element>(
+/// Refuses a shape that is no hidden state of this layer for any batch.
+pub(crate) fn check_shape<T: Element>(
     rnn: &Rnn<T>,
     found: &[usize],
     frames: bool,
