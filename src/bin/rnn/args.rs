@@ -1,4 +1,5 @@
-//! What can be typed. These types hold it as it was typed; commands convert it once, at their beginning.
+//! The grammar of the command line. These types hold the typed words; each command converts them once, at its
+//! beginning.
 #![allow(clippy::doc_markdown, reason = "these comments are the help that a terminal shows")]
 
 mod bench;
@@ -30,7 +31,7 @@ pub(crate) use pack::{Pack, Side, Unpack};
 pub(crate) use randn::Randn;
 pub(crate) use run::Run;
 pub(crate) use stream::Stream;
-use values::{Named, bytes, probability, seed, size};
+use values::{NONLINEARITY, bytes, probability, seed, size};
 
 /// The text of `rnn help python`.
 pub(crate) const PYTHON: &str = include_str!("args/help/python.txt");
@@ -49,8 +50,8 @@ pub(crate) static COMMANDS: LazyLock<Vec<String>> = LazyLock::new(|| {
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// The most that is read from a pipe or standard input; in rnn stream, of one array. K, M and G are
-    /// powers of 1024 [default: no limit].
+    /// Most bytes to read from a pipe or standard input; in rnn stream, of one array. K, M and G are powers
+    /// of 1024 [default: no limit].
     #[arg(long, global = true, value_name = "BYTES", value_parser = bytes, help_heading = "Limits")]
     pub(crate) max_bytes: Option<u64>,
 }
@@ -80,7 +81,7 @@ pub(crate) enum Command {
     Unpack(Unpack),
     /// Time the forward pass in process, on random weights and input.
     Bench(Bench),
-    /// Print the completions of a shell: put them where it looks for them.
+    /// Print the completions of a shell, for a file in its folder of completions.
     Completions(Completions),
     /// Print a manual page: of rnn, or of one of its commands.
     Man(Man),
@@ -103,7 +104,7 @@ pub(crate) struct LayerArgs {
     #[arg(long, visible_alias = "layers", value_name = "N", value_parser = size, allow_negative_numbers = true)]
     pub(crate) num_layers: Option<usize>,
     /// tanh or relu [default: tanh].
-    #[arg(long, value_name = "NAME", value_parser = Named::NONLINEARITY, hide_possible_values = true)]
+    #[arg(long, value_name = "NAME", value_parser = NONLINEARITY, hide_possible_values = true)]
     pub(crate) nonlinearity: Option<Nonlinearity>,
     /// A layer without bias_ih and bias_hh.
     #[arg(long)]
@@ -119,16 +120,16 @@ pub(crate) struct LayerArgs {
     pub(crate) dropout: Option<f64>,
 }
 
-/// Which layer of the weights.
+/// The choice among several layers.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct WeightsArgs {
-    /// The layer of a bigger model: what stands before weight_ih_l0, such as encoder.rnn, or, in an .onnx,
-    /// the name of its first node.
+    /// The layer of a bigger model: the part of its names before weight_ih_l0, such as encoder.rnn, or, in
+    /// an .onnx, the name of its first node.
     #[arg(long, value_name = "NAME")]
     pub(crate) prefix: Option<String>,
 }
 
-/// Where random numbers come from.
+/// The source of random numbers.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Random numbers")]
 pub(crate) struct RngArgs {
@@ -140,20 +141,20 @@ pub(crate) struct RngArgs {
     pub(crate) rng: Option<PathBuf>,
 }
 
-/// What is said about the work, and what happens to files that exist.
+/// The report, and what happens to existing files.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Report and files")]
 pub(crate) struct ReportArgs {
-    /// The shape report; on stdout, or on stderr where a tensor goes to stdout.
+    /// The shape report; on stdout, or on stderr if a tensor goes to stdout.
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(crate) report: ReportForm,
     /// No report and no notes: the same as --report none.
     #[arg(short, long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// Say more: how files were recognised.
+    /// Say more: the recognised formats of files.
     #[arg(short, long)]
     pub(crate) verbose: bool,
-    /// Keep outputs that exist: an error instead of replacing them.
+    /// Keep existing outputs: an error instead of replacing them.
     #[arg(long)]
     pub(crate) no_clobber: bool,
 }
@@ -176,11 +177,11 @@ pub(crate) enum ReportForm {
     None,
 }
 
-/// The seed that was asked for.
+/// The value of `--seed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seed {
     /// A number; a negative one counts modulo 2^64.
     Number(u64),
-    /// One that nobody knows beforehand.
+    /// A seed that the program draws.
     Random,
 }

@@ -1,4 +1,4 @@
-//! Numbers of another type than the one that is computed in.
+//! Numbers of another type than the layer.
 
 use anyhow::Result;
 use elman::files::{Dtype, Real, StoredType};
@@ -6,8 +6,8 @@ use elman::files::{Dtype, Real, StoredType};
 use crate::explain::hint;
 use crate::failure::{Data, with_hint};
 
-/// What is to be said about numbers that become `T`, with the name of their tensor. Integers and float16 are
-/// converted; a float of the other size only where `--dtype` asks for it.
+/// A note about numbers that become `T`, with the name of their tensor. Integers and float16 are converted, a
+/// float of the other size only with `--dtype`.
 pub(crate) fn conversion<T: Real>(
     asked: Option<Dtype>,
     name: &str,
@@ -20,14 +20,14 @@ pub(crate) fn conversion<T: Real>(
     Ok(note::<T>(name, stored))
 }
 
-/// What is to be said about numbers that become `T` in any case; none where they are of that type, or a
-/// text, whose numbers are of the type that they are read as.
+/// A note about numbers that become `T`; `None` if they are of that type, or in a text, whose numbers have the
+/// type that they are read as.
 pub(crate) fn note<T: Real>(name: &str, stored: StoredType) -> Option<String> {
     let same = stored.is_computed() && stored.natural() == T::DTYPE || stored == StoredType::Text;
     (!same).then(|| format!("{name}: {stored} converted to {}", T::DTYPE))
 }
 
-/// Whether these are floats, and not `T`.
+/// Whether the numbers are floats of another size than `T`.
 pub(crate) fn is_of_other_size<T: Real>(stored: StoredType) -> bool {
     stored.is_computed() && stored.natural() != T::DTYPE
 }

@@ -1,13 +1,12 @@
-//! What `RNN_FAULTS` tells a build with debug assertions to let go wrong, for tests of what becomes of the
-//! rest: `write 3 3 28` lets the third write fail with error 28 of the system, `short` cuts all reads and
-//! writes to a few bytes.
+//! `RNN_FAULTS`: faults for tests, in a build with debug assertions. `write 3 3 28` makes the third write fail
+//! with error 28 of the system, `short` cuts all reads and writes to a few bytes.
 
 use anyhow::Result;
 use elman::faults::{Operation, Plan, plan};
 
 use crate::failure::Usage;
 
-/// Reads the variable, where it is set.
+/// Reads the variable, if it is set.
 pub(crate) fn install() -> Result<()> {
     let Ok(text) = std::env::var("RNN_FAULTS") else { return Ok(()) };
     let wrong = || Usage(format!("RNN_FAULTS: expected OPERATION FIRST LAST ERRNO, got {text}"));

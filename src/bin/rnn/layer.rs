@@ -1,4 +1,4 @@
-//! Which layer to run: from weights, from flags, or from both.
+//! The layer of a command: from weights, from flags, or from both.
 
 use std::ffi::OsStr;
 
@@ -11,9 +11,10 @@ use elman::{
 use crate::args::{LayerArgs, WeightsArgs};
 use crate::explain::{hint, weights};
 use crate::failure::{Data, Usage, with_hint};
+use crate::finite::not_finite;
 use crate::report::Notes;
 
-/// Weights as they were read, and the configuration that was saved with them or follows from them.
+/// Weights from a file, with their saved or inferred configuration.
 pub(crate) struct Weights {
     pub(crate) place: String,
     pub(crate) dtype: Dtype,
@@ -21,7 +22,7 @@ pub(crate) struct Weights {
 }
 
 impl Weights {
-    /// Reads the layer out of a file. Numbers become `dtype` where one was asked for.
+    /// Reads the layer from a file. Numbers become `dtype`, if there is one.
     pub(crate) fn read(
         args: &WeightsArgs,
         path: &OsStr,
@@ -48,8 +49,8 @@ impl Weights {
         format!("{}: recognised as {}", self.place, self.checkpoint.recognised())
     }
 
-    /// The saved configuration with what the flags say about it. A flag that contradicts the weights is
-    /// an error; `--batch-first` and `--dropout` are not about weights, and override.
+    /// The saved configuration, merged with the flags. A flag that contradicts the weights is an error;
+    /// `--batch-first` and `--dropout` do not concern weights, and override.
     pub(crate) fn config(&self, args: &LayerArgs, notes: &mut Notes) -> Result<Config> {
         let (config, saved) = (self.checkpoint.config(), self.checkpoint.says_nonlinearity());
         let nonlinearity = args.nonlinearity.filter(|_| saved);
@@ -111,7 +112,7 @@ impl Weights {
         with_hint(Data(message), hint::without(&[flag, hidden]))
     }
 
-    /// Whether the weights say which nonlinearity the layer has.
+    /// Whether the nonlinearity was saved.
     pub(crate) fn says_nonlinearity(&self) -> bool {
         self.checkpoint.says_nonlinearity()
     }
@@ -121,31 +122,31 @@ impl Weights {
         self.checkpoint.is_reversed()
     }
 
-    /// The tensor and the place of the first NaN or infinity, where there is one.
-    pub(crate) fn first_not_finite(&self) -> Option<(&str, Vec<usize>, f64)> {
-        self.checkpoint.tensors().iter().find_map(|named| {
-            let found = match &named.tensor {
-                Tensor::F32(array) => crate::finite::first_not_finite(&array.view()),
-                Tensor::F64(array) => crate::finite::first_not_finite(&array.view()),
-            };
-            found.map(|(place, value)| (named.name.as_str(), place, value))
+    /// A sentence about the first NaN or infinity.
+    pub(crate) fn not_finite(&self) -> Option<String> {
+        self.checkpoint.tensors().iter().find_map(|NamedTensor { name, tensor, .. }| {
+            let name = format!("{}: {name}", self.place);
+            match tensor {
+                Tensor::F32(array) => not_finite(&name, &array.view(), &[], &[]),
+                Tensor::F64(array) => not_finite(&name, &array.view(), &[], &[]),
+            }
         })
     }
 
-    /// The layer.
+    /// The layer with these weights.
     pub(crate) fn into_rnn<T: Element + Real>(self, config: &Config) -> Result<Rnn<T>> {
         let made = self.checkpoint.into_rnn(config.clone());
         made.map_err(|error| weights::hinted(error, config))
     }
 
-    /// Its parameters.
+    /// The parameters of the layer.
     pub(crate) fn into_params<T: Element + Real>(self, config: &Config) -> Result<Params<T>> {
         let made = self.checkpoint.into_params(config.clone());
         made.map_err(|error| weights::hinted(error, config))
     }
 }
 
-/// Says what else is in a file of weights, where there is something.
+/// A note about the other tensors in a file of weights, if there are any.
 pub(crate) fn others_left_alone(checkpoint: &Checkpoint) -> Option<String> {
     let under = match checkpoint.prefix() {
         "" => "without a prefix".to_owned(),
@@ -156,7 +157,7 @@ pub(crate) fn others_left_alone(checkpoint: &Checkpoint) -> Option<String> {
     (others > 0).then(note)
 }
 
-/// The configuration that flags alone tell. The input tells its size where no flag does.
+/// The configuration from flags alone. `features` is the width of the input, used without `--input-size`.
 pub(crate) fn config_from_flags(args: &LayerArgs, features: Option<usize>) -> Result<Config> {
     let Some(input_size) = args.input_size.or(features) else {
         let message = "expected --input-size, the features of one step, got none".to_owned();
@@ -190,7 +191,7 @@ pub(crate) fn fresh<T: Element + Random>(
     Ok(Rnn::from_params(params)?)
 }
 
-/// Says what about dropout has no effect.
+/// Notes a dropout without effect.
 pub(crate) fn note_dropout(config: &Config, train: bool, notes: &mut Notes) {
     let p = config.dropout;
     if p > 0.0 && config.num_layers == 1 {

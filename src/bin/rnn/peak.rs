@@ -1,6 +1,5 @@
-//! `rnn bench --peak`: what the machine can do at most.
+//! `rnn bench --peak`: the most that the machine can do.
 
-use std::io::Write;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -10,46 +9,48 @@ use rayon::ThreadPool;
 use serde_json::{Value, json};
 
 use crate::args::{Bench, BenchForm};
-use crate::threads;
+use crate::{report, threads};
 
 /// Rounds of the loop of multiply-adds that take some milliseconds: long enough for the clock, short
 /// enough to be repeated.
 const ROUNDS: usize = 500_000;
-/// How often a measurement is repeated; the best counts, because what disturbs it only makes it slower.
+/// Repetitions of a measurement. The best one counts, because disturbances only make it slower.
 const REPEATS: usize = 10;
-/// Bytes that are read in one measurement of bandwidth, at least.
+/// Bytes that one measurement of bandwidth reads, at least.
 const READ_BYTES: usize = 1 << 28;
 
 /// The best rate of fused multiply-adds of all threads of the pool together, in GF/s.
 pub(crate) fn multiply_adds<T: Element>(kernel: Kernel, pool: &ThreadPool) -> f64 {
     // The portable kernel may be hundreds of times slower.
     let rounds = if kernel.name() == "portable" { ROUNDS / 100 } else { ROUNDS };
-    let rate = || {
+    best(|| {
         let all = pool.broadcast(|_| {
             let start = Instant::now();
             let flops = kernel.multiply_adds::<T>(rounds);
             flops / start.elapsed().as_secs_f64()
         });
         all.iter().sum::<f64>() / 1e9
-    };
-    (0..REPEATS).map(|_| rate()).fold(0.0, f64::max)
+    })
 }
 
 /// The best rate of reading `bytes` over and over on one core, in GB/s.
 fn read(kernel: Kernel, bytes: usize) -> Result<f64> {
-    let data = elman::zeros::<f32>(&[bytes / size_of::<f32>()], "what is read")?;
+    let data = elman::zeros::<f32>(&[bytes / size_of::<f32>()], "data to read")?;
     let passes = (READ_BYTES / bytes).max(1);
-    let rate = || {
+    Ok(best(|| {
         let start = Instant::now();
         for _ in 0..passes {
             kernel.read(std::hint::black_box(&data));
         }
         (passes * bytes) as f64 / start.elapsed().as_secs_f64() / 1e9
-    };
-    Ok((0..REPEATS).map(|_| rate()).fold(0.0, f64::max))
+    }))
 }
 
-/// What is read: three quarters of each level of the cache, and more than all of them.
+fn best(rate: impl Fn() -> f64) -> f64 {
+    (0..REPEATS).map(|_| rate()).fold(0.0, f64::max)
+}
+
+/// Names and sizes of the data to read: three quarters of each level of the cache, and more than all of them.
 fn levels() -> Vec<(String, usize)> {
     let mut levels: Vec<_> = (0..8).filter_map(level).collect();
     if levels.is_empty() {
@@ -67,51 +68,46 @@ fn level(index: usize) -> Option<(String, usize)> {
         std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
     };
     let size: usize = field("size")?.strip_suffix('K')?.parse().ok()?;
-    let holds_data = field("type")? != "Instruction";
-    holds_data.then_some(())?;
-    // A large shared cache is not this core's alone: what fits in its share is measured.
+    if field("type")? == "Instruction" {
+        return None;
+    }
+    // Other cores share a large cache: the measured size fits in one core's share.
     Some((format!("L{}", field("level")?), (size << 10).min(32 << 20) / 4 * 3))
 }
 
 /// Measures and prints.
 pub(crate) fn print(args: &Bench) -> Result<()> {
-    let kernel = args.kernel.unwrap_or_else(Kernel::best);
+    let (kernel, dtype) = (args.kernel.unwrap_or_else(Kernel::best), args.dtype);
     let one = threads::pool(Some(1), &mut Vec::new())?;
     let all = threads::pool(args.threads.first().copied(), &mut Vec::new())?;
-    let rate = |pool: &ThreadPool| match args.dtype {
+    let [core, cores] = [&one, &all].map(|pool| match dtype {
         Dtype::F32 => multiply_adds::<f32>(kernel, pool),
         Dtype::F64 => multiply_adds::<f64>(kernel, pool),
-    };
-    let (core, cores) = (rate(&one), rate(&all));
-    let mut reads = Vec::new();
-    for (name, bytes) in levels() {
-        reads.push((name, bytes, read(kernel, bytes)?));
-    }
-    let threads = all.current_num_threads();
+    });
+    let reads = levels().into_iter().map(|(name, bytes)| Ok((name, bytes, read(kernel, bytes)?)));
+    let reads = reads.collect::<Result<Vec<_>>>()?;
+    let (name, threads) = (kernel.name(), all.current_num_threads());
     let text = match args.report {
         BenchForm::None => return Ok(()),
         BenchForm::Json => {
-            let reads: Vec<Value> = reads
-                .iter()
-                .map(|(level, bytes, rate)| json!({"level": level, "bytes": bytes, "gbytes_per_s": rate}))
-                .collect();
+            let reads = reads.iter().map(|(level, bytes, rate)| {
+                json!({"level": level, "bytes": bytes, "gbytes_per_s": rate})
+            });
             let all = json!({
-                "kernel": kernel.name(), "dtype": args.dtype.to_string(), "threads": threads,
-                "core_gflops": core, "all_gflops": cores, "reads": reads,
+                "kernel": name, "dtype": dtype.to_string(), "threads": threads,
+                "core_gflops": core, "all_gflops": cores, "reads": reads.collect::<Vec<Value>>(),
             });
             format!("{all}\n")
         }
         BenchForm::Text | BenchForm::Markdown => {
-            let peak = format!(
-                "multiply-adds, {}, kernel {}: {core:.1} GF/s on one core, {cores:.1} on {threads}\n",
-                args.dtype,
-                kernel.name()
+            let mut text = format!(
+                "multiply-adds, {dtype}, kernel {name}: {core:.1} GF/s on one core, {cores:.1} on {threads}\n"
             );
-            let reads = reads.iter().map(|(level, bytes, rate)| {
-                format!("reading {} KiB ({level}): {rate:.1} GB/s\n", bytes >> 10)
-            });
-            std::iter::once(peak).chain(reads).collect()
+            for (level, bytes, rate) in &reads {
+                text += &format!("reading {} KiB ({level}): {rate:.1} GB/s\n", bytes >> 10);
+            }
+            text
         }
     };
-    Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
+    report::print(&text, false)
 }

@@ -1,7 +1,6 @@
-//! Where a number stands: its index on each axis, from its place in a row of all of them.
+//! Indices on each axis, from a place in the flat order of all numbers, and back.
 
-/// The index of each axis, from a place that is counted with the last axis fastest or, `fortran`, with the
-/// first.
+/// The index on each axis. The place counts with the last axis fastest, or with the first one if `fortran`.
 pub(crate) fn index(mut place: usize, shape: &[usize], fortran: bool) -> Vec<usize> {
     let mut index = vec![0; shape.len()];
     for step in 0..shape.len() {

@@ -1,51 +1,50 @@
-//! Bars on a terminal's standard error, for what takes long enough to be seen.
+//! Progress bars on a terminal's standard error.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// What is over by then shows no bar.
+/// Work that is over by then shows no bar.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
 
-/// A bar that comes up with its first step after the first second.
+/// A bar that appears with the first step after the first second.
 #[derive(Clone)]
-pub(crate) struct Progress {
+pub(crate) struct Bar {
     bar: ProgressBar,
     start: Instant,
-    /// Whether there is somebody to see it.
-    seen: bool,
+    terminal: bool,
 }
 
 /// A bar over bytes, with their rate and the time left.
-pub(crate) fn bytes(all: usize) -> Progress {
+pub(crate) fn bytes(all: usize) -> Bar {
     bar(all as u64, "{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta} left")
 }
 
-/// A bar over things of which there are `all`, with a message.
-pub(crate) fn things(all: usize) -> Progress {
+/// A bar over `all` things, with a message.
+pub(crate) fn things(all: usize) -> Bar {
     bar(all as u64, "{bar:30} {pos}/{len} {msg} {eta}")
 }
 
-fn bar(len: u64, template: &str) -> Progress {
+fn bar(len: u64, template: &str) -> Bar {
     let bar = ProgressBar::with_draw_target(Some(len), ProgressDrawTarget::hidden());
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
-    Progress { bar, start: Instant::now(), seen: std::io::stderr().is_terminal() }
+    Bar { bar, start: Instant::now(), terminal: std::io::stderr().is_terminal() }
 }
 
-impl Progress {
-    /// So many bytes or things more are done.
+impl Bar {
+    /// Counts `more` bytes or things as done.
     pub(crate) fn inc(&self, more: u64) {
-        if self.seen && self.bar.is_hidden() && self.start.elapsed() >= SHOWN_AFTER {
+        if self.terminal && self.bar.is_hidden() && self.start.elapsed() >= SHOWN_AFTER {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
             self.bar.enable_steady_tick(Duration::from_secs(1));
         }
         self.bar.inc(more);
     }
 
-    /// What is worked on now.
+    /// Names the current work.
     pub(crate) fn set_message(&self, message: String) {
         self.bar.set_message(message);
     }

@@ -1,18 +1,17 @@
-//! How many threads, and the pool of them.
+//! The number of threads, and their pool.
 
 use elman::Error;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-/// Most threads that are started: a guess, far above the cores of any machine this was run on, and far
-/// below what would fill its memory with stacks.
+/// Most threads: a guess, far above the cores of all tested machines, and with stacks that fit in their memory.
 const MAX_THREADS: usize = 1024;
 
-/// Bytes that are still to be had when the threads have their stacks: a guess, several times what the small
-/// allocations at their start take. Where one of those is refused the process aborts.
+/// Bytes that stay free for the small allocations at the start of the threads: a guess, several times their sum.
+/// The process aborts if one of them fails.
 const HEADROOM: usize = 1 << 20;
 
 /// The pool for `--threads`, else `RAYON_NUM_THREADS`, else `OMP_NUM_THREADS`, else the cores of this
-/// process. Where the system refuses so many threads, there are fewer; `notes` says what was passed over.
+/// process. If the system refuses that many threads, the pool has fewer. Notes name what was ignored.
 pub(crate) fn pool(
     requested: Option<usize>,
     notes: &mut Vec<String>,
@@ -32,7 +31,7 @@ pub(crate) fn pool(
     let refused = |_| Error::OutOfMemory { what: "threads", bytes: HEADROOM };
     headroom.try_reserve_exact(HEADROOM).map_err(refused)?;
     let pool = start(wanted)?;
-    // The compiler would leave out what nobody looks at.
+    // Without this the compiler removes the unused allocation.
     drop(std::hint::black_box(headroom));
     let threads = pool.current_num_threads();
     if threads < wanted {
@@ -42,7 +41,7 @@ pub(crate) fn pool(
     Ok(pool)
 }
 
-/// As many threads as the system allows. Where it allows none, the work is done on the one that asks.
+/// As many threads as the system allows. If it allows none, the calling thread does the work.
 fn start(wanted: usize) -> anyhow::Result<ThreadPool> {
     let mut threads = wanted;
     while threads > 0 {
@@ -56,7 +55,7 @@ fn start(wanted: usize) -> anyhow::Result<ThreadPool> {
     Ok(alone?)
 }
 
-/// A number of threads from a variable. OpenMP allows a list, whose first number counts.
+/// A number of threads from an environment variable. OpenMP allows a list, whose first number counts.
 fn from_environment(name: &str, notes: &mut Vec<String>) -> Option<usize> {
     let value = std::env::var_os(name)?;
     let value = value.to_string_lossy();
@@ -73,12 +72,12 @@ fn from_environment(name: &str, notes: &mut Vec<String>) -> Option<usize> {
     number
 }
 
-/// Keeps a thread on a core of its own, where there are just as many as the process may use.
+/// Pins a thread to a core of its own, if the process may use exactly as many cores as there are threads.
 ///
-/// Threads that meet at every step take turns, and a system that sees only one of them run at a time may
-/// leave both on one core: on a virtual machine that tells nothing of its caches, passes of 500 steps took
-/// ten times as long, for the first tenth of a second of most processes. With fewer threads than cores
-/// other processes may want the same ones, and with more some are idle: there the system chooses.
+/// Threads that synchronise at every step run in turns, and a scheduler may leave both on one core: on a virtual
+/// machine without cache information, passes of 500 steps took ten times as long during the first tenth of a
+/// second of most processes. With fewer threads than cores, other processes may need the same ones, and with
+/// more threads some are idle: then the system chooses.
 #[cfg(target_os = "linux")]
 fn keep_apart(thread: usize, threads: usize) {
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -91,7 +90,7 @@ fn keep_apart(thread: usize, threads: usize) {
     if let Some(core) = cores.nth(thread) {
         let mut own = CpuSet::new();
         own.set(core);
-        // Where it is refused, the system chooses.
+        // If the call fails, the system chooses.
         let _ = sched_setaffinity(None, &own);
     }
 }

@@ -4,7 +4,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use elman::files::Dtype;
 use elman::{Kernel, Nonlinearity};
 
-use super::values::{Named, seconds, size, whole};
+use super::values::{DTYPE, KERNEL, seconds, size, whole};
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Bench {
@@ -30,18 +30,18 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "NAME", default_value = "tanh")]
     pub(crate) nonlinearity: Nonlinearity,
     /// Type of the layer.
-    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = Named::DTYPE, hide_possible_values = true)]
+    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = DTYPE, hide_possible_values = true)]
     pub(crate) dtype: Dtype,
     /// Kernel [default: the fastest that this CPU supports]: avx512, avx2 or portable.
-    #[arg(long, value_name = "NAME", value_parser = Named::KERNEL, hide_possible_values = true)]
+    #[arg(long, value_name = "NAME", value_parser = KERNEL, hide_possible_values = true)]
     pub(crate) kernel: Option<Kernel>,
     /// Threads [default: RAYON_NUM_THREADS, OMP_NUM_THREADS, or the cores of this process].
     #[arg(long, value_name = "T", value_delimiter = ',', value_parser = size, allow_negative_numbers = true)]
     pub(crate) threads: Vec<usize>,
-    /// Runs before the clock is looked at.
+    /// Runs before the measured ones.
     #[arg(long, value_name = "RUNS", default_value = "2", value_parser = whole, allow_negative_numbers = true)]
     pub(crate) warmup: usize,
-    /// Seconds to go on for at least, for each shape; with --check, 10 for all layers together.
+    /// Least seconds for each shape; with --check, for all layers together, 10 by default.
     #[arg(long, value_name = "S", default_value = "1", default_value_if("check", "true", "10"), value_parser = seconds, allow_negative_numbers = true)]
     pub(crate) min_time: f64,
     /// Measure the machine instead: fused multiply-adds, and reading from each level of the cache.

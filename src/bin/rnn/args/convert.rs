@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use elman::files::Dtype;
 
-use super::values::Named;
+use super::values::DTYPE;
 use super::{LayerArgs, ReportArgs, WeightsArgs};
 
 #[derive(Debug, ClapArgs)]
@@ -14,13 +14,13 @@ pub(crate) struct Convert {
     /// Weights: a folder of .npy files, .npz, .safetensors, .pt, .onnx, or -.
     #[arg(value_name = "SRC")]
     pub(crate) source: OsString,
-    /// Where they go: a folder, FILE.npz, FILE.safetensors, FILE.onnx, or - for an .npz on stdout.
+    /// Output: a folder, FILE.npz, FILE.safetensors, FILE.onnx, or - for an .npz on stdout.
     #[arg(value_name = "DST")]
     pub(crate) target: PathBuf,
     #[command(flatten)]
     pub(crate) of_weights: WeightsArgs,
-    /// Type of the weights that are written [default: that of those that are read].
-    #[arg(long, value_name = "TYPE", value_parser = Named::DTYPE, hide_possible_values = true)]
+    /// Type of the output [default: that of the input].
+    #[arg(long, value_name = "TYPE", value_parser = DTYPE, hide_possible_values = true)]
     pub(crate) dtype: Option<Dtype>,
     /// Put the sum of both biases into bias_ih, and zeros into bias_hh: the layer computes the same.
     #[arg(long)]

@@ -14,7 +14,7 @@ pub(crate) struct Diff {
     /// stdin.
     #[arg(value_name = "A")]
     pub(crate) a: OsString,
-    /// What is expected, in the same forms.
+    /// The expected tensor or bundle, in the same forms.
     #[arg(value_name = "B")]
     pub(crate) b: OsString,
     /// Only the tensors under this name, and without it, such as encoder.rnn: of A or B, or of both.
@@ -32,7 +32,7 @@ pub(crate) struct Diff {
     /// Any NaN equals any NaN.
     #[arg(long)]
     pub(crate) equal_nan: bool,
-    /// What the tensors are, for the words of places [default: what their names say].
+    /// The kind of the tensors, for the words of places [default: from their names].
     #[arg(long, value_name = "TENSOR", help_heading = "Words of places")]
     pub(crate) axes: Option<Axes>,
     /// Input and output are (N, L, features).
@@ -41,7 +41,7 @@ pub(crate) struct Diff {
     /// The layer has two directions: each has half of an output's features, and every other state of h_n.
     #[arg(long, help_heading = "Words of places")]
     pub(crate) bidirectional: bool,
-    /// What is said about the differences, on stdout.
+    /// The differences, on stdout.
     #[arg(long, value_name = "FORM", default_value = "text", help_heading = "Report")]
     pub(crate) report: ReportForm,
     /// Say nothing: the exit code alone.

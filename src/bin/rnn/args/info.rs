@@ -12,11 +12,11 @@ pub(crate) struct Info {
     /// stdin.
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<OsString>,
-    /// Print the numbers too, as PyTorch prints them: more than 1000 of a tensor only in part, and
-    /// dots alone where even that part has more than 279936 numbers, as of eight axes of 6.
+    /// Print the numbers too, as PyTorch prints them: more than 1000 of a tensor only in part, and only dots
+    /// if even that part has more than 279936 numbers, as of eight axes of 6.
     #[arg(long)]
     pub(crate) values: bool,
-    /// Compute the spectral radius of weight_hh whatever its size: minutes beyond hidden_size 2048.
+    /// Compute the spectral radius of weight_hh of any size: minutes beyond hidden_size 2048.
     #[arg(long)]
     pub(crate) spectral_radius: bool,
     #[command(flatten)]

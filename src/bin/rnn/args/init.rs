@@ -5,16 +5,16 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use elman::files::Dtype;
 
-use super::values::Named;
+use super::values::DTYPE;
 use super::{LayerArgs, ReportArgs, RngArgs};
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Init {
-    /// Where the weights go: a folder, FILE.npz, FILE.safetensors, or - for an .npz on stdout.
+    /// Output for the weights: a folder, FILE.npz, FILE.safetensors, FILE.onnx, or - for an .npz on stdout.
     #[arg(short, long, value_name = "PATH")]
     pub(crate) output: PathBuf,
     /// Type of the weights.
-    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = Named::DTYPE, hide_possible_values = true)]
+    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = DTYPE, hide_possible_values = true)]
     pub(crate) dtype: Dtype,
     #[command(flatten)]
     pub(crate) layer: LayerArgs,

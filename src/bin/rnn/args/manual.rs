@@ -3,7 +3,7 @@
 use clap::Args as ClapArgs;
 use clap_complete::Shell;
 
-use super::values::Named;
+use super::values::COMMAND;
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Completions {
@@ -15,6 +15,6 @@ pub(crate) struct Completions {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Man {
     /// The command [default: rnn itself].
-    #[arg(value_name = "COMMAND", value_parser = Named::COMMAND, hide_possible_values = true)]
+    #[arg(value_name = "COMMAND", value_parser = COMMAND, hide_possible_values = true)]
     pub(crate) command: Option<String>,
 }

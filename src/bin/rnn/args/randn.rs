@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use elman::files::Dtype;
 
-use super::values::{Named, whole};
+use super::values::{DTYPE, whole};
 use super::{ReportArgs, RngArgs};
 
 #[derive(Debug, ClapArgs)]
@@ -20,12 +20,11 @@ pub(crate) struct Randn {
         allow_hyphen_values = true
     )]
     pub(crate) shape: Vec<usize>,
-    /// Where the tensor goes: .npy, or - for stdout; .csv or .tsv, where it has two dimensions; .txt for a
-    /// look, with four decimals.
+    /// Output: .npy, or - for stdout; .csv or .tsv for two dimensions; .txt for reading, with four decimals.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
     /// Type of the numbers. f32 has PyTorch's bits everywhere, f64 in more than 99 % of values.
-    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = Named::DTYPE, hide_possible_values = true)]
+    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = DTYPE, hide_possible_values = true)]
     pub(crate) dtype: Dtype,
     #[command(flatten)]
     pub(crate) rng: RngArgs,

@@ -7,7 +7,7 @@ use clap::Args as ClapArgs;
 use elman::Kernel;
 use elman::files::Dtype;
 
-use super::values::{ColumnList, Named, columns, number, size};
+use super::values::{ColumnList, DTYPE, KERNEL, columns, number, size};
 use super::{LayerArgs, ReportArgs, RngArgs, WeightsArgs};
 
 #[derive(Debug, ClapArgs)]
@@ -60,7 +60,7 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) train: bool,
     /// Type of the layer [default: that of the weights, else of the input]; converts both.
-    #[arg(long, value_name = "TYPE", value_parser = Named::DTYPE, hide_possible_values = true)]
+    #[arg(long, value_name = "TYPE", value_parser = DTYPE, hide_possible_values = true)]
     pub(crate) dtype: Option<Dtype>,
     /// Refuse NaN and infinity in input, weights and output, and name the first one.
     #[arg(long)]
@@ -69,7 +69,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "T", value_parser = size, allow_negative_numbers = true)]
     pub(crate) threads: Option<usize>,
     /// Kernel [default: the fastest that this CPU supports]: avx512, avx2 or portable.
-    #[arg(long, value_name = "NAME", value_parser = Named::KERNEL, hide_possible_values = true)]
+    #[arg(long, value_name = "NAME", value_parser = KERNEL, hide_possible_values = true)]
     pub(crate) kernel: Option<Kernel>,
     #[command(flatten)]
     pub(crate) layer: LayerArgs,

@@ -8,7 +8,7 @@ use clap::Args as ClapArgs;
 use elman::Kernel;
 use elman::files::Dtype;
 
-use super::values::{Named, every, size};
+use super::values::{DTYPE, KERNEL, every, size};
 use super::{LayerArgs, WeightsArgs};
 
 #[derive(Debug, ClapArgs)]
@@ -35,13 +35,13 @@ pub(crate) struct Stream {
     #[arg(long)]
     pub(crate) frames: bool,
     /// Type of the layer [default: that of the weights]; converts weights and arrays.
-    #[arg(long, value_name = "TYPE", value_parser = Named::DTYPE, hide_possible_values = true)]
+    #[arg(long, value_name = "TYPE", value_parser = DTYPE, hide_possible_values = true)]
     pub(crate) dtype: Option<Dtype>,
     /// Threads [default: RAYON_NUM_THREADS, OMP_NUM_THREADS, or the cores of this process].
     #[arg(long, value_name = "T", value_parser = size, allow_negative_numbers = true)]
     pub(crate) threads: Option<usize>,
     /// Kernel [default: the fastest that this CPU supports]: avx512, avx2 or portable.
-    #[arg(long, value_name = "NAME", value_parser = Named::KERNEL, hide_possible_values = true)]
+    #[arg(long, value_name = "NAME", value_parser = KERNEL, hide_possible_values = true)]
     pub(crate) kernel: Option<Kernel>,
     #[command(flatten)]
     pub(crate) layer: LayerArgs,

@@ -1,7 +1,8 @@
-//! Words to values, each with the message for a word that is none.
+//! Parsers of values, each with a message for other words.
 
 use std::ffi::OsStr;
 use std::num::NonZeroU64;
+use std::str::FromStr;
 
 use clap::builder::{PossibleValue, TypedValueParser};
 use elman::files::Dtype;
@@ -9,68 +10,67 @@ use elman::{Error, Kernel, Nonlinearity};
 
 use super::{COMMANDS, Seed};
 
+/// The value of a word that is `accepted`; the message says what was `expected`.
+fn parsed<T: FromStr>(
+    text: &str,
+    accepted: impl Fn(&T) -> bool,
+    expected: &str,
+) -> Result<T, String> {
+    let value = text.parse().ok().filter(accepted);
+    value.ok_or_else(|| format!("expected {expected}, got '{text}'"))
+}
+
 pub(crate) fn size(text: &str) -> Result<usize, String> {
-    text.parse()
-        .ok()
-        .filter(|&size| size > 0)
-        .ok_or_else(|| format!("expected a whole number of at least 1, got '{text}'"))
+    parsed(text, |&size| size > 0, "a whole number of at least 1")
 }
 
 pub(crate) fn every(text: &str) -> Result<NonZeroU64, String> {
-    text.parse().map_err(|_| format!("expected a whole number of at least 1, got '{text}'"))
+    parsed(text, |_| true, "a whole number of at least 1")
 }
 
 pub(crate) fn whole(text: &str) -> Result<usize, String> {
-    text.parse().map_err(|_| format!("expected a whole number, got '{text}'"))
+    parsed(text, |_| true, "a whole number")
 }
 
 pub(crate) fn number(text: &str) -> Result<f64, String> {
-    text.parse().map_err(|_| format!("expected a number, nan, inf or -inf, got '{text}'"))
+    parsed(text, |_| true, "a number, nan, inf or -inf")
 }
 
 pub(crate) fn tolerance(text: &str) -> Result<f64, String> {
-    text.parse()
-        .ok()
-        .filter(|&tolerance: &f64| tolerance >= 0.0)
-        .ok_or_else(|| format!("expected a number of at least 0, got '{text}'"))
+    parsed(text, |&tolerance| tolerance >= 0.0, "a number of at least 0")
+}
+
+pub(crate) fn seconds(text: &str) -> Result<f64, String> {
+    parsed(text, |&seconds: &f64| seconds.is_finite() && seconds >= 0.0, "a number of seconds")
 }
 
 pub(crate) fn probability(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|p| (0.0..=1.0).contains(p)).ok_or_else(|| {
-        format!(
-            "expected dropout in [0, 1], the probability of an element being zeroed, got '{text}'"
-        )
-    })
+    let expected = "dropout in [0, 1], the probability of an element being zeroed";
+    parsed(text, |p| (0.0..=1.0).contains(p), expected)
 }
 
-/// Words that have names, which completions offer, and a message of this program's own for others.
+/// A parser of words from a list, which completions offer, with a message of this program's own for others.
 #[derive(Clone, Copy)]
 pub(crate) struct Named<T> {
     parse: fn(&str) -> Result<T, String>,
     names: fn() -> Vec<&'static str>,
 }
 
-impl Named<Nonlinearity> {
-    pub(crate) const NONLINEARITY: Self =
-        Named { parse: nonlinearity, names: || vec!["tanh", "relu"] };
-}
+pub(crate) const NONLINEARITY: Named<Nonlinearity> = Named {
+    parse: |text| text.parse().map_err(|error: Error| error.to_string()),
+    names: || vec!["tanh", "relu"],
+};
 
-impl Named<Kernel> {
-    pub(crate) const KERNEL: Self =
-        Named { parse: kernel, names: || Kernel::supported().map(Kernel::name).collect() };
-}
+pub(crate) const KERNEL: Named<Kernel> =
+    Named { parse: kernel, names: || Kernel::supported().map(Kernel::name).collect() };
 
-impl Named<Dtype> {
-    pub(crate) const DTYPE: Self = Named { parse: dtype, names: || vec!["f32", "f64"] };
-}
+pub(crate) const DTYPE: Named<Dtype> = Named { parse: dtype, names: || vec!["f32", "f64"] };
 
-impl Named<String> {
-    /// Any word: the command itself looks it up among all commands.
-    pub(crate) const COMMAND: Self = Named {
-        parse: |name| Ok(name.to_owned()),
-        names: || COMMANDS.iter().map(String::as_str).collect(),
-    };
-}
+/// Any word: the command itself looks it up among all commands.
+pub(crate) const COMMAND: Named<String> = Named {
+    parse: |name| Ok(name.to_owned()),
+    names: || COMMANDS.iter().map(String::as_str).collect(),
+};
 
 impl<T: Clone + Send + Sync + 'static> TypedValueParser for Named<T> {
     type Value = T;
@@ -111,22 +111,11 @@ pub(crate) fn columns(text: &str) -> Result<ColumnList, String> {
     Ok(ColumnList(names))
 }
 
-fn nonlinearity(text: &str) -> Result<Nonlinearity, String> {
-    text.parse().map_err(|error: Error| error.to_string())
-}
-
 fn kernel(text: &str) -> Result<Kernel, String> {
     Kernel::supported().find(|kernel| kernel.name() == text).ok_or_else(|| {
         let names: Vec<_> = Kernel::supported().map(Kernel::name).collect();
         format!("expected a kernel that this CPU supports, {}, got '{text}'", names.join(", "))
     })
-}
-
-pub(crate) fn seconds(text: &str) -> Result<f64, String> {
-    text.parse()
-        .ok()
-        .filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0)
-        .ok_or_else(|| format!("expected a number of seconds, got '{text}'"))
 }
 
 fn dtype(text: &str) -> Result<Dtype, String> {
@@ -137,7 +126,7 @@ fn dtype(text: &str) -> Result<Dtype, String> {
     }
 }
 
-/// Bytes, with K, M or G for powers of 1024, as head and dd have them.
+/// Bytes, with K, M or G for powers of 1024, as in head and dd.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     let shift = match text.bytes().last() {
         Some(b'K') => 10,
@@ -150,7 +139,7 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     bytes.ok_or_else(|| format!("expected a number of bytes, such as 1000000 or 64M, got '{text}'"))
 }
 
-/// What `torch.manual_seed` takes: -2^63 to 2^64 - 1.
+/// A seed as in `torch.manual_seed`: -2^63 to 2^64 - 1.
 pub(crate) fn seed(text: &str) -> Result<Seed, String> {
     if text == "random" {
         return Ok(Seed::Random);

@@ -13,7 +13,6 @@ use crate::args::Stream;
 use crate::conversion::conversion;
 use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
-use crate::finite;
 use crate::layer::Weights;
 use crate::pipeline::carried::Carried;
 use crate::pipeline::state::{StateFile, check_shape};
@@ -37,10 +36,7 @@ fn stream_as<T: Element + Real + Into<f64>>(
 ) -> Result<()> {
     let config = weights.config(&args.layer, &mut notes)?;
     refuse_reverse(args, &config, &weights)?;
-    if let Some((name, index, value)) = weights.first_not_finite() {
-        let (place, found) = (&weights.place, finite::word(value));
-        notes.warn(format!("{place}: {name}: expected finite numbers, got {found} at {index:?}"));
-    }
+    notes.warnings.extend(weights.not_finite());
     let place = weights.place.clone();
     let rnn = weights.into_rnn::<T>(&config)?;
     let rnn = rnn.with_kernel(args.kernel.unwrap_or_else(Kernel::best));

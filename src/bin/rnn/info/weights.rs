@@ -94,10 +94,7 @@ fn rows(checkpoint: Checkpoint, args: &Info, notes: &mut Notes) -> Result<Vec<Ro
         .map_err(|error| Error::Weights { place, source: Box::new(error) })?;
     let tensors = params.into_tensors().into_iter();
     let rows = config.parameters().zip(tensors).map(|(parameter, (name, tensor))| {
-        if let Some((index, value)) = finite::first_not_finite(&tensor.view()) {
-            let found = finite::word(value);
-            notes.warn(format!("{name}: expected finite numbers, got {found} at {index:?}"));
-        }
+        notes.warnings.extend(finite::not_finite(&name, &tensor.view(), &[], &[]));
         row(parameter, stored.get(&name).copied().unwrap_or(StoredType::F32), &tensor, args)
     });
     Ok(rows.collect())

@@ -11,7 +11,6 @@ use crate::args::{LayerArgs, ReportArgs, RngArgs, Run, WeightsArgs};
 use crate::explain::hint;
 use crate::explain::shapes::{Places, explain};
 use crate::failure::{Data, Usage, with_hint};
-use crate::finite;
 use crate::layer::{Weights, config_from_flags, fresh, note_dropout};
 use crate::pipeline::destination::{refuse_terminal, shown};
 use crate::pipeline::flow::PassOptions;
@@ -155,11 +154,7 @@ impl<'a> RunPlan<'a> {
                 .map_err(|error| explain(error, &config, places))?
                 .with_kernel(self.kernel));
         };
-        if let Some((name, index, value)) = weights.first_not_finite() {
-            let found = finite::word(value);
-            let place = &weights.place;
-            let found =
-                format!("{place}: {name}: expected finite numbers, got {found} at {index:?}");
+        if let Some(found) = weights.not_finite() {
             if self.pass.check_finite {
                 return Err(Data(found).into());
             }
