@@ -13,9 +13,10 @@ use std::collections::HashSet;
 
 use ndarray::ArrayD;
 
+use crate::element::{Dtype, Element};
 use crate::error::Error;
-use crate::files::{Bundle, Contents, Dtype, Real, Source, StoredType, Tensor};
-use crate::{Config, Element, Params, Rnn};
+use crate::files::{Bundle, Contents, Source, StoredType, Tensor};
+use crate::{Config, Params, Rnn};
 
 pub use configuration::said_arguments;
 #[cfg(feature = "onnx")]
@@ -151,8 +152,8 @@ impl Checkpoint {
     /// The layer among tensors that have names.
     ///
     /// ```
-    /// use elman::Checkpoint;
-    /// use elman::files::{Bundle, Dtype, Source};
+    /// use elman::files::{Bundle, Source};
+    /// use elman::{Checkpoint, Dtype};
     ///
     /// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
     /// let mut bundle = Bundle::open(&file)?;
@@ -260,7 +261,7 @@ impl Checkpoint {
     /// assert!(folder.path().join("weight_hh_l1.npy").exists());
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
-    pub fn into_tensors<T: Real>(self) -> Vec<(String, ArrayD<T>)> {
+    pub fn into_tensors<T: Element>(self) -> Vec<(String, ArrayD<T>)> {
         let array = |tensor| match tensor {
             Tensor::F32(array) => array.mapv_into_any(T::from_f32),
             Tensor::F64(array) => array.mapv_into_any(T::from_f64),
@@ -287,7 +288,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// Those of [`Params::from_tensors`], in [`Error::Weights`].
-    pub fn into_params<T: Element + Real>(self, config: Config) -> Result<Params<T>, Error> {
+    pub fn into_params<T: Element>(self, config: Config) -> Result<Params<T>, Error> {
         let place = self.place.clone();
         Params::from_tensors(config, self.into_tensors())
             .map_err(|error| Error::Weights { place, source: Box::new(error) })
@@ -311,7 +312,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// Those of [`Params::from_tensors`], in [`Error::Weights`], and [`Error::OutOfMemory`].
-    pub fn into_rnn<T: Element + Real>(self, config: Config) -> Result<Rnn<T>, Error> {
+    pub fn into_rnn<T: Element>(self, config: Config) -> Result<Rnn<T>, Error> {
         let reversed = self.reversed;
         Ok(Rnn::from_params(self.into_params(config)?)?.with_reversed(reversed))
     }

@@ -4,14 +4,13 @@
 //! Every function draws from one stream in memory order, so the order of the calls is part of the
 //! result, as it is in PyTorch.
 
-mod elementary;
 mod state;
 
 use std::f64::consts::TAU;
 
 pub use state::STATE_BYTES;
 
-use sealed::Sample;
+use crate::element::{Element, elementary};
 
 /// The parameters of the 32-bit Mersenne Twister of M. Matsumoto and T. Nishimura (1998), MT19937:
 /// the degree and the middle word of the recurrence, its matrix, and the masks of its two halves.
@@ -51,25 +50,6 @@ pub struct Generator {
     /// The second of two normal samples made at once, if only the first was asked for.
     next_normal: Option<f64>,
 }
-
-/// The types of which samples can be drawn: f32 and f64.
-///
-/// ```
-/// use elman::{Generator, Random};
-///
-/// /// torch.rand(n, generator=generator)
-/// fn rand<T: Random + Default>(n: usize, generator: &mut Generator) -> Vec<T> {
-///     let mut values = vec![T::default(); n];
-///     generator.uniform(0.0, 1.0, &mut values);
-///     values
-/// }
-/// let values: Vec<f64> = rand(5, &mut Generator::new(0));
-/// assert!(values.iter().all(|value| (0.0..1.0).contains(value)));
-/// ```
-pub trait Random: Sample {}
-
-impl Random for f32 {}
-impl Random for f64 {}
 
 impl Generator {
     /// The seed of a new `torch.Generator()`.
@@ -124,11 +104,11 @@ impl Generator {
     /// Generator::new(0).uniform(0.0, 1.0, &mut values);
     /// assert_eq!(format!("{values:.4?}"), "[0.4963, 0.7682, 0.0885]");
     /// ```
-    pub fn uniform<T: Random>(&mut self, low: f64, high: f64, out: &mut [T]) {
-        let (low, high) = (T::round(low), T::round(high));
+    pub fn uniform<T: Element>(&mut self, low: f64, high: f64, out: &mut [T]) {
+        let (low, high) = (T::from_f64(low), T::from_f64(high));
         let width = high - low;
         for value in out {
-            let sample = T::unit(self).scale(width, low);
+            let sample = T::unit(|| self.next_u32()).mul_add(width, low);
             *value = if sample == high { low } else { sample };
         }
     }
@@ -149,22 +129,22 @@ impl Generator {
     /// Generator::new(0).normal(&mut values);
     /// assert_eq!(format!("{:.4?}", &values[..3]), "[-1.1258, -1.1524, -0.2506]");
     /// ```
-    pub fn normal<T: Random>(&mut self, out: &mut [T]) {
+    pub fn normal<T: Element>(&mut self, out: &mut [T]) {
         if out.len() < BLOCK {
-            out.fill_with(|| T::round(self.single_normal()));
+            out.fill_with(|| T::from_f64(self.single_normal()));
             return;
         }
-        out.fill_with(|| T::unit(self));
+        out.fill_with(|| T::unit(|| self.next_u32()));
         let (blocks, rest) = out.as_chunks_mut();
         for block in blocks {
-            T::box_muller(block);
+            box_muller(block);
         }
         // What does not fill a block is drawn again, together with the samples before it.
         if !rest.is_empty()
             && let Some(last) = out.last_chunk_mut()
         {
-            last.fill_with(|| T::unit(self));
-            T::box_muller(last);
+            last.fill_with(|| T::unit(|| self.next_u32()));
+            box_muller(last);
         }
     }
 
@@ -188,15 +168,15 @@ impl Generator {
             return;
         }
         let keep = 1.0 - dropout;
-        out.fill_with(|| f64::unit(self) < keep);
+        out.fill_with(|| f64::unit(|| self.next_u32()) < keep);
     }
 
     /// One sample of `at::normal_distribution<double>`, with r = sqrt(-2 ln(1 - u2)):
     /// r cos(2π u1) now, r sin(2π u1) the next time.
     fn single_normal(&mut self) -> f64 {
         let sample = self.next_normal.take().unwrap_or_else(|| {
-            let u1 = f64::unit(self);
-            let u2 = f64::unit(self);
+            let u1 = f64::unit(|| self.next_u32());
+            let u2 = f64::unit(|| self.next_u32());
             let radius = (-2.0 * elementary::ln_1m(u2)).sqrt();
             let (sin, cos) = elementary::sin_cos(TAU * u1);
             self.next_normal = Some(radius * sin);
@@ -204,11 +184,6 @@ impl Generator {
         });
         // Adding the mean, 0, makes 0.0 of -0.0.
         sample + 0.0
-    }
-
-    fn next_u64(&mut self) -> u64 {
-        let upper = u64::from(self.next_u32());
-        upper << 32 | u64::from(self.next_u32())
     }
 
     fn next_u32(&mut self) -> u32 {
@@ -243,69 +218,15 @@ impl Generator {
     }
 }
 
-mod sealed {
-    use std::ops::Sub;
-
-    use super::{BLOCK, Generator};
-
-    /// What differs between the sample types. It cannot be named outside, hence not implemented.
-    pub trait Sample: Copy + PartialEq + Sub<Output = Self> {
-        /// A uniform sample from [0, 1), a multiple of 2^-24 in f32 and of 2^-53 in f64.
-        fn unit(generator: &mut Generator) -> Self;
-        fn round(x: f64) -> Self;
-        /// self width + low, rounded once.
-        fn scale(self, width: Self, low: Self) -> Self;
-        /// Turns a block of uniform samples into one of normal samples. Elements j and j + 8, u and
-        /// v, are a pair: with r = sqrt(-2 ln(1 - u)) they become r cos(2π v) and r sin(2π v).
-        fn box_muller(block: &mut [Self; BLOCK]);
-    }
-}
-
-impl Sample for f32 {
-    fn unit(generator: &mut Generator) -> f32 {
-        (generator.next_u32() & 0x00ff_ffff) as f32 * (1.0 / 16_777_216.0)
-    }
-
-    #[allow(clippy::cast_possible_truncation, reason = "rounding is what it is for")]
-    fn round(x: f64) -> f32 {
-        x as f32
-    }
-
-    fn scale(self, width: f32, low: f32) -> f32 {
-        self.mul_add(width, low)
-    }
-
-    fn box_muller(block: &mut [f32; BLOCK]) {
-        for j in 0..BLOCK / 2 {
-            let radius = (-2.0 * elementary::ln_f32(1.0 - block[j])).sqrt();
-            let (sin, cos) = elementary::sin_cos_f32(std::f32::consts::TAU * block[j + BLOCK / 2]);
-            // Again the mean, 0, is added.
-            block[j] = radius * cos + 0.0;
-            block[j + BLOCK / 2] = radius * sin + 0.0;
-        }
-    }
-}
-
-impl Sample for f64 {
-    fn unit(generator: &mut Generator) -> f64 {
-        (generator.next_u64() & 0x001f_ffff_ffff_ffff) as f64 * (1.0 / 9_007_199_254_740_992.0)
-    }
-
-    fn round(x: f64) -> f64 {
-        x
-    }
-
-    fn scale(self, width: f64, low: f64) -> f64 {
-        self.mul_add(width, low)
-    }
-
-    fn box_muller(block: &mut [f64; BLOCK]) {
-        for j in 0..BLOCK / 2 {
-            let radius = (-2.0 * elementary::ln(1.0 - block[j])).sqrt();
-            let (sin, cos) = elementary::sin_cos(TAU * block[j + BLOCK / 2]);
-            block[j] = radius * cos + 0.0;
-            block[j + BLOCK / 2] = radius * sin + 0.0;
-        }
+/// Turns a block of uniform samples into one of normal samples. Elements j and j + 8, u and v, are a pair:
+/// with r = sqrt(-2 ln(1 - u)) they become r cos(2π v) and r sin(2π v).
+fn box_muller<T: Element>(block: &mut [T; BLOCK]) {
+    for j in 0..BLOCK / 2 {
+        let radius = (T::from_f64(-2.0) * (T::ONE - block[j]).ln()).sqrt();
+        let (sin, cos) = (T::from_f64(TAU) * block[j + BLOCK / 2]).sin_cos();
+        // Again the mean, 0, is added.
+        block[j] = radius * cos + T::ZERO;
+        block[j + BLOCK / 2] = radius * sin + T::ZERO;
     }
 }
 
@@ -376,19 +297,19 @@ mod tests {
         checksum(values.iter().flat_map(|value| value.to_le_bytes()))
     }
 
-    fn uniform<T: Random + Default>(generator: &mut Generator, size: usize, bound: f64) -> Vec<T> {
+    fn uniform<T: Element>(generator: &mut Generator, size: usize, bound: f64) -> Vec<T> {
         let mut out = vec![T::default(); size];
         generator.uniform(-bound, bound, &mut out);
         out
     }
 
-    fn rand<T: Random + Default>(generator: &mut Generator, size: usize) -> Vec<T> {
+    fn rand<T: Element>(generator: &mut Generator, size: usize) -> Vec<T> {
         let mut out = vec![T::default(); size];
         generator.uniform(0.0, 1.0, &mut out);
         out
     }
 
-    fn randn<T: Random + Default>(generator: &mut Generator, size: usize) -> Vec<T> {
+    fn randn<T: Element>(generator: &mut Generator, size: usize) -> Vec<T> {
         let mut out = vec![T::default(); size];
         generator.normal(&mut out);
         out

@@ -47,6 +47,7 @@
 //! | `error` | the one error type |
 //! | `memory` | what is allocated, fallibly, because it grows with the data |
 //! | `checkpoint` | weights out of files, and into an .onnx: where files and layers meet |
+//! | `element` | the numbers that are computed in: one sealed trait for f32 and f64 |
 //! | `config` | what was chosen: PyTorch's arguments, names and shapes of the parameters |
 //! | `rnn` | the layer: every argument is checked here, once |
 //! | `params` | what was learned: weights and biases |
@@ -61,7 +62,7 @@
 //!
 //! # Invariants
 //!
-//! 1. `kernel` uses std alone: no files, threads, ndarray or errors. It cannot fail, and it allocates
+//! 1. `kernel` uses std and `element` alone: no files, threads, ndarray or errors. It cannot fail, and it allocates
 //!    nothing. Its one part that knows of more than one hand, `kernel::relay`, does not know where they are.
 //! 2. `stack` cannot fail: `rnn` has checked every shape, and allocates, fallibly, all that grows with the
 //!    data before it calls down.
@@ -77,6 +78,7 @@ mod array;
 mod batch;
 mod checkpoint;
 mod config;
+mod element;
 mod error;
 #[doc(hidden)]
 pub mod faults;
@@ -99,9 +101,10 @@ pub use batch::{Batch, Padding};
 pub use checkpoint::write_onnx;
 pub use checkpoint::{Checkpoint, NamedTensor, said_arguments};
 pub use config::{Config, Nonlinearity, Parameter, is_parameter_name};
+pub use element::{Dtype, Element};
 pub use error::Error;
-pub use generator::{Generator, Random, STATE_BYTES};
-pub use kernel::{Element, Kernel};
+pub use generator::{Generator, STATE_BYTES};
+pub use kernel::Kernel;
 pub use memory::zeros;
 pub use packed::{
     PackedSequence, PaddingSide, pack_padded_sequence, pack_sequence, pad_packed_sequence,

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use ndarray::{Array1, Array2, ArrayD};
 
 use crate::array::array;
+use crate::element::Element;
 use crate::error::Error;
 use crate::memory::{reserved, zeros};
-use crate::{Config, Element, Generator, Random};
+use crate::{Config, Generator};
 
 /// The parameters of one layer in one direction.
 ///
@@ -114,10 +115,7 @@ impl<T: Element> Params<T> {
     ///
     /// # Errors
     /// The errors of [`Config::check`], and [`Error::OutOfMemory`].
-    pub fn init(config: Config, generator: &mut Generator) -> Result<Self, Error>
-    where
-        T: Random,
-    {
+    pub fn init(config: Config, generator: &mut Generator) -> Result<Self, Error> {
         config.check()?;
         // The machine is asked for all of it first: it may lend each of many small tensors and have no
         // room for them together.
@@ -172,7 +170,7 @@ impl<T: Element> Params<T> {
     /// ```
     pub fn merge_bias(&mut self) {
         for [bias_ih, bias_hh] in self.cells.iter_mut().filter_map(|cell| cell.bias.as_mut()) {
-            bias_ih.zip_mut_with(bias_hh, |sum, &hh| *sum = sum.plus(hh));
+            bias_ih.zip_mut_with(bias_hh, |sum, &hh| *sum = *sum + hh);
             bias_hh.fill(T::ZERO);
         }
     }

@@ -9,12 +9,13 @@ use ndarray::{Array1, Array2, ArrayD, ArrayViewD, Dimension};
 
 use crate::array::{array, values};
 use crate::batch::{self, Batch, InputForm, total_steps};
+use crate::element::Element;
 use crate::error::Error;
 use crate::kernel::Panels;
 use crate::memory::zeros;
 use crate::params::{CellParams, WEIGHTS};
 use crate::stack::{self, Cell, Plan};
-use crate::{Config, Element, Generator, Kernel, Params, Random};
+use crate::{Config, Generator, Kernel, Params};
 
 use blocks::Spare;
 pub use options::{Keep, Mode, Options, Output};
@@ -58,10 +59,7 @@ impl<T: Element> Rnn<T> {
     ///
     /// # Errors
     /// Those of [`Params::init`].
-    pub fn new(config: Config, generator: &mut Generator) -> Result<Self, Error>
-    where
-        T: Random,
-    {
+    pub fn new(config: Config, generator: &mut Generator) -> Result<Self, Error> {
         Self::from_params(Params::init(config, generator)?)
     }
 
@@ -285,7 +283,7 @@ fn pack<T: Element>(params: &CellParams<T>) -> Result<Cell<T>, Error> {
     let mut bias = zeros(&[hidden_size], WEIGHTS)?;
     if let Some([bias_ih, bias_hh]) = &params.bias {
         for ((sum, &ih), &hh) in bias.iter_mut().zip(bias_ih).zip(bias_hh) {
-            *sum = ih.plus(hh);
+            *sum = ih + hh;
         }
     }
     let (weight_ih, weight_hh) = (panels(&params.weight_ih)?, panels(&params.weight_hh)?);

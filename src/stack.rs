@@ -30,7 +30,8 @@ mod waves;
 use std::ops::Range;
 
 use crate::batch::BatchSizes;
-use crate::kernel::{Activation, Aligned, Element, Kernel, Panels, Walk};
+use crate::element::Element;
+use crate::kernel::{Activation, Aligned, Kernel, Panels, Walk};
 
 use block::Buffers;
 pub(crate) use block::{Block, Steps, Work, Workspace};
@@ -269,7 +270,7 @@ fn walk(t: usize) -> Walk {
 /// Dropout on one element: `x * mask / (1 - p)`. What is dropped is multiplied by zero, as PyTorch does,
 /// so that NaN and the sign of zero come out the same.
 pub(crate) fn dropped<T: Element>(value: T, keep: bool, scale: T) -> T {
-    value.times(if keep { scale } else { T::ZERO })
+    value * if keep { scale } else { T::ZERO }
 }
 
 /// Dropout on the output of a layer.

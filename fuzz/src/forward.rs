@@ -3,8 +3,7 @@
 
 use std::sync::LazyLock;
 
-use elman::files::Real;
-use elman::{Config, Element, Generator, Kernel, Nonlinearity, Output, Random, Rnn};
+use elman::{Config, Element, Generator, Kernel, Nonlinearity, Output, Rnn};
 use ndarray::{ArrayD, Axis, Slice};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -36,7 +35,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-fn check<T: Element + Random + Real>(
+fn check<T: Element>(
     config: &Config,
     steps: usize,
     batch: Option<usize>,
@@ -76,11 +75,7 @@ fn check<T: Element + Random + Real>(
 }
 
 /// Standard-normal numbers, of which the first ones are replaced by those whose bits are `numbers`.
-fn array<T: Random + Real>(
-    shape: &[usize],
-    generator: &mut Generator,
-    numbers: &[u8],
-) -> ArrayD<T> {
+fn array<T: Element>(shape: &[usize], generator: &mut Generator, numbers: &[u8]) -> ArrayD<T> {
     let mut values = vec![T::from_f64(0.0); shape.iter().product()];
     generator.normal(&mut values);
     for (value, bytes) in values.iter_mut().zip(numbers.as_chunks().0) {
@@ -90,11 +85,11 @@ fn array<T: Random + Real>(
 }
 
 #[track_caller]
-fn same<T: Real>(have: &Output<T>, want: &Output<T>, how: &str) {
+fn same<T: Element>(have: &Output<T>, want: &Output<T>, how: &str) {
     for (have, want) in [(&have.output, &want.output), (&have.h_n, &want.h_n)] {
         assert_eq!(have.shape(), want.shape(), "{how}");
-        let have = have.iter().map(|number| number.bytes().as_ref().to_vec());
-        let want = want.iter().map(|number| number.bytes().as_ref().to_vec());
+        let have = have.iter().map(|number| number.to_le_bytes().as_ref().to_vec());
+        let want = want.iter().map(|number| number.to_le_bytes().as_ref().to_vec());
         assert!(have.eq(want), "other bits {how}");
     }
 }

@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use elman::files::{Dtype, Real, Source, write_npz, write_safetensors};
-use elman::{Checkpoint, Config, Error, write_onnx};
+use elman::files::{Source, write_npz, write_safetensors};
+use elman::{Checkpoint, Config, Dtype, Element, Error, write_onnx};
 use ndarray::ArrayD;
 
 use super::{scratch, ways};
@@ -40,7 +40,7 @@ pub(crate) fn check(layer: Result<Checkpoint, Error>) {
     }
 }
 
-fn written<T: Real>(layer: Checkpoint, config: &Config) {
+fn written<T: Element>(layer: Checkpoint, config: &Config) {
     let tensors = layer.into_tensors::<T>();
     let text = config.to_json().to_string();
     let files = [
@@ -60,7 +60,7 @@ fn written<T: Real>(layer: Checkpoint, config: &Config) {
 }
 
 /// The file has this layer, every bit of it.
-fn same<T: Real>(file: &Source, tensors: &[(String, ArrayD<T>)], config: &Config) {
+fn same<T: Element>(file: &Source, tensors: &[(String, ArrayD<T>)], config: &Config) {
     let again = Checkpoint::read(file, None, None).unwrap();
     assert_eq!((again.config(), again.dtype()), (config, T::DTYPE), "{file}");
     let again: HashMap<_, _> = again.into_tensors::<T>().into_iter().collect();
@@ -68,7 +68,7 @@ fn same<T: Real>(file: &Source, tensors: &[(String, ArrayD<T>)], config: &Config
         let have = &again[name];
         assert_eq!(have.shape(), want.shape(), "{file}: {name}");
         let bits = |array: &ArrayD<T>| -> Vec<_> {
-            array.iter().flat_map(|number| number.bytes().as_ref().to_vec()).collect()
+            array.iter().flat_map(|number| number.to_le_bytes().as_ref().to_vec()).collect()
         };
         assert!(bits(have) == bits(want), "{file}: {name}");
     }

@@ -1,7 +1,8 @@
 //! Arrays that are written and read again: .npy, .npz and .safetensors keep every bit.
 
+use elman::Element;
 use elman::files::{
-    Arrays, Bundle, Found, Real, Source, TensorFile, write_npy, write_npz, write_safetensors,
+    Arrays, Bundle, Found, Source, TensorFile, write_npy, write_npz, write_safetensors,
 };
 use ndarray::ArrayD;
 
@@ -28,7 +29,7 @@ fn array<T>(shape: &[usize], bytes: &[u8], number: impl Fn([u8; 8]) -> T) -> Arr
     ArrayD::from_shape_simple_fn(shape, next)
 }
 
-fn check<T: Real>(array: &ArrayD<T>) {
+fn check<T: Element>(array: &ArrayD<T>) {
     let turned = array.t().to_owned();
     let mut npy = Vec::new();
     write_npy(&mut npy, &array.view()).unwrap();
@@ -63,7 +64,7 @@ fn check<T: Real>(array: &ArrayD<T>) {
 }
 
 /// Reads tensors a and b by name.
-fn bundle<T: Real>(file: &Source, a: &ArrayD<T>, b: &ArrayD<T>) {
+fn bundle<T: Element>(file: &Source, a: &ArrayD<T>, b: &ArrayD<T>) {
     let mut bundle = Bundle::open(file).unwrap();
     assert!(bundle.text().is_some());
     ways::check_bundle(&mut bundle);
@@ -78,8 +79,8 @@ fn bundle<T: Real>(file: &Source, a: &ArrayD<T>, b: &ArrayD<T>) {
 }
 
 /// The same shapes and bits.
-fn same<T: Real, U: Real>(have: &ArrayD<T>, want: &ArrayD<U>) {
+fn same<T: Element, U: Element>(have: &ArrayD<T>, want: &ArrayD<U>) {
     assert_eq!((T::DTYPE, have.shape()), (U::DTYPE, want.shape()));
-    let have = have.iter().map(|number| number.bytes().as_ref().to_vec());
-    assert!(have.eq(want.iter().map(|number| number.bytes().as_ref().to_vec())));
+    let have = have.iter().map(|number| number.to_le_bytes().as_ref().to_vec());
+    assert!(have.eq(want.iter().map(|number| number.to_le_bytes().as_ref().to_vec())));
 }

@@ -1,7 +1,7 @@
 //! Tables. What is read from one is the same after it has been written and read again.
 
-use elman::Error;
-use elman::files::{Found, Real, Source, StoredType, TensorFile, TensorFormat};
+use elman::files::{Found, Source, StoredType, TensorFile, TensorFormat};
+use elman::{Element, Error};
 use ndarray::ArrayD;
 
 use super::{pipe, scratch, ways};
@@ -40,7 +40,7 @@ pub fn run(data: &[u8]) {
     same(&rewritten(&double), &double);
 }
 
-fn read<T: Real>(source: &Source) -> Option<ArrayD<T>> {
+fn read<T: Element>(source: &Source) -> Option<ArrayD<T>> {
     let Ok(Found::Tensor(tensor)) = Found::open(source) else { return None };
     assert_eq!(tensor.header().stored, StoredType::Text);
     let shape = tensor.header().shape.clone();
@@ -56,14 +56,14 @@ fn read<T: Real>(source: &Source) -> Option<ArrayD<T>> {
 }
 
 /// The array, written as a table and read again.
-fn rewritten<T: Real>(array: &ArrayD<T>) -> ArrayD<T> {
+fn rewritten<T: Element>(array: &ArrayD<T>) -> ArrayD<T> {
     let mut text = Vec::new();
     TensorFormat::Csv.write(&mut text, &array.view()).unwrap();
     read(&scratch::source(&text)).expect("what was written can be read")
 }
 
 /// The same shapes and numbers to the bit. What is no number has many bits, and is written in one way.
-fn same<T: Real + Into<f64>>(have: &ArrayD<T>, want: &ArrayD<T>) {
+fn same<T: Element>(have: &ArrayD<T>, want: &ArrayD<T>) {
     assert_eq!(have.shape(), want.shape());
     for (&have, &want) in have.iter().zip(want) {
         let (have, want): (f64, f64) = (have.into(), want.into());

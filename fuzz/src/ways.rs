@@ -1,8 +1,8 @@
 //! The ways to read a tensor: at once, as bits in pieces, and as bits in the order of the file. All say the
 //! same, or none says anything.
 
-use elman::Error;
-use elman::files::{Bundle, Dtype, Entry, Header, Number, Numbers, StoredType, Tensor, TensorFile};
+use elman::files::{Bundle, Entry, Header, Number, Numbers, StoredType, Tensor, TensorFile};
+use elman::{Dtype, Error};
 use ndarray::ArrayD;
 
 /// Most numbers of a tensor that are written as text.

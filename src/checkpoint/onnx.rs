@@ -14,8 +14,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Checkpoint, common_dtype};
 use crate::Config;
+use crate::element::Dtype;
 use crate::error::Error;
-use crate::files::{Dtype, Graph, Node, TEXT_NAME};
+use crate::files::{Graph, Node, TEXT_NAME};
 
 use cell::Cell;
 use trace::Trace;

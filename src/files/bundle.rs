@@ -11,9 +11,9 @@ use super::npz::Archive;
 use super::source::{Format, Opened, Source};
 use super::tensor_folder::{read_text, tensor_paths};
 use super::{
-    BundleFormat, Dtype, Entry, Header, ModuleAttribute, Numbers, Real, Tensor, TensorFile, Text,
-    escaped, show,
+    BundleFormat, Entry, Header, ModuleAttribute, Numbers, Tensor, TensorFile, Text, escaped, show,
 };
+use crate::element::{Dtype, Element};
 use crate::error::Error;
 
 /// Tensors by name, in the order in which they stand: what the file says of them is known, and their
@@ -227,7 +227,8 @@ impl Bundle {
     /// and everything else becomes f32.
     ///
     /// ```
-    /// use elman::files::{Bundle, Dtype, Source};
+    /// use elman::files::{Bundle, Source};
+    /// use elman::Dtype;
     ///
     /// let mut bundle = Bundle::open(&Source::parse("fixtures/sine/rnn.npz".as_ref()))?;
     /// assert_eq!(bundle.read(0, None)?.dtype(), Dtype::F32);
@@ -273,7 +274,7 @@ impl Bundle {
         }
     }
 
-    fn read_as<T: Real>(&mut self, index: usize) -> Result<ArrayD<T>, Error> {
+    fn read_as<T: Element>(&mut self, index: usize) -> Result<ArrayD<T>, Error> {
         let place = self.entry_place(index);
         match &mut self.body {
             Body::Folder(paths, _) => {

@@ -6,7 +6,8 @@
 
 use std::io::Read;
 
-use super::{Dtype, literal};
+use super::literal;
+use crate::element::Dtype;
 use crate::error::Error;
 
 /// What NumPy accepts at most by default.
@@ -23,7 +24,8 @@ pub(super) const MAX_AXES: usize = 64;
 /// A type of number that a file may hold. A .npy file cannot hold bfloat16, and only a table holds text.
 ///
 /// ```
-/// use elman::files::{Dtype, StoredType};
+/// use elman::files::StoredType;
+/// use elman::Dtype;
 ///
 /// let stored = StoredType::F16;
 /// assert_eq!((stored.to_string(), stored.size()), ("f16".to_owned(), 2));

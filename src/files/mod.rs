@@ -50,7 +50,7 @@ pub use folder::Folder;
 pub use found::Found;
 pub use header::{Header, StoredType};
 pub use limit::limit_streams;
-pub use npy::{AnyArray, Real, Stored, write_npy};
+pub use npy::{AnyArray, Stored, write_npy};
 pub use npz::{Members, write_npz};
 pub use number::Number;
 pub use numbers::Numbers;
@@ -70,38 +70,16 @@ use std::path::Path;
 
 use ndarray::ArrayD;
 
+use crate::element::Dtype;
+
 /// The name of the text beside tensors: a file of a folder, a key of the metadata of .safetensors and .onnx.
 pub const TEXT_NAME: &str = "rnn.json";
-
-/// The types of number that are computed in.
-///
-/// ```
-/// use elman::files::{Dtype, Real};
-///
-/// assert_eq!(<f64 as Real>::DTYPE, Dtype::F64);
-/// assert_eq!(Dtype::F32.to_string(), "f32");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dtype {
-    /// 32-bit floats.
-    F32,
-    /// 64-bit floats.
-    F64,
-}
-
-impl std::fmt::Display for Dtype {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Dtype::F32 => "f32",
-            Dtype::F64 => "f64",
-        })
-    }
-}
 
 /// A tensor of one of the types that are computed in.
 ///
 /// ```
-/// use elman::files::{Bundle, Dtype, Source, Tensor};
+/// use elman::files::{Bundle, Source, Tensor};
+/// use elman::Dtype;
 ///
 /// let mut bundle = Bundle::open(&Source::parse("fixtures/sine/rnn.npz".as_ref()))?;
 /// let weight_ih = bundle.read(0, None)?;

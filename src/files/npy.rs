@@ -1,11 +1,11 @@
 //! The body of a .npy file, read and written.
 
-use std::fmt;
 use std::io::{self, Read, Write};
 
 use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
 
-use super::{Dtype, Header, StoredType};
+use super::{Header, StoredType};
+use crate::element::{Dtype, Element};
 use crate::error::Error;
 use crate::memory::{grow, reserved};
 
@@ -37,69 +37,23 @@ macro_rules! stored {
 
 stored!(u8, "|u1");
 stored!(i64, "<i8");
-stored!(f32, "<f4");
-stored!(f64, "<f8");
 
-/// A type that every stored number can be converted to: `f32` or `f64`.
-///
-/// ```
-/// use elman::files::{Dtype, Real, Source, TensorFile};
-/// use elman::{Config, Element, Error, Generator, Random, Rnn};
-///
-/// /// The number of hidden states of a file's sequences, computed in T.
-/// fn hidden_states<T: Element + Random + Real>(file: &str) -> Result<usize, Error> {
-///     let input = TensorFile::open(&Source::parse(file.as_ref()))?.read::<T>()?;
-///     let rnn = Rnn::<T>::new(Config::new(10, 20), &mut Generator::new(0))?;
-///     Ok(rnn.call(input.view(), None)?.output.len())
-/// }
-/// assert_eq!(hidden_states::<f32>("fixtures/x.npy")?, 5 * 3 * 20);
-/// assert_eq!(hidden_states::<f64>("fixtures/x.npy")?, 5 * 3 * 20);
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
-pub trait Real: Stored + fmt::Display + fmt::Debug + fmt::LowerExp {
-    /// The type's name.
-    const DTYPE: Dtype;
-    /// The nearest number to a double.
-    fn from_f64(value: f64) -> Self;
-    /// The same number, rounded to the type.
-    fn from_f32(value: f32) -> Self;
-    /// The nearest number to an integer.
-    fn from_i64(value: i64) -> Self;
-    /// The nearest number to an integer.
-    fn from_u64(value: u64) -> Self;
-}
-
-macro_rules! real {
-    ($type:ty, $dtype:expr) => {
-        #[allow(clippy::cast_possible_truncation, reason = "rounding to the type is the purpose")]
-        #[allow(clippy::cast_lossless, reason = "one text for both types")]
-        impl Real for $type {
-            const DTYPE: Dtype = $dtype;
-            fn from_f64(value: f64) -> Self {
-                value as $type
-            }
-            fn from_f32(value: f32) -> Self {
-                value as $type
-            }
-            fn from_i64(value: i64) -> Self {
-                value as $type
-            }
-            fn from_u64(value: u64) -> Self {
-                value as $type
-            }
-        }
+impl<T: Element> Stored for T {
+    const DESCR: &'static str = match T::DTYPE {
+        Dtype::F32 => "<f4",
+        Dtype::F64 => "<f8",
     };
+    fn bytes(self) -> impl AsRef<[u8]> {
+        self.to_le_bytes()
+    }
 }
-
-real!(f32, Dtype::F32);
-real!(f64, Dtype::F64);
 
 /// Bytes that are read and converted at once.
 pub(super) const PIECE_BYTES: usize = 1 << 16;
 
 /// Reads the numbers behind a header, and converts them. `known` says that the source has told its
 /// length and that the header agrees with it; else memory grows only as fast as bytes arrive.
-pub(super) fn read_body<T: Real>(
+pub(super) fn read_body<T: Element>(
     reader: &mut dyn Read,
     place: &str,
     header: &Header,
@@ -155,7 +109,7 @@ pub(super) fn read_full(reader: &mut dyn Read, bytes: &mut [u8]) -> io::Result<u
 }
 
 /// Appends the numbers in `bytes` to `values`.
-pub(super) fn decode<T: Real>(header: &Header, bytes: &[u8], values: &mut Vec<T>) {
+pub(super) fn decode<T: Element>(header: &Header, bytes: &[u8], values: &mut Vec<T>) {
     /// Reads numbers of one stored type in either byte order.
     macro_rules! numbers {
         ($stored:ty, $convert:expr) => {{

@@ -15,7 +15,8 @@ use zip::{ZipArchive, ZipWriter};
 use super::file::File;
 use super::npy::{missing, read_body};
 use super::tensor_file::{Counted, expect_end};
-use super::{AnyArray, Header, Numbers, Real, Sink, escaped};
+use super::{AnyArray, Header, Numbers, Sink, escaped};
+use crate::element::Element;
 use crate::error::Error;
 
 /// Names of members that an error lists at most: as many as 2 layers in 2 directions have, and a few more.
@@ -79,7 +80,7 @@ impl Archive {
     }
 
     /// The numbers of a member, converted to T, once its header is known.
-    pub(super) fn read<T: Real>(
+    pub(super) fn read<T: Element>(
         &mut self,
         index: usize,
         header: &Header,
@@ -207,7 +208,7 @@ impl Members {
     ///
     /// # Errors
     /// Those of [`TensorFile::read`](super::TensorFile::read).
-    pub fn read<T: Real>(&mut self, index: usize) -> Result<ArrayD<T>, Error> {
+    pub fn read<T: Element>(&mut self, index: usize) -> Result<ArrayD<T>, Error> {
         let header = self.header(index)?;
         let place = self.member_place(index);
         self.archive.read(index, &header, &place)

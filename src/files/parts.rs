@@ -13,7 +13,8 @@ use super::file::File;
 use super::npy::{PIECE_BYTES, decode, header_bytes, missing, read_full, write_pieces};
 use super::sink::Target;
 use super::tensor_file::{Body, expect_end};
-use super::{Header, Real, Sink, Stored, TensorFile};
+use super::{Header, Sink, Stored, TensorFile};
+use crate::element::Element;
 use crate::error::Error;
 use crate::memory::{grow, reserved};
 
@@ -136,7 +137,7 @@ impl PartReader {
     ///
     /// # Errors
     /// [`Error::Read`], [`Error::Malformed`] where the numbers end too early, [`Error::OutOfMemory`].
-    pub fn read<T: Real>(&mut self, part: &Part, values: &mut Vec<T>) -> Result<(), Error> {
+    pub fn read<T: Element>(&mut self, part: &Part, values: &mut Vec<T>) -> Result<(), Error> {
         let [_, second, width] = self.shape;
         let count = part.first.len() * part.second.len() * width;
         values.clear();
@@ -180,7 +181,7 @@ impl PartReader {
     }
 
     /// Appends `count` numbers that stand one after the other, from number `start` on.
-    fn run<T: Real>(
+    fn run<T: Element>(
         &mut self,
         start: usize,
         count: usize,

@@ -14,7 +14,8 @@ use serde_json::{Map, Value, json};
 use super::bundle::Raw;
 use super::file::File;
 use super::npy::write_numbers;
-use super::{Dtype, Entry, Real, Sink, TEXT_NAME, Text, escaped};
+use super::{Entry, Sink, TEXT_NAME, Text, escaped};
+use crate::element::{Dtype, Element};
 use crate::error::Error;
 use header::{Header, METADATA, known, malformed, parse, within};
 
@@ -108,7 +109,7 @@ fn read_header(file: &mut File, place: &str) -> Result<Vec<u8>, Error> {
 ///
 /// # Errors
 /// [`Error::Write`].
-pub fn write_safetensors<T: Real>(
+pub fn write_safetensors<T: Element>(
     sink: &mut Sink,
     tensors: &[(String, ArrayD<T>)],
     text: &str,

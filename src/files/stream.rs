@@ -9,7 +9,8 @@ use super::npy::{read_body, read_full};
 use super::source::Format;
 use super::tensor_file::Counted;
 use super::waiting::{StandardOutput, Waiting, standard_input, standard_output};
-use super::{Header, Real, Stored, write_npy};
+use super::{Header, Stored, write_npy};
+use crate::element::Element;
 use crate::error::Error;
 
 /// Bytes that are written at once: an answer that is not longer arrives as a whole.
@@ -98,7 +99,7 @@ impl Arrays {
     /// # Errors
     /// [`Error::Malformed`] where the stream ends before the array does, [`Error::Read`],
     /// [`Error::OutOfMemory`].
-    pub fn read<T: Real>(&mut self, header: &Header) -> Result<ArrayD<T>, Error> {
+    pub fn read<T: Element>(&mut self, header: &Header) -> Result<ArrayD<T>, Error> {
         let place = self.place();
         let array = read_body(&mut self.reader, &place, header, false)?;
         self.offset += header.body_bytes() as u64;
@@ -143,7 +144,7 @@ impl Frames {
     ///
     /// # Errors
     /// [`Error::Malformed`] where the stream ends within a frame, and [`Error::Read`].
-    pub fn read<T: Real>(&mut self, frame: &mut [T]) -> Result<bool, Error> {
+    pub fn read<T: Element>(&mut self, frame: &mut [T]) -> Result<bool, Error> {
         let got = read_full(&mut self.reader, &mut self.bytes)
             .map_err(|source| Error::Read { place: "stdin".to_owned(), source })?;
         if got == 0 {
@@ -210,7 +211,7 @@ impl Answers {
     /// # Errors
     /// [`Error::Write`].
     #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is the format")]
-    pub fn frame<T: Real + Into<f64>>(&mut self, frame: &ArrayViewD<'_, T>) -> Result<(), Error> {
+    pub fn frame<T: Element>(&mut self, frame: &ArrayViewD<'_, T>) -> Result<(), Error> {
         let mut write = || {
             for &number in frame {
                 self.writer.write_all(&(number.into() as f32).to_le_bytes())?;

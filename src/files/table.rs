@@ -10,8 +10,8 @@ mod read;
 use ndarray::ArrayD;
 
 use super::source::Opened;
-use super::{Dtype, Real};
 use crate::array::array;
+use crate::element::{Dtype, Element};
 use crate::error::Error;
 use crate::memory::reserved;
 
@@ -59,7 +59,7 @@ impl Table {
     }
 
     /// The numbers, rounded to T as if each had been read as one.
-    pub(super) fn into_array<T: Real>(self) -> Result<ArrayD<T>, Error> {
+    pub(super) fn into_array<T: Element>(self) -> Result<ArrayD<T>, Error> {
         if let (Dtype::F32, Some(error)) = (T::DTYPE, self.beyond_f32) {
             return Err(error);
         }

@@ -9,7 +9,8 @@ use super::npy::{missing, read_body};
 use super::npz::Archive;
 use super::source::{Format, Opened};
 use super::table::Table;
-use super::{Found, Header, Members, Numbers, Real, Source, StoredType};
+use super::{Found, Header, Members, Numbers, Source, StoredType};
+use crate::element::Element;
 use crate::error::Error;
 
 /// A tensor whose header has been read and whose numbers have not.
@@ -210,7 +211,7 @@ impl TensorFile {
     /// # Errors
     /// [`Error::Malformed`] where there are fewer or more bytes than the header says, [`Error::Read`],
     /// [`Error::OutOfMemory`].
-    pub fn read<T: Real>(self) -> Result<ArrayD<T>, Error> {
+    pub fn read<T: Element>(self) -> Result<ArrayD<T>, Error> {
         let TensorFile { place, header, body } = self;
         let (mut reader, known): (Box<dyn Read + Send>, _) = match body {
             Body::Member { mut archive, index, place } => {

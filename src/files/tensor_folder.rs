@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use ndarray::ArrayD;
 
 use super::file::File;
-use super::{Folder, Overwrite, Real, TEXT_NAME, Text, show, write_npy};
+use super::{Folder, Overwrite, TEXT_NAME, Text, show, write_npy};
+use crate::element::Element;
 use crate::error::Error;
 
 /// The longest text that is read: far more than any configuration has, and no burden to any machine.
@@ -110,7 +111,7 @@ pub fn open_folder(
 ///
 /// # Errors
 /// [`Error::Write`].
-pub fn write_folder<T: Real>(
+pub fn write_folder<T: Element>(
     folder: &Folder,
     tensors: &[(String, ArrayD<T>)],
     text: &str,

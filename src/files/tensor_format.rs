@@ -6,7 +6,8 @@ use std::path::Path;
 
 use ndarray::{ArrayView2, ArrayViewD, Axis, Dimension, Ix2};
 
-use super::{Real, write_npy};
+use super::write_npy;
+use crate::element::Element;
 
 /// Numbers from here on have an exponent in .txt: beside longer ones the others would be lost.
 const LONG: f64 = 1e6;
@@ -73,7 +74,7 @@ impl TensorFormat {
     ///
     /// # Errors
     /// What the writer says, and [`io::ErrorKind::InvalidInput`] for a shape that the format does not hold.
-    pub fn write<T: Real>(
+    pub fn write<T: Element>(
         self,
         writer: &mut dyn Write,
         array: &ArrayViewD<'_, T>,
@@ -92,7 +93,7 @@ impl TensorFormat {
 }
 
 /// Rows on lines of their own. A tensor of one axis is one row, because columns are features.
-fn write_table<T: Real>(
+fn write_table<T: Element>(
     writer: &mut dyn Write,
     array: &ArrayViewD<'_, T>,
     separator: &[u8],
@@ -111,7 +112,7 @@ fn write_table<T: Real>(
 
 /// The shortest text that reads back to the same bits, with an exponent where there would be many zeros.
 /// NumPy and pandas read `nan`, `inf` and `-0` too.
-fn shortest<T: Real>(value: T) -> String {
+fn shortest<T: Element>(value: T) -> String {
     let text = format!("{value:?}");
     match text.strip_suffix(".0") {
         Some(whole) => whole.to_owned(),
@@ -121,7 +122,7 @@ fn shortest<T: Real>(value: T) -> String {
 }
 
 /// A block of rows and columns for each index of the axes before them, under its index as PyTorch writes it.
-fn write_blocks<T: Real>(writer: &mut dyn Write, array: &ArrayViewD<'_, T>) -> io::Result<()> {
+fn write_blocks<T: Element>(writer: &mut dyn Write, array: &ArrayViewD<'_, T>) -> io::Result<()> {
     let width = array.iter().map(|&value| rounded(value).len()).max().unwrap_or(0);
     if array.ndim() <= 2 {
         return write_block(writer, &rows(array.view()), width);
@@ -138,7 +139,7 @@ fn write_blocks<T: Real>(writer: &mut dyn Write, array: &ArrayViewD<'_, T>) -> i
     Ok(())
 }
 
-fn write_block<T: Real>(
+fn write_block<T: Element>(
     writer: &mut dyn Write,
     rows: &ArrayView2<'_, T>,
     width: usize,
@@ -152,7 +153,7 @@ fn write_block<T: Real>(
 }
 
 /// A number with four decimals.
-fn rounded<T: Real>(value: T) -> String {
+fn rounded<T: Element>(value: T) -> String {
     let text = format!("{value:.4}");
     let long = text.trim_start_matches('-').parse::<f64>().is_ok_and(|size| size >= LONG);
     match text.as_str() {
@@ -178,7 +179,7 @@ mod tests {
 
     use super::*;
 
-    fn text<T: Real>(format: TensorFormat, array: &ArrayD<T>) -> String {
+    fn text<T: Element>(format: TensorFormat, array: &ArrayD<T>) -> String {
         let mut bytes = Vec::new();
         format.write(&mut bytes, &array.view()).unwrap();
         String::from_utf8(bytes).unwrap()

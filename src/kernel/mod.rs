@@ -1,9 +1,10 @@
 //! The arithmetic, on slices: products with panels of weights, and the nonlinearity.
 //!
-//! One algorithm ([`product`], [`tanh`]), written once over a small vector trait ([`vector`]), and thin
-//! instances of the trait for each instruction set ([`x86`]). All of them give the same bits.
+//! One algorithm ([`product`], [`tanh`]), written once over a small vector trait
+//! ([`crate::element::Vector`]), and thin instances of the trait for each instruction set ([`x86`],
+//! [`vector`]). All of them give the same bits.
 //!
-//! This module uses std alone. It must not know files, threads, ndarray or errors; it cannot fail, and
+//! This module uses std and `element` alone. It must not know files, threads, ndarray or errors; it cannot fail, and
 //! it allocates nothing: it fills slices that it is given. It is single-threaded, but for [`relay`], which
 //! lets several hands write one matrix and does not know where they are.
 
@@ -23,7 +24,8 @@ pub(crate) use panels::{Aligned, Panels};
 pub(crate) use product::{Activation, Product, Recurrence, Walk};
 pub(crate) use relay::{Hand, Progress, Relay};
 pub(crate) use rows::RowsMut;
-pub use vector::Element;
+
+use crate::element::Element;
 
 /// A way to run the arithmetic that this CPU supports.
 ///

@@ -1,9 +1,9 @@
 //! One row of a product: several panels side by side.
 
+use super::Panels;
 use super::product::CHAIN;
 use super::tiles::{Place, Tiles, add_sums};
-use super::vector::Vector;
-use super::{Element, Panels};
+use crate::element::{Element, Registers, Vector};
 
 impl<V: Vector> Tiles<V> {
     /// One row: several panels side by side, so that enough sums are under way. Whole panels have F

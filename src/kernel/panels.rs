@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Element;
+use crate::element::Element;
 
 /// Sixteen numbers, the first of them at the beginning of a cache line.
 ///

@@ -1,7 +1,6 @@
 //! What the machine can do at most: loops that do nothing else.
 
-use super::Element;
-use super::vector::Vector;
+use crate::element::{Element, Vector};
 
 /// Independent sums: enough to hide the latency of the fused multiply-add on every processor so far, and
 /// as many as a tile keeps with 32 registers. With 16, twelve of them would spill; so N is a parameter.

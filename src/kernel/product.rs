@@ -30,7 +30,7 @@
 use super::Panels;
 use super::rows::RowsMut;
 use super::tiles::Tiles;
-use super::vector::Vector;
+use crate::element::Vector;
 
 /// Features of one chain of fused multiply-adds. Part of the contract on numbers: another length would
 /// change every output. Against float64, the mean error of chains of 64 is 1.07, 0.67 and 0.95 times

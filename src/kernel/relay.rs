@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Aligned, Element, RowsMut};
+use super::{Aligned, RowsMut};
+use crate::element::Element;
 
 /// How often the others are looked at before a thread goes to sleep: some tens of microseconds, several times
 /// what it takes to wake it. There may be fewer processors than hands: a thread that only offered its own

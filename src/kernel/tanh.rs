@@ -17,67 +17,57 @@
 //! 0.258. Feeding the remainder of the division back into 1 - 1/h makes these means 0.2504 and 0.256,
 //! and the function 8 to 20 % slower.
 
-use super::vector::{Element, Float, Vector};
+use crate::element::{Element, Registers, Vector};
 
-/// The polynomials of the formulas above, lowest power first, as `fixtures/tanh.py` derives them.
-pub trait TanhConstants: Sized + 'static {
-    /// P, for squares in [0, 1]. The error is relative to the result.
-    const SMALL: &'static [Self];
-    /// Q, for |r| up to (ln 2)/4. The error is that of p.
-    const REDUCED: &'static [Self];
-}
+// The polynomials of the formulas above, lowest power first, as `fixtures/tanh.py` derives them: P for
+// squares in [0, 1], with an error relative to the result, and Q for |r| up to (ln 2)/4, with that of p.
 
-impl TanhConstants for f32 {
-    // Largest error: 0.0087 * 2^-24.
-    const SMALL: &'static [Self] = &[
-        -0.333_333_28,
-        0.133_331_8,
-        -0.053_951_584,
-        0.021_779_05,
-        -0.008_583_467,
-        0.003_065_284_6,
-        -0.000_833_176_13,
-        0.000_119_528_035,
-    ];
-    // Largest error: 0.028 * 2^-24.
-    const REDUCED: &'static [Self] =
-        &[1.0, 0.666_660_67, 0.333_331_64, 0.133_905_46, 0.044_594_433];
-}
-
-impl TanhConstants for f64 {
-    // Largest error: 0.01 * 2^-53.
-    const SMALL: &'static [Self] = &[
-        -0.333_333_333_333_332_9,
-        0.133_333_333_333_286_26,
-        -0.053_968_253_966_328_46,
-        0.021_869_488_495_932_82,
-        -0.008_863_235_025_466_543,
-        0.003_592_123_877_462_969_5,
-        -0.001_455_810_523_872_368,
-        0.000_589_928_529_054_069_1,
-        -0.000_238_825_425_454_588_2,
-        0.000_096_213_327_198_464_47,
-        -0.000_038_044_152_893_362_43,
-        0.000_014_260_581_683_128_05,
-        -0.000_004_744_798_300_697_322,
-        0.000_001_265_310_845_245_686_4,
-        -0.000_000_231_377_972_037_990_6,
-        0.000_000_021_103_922_920_818_69,
-    ];
-    // Largest error: 0.016 * 2^-53.
-    const REDUCED: &'static [Self] = &[
-        1.000_000_000_000_002_7,
-        0.666_666_666_666_667_4,
-        0.333_333_333_332_092_6,
-        0.133_333_333_333_055_25,
-        0.044_444_444_633_170_95,
-        0.012_698_412_735_145_567,
-        0.003_174_590_614_086_831_4,
-        0.000_705_465_161_347_042_5,
-        0.000_141_473_414_323_964_66,
-        0.000_025_715_362_429_637_768,
-    ];
-}
+/// Largest error: 0.0087 * 2^-24.
+pub(super) const SMALL_F32: [f32; 8] = [
+    -0.333_333_28,
+    0.133_331_8,
+    -0.053_951_584,
+    0.021_779_05,
+    -0.008_583_467,
+    0.003_065_284_6,
+    -0.000_833_176_13,
+    0.000_119_528_035,
+];
+/// Largest error: 0.028 * 2^-24.
+pub(super) const REDUCED_F32: [f32; 5] =
+    [1.0, 0.666_660_67, 0.333_331_64, 0.133_905_46, 0.044_594_433];
+/// Largest error: 0.01 * 2^-53.
+pub(super) const SMALL_F64: [f64; 16] = [
+    -0.333_333_333_333_332_9,
+    0.133_333_333_333_286_26,
+    -0.053_968_253_966_328_46,
+    0.021_869_488_495_932_82,
+    -0.008_863_235_025_466_543,
+    0.003_592_123_877_462_969_5,
+    -0.001_455_810_523_872_368,
+    0.000_589_928_529_054_069_1,
+    -0.000_238_825_425_454_588_2,
+    0.000_096_213_327_198_464_47,
+    -0.000_038_044_152_893_362_43,
+    0.000_014_260_581_683_128_05,
+    -0.000_004_744_798_300_697_322,
+    0.000_001_265_310_845_245_686_4,
+    -0.000_000_231_377_972_037_990_6,
+    0.000_000_021_103_922_920_818_69,
+];
+/// Largest error: 0.016 * 2^-53.
+pub(super) const REDUCED_F64: [f64; 10] = [
+    1.000_000_000_000_002_7,
+    0.666_666_666_666_667_4,
+    0.333_333_333_332_092_6,
+    0.133_333_333_333_055_25,
+    0.044_444_444_633_170_95,
+    0.012_698_412_735_145_567,
+    0.003_174_590_614_086_831_4,
+    0.000_705_465_161_347_042_5,
+    0.000_141_473_414_323_964_66,
+    0.000_025_715_362_429_637_768,
+];
 
 /// Where the formula changes. With a smaller threshold 1/h grows and its rounding shows: with 0.9 the
 /// largest errors are 0.98 ulp (`f32`) and 1.08 ulp (`f64`), with 0.625 1.20 and 1.28. With a larger
@@ -101,7 +91,7 @@ pub(super) fn tanh<V: Vector>(x: V) -> V {
 #[inline(always)]
 fn tanh_small<V: Vector>(a: V) -> V {
     let square = a.mul(a);
-    let factor = polynomial(V::Element::SMALL, square).mul(square);
+    let factor = polynomial(V::Element::TANH_SMALL, square).mul(square);
     a.mul_add(factor, a)
 }
 
@@ -118,7 +108,7 @@ fn tanh_large<V: Vector>(a: V) -> V {
     let shifted = a.mul_add(constant(2.0 * std::f64::consts::LOG2_E), round);
     let n = shifted.sub(round);
     let r = n.mul_add(constant(-0.5 * std::f64::consts::LN_2), a);
-    let p = polynomial(V::Element::REDUCED, r).mul_add(r.mul(r), r);
+    let p = polynomial(V::Element::TANH_REDUCED, r).mul_add(r.mul(r), r);
     let power = shifted.exp2_of_rounded();
     let h = power.mul_add(p, power.mul_add(constant(0.5), constant(0.5)));
     constant::<V>(1.0).sub(constant::<V>(1.0).div(h))

@@ -8,7 +8,7 @@
 #[allow(clippy::wildcard_imports, reason = "the intrinsics' names are prefixed already")]
 use std::arch::x86_64::*;
 
-use super::vector::{Float, Vector};
+use crate::element::{Registers, Vector};
 
 /// Calls one intrinsic that touches no memory.
 macro_rules! op {
@@ -100,7 +100,7 @@ macro_rules! instance {
 
             #[inline(always)]
             fn nan_from(self, of: Self) -> Self {
-                $name($choose::<_CMP_UNORD_Q>(of.0, of.0, Self::splat(Float::NAN).0, self.0))
+                $name($choose::<_CMP_UNORD_Q>(of.0, of.0, Self::splat(Registers::NAN).0, self.0))
             }
 
             #[inline(always)]

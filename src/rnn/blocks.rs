@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::Element;
 use crate::batch::BatchSizes;
+use crate::element::Element;
 use crate::error::Error;
 use crate::kernel::Relay;
 use crate::memory::{fit, reserved};

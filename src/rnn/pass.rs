@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use super::{Keep, Mode, Rnn, blocks};
+use crate::Nonlinearity;
 use crate::batch::{BatchSizes, OUTPUT};
+use crate::element::Element;
 use crate::error::Error;
 use crate::kernel::{Activation, Panels};
 use crate::memory::{reserved, zeros};
 use crate::stack::{self, Plan, Shape, Stack, dropped};
-use crate::{Element, Nonlinearity};
 
 impl<T: Element> Rnn<T> {
     /// The forward pass over `input`, packed, (rows, `H_in`). `state`, (D * `num_layers`, rows of the
@@ -120,7 +121,7 @@ impl<T: Element> Rnn<T> {
 
     /// The factor of an element that dropout keeps, 1 / (1 - p).
     fn mask_scale(&self) -> T {
-        T::ONE.over(T::from_f64(1.0 - self.config.dropout))
+        T::ONE / T::from_f64(1.0 - self.config.dropout)
     }
 
     /// The dropout masks of the gaps between layers, drawn before the pass in PyTorch's order: gap by gap,

@@ -5,9 +5,9 @@ use std::ops::Range;
 use ndarray::{ArrayD, Axis, Slice};
 
 use super::{Options, Output, Rnn};
-use crate::Element;
 use crate::array::array;
 use crate::batch::Batch;
+use crate::element::Element;
 use crate::error::Error;
 use crate::memory::zeros;
 

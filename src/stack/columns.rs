@@ -12,7 +12,8 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{Buffers, Input, Section, Steps, walk};
-use crate::kernel::{Activation, Element, Hand, Product, Progress, Relay, RowsMut, Walk};
+use crate::element::Element;
+use crate::kernel::{Activation, Hand, Product, Progress, Relay, RowsMut, Walk};
 
 /// How long the first thread waits for the others: several times what waking a thread takes.
 const ARRIVAL: Duration = Duration::from_micros(300);

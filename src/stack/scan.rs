@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::{Input, Section, Steps, walk};
-use crate::kernel::{Activation, Element, Product, Recurrence, RowsMut, Walk};
+use crate::element::Element;
+use crate::kernel::{Activation, Product, Recurrence, RowsMut, Walk};
 
 /// Runs a section. `state`, (rows, `H_out`), holds the states before the first step of each row, and those
 /// after its last when the section ends; `pre` has room for the pre-activations of a chunk.

@@ -11,7 +11,7 @@
 //! one, the lower one writes its next segment into the other.
 
 use super::{Block, Input, Sections, Stack, Steps, Workspace, drop_out, scan};
-use crate::kernel::Element;
+use crate::element::Element;
 
 /// What a layer does in one wave.
 struct Turn<'a, 'b, T> {

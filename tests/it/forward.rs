@@ -1,8 +1,7 @@
 //! The forward pass of the library: against the naive judge, and against itself in every other way of
 //! computing the same thing.
 
-use elman::files::Real;
-use elman::{Config, Element, Generator, Kernel, Nonlinearity, Output, Random, Rnn};
+use elman::{Config, Element, Generator, Kernel, Nonlinearity, Output, Rnn};
 use ndarray::{Array3, ArrayD, Axis, Ix3, s};
 use proptest::prelude::*;
 
@@ -36,7 +35,7 @@ impl Recipe {
         Recipe { config: Config::new(input_size, hidden_size), steps, batch, seed: 1 }
     }
 
-    fn case<T: Element + Random>(&self) -> Case<T> {
+    fn case<T: Element>(&self) -> Case<T> {
         let mut generator = Generator::new(self.seed);
         let rnn = Rnn::new(self.config.clone(), &mut generator).unwrap();
         let mut normal = |shape: (usize, usize, usize)| {
@@ -63,11 +62,11 @@ fn forward<T: Element>(rnn: &Rnn<T>, input: &Array3<T>, h_0: &Array3<T>) -> Outp
 }
 
 /// The bits of every number, so that NaN equals NaN and 0 differs from -0.
-fn bits<T: Real + Into<f64>>(array: &ArrayD<T>) -> Vec<u64> {
+fn bits<T: Element>(array: &ArrayD<T>) -> Vec<u64> {
     array.iter().map(|&x| x.into().to_bits()).collect()
 }
 
-fn same_bits<T: Real + Into<f64>>(left: &Output<T>, right: &Output<T>) -> bool {
+fn same_bits<T: Element>(left: &Output<T>, right: &Output<T>) -> bool {
     left.output.shape() == right.output.shape()
         && bits(&left.output) == bits(&right.output)
         && bits(&left.h_n) == bits(&right.h_n)
@@ -79,7 +78,7 @@ fn with_threads<R: Send>(threads: usize, f: impl FnOnce() -> R + Send) -> R {
 
 /// Compares a case with the naive judge.
 #[track_caller]
-fn judge<T: Element + Random + Real + Into<f64>>(recipe: &Recipe, tolerance: f64) {
+fn judge<T: Element>(recipe: &Recipe, tolerance: f64) {
     let case = recipe.case::<T>();
     let widen = |array: &Array3<T>| array.mapv(Into::<f64>::into);
     let tensors = case.rnn.to_tensors();
@@ -169,7 +168,7 @@ proptest! {
 }
 
 #[track_caller]
-fn every_kernel<T: Element + Random + Real + Into<f64>>(recipe: &Recipe) {
+fn every_kernel<T: Element>(recipe: &Recipe) {
     let case = recipe.case::<T>();
     let expected = case.run();
     for kernel in Kernel::supported() {
@@ -180,7 +179,7 @@ fn every_kernel<T: Element + Random + Real + Into<f64>>(recipe: &Recipe) {
 }
 
 #[track_caller]
-fn each_row_alone<T: Element + Real + Into<f64>>(case: &Case<T>) {
+fn each_row_alone<T: Element>(case: &Case<T>) {
     let all = case.run();
     for row in 0..case.input.dim().1 {
         let one = s![.., row..=row, ..];
@@ -197,7 +196,7 @@ fn each_row_alone<T: Element + Real + Into<f64>>(case: &Case<T>) {
 }
 
 #[track_caller]
-fn in_two_pieces<T: Element + Real + Into<f64>>(case: &Case<T>, cut: usize) {
+fn in_two_pieces<T: Element>(case: &Case<T>, cut: usize) {
     let whole = case.run();
     let (first, second) = case.input.view().split_at(Axis(0), cut);
     let first = forward(&case.rnn, &first.to_owned(), &case.h_0);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Cursor;
 
-use elman::files::Real;
+use elman::Element;
 use ndarray::ArrayD;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -75,13 +75,13 @@ fn members(archive: &[u8]) -> Vec<String> {
 }
 
 /// The shape of an array and its bits; an f64 holds an f32 exactly.
-fn exactly<T: Real + Into<f64>>(array: &ArrayD<T>) -> (Vec<usize>, Vec<u64>) {
+fn exactly<T: Element>(array: &ArrayD<T>) -> (Vec<usize>, Vec<u64>) {
     (array.shape().to_vec(), array.iter().map(|&x| x.into().to_bits()).collect())
 }
 
 #[test]
 fn weights_are_those_of_pytorch() {
-    fn check<T: Real + Into<f64>>(fresh: &Fresh) {
+    fn check<T: Element>(fresh: &Fresh) {
         let sandbox = Sandbox::new();
         let flags = fresh.flags();
         sandbox.rnn(&format!("init {flags} --rng rng.npy -o w --report none")).succeeds();

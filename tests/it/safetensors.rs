@@ -1,6 +1,7 @@
 //! .safetensors, in and out: the same numbers as any other format, and every header that lies refused.
 
-use elman::files::{Bundle, Dtype, Entry, Source, StoredType, Tensor};
+use elman::Dtype;
+use elman::files::{Bundle, Entry, Source, StoredType, Tensor};
 use serde_json::{Value, json};
 
 use crate::support::Sandbox;

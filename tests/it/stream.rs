@@ -4,7 +4,8 @@
 use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use elman::files::{Real, write_npy};
+use elman::Element;
+use elman::files::write_npy;
 use ndarray::{Array3, ArrayD, Axis, IxDyn, Slice};
 use proptest::prelude::*;
 
@@ -27,14 +28,14 @@ fn layer() -> Sandbox {
     sandbox
 }
 
-fn npy<T: Real>(array: &ArrayD<T>) -> Vec<u8> {
+fn npy<T: Element>(array: &ArrayD<T>) -> Vec<u8> {
     let mut bytes = Vec::new();
     write_npy(&mut bytes, &array.view()).unwrap();
     bytes
 }
 
 /// Arrays of `sizes` steps each, one behind the other, as .npy.
-fn chunks<T: Real>(array: &ArrayD<T>, sizes: &[usize], axis: usize) -> Vec<Vec<u8>> {
+fn chunks<T: Element>(array: &ArrayD<T>, sizes: &[usize], axis: usize) -> Vec<Vec<u8>> {
     let mut start = 0;
     let piece = |&size: &usize| {
         let slice = Slice::from(start..start + size);

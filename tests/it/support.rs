@@ -7,7 +7,8 @@ use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use elman::files::{AnyArray, Found, Overwrite, Real, Sink, Source, TensorFile, write_npz};
+use elman::Element;
+use elman::files::{AnyArray, Found, Overwrite, Sink, Source, TensorFile, write_npz};
 use ndarray::{Array1, ArrayD, ArrayViewD};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -94,7 +95,7 @@ impl Sandbox {
     }
 
     /// Saves an array as .npy.
-    pub(crate) fn save<T: Real>(&self, name: &str, array: &ArrayViewD<'_, T>) {
+    pub(crate) fn save<T: Element>(&self, name: &str, array: &ArrayViewD<'_, T>) {
         let mut file = fs::File::create(self.path(name)).unwrap();
         elman::files::write_npy(&mut file, array).unwrap();
     }
@@ -115,7 +116,7 @@ impl Sandbox {
     }
 
     /// Loads a .npy file of this folder.
-    pub(crate) fn load<T: Real>(&self, name: &str) -> ArrayD<T> {
+    pub(crate) fn load<T: Element>(&self, name: &str) -> ArrayD<T> {
         load(&self.path(name))
     }
 }
@@ -186,17 +187,17 @@ pub(crate) fn fixture_path(name: &str) -> PathBuf {
 }
 
 /// Loads `FILE.npy` or `FILE.npz:member` of the fixtures.
-pub(crate) fn fixture<T: Real>(name: &str) -> ArrayD<T> {
+pub(crate) fn fixture<T: Element>(name: &str) -> ArrayD<T> {
     load(&fixture_path(name))
 }
 
-fn load<T: Real>(path: &Path) -> ArrayD<T> {
+fn load<T: Element>(path: &Path) -> ArrayD<T> {
     TensorFile::open(&Source::parse(path.as_os_str())).unwrap().read().unwrap()
 }
 
 /// The largest absolute difference of two arrays of one shape; NaN counts as infinity.
 #[track_caller]
-pub(crate) fn largest_difference<T: Real + Into<f64>>(left: &ArrayD<T>, right: &ArrayD<T>) -> f64 {
+pub(crate) fn largest_difference<T: Element>(left: &ArrayD<T>, right: &ArrayD<T>) -> f64 {
     assert_eq!(left.shape(), right.shape());
     let differences = left.iter().zip(right).map(|(&l, &r)| (l.into() - r.into()).abs());
     differences.fold(0.0, |most: f64, d| if d.is_nan() { f64::INFINITY } else { most.max(d) })

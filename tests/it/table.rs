@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use elman::files::Real;
+use elman::Element;
 use ndarray::{ArrayD, array};
 use proptest::prelude::*;
 
@@ -299,7 +299,7 @@ fn random_numbers_come_back_bit_for_bit() {
 }
 
 /// Writes a table of these numbers and reads it back.
-fn there_and_back<T: Real + Default>(numbers: &[T], width: usize) -> Vec<u8> {
+fn there_and_back<T: Element>(numbers: &[T], width: usize) -> Vec<u8> {
     let sandbox = Sandbox::new();
     let rows = numbers.len() / width;
     let array =

@@ -4,7 +4,7 @@
 
 use std::fmt::Debug;
 
-use elman::files::{Dtype, Real};
+use elman::{Dtype, Element};
 use ndarray::{ArrayD, Axis};
 use serde::Deserialize;
 
@@ -75,7 +75,7 @@ impl Case {
     /// Runs the case with more words behind it, and returns output and `h_n`, held against PyTorch's.
     /// `files` is everything that may lie in the folder afterwards.
     #[track_caller]
-    fn check<T: Real + Into<f64>>(
+    fn check<T: Element>(
         &self,
         sandbox: &Sandbox,
         more: &[&str],
@@ -110,7 +110,7 @@ fn absolute(fixture: &str) -> String {
 
 /// Fails the test unless both have one shape and differ by no more than the tolerance of their type.
 #[track_caller]
-fn near<T: Real + Into<f64>>(got: &ArrayD<T>, expected: &ArrayD<T>, what: &str) {
+fn near<T: Element>(got: &ArrayD<T>, expected: &ArrayD<T>, what: &str) {
     let tolerance = match T::DTYPE {
         Dtype::F32 => F32_TOLERANCE,
         Dtype::F64 => F64_TOLERANCE,
@@ -582,7 +582,7 @@ fn nothing_is_broadcast() {
 /// T17: the order in which a file holds its numbers makes no difference.
 #[test]
 fn column_major_input_equals_row_major_input() {
-    fn check<T: Real>(dtype: &str) {
+    fn check<T: Element>(dtype: &str) {
         let sandbox = Sandbox::new();
         let flags = format!("--input-size 3 --hidden 5 --bidirectional --dtype {dtype} -o w");
         init(&sandbox, &flags);
@@ -602,7 +602,7 @@ fn column_major_input_equals_row_major_input() {
 
 /// A .npy file of (L, N, `H_in`) in column-major order: that of the transposed array with another
 /// header.
-fn column_major<T: Real>(sandbox: &Sandbox, array: &ArrayD<T>) -> Vec<u8> {
+fn column_major<T: Element>(sandbox: &Sandbox, array: &ArrayD<T>) -> Vec<u8> {
     let turned = array.t();
     sandbox.save("transposed.npy", &turned);
     let mut file = sandbox.bytes("transposed.npy");

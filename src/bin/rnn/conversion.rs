@@ -1,14 +1,15 @@
 //! Numbers of another type than the layer.
 
 use anyhow::Result;
-use elman::files::{Dtype, Real, StoredType};
+use elman::files::StoredType;
+use elman::{Dtype, Element};
 
 use crate::explain::hint;
 use crate::failure::{Data, with_hint};
 
 /// A note about numbers that become `T`, with the name of their tensor. Integers and float16 are converted, a
 /// float of the other size only with `--dtype`.
-pub(crate) fn conversion<T: Real>(
+pub(crate) fn conversion<T: Element>(
     asked: Option<Dtype>,
     name: &str,
     stored: StoredType,
@@ -22,12 +23,12 @@ pub(crate) fn conversion<T: Real>(
 
 /// A note about numbers that become `T`; `None` if they are of that type, or in a text, whose numbers have the
 /// type that they are read as.
-pub(crate) fn note<T: Real>(name: &str, stored: StoredType) -> Option<String> {
+pub(crate) fn note<T: Element>(name: &str, stored: StoredType) -> Option<String> {
     let same = stored.is_computed() && stored.natural() == T::DTYPE || stored == StoredType::Text;
     (!same).then(|| format!("{name}: {stored} converted to {}", T::DTYPE))
 }
 
 /// Whether the numbers are floats of another size than `T`.
-pub(crate) fn is_of_other_size<T: Real>(stored: StoredType) -> bool {
+pub(crate) fn is_of_other_size<T: Element>(stored: StoredType) -> bool {
     stored.is_computed() && stored.natural() != T::DTYPE
 }

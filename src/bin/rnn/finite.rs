@@ -8,7 +8,7 @@ use crate::failure::Data;
 
 /// A sentence about the first number that is NaN or infinite. `axes` names the axes, outermost first; `first` is
 /// the first index of a part within the whole tensor. Both may be empty.
-pub(crate) fn not_finite<T: Element + Into<f64>>(
+pub(crate) fn not_finite<T: Element>(
     name: &str,
     array: &ArrayViewD<'_, T>,
     axes: &[&str],
@@ -30,7 +30,7 @@ pub(crate) fn not_finite<T: Element + Into<f64>>(
 }
 
 /// Refuses a tensor with a NaN or an infinity.
-pub(crate) fn all_finite<T: Element + Into<f64>>(
+pub(crate) fn all_finite<T: Element>(
     name: &str,
     array: &ArrayViewD<'_, T>,
     axes: &[&str],

@@ -9,7 +9,7 @@ mod way;
 use std::time::Instant;
 
 use anyhow::Result;
-use elman::{Generator, Kernel};
+use elman::{Element, Generator, Kernel};
 use rayon::ThreadPool;
 
 use crate::args::Bench;
@@ -17,7 +17,7 @@ use crate::progress;
 use crate::threads;
 
 use case::{Case, Kind};
-use compare::{Bits, differences};
+use compare::differences;
 use tally::Tally;
 use way::{Run, Way};
 
@@ -82,7 +82,7 @@ impl Checker {
     }
 
     /// Draws a layer and what it is run over, and runs it in every way.
-    fn check_layer<T: Bits>(&self, tally: &mut Tally) -> Result<()> {
+    fn check_layer<T: Element>(&self, tally: &mut Tally) -> Result<()> {
         tally.layers += 1;
         // Each layer is its own number's, so that it is the same one on a machine with other kernels.
         let mut generator = Generator::new(tally.layers as u64);
@@ -100,7 +100,7 @@ impl Checker {
 
     /// The whole batch on every kernel with every number of threads, and each other way on every kernel,
     /// with one of the numbers of threads.
-    fn runs<T: Bits>(
+    fn runs<T: Element>(
         &self,
         kind: Kind,
         case: &Case<T>,

@@ -3,9 +3,9 @@
 use std::ffi::OsStr;
 
 use anyhow::Result;
-use elman::files::{Dtype, Real, Source, Tensor};
+use elman::files::{Source, Tensor};
 use elman::{
-    Checkpoint, Config, Element, Generator, NamedTensor, Nonlinearity, Params, Random, Rnn,
+    Checkpoint, Config, Dtype, Element, Generator, NamedTensor, Nonlinearity, Params, Rnn,
 };
 
 use crate::args::{LayerArgs, WeightsArgs};
@@ -134,13 +134,13 @@ impl Weights {
     }
 
     /// The layer with these weights.
-    pub(crate) fn into_rnn<T: Element + Real>(self, config: &Config) -> Result<Rnn<T>> {
+    pub(crate) fn into_rnn<T: Element>(self, config: &Config) -> Result<Rnn<T>> {
         let made = self.checkpoint.into_rnn(config.clone());
         made.map_err(|error| weights::hinted(error, config))
     }
 
     /// The parameters of the layer.
-    pub(crate) fn into_params<T: Element + Real>(self, config: &Config) -> Result<Params<T>> {
+    pub(crate) fn into_params<T: Element>(self, config: &Config) -> Result<Params<T>> {
         let made = self.checkpoint.into_params(config.clone());
         made.map_err(|error| weights::hinted(error, config))
     }
@@ -183,10 +183,7 @@ pub(crate) fn config_from_flags(args: &LayerArgs, features: Option<usize>) -> Re
 }
 
 /// A layer with fresh weights.
-pub(crate) fn fresh<T: Element + Random>(
-    config: &Config,
-    generator: &mut Generator,
-) -> Result<Rnn<T>> {
+pub(crate) fn fresh<T: Element>(config: &Config, generator: &mut Generator) -> Result<Rnn<T>> {
     let params = Params::init(config.clone(), generator)?;
     Ok(Rnn::from_params(params)?)
 }

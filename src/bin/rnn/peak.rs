@@ -3,8 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use elman::files::Dtype;
-use elman::{Element, Kernel};
+use elman::{Dtype, Element, Kernel};
 use rayon::ThreadPool;
 use serde_json::{Value, json};
 

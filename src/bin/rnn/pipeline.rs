@@ -25,7 +25,6 @@ mod writer;
 use std::time::Instant;
 
 use anyhow::Result;
-use elman::files::Real;
 use elman::{Element, Generator, Mode};
 use ndarray::ArrayD;
 use rayon::ThreadPool;
@@ -49,7 +48,7 @@ pub(crate) enum Reading {
     Sections(Cut, Reader),
 }
 
-impl<T: Element + Real + Into<f64>> Pass<'_, T> {
+impl<T: Element> Pass<'_, T> {
     /// Decides how the input is read, and announces what is held in memory.
     pub(crate) fn reading(
         &self,

@@ -3,8 +3,7 @@
 use std::io::{self, Write};
 
 use anyhow::Result;
-use elman::files::Dtype;
-use elman::{Config, Error};
+use elman::{Config, Dtype, Error};
 use serde::Serialize;
 use serde_json::{Value, json};
 

@@ -5,12 +5,10 @@ use std::path::Path;
 use anyhow::Result;
 #[cfg(feature = "safetensors")]
 use elman::files::write_safetensors;
-use elman::files::{
-    AnyArray, Dtype, Folder, Overwrite, Real, Sink, open_folder, write_folder, write_npz,
-};
+use elman::files::{AnyArray, Folder, Overwrite, Sink, open_folder, write_folder, write_npz};
 #[cfg(feature = "onnx")]
 use elman::write_onnx;
-use elman::{Config, Parameter, is_parameter_name};
+use elman::{Config, Dtype, Element, Parameter, is_parameter_name};
 use ndarray::ArrayD;
 use serde_json::Value;
 
@@ -96,7 +94,7 @@ impl WeightsOutput {
 
     /// Writes the tensors and the known part of their configuration, `saved`, and puts them in their place in
     /// one step. A graph holds the whole configuration.
-    pub(crate) fn write<T: Real>(
+    pub(crate) fn write<T: Element>(
         self,
         tensors: &[(String, ArrayD<T>)],
         config: &Config,

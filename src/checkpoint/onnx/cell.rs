@@ -6,8 +6,9 @@ use ndarray::{Axis, Slice};
 
 use super::trace::{self, Trace};
 use crate::checkpoint::NamedTensor;
+use crate::element::Dtype;
 use crate::error::Error;
-use crate::files::{Attribute, Dtype, GraphTensor, Node, StoredType, Tensor};
+use crate::files::{Attribute, GraphTensor, Node, StoredType, Tensor};
 use crate::{Config, Nonlinearity};
 
 /// Which way a node runs over the steps.

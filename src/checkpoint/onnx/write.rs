@@ -4,10 +4,9 @@ use std::collections::HashMap;
 
 use ndarray::ArrayD;
 
+use crate::element::{Dtype, Element};
 use crate::error::Error;
-use crate::files::{
-    Attribute, Dtype, Graph, GraphTensor, Node, Real, Sink, Size, StoredType, TEXT_NAME, Value,
-};
+use crate::files::{Attribute, Graph, GraphTensor, Node, Sink, Size, StoredType, TEXT_NAME, Value};
 use crate::{Config, Nonlinearity};
 
 /// The set of operators that is written: the first whose RNN is that of today, bar the types of numbers.
@@ -38,7 +37,7 @@ const OPSET: i64 = 14;
 /// # Errors
 /// [`Error::MissingTensor`], [`Error::TensorShape`] and [`Error::ExtraTensor`] name the tensor; the errors
 /// of [`Config::check`]; [`Error::OutOfMemory`] and [`Error::Write`].
-pub fn write_onnx<T: Real>(
+pub fn write_onnx<T: Element>(
     sink: &mut Sink,
     tensors: &[(String, ArrayD<T>)],
     config: &Config,
@@ -99,7 +98,7 @@ fn in_order<'a, T>(
 }
 
 /// A graph without nodes: what goes in, what comes out, and the configuration beside it.
-fn ends<T: Real>(config: &Config) -> Graph {
+fn ends<T: Element>(config: &Config) -> Graph {
     let stored = Some(match T::DTYPE {
         Dtype::F32 => StoredType::F32,
         Dtype::F64 => StoredType::F64,
@@ -146,7 +145,7 @@ fn split_h_0(graph: &mut Graph, config: &Config) {
 
 /// Adds the node of a layer, which reads `x`, (L, N, features in), and brings its output into the shape
 /// that the next one reads. Returns the name of that.
-fn add_layer<T: Real>(
+fn add_layer<T: Element>(
     graph: &mut Graph,
     config: &Config,
     layer: usize,

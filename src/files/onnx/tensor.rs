@@ -4,10 +4,11 @@ use ndarray::ArrayD;
 use prost::bytes::Bytes;
 
 use super::messages::TensorProto;
+use crate::element::{Dtype, Element};
 use crate::error::Error;
 use crate::files::header::{MAX_AXES, check_size};
 use crate::files::npy::{decode, write_numbers};
-use crate::files::{Dtype, Header, Real, StoredType, Tensor, escaped};
+use crate::files::{Header, StoredType, Tensor, escaped};
 use crate::memory::reserved;
 
 /// `TensorProto.DataLocation.EXTERNAL`.
@@ -65,7 +66,7 @@ impl GraphTensor {
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
-    pub fn stacked<T: Real>(
+    pub fn stacked<T: Element>(
         name: &str,
         shape: &[usize],
         parts: &[&ArrayD<T>],
@@ -153,7 +154,8 @@ impl GraphTensor {
     /// becomes f32.
     ///
     /// ```
-    /// use elman::files::{Dtype, GraphTensor};
+    /// use elman::files::GraphTensor;
+    /// use elman::Dtype;
     /// use ndarray::arr1;
     ///
     /// let bias = GraphTensor::stacked("B", &[2], &[&arr1(&[0.5_f32, 1.0]).into_dyn()])?;
@@ -172,7 +174,7 @@ impl GraphTensor {
         })
     }
 
-    fn read_as<T: Real>(&self) -> Result<ArrayD<T>, Error> {
+    fn read_as<T: Element>(&self) -> Result<ArrayD<T>, Error> {
         let header = self.header()?;
         let TensorProto { float_data, double_data, int32_data, int64_data, .. } = &self.proto;
         let mut values;

@@ -1,8 +1,7 @@
 //! Arguments of `rnn bench`.
 
 use clap::{Args as ClapArgs, ValueEnum};
-use elman::files::Dtype;
-use elman::{Kernel, Nonlinearity};
+use elman::{Dtype, Kernel, Nonlinearity};
 
 use super::values::{DTYPE, KERNEL, seconds, size, whole};
 

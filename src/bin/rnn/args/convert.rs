@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use elman::files::Dtype;
+use elman::Dtype;
 
 use super::values::DTYPE;
 use super::{LayerArgs, ReportArgs, WeightsArgs};

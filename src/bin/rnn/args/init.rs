@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use elman::files::Dtype;
+use elman::Dtype;
 
 use super::values::DTYPE;
 use super::{LayerArgs, ReportArgs, RngArgs};

@@ -4,8 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use elman::Kernel;
-use elman::files::Dtype;
+use elman::{Dtype, Kernel};
 
 use super::values::{ColumnList, DTYPE, KERNEL, columns, number, size};
 use super::{LayerArgs, ReportArgs, RngArgs, WeightsArgs};

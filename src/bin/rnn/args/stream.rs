@@ -5,8 +5,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use elman::Kernel;
-use elman::files::Dtype;
+use elman::{Dtype, Kernel};
 
 use super::values::{DTYPE, KERNEL, every, size};
 use super::{LayerArgs, WeightsArgs};

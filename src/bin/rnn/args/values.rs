@@ -5,8 +5,7 @@ use std::num::NonZeroU64;
 use std::str::FromStr;
 
 use clap::builder::{PossibleValue, TypedValueParser};
-use elman::files::Dtype;
-use elman::{Error, Kernel, Nonlinearity};
+use elman::{Dtype, Error, Kernel, Nonlinearity};
 
 use super::{COMMANDS, Seed};
 

@@ -3,8 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use elman::files::Dtype;
-use elman::{Config, Element, Generator, Kernel, Random, Rnn};
+use elman::{Config, Dtype, Element, Generator, Kernel, Rnn};
 use ndarray::Array3;
 use serde::Serialize;
 use serde_json::json;
@@ -107,7 +106,7 @@ struct Timing {
     threads: usize,
 }
 
-fn time<T: Element + Random>(args: &Bench, workload: &Workload) -> Result<Timing> {
+fn time<T: Element>(args: &Bench, workload: &Workload) -> Result<Timing> {
     let Workload { config, seq_len, batch, threads } = workload;
     let mut generator = Generator::new(Generator::DEFAULT_SEED);
     let kernel = args.kernel.unwrap_or_else(Kernel::best);

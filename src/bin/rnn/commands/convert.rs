@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use elman::files::{Dtype, Real};
-use elman::{Element, Params};
+use elman::{Dtype, Element, Params};
 
 use crate::args::Convert;
 use crate::explain::hint;
@@ -27,7 +26,7 @@ pub(crate) fn convert(args: &Convert) -> Result<()> {
     }
 }
 
-fn convert_as<T: Element + Real>(
+fn convert_as<T: Element>(
     args: &Convert,
     weights: Weights,
     output: WeightsOutput,

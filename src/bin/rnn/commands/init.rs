@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use elman::files::{Dtype, Real};
-use elman::{Config, Element, Params, Random};
+use elman::{Config, Dtype, Element, Params};
 
 use crate::args::Init;
 use crate::explain::hint;
@@ -22,7 +21,7 @@ pub(crate) fn init(args: &Init) -> Result<()> {
     }
 }
 
-fn init_as<T: Element + Random + Real>(args: &Init, config: &Config) -> Result<()> {
+fn init_as<T: Element>(args: &Init, config: &Config) -> Result<()> {
     let mut rng = Rng::open(&args.rng, [&args.output])?;
     let remedy = |other: &str| hint::set("-o", other);
     let output = WeightsOutput::open(&args.output, args.report.overwrite(), remedy)?;

@@ -3,8 +3,8 @@
 use std::ffi::OsStr;
 
 use anyhow::{Context, Result};
-use elman::files::{Dtype, Real, Sink, Source, TensorFile};
-use elman::{Element, PackedSequence, pack_padded_sequence, pack_sequence};
+use elman::files::{Sink, Source, TensorFile};
+use elman::{Dtype, Element, PackedSequence, pack_padded_sequence, pack_sequence};
 use ndarray::{ArrayD, ArrayViewD, Axis};
 
 use crate::args::{Pack, Side};
@@ -42,12 +42,7 @@ pub(crate) fn pack(args: &Pack) -> Result<()> {
     }
 }
 
-fn pack_as<T: Element + Real>(
-    args: &Pack,
-    input: Input,
-    mut sink: Sink,
-    stdout: bool,
-) -> Result<()> {
+fn pack_as<T: Element>(args: &Pack, input: Input, mut sink: Sink, stdout: bool) -> Result<()> {
     let mut notes = Notes::default();
     input.warn(&mut notes);
     for (place, header, _) in input.headers() {
@@ -70,11 +65,7 @@ fn pack_as<T: Element + Real>(
     report.print(&args.report, stdout)
 }
 
-fn packed<T: Element + Real>(
-    args: &Pack,
-    input: Input,
-    notes: &mut Notes,
-) -> Result<PackedSequence<T>> {
+fn packed<T: Element>(args: &Pack, input: Input, notes: &mut Notes) -> Result<PackedSequence<T>> {
     let place = input.place().to_owned();
     match (input, &args.lengths) {
         (Input::Packed(..), _) => {
@@ -106,7 +97,7 @@ fn packed<T: Element + Real>(
 }
 
 /// Packs a padded tensor.
-fn padded<T: Element + Real>(
+fn padded<T: Element>(
     args: &Pack,
     file: TensorFile,
     text: &OsStr,

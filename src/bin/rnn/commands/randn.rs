@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use anyhow::Result;
-use elman::files::{Dtype, Real, Sink};
-use elman::{Element, Random};
+use elman::files::Sink;
+use elman::{Dtype, Element};
 use ndarray::{ArrayD, IxDyn};
 
 use crate::args::Randn;
@@ -27,7 +27,7 @@ pub(crate) fn randn(args: &Randn) -> Result<()> {
     }
 }
 
-fn randn_as<T: Element + Random + Real>(args: &Randn) -> Result<()> {
+fn randn_as<T: Element>(args: &Randn) -> Result<()> {
     let stdout_taken = args.output == Path::new("-");
     if stdout_taken {
         refuse_terminal("-o", "x.npy")?;

@@ -4,8 +4,8 @@ mod padding;
 mod plan;
 
 use anyhow::Result;
-use elman::files::{Dtype, Real, TensorFile};
-use elman::{Element, Error, Random, Rnn};
+use elman::files::TensorFile;
+use elman::{Dtype, Element, Error, Rnn};
 use ndarray::ArrayD;
 
 use crate::args::Run;
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Run) -> Result<()> {
     }
 }
 
-fn run_as<T: Element + Random + Real + Into<f64>>(
+fn run_as<T: Element>(
     plan: &RunPlan<'_>,
     (mut rng, mut outputs): (Rng, OutputFiles),
     weights: Option<Weights>,
@@ -120,7 +120,7 @@ fn input_lines(
 }
 
 /// Checks the headers of the input, and reads everything but its numbers: lengths, batch sizes, indices.
-fn extent<T: Element + Real>(
+fn extent<T: Element>(
     plan: &RunPlan<'_>,
     rnn: &Rnn<T>,
     input: &mut Input,
@@ -153,7 +153,7 @@ fn extent<T: Element + Real>(
 }
 
 /// Reads `h_0` if it was named, and checks its shape.
-fn read_h_0<T: Element + Real + Into<f64>>(
+fn read_h_0<T: Element>(
     plan: &RunPlan<'_>,
     pass: &Pass<'_, T>,
     notes: &mut Notes,

@@ -5,8 +5,8 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Instant;
 
 use anyhow::Result;
-use elman::files::{Answers, Arrays, Dtype, Frames, Header, Real, Source, StoredType, TensorFile};
-use elman::{Config, Element, Error, Kernel, Rnn, zeros};
+use elman::files::{Answers, Arrays, Frames, Header, Source, StoredType, TensorFile};
+use elman::{Config, Dtype, Element, Error, Kernel, Rnn, zeros};
 use ndarray::ArrayD;
 
 use crate::args::Stream;
@@ -29,11 +29,7 @@ pub(crate) fn stream(args: &Stream) -> Result<()> {
     }
 }
 
-fn stream_as<T: Element + Real + Into<f64>>(
-    args: &Stream,
-    weights: Weights,
-    mut notes: Notes,
-) -> Result<()> {
+fn stream_as<T: Element>(args: &Stream, weights: Weights, mut notes: Notes) -> Result<()> {
     let config = weights.config(&args.layer, &mut notes)?;
     refuse_reverse(args, &config, &weights)?;
     notes.warnings.extend(weights.not_finite());
@@ -60,7 +56,7 @@ fn stream_as<T: Element + Real + Into<f64>>(
 }
 
 /// The state to begin with: the saved one, `--h0`, or zeros.
-fn start<'a, T: Element + Real>(
+fn start<'a, T: Element>(
     args: &Stream,
     rnn: &'a Rnn<T>,
     weights: &str,
@@ -91,7 +87,7 @@ fn start<'a, T: Element + Real>(
 }
 
 /// Reads `--h0`, and returns its name too.
-fn read_h_0<T: Element + Real>(
+fn read_h_0<T: Element>(
     args: &Stream,
     rnn: &Rnn<T>,
     path: &OsStr,
@@ -107,7 +103,7 @@ fn read_h_0<T: Element + Real>(
 }
 
 /// Answers array after array.
-fn arrays<T: Element + Real>(args: &Stream, carried: &mut Carried<'_, T>) -> Result<()> {
+fn arrays<T: Element>(args: &Stream, carried: &mut Carried<'_, T>) -> Result<()> {
     let (mut input, mut output) = (Arrays::stdin(), Answers::stdout()?);
     let mut stored = None;
     while let Some(header) = input.header()? {
@@ -127,10 +123,7 @@ fn arrays<T: Element + Real>(args: &Stream, carried: &mut Carried<'_, T>) -> Res
 }
 
 /// Answers frame after frame.
-fn frames<T: Element + Real + Into<f64>>(
-    config: &Config,
-    carried: &mut Carried<'_, T>,
-) -> Result<()> {
+fn frames<T: Element>(config: &Config, carried: &mut Carried<'_, T>) -> Result<()> {
     let input_size = config.input_size;
     let (mut input, mut output) = (Frames::stdin(input_size)?, Answers::stdout()?);
     let mut frame = ArrayD::from_shape_vec(vec![1, input_size], zeros(&[input_size], "a frame")?)?;
@@ -142,7 +135,7 @@ fn frames<T: Element + Real + Into<f64>>(
 }
 
 /// The note about an array of another type than those before it.
-fn new_type<T: Real>(
+fn new_type<T: Element>(
     args: &Stream,
     before: Option<StoredType>,
     header: &Header,

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use elman::files::{AnyArray, Dtype, Real, Sink, Source, write_npy, write_npz, written_file};
+use elman::files::{AnyArray, Sink, Source, write_npy, write_npz, written_file};
 use elman::{
-    Element, PackedSequence, PaddingSide, pad_packed_sequence, pad_sequence, unpack_sequence,
+    Dtype, Element, PackedSequence, PaddingSide, pad_packed_sequence, pad_sequence, unpack_sequence,
 };
 use ndarray::{ArrayD, ArrayViewD, Axis, concatenate};
 
@@ -69,12 +69,7 @@ fn refuse_padding(args: &Unpack) -> Result<()> {
     Err(with_hint(Usage(message), hint::set("-o", padded.to_string_lossy())))
 }
 
-fn unpack_as<T: Element + Real>(
-    args: &Unpack,
-    input: Input,
-    single: bool,
-    stdout: bool,
-) -> Result<()> {
+fn unpack_as<T: Element>(args: &Unpack, input: Input, single: bool, stdout: bool) -> Result<()> {
     let place = input.place().to_owned();
     let Input::Packed(mut members, header) = input else {
         let message = format!("{place}: expected a packed sequence (data, batch_sizes), got none");
@@ -95,7 +90,7 @@ fn unpack_as<T: Element + Real>(
 }
 
 /// Writes the outputs, and returns their lines of the report.
-fn write<T: Element + Real>(
+fn write<T: Element>(
     args: &Unpack,
     packed: &PackedSequence<T>,
     single: bool,
@@ -157,8 +152,8 @@ fn held_bytes<T>(
 }
 
 /// The padded tensor. With the padding on the left, sequences end together.
-fn padded<T: Element + Real>(args: &Unpack, packed: &PackedSequence<T>) -> Result<ArrayD<T>> {
-    let padding = <T as Real>::from_f64(args.padding_value.unwrap_or(0.0));
+fn padded<T: Element>(args: &Unpack, packed: &PackedSequence<T>) -> Result<ArrayD<T>> {
+    let padding = T::from_f64(args.padding_value.unwrap_or(0.0));
     // Without a sequence there is no side.
     if args.padding_side != Some(Side::Left) || packed.batch() == 0 {
         return Ok(pad_packed_sequence(packed, args.batch_first, padding, args.total_length)?.0);

@@ -1,8 +1,8 @@
 //! A packed sequence: PyTorch's `PackedSequence`, as `rnn pack` and `rnn run` write it.
 
 use anyhow::{Context, Result};
-use elman::PackedSequence;
-use elman::files::{Bundle, Dtype, Tensor};
+use elman::files::{Bundle, Tensor};
+use elman::{Dtype, PackedSequence};
 use ndarray::{ArrayD, IxDyn};
 use serde_json::json;
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use elman::{Config, Element, Error, Generator, Nonlinearity, Random, Rnn};
+use elman::{Config, Element, Error, Generator, Nonlinearity, Rnn};
 use ndarray::Array3;
 
 use super::way::Way;
@@ -51,7 +51,7 @@ pub(super) struct Case<T> {
     pub(super) lengths: Vec<usize>,
 }
 
-impl<T: Element + Random> Case<T> {
+impl<T: Element> Case<T> {
     pub(super) fn draw(kind: Kind, generator: &mut Generator) -> Result<Self, Error> {
         let (edges, row_edges, work) = match kind {
             Kind::Any => (&EDGES[..], &ROW_EDGES[..], &WORK[..]),
@@ -102,7 +102,7 @@ impl<T: Element> fmt::Display for Case<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let config = self.rnn.config();
         let (steps, batch, _) = self.input.dim();
-        let (nonlinearity, dtype) = (config.nonlinearity, T::NAME);
+        let (nonlinearity, dtype) = (config.nonlinearity, T::DTYPE);
         write!(f, "{config}, {nonlinearity}, {dtype}, seq_len {steps}, batch {batch}")?;
         if self.lengths.iter().any(|&length| length < steps) {
             write!(f, ", lengths {:?}", self.lengths)?;
@@ -140,7 +140,7 @@ fn cut(generator: &mut Generator, len: usize) -> Vec<Range<usize>> {
     starts.zip(&ends).map(|(start, &end)| start..end).collect()
 }
 
-fn normal<T: Element + Random>(
+fn normal<T: Element>(
     generator: &mut Generator,
     (first, second, third): (usize, usize, usize),
 ) -> Array3<T> {

@@ -1,25 +1,7 @@
 //! Two results, byte for byte.
 
-use elman::{Element, Output, Random};
+use elman::{Element, Output};
 use ndarray::ArrayD;
-
-/// A number whose bits can be seen.
-pub(super) trait Bits: Element + Random {
-    /// Its bits, with zeros above those of a smaller type.
-    fn bits(self) -> u64;
-}
-
-impl Bits for f32 {
-    fn bits(self) -> u64 {
-        self.to_bits().into()
-    }
-}
-
-impl Bits for f64 {
-    fn bits(self) -> u64 {
-        self.to_bits()
-    }
-}
 
 /// The bytes in which two results differ.
 #[derive(Debug, Default, PartialEq)]
@@ -42,7 +24,7 @@ pub(super) struct Place {
 }
 
 /// Compares `output`, (L, N, D * `H_out`), and `h_n`, (D * `num_layers`, N, `H_out`), of two runs.
-pub(super) fn differences<T: Bits>(expected: &Output<T>, found: &Output<T>) -> Differences {
+pub(super) fn differences<T: Element>(expected: &Output<T>, found: &Output<T>) -> Differences {
     let mut differences = Differences::default();
     differences.add("output", "step", &expected.output, &found.output);
     differences.add("h_n", "state", &expected.h_n, &found.h_n);
@@ -50,7 +32,7 @@ pub(super) fn differences<T: Bits>(expected: &Output<T>, found: &Output<T>) -> D
 }
 
 impl Differences {
-    fn add<T: Bits>(
+    fn add<T: Element>(
         &mut self,
         tensor: &'static str,
         axis: &'static str,
@@ -60,11 +42,13 @@ impl Differences {
         // Another shape is a bug that no byte would show.
         assert_eq!(expected.shape(), found.shape(), "shape of {tensor}");
         for ((index, &expected), &found) in expected.indexed_iter().zip(found) {
-            let bits = expected.bits() ^ found.bits();
-            if bits == 0 {
+            let (bytes, others) = (expected.to_le_bytes(), found.to_le_bytes());
+            let pairs = bytes.as_ref().iter().zip(others.as_ref());
+            let different = pairs.filter(|(byte, other)| byte != other).count() as u64;
+            if different == 0 {
                 continue;
             }
-            self.bytes += bits.to_le_bytes().iter().filter(|&&byte| byte != 0).count() as u64;
+            self.bytes += different;
             self.first.get_or_insert_with(|| Place {
                 tensor,
                 axis,
@@ -82,7 +66,7 @@ mod tests {
 
     use super::*;
 
-    fn output<T: Bits>() -> Output<T> {
+    fn output<T: Element>() -> Output<T> {
         let ones = |shape| Array3::from_elem(shape, T::ONE).into_dyn();
         Output { output: ones((3, 2, 4)), h_n: ones((1, 2, 4)), lower_layers: Vec::new() }
     }

@@ -4,8 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use elman::{
-    Batch, Element, Error, Kernel, Options, Output, Random, Rnn, pack_padded_sequence,
-    pad_packed_sequence,
+    Batch, Element, Error, Kernel, Options, Output, Rnn, pack_padded_sequence, pad_packed_sequence,
 };
 use ndarray::{Array3, ArrayViewD, s};
 
@@ -35,7 +34,7 @@ pub(super) struct Run {
 impl Run {
     /// The result of this run, on the current pool of threads: the output is (L, N, D * `H_out`), with
     /// zeros beyond the end of a sequence.
-    pub(super) fn of<T: Element + Random>(&self, case: &Case<T>) -> Result<Output<T>, Error> {
+    pub(super) fn of<T: Element>(&self, case: &Case<T>) -> Result<Output<T>, Error> {
         let rnn = case.rnn.clone().with_kernel(self.kernel);
         let (input, h_0) = (case.input.view().into_dyn(), case.h_0.view().into_dyn());
         match &self.way {

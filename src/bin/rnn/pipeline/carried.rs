@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use anyhow::Result;
-use elman::files::{Header, Real};
+use elman::files::Header;
 use elman::{Batch, Config, Element, Error, Options, Output, Rnn, Session};
 use ndarray::{ArrayD, ArrayViewD, Dimension};
 
@@ -28,7 +28,7 @@ pub(crate) struct Carried<'a, T> {
     answered: Option<Arc<Answered<T>>>,
 }
 
-impl<'a, T: Element + Real> Carried<'a, T> {
+impl<'a, T: Element> Carried<'a, T> {
     /// Starts from a state and its source, or from zeros; if not `carry`, each array does.
     pub(crate) fn new(rnn: &'a Rnn<T>, carry: bool, start: Option<(ArrayD<T>, String)>) -> Self {
         let (h, origin) = start.map_or((None, String::new()), |(h, origin)| (Some(h), origin));

@@ -1,7 +1,6 @@
 //! The layer's part of the pipeline: sequences in, sequences out, the hidden state carried between sections.
 
 use anyhow::Result;
-use elman::files::Real;
 use elman::{
     Batch, Element, Keep, Mode, Options, Output, PackedSequence, Rnn, Session,
     pack_padded_sequence, pack_sequence, pad_packed_sequence, unpack_sequence, zeros,
@@ -67,7 +66,7 @@ pub(crate) struct Flow<'a, T> {
     order: Option<&'a [usize]>,
 }
 
-impl<'a, T: Element + Real + Into<f64>> Flow<'a, T> {
+impl<'a, T: Element> Flow<'a, T> {
     /// From `h_0` or zeros. A packed input that is passed `in_time` has its state in packed order.
     pub(crate) fn new(
         pass: &'a Pass<'_, T>,
@@ -157,7 +156,7 @@ impl<'a, T: Element + Real + Into<f64>> Flow<'a, T> {
     }
 }
 
-impl<T: Element + Real + Into<f64>> Pass<'_, T> {
+impl<T: Element> Pass<'_, T> {
     /// A section of the input for the layer.
     pub(crate) fn rows(&self, section: &Section, input: Sequences<T>) -> Result<Rows<T>> {
         self.check(&format!("{}: input", self.place), section, &input, &self.axes.input)?;
@@ -213,7 +212,7 @@ impl<T: Element + Real + Into<f64>> Pass<'_, T> {
 
     /// The value behind the end of a sequence.
     fn padding(&self) -> T {
-        <T as Real>::from_f64(self.options.padding)
+        T::from_f64(self.options.padding)
     }
 
     /// A packed section as a tensor in the form of the input; of packed and ragged inputs, batched.

@@ -1,7 +1,8 @@
 //! The input of a run, in each of its forms: a tensor, a packed sequence, or sequences of their own lengths.
 
 use anyhow::Result;
-use elman::files::{Dtype, Found, Header, Members, Source, StoredType, TensorFile};
+use elman::Dtype;
+use elman::files::{Found, Header, Members, Source, StoredType, TensorFile};
 
 use super::held;
 use super::packed::{PACKED, position};

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use elman::files::{AnyArray, Overwrite, Real, Sink, TensorFormat, write_npz};
+use elman::Element;
+use elman::files::{AnyArray, Overwrite, Sink, TensorFormat, write_npz};
 use ndarray::{ArrayD, ArrayViewD};
 
 use super::destination::{check_extension, check_shape, shown, tensor_format};
@@ -67,7 +68,7 @@ impl OutputFile {
     }
 
     /// Writes a tensor in the format that the extension says.
-    fn write<T: Real>(&mut self, tensor: &ArrayViewD<'_, T>) -> Result<()> {
+    fn write<T: Element>(&mut self, tensor: &ArrayViewD<'_, T>) -> Result<()> {
         let format = self.format();
         let Some(sink) = &mut self.sink else { return Ok(()) };
         Ok(sink.write(|file| format.write(file, tensor))?)
@@ -135,7 +136,7 @@ impl OutputFiles {
 
     /// Begins an output that is written section by section. `directions` is the size of their axis, if they have
     /// one of their own.
-    pub(super) fn begin<T: Real + Default>(
+    pub(super) fn begin<T: Element>(
         &mut self,
         extent: &Extent,
         directions: Option<usize>,
@@ -145,7 +146,7 @@ impl OutputFiles {
     }
 
     /// Ends it.
-    pub(super) fn end<T: Real + Default>(
+    pub(super) fn end<T: Element>(
         &mut self,
         writer: Option<Writer<T>>,
         extent: &Extent,
@@ -157,7 +158,11 @@ impl OutputFiles {
     }
 
     /// Writes everything whole, then puts it in its place.
-    pub(crate) fn commit<T: Real>(mut self, results: &Results<T>, form: &Form) -> Result<Written> {
+    pub(crate) fn commit<T: Element>(
+        mut self,
+        results: &Results<T>,
+        form: &Form,
+    ) -> Result<Written> {
         if let (Some(file), Some(output)) = (&mut self.output, &results.output) {
             write_output(file, output, form)?;
         }
@@ -185,7 +190,11 @@ impl OutputFiles {
 }
 
 /// Writes an output in the form of its input.
-fn write_output<T: Real>(file: &mut OutputFile, output: &Sequences<T>, form: &Form) -> Result<()> {
+fn write_output<T: Element>(
+    file: &mut OutputFile,
+    output: &Sequences<T>,
+    form: &Form,
+) -> Result<()> {
     match (output, &mut file.sink, form) {
         (Sequences::Tensor(tensor), ..) => file.write(&tensor.view())?,
         (Sequences::Packed(packed), Some(sink), _) => write_packed(sink, packed)?,
@@ -198,7 +207,7 @@ fn write_output<T: Real>(file: &mut OutputFile, output: &Sequences<T>, form: &Fo
 }
 
 /// Tensors with their names as members of an archive.
-fn members<'a, T: Real>(
+fn members<'a, T: Element>(
     tensors: impl Iterator<Item = (&'a String, &'a ArrayD<T>)>,
 ) -> Vec<(&'a str, &'a dyn AnyArray)> {
     tensors.map(|(name, tensor)| (name.as_str(), tensor as &dyn AnyArray)).collect()

@@ -1,8 +1,8 @@
 //! Packed sequences in archives, under PyTorch's names, and the whole numbers beside them.
 
 use anyhow::{Context, Result};
-use elman::files::{AnyArray, Header, Members, Real, Sink, StoredType, write_npz};
-use elman::{Error, PackedSequence};
+use elman::files::{AnyArray, Header, Members, Sink, StoredType, write_npz};
+use elman::{Element, Error, PackedSequence};
 use ndarray::{Array1, ArrayD};
 
 use crate::explain::hint;
@@ -29,7 +29,7 @@ pub(crate) fn read_index(members: &mut Members, data: &Header) -> Result<PackedS
 }
 
 /// Reads the data that belongs to batch sizes and indices.
-pub(crate) fn read_data<T: Real>(
+pub(crate) fn read_data<T: Element>(
     members: &mut Members,
     index: PackedSequence<()>,
 ) -> Result<PackedSequence<T>, Error> {
@@ -49,7 +49,7 @@ pub(crate) fn whole_members<T>(packed: &PackedSequence<T>) -> Vec<(&'static str,
 }
 
 /// Writes a packed sequence under PyTorch's names.
-pub(crate) fn write_packed<T: Real>(sink: &mut Sink, packed: &PackedSequence<T>) -> Result<()> {
+pub(crate) fn write_packed<T: Element>(sink: &mut Sink, packed: &PackedSequence<T>) -> Result<()> {
     let whole = whole_members(packed);
     let mut members: Vec<(&str, &dyn AnyArray)> = vec![(PACKED[0], &packed.data)];
     for (name, numbers) in &whole {

@@ -1,7 +1,7 @@
 //! The numbers of an input: whole, or section by section.
 
-use elman::Error;
-use elman::files::{PartReader, Real};
+use elman::files::PartReader;
+use elman::{Element, Error};
 
 use super::extent::{Extent, Section};
 use super::input::Input;
@@ -9,7 +9,7 @@ use super::packed::read_data;
 use super::sequences::Sequences;
 
 /// Reads everything.
-pub(super) fn read_whole<T: Real>(input: Input, extent: &Extent) -> Result<Sequences<T>, Error> {
+pub(super) fn read_whole<T: Element>(input: Input, extent: &Extent) -> Result<Sequences<T>, Error> {
     Ok(match (input, &extent.index) {
         (Input::Tensor(file), _) => Sequences::Tensor(file.read()?),
         (Input::Packed(mut members, _), Some(index)) => {
@@ -43,7 +43,7 @@ impl Reader {
     }
 
     /// Reads a section.
-    pub(super) fn read<T: Real>(
+    pub(super) fn read<T: Element>(
         &mut self,
         extent: &Extent,
         section: &Section,

@@ -1,7 +1,6 @@
 //! The results of `rnn run` in the shapes in which they are written, and the names of their axes.
 
-use elman::Config;
-use elman::files::{Dtype, Real};
+use elman::{Config, Dtype, Element};
 use ndarray::ArrayD;
 
 use super::extent::Form;
@@ -80,7 +79,7 @@ pub(crate) struct Written {
     pub(crate) stdout: bool,
 }
 
-impl<T: Real + Default> Results<T> {
+impl<T: Element> Results<T> {
     /// Gives the directions an axis of their own.
     pub(crate) fn split_directions(&mut self, config: &Config) {
         let directions = config.num_directions();

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use elman::files::{Found, Header, Overwrite, Real, Sink, Source, Stored, StoredType, write_npz};
+use elman::files::{Found, Header, Overwrite, Sink, Source, Stored, StoredType, write_npz};
 use elman::{Element, Rnn};
 use ndarray::{Array1, ArrayD, IxDyn};
 
@@ -31,11 +31,7 @@ pub(crate) struct StateFile {
 
 impl StateFile {
     /// Checks that the file can be written, before there is a state to save.
-    pub(crate) fn open<T: Element + Stored>(
-        path: &Path,
-        rnn: &Rnn<T>,
-        weights: &str,
-    ) -> Result<Self> {
+    pub(crate) fn open<T: Element>(path: &Path, rnn: &Rnn<T>, weights: &str) -> Result<Self> {
         drop(Sink::open(path, Overwrite::Replace)?);
         let place = Source::Path(path.to_owned()).to_string();
         let (path, weights) = (path.to_owned(), weights.to_owned());
@@ -43,7 +39,7 @@ impl StateFile {
     }
 
     /// The hidden state and the number of arrays that have gone into it; `None` if there is no file yet.
-    pub(crate) fn load<T: Element + Real>(
+    pub(crate) fn load<T: Element>(
         &self,
         rnn: &Rnn<T>,
         frames: bool,
@@ -93,12 +89,7 @@ impl StateFile {
         Data(message).into()
     }
 
-    fn check_h_n<T: Element + Real>(
-        &self,
-        rnn: &Rnn<T>,
-        header: &Header,
-        frames: bool,
-    ) -> Result<()> {
+    fn check_h_n<T: Element>(&self, rnn: &Rnn<T>, header: &Header, frames: bool) -> Result<()> {
         let name = format!("{}:{}", self.place, MEMBERS[0]);
         if !header.stored.is_computed() || header.stored.natural() != T::DTYPE {
             let found = header.stored;
@@ -145,7 +136,7 @@ impl StateFile {
 /// A sum over everything that decides the meaning of a state: the nonlinearity, and the name, type, shape and bits
 /// of every tensor, in the order of the `state_dict`, whatever file they came in. FNV-1a over 64 bits: it finds
 /// accidents, not attacks.
-fn fingerprint<T: Element + Stored>(rnn: &Rnn<T>) -> u64 {
+fn fingerprint<T: Element>(rnn: &Rnn<T>) -> u64 {
     let mut sum = 0xcbf2_9ce4_8422_2325_u64;
     let mut add = |bytes: &[u8]| {
         for &byte in bytes {

@@ -1,7 +1,7 @@
 //! An output that is written section by section.
 
-use elman::Error;
-use elman::files::{ArchiveWriter, PartWriter, Real, Sink};
+use elman::files::{ArchiveWriter, PartWriter, Sink};
+use elman::{Element, Error};
 
 use super::extent::{Extent, Form, Section};
 use super::packed::{PACKED, whole_members};
@@ -13,7 +13,7 @@ pub(super) enum Writer<T> {
     Archive(ArchiveWriter),
 }
 
-impl<T: Real + Default> Writer<T> {
+impl<T: Element> Writer<T> {
     /// Begins the output. `directions` is the size of their axis, if they have one of their own.
     pub(super) fn begin(
         sink: Sink,

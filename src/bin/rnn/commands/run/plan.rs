@@ -4,8 +4,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use elman::files::{Dtype, Real, Source, TensorFile, written_file};
-use elman::{Element, Kernel, Random, Rnn};
+use elman::files::{Source, TensorFile, written_file};
+use elman::{Dtype, Element, Kernel, Rnn};
 
 use crate::args::{LayerArgs, ReportArgs, RngArgs, Run, WeightsArgs};
 use crate::explain::hint;
@@ -131,7 +131,7 @@ impl<'a> RunPlan<'a> {
     }
 
     /// The layer: with the weights that were named, else with fresh ones.
-    pub(super) fn build<T: Element + Random + Real + Into<f64>>(
+    pub(super) fn build<T: Element>(
         &self,
         weights: Option<Weights>,
         places: &Places,

@@ -43,7 +43,7 @@ const COS_POLYNOMIAL: [f32; 3] = [2.443_315_7e-5, -1.388_731_6e-3, 4.166_664_6e-
 ///
 /// Where a product is followed by a sum, the compiler of PyTorch's AVX2 kernel has fused the
 /// two or left them apart; every `mul_add` here, and every absent one, follows it.
-pub(super) fn ln_f32(x: f32) -> f32 {
+pub(crate) fn ln_f32(x: f32) -> f32 {
     // x = m 2^e with 1/2 <= m < 1, then sqrt(1/2) <= m < sqrt(2).
     let bits = x.to_bits();
     let mut e = (bits >> 23) as f32 - 126.0;
@@ -62,7 +62,7 @@ pub(super) fn ln_f32(x: f32) -> f32 {
 }
 
 /// Sine and cosine of x in [0, 2π], with the bits of PyTorch's `sincos256_ps`.
-pub(super) fn sin_cos_f32(x: f32) -> (f32, f32) {
+pub(crate) fn sin_cos_f32(x: f32) -> (f32, f32) {
     // x = r + j π/4 with even j, r in [-π/4, π/4].
     #[allow(
         clippy::cast_possible_truncation,
@@ -122,7 +122,7 @@ const FDLIBM_LOG_POLYNOMIAL: [f64; 7] = [
 ];
 
 /// The natural logarithm of a positive, normal number, correctly rounded in nearly all cases.
-pub(super) fn ln(x: f64) -> f64 {
+pub(crate) fn ln(x: f64) -> f64 {
     // ln x = k ln 2 + 2 artanh s, s = f/(2 + f); 2 artanh s = 2s (1 + z/3 + z^2/5 + ...), z = s^2.
     let (k, f) = split(x);
     let s = Double::quotient(f, Double::sum(2.0, f));
@@ -141,7 +141,7 @@ pub(super) fn ln(x: f64) -> f64 {
 /// Correct rounding would not do here. glibc, on which PyTorch commonly runs, takes this formula,
 /// which is a bit off for one argument in fourteen. In the order of operations below it agrees
 /// with glibc 2.36 for 99.94 % of arguments; a correctly rounded logarithm agrees for 93 %.
-pub(super) fn ln_1m(u: f64) -> f64 {
+pub(crate) fn ln_1m(u: f64) -> f64 {
     // ln(1 + f) = f - (f^2/2 - s (f^2/2 + R(s^2))), s = f/(2 + f)
     let (k, f) = split(1.0 - u);
     let half_square = 0.5 * f * f;
@@ -157,7 +157,7 @@ pub(super) fn ln_1m(u: f64) -> f64 {
 }
 
 /// Sine and cosine of x in [0, 2π], correctly rounded in nearly all cases.
-pub(super) fn sin_cos(x: f64) -> (f64, f64) {
+pub(crate) fn sin_cos(x: f64) -> (f64, f64) {
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -265,8 +265,14 @@ mod tests {
 
     use std::f64::consts::{PI, TAU};
 
-    use super::super::tests::checksum;
     use super::*;
+
+    /// FNV-1a, 32 bits.
+    fn checksum(bytes: impl IntoIterator<Item = u8>) -> u32 {
+        bytes
+            .into_iter()
+            .fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+    }
 
     fn checksum_f64(values: impl Iterator<Item = f64>) -> u32 {
         checksum(values.flat_map(f64::to_le_bytes))

@@ -1,0 +1,219 @@
+//! The numbers that the layer computes in, one by one and as registers of them.
+
+pub(crate) mod elementary;
+
+use std::fmt;
+use std::ops::{Add, Div, Mul, Sub};
+
+/// The types of number that are computed in.
+///
+/// ```
+/// use elman::{Dtype, Element};
+///
+/// assert_eq!(f64::DTYPE, Dtype::F64);
+/// assert_eq!(Dtype::F32.to_string(), "f32");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dtype {
+    /// 32-bit floats.
+    F32,
+    /// 64-bit floats.
+    F64,
+}
+
+impl fmt::Display for Dtype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Dtype::F32 => "f32",
+            Dtype::F64 => "f64",
+        })
+    }
+}
+
+/// A number that the layer computes in: `f32` or `f64`.
+///
+/// It cannot be implemented for another type: the kernel's registers for each type are private.
+///
+/// ```
+/// use elman::Element;
+///
+/// fn mean<T: Element>(values: &[T]) -> T {
+///     let sum = values.iter().fold(T::ZERO, |sum, &value| sum + value);
+///     sum / T::from_f64(values.len() as f64)
+/// }
+/// assert_eq!(mean(&[1.0_f32, 2.0]), 1.5);
+/// assert_eq!(mean(&[1.0_f64, 2.0]), 1.5);
+/// ```
+pub trait Element:
+    Registers
+    + Copy
+    + Default
+    + PartialOrd
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Into<f64>
+    + fmt::Debug
+    + fmt::Display
+    + fmt::LowerExp
+    + Send
+    + Sync
+    + 'static
+{
+    /// The type's name.
+    const DTYPE: Dtype;
+    /// Zero.
+    const ZERO: Self;
+    /// One.
+    const ONE: Self;
+    /// The nearest number to a double.
+    fn from_f64(value: f64) -> Self;
+    /// The same number, rounded to the type.
+    fn from_f32(value: f32) -> Self;
+    /// The nearest number to an integer.
+    fn from_i64(value: i64) -> Self;
+    /// The nearest number to an integer.
+    fn from_u64(value: u64) -> Self;
+    /// The number's bytes in little-endian order.
+    fn to_le_bytes(self) -> impl AsRef<[u8]>;
+    /// True for numbers that are neither NaN nor infinite.
+    fn is_finite(self) -> bool;
+    /// `self * factor + addend`, rounded once.
+    #[must_use]
+    fn mul_add(self, factor: Self, addend: Self) -> Self;
+    /// The square root, correctly rounded.
+    #[must_use]
+    fn sqrt(self) -> Self;
+    /// The natural logarithm of a positive, normal number, with the same bits on every machine.
+    #[must_use]
+    fn ln(self) -> Self;
+    /// Sine and cosine of a number in [0, 2π], with the same bits on every machine.
+    fn sin_cos(self) -> (Self, Self);
+    /// A uniform sample from [0, 1) out of random words: a multiple of 2^-24 in f32, which takes one word, and
+    /// of 2^-53 in f64, which takes two.
+    fn unit(next_word: impl FnMut() -> u32) -> Self;
+}
+
+/// The kernel's side of a number type. It seals [`Element`], because its name cannot be reached from outside.
+pub trait Registers: Sized + 'static {
+    /// The instances of [`Vector`] for this type.
+    #[cfg(target_arch = "x86_64")]
+    type Avx512: Vector<Element = Self>;
+    #[cfg(target_arch = "x86_64")]
+    type Avx2: Vector<Element = Self>;
+    type Portable: Vector<Element = Self>;
+    /// Numbers that fill a cache line of 64 bytes.
+    const LINE: usize = 64 / size_of::<Self>();
+    /// 1.5 * 2^(digits - 1): adding and subtracting it rounds to a whole number.
+    const ROUND: Self;
+    /// The one NaN that is ever computed.
+    const NAN: Self;
+    /// The polynomials of the kernel's tanh, lowest power first; `kernel::tanh` says which.
+    const TANH_SMALL: &'static [Self];
+    const TANH_REDUCED: &'static [Self];
+}
+
+/// As many numbers as one register holds. Every operation works on each lane alone and rounds once,
+/// as IEEE 754 says, so that all instances give the same bits.
+pub trait Vector: Copy {
+    type Element: Element;
+    const LANES: usize;
+
+    fn splat(value: Self::Element) -> Self;
+
+    /// # Safety
+    /// `from` is valid for reading `LANES` elements.
+    unsafe fn load(from: *const Self::Element) -> Self;
+
+    /// # Safety
+    /// `to` is valid for writing `LANES` elements.
+    unsafe fn store(self, to: *mut Self::Element);
+
+    /// Asks for the cache line at `at` to be brought into the second-level cache. It is a hint: any
+    /// address will do.
+    fn prefetch(at: *const Self::Element);
+
+    /// `self * factor + addend`, rounded once.
+    fn mul_add(self, factor: Self, addend: Self) -> Self;
+    fn add(self, other: Self) -> Self;
+    fn sub(self, other: Self) -> Self;
+    fn mul(self, other: Self) -> Self;
+    fn div(self, other: Self) -> Self;
+    fn abs(self) -> Self;
+    /// The magnitude of `self` with the sign of `sign`.
+    fn copysign(self, sign: Self) -> Self;
+    /// `yes` in the lanes where `self < other`, else `no`; `no` too where either is NaN.
+    fn select_lt(self, other: Self, yes: Self, no: Self) -> Self;
+    /// `self`, with the canonical NaN in the lanes where `of` is NaN.
+    fn nan_from(self, of: Self) -> Self;
+    /// 2^n, where `self` is `n + Registers::ROUND` and 2^n is a normal number: the low bits of that sum
+    /// are n, and a shift makes them the exponent.
+    fn exp2_of_rounded(self) -> Self;
+}
+
+macro_rules! element {
+    ($type:ty, $dtype:expr, $ln:path, $sin_cos:path, $unit:expr) => {
+        #[allow(clippy::cast_possible_truncation, reason = "rounding to the type is the purpose")]
+        #[allow(clippy::cast_lossless, reason = "one text for both types")]
+        impl Element for $type {
+            const DTYPE: Dtype = $dtype;
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+            #[inline(always)]
+            fn from_f64(value: f64) -> Self {
+                value as $type
+            }
+            #[inline(always)]
+            fn from_f32(value: f32) -> Self {
+                value as $type
+            }
+            #[inline(always)]
+            fn from_i64(value: i64) -> Self {
+                value as $type
+            }
+            #[inline(always)]
+            fn from_u64(value: u64) -> Self {
+                value as $type
+            }
+            #[inline(always)]
+            fn to_le_bytes(self) -> impl AsRef<[u8]> {
+                <$type>::to_le_bytes(self)
+            }
+            #[inline(always)]
+            fn is_finite(self) -> bool {
+                <$type>::is_finite(self)
+            }
+            #[inline(always)]
+            fn mul_add(self, factor: Self, addend: Self) -> Self {
+                <$type>::mul_add(self, factor, addend)
+            }
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                <$type>::sqrt(self)
+            }
+            fn ln(self) -> Self {
+                $ln(self)
+            }
+            fn sin_cos(self) -> (Self, Self) {
+                $sin_cos(self)
+            }
+            fn unit(next_word: impl FnMut() -> u32) -> Self {
+                $unit(next_word)
+            }
+        }
+    };
+}
+
+element!(f32, Dtype::F32, elementary::ln_f32, elementary::sin_cos_f32, unit_f32);
+element!(f64, Dtype::F64, elementary::ln, elementary::sin_cos, unit_f64);
+
+fn unit_f32(mut next_word: impl FnMut() -> u32) -> f32 {
+    (next_word() & 0x00ff_ffff) as f32 * (1.0 / 16_777_216.0)
+}
+
+fn unit_f64(mut next_word: impl FnMut() -> u32) -> f64 {
+    let upper = u64::from(next_word()) << 32;
+    let word = upper | u64::from(next_word());
+    (word & 0x001f_ffff_ffff_ffff) as f64 * (1.0 / 9_007_199_254_740_992.0)
+}
