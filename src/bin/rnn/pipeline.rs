@@ -8,13 +8,14 @@ pub(crate) mod answered;
 pub(crate) mod carried;
 pub(crate) mod destination;
 pub(crate) mod extent;
-pub(crate) mod flow;
-pub(crate) mod footprint;
+mod flow;
+mod footprint;
 pub(crate) mod held;
 pub(crate) mod input;
 pub(crate) mod lengths;
 pub(crate) mod output;
 pub(crate) mod packed;
+pub(crate) mod pass;
 mod reader;
 pub(crate) mod results;
 mod sequences;
@@ -32,11 +33,12 @@ use rayon::ThreadPool;
 use crate::progress;
 
 use extent::{Cut, Form};
-use flow::{Flow, Pass, Rows};
+use flow::Flow;
 use footprint::footprint;
 use held::{Announce, WHOLE_BYTES};
 use input::Input;
 use output::OutputFiles;
+use pass::{Pass, Rows};
 use reader::{Reader, read_whole};
 use results::Results;
 use sequences::{Sequences, split_shape};
@@ -102,9 +104,8 @@ impl<T: Element> Pass<'_, T> {
         if let Some(total) = options.total_length {
             output[usize::from(extent.batch_first)] = total;
         }
-        let batch = (extent.form != Form::Unbatched).then_some(extent.batch);
-        let mut h_n = rnn.hidden_shape(batch);
-        let last = batch.into_iter().chain([extent.width]).collect();
+        let mut h_n = rnn.hidden_shape(extent.batched());
+        let last = extent.batched().into_iter().chain([extent.width]).collect();
         if options.split_directions {
             output = split_shape(&output, directions);
             h_n.splice(..1, [config.num_layers, directions]);

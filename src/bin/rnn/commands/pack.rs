@@ -15,7 +15,7 @@ use crate::pipeline::destination::{check_extension, refuse_terminal, shown};
 use crate::pipeline::held;
 use crate::pipeline::input::Input;
 use crate::pipeline::lengths::{self, PaddedSizes, all_steps};
-use crate::pipeline::packed::write_packed;
+use crate::pipeline::packed::{PACKED, whole_members, write_packed};
 use crate::report::{Notes, Report, TensorLine};
 
 /// The words of the note about data in memory.
@@ -106,13 +106,13 @@ fn padded<T: Element>(
     let (shape, place) = (file.header().shape.clone(), file.place().to_owned());
     let (batch_first, sorted) = (args.batch_first, args.enforce_sorted);
     let Some((steps, batch)) = steps_and_batch(args, &shape) else {
-        // Refused with its shape.
+        // The error names its shape.
         return pack_padded_sequence(file.read()?.view(), &[], batch_first, false).context(place);
     };
     let lengths = lengths::read(text, &PaddedSizes { batch, steps, batch_first, batched: true })?;
     let rows = held::sum(lengths.iter().copied());
     let left = args.padding_side == Side::Left;
-    // Those with the padding on the left are copied one by one first.
+    // Sequences with the padding on the left are copied one by one first.
     let copies = [steps * batch, rows, if left { rows } else { 0 }];
     let row = held::bytes::<T>(&shape[2..]);
     let bytes = held::sum(copies.iter().map(|rows| rows.saturating_mul(row)));
@@ -129,7 +129,7 @@ fn padded<T: Element>(
     pack_sequence(&views, sorted).context(place)
 }
 
-/// L and N of a padded tensor, where it has both.
+/// L and N of a padded tensor, if it has both.
 fn steps_and_batch(args: &Pack, shape: &[usize]) -> Option<(usize, usize)> {
     match (shape, args.batch_first) {
         (&[batch, steps, ..], true) | (&[steps, batch, ..], false) => Some((steps, batch)),
@@ -137,7 +137,7 @@ fn steps_and_batch(args: &Pack, shape: &[usize]) -> Option<(usize, usize)> {
     }
 }
 
-/// What the report says of a packed sequence.
+/// The lines of the report about a packed sequence.
 fn lines<T>(packed: &PackedSequence<T>, dtype: Dtype, file: &str) -> Vec<TensorLine> {
     let line = |name: &str, shape: &[usize], dtype: String| TensorLine {
         name: name.to_owned(),
@@ -146,12 +146,8 @@ fn lines<T>(packed: &PackedSequence<T>, dtype: Dtype, file: &str) -> Vec<TensorL
         dtype,
         file: Some(file.to_owned()),
     };
-    let whole = |name: &str, numbers: &[usize]| line(name, &[numbers.len()], "i64".to_owned());
-    let mut lines = vec![
-        line("data", packed.data.shape(), dtype.to_string()),
-        whole("batch_sizes", &packed.batch_sizes),
-    ];
-    lines.extend(packed.sorted_indices.iter().map(|own| whole("sorted_indices", own)));
-    lines.extend(packed.unsorted_indices.iter().map(|own| whole("unsorted_indices", own)));
-    lines
+    let data = line(PACKED[0], packed.data.shape(), dtype.to_string());
+    let whole = whole_members(packed).into_iter();
+    let whole = whole.map(|(name, numbers)| line(name, numbers.shape(), "i64".to_owned()));
+    std::iter::once(data).chain(whole).collect()
 }

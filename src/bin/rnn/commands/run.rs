@@ -14,13 +14,13 @@ use crate::explain::shapes::{Places, explain};
 use crate::finite;
 use crate::layer::Weights;
 use crate::pipeline::destination::shown;
-use crate::pipeline::extent::{Extent, Form};
-use crate::pipeline::flow::Pass;
+use crate::pipeline::extent::Extent;
 use crate::pipeline::input::Input;
 use crate::pipeline::lengths;
 use crate::pipeline::output::OutputFiles;
 use crate::pipeline::packed::read_index;
-use crate::pipeline::results::AxisNames;
+use crate::pipeline::pass::Pass;
+use crate::pipeline::results::{AxisNames, Results};
 use crate::report::{Notes, Report, RunLine, TensorLine};
 use crate::rng::Rng;
 use crate::threads;
@@ -63,60 +63,77 @@ fn run_as<T: Element>(
     let pass =
         Pass { rnn: &rnn, extent: &extent, axes: &axes, options: &plan.pass, place: &places.input };
     outputs.check_shapes(&pass.shapes())?;
-    let h_0 = read_h_0(plan, &pass, &mut notes).map_err(explained)?;
-    let pool = threads::pool(plan.pass.threads, &mut notes.notes)?;
-    let ran = RunLine {
-        train: plan.pass.train,
-        kernel: rnn.kernel().name(),
-        threads: pool.current_num_threads(),
-        seconds: 0.0,
-    };
-    if plan.report.verbose {
-        notes.note(format!("plan: {}", rnn.plan(extent.steps, extent.batch, ran.threads)));
-    }
-    let reading = pass.reading(input, &outputs, plan.report.announce(), &mut notes.notes);
-    let ended = pass.run(&pool, reading, h_0, &mut outputs, &mut rng.generator);
-    let (mut results, seconds) = ended.map_err(explained)?;
-    let state_shape = results.h_n.shape().to_vec();
-    if plan.pass.split_directions {
-        results.split_directions(rnn.config());
-    }
+    let ended = forward(plan, &pass, input, &mut outputs, &mut rng, &mut notes);
+    let (results, run) = ended.map_err(explained)?;
     let written = outputs.commit(&results, &extent.form)?;
     rng.save()?;
-
-    let mut tensors = input_lines(&places, T::DTYPE, &axes, &state_shape);
-    tensors.extend(results.lines(T::DTYPE, &axes, plan.pass.split_directions, &written));
     let report = Report {
         command: "run",
         layer: Some((rnn.config().clone(), T::DTYPE)),
+        tensors: lines(&pass, &places, &results, written),
         weights: places.weights,
         seed,
         rng: plan.rng.rng.as_deref().map(shown),
-        tensors,
-        run: Some(RunLine { seconds, ..ran }),
+        run: Some(run),
         notes,
     };
-    report.print(plan.report, written.stdout)
+    report.print(plan.report, plan.outputs.on_stdout())
 }
 
-/// The inputs' lines of the report.
-fn input_lines(
+/// The forward pass, from the state that was named.
+fn forward<T: Element>(
+    plan: &RunPlan<'_>,
+    pass: &Pass<'_, T>,
+    input: Input,
+    outputs: &mut OutputFiles,
+    rng: &mut Rng,
+    notes: &mut Notes,
+) -> Result<(Results<T>, RunLine)> {
+    let h_0 = read_h_0(plan, pass, notes)?;
+    let pool = threads::pool(plan.threads, &mut notes.notes)?;
+    let threads = pool.current_num_threads();
+    if plan.report.verbose {
+        let plan = pass.rnn.plan(pass.extent.steps, pass.extent.batch, threads);
+        notes.note(format!("plan: {plan}"));
+    }
+    let reading = pass.reading(input, outputs, plan.report.announce(), &mut notes.notes);
+    let (mut results, seconds) = pass.run(&pool, reading, h_0, outputs, &mut rng.generator)?;
+    if pass.options.split_directions {
+        results.split_directions(pass.rnn.config());
+    }
+    let kernel = pass.rnn.kernel().name();
+    Ok((results, RunLine { train: pass.options.train, kernel, threads, seconds }))
+}
+
+/// The tensors of the report. `written` holds the files of output, `h_n`, the last outputs and all hidden states.
+fn lines<T: Element>(
+    pass: &Pass<'_, T>,
     places: &Places,
-    dtype: Dtype,
-    axes: &AxisNames,
-    state_shape: &[usize],
+    results: &Results<T>,
+    written: [Option<String>; 4],
 ) -> Vec<TensorLine> {
-    let line = |name: &str, axes: &[&'static str], shape: &[usize], file: &str| TensorLine {
-        name: name.to_owned(),
-        shape: shape.to_vec(),
-        axes: axes.to_vec(),
-        dtype: dtype.to_string(),
-        file: Some(file.to_owned()),
+    let line = |name: &str, axes: &[&'static str], shape: &[usize], file: Option<String>| {
+        let (name, shape, axes) = (name.to_owned(), shape.to_vec(), axes.to_vec());
+        TensorLine { name, shape, axes, dtype: T::DTYPE.to_string(), file }
     };
-    vec![
-        line("input", &axes.input, &places.input_shape, &places.input),
-        line("h_0", &axes.state, state_shape, places.h_0.as_deref().unwrap_or("zeros")),
-    ]
+    let axes = if pass.options.split_directions { &pass.axes.split() } else { pass.axes };
+    let h_0 = places.h_0.clone().unwrap_or_else(|| "zeros".to_owned());
+    let h_0_shape = pass.rnn.hidden_shape(pass.extent.batched());
+    let [output, h_n, last, all_hidden] = written;
+    let mut lines = vec![
+        line("input", &axes.input, &places.input_shape, Some(places.input.clone())),
+        line("h_0", &pass.axes.state, &h_0_shape, Some(h_0)),
+        line("output", &axes.output, &results.output_shape, output),
+        line("h_n", &axes.state, results.h_n.shape(), h_n),
+    ];
+    if let Some(tensor) = &results.last {
+        let names = [&["batch"][2 - tensor.ndim()..], &["directions*hidden_size"]].concat();
+        lines.push(line("last", &names, tensor.shape(), last));
+    }
+    for (name, states) in &results.all_hidden {
+        lines.push(line(name, &axes.all_hidden, states.shape(), all_hidden.clone()));
+    }
+    lines
 }
 
 /// Checks the headers of the input, and reads everything but its numbers: lengths, batch sizes, indices.
@@ -163,8 +180,7 @@ fn read_h_0<T: Element>(
     let name = format!("{}: h_0", file.place());
     plan.note_recognised(&name, &file.recognised(), notes);
     notes.notes.extend(conversion::<T>(plan.dtype, &name, file.header().stored)?);
-    let batch = (pass.extent.form != Form::Unbatched).then_some(pass.extent.batch);
-    let expected = pass.rnn.hidden_shape(batch);
+    let expected = pass.rnn.hidden_shape(pass.extent.batched());
     let found = file.header().shape.clone();
     if found != expected {
         return Err(Error::HiddenShape { expected, found }.into());

@@ -1,4 +1,4 @@
-//! `rnn unpack`: back from a `PackedSequence` to a padded tensor and lengths, or to single sequences.
+//! `rnn unpack`: a `PackedSequence` as a padded tensor and lengths, or as single sequences.
 
 use std::path::Path;
 
@@ -51,7 +51,7 @@ pub(crate) fn unpack(args: &Unpack) -> Result<()> {
     }
 }
 
-/// Refuses the flags of a padded tensor beside an archive of single sequences.
+/// Refuses the flags of a padded tensor for an archive of single sequences.
 fn refuse_padding(args: &Unpack) -> Result<()> {
     let flags = [
         ("--batch-first", args.batch_first),
@@ -154,7 +154,7 @@ fn held_bytes<T>(
 /// The padded tensor. With the padding on the left, sequences end together.
 fn padded<T: Element>(args: &Unpack, packed: &PackedSequence<T>) -> Result<ArrayD<T>> {
     let padding = T::from_f64(args.padding_value.unwrap_or(0.0));
-    // Without a sequence there is no side.
+    // The side does not matter without sequences.
     if args.padding_side != Some(Side::Left) || packed.batch() == 0 {
         return Ok(pad_packed_sequence(packed, args.batch_first, padding, args.total_length)?.0);
     }

@@ -9,12 +9,12 @@ use elman::files::{Source, TensorFormat};
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
 
-/// An output as the report calls it.
+/// The name of an output, for messages and the report.
 pub(crate) fn shown(path: &Path) -> String {
     if path == Path::new("-") {
         return "stdout".to_owned();
     }
-    // As an input is shown: control characters in quotes, and escaped.
+    // With control characters in quotes, and escaped, as an input is shown.
     Source::Path(path.to_owned()).to_string()
 }
 
@@ -48,8 +48,7 @@ fn as_npy(path: &Path, flag: &str) -> String {
     hint::set(flag, other.to_string_lossy())
 }
 
-/// The format of an output follows from its extension: a tensor's is .npy, an archive's .npz, and so is a
-/// name without any.
+/// Refuses an extension other than that of the format, .npy for a tensor and .npz for an archive.
 pub(crate) fn check_extension(path: &Path, flag: &str, archive: bool) -> Result<()> {
     let (expected, what) = if archive { ("npz", "tensors") } else { ("npy", "a tensor") };
     let extension = path.extension().unwrap_or_default();
@@ -65,12 +64,12 @@ pub(crate) fn check_extension(path: &Path, flag: &str, archive: bool) -> Result<
     Err(with_hint(Usage(message), hint::set(flag, other.to_string_lossy())))
 }
 
-/// Binary data is not written to a terminal: the value of `flag` is to be such as `example`.
+/// Refuses binary data on a terminal. The hint gives `flag` the value `example`.
 pub(crate) fn refuse_terminal(flag: &str, example: &str) -> Result<()> {
     refuse_terminal_with(|| hint::set(flag, example))
 }
 
-/// The same, where what to type is told otherwise.
+/// Refuses binary data on a terminal, with another hint.
 pub(crate) fn refuse_terminal_with(hint: impl FnOnce() -> String) -> Result<()> {
     if !std::io::stdout().is_terminal() {
         return Ok(());

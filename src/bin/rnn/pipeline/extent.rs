@@ -129,6 +129,11 @@ impl Extent {
         })
     }
 
+    /// N, or `None` for a single sequence without an axis for it.
+    pub(crate) fn batched(&self) -> Option<usize> {
+        (self.form != Form::Unbatched).then_some(self.batch)
+    }
+
     /// The shape of the output; of ragged sequences, that of all their rows.
     pub(crate) fn output_shape(&self) -> Vec<usize> {
         match self.form {

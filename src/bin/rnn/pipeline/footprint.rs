@@ -3,7 +3,7 @@
 use elman::{Element, Rnn};
 
 use super::extent::{Extent, Form};
-use super::flow::PassOptions;
+use super::pass::PassOptions;
 
 /// The most bytes that are held at one time, or as many as a number can say: a tensor with lengths is packed, run
 /// and padded again, ragged sequences are packed and taken apart. Before and after the pass, two of these forms

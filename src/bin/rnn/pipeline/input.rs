@@ -13,19 +13,18 @@ use crate::report::Notes;
 /// Numbers that a warning lists at most.
 const MAX_LISTED: usize = 5;
 
-/// The input of a run, of which the headers are known.
+/// The input of a run, whose headers have been read.
 pub(crate) enum Input {
     /// A tensor.
     Tensor(TensorFile),
-    /// [`PACKED`], the last two where there are any; `data` is the tensor of this header.
+    /// [`PACKED`], of which the last two are optional, and the header of `data`.
     Packed(Members, Header),
     /// Tensors of (`L_i`, `H_in`), each under its own name.
     Ragged(Members, Vec<Header>),
 }
 
 impl Input {
-    /// Opens an input, of a table the columns that were chosen. An archive with `data` and `batch_sizes` in
-    /// it is packed; one member alone is that tensor; several of two axes and one width are sequences.
+    /// Opens an input, or the chosen columns of a table. An archive with `data` and `batch_sizes` in it is packed; one member alone is that tensor; several of two axes and one width are sequences.
     pub(crate) fn open(source: &Source, columns: &[String]) -> Result<Self> {
         let found = Found::open_columns(source, columns)?;
         let is_table = matches!(&found, Found::Tensor(file) if is_table(file));
@@ -80,7 +79,7 @@ impl Input {
         }
     }
 
-    /// The header of each tensor with numbers for the layer, its place, and what it was recognised as.
+    /// The place of each tensor with numbers for the layer, its header, and its recognised format.
     pub(crate) fn headers(&self) -> Vec<(String, &Header, String)> {
         let member = |place, header| (place, header, "member of an .npz".to_owned());
         match self {
@@ -142,7 +141,7 @@ impl Input {
         matches!(self, Input::Packed(..))
     }
 
-    /// Whether what comes out is an archive, as this is one.
+    /// Whether the output is an archive, as this is one.
     pub(crate) fn is_archive(&self) -> bool {
         !matches!(self, Input::Tensor(_))
     }

@@ -1,4 +1,4 @@
-//! `--lengths`: how many steps each sequence of a batch has.
+//! `--lengths`: the number of steps of each sequence of a batch.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::pipeline::packed::{refuse_bool, shown, whole_number};
 /// Most sequences of a batch for which a hint writes the lengths out.
 const MAX_WRITTEN: usize = 16;
 
-/// The padded tensor that has the lengths.
+/// Sizes of the padded tensor that the lengths belong to.
 pub(crate) struct PaddedSizes {
     /// N.
     pub(crate) batch: usize,
@@ -24,8 +24,8 @@ pub(crate) struct PaddedSizes {
     pub(crate) batched: bool,
 }
 
-/// Reads `5,3,2`, or a tensor of whole numbers; a path that exists wins. There must be one for each sequence,
-/// and none beyond the steps.
+/// Reads `5,3,2`, or a tensor of whole numbers; a path that exists wins. The tensor needs one length for each
+/// sequence, from 0 to L.
 pub(crate) fn read(text: &OsStr, of: &PaddedSizes) -> Result<Vec<usize>> {
     let (place, values) = match list(text, of)? {
         Some(values) => ("--lengths".to_owned(), values),
@@ -54,9 +54,9 @@ pub(crate) fn read(text: &OsStr, of: &PaddedSizes) -> Result<Vec<usize>> {
     values.iter().enumerate().map(length).collect()
 }
 
-/// Refuses a `--total-length` beyond which some sequence goes on.
+/// Refuses a `--total-length` that is shorter than a sequence.
 pub(crate) fn check_total(lengths: &[usize], total: Option<usize>) -> Result<()> {
-    // Of several that are the longest, the first.
+    // The message names the first of the longest sequences.
     let longest = lengths.iter().enumerate().rev().max_by_key(|(_, length)| **length);
     let (Some(total), Some((row, &longest))) = (total, longest) else { return Ok(()) };
     if total >= longest {
@@ -68,21 +68,21 @@ pub(crate) fn check_total(lengths: &[usize], total: Option<usize>) -> Result<()>
     Err(with_hint(Data(message), hint::set("--total-length", longest.to_string())))
 }
 
-/// The lengths of sequences that have all steps, as they are typed; none where there are too many.
+/// The lengths of sequences that have all steps, as they are typed; `None` if they are too many.
 pub(crate) fn all_steps(batch: usize, steps: usize) -> Option<String> {
     let text = || vec![steps.to_string(); batch].join(",");
     (1..=MAX_WRITTEN).contains(&batch).then(text)
 }
 
-/// Where the other axis has as many places as there are lengths, what makes it the batch.
+/// The other order of the axes, if that axis has as many places as there are lengths.
 fn swapped_hint(values: &[f64], of: &PaddedSizes) -> Option<String> {
-    // What is proposed must not fail on the lengths.
+    // The hint must not fail on the lengths.
     let fits = |&value: &f64| whole_number(value).is_some_and(|length| length <= of.batch);
     let swapped = of.batched && values.len() == of.steps && values.iter().all(fits);
     swapped.then(|| hint::other_axes(of.batch_first, of.steps, "one for each length"))
 }
 
-/// Numbers with commas between them; none where the text is the name of a file.
+/// Numbers with commas between them; `None` if the text is the name of a file.
 fn list(text: &OsStr, of: &PaddedSizes) -> Result<Option<Vec<f64>>> {
     let Some(typed) = text.to_str().filter(|_| !Path::new(text).exists()) else { return Ok(None) };
     let values = typed.split(',').map(|word| word.trim().parse().ok()).collect();
@@ -102,7 +102,7 @@ fn list(text: &OsStr, of: &PaddedSizes) -> Result<Option<Vec<f64>>> {
     Err(with_hint(Usage(message), list_hint(typed, of)))
 }
 
-/// The same numbers with single commas between them, where they are the lengths of this batch.
+/// The same numbers with single commas between them, if they are the lengths of this batch.
 fn list_hint(typed: &str, of: &PaddedSizes) -> String {
     let words = typed.split(|c: char| c.is_whitespace() || ",;[]()".contains(c));
     let numbers: Option<Vec<usize>> =
@@ -118,7 +118,7 @@ fn list_hint(typed: &str, of: &PaddedSizes) -> String {
 fn file(text: &OsStr) -> Result<(String, Vec<f64>)> {
     let file = TensorFile::open(&Source::parse(text))?;
     let place = file.place().to_owned();
-    // A mask of the steps is one, and its rows are no lengths.
+    // A mask of the steps has one axis, and holds no lengths.
     refuse_bool(&place, file.header().stored)?;
     let Header { shape: found, stored, .. } = file.header();
     let single = *stored == StoredType::Text && found.contains(&1);

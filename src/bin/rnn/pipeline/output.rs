@@ -10,7 +10,7 @@ use ndarray::{ArrayD, ArrayViewD};
 use super::destination::{check_extension, check_shape, shown, tensor_format};
 use super::extent::{Extent, Form};
 use super::packed::write_packed;
-use super::results::{Results, Written};
+use super::results::Results;
 use super::sequences::Sequences;
 use super::writer::Writer;
 
@@ -34,6 +34,11 @@ impl OutputPaths {
         }
         let output = if archive { "output.npz" } else { "output.npy" };
         [Some(PathBuf::from(output)), Some(PathBuf::from("h_n.npy")), None, None]
+    }
+
+    /// Whether one of them is standard output.
+    pub(crate) fn on_stdout(&self) -> bool {
+        self.named(false).iter().flatten().any(|path| path == Path::new("-"))
     }
 
     /// Every file that is written, except standard output.
@@ -157,12 +162,13 @@ impl OutputFiles {
         Ok(())
     }
 
-    /// Writes everything whole, then puts it in its place.
+    /// Writes what has not been written, then puts everything in its place. The names of the files of output, `h_n`,
+    /// the last outputs and all hidden states.
     pub(crate) fn commit<T: Element>(
         mut self,
         results: &Results<T>,
         form: &Form,
-    ) -> Result<Written> {
+    ) -> Result<[Option<String>; 4]> {
         if let (Some(file), Some(output)) = (&mut self.output, &results.output) {
             write_output(file, output, form)?;
         }
@@ -176,16 +182,14 @@ impl OutputFiles {
             let all = results.all_hidden.iter().map(|(name, tensor)| (name, tensor));
             write_npz(sink, &members(all), "")?;
         }
-        let files = [self.output, self.hn, self.last, self.all_hidden];
-        let stdout = files.iter().flatten().any(|file| file.path == Path::new("-"));
         let mut places = [const { None }; 4];
+        let files = [self.output, self.hn, self.last, self.all_hidden];
         for (place, file) in places.iter_mut().zip(files) {
             let Some(OutputFile { path, sink }) = file else { continue };
             sink.map_or(Ok(()), Sink::commit)?;
             *place = Some(shown(&path));
         }
-        let [output, h_n, last, all_hidden] = places;
-        Ok(Written { output, h_n, last, all_hidden, stdout })
+        Ok(places)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Packed sequences in archives, under PyTorch's names, and the whole numbers beside them.
+//! Packed sequences in archives, under PyTorch's names, and whole numbers in files.
 
 use anyhow::{Context, Result};
 use elman::files::{AnyArray, Header, Members, Sink, StoredType, write_npz};
@@ -64,7 +64,7 @@ pub(crate) fn int64(numbers: &[usize]) -> ArrayD<i64> {
     numbers.collect::<Array1<_>>().into_dyn()
 }
 
-/// NumPy saves the None of indices that are not there as an object, which is not unpickled to see what it is.
+/// Explains indices that are None, which NumPy saves as an object that is not unpickled.
 fn explain_none(error: Error, name: &str, place: &str) -> anyhow::Error {
     let object = |what: &str| what.starts_with("dtype '|O'");
     let is_object = matches!(&error, Error::Malformed { what, .. } if object(what));
@@ -99,7 +99,7 @@ pub(crate) fn whole_numbers(place: &str, numbers: &ArrayD<f64>) -> Result<Vec<us
     numbers.iter().enumerate().map(number).collect()
 }
 
-/// Up to here a double holds every whole number exactly; no memory has room for so many of anything.
+/// The largest number below which a double holds every whole number exactly. No size in memory is larger.
 const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
 
 /// A size or an index.
@@ -108,7 +108,7 @@ pub(crate) fn whole_number(value: f64) -> Option<usize> {
     ((0.0..=MAX_WHOLE).contains(&value) && value.fract() == 0.0).then_some(value as usize)
 }
 
-/// A number as messages show it: no digit that may be another one in the file.
+/// A number for messages: only digits that are exact.
 pub(crate) fn shown(value: f64) -> String {
     if value.is_infinite() || value.abs() < MAX_WHOLE || value.is_nan() {
         return value.to_string();

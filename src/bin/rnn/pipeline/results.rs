@@ -1,17 +1,17 @@
 //! The results of `rnn run` in the shapes in which they are written, and the names of their axes.
 
-use elman::{Config, Dtype, Element};
+use elman::{Config, Element};
 use ndarray::ArrayD;
 
 use super::extent::Form;
 use super::sequences::{Sequences, reshape, split_directions, split_shape};
-use crate::report::TensorLine;
 
 /// Names of the axes of each tensor.
+#[derive(Clone)]
 pub(crate) struct AxisNames {
     pub(crate) input: Vec<&'static str>,
     pub(crate) output: Vec<&'static str>,
-    /// Of each layer's and direction's hidden states, which are padded where the output is packed.
+    /// Of the hidden states of each layer and direction, which are padded if the output is packed.
     pub(crate) all_hidden: Vec<&'static str>,
     /// Of `h_0` and `h_n`.
     pub(crate) state: Vec<&'static str>,
@@ -42,14 +42,9 @@ impl AxisNames {
         }
     }
 
-    /// The outputs' axes where the directions have one of their own.
-    fn split(&self) -> Self {
-        let mut split = AxisNames {
-            input: self.input.clone(),
-            output: self.output.clone(),
-            all_hidden: self.all_hidden.clone(),
-            state: self.state.clone(),
-        };
+    /// The axes of the outputs, if the directions have an axis of their own.
+    pub(crate) fn split(&self) -> Self {
+        let mut split = self.clone();
         split.output.pop();
         split.output.extend(["directions", "hidden_size"]);
         split.state.splice(..1, ["num_layers", "directions"]);
@@ -69,55 +64,14 @@ pub(crate) struct Results<T> {
     pub(crate) all_hidden: Vec<(String, ArrayD<T>)>,
 }
 
-/// Where the tensors have gone.
-pub(crate) struct Written {
-    pub(crate) output: Option<String>,
-    pub(crate) h_n: Option<String>,
-    pub(crate) last: Option<String>,
-    pub(crate) all_hidden: Option<String>,
-    /// Whether one went to standard output.
-    pub(crate) stdout: bool,
-}
-
 impl<T: Element> Results<T> {
     /// Gives the directions an axis of their own.
     pub(crate) fn split_directions(&mut self, config: &Config) {
         let directions = config.num_directions();
-        match &mut self.output {
-            None => {}
-            Some(output) => split_directions(output, directions),
-        }
+        self.output.iter_mut().for_each(|output| split_directions(output, directions));
         self.output_shape = split_shape(&self.output_shape, directions);
         let mut shape = self.h_n.shape().to_vec();
         shape.splice(..1, [config.num_layers, directions]);
         reshape(&mut self.h_n, &shape);
-    }
-
-    /// What the report says of them.
-    pub(crate) fn lines(
-        &self,
-        dtype: Dtype,
-        axes: &AxisNames,
-        split: bool,
-        written: &Written,
-    ) -> Vec<TensorLine> {
-        let split_axes = axes.split();
-        let axes = if split { &split_axes } else { axes };
-        let line = |name: &str, axes: &[&'static str], shape: &[usize], file: &Option<String>| {
-            let (name, shape, axes) = (name.to_owned(), shape.to_vec(), axes.to_vec());
-            TensorLine { name, shape, axes, dtype: dtype.to_string(), file: file.clone() }
-        };
-        let mut lines = vec![
-            line("output", &axes.output, &self.output_shape, &written.output),
-            line("h_n", &axes.state, self.h_n.shape(), &written.h_n),
-        ];
-        if let Some(last) = &self.last {
-            let names = [&["batch"][2 - last.ndim()..], &["directions*hidden_size"]].concat();
-            lines.push(line("last", &names, last.shape(), &written.last));
-        }
-        for (name, states) in &self.all_hidden {
-            lines.push(line(name, &axes.all_hidden, states.shape(), &written.all_hidden));
-        }
-        lines
     }
 }

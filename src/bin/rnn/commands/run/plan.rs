@@ -13,10 +13,10 @@ use crate::explain::shapes::{Places, explain};
 use crate::failure::{Data, Usage, with_hint};
 use crate::layer::{Weights, config_from_flags, fresh, note_dropout};
 use crate::pipeline::destination::{refuse_terminal, shown};
-use crate::pipeline::flow::PassOptions;
 use crate::pipeline::input::Input;
 use crate::pipeline::lengths::{self, PaddedSizes};
 use crate::pipeline::output::OutputPaths;
+use crate::pipeline::pass::PassOptions;
 use crate::report::Notes;
 use crate::rng::Rng;
 
@@ -33,6 +33,7 @@ pub(super) struct RunPlan<'a> {
     pub(super) lengths: Option<&'a OsStr>,
     pub(super) padding_value: Option<f64>,
     pub(super) pass: PassOptions,
+    pub(super) threads: Option<usize>,
     pub(super) outputs: OutputPaths,
     pub(super) rng: &'a RngArgs,
     pub(super) report: &'a ReportArgs,
@@ -60,8 +61,8 @@ impl<'a> RunPlan<'a> {
                 split_directions: args.split_directions,
                 train: args.train,
                 check_finite: args.check_finite,
-                threads: args.threads,
             },
+            threads: args.threads,
             outputs: OutputPaths {
                 output: args.output.clone(),
                 hn: args.hn.clone(),
@@ -72,15 +73,22 @@ impl<'a> RunPlan<'a> {
             rng: &args.rng,
             report: &args.report,
         };
-        let inputs = [Some(&args.input), args.weights.as_ref(), args.h0.as_ref()];
-        let stdin = inputs.iter().flatten().filter(|path| **path == "-").count();
-        if stdin + usize::from(args.lengths.as_ref().is_some_and(|path| path == "-")) > 1 {
-            let message = "expected one tensor from stdin, got - for more than one".to_owned();
-            return Err(Usage(message).into());
-        }
+        plan.check_stdin()?;
         check_outputs(&plan.outputs)?;
         plan.refuse_among_weights()?;
         Ok(plan)
+    }
+
+    /// Refuses two inputs from standard input.
+    fn check_stdin(&self) -> Result<()> {
+        let files = [Some(&self.input), self.h_0.as_ref()];
+        let files = files.into_iter().flatten().filter(|source| **source == Source::Stdin);
+        let texts = [self.weights, self.lengths].into_iter().flatten().filter(|text| *text == "-");
+        if files.count() + texts.count() > 1 {
+            let message = "expected one tensor from stdin, got - for more than one".to_owned();
+            return Err(Usage(message).into());
+        }
+        Ok(())
     }
 
     /// Refuses outputs in the folder of the weights: they would be a tensor too many there, or replace one.
