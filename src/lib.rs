@@ -46,6 +46,7 @@
 //! |---|---|
 //! | `error` | the one error type |
 //! | `memory` | what is allocated, fallibly, because it grows with the data |
+//! | `check` | invariance: the same bytes in every way of computing a batch |
 //! | `checkpoint` | weights out of files, and into an .onnx: where files and layers meet |
 //! | `element` | the numbers that are computed in: one sealed trait for f32 and f64 |
 //! | `config` | what was chosen: PyTorch's arguments, names and shapes of the parameters |
@@ -76,6 +77,8 @@
 
 mod array;
 mod batch;
+#[doc(hidden)]
+pub mod check;
 mod checkpoint;
 mod config;
 mod element;

@@ -1,6 +1,7 @@
 //! The forward pass of the library: against the naive judge, and against itself in every other way of
 //! computing the same thing.
 
+use elman::check::{Case, below};
 use elman::{Config, Element, Generator, Kernel, Nonlinearity, Output, Rnn};
 use ndarray::{Array3, ArrayD, Axis, Ix3, s};
 use proptest::prelude::*;
@@ -12,14 +13,6 @@ use crate::naive;
 const TOLERANCE_F32: f64 = 2e-6;
 /// The same for f64.
 const TOLERANCE_F64: f64 = 4e-15;
-
-/// A layer with its input and initial state.
-#[derive(Debug)]
-struct Case<T> {
-    rnn: Rnn<T>,
-    input: Array3<T>,
-    h_0: Array3<T>,
-}
 
 /// What a case is made of.
 #[derive(Clone, Debug)]
@@ -46,14 +39,12 @@ impl Recipe {
         let input = normal((self.steps, self.batch, self.config.input_size));
         let states = self.config.num_layers * self.config.num_directions();
         let h_0 = normal((states, self.batch, self.config.hidden_size));
-        Case { rnn, input, h_0 }
+        Case { rnn, input, h_0, lengths: vec![self.steps; self.batch] }
     }
 }
 
-impl<T: Element> Case<T> {
-    fn run(&self) -> Output<T> {
-        forward(&self.rnn, &self.input, &self.h_0)
-    }
+fn run<T: Element>(case: &Case<T>) -> Output<T> {
+    forward(&case.rnn, &case.input, &case.h_0)
 }
 
 fn forward<T: Element>(rnn: &Rnn<T>, input: &Array3<T>, h_0: &Array3<T>) -> Output<T> {
@@ -85,7 +76,7 @@ fn judge<T: Element>(recipe: &Recipe, tolerance: f64) {
     let tensors = tensors.iter().map(|(name, t)| (name.clone(), t.mapv(Into::into))).collect();
     let (output, h_n) =
         naive::forward(&recipe.config, &tensors, &widen(&case.input), &widen(&case.h_0));
-    let found = case.run();
+    let found = run(&case);
     for (found, expected) in [(&found.output, &output), (&found.h_n, &h_n)] {
         let found = found.clone().into_dimensionality::<Ix3>().unwrap();
         let largest = expected.iter().fold(1.0_f64, |most, x| most.max(x.abs()));
@@ -145,59 +136,26 @@ proptest! {
     }
 
     #[test]
-    fn every_kernel_gives_the_same_bytes(recipe in recipes()) {
-        every_kernel::<f32>(&recipe);
-        every_kernel::<f64>(&recipe);
-    }
-
-    #[test]
-    fn a_row_alone_gives_the_bytes_that_it_has_in_the_batch(recipe in recipes()) {
-        each_row_alone(&recipe.case::<f32>());
-        each_row_alone(&recipe.case::<f64>());
-    }
-
-    #[test]
-    fn a_sequence_in_two_pieces_gives_the_bytes_of_one(recipe in recipes(), cut in 1..8_usize) {
-        let recipe = Recipe {
-            config: Config { bidirectional: false, ..recipe.config },
-            steps: cut + recipe.steps,
-            ..recipe
-        };
-        in_two_pieces(&recipe.case::<f32>(), cut);
+    fn no_way_of_computing_a_batch_changes_a_byte(recipe in recipes(), ragged in any::<bool>()) {
+        invariant::<f32>(&recipe, ragged);
+        invariant::<f64>(&recipe, ragged);
     }
 }
 
 #[track_caller]
-fn every_kernel<T: Element>(recipe: &Recipe) {
-    let case = recipe.case::<T>();
-    let expected = case.run();
-    for kernel in Kernel::supported() {
-        let rnn = case.rnn.clone().with_kernel(kernel);
-        let found = forward(&rnn, &case.input, &case.h_0);
-        assert!(same_bits(&found, &expected), "{}: {recipe:?}", kernel.name());
+fn invariant<T: Element>(recipe: &Recipe, ragged: bool) {
+    let mut case = recipe.case::<T>();
+    let mut generator = Generator::new(recipe.seed);
+    if ragged {
+        case.lengths.fill_with(|| 1 + below(&mut generator, recipe.steps));
     }
-}
-
-#[track_caller]
-fn each_row_alone<T: Element>(case: &Case<T>) {
-    let all = case.run();
-    for row in 0..case.input.dim().1 {
-        let one = s![.., row..=row, ..];
-        let input = case.input.slice(one).to_owned();
-        let found = forward(&case.rnn, &input, &case.h_0.slice(one).to_owned());
-        let of_all = |array: &ArrayD<T>| {
-            let array = array.view().into_dimensionality::<Ix3>().unwrap();
-            array.slice(one).to_owned().into_dyn()
-        };
-        let expected =
-            Output { output: of_all(&all.output), h_n: of_all(&all.h_n), lower_layers: Vec::new() };
-        assert!(same_bits(&found, &expected), "row {row} of {:?}", case.rnn.config());
-    }
+    let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    case.assert_invariant(&[pool(1), pool(2)], &mut generator);
 }
 
 #[track_caller]
 fn in_two_pieces<T: Element>(case: &Case<T>, cut: usize) {
-    let whole = case.run();
+    let whole = run(&case);
     let (first, second) = case.input.view().split_at(Axis(0), cut);
     let first = forward(&case.rnn, &first.to_owned(), &case.h_0);
     let carried = first.h_n.into_dimensionality::<Ix3>().unwrap();
@@ -213,10 +171,10 @@ fn threads_and_blocks_change_no_byte() {
         let mut recipe = Recipe::new(33, 70, 40, 600);
         recipe.config = Config { num_layers: 3, bidirectional, ..recipe.config };
         let case = recipe.case::<f32>();
-        let expected = with_threads(1, || case.run());
+        let expected = with_threads(1, || run(&case));
         for threads in [2, 3, 4, 8] {
             assert!(
-                same_bits(&with_threads(threads, || case.run()), &expected),
+                same_bits(&with_threads(threads, || run(&case)), &expected),
                 "{threads} threads"
             );
         }
@@ -235,9 +193,9 @@ fn shared_columns_change_no_byte() {
         let mut recipe = Recipe::new(40, 330, 150, batch);
         recipe.config = Config { num_layers: 3, bidirectional, ..recipe.config };
         let case = recipe.case::<f32>();
-        let expected = with_threads(1, || case.run());
+        let expected = with_threads(1, || run(&case));
         for threads in [2, 3, 8] {
-            let found = with_threads(threads, || case.run());
+            let found = with_threads(threads, || run(&case));
             assert!(same_bits(&found, &expected), "{threads} threads, batch {batch}");
         }
     }
@@ -249,8 +207,8 @@ fn both_directions_of_few_rows_at_once_change_no_byte() {
         let mut recipe = Recipe::new(40, 70, steps, batch);
         recipe.config = Config { num_layers: 2, bidirectional: true, ..recipe.config };
         let case = recipe.case::<f32>();
-        let expected = with_threads(1, || case.run());
-        assert!(same_bits(&with_threads(2, || case.run()), &expected), "{batch} rows");
+        let expected = with_threads(1, || run(&case));
+        assert!(same_bits(&with_threads(2, || run(&case)), &expected), "{batch} rows");
     }
 }
 
@@ -261,10 +219,10 @@ fn layers_at_the_same_time_change_no_byte() {
         let mut recipe = Recipe::new(20, 70, steps, batch);
         recipe.config = Config { num_layers: 4, ..recipe.config };
         let case = recipe.case::<f32>();
-        let expected = with_threads(1, || case.run());
+        let expected = with_threads(1, || run(&case));
         for threads in [2, 3] {
             assert!(
-                same_bits(&with_threads(threads, || case.run()), &expected),
+                same_bits(&with_threads(threads, || run(&case)), &expected),
                 "{threads} threads"
             );
         }
@@ -275,11 +233,11 @@ fn layers_at_the_same_time_change_no_byte() {
 fn many_passes_at_once_on_one_pool_come_to_an_end() {
     // More passes that want to share columns than there are threads to share them with.
     let case = Recipe::new(40, 300, 200, 1).case::<f32>();
-    let expected = with_threads(1, || case.run());
+    let expected = with_threads(1, || run(&case));
     with_threads(3, || {
         rayon::scope(|scope| {
             for _ in 0..12 {
-                scope.spawn(|_| assert!(same_bits(&case.run(), &expected)));
+                scope.spawn(|_| assert!(same_bits(&run(&case), &expected)));
             }
         });
     });
@@ -303,7 +261,7 @@ fn sums_are_chains_of_64() {
     let tensor = |name: &str| &tensors.iter().find(|(found, _)| found == name).unwrap().1;
     let x: Vec<f32> = case.input.iter().copied().collect();
     let h: Vec<f32> = case.h_0.iter().copied().collect();
-    let found = case.run().output;
+    let found = run(&case).output;
     for unit in 0..30 {
         let row =
             |name: &str| tensor(name).index_axis(Axis(0), unit).iter().copied().collect::<Vec<_>>();
@@ -320,7 +278,7 @@ fn nan_and_infinity_pass_through_and_nan_has_one_bit_pattern() {
         let mut recipe = Recipe::new(3, 5, 4, 3);
         recipe.config.nonlinearity = nonlinearity;
         let mut case = recipe.case::<f32>();
-        let clean = case.run();
+        let clean = run(&case);
         case.input[[1, 0, 1]] = -f32::NAN;
         case.input[[2, 1, 0]] = f32::INFINITY;
         for kernel in Kernel::supported() {
