@@ -16,7 +16,10 @@ pub(super) struct CommandLine {
 impl CommandLine {
     pub(super) fn new() -> Self {
         let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
-        let words: Vec<_> = std::iter::once("rnn".to_owned()).chain(words).collect();
+        Self::of(std::iter::once("rnn".to_owned()).chain(words).collect())
+    }
+
+    fn of(words: Vec<String>) -> Self {
         let mut rnn = Args::command();
         rnn.build();
         let parts = parts(&rnn, &words);
@@ -72,15 +75,6 @@ impl CommandLine {
             self.filtered(|flag| flag.is_some_and(|flag| wanted.contains(flag.get_id())));
         line.words.splice(0..0, ["rnn".to_owned(), name.to_owned()]);
         line
-    }
-
-    /// The last word of a flag, which is its value or contains it.
-    pub(super) fn value(&self, flag: &str) -> Option<&str> {
-        let id = argument(&self.grammar, flag)?.get_id();
-        let parts = parts(&self.grammar, &self.words);
-        let (_, words) =
-            parts.into_iter().find(|(flag, _)| flag.is_some_and(|flag| flag.get_id() == id))?;
-        words.last().map(String::as_str)
     }
 
     fn ids(&self, flags: &[&str]) -> Vec<Id> {
@@ -144,4 +138,53 @@ pub(crate) fn quoted(word: &str) -> String {
         return word.to_owned();
     }
     format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str) -> CommandLine {
+        CommandLine::of(text.split(' ').map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn every_spelling_of_a_flag_is_found() {
+        for flag in ["--hidden 5", "--hidden=5", "--hidden-size 5", "--hidden-size=5"] {
+            let changed = line(&format!("rnn run {flag} -i x.npy")).without(&["--hidden-size"]);
+            assert_eq!(changed.to_string(), "rnn run -i x.npy", "{flag}");
+        }
+        for flag in ["-o y.npy", "-oy.npy", "--output y.npy", "--output=y.npy"] {
+            let changed = line(&format!("rnn run {flag} -i x.npy")).with("-o", Some("z.npy"));
+            assert_eq!(changed.to_string(), "rnn run -i x.npy -o z.npy", "{flag}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_not_taken_for_a_flag() {
+        let changed = line("rnn unpack --padding-value -o -i x.npz -o y.npy").without(&["-o"]);
+        assert_eq!(changed.to_string(), "rnn unpack --padding-value -o -i x.npz");
+    }
+
+    #[test]
+    fn the_order_of_the_axes_is_typed_as_the_command_takes_it() {
+        let swapped = |text, batch_first| line(text).with_batch_first(batch_first).to_string();
+        assert_eq!(swapped("rnn run -i x", true), "rnn run -i x --batch-first");
+        let explicit = "rnn run -i x --batch-first=false";
+        assert_eq!(swapped("rnn run --batch-first -i x", false), explicit);
+        assert_eq!(swapped("rnn pack --batch-first -i x", false), "rnn pack -i x");
+    }
+
+    #[test]
+    fn the_command_stands_behind_flags_of_the_program() {
+        assert_eq!(line("rnn --max-bytes 5 run -i x").help(), "rnn run --help");
+        assert_eq!(line("rnn go").help(), "rnn --help");
+    }
+
+    #[test]
+    fn another_command_keeps_the_flags_that_it_has() {
+        let stream = line("rnn run -w w/ -i x.npy --hn h.npy --dtype f64");
+        let stream = stream.as_command("stream", &["--weights", "--dtype"]);
+        assert_eq!(stream.to_string(), "rnn stream -w w/ --dtype f64");
+    }
 }

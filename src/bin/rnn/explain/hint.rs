@@ -42,7 +42,7 @@ pub(crate) fn outputs_outside() -> String {
     line.with("--hn", Some("../h_n.npy")).to_string()
 }
 
-/// A pipeline that pads the result, with these flags of `rnn unpack` instead of `rnn run`.
+/// A pipeline that pads the result: these flags move from `rnn run` to `rnn unpack`.
 pub(crate) fn padded(flags: &[(&str, String)], packed: bool) -> String {
     let names: Vec<_> = flags.iter().map(|(flag, _)| *flag).chain(["--lengths"]).collect();
     let line = CommandLine::new().without(&names).with("-o", Some("-"));
@@ -56,29 +56,24 @@ pub(crate) fn redirected(files: &str) -> String {
     format!("{} {files}", CommandLine::new())
 }
 
-/// `rnn stream` without a state that goes from array to array.
+/// `rnn stream` without a state that is carried from array to array.
 pub(crate) fn whole_sequences() -> String {
     let line = CommandLine::new().without(&["--state", "--checkpoint", "--h0"]);
     format!("each array as a whole sequence: {}", line.with("--independent", None))
 }
 
-/// `rnn stream` over arrays, of which one can be a batch.
+/// `rnn stream` over arrays, which can be batches, instead of frames.
 pub(crate) fn batch_as_arrays() -> String {
     format!("a batch goes on with arrays: {}", without(&["--frames"]))
 }
 
-/// `rnn stream` over the several arrays of an input, with the layer of the typed `rnn run`; `None` without weights
-/// that can be read again.
-pub(super) fn stream(input: &str, independent: bool) -> Option<String> {
+/// `rnn stream` over the several arrays of an input, with the layer of the typed `rnn run`.
+pub(super) fn stream(input: &str, independent: bool) -> String {
     let flags = ["--weights", "--prefix", "--dtype", "--nonlinearity", "--batch-first"];
     let line = CommandLine::new().as_command("stream", &flags);
-    let stdin = ["-", "-w-", "--weights=-"];
-    if line.value("--weights").is_none_or(|weights| stdin.contains(&weights)) {
-        return None;
-    }
     let line = if independent { line.with("--independent", None) } else { line };
     let input = if input == "stdin" { String::new() } else { format!(" < {}", quoted(input)) };
-    Some(format!("for array after array: {line}{input} > outputs.npy"))
+    format!("for array after array: {line}{input} > outputs.npy")
 }
 
 /// `rnn convert` with these paths.

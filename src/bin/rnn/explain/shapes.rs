@@ -1,4 +1,4 @@
-//! Shapes that do not fit: which file it was, and what would make them fit.
+//! Shapes that do not fit: the place of the error, and a hint.
 
 use elman::{Config, Error};
 
@@ -7,19 +7,19 @@ use super::hint;
 use super::python::swapped;
 use crate::failure::with_hint;
 
-/// Where everything came from, as messages and the report call it.
+/// The inputs, as messages and the report name them.
 pub(crate) struct Places {
     pub(crate) input: String,
     pub(crate) input_shape: Vec<usize>,
     pub(crate) h_0: Option<String>,
     pub(crate) weights: Option<String>,
-    /// What `--hidden-size` says.
+    /// The value of `--hidden-size`.
     pub(crate) hidden_size: Option<usize>,
-    /// Whether the sequences have lengths of their own, which would not fit another order of the axes.
+    /// Whether the sequences have lengths, which would not fit another order of the axes.
     pub(crate) lengths: bool,
 }
 
-/// Names the file that an error of the layer is about, and adds what to type next.
+/// Adds the place of the wrong input and a hint to an error of the layer.
 pub(crate) fn explain(error: anyhow::Error, config: &Config, places: &Places) -> anyhow::Error {
     let Some(kind) = error.downcast_ref::<Error>() else { return error };
     let (place, hint) = match kind {
@@ -35,7 +35,9 @@ pub(crate) fn explain(error: anyhow::Error, config: &Config, places: &Places) ->
         }
         Error::Overflow { dtype: "f32", .. } => (None, Some(hint::set("--dtype", "f64"))),
         Error::ManyArrays { place } if *place == places.input => {
-            (None, hint::stream(place, config.bidirectional))
+            // Weights from standard input could not be read again.
+            let weights = places.weights.as_ref().filter(|weights| *weights != "stdin");
+            (None, weights.map(|_| hint::stream(place, config.bidirectional)))
         }
         _ => (None, None),
     };
@@ -49,11 +51,11 @@ pub(crate) fn explain(error: anyhow::Error, config: &Config, places: &Places) ->
 /// For features that do not match.
 fn input_size_hint(config: &Config, found: &[usize], places: &Places) -> Option<String> {
     let (&features, others) = found.split_last()?;
-    // No layer takes in nothing.
+    // No layer has zero features.
     if features == 0 {
         return None;
     }
-    // Another axis that fits says that the axes are in another order.
+    // If another axis fits, the axes are in another order.
     if let Some(axis) = others.iter().position(|&size| size == config.input_size) {
         let command = swapped(&places.input, axis, found.len() - 1)?;
         return Some(format!("axis {axis} has {} features: {command}", config.input_size));
@@ -72,8 +74,7 @@ fn input_size_hint(config: &Config, found: &[usize], places: &Places) -> Option<
     Some(format!("fresh weights for {features} features: {command}"))
 }
 
-/// For an `h_0` of another shape: what the input's axes say if they were swapped, what the axes of `h_0`
-/// say, and else that zeros are the default.
+/// For an `h_0` of another shape: the other order of the axes of the input or of `h_0`, if one fits, or zeros.
 fn hidden_hint(config: &Config, expected: &[usize], found: &[usize], places: &Places) -> String {
     if let (&[states, batch, hidden], &[other_states, other_batch, other_hidden]) =
         (expected, found)
