@@ -1,13 +1,13 @@
-//! `rnn bench`: its flags, and the fields that scripts read.
+//! `rnn bench`: its flags, and the fields for scripts.
 
 use serde_json::{Value, json};
 
 use crate::support::Sandbox;
 
-/// A bench that ends at once.
+/// A short measurement.
 const QUICK: &str = "bench --seq-len 4 --batch 3 --input-size 10 --hidden 20 --layers 2 --bidirectional --threads 1 --min-time 0";
 
-/// Takes the fields that were measured out of a result.
+/// Sets the measured fields of a result to null.
 fn without_measured(result: &mut Value) {
     for measured in
         ["median_s", "min_s", "p90_s", "p99_s", "runs", "gflops", "share_of_peak", "kernel"]
@@ -90,7 +90,7 @@ fn no_report_prints_nothing() {
 }
 
 #[test]
-fn it_goes_on_for_the_time_that_was_asked_for() {
+fn it_takes_at_least_min_time() {
     let start = std::time::Instant::now();
     let line = QUICK.replace("--min-time 0", "--min-time 0.2 --report none");
     Sandbox::new().rnn(&line).succeeds();
@@ -131,7 +131,7 @@ fn every_kernel_of_this_cpu_can_be_chosen_and_gives_the_same_bytes() {
     sandbox.rnn("bench --kernel fast").fails(2, &message);
 }
 
-/// A check of a layer of each type.
+/// A check of one layer of each type.
 const CHECK: &str = "bench --check --threads 1,2 --min-time 0";
 
 #[test]
@@ -151,7 +151,7 @@ fn the_check_compares_every_kernel_and_finds_no_difference() {
 }
 
 #[test]
-fn the_check_has_fields_that_scripts_read() {
+fn the_check_has_fields_for_scripts() {
     let line = "bench --check --min-time 0 --report json";
     let outcome = Sandbox::new().rnn(line).succeeds();
     let mut found: Value = serde_json::from_slice(&outcome.stdout).unwrap();
@@ -173,7 +173,7 @@ fn the_check_has_fields_that_scripts_read() {
 }
 
 #[test]
-fn the_check_goes_on_for_the_time_that_was_asked_for() {
+fn the_check_takes_at_least_min_time() {
     let start = std::time::Instant::now();
     let text = Sandbox::new().rnn("bench --check --min-time 1.5").succeeds().stdout_text();
     assert!(start.elapsed().as_secs_f64() >= 1.5);
@@ -181,7 +181,7 @@ fn the_check_goes_on_for_the_time_that_was_asked_for() {
 }
 
 #[test]
-fn what_the_check_chooses_by_itself_cannot_be_chosen() {
+fn the_check_takes_no_flags_of_a_shape() {
     let flags = [
         ("--peak", "--peak"),
         ("--seq-len 3", "--seq-len <L>"),

@@ -2,14 +2,14 @@
 
 use crate::support::{Outcome, Sandbox, fixture_path};
 
-/// Every format that can be written, by a name that it can have.
+/// A path for each writable format.
 const WRITTEN: [&str; 4] = ["w.npz", "w.safetensors", "w.onnx", "w"];
 
 fn json(outcome: &Outcome) -> serde_json::Value {
     serde_json::from_slice(&outcome.stdout).unwrap()
 }
 
-/// A folder with fresh weights of all kinds of configuration in `start.npz`.
+/// A folder with fresh weights in `start.npz`.
 fn start(flags: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     let line = format!("init --input-size 3 --hidden 5 {flags} -o start.npz -q");
@@ -39,7 +39,7 @@ fn every_pair_of_formats_keeps_every_bit_and_the_configuration() {
 }
 
 #[test]
-fn flags_fill_in_what_a_state_dict_lacks() {
+fn flags_add_the_configuration_to_a_state_dict() {
     let sandbox = Sandbox::new();
     let weights = fixture_path("sine/rnn.pt");
     let weights = weights.to_str().unwrap();
@@ -52,7 +52,7 @@ fn flags_fill_in_what_a_state_dict_lacks() {
     let report = sandbox.rnn("convert w.safetensors w --report json").succeeds();
     let report = json(&report);
     assert_eq!(report["layer"]["repr"], "RNN(1, 8, num_layers=2, batch_first=True, dropout=0.5)");
-    // What was saved is not guessed again.
+    // The saved nonlinearity counts.
     sandbox.rnn("convert w x.npz --nonlinearity tanh").fails(
         65,
         "rnn: w: expected nonlinearity relu, as in the weights, got tanh from --nonlinearity\n\
@@ -61,7 +61,7 @@ fn flags_fill_in_what_a_state_dict_lacks() {
 }
 
 #[test]
-fn the_report_names_what_was_assumed() {
+fn the_report_names_an_assumed_nonlinearity() {
     let sandbox = Sandbox::new();
     for name in ["weight_ih_l0", "weight_hh_l0"] {
         let array = ndarray::ArrayD::<f32>::zeros(vec![2, 2]);
@@ -79,7 +79,7 @@ fn the_report_names_what_was_assumed() {
     );
 }
 
-/// What was only assumed can still be said.
+/// A later flag may set a nonlinearity that was only assumed.
 #[test]
 fn an_assumption_does_not_become_a_fact() {
     let sandbox = Sandbox::new();
@@ -126,7 +126,7 @@ fn merged_biases_compute_the_same() {
 }
 
 #[test]
-fn doubles_become_floats_where_they_are_asked_to() {
+fn dtype_f32_makes_floats_of_doubles() {
     let sandbox = start("--dtype f64");
     let notes = sandbox.rnn("convert start.npz w.npz --dtype f32").succeeds().stdout_text();
     assert!(notes.contains("note: start.npz: weight_ih_l0: f64 converted to f32\n"), "{notes}");
@@ -136,7 +136,7 @@ fn doubles_become_floats_where_they_are_asked_to() {
 }
 
 #[test]
-fn what_cannot_be_written_is_refused() {
+fn an_output_of_another_format_is_an_error() {
     let sandbox = start("");
     sandbox.rnn("convert start.npz w.pt").fails(
         2,

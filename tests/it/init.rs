@@ -1,4 +1,4 @@
-//! `rnn init`: PyTorch's weights, bit for bit, in each format; and what happens to what stood there.
+//! `rnn init`: PyTorch's weights, bit for bit, in each format, and the fate of existing outputs.
 
 use std::fs;
 use std::io::Cursor;
@@ -26,7 +26,7 @@ struct Fresh {
 }
 
 impl Fresh {
-    /// The flags of `rnn init` for this layer, but for those that say where it goes.
+    /// The flags of `rnn init` for this layer, without the output.
     fn flags(&self) -> String {
         let Fresh { seed, input_size, hidden_size, num_layers, dtype, .. } = self;
         let no_bias = if self.bias { "" } else { "--no-bias" };
@@ -37,7 +37,7 @@ impl Fresh {
         )
     }
 
-    /// The configuration as `rnn.json` and the comment of an archive hold it, byte for byte.
+    /// The configuration, byte for byte as in `rnn.json` and in the comment of an archive.
     fn text(&self) -> String {
         let Fresh { input_size, hidden_size, num_layers, bias, bidirectional, .. } = self;
         format!(
@@ -209,7 +209,7 @@ fn json_report() {
 }
 
 #[test]
-fn dropout_of_one_layer_is_warned_about() {
+fn dropout_of_one_layer_gives_a_warning() {
     let sandbox = Sandbox::new();
     let printed = sandbox.rnn("init --input-size 1 --hidden 1 --dropout 0.5 -o w").succeeds();
     let expected = "\
@@ -235,9 +235,9 @@ fn standard_output_takes_an_archive() {
     assert_eq!(sandbox.names(), ["w.npz"]);
 }
 
-/// Standard output is taken by the weights. The report calls it as it does after `run` and `randn`.
+/// The report names standard output as it does after `run` and `randn`.
 #[test]
-fn the_report_goes_to_standard_error_where_the_weights_go_to_standard_output() {
+fn the_report_goes_to_standard_error_if_the_weights_go_to_standard_output() {
     let sandbox = Sandbox::new();
     let printed = sandbox.rnn("init --input-size 1 --hidden 2 --seed 0 -o -");
     let expected = "\
@@ -279,7 +279,7 @@ fn an_empty_folder_and_an_archive_are_replaced() {
 }
 
 #[test]
-fn a_folder_that_holds_anything_else_is_kept() {
+fn a_folder_with_other_files_is_kept() {
     for other in ["notes.txt", "x.npy", "weight_ih_l00.npy", "bias_l0.npy"] {
         let sandbox = Sandbox::new();
         sandbox.rnn("init --input-size 3 --hidden 5 --report none -o w").succeeds();
@@ -352,7 +352,7 @@ fn no_clobber_keeps_weights() {
 }
 
 #[test]
-fn what_is_missing_is_named() {
+fn the_message_names_the_missing_flag() {
     let sandbox = Sandbox::new();
     let stderr = "rnn: expected --input-size, the features of one step, got none\n\
                   hint: rnn init --hidden 5 -o w --input-size 10\n";
@@ -369,7 +369,7 @@ fn what_is_missing_is_named() {
     assert_eq!(sandbox.names(), [""; 0]);
 }
 
-/// A random seed is reported, and gives the same weights when it is typed.
+/// A random seed is reported, and gives the same weights if it is typed.
 #[test]
 fn a_random_seed_can_be_repeated() {
     let sandbox = Sandbox::new();

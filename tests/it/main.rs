@@ -1,6 +1,6 @@
-//! One crate of integration tests. They run the real binary, or the library where a test needs what the
-//! command line does not show.
-#![allow(clippy::unwrap_used, reason = "what cannot be unwrapped is a failed test")]
+//! One crate of integration tests. They run the real binary, or the library if the command line does not show
+//! what a test needs.
+#![allow(clippy::unwrap_used, reason = "a panic is a failed test")]
 
 mod support;
 
@@ -12,7 +12,7 @@ mod convert;
 #[cfg(all(feature = "csv", feature = "onnx", feature = "pt", feature = "safetensors"))]
 mod corpus;
 mod diff;
-/// Every variant of the error type, made to happen.
+/// Every variant of the error type, provoked.
 mod errors;
 mod faults;
 mod files;

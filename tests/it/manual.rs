@@ -31,7 +31,7 @@ fn each_command_has_a_page() {
 }
 
 #[test]
-fn numpys_pipes_are_explained() {
+fn the_manual_for_python_is_printed() {
     let sandbox = Sandbox::new();
     let text = sandbox.rnn("python").succeeds().stdout_text();
     assert!(text.starts_with("How NumPy's arrays go through pipes.\n"), "{text}");
@@ -39,9 +39,9 @@ fn numpys_pipes_are_explained() {
     assert!(help.starts_with(&text), "{help}");
 }
 
-/// The lines of the manual, run by a NumPy where there is one.
+/// Runs the lines of the manual, if NumPy is installed.
 #[test]
-fn numpys_pipes_work() {
+fn the_lines_of_the_manual_for_python_run() {
     let sandbox = Sandbox::new();
     if sandbox.shell("python3 -c 'import numpy' 2>/dev/null").code != Some(0) {
         return;
@@ -74,7 +74,7 @@ fn indented_lines_of_a_page_stay_as_they_are() {
 }
 
 #[test]
-fn completions_know_the_words_that_have_names() {
+fn completions_offer_named_values() {
     let sandbox = Sandbox::new();
     let script = |line: &str, word: &str| {
         let count = line.split(' ').count() - 1;

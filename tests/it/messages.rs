@@ -1,5 +1,4 @@
-//! Everything that can be wrong with a command: what is said about it, to the letter, the exit code, and
-//! that the command in the hint does what it promises.
+//! Wrong commands: the exact message, the exit code, and a run of the command in the hint.
 
 use ndarray::{ArrayD, IxDyn};
 
@@ -10,7 +9,7 @@ struct Case {
     line: &'static str,
     code: i32,
     message: &'static str,
-    /// What stands behind `hint: `; none where it must not be there.
+    /// The text behind `hint: `; empty if there must be no hint.
     hint: &'static str,
 }
 
@@ -43,7 +42,7 @@ fn seed_doc() -> Sandbox {
     sandbox
 }
 
-/// Runs every case, and every command that a hint proposes.
+/// Runs every case, and the command of every hint.
 fn check(sandbox: &Sandbox, cases: &[Case]) {
     for Case { line, code, message, hint } in cases {
         let names = sandbox.names();
@@ -67,7 +66,7 @@ fn has_numpy(sandbox: &Sandbox) -> bool {
 }
 
 #[test]
-fn sizes_that_were_swapped_or_forgotten() {
+fn swapped_and_missing_sizes() {
     check(
         &seed_doc(),
         &[
@@ -106,7 +105,7 @@ fn sizes_that_were_swapped_or_forgotten() {
 }
 
 #[test]
-fn features_that_do_not_match() {
+fn features_of_another_number() {
     check(
         &seed_doc(),
         &[
@@ -164,7 +163,7 @@ fn the_hint_for_other_weights_is_a_whole_layer() {
 }
 
 #[test]
-fn h_0_that_does_not_fit() {
+fn h_0_of_another_shape() {
     check(
         &seed_doc(),
         &[
@@ -241,7 +240,7 @@ fn flags_that_contradict_the_weights() {
 }
 
 #[test]
-fn weights_that_are_no_layer() {
+fn files_without_the_weights_of_one_layer() {
     let sandbox = seed_doc();
     sandbox.shell(
         "for c in missing pair half reverse first extra sizes config layers json nan; do cp -r w $c; done
@@ -346,7 +345,7 @@ fn weights_that_are_no_layer() {
 }
 
 #[test]
-fn a_transposed_weight_is_put_right_by_the_hint() {
+fn the_hint_repairs_a_transposed_weight() {
     let sandbox = seed_doc();
     sandbox.shell("cp -r w t; rnn randn -q --shape 10,20 -o t/weight_ih_l0.npy").succeeds();
     let message = "t: weight_ih_l0: expected shape [20, 10], got [10, 20]";
@@ -459,7 +458,7 @@ fn both_tensors_on_stdout() {
 }
 
 #[test]
-fn values_that_are_no_values() {
+fn malformed_values() {
     let sandbox = seed_doc();
     for (command, arguments, message) in [
         ("run", "--hidden 0", "--hidden-size: expected a whole number of at least 1, got '0'"),
@@ -506,7 +505,7 @@ fn values_that_are_no_values() {
 }
 
 #[test]
-fn what_is_not_there() {
+fn missing_files() {
     let sandbox = seed_doc();
     let absent = "No such file or directory (os error 2)";
     let folder = "is a directory; expected a file";
@@ -526,7 +525,7 @@ fn what_is_not_there() {
 }
 
 #[test]
-fn a_backtrace_stands_below_the_message_only_where_one_was_asked_for() {
+fn a_backtrace_follows_the_message_only_with_rust_backtrace() {
     let sandbox = Sandbox::new();
     let message = "rnn: none.npy: No such file or directory (os error 2)\n";
     sandbox.shell("RUST_BACKTRACE=0 rnn run -i none.npy").fails(66, message);
@@ -556,7 +555,7 @@ fn weights(tensors: &[(&str, &[usize])]) -> Sandbox {
 }
 
 #[test]
-fn what_is_no_rnn_is_said_to_be_none() {
+fn files_of_other_layers_are_refused() {
     let no_rnn = "rnn: w: expected the weights of an RNN, such as weight_ih_l0, got";
     let cell: &[(&str, &[usize])] = &[("weight_ih", &[4, 3]), ("weight_hh", &[4, 4])];
     let linear: &[(&str, &[usize])] = &[("fc.weight", &[4, 3]), ("fc.bias", &[4])];
@@ -593,9 +592,9 @@ fn what_is_no_rnn_is_said_to_be_none() {
     }
 }
 
-/// No other type would make a parameter of it.
+/// Another dtype would not make it a parameter.
 #[test]
-fn a_tensor_too_many_is_refused_as_such_whatever_its_type() {
+fn an_extra_tensor_of_any_type_is_an_error() {
     let sandbox = weights(&[
         ("weight_ih_l0", &[4, 3]),
         ("weight_hh_l0", &[4, 4]),

@@ -1,4 +1,4 @@
-//! `rnn randn`: the numbers of `torch.randn`, and the stream that they come from.
+//! `rnn randn`: the numbers of `torch.randn`, and the state of their stream.
 
 use elman::STATE_BYTES;
 use ndarray::Array1;
@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::support::{Sandbox, cases, fixture, fixture_path, state_file};
 
-/// How many units in the last place an f64 value may be off: logarithm, sine and cosine are the crate's
-/// own here and the C library's in PyTorch, each within 1 ulp, and they are multiplied.
+/// Largest error of an f64 value in units of the last place: logarithm, sine and cosine are the crate's own here
+/// and the C library's in PyTorch, each within 1 ulp, and they are multiplied.
 const F64_ULPS: u64 = 2;
 
 /// The share of f64 values that must have PyTorch's bits, as the manual promises.
@@ -34,7 +34,7 @@ impl Draw {
         assert_eq!(sandbox.rnn(&line).succeeds().stdout_text(), "", "{line}");
     }
 
-    /// Holds x.npy against PyTorch's values, f32 bit for bit; f64 values are counted in `far`.
+    /// Compares x.npy with PyTorch's values, f32 bit for bit; `far` counts the f64 values.
     #[track_caller]
     fn check(&self, sandbox: &Sandbox, far: &mut Distances) {
         if self.dtype == "f32" {
@@ -50,7 +50,7 @@ impl Draw {
     }
 }
 
-/// How far f64 values are from PyTorch's.
+/// Distances of f64 values from PyTorch's.
 #[derive(Default)]
 struct Distances {
     ulps: Vec<u64>,
@@ -93,7 +93,7 @@ fn values_are_those_of_pytorch() {
 /// One stream over several draws. Below 16 numbers an odd count leaves a normal number in the generator,
 /// and in its state; it is an f64, and has PyTorch's bits here.
 #[test]
-fn a_stream_goes_on_where_it_stopped() {
+fn a_stream_continues_from_its_state() {
     let sandbox = Sandbox::new();
     let mut far = Distances::default();
     let (seed, state): (String, String) = (cases("/randn_chain/seed"), cases("/randn_chain/state"));
@@ -199,7 +199,7 @@ fn the_header_is_the_one_that_numpy_writes() {
 }
 
 #[test]
-fn no_numbers_are_a_tensor_too() {
+fn an_empty_tensor_is_written() {
     let sandbox = Sandbox::new();
     sandbox.rnn("randn --shape 3,0,2 -o x.npy --report none").succeeds();
     assert_eq!(sandbox.load::<f32>("x.npy").shape(), [3, 0, 2]);
@@ -221,7 +221,7 @@ fn save_bytes(sandbox: &Sandbox, name: &str, bytes: Vec<u8>) {
 }
 
 #[test]
-fn a_file_that_is_no_state_is_refused_and_kept() {
+fn a_file_without_a_state_is_refused_and_kept() {
     let sandbox = Sandbox::new();
     let zeros = vec![0; STATE_BYTES];
     let numbers = Array1::<f32>::zeros(STATE_BYTES);
@@ -241,7 +241,7 @@ fn a_file_that_is_no_state_is_refused_and_kept() {
     assert_eq!(sandbox.names(), ["f32.npy", "short.npy", "zeros.npy"]);
 }
 
-/// A seed does not need the old state; but only a state is replaced by one.
+/// A seed does not need the old state, but the new state replaces only a state.
 #[test]
 fn a_seed_replaces_a_state_and_nothing_else() {
     let sandbox = Sandbox::new();
@@ -257,7 +257,7 @@ fn a_seed_replaces_a_state_and_nothing_else() {
 }
 
 #[test]
-fn seeds_that_pytorch_does_not_take_are_refused() {
+fn seeds_outside_of_pytorchs_range_are_errors() {
     let sandbox = Sandbox::new();
     for seed in ["1.5", "18446744073709551616", "-9223372036854775809", "abc"] {
         let stderr = format!(
@@ -280,9 +280,9 @@ fn wrong_use_is_explained() {
     assert_eq!(sandbox.names(), [""; 0]);
 }
 
-/// A size that is none is named, and so is what was expected.
+/// The message names the malformed size and the expected one.
 #[test]
-fn a_shape_that_is_none_is_explained() {
+fn a_malformed_shape_is_an_error() {
     let sandbox = Sandbox::new();
     for (shape, size) in [("3,-1", "-1"), ("3,x", "x"), ("3,,4", ""), ("2.5", "2.5")] {
         let stderr = format!(

@@ -1,4 +1,4 @@
-//! A folder for each test, the binary run in it, and readers of what it wrote.
+//! A folder for each test, runs of the binary in it, and readers of its outputs.
 
 pub(crate) mod bytes;
 
@@ -19,7 +19,7 @@ pub(crate) struct Sandbox {
     folder: TempDir,
 }
 
-/// What a process has printed, and how it ended.
+/// The output and the end of a process.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) code: Option<i32>,
@@ -55,7 +55,7 @@ impl Sandbox {
         let folder = Path::new(env!("CARGO_BIN_EXE_rnn")).parent().unwrap();
         let path = std::env::var("PATH").unwrap_or_default();
         command.env("PATH", format!("{}:{path}", folder.display()));
-        // An address sanitizer reserves terabytes of addresses, and cannot live with a limit on them.
+        // An address sanitizer reserves terabytes of addresses, and fails under a limit on them.
         let unlimited = "ulimit() { test $1 = -v || builtin ulimit \"$@\"; }; ";
         let unlimited = std::env::var_os("ASAN_OPTIONS").map_or("", |_| unlimited);
         command.args(["-c", &format!("{unlimited}{script}")]);
@@ -107,7 +107,7 @@ impl Sandbox {
         sink.commit().unwrap();
     }
 
-    /// Names of the members of an .npz that has none or several, in their order.
+    /// Names of the members of an .npz without or with several members, in their order.
     pub(crate) fn members(&self, name: &str) -> Vec<String> {
         match Found::open(&Source::parse(self.path(name).as_os_str())).unwrap() {
             Found::Tensor(_) => panic!("{name}: one tensor"),
@@ -142,8 +142,8 @@ impl Outcome {
     }
 }
 
-/// The signals that ask a process to end, without those that this process was started to ignore, SIGHUP by
-/// `nohup` and SIGINT by a script's `&`: those that it starts ignore them too.
+/// The signals that ask a process to end, without those that this process ignores from its start (SIGHUP after
+/// `nohup`, SIGINT after a script's `&`): its child processes ignore them too.
 pub(crate) fn signals() -> Vec<(i32, &'static str)> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -169,7 +169,7 @@ fn finish(mut command: Command, stdin: &[u8], line: String) -> Outcome {
     let mut child = command.spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     let output = std::thread::scope(|scope| {
-        // A process that does not read what it is given is no failure of the test.
+        // A process may end before it has read its input.
         scope.spawn(move || input.write_all(stdin));
         child.wait_with_output().unwrap()
     });
@@ -203,7 +203,7 @@ pub(crate) fn largest_difference<T: Element>(left: &ArrayD<T>, right: &ArrayD<T>
     differences.fold(0.0, |most: f64, d| if d.is_nan() { f64::INFINITY } else { most.max(d) })
 }
 
-/// A text report with the words that depend on the machine taken out: kernel, threads and seconds.
+/// A text report without the words that depend on the machine: kernel, threads and seconds.
 pub(crate) fn without_measured(report: &str) -> String {
     let lines = report.split('\n').map(|line| match line.split_once(", kernel ") {
         Some((mode, _)) => format!("{mode}, kernel K, T threads, S s"),
@@ -222,7 +222,7 @@ pub(crate) fn cases<T: DeserializeOwned>(section: &str) -> T {
     serde_json::from_value(cases.pointer(section).unwrap().clone()).unwrap()
 }
 
-/// What `--rng` leaves behind where the generator is in this STATE of the fixtures.
+/// The file of `--rng` for a generator in this state of the fixtures.
 pub(crate) fn state_file(name: &str) -> Vec<u8> {
     // Every byte is a number that f32 holds exactly.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]

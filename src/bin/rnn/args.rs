@@ -141,7 +141,7 @@ pub(crate) struct RngArgs {
     pub(crate) rng: Option<PathBuf>,
 }
 
-/// The report, and what happens to existing files.
+/// The report and the fate of existing files.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Report and files")]
 pub(crate) struct ReportArgs {
@@ -160,7 +160,7 @@ pub(crate) struct ReportArgs {
 }
 
 impl ReportArgs {
-    /// What happens to an output that exists.
+    /// The fate of an existing output.
     pub(crate) fn overwrite(&self) -> Overwrite {
         if self.no_clobber { Overwrite::Refuse } else { Overwrite::Replace }
     }

@@ -1,4 +1,4 @@
-//! The shape report: the layer, the tensors that went in and came out, and what was decided on the way.
+//! The shape report: the layer, its inputs and outputs, and the decisions of the program.
 
 use std::io::{self, Write};
 
@@ -37,7 +37,7 @@ pub(crate) struct TensorLine {
     /// A name for each axis; empty for axes without names.
     pub(crate) axes: Vec<&'static str>,
     pub(crate) dtype: String,
-    /// Where it came from or went to; `None` for a tensor that was neither read nor written.
+    /// Its file; `None` for a tensor that was neither read nor written.
     pub(crate) file: Option<String>,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct RunLine {
 pub(crate) struct Report {
     pub(crate) command: &'static str,
     pub(crate) layer: Option<(Config, Dtype)>,
-    /// Where the weights came from; `None` for fresh ones, or without a layer.
+    /// The file of the weights; `None` for fresh ones, or without a layer.
     pub(crate) weights: Option<String>,
     /// The seed of random numbers that were drawn from a new stream.
     pub(crate) seed: Option<u64>,

@@ -41,7 +41,7 @@ const EXPECTED: &str = match (cfg!(feature = "safetensors"), cfg!(feature = "onn
 
 impl WeightsOutput {
     /// The format follows from the extension; a path without one, or an existing folder, is a folder. `remedy` is
-    /// the command with another output. Notes name what is replaced and what the format cannot do.
+    /// the command with another output.
     pub(crate) fn open(
         path: &Path,
         overwrite: Overwrite,

@@ -1,4 +1,4 @@
-//! Files made byte by byte: what other programs write, and what a program that means harm could write.
+//! Files made byte by byte, as other programs or an attacker would write them.
 
 use std::io::{Cursor, Write};
 
@@ -63,7 +63,7 @@ pub(crate) fn patched(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A .safetensors file with this header and so many bytes of tensors.
+/// A .safetensors file with this header and this number of bytes of tensors.
 pub(crate) fn safetensors(header: &str, bytes: usize) -> Vec<u8> {
     let length = (header.len() as u64).to_le_bytes();
     [&length[..], header.as_bytes(), &vec![0; bytes]].concat()

@@ -14,25 +14,25 @@ pub(crate) struct Pack {
     /// tensor for each sequence, (L_i, *).
     #[arg(short, long, value_name = "FILE")]
     pub(crate) input: OsString,
-    /// Columns of a table, in this order: names out of its first line, in quotes
-    /// where they have commas, or numbers from 1 on.
+    /// Columns of a table, in this order: names from its first line, in quotes if they contain commas, or
+    /// numbers from 1 on.
     #[arg(long, value_name = "A,B", value_parser = columns)]
     pub(crate) columns: Vec<ColumnList>,
-    /// How many steps each sequence of a padded tensor has: a tensor or a text of whole numbers, or such as
+    /// Steps of each sequence of a padded tensor: a tensor or a text of whole numbers, or a list such as
     /// 5,3,2.
     #[arg(long, value_name = "FILE or N,N", allow_hyphen_values = true)]
     pub(crate) lengths: Option<OsString>,
-    /// Where data, batch_sizes, sorted_indices and unsorted_indices go: FILE.npz, or - for stdout.
+    /// File for data, batch_sizes, sorted_indices and unsorted_indices: FILE.npz, or - for stdout.
     #[arg(short, long, value_name = "FILE.npz")]
     pub(crate) output: PathBuf,
-    /// Refuse sequences that are not in descending order of their lengths. There are no indices then, but
-    /// where a length is 0: nothing else tells of it.
+    /// Refuse sequences that are not in descending order of their lengths. The output then has no indices,
+    /// unless a length is 0, which only the indices can show.
     #[arg(long)]
     pub(crate) enforce_sorted: bool,
     /// The padded tensor is (N, L, *).
     #[arg(long)]
     pub(crate) batch_first: bool,
-    /// Where the padding of the tensor stands.
+    /// Side of the padding in the tensor.
     #[arg(long, value_name = "SIDE", default_value = "right")]
     pub(crate) padding_side: Side,
     #[command(flatten)]
@@ -41,22 +41,22 @@ pub(crate) struct Pack {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Unpack {
-    /// A packed sequence: an .npz with data, batch_sizes and, where there are any, the indices.
+    /// A packed sequence: an .npz with data, batch_sizes and, if there are any, the indices.
     #[arg(short, long, value_name = "FILE.npz")]
     pub(crate) input: OsString,
-    /// Where the padded tensor goes: .npy, or - for stdout. An .npz takes one tensor for each sequence.
+    /// File for the padded tensor: .npy, or - for stdout. An .npz takes one tensor for each sequence.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
-    /// Where the lengths go, (N), in the original order.
+    /// File for the lengths, (N), in the original order.
     #[arg(long, value_name = "FILE")]
     pub(crate) lengths: Option<PathBuf>,
     /// The padded tensor is (N, L, *).
     #[arg(long)]
     pub(crate) batch_first: bool,
-    /// What stands where a sequence has no step; nan and -inf are numbers too [default: 0].
+    /// Value of the padding; nan and -inf are numbers too [default: 0].
     #[arg(long, value_name = "X", value_parser = number, allow_hyphen_values = true)]
     pub(crate) padding_value: Option<f64>,
-    /// Where the padding stands [default: right].
+    /// Side of the padding [default: right].
     #[arg(long, value_name = "SIDE")]
     pub(crate) padding_side: Option<Side>,
     /// Steps of the padded tensor [default: those of the longest sequence].

@@ -13,11 +13,11 @@ use super::{LayerArgs, ReportArgs, RngArgs, WeightsArgs};
 pub(crate) struct Run {
     /// Input, (L, N, H_in), (N, L, H_in) with --batch-first, or (L, H_in): .npy, FILE.npz:NAME, or -. Or a
     /// table of numbers, (L, H_in): text with commas, semicolons or tabs. Or an .npz of a packed sequence
-    /// (data, batch_sizes, ...), or of sequences of their own lengths, (L_i, H_in).
+    /// (data, batch_sizes, ...), or of sequences of different lengths, (L_i, H_in).
     #[arg(short, long, value_name = "FILE")]
     pub(crate) input: OsString,
-    /// Columns of a table, in this order: names out of its first line, in quotes
-    /// where they have commas, or numbers from 1 on.
+    /// Columns of a table, in this order: names from its first line, in quotes if they contain commas, or
+    /// numbers from 1 on.
     #[arg(long, value_name = "A,B", value_parser = columns)]
     pub(crate) columns: Vec<ColumnList>,
     /// Weights: a folder of .npy files, .npz, .safetensors, .pt, .onnx, or -. Without them: fresh ones, as
@@ -29,27 +29,26 @@ pub(crate) struct Run {
     /// h_0, (D*num_layers, N, H_out) or, unbatched, (D*num_layers, H_out). Zeros without it.
     #[arg(long, value_name = "FILE")]
     pub(crate) h0: Option<OsString>,
-    /// Where output goes: .npy, or - for stdout; .csv or .tsv, where it has two dimensions; .txt for a look,
-    /// with four decimals. Where no output is named: output.npy and h_n.npy.
+    /// File for output: .npy, or - for stdout; .csv or .tsv for two dimensions; .txt for reading, with four
+    /// decimals. Without any named output: output.npy and h_n.npy.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Where h_n goes, in the same formats.
+    /// File for h_n, in the same formats.
     #[arg(long, value_name = "FILE")]
     pub(crate) hn: Option<PathBuf>,
-    /// How many steps each sequence has, in any order: a tensor or a text of whole numbers, or such as
-    /// 5,3,2.
+    /// Steps of each sequence, in any order: a tensor or a text of whole numbers, or a list such as 5,3,2.
     #[arg(long, value_name = "FILE or N,N", allow_hyphen_values = true)]
     pub(crate) lengths: Option<OsString>,
-    /// What the output holds behind the end of a sequence; nan and -inf are numbers too [default: 0].
+    /// Value of the output behind the end of a sequence; nan and -inf are numbers too [default: 0].
     #[arg(long, value_name = "X", value_parser = number, allow_hyphen_values = true)]
     pub(crate) padding_value: Option<f64>,
     /// Steps of the output, at least as many as the longest sequence has [default: those of the input].
     #[arg(long, value_name = "L", value_parser = size, allow_negative_numbers = true)]
     pub(crate) total_length: Option<usize>,
-    /// Where each sequence's last output goes, (N, D*H_out), in the same formats.
+    /// File for each sequence's last output, (N, D*H_out), in the same formats.
     #[arg(long, value_name = "FILE")]
     pub(crate) last: Option<PathBuf>,
-    /// Where every layer's hidden states go: an .npz with h_l0, h_l0_reverse, h_l1, ...
+    /// File for every layer's hidden states: an .npz with h_l0, h_l0_reverse, h_l1, ...
     #[arg(long, value_name = "FILE.npz")]
     pub(crate) all_hidden: Option<PathBuf>,
     /// Write output as (L, N, D, H_out) and h_n as (num_layers, D, N, H_out).

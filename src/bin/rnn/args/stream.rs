@@ -21,7 +21,7 @@ pub(crate) struct Stream {
     /// h_0 of the first array, (D*num_layers, N, H_out) or, unbatched, (D*num_layers, H_out). Zeros without it.
     #[arg(long, value_name = "FILE", conflicts_with = "independent")]
     pub(crate) h0: Option<OsString>,
-    /// Go on from this state where it exists, and save it at the end, or when a signal ends the process.
+    /// Continue from this state if it exists, and save it at the end, or when a signal ends the process.
     #[arg(long, value_name = "FILE")]
     pub(crate) state: Option<PathBuf>,
     /// Save the state after every N arrays too.
@@ -47,7 +47,7 @@ pub(crate) struct Stream {
     /// No notes and no last line on stderr.
     #[arg(short, long, conflicts_with = "verbose", help_heading = "Report")]
     pub(crate) quiet: bool,
-    /// Say more: the layer, the kernel, where the state goes on.
+    /// Say more: the layer, the kernel, the continued state.
     #[arg(short, long, help_heading = "Report")]
     pub(crate) verbose: bool,
 }

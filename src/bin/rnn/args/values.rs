@@ -9,7 +9,7 @@ use elman::{Dtype, Error, Kernel, Nonlinearity};
 
 use super::{COMMANDS, Seed};
 
-/// The value of a word that is `accepted`; the message says what was `expected`.
+/// The value of a word, if it is `accepted`; the message names the `expected` values.
 fn parsed<T: FromStr>(
     text: &str,
     accepted: impl Fn(&T) -> bool,
