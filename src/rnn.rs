@@ -30,14 +30,16 @@ pub use session::Session;
 /// ```
 ///
 /// ```
-/// use elman::{Config, Generator, Rnn};
+/// use elman::{Config, Nonlinearity, Rnn};
+/// use ndarray::{ArrayD, arr2};
 ///
-/// // torch.manual_seed(0); rnn = nn.RNN(10, 20, 2)
-/// let config = Config { num_layers: 2, ..Config::new(10, 20) };
-/// let rnn = Rnn::<f32>::new(config, &mut Generator::new(0))?;
-/// assert_eq!(rnn.config().to_string(), "RNN(10, 20, num_layers=2)");
-/// assert_eq!(rnn.hidden_shape(Some(3)), [2, 3, 20]);
-/// assert_eq!(rnn.hidden_shape(None), [2, 20]);
+/// // h_t = relu(x_t + h_{t-1} / 2)
+/// let config = Config { nonlinearity: Nonlinearity::Relu, bias: false, ..Config::new(1, 1) };
+/// let tensors = [("weight_ih_l0", 1.0_f32), ("weight_hh_l0", 0.5)]
+///     .map(|(name, weight)| (name.to_owned(), arr2(&[[weight]]).into_dyn()));
+/// let rnn = Rnn::from_tensors(config, tensors.to_vec())?;
+/// let result = rnn.call(ArrayD::ones(vec![3, 1]).view(), None)?;
+/// assert_eq!(result.output, arr2(&[[1.0], [1.5], [1.75]]).into_dyn());
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -64,20 +66,6 @@ impl<T: Element> Rnn<T> {
     }
 
     /// A layer with the tensors of a `state_dict`, in any order.
-    ///
-    /// ```
-    /// use elman::{Config, Nonlinearity, Rnn};
-    /// use ndarray::{ArrayD, arr2};
-    ///
-    /// // h_t = relu(x_t + h_{t-1} / 2)
-    /// let config = Config { nonlinearity: Nonlinearity::Relu, bias: false, ..Config::new(1, 1) };
-    /// let tensors = [("weight_ih_l0", 1.0_f32), ("weight_hh_l0", 0.5)]
-    ///     .map(|(name, weight)| (name.to_owned(), arr2(&[[weight]]).into_dyn()));
-    /// let rnn = Rnn::from_tensors(config, tensors.to_vec())?;
-    /// let result = rnn.call(ArrayD::ones(vec![3, 1]).view(), None)?;
-    /// assert_eq!(result.output, arr2(&[[1.0], [1.5], [1.75]]).into_dyn());
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
     ///
     /// # Errors
     /// Those of [`Params::from_tensors`].
@@ -160,25 +148,11 @@ impl<T: Element> Rnn<T> {
         [Some(states), batch, Some(self.config.hidden_size)].into_iter().flatten().collect()
     }
 
-    /// The forward pass over a batch. Threads are those of the current rayon pool. The layer keeps the buffers
-    /// of a pass for the next one.
+    /// The forward pass over a batch; see [`Batch`] and [`Options`] for examples. Threads are those of the
+    /// current rayon pool. The layer keeps the buffers of a pass for the next one.
     ///
     /// In [`Mode::Eval`], the bits of a sequence's result depend on nothing but the sequence, the
     /// weights and its `h_0`. The masks of [`Mode::Train`] are drawn in the order of the whole batch.
-    ///
-    /// ```
-    /// use elman::{Batch, Config, Generator, Keep, Options, Rnn};
-    /// use ndarray::ArrayD;
-    ///
-    /// let config = Config { num_layers: 2, bidirectional: true, ..Config::new(10, 20) };
-    /// let rnn = Rnn::<f32>::new(config, &mut Generator::new(0))?;
-    /// let (input, h_0) = (ArrayD::ones(vec![5, 3, 10]), ArrayD::zeros(vec![4, 3, 20]));
-    /// let options = Options { h_0: Some(h_0.view()), keep: Keep::All, ..Options::default() };
-    /// let result = rnn.forward(Batch::new(input.view(), false)?, options)?;
-    /// assert_eq!(result.output.shape(), [5, 3, 40]);
-    /// assert_eq!(result.lower_layers.len(), 1);
-    /// # Ok::<_, elman::Error>(())
-    /// ```
     ///
     /// # Errors
     /// [`Error::InputSize`], [`Error::NoSteps`], [`Error::TotalLength`], [`Error::HiddenShape`], and [`Error::OutOfMemory`].

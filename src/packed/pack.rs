@@ -18,18 +18,6 @@ use crate::memory::{checked_product, reserved};
 /// `sorted_indices` has all N, the empty ones last. A batch with empty sequences therefore has indices with
 /// `enforce_sorted` too: 0, 1, 2, ...
 ///
-/// ```
-/// use elman::pack_padded_sequence;
-/// use ndarray::arr2;
-///
-/// let padded = arr2(&[[1, 0, 0], [2, 3, 4]]).into_dyn();
-/// let packed = pack_padded_sequence(padded.view(), &[1, 3], true, false)?;
-/// assert_eq!(packed.data.as_slice(), Some(&[2, 1, 3, 4][..]));
-/// assert_eq!(packed.batch_sizes, [2, 1, 1]);
-/// assert_eq!(packed.sorted_indices, Some(vec![1, 0]));
-/// # Ok::<_, elman::Error>(())
-/// ```
-///
 /// # Errors
 /// [`Error::Rank`], [`Error::LengthCount`], [`Error::LengthBeyond`], which PyTorch does not detect,
 /// [`Error::LengthOrder`], and [`Error::OutOfMemory`].

@@ -34,6 +34,9 @@ pub enum PaddingSide {
 ///
 /// let padded = arr2(&[[1, 0, 0], [2, 3, 4]]).into_dyn();
 /// let packed = pack_padded_sequence(padded.view(), &[1, 3], true, false)?;
+/// assert_eq!(packed.data.as_slice(), Some(&[2, 1, 3, 4][..]));
+/// assert_eq!(packed.batch_sizes, [2, 1, 1]);
+/// assert_eq!(packed.sorted_indices, Some(vec![1, 0]));
 /// let (again, lengths) = pad_packed_sequence(&packed, true, 0, None)?;
 /// assert_eq!(again, padded);
 /// assert_eq!(lengths, [1, 3]);

@@ -15,15 +15,14 @@ use crate::{Generator, Padding};
 /// let mut generator = Generator::new(0);
 /// let config = Config { num_layers: 2, dropout: 0.5, ..Config::new(10, 20) };
 /// let rnn = Rnn::<f32>::new(config, &mut generator)?;
-/// let input = ArrayD::ones(vec![5, 3, 10]);
+/// let (input, h_0) = (ArrayD::ones(vec![5, 3, 10]), ArrayD::zeros(vec![2, 3, 20]));
+/// let options = |mode| Options { h_0: Some(h_0.view()), mode, keep: Keep::All, ..Options::default() };
 /// let batch = || Batch::new(input.view(), false);
-/// let options = Options { keep: Keep::All, ..Options::default() };
-/// let eval = rnn.forward(batch()?, options)?;
-/// let mode = Mode::Train(&mut generator);
-/// let train = rnn.forward(batch()?, Options { mode, keep: Keep::All, ..Options::default() })?;
-/// assert_ne!(train.output, eval.output);
+/// let train = rnn.forward(batch()?, options(Mode::Train(&mut generator)))?;
+/// let eval = rnn.forward(batch()?, options(Mode::Eval))?;
 /// // Dropout is applied between the layers.
 /// assert_eq!(train.lower_layers, eval.lower_layers);
+/// assert_ne!(train.output, eval.output);
 /// # Ok::<_, elman::Error>(())
 /// ```
 #[derive(Debug, Default)]
