@@ -53,11 +53,10 @@ impl Weights {
     /// `--batch-first` and `--dropout` do not concern weights, and override.
     pub(crate) fn config(&self, args: &LayerArgs, notes: &mut Notes) -> Result<Config> {
         let (config, saved) = (self.checkpoint.config(), self.checkpoint.says_nonlinearity());
-        let nonlinearity = args.nonlinearity.filter(|_| saved);
         let size = |size: Option<usize>| size.map(|size| size.to_string());
+        let nonlinearity = args.nonlinearity.filter(|_| saved).map(|name| name.to_string());
         let set = |is_set: bool, value: &str| is_set.then(|| value.to_owned());
-        let nonlinearity = nonlinearity.map(|name| name.to_string());
-        let told = [
+        let typed = [
             ("--input-size", size(args.input_size), config.input_size.to_string()),
             ("--hidden-size", size(args.hidden_size), config.hidden_size.to_string()),
             ("--num-layers", size(args.num_layers), config.num_layers.to_string()),
@@ -65,12 +64,10 @@ impl Weights {
             ("--no-bias", set(args.no_bias, "false"), config.bias.to_string()),
             ("--bidirectional", set(args.bidirectional, "true"), config.bidirectional.to_string()),
         ];
-        for (flag, asked, known) in told {
-            if let Some(asked) = asked
-                && asked != known
-            {
-                return Err(self.contradiction(flag, &asked, &known, args));
-            }
+        let mut typed =
+            typed.into_iter().filter_map(|(flag, typed, saved)| Some((flag, typed?, saved)));
+        if let Some(contradiction) = typed.find(|(_, typed, saved)| typed != saved) {
+            return Err(self.contradiction(contradiction, args));
         }
         if !saved && args.nonlinearity.is_none() {
             notes.note(format!(
@@ -86,17 +83,13 @@ impl Weights {
         })
     }
 
+    /// The error of a flag whose typed value is not the saved one.
     fn contradiction(
         &self,
-        flag: &str,
-        asked: &str,
-        known: &str,
+        (flag, typed, saved): (&str, String, String),
         args: &LayerArgs,
     ) -> anyhow::Error {
-        let name = match flag {
-            "--no-bias" => "bias".to_owned(),
-            flag => flag.trim_start_matches('-').replace('-', "_"),
-        };
+        let name = flag.trim_start_matches("--no-").trim_start_matches('-').replace('-', "_");
         let config = self.checkpoint.config();
         let sizes = (Some(config.hidden_size), Some(config.input_size));
         let looks = if (args.input_size, args.hidden_size) == sizes && sizes.0 != sizes.1 {
@@ -105,7 +98,7 @@ impl Weights {
             ""
         };
         let message = format!(
-            "{}: expected {name} {known}, as in the weights, got {asked} from {flag}{looks}",
+            "{}: expected {name} {saved}, as in the weights, got {typed} from {flag}{looks}",
             self.place
         );
         let hidden = if looks.is_empty() { flag } else { "--hidden-size" };

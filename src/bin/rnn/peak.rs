@@ -99,13 +99,13 @@ pub(crate) fn print(args: &Bench) -> Result<()> {
             format!("{all}\n")
         }
         BenchForm::Text | BenchForm::Markdown => {
-            let mut text = format!(
+            let peak = format!(
                 "multiply-adds, {dtype}, kernel {name}: {core:.1} GF/s on one core, {cores:.1} on {threads}\n"
             );
-            for (level, bytes, rate) in &reads {
-                text += &format!("reading {} KiB ({level}): {rate:.1} GB/s\n", bytes >> 10);
-            }
-            text
+            let reads = reads.iter().map(|(level, bytes, rate)| {
+                format!("reading {} KiB ({level}): {rate:.1} GB/s\n", bytes >> 10)
+            });
+            std::iter::once(peak).chain(reads).collect()
         }
     };
     report::print(&text, false)

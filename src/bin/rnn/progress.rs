@@ -11,7 +11,7 @@ const SHOWN_AFTER: Duration = Duration::from_secs(1);
 /// A bar that appears with the first step after the first second.
 #[derive(Clone)]
 pub(crate) struct Bar {
-    bar: ProgressBar,
+    inner: ProgressBar,
     start: Instant,
     terminal: bool,
 }
@@ -31,26 +31,26 @@ fn bar(len: u64, template: &str) -> Bar {
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
-    Bar { bar, start: Instant::now(), terminal: std::io::stderr().is_terminal() }
+    Bar { inner: bar, start: Instant::now(), terminal: std::io::stderr().is_terminal() }
 }
 
 impl Bar {
     /// Counts `more` bytes or things as done.
     pub(crate) fn inc(&self, more: u64) {
-        if self.terminal && self.bar.is_hidden() && self.start.elapsed() >= SHOWN_AFTER {
-            self.bar.set_draw_target(ProgressDrawTarget::stderr());
-            self.bar.enable_steady_tick(Duration::from_secs(1));
+        if self.terminal && self.inner.is_hidden() && self.start.elapsed() >= SHOWN_AFTER {
+            self.inner.set_draw_target(ProgressDrawTarget::stderr());
+            self.inner.enable_steady_tick(Duration::from_secs(1));
         }
-        self.bar.inc(more);
+        self.inner.inc(more);
     }
 
     /// Names the current work.
     pub(crate) fn set_message(&self, message: String) {
-        self.bar.set_message(message);
+        self.inner.set_message(message);
     }
 
     /// Takes the bar away.
     pub(crate) fn finish_and_clear(&self) {
-        self.bar.finish_and_clear();
+        self.inner.finish_and_clear();
     }
 }

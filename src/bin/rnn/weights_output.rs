@@ -19,11 +19,11 @@ use crate::report::{Notes, Report, TensorLine};
 /// A writable output for weights.
 pub(crate) enum WeightsOutput {
     Folder(Folder),
-    File(Sink, Format),
+    File(Sink, WeightsFormat),
 }
 
 /// Formats of one file.
-pub(crate) enum Format {
+pub(crate) enum WeightsFormat {
     Npz,
     #[cfg(feature = "safetensors")]
     Safetensors,
@@ -56,13 +56,13 @@ impl WeightsOutput {
         let is_file = existing.as_ref().is_none_or(std::fs::Metadata::is_file);
         let extension = path.extension().unwrap_or_default().to_string_lossy();
         let format = match &*extension {
-            "npz" => Format::Npz,
+            "npz" => WeightsFormat::Npz,
             #[cfg(feature = "safetensors")]
-            "safetensors" => Format::Safetensors,
+            "safetensors" => WeightsFormat::Safetensors,
             #[cfg(feature = "onnx")]
-            "onnx" => Format::Onnx,
+            "onnx" => WeightsFormat::Onnx,
             // A pipe or a device, by any name.
-            _ if stdout || !(is_folder || is_file) => Format::Npz,
+            _ if stdout || !(is_folder || is_file) => WeightsFormat::Npz,
             other if is_folder || other.is_empty() => {
                 return Ok(Self::Folder(open_folder(path, overwrite, is_parameter_name)?));
             }
@@ -84,7 +84,7 @@ impl WeightsOutput {
             notes.note(format!("{place}: the {replaced} files that stood there are replaced"));
         }
         #[cfg(feature = "onnx")]
-        if let (Self::File(_, Format::Onnx), Dtype::F64) = (self, dtype) {
+        if let (Self::File(_, WeightsFormat::Onnx), Dtype::F64) = (self, dtype) {
             let text = "ONNX Runtime has no RNN for f64; --dtype f32 makes one that it runs";
             notes.warn(text.to_owned());
         }
@@ -109,7 +109,7 @@ impl WeightsOutput {
             Self::File(sink, format) => (sink, format),
         };
         match format {
-            Format::Npz => {
+            WeightsFormat::Npz => {
                 let members = tensors.iter().map(|(name, tensor)| {
                     let array: &dyn AnyArray = tensor;
                     (name.as_str(), array)
@@ -117,9 +117,9 @@ impl WeightsOutput {
                 write_npz(&mut sink, &members.collect::<Vec<_>>(), &text)?;
             }
             #[cfg(feature = "safetensors")]
-            Format::Safetensors => write_safetensors(&mut sink, tensors, &text)?,
+            WeightsFormat::Safetensors => write_safetensors(&mut sink, tensors, &text)?,
             #[cfg(feature = "onnx")]
-            Format::Onnx => write_onnx(&mut sink, tensors, config)?,
+            WeightsFormat::Onnx => write_onnx(&mut sink, tensors, config)?,
         }
         Ok(sink.commit()?)
     }

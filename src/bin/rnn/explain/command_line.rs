@@ -69,7 +69,7 @@ impl CommandLine {
     }
 
     /// Another command with those of these flags that were typed.
-    pub(super) fn as_command(self, name: &str, flags: &[&str]) -> Self {
+    pub(super) fn into_command(self, name: &str, flags: &[&str]) -> Self {
         let wanted = self.ids(flags);
         let mut line =
             self.filtered(|flag| flag.is_some_and(|flag| wanted.contains(flag.get_id())));
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn another_command_keeps_the_flags_that_it_has() {
         let stream = line("rnn run -w w/ -i x.npy --hn h.npy --dtype f64");
-        let stream = stream.as_command("stream", &["--weights", "--dtype"]);
+        let stream = stream.into_command("stream", &["--weights", "--dtype"]);
         assert_eq!(stream.to_string(), "rnn stream -w w/ --dtype f64");
     }
 }

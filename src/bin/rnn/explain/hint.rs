@@ -70,7 +70,7 @@ pub(crate) fn batch_as_arrays() -> String {
 /// `rnn stream` over the several arrays of an input, with the layer of the typed `rnn run`.
 pub(super) fn stream(input: &str, independent: bool) -> String {
     let flags = ["--weights", "--prefix", "--dtype", "--nonlinearity", "--batch-first"];
-    let line = CommandLine::new().as_command("stream", &flags);
+    let line = CommandLine::new().into_command("stream", &flags);
     let line = if independent { line.with("--independent", None) } else { line };
     let input = if input == "stdin" { String::new() } else { format!(" < {}", quoted(input)) };
     format!("for array after array: {line}{input} > outputs.npy")
