@@ -2,8 +2,7 @@
 
 use ndarray::{ArrayD, ArrayRef, CowArray, Dimension, IxDyn};
 
-use crate::error::Error;
-use crate::memory::reserved;
+use crate::memory::{OutOfMemory, reserved};
 
 /// `values` in row-major order as an array. The caller has counted them.
 pub(crate) fn array<T>(shape: &[usize], values: Vec<T>) -> ArrayD<T> {
@@ -11,16 +10,16 @@ pub(crate) fn array<T>(shape: &[usize], values: Vec<T>) -> ArrayD<T> {
         .unwrap_or_else(|_| unreachable!("the values do not fill shape {shape:?}"))
 }
 
-/// The number of elements of an array of this shape, or [`Error::OutOfMemory`] where no array can have it:
+/// The number of elements of an array of this shape, or [`OutOfMemory`] where no array can have it:
 /// also without elements, the product of the other sizes has a limit.
-pub(crate) fn checked_len(shape: &[usize], what: &'static str) -> Result<usize, Error> {
+pub(crate) fn checked_len(shape: &[usize], what: &'static str) -> Result<usize, OutOfMemory> {
     let sizes = shape.iter().filter(|&&size| size > 0);
     let product = sizes.copied().try_fold(1_usize, usize::checked_mul);
     match product {
         Some(product) if isize::try_from(product).is_ok() => {
             Ok(if shape.contains(&0) { 0 } else { product })
         }
-        _ => Err(Error::OutOfMemory { what, bytes: usize::MAX }),
+        _ => Err(OutOfMemory { what, bytes: usize::MAX }),
     }
 }
 
@@ -28,7 +27,7 @@ pub(crate) fn checked_len(shape: &[usize], what: &'static str) -> Result<usize, 
 pub(crate) fn values<T: Clone, D: Dimension>(
     from: &ArrayRef<T, D>,
     what: &'static str,
-) -> Result<Vec<T>, Error> {
+) -> Result<Vec<T>, OutOfMemory> {
     let mut values = reserved(from.len(), what)?;
     match from.as_slice() {
         Some(slice) => values.extend_from_slice(slice),
@@ -42,7 +41,7 @@ pub(crate) fn values<T: Clone, D: Dimension>(
 pub(crate) fn contiguous<'a, T: Clone, D: Dimension>(
     from: &'a ArrayRef<T, D>,
     what: &'static str,
-) -> Result<CowArray<'a, T, D>, Error> {
+) -> Result<CowArray<'a, T, D>, OutOfMemory> {
     if from.is_standard_layout() {
         return Ok(from.view().into());
     }

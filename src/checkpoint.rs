@@ -5,6 +5,7 @@
 //! configuration told from the file or, where it does not say, from names and shapes.
 
 mod configuration;
+mod error;
 mod names;
 #[cfg(feature = "onnx")]
 mod onnx;
@@ -14,11 +15,11 @@ use std::collections::HashSet;
 use ndarray::ArrayD;
 
 use crate::element::{Dtype, Element};
-use crate::error::Error;
 use crate::files::{Bundle, Contents, Source, StoredType, Tensor};
 use crate::{Config, Params, Rnn};
 
 pub use configuration::said_arguments;
+pub use error::CheckpointError;
 #[cfg(feature = "onnx")]
 pub use onnx::write_onnx;
 
@@ -38,7 +39,7 @@ pub use onnx::write_onnx;
 /// let config = checkpoint.config().clone();
 /// let rnn = checkpoint.into_rnn::<f32>(config)?;
 /// assert_eq!(rnn.config().to_string(), "RNN(1, 8, num_layers=2)");
-/// # Ok::<_, elman::Error>(())
+/// # Ok::<_, elman::CheckpointError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
@@ -110,13 +111,12 @@ impl Checkpoint {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the file; [`Error::Weights`] names it
-    /// where what it holds is not one layer, or not this kind of layer.
+    /// [`CheckpointError::File`]; [`CheckpointError::Weights`] if the file does not hold one RNN layer.
     pub fn read(
         source: &Source,
         dtype: Option<Dtype>,
         prefix: Option<&str>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, CheckpointError> {
         match Contents::open(source)? {
             Contents::Bundle(mut bundle) => Self::of_bundle(&mut bundle, dtype, prefix),
             #[cfg(feature = "onnx")]
@@ -145,7 +145,7 @@ impl Checkpoint {
         graph: &crate::files::Graph,
         dtype: Option<Dtype>,
         prefix: Option<&str>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, CheckpointError> {
         onnx::read(graph, dtype, prefix)
     }
 
@@ -169,9 +169,9 @@ impl Checkpoint {
         bundle: &mut Bundle,
         dtype: Option<Dtype>,
         prefix: Option<&str>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, CheckpointError> {
         let place = bundle.place().to_owned();
-        let within = |error| Error::Weights { place: place.clone(), source: Box::new(error) };
+        let within = |error: CheckpointError| error.within(&place);
         let found = names::find(bundle.entries(), prefix).map_err(within)?;
         let (config, says_nonlinearity) = configuration::read(bundle, &found)?;
         let mut tensors = Vec::new();
@@ -184,7 +184,7 @@ impl Checkpoint {
             recognised: bundle.format().to_string(),
             dtype: common_dtype(&config, &tensors).map_err(within)?,
             prefix: found.prefix,
-            place,
+            place: place.clone(),
             config,
             says_nonlinearity,
             reversed: false,
@@ -287,39 +287,40 @@ impl Checkpoint {
     /// ```
     ///
     /// # Errors
-    /// Those of [`Params::from_tensors`], in [`Error::Weights`].
-    pub fn into_params<T: Element>(self, config: Config) -> Result<Params<T>, Error> {
+    /// Those of [`Params::from_tensors`], in [`CheckpointError::Weights`].
+    pub fn into_params<T: Element>(self, config: Config) -> Result<Params<T>, CheckpointError> {
         let place = self.place.clone();
         Params::from_tensors(config, self.into_tensors())
-            .map_err(|error| Error::Weights { place, source: Box::new(error) })
+            .map_err(|error| CheckpointError::from(error).within(&place))
     }
 
     /// The layer, with a configuration that may differ in what names and shapes do not tell.
     ///
     /// ```
     /// use elman::files::Source;
-    /// use elman::{Checkpoint, Config, Error};
+    /// use elman::{Checkpoint, CheckpointError, Config};
     ///
     /// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
     /// let checkpoint = Checkpoint::read(&file, None, None)?;
     /// let config = checkpoint.config().clone();
     /// let wide = Config { hidden_size: 16, ..config.clone() };
-    /// assert!(matches!(checkpoint.clone().into_rnn::<f64>(wide), Err(Error::Weights { .. })));
+    /// assert!(matches!(checkpoint.clone().into_rnn::<f64>(wide), Err(CheckpointError::Weights { .. })));
     /// let rnn = checkpoint.into_rnn::<f64>(config)?;
     /// assert_eq!(rnn.hidden_shape(None), [2, 8]);
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
-    /// Those of [`Params::from_tensors`], in [`Error::Weights`], and [`Error::OutOfMemory`].
-    pub fn into_rnn<T: Element>(self, config: Config) -> Result<Rnn<T>, Error> {
+    /// Those of [`Params::from_tensors`], in [`CheckpointError::Weights`], and
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory).
+    pub fn into_rnn<T: Element>(self, config: Config) -> Result<Rnn<T>, CheckpointError> {
         let reversed = self.reversed;
         Ok(Rnn::from_params(self.into_params(config)?)?.with_reversed(reversed))
     }
 }
 
 /// The type of all parameters. A tensor that is none of them is refused as such, whatever its type.
-fn common_dtype(config: &Config, tensors: &[NamedTensor]) -> Result<Dtype, Error> {
+fn common_dtype(config: &Config, tensors: &[NamedTensor]) -> Result<Dtype, CheckpointError> {
     // A configuration can promise any number of layers; those beyond the tensors are missing anyway.
     let own: HashSet<_> = config.parameters().take(tensors.len()).map(|own| own.name).collect();
     let mut own = tensors.iter().filter(|tensor| own.contains(&tensor.name));
@@ -327,7 +328,7 @@ fn common_dtype(config: &Config, tensors: &[NamedTensor]) -> Result<Dtype, Error
     let dtype = first.tensor.dtype();
     match own.find(|tensor| tensor.tensor.dtype() != dtype) {
         None => Ok(dtype),
-        Some(other) => Err(Error::MixedTypes {
+        Some(other) => Err(CheckpointError::MixedTypes {
             name: other.name.clone(),
             first: first.name.clone(),
             expected: dtype.to_string(),

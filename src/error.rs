@@ -1,14 +1,8 @@
-//! The one error type of the library.
+//! The error of the layer.
 
-use std::io;
+use crate::memory::OutOfMemory;
 
-/// Layers that an error lists at most.
-const MAX_LISTED: usize = 20;
-
-/// Names of tensors that an error lists at most.
-const MAX_NAMES: usize = 5;
-
-/// Why the library refused, or could not finish.
+/// Why the layer refuses its arguments, or could not finish.
 ///
 /// The text says what was expected and what was found, in one line without a full stop. Shapes stand
 /// in brackets, in PyTorch's order.
@@ -168,14 +162,6 @@ pub enum Error {
         /// Its shape, where it is there.
         found: Option<Vec<usize>>,
     },
-    /// No tensor has the name that a parameter of an RNN has.
-    #[error("expected the weights of an RNN, such as weight_ih_l0, got {}{}", some(found), looks_like(*looks))]
-    NoRnn {
-        /// Names of the tensors.
-        found: Vec<String>,
-        /// What they are the weights of, where that can be told.
-        looks: Option<&'static str>,
-    },
     /// A parameter is absent.
     #[error("{name}: expected a tensor of shape {expected:?}, got none")]
     MissingTensor {
@@ -204,68 +190,6 @@ pub enum Error {
         /// Its shape here.
         found: Vec<usize>,
     },
-    /// A saved configuration that the tensors beside it contradict.
-    #[error("expected {name} {expected}, as in the tensors, got {found}")]
-    Contradiction {
-        /// PyTorch's name of the argument.
-        name: &'static str,
-        /// What names and shapes of the tensors say.
-        expected: String,
-        /// What the configuration says.
-        found: String,
-    },
-    /// Tensors of one layer that are of different types.
-    #[error("{name}: expected {expected}, as {first} is, got {found}")]
-    MixedTypes {
-        /// The tensor.
-        name: String,
-        /// The first tensor of the layer.
-        first: String,
-        /// Its type.
-        expected: String,
-        /// The type of the tensor.
-        found: String,
-    },
-    /// Several layers in a model, and none was chosen.
-    #[error("expected one layer, got {}: {}", found.len(), listed(found))]
-    ManyLayers {
-        /// What stands before the names of their parameters.
-        found: Vec<String>,
-    },
-    /// No layer of a model has the prefix that was asked for.
-    #[error("expected a layer under the prefix '{asked}', got {}", listed(found))]
-    NoLayer {
-        /// The prefix.
-        asked: String,
-        /// Those that there are.
-        found: Vec<String>,
-    },
-    /// An LSTM or a GRU.
-    #[error("{name}: expected the weights of an RNN, got {kind}, in shape {found:?}")]
-    Gates {
-        /// Name of the tensor.
-        name: String,
-        /// Which of the two.
-        kind: &'static str,
-        /// Shape of the tensor.
-        found: Vec<usize>,
-    },
-    /// A node of a graph that is not what a layer can be made of.
-    #[error("node '{name}': {what}")]
-    Node {
-        /// Its name.
-        name: String,
-        /// What was expected and what was found.
-        what: String,
-    },
-    /// Something about the weights in a file.
-    #[error("{place}: {source}")]
-    Weights {
-        /// The file.
-        place: String,
-        /// What is wrong with them.
-        source: Box<Error>,
-    },
     /// A generator state that PyTorch could not have written.
     #[error("generator state: {what}")]
     GeneratorState {
@@ -273,105 +197,10 @@ pub enum Error {
         what: String,
     },
     /// The machine refused memory.
-    #[error("out of memory: {what} needs {}", bytes_or_more(*bytes))]
-    OutOfMemory {
-        /// What the memory was for.
-        what: &'static str,
-        /// Its size; `usize::MAX` where the number of bytes overflows.
-        bytes: usize,
-    },
-    /// An input is absent, unreadable or a directory.
-    #[error("{place}: {source}")]
-    Open {
-        /// The path, as it was given.
-        place: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A file that is malformed, unsupported, or not what it claims to be.
-    #[error("{place}: {what}")]
-    Malformed {
-        /// The file, and the member where there is one.
-        place: String,
-        /// What was expected and what was found.
-        what: String,
-    },
-    /// A number of a text that is finite there, and infinite in the type that it is to have.
-    #[error("{place}: {at}: expected a number that {dtype} holds, got '{found}'")]
-    Overflow {
-        /// The file.
-        place: String,
-        /// The line and the column.
-        at: String,
-        /// The type.
-        dtype: &'static str,
-        /// The number, as it was written.
-        found: String,
-    },
-    /// Arrays one behind the other where one was expected.
-    #[error("{place}: expected one array, got more than one")]
-    ManyArrays {
-        /// The file.
-        place: String,
-    },
-    /// Reading failed midway.
-    #[error("{place}: {source}")]
-    Read {
-        /// The path, as it was given.
-        place: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// An output cannot be created.
-    #[error("{place}: cannot be written: {what}")]
-    Create {
-        /// The path, as it was given.
-        place: String,
-        /// What stands in the way.
-        what: String,
-        /// What the system said, where it was asked.
-        source: Option<io::Error>,
-    },
-    /// Writing failed midway. A file or folder that stood there before still does; a pipe or a device
-    /// has got what was written until then.
-    #[error("{place}: {source}")]
-    Write {
-        /// The path, as it was given.
-        place: String,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    OutOfMemory(#[from] OutOfMemory),
 }
 
 fn shape_or_none(shape: Option<&[usize]>) -> String {
     shape.map_or("no such tensor".to_owned(), |shape| format!("shape {shape:?}"))
-}
-
-/// The first few names.
-fn some(names: &[String]) -> String {
-    let shown = names[..names.len().min(MAX_NAMES)].join(", ");
-    match names.len().saturating_sub(MAX_NAMES) {
-        _ if names.is_empty() => "no tensors".to_owned(),
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
-}
-
-fn looks_like(looks: Option<&str>) -> String {
-    looks.map_or(String::new(), |looks| format!(": this looks like {looks}"))
-}
-
-/// Prefixes of layers, as many as fit a line; one that is empty still has to be seen.
-fn listed(layers: &[String]) -> String {
-    let shown = layers.iter().map(|layer| if layer.is_empty() { "''" } else { layer });
-    let shown: Vec<_> = shown.take(MAX_LISTED).collect();
-    match layers.len().saturating_sub(MAX_LISTED) {
-        _ if shown.is_empty() => "none".to_owned(),
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
-}
-
-fn bytes_or_more(bytes: usize) -> String {
-    if bytes == usize::MAX { format!("more than {bytes} bytes") } else { format!("{bytes} bytes") }
 }

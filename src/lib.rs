@@ -44,7 +44,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `error` | the one error type |
+//! | `error` | the error of the layer; `files` and `checkpoint` have their own |
 //! | `memory` | what is allocated, fallibly, because it grows with the data |
 //! | `check` | invariance: the same bytes in every way of computing a batch |
 //! | `checkpoint` | weights out of files, and into an .onnx: where files and layers meet |
@@ -102,13 +102,13 @@ struct Readme;
 pub use batch::{Batch, Padding};
 #[cfg(feature = "onnx")]
 pub use checkpoint::write_onnx;
-pub use checkpoint::{Checkpoint, NamedTensor, said_arguments};
+pub use checkpoint::{Checkpoint, CheckpointError, NamedTensor, said_arguments};
 pub use config::{Config, Nonlinearity, Parameter, is_parameter_name};
 pub use element::{Dtype, Element};
 pub use error::Error;
 pub use generator::{Generator, STATE_BYTES};
 pub use kernel::Kernel;
-pub use memory::zeros;
+pub use memory::{OutOfMemory, zeros};
 pub use packed::{
     PackedSequence, PaddingSide, pack_padded_sequence, pack_sequence, pad_packed_sequence,
     pad_sequence, unpack_sequence, unpad_sequence,

@@ -2,26 +2,42 @@
 
 use std::collections::TryReserveError;
 
-use crate::error::Error;
 use crate::faults::{Operation, pass};
+
+/// The machine refused memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("out of memory: {what} needs {}", bytes_or_more(*bytes))]
+pub struct OutOfMemory {
+    /// What the memory was for.
+    pub what: &'static str,
+    /// Its size; `usize::MAX` if the number of bytes overflows.
+    pub bytes: usize,
+}
+
+fn bytes_or_more(bytes: usize) -> String {
+    if bytes == usize::MAX { format!("more than {bytes} bytes") } else { format!("{bytes} bytes") }
+}
 
 /// As many zeros as a tensor of these sizes has elements. `what` names the tensor in an error.
 ///
 /// ```
-/// use elman::{Error, zeros};
+/// use elman::{OutOfMemory, zeros};
 /// use ndarray::Array3;
 ///
 /// let h_0: Vec<f32> = zeros(&[2, 3, 20], "h_0")?;
 /// let h_0 = Array3::from_shape_vec((2, 3, 20), h_0)?;
 /// assert_eq!(h_0[[1, 2, 19]], 0.0);
 /// let refused = zeros::<f32>(&[1 << 40, 1 << 40], "h_0");
-/// assert!(matches!(refused, Err(Error::OutOfMemory { what: "h_0", .. })));
+/// assert!(matches!(refused, Err(OutOfMemory { what: "h_0", .. })));
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors
-/// [`Error::OutOfMemory`], where `vec![0.0; n]` would abort the process.
-pub fn zeros<T: Clone + Default>(sizes: &[usize], what: &'static str) -> Result<Vec<T>, Error> {
+/// [`OutOfMemory`], where `vec![0.0; n]` would abort the process.
+pub fn zeros<T: Clone + Default>(
+    sizes: &[usize],
+    what: &'static str,
+) -> Result<Vec<T>, OutOfMemory> {
     let len = checked_product(sizes, what)?;
     let mut vector = reserved(len, what)?;
     vector.resize(len, T::default());
@@ -33,7 +49,7 @@ pub(crate) fn fit<T: Clone + Default>(
     buffer: &mut Vec<T>,
     sizes: &[usize],
     what: &'static str,
-) -> Result<(), Error> {
+) -> Result<(), OutOfMemory> {
     let len = checked_product(sizes, what)?;
     buffer.truncate(len);
     lengthen(buffer, len, T::default(), what)
@@ -45,7 +61,7 @@ pub(crate) fn lengthen<T: Clone>(
     len: usize,
     value: T,
     what: &'static str,
-) -> Result<(), Error> {
+) -> Result<(), OutOfMemory> {
     if len > vector.capacity() {
         let bytes = len.saturating_mul(size_of::<T>());
         granted(vector.try_reserve_exact(len - vector.len()), what, bytes)?;
@@ -54,8 +70,8 @@ pub(crate) fn lengthen<T: Clone>(
     Ok(())
 }
 
-/// An empty vector with room for `len` elements, or [`Error::OutOfMemory`].
-pub(crate) fn reserved<T>(len: usize, what: &'static str) -> Result<Vec<T>, Error> {
+/// An empty vector with room for `len` elements, or [`OutOfMemory`].
+pub(crate) fn reserved<T>(len: usize, what: &'static str) -> Result<Vec<T>, OutOfMemory> {
     let mut vector = Vec::new();
     let bytes = len.saturating_mul(size_of::<T>());
     granted(vector.try_reserve_exact(len), what, bytes)?;
@@ -69,7 +85,7 @@ pub(crate) fn grow<T>(
     more: usize,
     what: &'static str,
     bytes: usize,
-) -> Result<(), Error> {
+) -> Result<(), OutOfMemory> {
     if more > vector.capacity() - vector.len() {
         granted(vector.try_reserve(more), what, bytes)?;
     }
@@ -81,17 +97,17 @@ fn granted(
     answer: Result<(), TryReserveError>,
     what: &'static str,
     bytes: usize,
-) -> Result<(), Error> {
+) -> Result<(), OutOfMemory> {
     match (answer, pass(Operation::Allocate, bytes)) {
         (Ok(()), Ok(_)) => Ok(()),
-        _ => Err(Error::OutOfMemory { what, bytes }),
+        _ => Err(OutOfMemory { what, bytes }),
     }
 }
 
-/// The product of sizes, or [`Error::OutOfMemory`] where it overflows.
-pub(crate) fn checked_product(sizes: &[usize], what: &'static str) -> Result<usize, Error> {
+/// The product of sizes, or [`OutOfMemory`] where it overflows.
+pub(crate) fn checked_product(sizes: &[usize], what: &'static str) -> Result<usize, OutOfMemory> {
     sizes
         .iter()
         .try_fold(1_usize, |product, &size| product.checked_mul(size))
-        .ok_or(Error::OutOfMemory { what, bytes: usize::MAX })
+        .ok_or(OutOfMemory { what, bytes: usize::MAX })
 }

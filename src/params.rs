@@ -7,7 +7,7 @@ use ndarray::{Array1, Array2, ArrayD};
 use crate::array::array;
 use crate::element::Element;
 use crate::error::Error;
-use crate::memory::{reserved, zeros};
+use crate::memory::{OutOfMemory, reserved, zeros};
 use crate::{Config, Generator};
 
 /// The parameters of one layer in one direction.
@@ -120,7 +120,7 @@ impl<T: Element> Params<T> {
         // The machine is asked for all of it first: it may lend each of many small tensors and have no
         // room for them together.
         let count = config.num_parameters();
-        let too_large = Error::OutOfMemory { what: WEIGHTS, bytes: usize::MAX };
+        let too_large = OutOfMemory { what: WEIGHTS, bytes: usize::MAX };
         drop(reserved::<T>(count.ok_or(too_large)?, WEIGHTS)?);
         let bound = 1.0 / (config.hidden_size as f64).sqrt();
         let tensors = config.num_layers.saturating_mul(4 * config.num_directions());

@@ -12,7 +12,7 @@ use crate::batch::{self, Batch, InputForm, total_steps};
 use crate::element::Element;
 use crate::error::Error;
 use crate::kernel::Panels;
-use crate::memory::zeros;
+use crate::memory::{OutOfMemory, zeros};
 use crate::params::{CellParams, WEIGHTS};
 use crate::stack::{self, Cell, Plan};
 use crate::{Config, Generator, Kernel, Params};
@@ -236,8 +236,8 @@ impl<T: Element> Rnn<T> {
     ) -> Result<Vec<T>, Error> {
         let expected = self.hidden_shape(batch.batched());
         match h_0 {
-            None => zeros(&expected, "h_n"),
-            Some(h_0) if h_0.shape() == expected => values(&h_0, "h_n"),
+            None => Ok(zeros(&expected, "h_n")?),
+            Some(h_0) if h_0.shape() == expected => Ok(values(&h_0, "h_n")?),
             Some(h_0) => Err(Error::HiddenShape { expected, found: h_0.shape().to_vec() }),
         }
     }
@@ -248,7 +248,7 @@ fn pack<T: Element>(params: &CellParams<T>) -> Result<Cell<T>, Error> {
     let (hidden_size, input_size) = params.weight_ih.dim();
     let panels = |weights: &Array2<T>| {
         let (columns, k) = weights.dim();
-        let too_large = Error::OutOfMemory { what: WEIGHTS, bytes: usize::MAX };
+        let too_large = OutOfMemory { what: WEIGHTS, bytes: usize::MAX };
         let mut data = zeros(&[Panels::<T>::len(columns, k).ok_or(too_large)?], WEIGHTS)?;
         let weights = weights.as_standard_layout();
         Panels::pack(weights.as_slice().unwrap_or_default(), columns, k, &mut data);

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use elman::files::{Source, write_npz, write_safetensors};
-use elman::{Checkpoint, Config, Dtype, Element, Error, write_onnx};
+use elman::{Checkpoint, CheckpointError, Config, Dtype, Element, write_onnx};
 use ndarray::ArrayD;
 
 use super::{scratch, ways};
@@ -12,7 +12,7 @@ use super::{scratch, ways};
 /// Most numbers of a layer that is written and read again.
 const MAX_NUMBERS: usize = 1 << 14;
 
-pub(crate) fn check(layer: Result<Checkpoint, Error>) {
+pub(crate) fn check(layer: Result<Checkpoint, CheckpointError>) {
     let layer = match layer {
         Ok(layer) => layer,
         Err(error) => return ways::printable(&error.to_string()),

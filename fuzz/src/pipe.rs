@@ -3,8 +3,7 @@
 use std::io::Write;
 use std::os::fd::AsRawFd;
 
-use elman::Error;
-use elman::files::{Entry, Held, Source, Tensors};
+use elman::files::{Entry, FileError, Held, Source, Tensors};
 
 use super::{scratch, ways};
 
@@ -32,7 +31,7 @@ fn said(source: &Source) -> String {
     said.replace(&source.to_string(), "the source")
 }
 
-fn found(source: &Source) -> Result<String, Error> {
+fn found(source: &Source) -> Result<String, FileError> {
     Ok(match Held::open(source)? {
         Held::Tensors(Tensors::One(mut file)) => {
             let head = format!("{:?} {:?}", file.header(), file.column_names());

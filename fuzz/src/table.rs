@@ -1,7 +1,7 @@
 //! Tables. What is read from one is the same after it has been written and read again.
 
-use elman::files::{Found, Source, StoredType, TensorFile, TensorFormat};
-use elman::{Element, Error};
+use elman::Element;
+use elman::files::{FileError, Found, Source, StoredType, TensorFile, TensorFormat};
 use ndarray::ArrayD;
 
 use super::{pipe, scratch, ways};
@@ -50,7 +50,7 @@ fn read<T: Element>(source: &Source) -> Option<ArrayD<T>> {
             Some(array)
         }
         // Found out when the type is known.
-        Err(Error::Overflow { .. }) => None,
+        Err(FileError::Overflow { .. }) => None,
         Err(error) => panic!("{error}"),
     }
 }

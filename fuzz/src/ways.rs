@@ -1,8 +1,10 @@
 //! The ways to read a tensor: at once, as bits in pieces, and as bits in the order of the file. All say the
 //! same, or none says anything.
 
-use elman::files::{Bundle, Entry, Header, Number, Numbers, StoredType, Tensor, TensorFile};
-use elman::{Dtype, Error};
+use elman::Dtype;
+use elman::files::{
+    Bundle, Entry, FileError, Header, Number, Numbers, StoredType, Tensor, TensorFile,
+};
 use ndarray::ArrayD;
 
 /// Most numbers of a tensor that are written as text.
@@ -48,7 +50,7 @@ pub(crate) fn check_file(open: impl Fn() -> TensorFile) {
 }
 
 /// The bits of all numbers.
-pub(crate) fn all_bits(mut numbers: Numbers<'_>) -> Result<Vec<u64>, Error> {
+pub(crate) fn all_bits(mut numbers: Numbers<'_>) -> Result<Vec<u64>, FileError> {
     let (mut all, mut piece) = (Vec::new(), Vec::new());
     loop {
         numbers.next_piece(&mut piece)?;

@@ -8,7 +8,7 @@ use ndarray::{ArrayD, ArrayViewD, Axis};
 use super::BatchSizes;
 use crate::array::{array, checked_len, contiguous};
 use crate::error::Error;
-use crate::memory::{checked_product, reserved};
+use crate::memory::{OutOfMemory, checked_product, reserved};
 
 /// What memory for packed rows is called in an error.
 const PACKED: &str = "packed data";
@@ -49,7 +49,7 @@ impl Order {
         features: &[usize],
         row: impl Fn(usize, usize) -> &'a [T],
     ) -> Result<ArrayD<T>, Error> {
-        let too_large = Error::OutOfMemory { what: PACKED, bytes: usize::MAX };
+        let too_large = OutOfMemory { what: PACKED, bytes: usize::MAX };
         let rows = self.batch_sizes.iter().try_fold(0_usize, |sum, &size| sum.checked_add(size));
         let shape = [&[rows.ok_or(too_large)?], features].concat();
         let mut data = reserved(checked_len(&shape, PACKED)?, PACKED)?;

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 
 use super::names::Found;
+use crate::checkpoint::error::CheckpointError;
 use crate::error::Error;
 use crate::files::{AttributeValue, Bundle, Text};
 use crate::{Config, Nonlinearity, is_parameter_name};
@@ -19,24 +20,23 @@ struct Said {
 }
 
 /// The configuration, and whether the nonlinearity in it comes from the file.
-pub(super) fn read(bundle: &Bundle, found: &Found) -> Result<(Config, bool), Error> {
+pub(super) fn read(bundle: &Bundle, found: &Found) -> Result<(Config, bool), CheckpointError> {
     let shapes = || {
         let shape = |index: &usize| bundle.entries()[*index].shape.as_slice();
         found.members.iter().map(move |(index, name)| (name.as_str(), shape(index)))
     };
-    let within =
-        |place: &str, error| Error::Weights { place: place.to_owned(), source: Box::new(error) };
     let Some(Text { place, text }) = bundle.text() else {
         let told = Config::infer(shapes()).map_err(|error| match error {
-            Error::NoSizes { found: None, .. } => no_rnn(bundle).unwrap_or(error),
-            error => error,
+            Error::NoSizes { found: None, .. } => no_rnn(bundle).unwrap_or(error.into()),
+            error => error.into(),
         });
-        let config = told.map_err(|error| within(bundle.place(), error))?;
+        let config = told.map_err(|error| error.within(bundle.place()))?;
         let said = Said::by_module(bundle, found.prefix.trim_end_matches('.'));
         return Ok((said.fill(&config), said.nonlinearity.is_some()));
     };
-    let config = Config::from_json(text).map_err(|error| within(place, error))?;
-    refuse_misfit(&config, shapes()).map_err(|error| within(place, error))?;
+    let config =
+        Config::from_json(text).map_err(|error| CheckpointError::from(error).within(place))?;
+    refuse_misfit(&config, shapes()).map_err(|error| error.within(place))?;
     Ok((config, says_nonlinearity(text)))
 }
 
@@ -112,7 +112,7 @@ impl Said {
 
 /// The error for tensors that are no layer, and what they look like where that is known; none where they
 /// are one that lacks something.
-fn no_rnn(bundle: &Bundle) -> Option<Error> {
+fn no_rnn(bundle: &Bundle) -> Option<CheckpointError> {
     let names: Vec<_> = bundle.entries().iter().map(|entry| entry.name.clone()).collect();
     let has = |own: &str| names.iter().any(|name| last(name) == own);
     let looks = if has("weight_ih") && has("weight_hh") {
@@ -123,7 +123,7 @@ fn no_rnn(bundle: &Bundle) -> Option<Error> {
         None
     };
     let no_parameter = !names.iter().any(|name| is_parameter_name(last(name)));
-    (no_parameter || looks.is_some()).then_some(Error::NoRnn { found: names, looks })
+    (no_parameter || looks.is_some()).then_some(CheckpointError::NoRnn { found: names, looks })
 }
 
 /// A name without those of the modules around it.
@@ -144,7 +144,7 @@ fn is_parametrized(name: &str) -> bool {
 fn refuse_misfit<'a>(
     saved: &Config,
     shapes: impl Iterator<Item = (&'a str, &'a [usize])>,
-) -> Result<(), Error> {
+) -> Result<(), CheckpointError> {
     let shapes: HashMap<_, _> = shapes.collect();
     let Ok(told) = Config::infer(shapes.iter().map(|(name, shape)| (*name, *shape))) else {
         return Ok(());
@@ -167,5 +167,5 @@ fn refuse_misfit<'a>(
     let Some((name, expected, found)) = misfit.filter(|_| count == shapes.len()) else {
         return Ok(());
     };
-    Err(Error::Contradiction { name, expected, found })
+    Err(CheckpointError::Contradiction { name, expected, found })
 }

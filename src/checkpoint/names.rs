@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::error::Error;
+use crate::checkpoint::error::CheckpointError;
 use crate::files::Entry;
 use crate::is_parameter_name;
 
@@ -24,12 +24,15 @@ struct Layer<'a> {
 
 /// Finds the layer: the one with the prefix that was asked for, else the only one. Where no name is that
 /// of a parameter, all entries are taken for the layer, which then says what it misses.
-pub(super) fn find(entries: &[Entry], asked: Option<&str>) -> Result<Found, Error> {
+pub(super) fn find(entries: &[Entry], asked: Option<&str>) -> Result<Found, CheckpointError> {
     let layers = layers(entries);
     if let Some(asked) = asked {
         let asked = asked.strip_suffix('.').unwrap_or(asked);
         let Some(layer) = layers.iter().find(|layer| layer.prefix == asked) else {
-            return Err(Error::NoLayer { asked: asked.to_owned(), found: shown(&layers) });
+            return Err(CheckpointError::NoLayer {
+                asked: asked.to_owned(),
+                found: shown(&layers),
+            });
         };
         return layer.refuse_gates().map(|()| under(entries, asked));
     }
@@ -42,7 +45,7 @@ pub(super) fn find(entries: &[Entry], asked: Option<&str>) -> Result<Found, Erro
         ([Layer { prefix: "", .. }], _) => Ok(without_prefix(entries, |name| !name.contains('.'))),
         ([layer], _) => Ok(under(entries, layer.prefix)),
         ([], [gated, ..]) => gated.refuse_gates().map(|()| under(entries, gated.prefix)),
-        _ => Err(Error::ManyLayers { found: shown(&plain) }),
+        _ => Err(CheckpointError::ManyLayers { found: shown(&plain) }),
     }
 }
 
@@ -112,12 +115,12 @@ fn gates(weight_hh: &Entry) -> Option<&'static str> {
 
 impl Layer<'_> {
     /// Refuses an LSTM or a GRU.
-    fn refuse_gates(&self) -> Result<(), Error> {
+    fn refuse_gates(&self) -> Result<(), CheckpointError> {
         match self.gates {
             None => Ok(()),
             Some((entry, kind)) => {
                 let (name, found) = (entry.name.clone(), entry.shape.clone());
-                Err(Error::Gates { name, found, kind })
+                Err(CheckpointError::Gates { name, found, kind })
             }
         }
     }

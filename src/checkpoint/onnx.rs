@@ -14,9 +14,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Checkpoint, common_dtype};
 use crate::Config;
+use crate::checkpoint::error::CheckpointError;
 use crate::element::Dtype;
-use crate::error::Error;
-use crate::files::{Graph, Node, TEXT_NAME};
+use crate::files::{FileError, Graph, Node, TEXT_NAME};
 
 use cell::Cell;
 use trace::Trace;
@@ -40,16 +40,12 @@ pub(super) fn read(
     graph: &Graph,
     dtype: Option<Dtype>,
     asked: Option<&str>,
-) -> Result<Checkpoint, Error> {
-    // What is said of a tensor names the file already.
-    let within = |error| match error {
-        Error::Malformed { .. } | Error::OutOfMemory { .. } => error,
-        error => Error::Weights { place: graph.place.clone(), source: Box::new(error) },
-    };
+) -> Result<Checkpoint, CheckpointError> {
+    let within = |error: CheckpointError| error.within(&graph.place);
     let opset = graph.opset.filter(|&opset| opset >= MIN_OPSET).ok_or_else(|| {
         let got = graph.opset.map_or("none".to_owned(), |opset| opset.to_string());
         let what = format!("expected opset {MIN_OPSET} or above, got {got}");
-        Error::Malformed { place: graph.place.clone(), what }
+        FileError::Malformed { place: graph.place.clone(), what }
     })?;
     let trace = Trace::new(graph);
     let chain = choose(graph, chains(graph, &trace), asked).map_err(within)?;
@@ -112,12 +108,12 @@ fn choose<'a>(
     graph: &'a Graph,
     chains: Vec<Chain<'a>>,
     asked: Option<&str>,
-) -> Result<Chain<'a>, Error> {
+) -> Result<Chain<'a>, CheckpointError> {
     let gated = || graph.nodes.iter().filter(|node| is(node, "LSTM") || is(node, "GRU"));
     let refuse = |node: &Node| {
         let (name, kind) = (node.label().to_owned(), &node.op_type);
         let article = if kind == "LSTM" { "an" } else { "a" };
-        Error::Node { name, what: format!("expected an RNN, got {article} {kind}") }
+        CheckpointError::Node { name, what: format!("expected an RNN, got {article} {kind}") }
     };
     let names =
         |chains: &[Chain<'a>]| chains.iter().map(|chain| chain[0].label().to_owned()).collect();
@@ -127,21 +123,21 @@ fn choose<'a>(
         }
         let found = names(&chains);
         let chain = chains.into_iter().find(|chain| chain[0].label() == asked);
-        return chain.ok_or_else(|| Error::NoLayer { asked: asked.to_owned(), found });
+        return chain.ok_or_else(|| CheckpointError::NoLayer { asked: asked.to_owned(), found });
     }
     if chains.len() > 1 {
-        return Err(Error::ManyLayers { found: names(&chains) });
+        return Err(CheckpointError::ManyLayers { found: names(&chains) });
     }
     // An LSTM beside the layer does not make it hard to choose.
     chains.into_iter().next().ok_or_else(|| {
         let what = || format!("expected an RNN node, got {}", listed(&graph.nodes));
-        let none = || Error::Malformed { place: graph.place.clone(), what: what() };
+        let none = || FileError::Malformed { place: graph.place.clone(), what: what() }.into();
         gated().next().map_or_else(none, refuse)
     })
 }
 
 /// Refuses nodes of which many read the same tensor.
-fn refuse_copies(cells: &[Cell<'_>]) -> Result<(), Error> {
+fn refuse_copies(cells: &[Cell<'_>]) -> Result<(), CheckpointError> {
     let (mut seen, mut shared) = (HashSet::new(), 0_usize);
     for cell in cells {
         for tensor in cell.tensors() {
@@ -154,7 +150,7 @@ fn refuse_copies(cells: &[Cell<'_>]) -> Result<(), Error> {
                 let what = format!(
                     "expected a tensor of its own, got '{own}', of which {shared} MiB are shared already"
                 );
-                return Err(Error::Node { name, what });
+                return Err(CheckpointError::Node { name, what });
             }
         }
     }
@@ -167,19 +163,16 @@ fn is(node: &Node, op_type: &str) -> bool {
 }
 
 /// The saved configuration, held against what the nodes tell; else what they tell.
-fn configuration(graph: &Graph, told: &Config) -> Result<Config, Error> {
+fn configuration(graph: &Graph, told: &Config) -> Result<Config, CheckpointError> {
     let Some((_, text)) = graph.metadata.iter().find(|(key, _)| key == TEXT_NAME) else {
-        told.check().map_err(|error| Error::Weights {
-            place: graph.place.clone(),
-            source: Box::new(error),
-        })?;
+        told.check().map_err(|error| CheckpointError::from(error).within(&graph.place))?;
         return Ok(told.clone());
     };
     let place = format!("{}: {TEXT_NAME}", graph.place);
-    let within = |error| Error::Weights { place, source: Box::new(error) };
+    let within = |error: CheckpointError| Err(error.within(&place));
     let saved = match Config::from_json(text) {
         Ok(saved) => saved,
-        Err(error) => return Err(within(error)),
+        Err(error) => return within(error.into()),
     };
     let fields = |config: &Config| {
         [
@@ -194,7 +187,7 @@ fn configuration(graph: &Graph, told: &Config) -> Result<Config, Error> {
     };
     for ((name, expected), (_, found)) in fields(told).into_iter().zip(fields(&saved)) {
         if expected != found {
-            return Err(within(Error::Contradiction { name, expected, found }));
+            return within(CheckpointError::Contradiction { name, expected, found });
         }
     }
     Ok(saved)

@@ -11,7 +11,7 @@ use super::npy::{header_bytes, write_numbers};
 use super::npz::options;
 use super::sink::Target;
 use super::{AnyArray, Sink, Stored};
-use crate::error::Error;
+use crate::files::error::FileError;
 
 /// Bytes that are written at once.
 const BUFFER_BYTES: usize = 1 << 16;
@@ -90,8 +90,8 @@ impl ArchiveWriter {
     /// Writes a whole member.
     ///
     /// # Errors
-    /// [`Error::Write`].
-    pub fn member(&mut self, name: &str, array: &dyn AnyArray) -> Result<(), Error> {
+    /// [`FileError::Write`].
+    pub fn member(&mut self, name: &str, array: &dyn AnyArray) -> Result<(), FileError> {
         self.write(|zip| {
             zip.start_file(format!("{name}.npy"), options(array.bytes()))?;
             Ok(array.write(zip)?)
@@ -101,8 +101,8 @@ impl ArchiveWriter {
     /// Begins a member of this shape, whose numbers follow.
     ///
     /// # Errors
-    /// [`Error::Write`].
-    pub fn begin<T: Stored>(&mut self, name: &str, shape: &[usize]) -> Result<(), Error> {
+    /// [`FileError::Write`].
+    pub fn begin<T: Stored>(&mut self, name: &str, shape: &[usize]) -> Result<(), FileError> {
         let bytes = shape.iter().fold(size_of::<T>(), |bytes, &size| bytes.saturating_mul(size));
         self.write(|zip| {
             zip.start_file(format!("{name}.npy"), options(bytes))?;
@@ -113,16 +113,16 @@ impl ArchiveWriter {
     /// Writes the next numbers of the member that was begun last.
     ///
     /// # Errors
-    /// [`Error::Write`].
-    pub fn append<T: Stored>(&mut self, numbers: &[T]) -> Result<(), Error> {
+    /// [`FileError::Write`].
+    pub fn append<T: Stored>(&mut self, numbers: &[T]) -> Result<(), FileError> {
         self.write(|zip| Ok(write_numbers(zip, numbers)?))
     }
 
     /// Ends the archive. A regular target still holds its previous content until the sink is committed.
     ///
     /// # Errors
-    /// [`Error::Write`].
-    pub fn finish(mut self) -> Result<Sink, Error> {
+    /// [`FileError::Write`].
+    pub fn finish(mut self) -> Result<Sink, FileError> {
         let mut finished = None;
         if let Some(zip) = self.zip.take() {
             let writer = zip.finish().map(StreamWriter::into_inner);
@@ -143,7 +143,7 @@ impl ArchiveWriter {
     fn write(
         &mut self,
         write: impl FnOnce(&mut ZipWriter<StreamWriter<BufWriter<SinkWriter>>>) -> Result<(), ZipError>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), FileError> {
         if let Some(zip) = &mut self.zip {
             let written = write(zip);
             written.map_err(|error| self.failed(error))?;
@@ -152,7 +152,7 @@ impl ArchiveWriter {
     }
 
     /// Reports an error of the sink, which the archive has not seen.
-    fn check(&self) -> Result<(), Error> {
+    fn check(&self) -> Result<(), FileError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let State::Open = *state {
             return Ok(());
@@ -160,15 +160,15 @@ impl ArchiveWriter {
         let State::Failed(error) = std::mem::replace(&mut *state, State::Closed) else {
             return Ok(());
         };
-        Err(Error::Write { place: self.place.clone(), source: error })
+        Err(FileError::Write { place: self.place.clone(), source: error })
     }
 
-    fn failed(&self, error: ZipError) -> Error {
+    fn failed(&self, error: ZipError) -> FileError {
         let source = match error {
             ZipError::Io(source) => source,
             error => io::Error::other(error),
         };
-        Error::Write { place: self.place.clone(), source }
+        FileError::Write { place: self.place.clone(), source }
     }
 }
 

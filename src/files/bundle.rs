@@ -14,7 +14,7 @@ use super::{
     BundleFormat, Entry, Header, ModuleAttribute, Numbers, Tensor, TensorFile, Text, escaped, show,
 };
 use crate::element::{Dtype, Element};
-use crate::error::Error;
+use crate::files::error::FileError;
 
 /// Tensors by name, in the order in which they stand: what the file says of them is known, and their
 /// numbers have not been read.
@@ -52,7 +52,7 @@ enum Body {
 /// them agrees with the bytes that there are.
 pub(super) trait Raw {
     /// The bytes of the i-th tensor.
-    fn bytes(&mut self, index: usize, place: &str) -> Result<Box<dyn Read + '_>, Error>;
+    fn bytes(&mut self, index: usize, place: &str) -> Result<Box<dyn Read + '_>, FileError>;
 
     /// What the file says of the objects around the tensors.
     fn attributes(&self) -> &[ModuleAttribute] {
@@ -75,20 +75,19 @@ impl Bundle {
     /// what it says of its tensors.
     ///
     /// ```
-    /// use elman::Error;
-    /// use elman::files::{Bundle, BundleFormat, Source};
+    /// use elman::files::{Bundle, BundleFormat, FileError, Source};
     ///
     /// let bundle = Bundle::open(&Source::parse("fixtures/sine/rnn.npz".as_ref()))?;
     /// assert_eq!((bundle.format(), bundle.entries().len()), (BundleFormat::Npz, 8));
     /// // A single array has no name.
     /// let array = Bundle::open(&Source::parse("fixtures/x.npy".as_ref()));
-    /// assert!(matches!(array, Err(Error::Malformed { place, .. }) if place == "fixtures/x.npy"));
+    /// assert!(matches!(array, Err(FileError::Malformed { place, .. }) if place == "fixtures/x.npy"));
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
-    /// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the file and the member.
-    pub fn open(source: &Source) -> Result<Self, Error> {
+    /// [`FileError::Open`], [`FileError::Malformed`] and [`FileError::Read`] name the file and the member.
+    pub fn open(source: &Source) -> Result<Self, FileError> {
         let place = source.to_string();
         let path = match source {
             Source::Path(path) if path.is_dir() => return Self::folder(path, place),
@@ -96,7 +95,7 @@ impl Bundle {
             Source::Stdin => None,
             Source::Member(..) => {
                 let what = "expected a folder or an archive, got the name of a member".to_owned();
-                return Err(Error::Malformed { place, what });
+                return Err(FileError::Malformed { place, what });
             }
         };
         let (opened, format) = Opened::new(path, &place, (&FORMATS, EXPECTED))?;
@@ -108,7 +107,7 @@ impl Bundle {
         path: Option<&Path>,
         (opened, format): (Opened, Format),
         place: String,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, FileError> {
         let path = path.filter(|_| matches!(opened, Opened::File(..)));
         let file = opened.seekable(&place)?;
         match format {
@@ -119,7 +118,7 @@ impl Bundle {
     }
 
     /// Every .npy file of a folder, in the order of their names, and the text beside them.
-    fn folder(folder: &Path, place: String) -> Result<Self, Error> {
+    fn folder(folder: &Path, place: String) -> Result<Self, FileError> {
         let paths = tensor_paths(folder, &place)?;
         let mut entries = Vec::new();
         for path in &paths {
@@ -134,7 +133,7 @@ impl Bundle {
     }
 
     /// An .npz archive, or a checkpoint: both are zip archives.
-    fn zip(path: Option<&Path>, file: File, place: String) -> Result<Self, Error> {
+    fn zip(path: Option<&Path>, file: File, place: String) -> Result<Self, FileError> {
         let mut archive = Archive::new(file, &place)?;
         if !archive.is_pt() {
             return Self::npz(archive, place);
@@ -142,37 +141,37 @@ impl Bundle {
         if archive.is_torch_script() {
             let remedy = "torch.save(torch.jit.load(file).state_dict(), 'w.pt') makes one";
             let what = format!("expected a checkpoint, got a TorchScript archive ({remedy})");
-            return Err(Error::Malformed { place, what });
+            return Err(FileError::Malformed { place, what });
         }
         archive.check_pickle(&place)?;
         Self::pt(path, archive.into_file(), place)
     }
 
     #[cfg(feature = "pt")]
-    fn pt(path: Option<&Path>, file: File, place: String) -> Result<Self, Error> {
+    fn pt(path: Option<&Path>, file: File, place: String) -> Result<Self, FileError> {
         let (entries, checkpoint) = super::pt::open(path, file, &place)?;
         let body = Body::Raw(BundleFormat::Pt, Box::new(checkpoint));
         Ok(Bundle { place, entries, text: None, body })
     }
 
     #[cfg(not(feature = "pt"))]
-    fn pt(_: Option<&Path>, _: File, place: String) -> Result<Self, Error> {
+    fn pt(_: Option<&Path>, _: File, place: String) -> Result<Self, FileError> {
         Err(not_built_in(place, BundleFormat::Pt))
     }
 
     #[cfg(feature = "safetensors")]
-    fn safetensors(file: File, place: String) -> Result<Self, Error> {
+    fn safetensors(file: File, place: String) -> Result<Self, FileError> {
         let (entries, text, tensors) = super::safetensors::open(file, &place)?;
         let body = Body::Raw(BundleFormat::Safetensors, Box::new(tensors));
         Ok(Bundle { place, entries, text, body })
     }
 
     #[cfg(not(feature = "safetensors"))]
-    fn safetensors(_: File, place: String) -> Result<Self, Error> {
+    fn safetensors(_: File, place: String) -> Result<Self, FileError> {
         Err(not_built_in(place, BundleFormat::Safetensors))
     }
 
-    fn npz(mut archive: Archive, place: String) -> Result<Self, Error> {
+    fn npz(mut archive: Archive, place: String) -> Result<Self, FileError> {
         let mut entries = Vec::new();
         for (index, name) in archive.names().to_vec().into_iter().enumerate() {
             let Header { stored, shape, .. } = archive.header(index, &format!("{place}:{name}"))?;
@@ -238,7 +237,7 @@ impl Bundle {
     ///
     /// # Errors
     /// Those of [`TensorFile::read`].
-    pub fn read(&mut self, index: usize, dtype: Option<Dtype>) -> Result<Tensor, Error> {
+    pub fn read(&mut self, index: usize, dtype: Option<Dtype>) -> Result<Tensor, FileError> {
         Ok(match dtype.unwrap_or(self.entries[index].stored.natural()) {
             Dtype::F32 => Tensor::F32(self.read_as(index)?),
             Dtype::F64 => Tensor::F64(self.read_as(index)?),
@@ -259,7 +258,7 @@ impl Bundle {
     ///
     /// # Errors
     /// Those of [`TensorFile::open`] and [`TensorFile::numbers`].
-    pub fn numbers(&mut self, index: usize) -> Result<Numbers<'_>, Error> {
+    pub fn numbers(&mut self, index: usize) -> Result<Numbers<'_>, FileError> {
         let place = self.entry_place(index);
         match &mut self.body {
             Body::Folder(paths, open) => {
@@ -274,7 +273,7 @@ impl Bundle {
         }
     }
 
-    fn read_as<T: Element>(&mut self, index: usize) -> Result<ArrayD<T>, Error> {
+    fn read_as<T: Element>(&mut self, index: usize) -> Result<ArrayD<T>, FileError> {
         let place = self.entry_place(index);
         match &mut self.body {
             Body::Folder(paths, _) => {
@@ -300,7 +299,7 @@ pub(super) const EXPECTED: &str = "a folder of .npy files, .npz, .safetensors or
 
 /// A format whose reader was left out when the library was built.
 #[cfg(not(all(feature = "pt", feature = "safetensors")))]
-fn not_built_in(place: String, format: BundleFormat) -> Error {
+fn not_built_in(place: String, format: BundleFormat) -> FileError {
     let what = format!("recognised as {format}, which this build does not read");
-    Error::Malformed { place, what }
+    FileError::Malformed { place, what }
 }

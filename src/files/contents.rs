@@ -4,7 +4,7 @@
 use super::Graph;
 use super::source::{Format, Opened};
 use super::{Bundle, Source, bundle};
-use crate::error::Error;
+use crate::files::error::FileError;
 
 /// What a file turns out to hold.
 ///
@@ -33,21 +33,20 @@ impl Contents {
     /// Opens a file or folder that [`Bundle::open`] takes, or an .onnx, which is read whole.
     ///
     /// ```
-    /// use elman::Error;
-    /// use elman::files::{Contents, Source};
+    /// use elman::files::{Contents, FileError, Source};
     ///
     /// // A folder of .npy files, one for each tensor of a state_dict.
     /// let folder = Source::parse("fixtures/sine/rnn".as_ref());
     /// assert!(matches!(Contents::open(&folder)?, Contents::Bundle(_)));
     /// let absent = Source::parse("nope.npz".as_ref());
-    /// assert!(matches!(Contents::open(&absent), Err(Error::Open { place, .. }) if place == "nope.npz"));
+    /// assert!(matches!(Contents::open(&absent), Err(FileError::Open { place, .. }) if place == "nope.npz"));
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
-    /// Those of [`Bundle::open`], and of a graph that is malformed: [`Error::Malformed`] names its node or
+    /// Those of [`Bundle::open`], and of a graph that is malformed: [`FileError::Malformed`] names its node or
     /// tensor.
-    pub fn open(source: &Source) -> Result<Self, Error> {
+    pub fn open(source: &Source) -> Result<Self, FileError> {
         let place = source.to_string();
         let path = match source {
             Source::Path(path) if !path.is_dir() => Some(path.as_path()),

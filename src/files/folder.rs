@@ -12,7 +12,7 @@ use super::temporary::{
     Remembered, folder_of, refused, resolve, said, temporary_folder, uninterrupted, without_slash,
 };
 use super::{Overwrite, show};
-use crate::error::Error;
+use crate::files::error::FileError;
 
 /// A folder that is replaced as one.
 ///
@@ -55,14 +55,14 @@ impl Folder {
     /// knows by their names.
     ///
     /// # Errors
-    /// [`Error::Create`].
+    /// [`FileError::Create`].
     pub fn open(
         path: &Path,
         overwrite: Overwrite,
         own: impl Fn(&str) -> bool + 'static,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, FileError> {
         let place = show(path);
-        let create = |what: String| Error::Create { place: place.clone(), what, source: None };
+        let create = |what: String| FileError::Create { place: place.clone(), what, source: None };
         let refused = |error: &io::Error| refused(&place, error);
         let path = resolve(without_slash(path));
         if path.file_name().is_none() {
@@ -90,12 +90,12 @@ impl Folder {
     /// Writes a file of the folder.
     ///
     /// # Errors
-    /// [`Error::Write`].
+    /// [`FileError::Write`].
     pub fn write(
         &self,
         name: &str,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), FileError> {
         let place = Path::new(&self.place).join(name).to_string_lossy().into_owned();
         let whole = || {
             // Whoever removes the folder because of a signal must not meet a file that has just come up in it.
@@ -109,16 +109,16 @@ impl Folder {
             counted.finish()?;
             file.sync_all()
         };
-        whole().map_err(|source| Error::Write { place, source })
+        whole().map_err(|source| FileError::Write { place, source })
     }
 
     /// Puts the folder in its place. On Linux the old and the new one change places in one step, where
     /// the file system can do that.
     ///
     /// # Errors
-    /// [`Error::Write`], and [`Error::Create`] where something has come up meanwhile that this would
+    /// [`FileError::Write`], and [`FileError::Create`] where something has come up meanwhile that this would
     /// remove: it stays.
-    pub fn commit(self) -> Result<(), Error> {
+    pub fn commit(self) -> Result<(), FileError> {
         // A signal in here would find the old folder under the temporary name, and remove it.
         let replaced = uninterrupted(|| self.replace());
         // What stands under the temporary name now is the old folder, or the new one after an error.
@@ -127,10 +127,10 @@ impl Folder {
         replaced
     }
 
-    fn replace(&self) -> Result<(), Error> {
+    fn replace(&self) -> Result<(), FileError> {
         let (new, path) = (self.temporary.path(), self.path.as_path());
-        let write = |source| Error::Write { place: self.place.clone(), source };
-        let create = |what| Error::Create { place: self.place.clone(), what, source: None };
+        let write = |source| FileError::Write { place: self.place.clone(), source };
+        let create = |what| FileError::Create { place: self.place.clone(), what, source: None };
         sync_folder(new).map_err(write)?;
         // The old folder may have gone since it was looked at.
         if self.existed && path.exists() {
@@ -270,7 +270,7 @@ mod tests {
             fs::create_dir(&path).unwrap();
             fs::write(path.join("own"), b"precious").unwrap();
             let error = folder.commit().unwrap_err();
-            assert!(matches!(error, Error::Create { .. }), "{error}");
+            assert!(matches!(error, FileError::Create { .. }), "{error}");
             assert_eq!(fs::read(path.join("own")).unwrap(), b"precious");
             assert_eq!(names(sandbox.path()), ["w"]);
         }
@@ -281,7 +281,7 @@ mod tests {
         let (sandbox, path, folder) = opened(Overwrite::Replace, &["own"]);
         fs::write(path.join("notes"), b"precious").unwrap();
         let error = folder.commit().unwrap_err();
-        assert!(matches!(error, Error::Create { .. }), "{error}");
+        assert!(matches!(error, FileError::Create { .. }), "{error}");
         assert_eq!(names(&path), ["notes", "own"]);
         assert_eq!(fs::read(path.join("own")).unwrap(), b"old");
         assert_eq!(names(sandbox.path()), ["w"]);

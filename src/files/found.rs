@@ -6,7 +6,7 @@ use super::npz::Archive;
 use super::source::{Format, Opened};
 use super::tensor_file::Body;
 use super::{Members, Source, TensorFile};
-use crate::error::Error;
+use crate::files::error::FileError;
 
 /// What a source turns out to hold.
 ///
@@ -42,8 +42,8 @@ impl Found {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the place.
-    pub fn open(source: &Source) -> Result<Self, Error> {
+    /// [`FileError::Open`], [`FileError::Malformed`] and [`FileError::Read`] name the place.
+    pub fn open(source: &Source) -> Result<Self, FileError> {
         Found::open_columns(source, &[])
     }
 
@@ -66,8 +66,8 @@ impl Found {
     /// ```
     ///
     /// # Errors
-    /// Those of [`Found::open`]. An unknown column is [`Error::Malformed`], which lists those that there are.
-    pub fn open_columns(source: &Source, columns: &[String]) -> Result<Self, Error> {
+    /// Those of [`Found::open`]. An unknown column is [`FileError::Malformed`], which lists those that there are.
+    pub fn open_columns(source: &Source, columns: &[String]) -> Result<Self, FileError> {
         let formats = &[Format::Npy, Format::Zip, Format::Text][..];
         Found::open_as(source, (formats, ".npy, .npz or a table"), columns)
     }
@@ -76,7 +76,7 @@ impl Found {
         source: &Source,
         expected: (&[Format], &str),
         columns: &[String],
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, FileError> {
         let place = source.to_string();
         let (path, member) = match source {
             Source::Stdin => (None, None),
@@ -89,7 +89,7 @@ impl Found {
             return match member {
                 Some(_) => {
                     let got = if text { "text" } else { "a single .npy array" };
-                    Err(Error::Malformed { place, what: format!("{what} {got}") })
+                    Err(FileError::Malformed { place, what: format!("{what} {got}") })
                 }
                 None if text => TensorFile::table(opened, place, columns).map(Found::Tensor),
                 None => TensorFile::npy(opened, place).map(Found::Tensor),
@@ -99,7 +99,7 @@ impl Found {
         if archive.is_pt() {
             let remedy = "np.save('x.npy', torch.load(file).numpy()) makes one of a tensor";
             let what = format!("expected .npy, .npz or a table, got a .pt checkpoint ({remedy})");
-            return Err(Error::Malformed { place, what });
+            return Err(FileError::Malformed { place, what });
         }
         if member.is_none() && archive.names().len() > 1 {
             return Ok(Found::Members(Members::new(archive, place)));
@@ -136,8 +136,8 @@ impl Found {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Malformed`] lists the members where there are several.
-    pub fn single(self) -> Result<TensorFile, Error> {
+    /// [`FileError::Malformed`] lists the members where there are several.
+    pub fn single(self) -> Result<TensorFile, FileError> {
         match self {
             Found::Tensor(file) => Ok(file),
             Found::Members(members) => Err(members.expected("one member")),

@@ -8,7 +8,7 @@ use std::io::Read;
 
 use super::literal;
 use crate::element::Dtype;
-use crate::error::Error;
+use crate::files::error::FileError;
 
 /// What NumPy accepts at most by default.
 const MAX_HEADER_BYTES: usize = 10_000;
@@ -176,9 +176,9 @@ impl Header {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Malformed`] says what was expected; [`Error::Read`].
-    pub fn read(reader: &mut dyn Read, place: &str, len: Option<u64>) -> Result<Self, Error> {
-        let malformed = |what: String| Error::Malformed { place: place.to_owned(), what };
+    /// [`FileError::Malformed`] says what was expected; [`FileError::Read`].
+    pub fn read(reader: &mut dyn Read, place: &str, len: Option<u64>) -> Result<Self, FileError> {
+        let malformed = |what: String| FileError::Malformed { place: place.to_owned(), what };
         let mut bytes = Vec::new();
         fill(reader, &mut bytes, 8, place)?;
         if !bytes.starts_with(b"\x93NUMPY") {
@@ -230,11 +230,16 @@ pub(super) fn check_size(shape: &[usize], stored: StoredType) -> Result<(), Stri
 }
 
 /// Reads until `bytes` has `len` of them.
-fn fill(reader: &mut dyn Read, bytes: &mut Vec<u8>, len: usize, place: &str) -> Result<(), Error> {
+fn fill(
+    reader: &mut dyn Read,
+    bytes: &mut Vec<u8>,
+    len: usize,
+    place: &str,
+) -> Result<(), FileError> {
     let missing = (len - bytes.len()) as u64;
     if read_up_to(reader, bytes, missing, place)? < missing {
         let what = format!("truncated header at byte {}", bytes.len());
-        return Err(Error::Malformed { place: place.to_owned(), what });
+        return Err(FileError::Malformed { place: place.to_owned(), what });
     }
     Ok(())
 }
@@ -245,9 +250,9 @@ fn read_up_to(
     bytes: &mut Vec<u8>,
     more: u64,
     place: &str,
-) -> Result<u64, Error> {
+) -> Result<u64, FileError> {
     let got = reader.take(more).read_to_end(bytes);
-    let got = got.map_err(|source| Error::Read { place: place.to_owned(), source })?;
+    let got = got.map_err(|source| FileError::Read { place: place.to_owned(), source })?;
     Ok(got as u64)
 }
 
@@ -270,7 +275,7 @@ mod tests {
             let read = |bytes: &[u8]| Header::read(&mut &bytes[..], "x.npy", None);
             assert_eq!(read(&bytes).unwrap(), Header::plain(StoredType::F32, &[5, 3, 10]));
             for end in 0..bytes.len() {
-                assert!(matches!(read(&bytes[..end]), Err(Error::Malformed { .. })), "{end}");
+                assert!(matches!(read(&bytes[..end]), Err(FileError::Malformed { .. })), "{end}");
             }
         }
     }

@@ -3,13 +3,13 @@
 use std::io::{self, ErrorKind, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::error::Error;
+use crate::files::error::FileError;
 
 /// Of this process, as the limits that the system sets are.
 static STREAM_BYTES: AtomicU64 = AtomicU64::new(u64::MAX);
 
 /// Sets how many bytes this process reads from standard input, or from any other pipe, from now on: one
-/// that gives more is an [`Error::Malformed`], or an [`Error::Read`] of the kind
+/// that gives more is an [`FileError::Malformed`], or an [`FileError::Read`] of the kind
 /// [`FileTooLarge`](ErrorKind::FileTooLarge). Of [`Arrays`](super::Arrays), which may have no end, each
 /// has this limit. There is none until it is set.
 ///
@@ -49,11 +49,11 @@ impl<R: Read> Read for Limited<R> {
 }
 
 /// Refuses an array of a stream that is larger than the limit.
-pub(super) fn check_array(bytes: u64, place: &str) -> Result<(), Error> {
+pub(super) fn check_array(bytes: u64, place: &str) -> Result<(), FileError> {
     if bytes <= STREAM_BYTES.load(Ordering::Relaxed) {
         return Ok(());
     }
-    Err(Error::Malformed {
+    Err(FileError::Malformed {
         place: place.to_owned(),
         what: refused(&format!("an array of {bytes}")),
     })

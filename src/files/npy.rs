@@ -6,7 +6,7 @@ use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
 
 use super::{Header, StoredType};
 use crate::element::{Dtype, Element};
-use crate::error::Error;
+use crate::files::error::FileError;
 use crate::memory::{grow, reserved};
 
 /// A type of number that is written.
@@ -58,7 +58,7 @@ pub(super) fn read_body<T: Element>(
     place: &str,
     header: &Header,
     known: bool,
-) -> Result<ArrayD<T>, Error> {
+) -> Result<ArrayD<T>, FileError> {
     let (count, size) = (header.count(), header.stored.size());
     let mut values: Vec<T> = reserved(if known { count } else { 0 }, "input")?;
     let all = header.body_bytes();
@@ -67,7 +67,7 @@ pub(super) fn read_body<T: Element>(
     while before < all {
         let bytes = &mut piece[..PIECE_BYTES.min(all - before)];
         let got = read_full(reader, bytes)
-            .map_err(|source| Error::Read { place: place.to_owned(), source })?;
+            .map_err(|source| FileError::Read { place: place.to_owned(), source })?;
         if got < bytes.len() {
             return Err(missing(place, header, before + got));
         }
@@ -81,7 +81,7 @@ pub(super) fn read_body<T: Element>(
 }
 
 /// Fewer bytes than the header promises.
-pub(super) fn missing(place: &str, header: &Header, got: usize) -> Error {
+pub(super) fn missing(place: &str, header: &Header, got: usize) -> FileError {
     let expected = header.body_bytes();
     let mut what = format!(
         "expected {expected} bytes after the header for shape {:?}, got {got}",
@@ -91,7 +91,7 @@ pub(super) fn missing(place: &str, header: &Header, got: usize) -> Error {
         what +=
             " (np.save cannot write into a buffered pipe: np.save(open(1, 'wb', 0), array) can)";
     }
-    Error::Malformed { place: place.to_owned(), what }
+    FileError::Malformed { place: place.to_owned(), what }
 }
 
 /// Reads until `bytes` is full or the source ends.

@@ -17,7 +17,7 @@ use super::npy::{missing, read_body};
 use super::tensor_file::{Counted, expect_end};
 use super::{AnyArray, Header, Numbers, Sink, escaped};
 use crate::element::Element;
-use crate::error::Error;
+use crate::files::error::FileError;
 
 /// Names of members that an error lists at most: as many as 2 layers in 2 directions have, and a few more.
 const MAX_LISTED: usize = 20;
@@ -30,7 +30,7 @@ pub(super) struct Archive {
 
 impl Archive {
     /// Reads the directory of an archive, and refuses names that stand twice.
-    pub(super) fn new(mut file: File, place: &str) -> Result<Self, Error> {
+    pub(super) fn new(mut file: File, place: &str) -> Result<Self, FileError> {
         directory::check(&mut file, place)?;
         let zip = ZipArchive::with_config(directory::CONFIG, file);
         let zip = zip.map_err(|error| zip_error(error, place))?;
@@ -43,7 +43,7 @@ impl Archive {
         if double.is_some() || zip.has_duplicate_names() {
             let name = double.map_or(String::new(), |name| format!(", {name}"));
             let what = format!("two members of the archive have the same name{name}");
-            return Err(Error::Malformed { place: place.to_owned(), what });
+            return Err(FileError::Malformed { place: place.to_owned(), what });
         }
         Ok(Archive { zip, names })
     }
@@ -61,7 +61,7 @@ impl Archive {
     }
 
     /// The index of a member, or of the only one.
-    pub(super) fn find(&self, name: Option<&str>, place: &str) -> Result<usize, Error> {
+    pub(super) fn find(&self, name: Option<&str>, place: &str) -> Result<usize, FileError> {
         let index = match name {
             None => (self.names.len() == 1).then_some(0),
             Some(name) => {
@@ -74,7 +74,7 @@ impl Archive {
     }
 
     /// The header of a member.
-    pub(super) fn header(&mut self, index: usize, place: &str) -> Result<Header, Error> {
+    pub(super) fn header(&mut self, index: usize, place: &str) -> Result<Header, FileError> {
         let mut member = self.open(index, place)?;
         read_header(&mut member, place).map_err(broken)
     }
@@ -85,7 +85,7 @@ impl Archive {
         index: usize,
         header: &Header,
         place: &str,
-    ) -> Result<ArrayD<T>, Error> {
+    ) -> Result<ArrayD<T>, FileError> {
         let mut member = self.open(index, place)?;
         let mut whole = || {
             read_header(&mut member, place)?;
@@ -98,13 +98,17 @@ impl Archive {
     }
 
     /// The numbers of a member, to be read piece by piece.
-    pub(super) fn numbers(&mut self, index: usize, place: String) -> Result<Numbers<'_>, Error> {
+    pub(super) fn numbers(
+        &mut self,
+        index: usize,
+        place: String,
+    ) -> Result<Numbers<'_>, FileError> {
         let mut member = self.open(index, &place)?;
         let header = read_header(&mut member, &place).map_err(broken)?;
         Ok(Numbers::new(Box::new(member), header, place, true))
     }
 
-    fn open(&mut self, index: usize, place: &str) -> Result<Member<'_>, Error> {
+    fn open(&mut self, index: usize, place: &str) -> Result<Member<'_>, FileError> {
         let file = self.zip.by_index(index).map_err(|error| zip_error(error, place))?;
         Ok(Member { size: file.size(), got: 0, file })
     }
@@ -186,7 +190,7 @@ impl Members {
     /// assert!(error.starts_with("fixtures/sine/rnn.npz: expected input and h_0, got weight_ih_l0, "));
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
-    pub fn expected(&self, what: &str) -> Error {
+    pub fn expected(&self, what: &str) -> FileError {
         not_found(what, self.names(), &self.place)
     }
 
@@ -199,7 +203,7 @@ impl Members {
     ///
     /// # Errors
     /// Those of [`TensorFile::open`](super::TensorFile::open).
-    pub fn header(&mut self, index: usize) -> Result<Header, Error> {
+    pub fn header(&mut self, index: usize) -> Result<Header, FileError> {
         let place = self.member_place(index);
         self.archive.header(index, &place)
     }
@@ -208,7 +212,7 @@ impl Members {
     ///
     /// # Errors
     /// Those of [`TensorFile::read`](super::TensorFile::read).
-    pub fn read<T: Element>(&mut self, index: usize) -> Result<ArrayD<T>, Error> {
+    pub fn read<T: Element>(&mut self, index: usize) -> Result<ArrayD<T>, FileError> {
         let header = self.header(index)?;
         let place = self.member_place(index);
         self.archive.read(index, &header, &place)
@@ -236,13 +240,13 @@ impl Members {
 /// ```
 ///
 /// # Errors
-/// [`Error::Write`]; also where the text is too long for a comment, which holds 65535 bytes, or where there are
+/// [`FileError::Write`]; also where the text is too long for a comment, which holds 65535 bytes, or where there are
 /// more than the 100000 members that are read again.
 pub fn write_npz(
     sink: &mut Sink,
     members: &[(&str, &dyn AnyArray)],
     text: &str,
-) -> Result<(), Error> {
+) -> Result<(), FileError> {
     sink.write(|file| {
         write_archive(file, members, text).map_err(|error| match error {
             ZipError::Io(source) => source,
@@ -281,7 +285,7 @@ pub(super) fn options(bytes: usize) -> SimpleFileOptions {
 }
 
 /// Members that are not there, and a list of those that are.
-fn not_found(expected: &str, names: &[String], place: &str) -> Error {
+fn not_found(expected: &str, names: &[String], place: &str) -> FileError {
     let list = match names.len() {
         0 => "none".to_owned(),
         n if n > MAX_LISTED => {
@@ -290,12 +294,12 @@ fn not_found(expected: &str, names: &[String], place: &str) -> Error {
         _ => names.join(", "),
     };
     let what = format!("expected {expected}, got {list}");
-    Error::Malformed { place: place.to_owned(), what }
+    FileError::Malformed { place: place.to_owned(), what }
 }
 
 /// Reads the header of a member, and holds it against the size that the archive's directory declares.
-fn read_header(member: &mut Member<'_>, place: &str) -> Result<Header, Error> {
-    let malformed = |what: String| Err(Error::Malformed { place: place.to_owned(), what });
+fn read_header(member: &mut Member<'_>, place: &str) -> Result<Header, FileError> {
+    let malformed = |what: String| Err(FileError::Malformed { place: place.to_owned(), what });
     let len = member.size;
     if len == 0 {
         return malformed("empty member; expected .npy".to_owned());
@@ -304,7 +308,7 @@ fn read_header(member: &mut Member<'_>, place: &str) -> Result<Header, Error> {
     member
         .take(6)
         .read_to_end(&mut magic)
-        .map_err(|source| Error::Read { place: place.to_owned(), source })?;
+        .map_err(|source| FileError::Read { place: place.to_owned(), source })?;
     if magic != b"\x93NUMPY" {
         return malformed("expected .npy in the archive, got another format".to_owned());
     }
@@ -321,27 +325,27 @@ fn read_header(member: &mut Member<'_>, place: &str) -> Result<Header, Error> {
 }
 
 /// A failed read that the system knows nothing of: the archive itself is broken.
-pub(super) fn broken(error: Error) -> Error {
+pub(super) fn broken(error: FileError) -> FileError {
     match error {
-        Error::Read { place, source } => read_error(source, place),
+        FileError::Read { place, source } => read_error(source, place),
         error => error,
     }
 }
 
 /// What a broken archive is called.
-fn zip_error(error: ZipError, place: &str) -> Error {
+fn zip_error(error: ZipError, place: &str) -> FileError {
     let place = place.to_owned();
     match error {
         ZipError::Io(source) => read_error(source, place),
-        error => Error::Malformed { place, what: format!("broken archive: {error}") },
+        error => FileError::Malformed { place, what: format!("broken archive: {error}") },
     }
 }
 
-/// The one rule for a failed read: an error of the system is [`Error::Read`]; everything else, a wrong
+/// The one rule for a failed read: an error of the system is [`FileError::Read`]; everything else, a wrong
 /// checksum or an end too early, is what the archive itself has wrong.
-fn read_error(source: io::Error, place: String) -> Error {
+fn read_error(source: io::Error, place: String) -> FileError {
     if source.raw_os_error().is_some() {
-        return Error::Read { place, source };
+        return FileError::Read { place, source };
     }
-    Error::Malformed { place, what: format!("broken archive: {source}") }
+    FileError::Malformed { place, what: format!("broken archive: {source}") }
 }

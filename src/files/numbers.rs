@@ -11,7 +11,7 @@ use super::npy::{missing, read_full};
 use super::npz::broken;
 use super::tensor_file::expect_end;
 use super::{Header, StoredType};
-use crate::error::Error;
+use crate::files::error::FileError;
 use crate::memory::grow;
 
 /// Numbers of a piece: a guess, with which the bytes and bits of two tensors stay in a core's own cache.
@@ -130,9 +130,9 @@ impl<'a> Numbers<'a> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Read`], [`Error::Malformed`] where there are fewer or more bytes than the header says, and
-    /// [`Error::OutOfMemory`] where all have to be held for the sake of their order.
-    pub fn next_piece(&mut self, bits: &mut Vec<u64>) -> Result<(), Error> {
+    /// [`FileError::Read`], [`FileError::Malformed`] where there are fewer or more bytes than the header says, and
+    /// [`FileError::OutOfMemory`] where all have to be held for the sake of their order.
+    pub fn next_piece(&mut self, bits: &mut Vec<u64>) -> Result<(), FileError> {
         bits.clear();
         if self.reordered && matches!(self.from, From::Reader { .. }) {
             self.hold()?;
@@ -160,7 +160,7 @@ impl<'a> Numbers<'a> {
     }
 
     /// Reads all bytes, because numbers that are neighbours in C order lie all over the file.
-    fn hold(&mut self) -> Result<(), Error> {
+    fn hold(&mut self) -> Result<(), FileError> {
         let whole = self.whole();
         // After an error there is nothing more to give.
         self.given = if whole.is_ok() { 0 } else { self.header.count() };
@@ -172,7 +172,7 @@ impl<'a> Numbers<'a> {
         result
     }
 
-    fn whole(&mut self) -> Result<Vec<u8>, Error> {
+    fn whole(&mut self) -> Result<Vec<u8>, FileError> {
         let bytes = self.header.body_bytes();
         let mut whole = Vec::new();
         loop {
@@ -186,7 +186,7 @@ impl<'a> Numbers<'a> {
     }
 
     /// Reads the next bytes; none at the end, where nothing may be left.
-    fn next_bytes(&mut self) -> Result<&[u8], Error> {
+    fn next_bytes(&mut self) -> Result<&[u8], FileError> {
         let Numbers { place, header, from, given, .. } = self;
         let From::Reader { reader, in_archive, piece } = from else { return Ok(&[]) };
         let fault = |error| if *in_archive { broken(error) } else { error };
@@ -197,7 +197,7 @@ impl<'a> Numbers<'a> {
         }
         piece.resize(count * size, 0);
         let got = read_full(reader, piece)
-            .map_err(|source| fault(Error::Read { place: place.clone(), source }))?;
+            .map_err(|source| fault(FileError::Read { place: place.clone(), source }))?;
         if got < piece.len() {
             return Err(missing(place, header, *given * size + got));
         }
@@ -254,11 +254,11 @@ mod tests {
         Header { stored, big_endian: false, fortran_order, shape: shape.to_vec() }
     }
 
-    fn all(header: Header, bytes: &[u8]) -> Result<Vec<u64>, Error> {
+    fn all(header: Header, bytes: &[u8]) -> Result<Vec<u64>, FileError> {
         rest(&mut Numbers::new(Box::new(bytes), header, "a.npy".to_owned(), false))
     }
 
-    fn rest(numbers: &mut Numbers<'_>) -> Result<Vec<u64>, Error> {
+    fn rest(numbers: &mut Numbers<'_>) -> Result<Vec<u64>, FileError> {
         let (mut all, mut piece) = (Vec::new(), Vec::new());
         loop {
             numbers.next_piece(&mut piece)?;

@@ -15,7 +15,7 @@ use prost::bytes::Bytes;
 
 use super::source::Opened;
 use super::{Sink, StoredType, escaped};
-use crate::error::Error;
+use crate::files::error::FileError;
 use crate::memory::reserved;
 
 use messages::{
@@ -104,10 +104,10 @@ pub enum Size {
 
 impl Graph {
     /// Reads a model to its end.
-    pub(super) fn read(opened: Opened, place: String) -> Result<Self, Error> {
+    pub(super) fn read(opened: Opened, place: String) -> Result<Self, FileError> {
         let bytes = opened.read_whole("model", &place)?;
         wire::check(&bytes, &place)?;
-        let malformed = |what: String| Error::Malformed { place: place.clone(), what };
+        let malformed = |what: String| FileError::Malformed { place: place.clone(), what };
         // What the bytes hold is not copied: numbers stay where they are.
         let model =
             ModelProto::decode(Bytes::from(bytes)).map_err(|error| malformed(error.to_string()))?;
@@ -143,7 +143,7 @@ impl Graph {
     }
 
     /// Refuses two things under one name: it would be open which of them is meant.
-    fn refuse_double_names(&self) -> Result<(), Error> {
+    fn refuse_double_names(&self) -> Result<(), FileError> {
         let outputs = self.nodes.iter().flat_map(|node| &node.outputs).map(String::as_str);
         let names = self.tensors.iter().map(GraphTensor::name).chain(outputs);
         let mut seen = HashSet::new();
@@ -151,7 +151,7 @@ impl Graph {
             None => Ok(()),
             Some(name) => {
                 let what = format!("two values have the same name, '{name}'");
-                Err(Error::Malformed { place: self.place.clone(), what })
+                Err(FileError::Malformed { place: self.place.clone(), what })
             }
         }
     }
@@ -176,9 +176,9 @@ impl Graph {
     /// ```
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`], [`Error::Write`], and [`Error::Malformed`] where the model has more bytes than
+    /// [`FileError::OutOfMemory`], [`FileError::Write`], and [`FileError::Malformed`] where the model has more bytes than
     /// the format can hold.
-    pub fn write(self, sink: &mut Sink) -> Result<(), Error> {
+    pub fn write(self, sink: &mut Sink) -> Result<(), FileError> {
         let model = self.into_proto();
         let len = model.encoded_len();
         check_len(len, &sink.place)?;
@@ -243,13 +243,13 @@ impl Value {
 }
 
 /// Refuses a model that is too long for its format, before memory is asked for.
-fn check_len(len: usize, place: &str) -> Result<(), Error> {
+fn check_len(len: usize, place: &str) -> Result<(), FileError> {
     if len <= MAX_BYTES {
         return Ok(());
     }
     let what =
         format!("expected a model of at most {MAX_BYTES} bytes, which .onnx holds, got {len}");
-    Err(Error::Malformed { place: place.to_owned(), what })
+    Err(FileError::Malformed { place: place.to_owned(), what })
 }
 
 #[cfg(test)]
@@ -260,7 +260,7 @@ mod tests {
     fn a_model_that_is_too_long_is_no_failed_write() {
         assert!(check_len(MAX_BYTES, "m.onnx").is_ok());
         let error = check_len(MAX_BYTES + 1, "m.onnx").unwrap_err();
-        assert!(matches!(error, Error::Malformed { .. }));
+        assert!(matches!(error, FileError::Malformed { .. }));
         let what =
             "expected a model of at most 2147483647 bytes, which .onnx holds, got 2147483648";
         assert_eq!(error.to_string(), format!("m.onnx: {what}"));

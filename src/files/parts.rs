@@ -15,7 +15,7 @@ use super::sink::Target;
 use super::tensor_file::{Body, expect_end};
 use super::{Header, Sink, Stored, TensorFile};
 use crate::element::Element;
-use crate::error::Error;
+use crate::files::error::FileError;
 use crate::memory::{grow, reserved};
 
 /// Bytes after which the system is asked to put what was written on the disk: then little is left to be
@@ -136,8 +136,8 @@ impl PartReader {
     /// the whole of the second one.
     ///
     /// # Errors
-    /// [`Error::Read`], [`Error::Malformed`] where the numbers end too early, [`Error::OutOfMemory`].
-    pub fn read<T: Element>(&mut self, part: &Part, values: &mut Vec<T>) -> Result<(), Error> {
+    /// [`FileError::Read`], [`FileError::Malformed`] where the numbers end too early, [`FileError::OutOfMemory`].
+    pub fn read<T: Element>(&mut self, part: &Part, values: &mut Vec<T>) -> Result<(), FileError> {
         let [_, second, width] = self.shape;
         let count = part.first.len() * part.second.len() * width;
         values.clear();
@@ -169,8 +169,8 @@ impl PartReader {
     /// Checks that nothing stands behind the numbers, once all of them have been read.
     ///
     /// # Errors
-    /// [`Error::Malformed`], [`Error::Read`].
-    pub fn expect_end(&mut self) -> Result<(), Error> {
+    /// [`FileError::Malformed`], [`FileError::Read`].
+    pub fn expect_end(&mut self) -> Result<(), FileError> {
         let bytes = self.header.body_bytes();
         match &mut self.from {
             From::Stream(stream, _) => expect_end(stream, &self.place, bytes),
@@ -186,9 +186,9 @@ impl PartReader {
         start: usize,
         count: usize,
         values: &mut Vec<T>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), FileError> {
         let size = self.header.stored.size();
-        let read = |source| Error::Read { place: self.place.clone(), source };
+        let read = |source| FileError::Read { place: self.place.clone(), source };
         let mut place;
         let reader: &mut dyn Read = match &mut self.from {
             From::File(file, body) => {
@@ -272,12 +272,12 @@ impl Sink {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Write`].
+    /// [`FileError::Write`].
     pub fn into_parts<T: Stored>(
         self,
         shape: &[usize],
         axes: [usize; 3],
-    ) -> Result<PartWriter<T>, Error> {
+    ) -> Result<PartWriter<T>, FileError> {
         let piece = Vec::with_capacity(PIECE_BYTES);
         let mut parts = PartWriter {
             sink: self,
@@ -301,8 +301,8 @@ impl<T: Stored> PartWriter<T> {
     /// Writes a part. A pipe only takes the next part of the first axis, with the whole of the second one.
     ///
     /// # Errors
-    /// [`Error::Write`].
-    pub fn write(&mut self, part: &Part, values: &[T]) -> Result<(), Error> {
+    /// [`FileError::Write`].
+    pub fn write(&mut self, part: &Part, values: &[T]) -> Result<(), FileError> {
         let [_, second, width] = self.shape;
         let whole = part.second == (0..second) && !part.swapped;
         if whole {
@@ -335,11 +335,11 @@ impl<T: Stored> PartWriter<T> {
     /// Ends the tensor. A regular target still holds what it held before, until the sink is committed.
     ///
     /// # Errors
-    /// [`Error::Write`].
+    /// [`FileError::Write`].
     ///
     /// # Panics
     /// Where a part has not been written.
-    pub fn finish(mut self) -> Result<Sink, Error> {
+    pub fn finish(mut self) -> Result<Sink, FileError> {
         assert_eq!(self.written, self.shape.iter().product::<usize>(), "a part is missing");
         let ended = match &mut self.sink.target {
             Target::Replace { temporary, .. } => temporary.as_file().sync_all(),
@@ -354,7 +354,7 @@ impl<T: Stored> PartWriter<T> {
         &mut self,
         start: usize,
         values: impl IntoIterator<Item = &'a T>,
-    ) -> Result<(), Error>
+    ) -> Result<(), FileError>
     where
         T: 'a,
     {
@@ -380,7 +380,7 @@ impl<T: Stored> PartWriter<T> {
         written.map_err(|source| self.failed(source))
     }
 
-    fn failed(&self, source: io::Error) -> Error {
-        Error::Write { place: self.sink.place.clone(), source }
+    fn failed(&self, source: io::Error) -> FileError {
+        FileError::Write { place: self.sink.place.clone(), source }
     }
 }

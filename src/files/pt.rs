@@ -20,7 +20,7 @@ use super::header::check_size;
 use super::npz::Archive;
 use super::temporary::{Remembered, temporary_file};
 use super::{Entry, ModuleAttribute, StoredType, escaped};
-use crate::error::Error;
+use crate::files::error::FileError;
 use crate::memory::reserved;
 
 /// How often all bytes of a file may stand in its tensors: a view can repeat one number a thousand times,
@@ -47,7 +47,7 @@ pub(super) fn open(
     path: Option<&Path>,
     mut file: File,
     place: &str,
-) -> Result<(Vec<Entry>, Checkpoint), Error> {
+) -> Result<(Vec<Entry>, Checkpoint), FileError> {
     let spooled = match path {
         Some(_) => None,
         None => Some(spool(&mut file).map_err(|source| read_error(source, place))?),
@@ -65,11 +65,11 @@ pub(super) fn open(
     tensors.sort_by(|left, right| left.name.cmp(&right.name));
     if tensors.len() != count {
         let what = "two tensors of the checkpoint have the same name".to_owned();
-        return Err(Error::Malformed { place: place.to_owned(), what });
+        return Err(FileError::Malformed { place: place.to_owned(), what });
     }
     if tensors.is_empty() {
         let what = "expected a checkpoint with tensors, got none in it".to_owned();
-        return Err(Error::Malformed { place: place.to_owned(), what });
+        return Err(FileError::Malformed { place: place.to_owned(), what });
     }
     let len = file.metadata().map_err(|source| read_error(source, place))?.len();
     check_shapes(&tensors, len, place)?;
@@ -111,13 +111,13 @@ fn count(value: &PickleValue) -> usize {
 
 /// Refuses tensors that a file of this size can only hold by repeating its numbers over and over, and sizes
 /// that cannot be multiplied, which a tensor without numbers may have.
-fn check_shapes(tensors: &[Tensor], len: u64, place: &str) -> Result<(), Error> {
+fn check_shapes(tensors: &[Tensor], len: u64, place: &str) -> Result<(), FileError> {
     let limit = len.saturating_mul(MAX_SHARED).saturating_add(SMALL_BYTES);
     let mut bytes = 0_u64;
     for tensor in tensors {
         check_size(tensor.shape(), stored(tensor.dtype())).map_err(|what| {
             let place = format!("{place}:{}", escaped(&tensor.name));
-            Error::Malformed { place, what }
+            FileError::Malformed { place, what }
         })?;
         bytes = bytes.saturating_add(tensor.byte_len() as u64);
         if bytes > limit {
@@ -126,14 +126,14 @@ fn check_shapes(tensors: &[Tensor], len: u64, place: &str) -> Result<(), Error> 
                 tensor.shape()
             );
             let place = format!("{place}:{}", escaped(&tensor.name));
-            return Err(Error::Malformed { place, what });
+            return Err(FileError::Malformed { place, what });
         }
     }
     Ok(())
 }
 
 impl Raw for Checkpoint {
-    fn bytes(&mut self, index: usize, place: &str) -> Result<Box<dyn Read + '_>, Error> {
+    fn bytes(&mut self, index: usize, place: &str) -> Result<Box<dyn Read + '_>, FileError> {
         let tensor = &self.tensors[index];
         // The crate would abort where memory is refused; asked for here, it is an error.
         drop(reserved::<u8>(tensor.byte_len(), "weights")?);
@@ -177,10 +177,10 @@ fn stored(dtype: DType) -> StoredType {
     }
 }
 
-/// A failed read is [`Error::Read`] where the system said so; else the checkpoint itself is broken.
-fn read_error(source: io::Error, place: &str) -> Error {
+/// A failed read is [`FileError::Read`] where the system said so; else the checkpoint itself is broken.
+fn read_error(source: io::Error, place: &str) -> FileError {
     if source.raw_os_error().is_some() {
-        return Error::Read { place: place.to_owned(), source };
+        return FileError::Read { place: place.to_owned(), source };
     }
     if source.kind() == io::ErrorKind::UnexpectedEof && source.get_ref().is_none() {
         return broken("expected more bytes, got the end of the file", place);
@@ -189,7 +189,7 @@ fn read_error(source: io::Error, place: &str) -> Error {
 }
 
 /// Why a checkpoint cannot be read.
-fn refused(error: PytorchError, place: &str) -> Error {
+fn refused(error: PytorchError, place: &str) -> FileError {
     let what = match error {
         PytorchError::Io(source)
         | PytorchError::Tar(source)
@@ -223,19 +223,19 @@ fn refused(error: PytorchError, place: &str) -> Error {
         },
         error => return broken(&error.to_string(), place),
     };
-    Error::Malformed { place: place.to_owned(), what }
+    FileError::Malformed { place: place.to_owned(), what }
 }
 
 /// A checkpoint that the crate complains about: its first sentence, as far as it fits a line. Values are named by
 /// their kind alone: what is in a dictionary would stand in another order each time.
-fn broken(words: &str, place: &str) -> Error {
+fn broken(words: &str, place: &str) -> FileError {
     let words = words.split(". ").next().unwrap_or(words);
     let value =
         words.match_indices('(').find(|(at, _)| words[..*at].ends_with(char::is_alphanumeric));
     let words = value.map_or(words, |(at, _)| &words[..at]);
     let words: String = escaped(words).chars().take(MAX_WORDS).collect();
     let what = format!("broken checkpoint: {}", words.trim_end_matches('.'));
-    Error::Malformed { place: place.to_owned(), what }
+    FileError::Malformed { place: place.to_owned(), what }
 }
 
 #[cfg(test)]

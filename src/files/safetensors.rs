@@ -16,7 +16,7 @@ use super::file::File;
 use super::npy::write_numbers;
 use super::{Entry, Sink, TEXT_NAME, Text, escaped};
 use crate::element::{Dtype, Element};
-use crate::error::Error;
+use crate::files::error::FileError;
 use header::{Header, METADATA, known, malformed, parse, within};
 
 /// The longest header that the format allows.
@@ -32,13 +32,14 @@ pub(super) struct Safetensors {
 type Opened = (Vec<Entry>, Option<Text>, Safetensors);
 
 /// Reads the header.
-pub(super) fn open(mut file: File, place: &str) -> Result<Opened, Error> {
+pub(super) fn open(mut file: File, place: &str) -> Result<Opened, FileError> {
     let header = read_header(&mut file, place)?;
     let start = header.len() as u64 + 8;
     let Header { metadata, tensors } = parse(&header, place)?;
     drop(header);
     // The bytes of the tensors first: where the last of them ends, no other place lies behind the file.
-    let len = file.metadata().map_err(|source| Error::Read { place: place.to_owned(), source })?;
+    let len =
+        file.metadata().map_err(|source| FileError::Read { place: place.to_owned(), source })?;
     let expected = tensors.last().map_or(0, |(_, stated)| stated.data_offsets.1) as u64;
     let got = len.len().saturating_sub(start);
     if got != expected {
@@ -58,18 +59,18 @@ pub(super) fn open(mut file: File, place: &str) -> Result<Opened, Error> {
 }
 
 impl Raw for Safetensors {
-    fn bytes(&mut self, index: usize, place: &str) -> Result<Box<dyn Read + '_>, Error> {
+    fn bytes(&mut self, index: usize, place: &str) -> Result<Box<dyn Read + '_>, FileError> {
         let Range { start, end } = self.ranges[index];
         self.file
             .seek(SeekFrom::Start(start))
-            .map_err(|source| Error::Read { place: place.to_owned(), source })?;
+            .map_err(|source| FileError::Read { place: place.to_owned(), source })?;
         Ok(Box::new((&mut self.file).take(end - start)))
     }
 }
 
 /// The text of the header. Nothing is allocated before its length is known to be that of something.
-fn read_header(file: &mut File, place: &str) -> Result<Vec<u8>, Error> {
-    let read = |source| Error::Read { place: place.to_owned(), source };
+fn read_header(file: &mut File, place: &str) -> Result<Vec<u8>, FileError> {
+    let read = |source| FileError::Read { place: place.to_owned(), source };
     let present = file.metadata().map_err(read)?.len().saturating_sub(8);
     let mut length = Vec::new();
     file.take(8).read_to_end(&mut length).map_err(read)?;
@@ -108,12 +109,12 @@ fn read_header(file: &mut File, place: &str) -> Result<Vec<u8>, Error> {
 /// ```
 ///
 /// # Errors
-/// [`Error::Write`].
+/// [`FileError::Write`].
 pub fn write_safetensors<T: Element>(
     sink: &mut Sink,
     tensors: &[(String, ArrayD<T>)],
     text: &str,
-) -> Result<(), Error> {
+) -> Result<(), FileError> {
     let mut tensors: Vec<_> = tensors.iter().collect();
     tensors.sort_by_key(|(name, _)| name);
     let dtype = match T::DTYPE {

@@ -12,18 +12,17 @@ use super::file::{File, rename, sync_folder};
 use super::show;
 use super::temporary::{Remembered, folder_of, refused, resolve, temporary_file};
 use super::waiting::{StandardOutput, standard_output};
-use crate::error::Error;
+use crate::files::error::FileError;
 
 /// What happens to a target that exists.
 ///
 /// ```
-/// use elman::Error;
-/// use elman::files::{Overwrite, Sink};
+/// use elman::files::{FileError, Overwrite, Sink};
 ///
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("output.npy");
 /// std::fs::write(&path, "old")?;
-/// assert!(matches!(Sink::open(&path, Overwrite::Refuse), Err(Error::Create { .. })));
+/// assert!(matches!(Sink::open(&path, Overwrite::Refuse), Err(FileError::Create { .. })));
 /// assert!(Sink::open(&path, Overwrite::Replace).is_ok());
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
@@ -86,10 +85,10 @@ impl Sink {
     /// Checks that `path` can be written. `-` is standard output.
     ///
     /// # Errors
-    /// [`Error::Create`].
-    pub fn open(path: &Path, overwrite: Overwrite) -> Result<Self, Error> {
+    /// [`FileError::Create`].
+    pub fn open(path: &Path, overwrite: Overwrite) -> Result<Self, FileError> {
         let place = show(path);
-        let create = |what: String| Error::Create { place: place.clone(), what, source: None };
+        let create = |what: String| FileError::Create { place: place.clone(), what, source: None };
         let refused = |error: &io::Error| refused(&place, error);
         if path == Path::new("-") {
             let stdout = standard_output().map_err(|error| refused(&error))?;
@@ -131,11 +130,11 @@ impl Sink {
     /// Writes the whole content through `write`. A regular target still holds what it held before.
     ///
     /// # Errors
-    /// [`Error::Write`].
+    /// [`FileError::Write`].
     pub fn write(
         &mut self,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), FileError> {
         fn buffered(
             to: impl Write,
             write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -154,14 +153,14 @@ impl Sink {
             Target::Direct(file) => buffered(file, write),
             Target::Stdout(stdout) => buffered(stdout, write),
         }
-        .map_err(|source| Error::Write { place: self.place.clone(), source })
+        .map_err(|source| FileError::Write { place: self.place.clone(), source })
     }
 
     /// Puts the written content in its place, in one step.
     ///
     /// # Errors
-    /// [`Error::Write`], and [`Error::Create`] where a file that must be kept has come up meanwhile.
-    pub fn commit(self) -> Result<(), Error> {
+    /// [`FileError::Write`], and [`FileError::Create`] where a file that must be kept has come up meanwhile.
+    pub fn commit(self) -> Result<(), FileError> {
         let Target::Replace { temporary, path, overwrite, remembered } = self.target else {
             return Ok(());
         };
@@ -171,14 +170,14 @@ impl Sink {
         });
         let place = self.place;
         renamed.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => Error::Create {
+            io::ErrorKind::AlreadyExists => FileError::Create {
                 place: place.clone(),
                 what: "exists, and --no-clobber keeps it".to_owned(),
                 source: None,
             },
-            _ => Error::Write { place: place.clone(), source: error },
+            _ => FileError::Write { place: place.clone(), source: error },
         })?;
         drop(remembered);
-        sync_folder(folder_of(&path)).map_err(|source| Error::Write { place, source })
+        sync_folder(folder_of(&path)).map_err(|source| FileError::Write { place, source })
     }
 }

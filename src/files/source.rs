@@ -9,7 +9,7 @@ use super::limit::Limited;
 use super::npy::{PIECE_BYTES, read_full};
 use super::waiting::standard_input;
 use super::{escaped, show};
-use crate::error::Error;
+use crate::files::error::FileError;
 use crate::memory::{grow, reserved};
 
 /// A place to read from, as a command line names it.
@@ -135,8 +135,8 @@ impl Format {
         start: &[u8],
         place: &str,
         (formats, expected): (&[Format], &str),
-    ) -> Result<Self, Error> {
-        let malformed = |what: String| Err(Error::Malformed { place: place.to_owned(), what });
+    ) -> Result<Self, FileError> {
+        let malformed = |what: String| Err(FileError::Malformed { place: place.to_owned(), what });
         if start.is_empty() {
             return malformed(format!("empty file; expected {expected}, got 0 bytes"));
         }
@@ -193,9 +193,9 @@ impl Opened {
         path: Option<&Path>,
         place: &str,
         expected: (&[Format], &str),
-    ) -> Result<(Self, Format), Error> {
-        let read = |source| Error::Read { place: place.to_owned(), source };
-        let absent = |source| Error::Open { place: place.to_owned(), source };
+    ) -> Result<(Self, Format), FileError> {
+        let read = |source| FileError::Read { place: place.to_owned(), source };
+        let absent = |source| FileError::Open { place: place.to_owned(), source };
         let mut start = Vec::new();
         let Some(path) = path else {
             let mut stdin = standard_input();
@@ -223,7 +223,7 @@ impl Opened {
     }
 
     /// All bytes. Of a stream, memory grows only as fast as they arrive.
-    pub(super) fn read_whole(self, what: &'static str, place: &str) -> Result<Vec<u8>, Error> {
+    pub(super) fn read_whole(self, what: &'static str, place: &str) -> Result<Vec<u8>, FileError> {
         let (mut reader, mut bytes): (Box<dyn Read + Send>, _) = match self {
             Opened::File(file, len) => {
                 (Box::new(file), reserved(usize::try_from(len).unwrap_or(usize::MAX), what)?)
@@ -233,7 +233,7 @@ impl Opened {
         let mut piece = vec![0; PIECE_BYTES];
         loop {
             let got = read_full(&mut reader, &mut piece)
-                .map_err(|source| Error::Read { place: place.to_owned(), source })?;
+                .map_err(|source| FileError::Read { place: place.to_owned(), source })?;
             if got == 0 {
                 return Ok(bytes);
             }
@@ -244,11 +244,11 @@ impl Opened {
     }
 
     /// A file that can be wound back: a stream is spooled into a temporary file without a name.
-    pub(super) fn seekable(self, place: &str) -> Result<File, Error> {
+    pub(super) fn seekable(self, place: &str) -> Result<File, FileError> {
         match self {
             Opened::File(file, _) => Ok(file),
             Opened::Stream(mut stream) => {
-                let read = |source| Error::Read { place: place.to_owned(), source };
+                let read = |source| FileError::Read { place: place.to_owned(), source };
                 let mut file = File::unnamed().map_err(read)?;
                 io::copy(&mut stream, &mut file).map_err(read)?;
                 file.seek(SeekFrom::Start(0)).map_err(read)?;

@@ -11,7 +11,7 @@ use super::tensor_file::Counted;
 use super::waiting::{StandardOutput, Waiting, standard_input, standard_output};
 use super::{Header, Stored, write_npy};
 use crate::element::Element;
-use crate::error::Error;
+use crate::files::error::FileError;
 
 /// Bytes that are written at once: an answer that is not longer arrives as a whole.
 const ANSWER_BYTES: usize = 1 << 16;
@@ -70,13 +70,13 @@ impl Arrays {
     /// The header of the next array; none where the stream ends behind the last one.
     ///
     /// # Errors
-    /// [`Error::Malformed`] where something else than an array stands there, and [`Error::Read`].
-    pub fn header(&mut self) -> Result<Option<Header>, Error> {
+    /// [`FileError::Malformed`] where something else than an array stands there, and [`FileError::Read`].
+    pub fn header(&mut self) -> Result<Option<Header>, FileError> {
         (self.count, self.start) = (self.count + 1, self.offset);
         let mut bytes = Vec::new();
         Read::take(&mut self.reader, Format::BYTES as u64)
             .read_to_end(&mut bytes)
-            .map_err(|source| Error::Read { place: self.name.clone(), source })?;
+            .map_err(|source| FileError::Read { place: self.name.clone(), source })?;
         if bytes.is_empty() {
             return Ok(None);
         }
@@ -84,7 +84,7 @@ impl Arrays {
         let expected = (&[Format::Npy, Format::Zip][..], ".npy or the end");
         if Format::recognise(&bytes, &place, expected)? == Format::Zip {
             let what = "expected .npy, got an archive: its arrays cannot be read one by one";
-            return Err(Error::Malformed { place, what: what.to_owned() });
+            return Err(FileError::Malformed { place, what: what.to_owned() });
         }
         let mut whole = Cursor::new(bytes).chain(&mut self.reader);
         let mut counted = Counted { reader: &mut whole, bytes: 0 };
@@ -97,9 +97,9 @@ impl Arrays {
     /// The numbers behind the header that was read last, converted to T.
     ///
     /// # Errors
-    /// [`Error::Malformed`] where the stream ends before the array does, [`Error::Read`],
-    /// [`Error::OutOfMemory`].
-    pub fn read<T: Element>(&mut self, header: &Header) -> Result<ArrayD<T>, Error> {
+    /// [`FileError::Malformed`] where the stream ends before the array does, [`FileError::Read`],
+    /// [`FileError::OutOfMemory`].
+    pub fn read<T: Element>(&mut self, header: &Header) -> Result<ArrayD<T>, FileError> {
         let place = self.place();
         let array = read_body(&mut self.reader, &place, header, false)?;
         self.offset += header.body_bytes() as u64;
@@ -134,8 +134,8 @@ impl Frames {
     /// Those on standard input, of `len` numbers each.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`].
-    pub fn stdin(len: usize) -> Result<Self, Error> {
+    /// [`FileError::OutOfMemory`].
+    pub fn stdin(len: usize) -> Result<Self, FileError> {
         let bytes = crate::memory::zeros(&[len, size_of::<f32>()], "a frame")?;
         Ok(Frames { reader: standard_input(), count: 0, bytes })
     }
@@ -143,10 +143,10 @@ impl Frames {
     /// Fills `frame` with the next one, converted to T; false where the stream ends behind the last one.
     ///
     /// # Errors
-    /// [`Error::Malformed`] where the stream ends within a frame, and [`Error::Read`].
-    pub fn read<T: Element>(&mut self, frame: &mut [T]) -> Result<bool, Error> {
+    /// [`FileError::Malformed`] where the stream ends within a frame, and [`FileError::Read`].
+    pub fn read<T: Element>(&mut self, frame: &mut [T]) -> Result<bool, FileError> {
         let got = read_full(&mut self.reader, &mut self.bytes)
-            .map_err(|source| Error::Read { place: "stdin".to_owned(), source })?;
+            .map_err(|source| FileError::Read { place: "stdin".to_owned(), source })?;
         if got == 0 {
             return Ok(false);
         }
@@ -155,7 +155,7 @@ impl Frames {
             let start = self.count * len as u64;
             let place = format!("stdin: frame {} at byte {start}", self.count + 1);
             let what = format!("expected {len} bytes, {} f32 numbers, got {got}", frame.len());
-            return Err(Error::Malformed { place, what });
+            return Err(FileError::Malformed { place, what });
         }
         let (numbers, _) = self.bytes.as_chunks();
         for (to, &bytes) in frame.iter_mut().zip(numbers) {
@@ -192,8 +192,8 @@ impl Answers {
     /// Those on standard output.
     ///
     /// # Errors
-    /// [`Error::Write`].
-    pub fn stdout() -> Result<Self, Error> {
+    /// [`FileError::Write`].
+    pub fn stdout() -> Result<Self, FileError> {
         let writer = BufWriter::with_capacity(ANSWER_BYTES, standard_output().map_err(failed)?);
         Ok(Answers { writer })
     }
@@ -201,17 +201,17 @@ impl Answers {
     /// Writes an array as .npy.
     ///
     /// # Errors
-    /// [`Error::Write`].
-    pub fn array<T: Stored>(&mut self, array: &ArrayViewD<'_, T>) -> Result<(), Error> {
+    /// [`FileError::Write`].
+    pub fn array<T: Stored>(&mut self, array: &ArrayViewD<'_, T>) -> Result<(), FileError> {
         write_npy(&mut self.writer, array).and_then(|()| self.writer.flush()).map_err(failed)
     }
 
     /// Writes numbers as little-endian f32, without any header.
     ///
     /// # Errors
-    /// [`Error::Write`].
+    /// [`FileError::Write`].
     #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is the format")]
-    pub fn frame<T: Element>(&mut self, frame: &ArrayViewD<'_, T>) -> Result<(), Error> {
+    pub fn frame<T: Element>(&mut self, frame: &ArrayViewD<'_, T>) -> Result<(), FileError> {
         let mut write = || {
             for &number in frame {
                 self.writer.write_all(&(number.into() as f32).to_le_bytes())?;
@@ -222,6 +222,6 @@ impl Answers {
     }
 }
 
-fn failed(source: io::Error) -> Error {
-    Error::Write { place: "stdout".to_owned(), source }
+fn failed(source: io::Error) -> FileError {
+    FileError::Write { place: "stdout".to_owned(), source }
 }

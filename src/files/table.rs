@@ -12,7 +12,7 @@ use ndarray::ArrayD;
 use super::source::Opened;
 use crate::array::array;
 use crate::element::{Dtype, Element};
-use crate::error::Error;
+use crate::files::error::FileError;
 use crate::memory::reserved;
 
 /// The numbers of a table.
@@ -28,12 +28,12 @@ pub(super) struct Table {
     /// Numbers whose f32 is not the one that their f64 is rounded to: where that lies halfway between two.
     singles: Vec<(usize, f32)>,
     /// The first number that no f32 holds.
-    beyond_f32: Option<Error>,
+    beyond_f32: Option<FileError>,
 }
 
 impl Table {
     /// Reads a table, or those of its columns that are `wanted`.
-    pub(super) fn read(opened: Opened, place: &str, wanted: &[String]) -> Result<Self, Error> {
+    pub(super) fn read(opened: Opened, place: &str, wanted: &[String]) -> Result<Self, FileError> {
         parse(&opened.read_whole("input", place)?, place, wanted)
     }
 
@@ -59,7 +59,7 @@ impl Table {
     }
 
     /// The numbers, rounded to T as if each had been read as one.
-    pub(super) fn into_array<T: Element>(self) -> Result<ArrayD<T>, Error> {
+    pub(super) fn into_array<T: Element>(self) -> Result<ArrayD<T>, FileError> {
         if let (Dtype::F32, Some(error)) = (T::DTYPE, self.beyond_f32) {
             return Err(error);
         }
@@ -75,12 +75,12 @@ impl Table {
 }
 
 #[cfg(feature = "csv")]
-fn parse(bytes: &[u8], place: &str, wanted: &[String]) -> Result<Table, Error> {
+fn parse(bytes: &[u8], place: &str, wanted: &[String]) -> Result<Table, FileError> {
     read::parse(bytes, place, wanted)
 }
 
 #[cfg(not(feature = "csv"))]
-fn parse(_: &[u8], place: &str, _: &[String]) -> Result<Table, Error> {
+fn parse(_: &[u8], place: &str, _: &[String]) -> Result<Table, FileError> {
     let what = "expected .npy or .npz, got text: this build does not read tables (feature csv)";
-    Err(Error::Malformed { place: place.to_owned(), what: what.to_owned() })
+    Err(FileError::Malformed { place: place.to_owned(), what: what.to_owned() })
 }

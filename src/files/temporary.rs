@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use tempfile::{Builder, NamedTempFile, TempDir};
 
 use super::file::File;
-use crate::error::Error;
+use crate::files::error::FileError;
 
 /// Temporary files and folders that exist now, for [`remove_temporary_files`].
 static TEMPORARY: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -221,8 +221,8 @@ pub(super) fn folder_of(path: &Path) -> &Path {
 }
 
 /// An output that the system does not let be created.
-pub(super) fn refused(place: &str, error: &io::Error) -> Error {
-    Error::Create { place: place.to_owned(), what: said(error), source: of_system(error) }
+pub(super) fn refused(place: &str, error: &io::Error) -> FileError {
+    FileError::Create { place: place.to_owned(), what: said(error), source: of_system(error) }
 }
 
 /// What the system said, without the temporary name that the error carries.

@@ -11,7 +11,7 @@ use super::source::{Format, Opened};
 use super::table::Table;
 use super::{Found, Header, Members, Numbers, Source, StoredType};
 use crate::element::Element;
-use crate::error::Error;
+use crate::files::error::FileError;
 
 /// A tensor whose header has been read and whose numbers have not.
 ///
@@ -66,23 +66,27 @@ impl TensorFile {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the place.
-    pub fn open(source: &Source) -> Result<Self, Error> {
+    /// [`FileError::Open`], [`FileError::Malformed`] and [`FileError::Read`] name the place.
+    pub fn open(source: &Source) -> Result<Self, FileError> {
         Found::open(source)?.single()
     }
 
     /// Opens a .npy file, or the only member of an .npz, where a table cannot be meant.
-    pub(super) fn open_binary(source: &Source) -> Result<Self, Error> {
+    pub(super) fn open_binary(source: &Source) -> Result<Self, FileError> {
         Found::open_as(source, (&[Format::Npy, Format::Zip], ".npy or .npz"), &[])?.single()
     }
 
-    pub(super) fn table(opened: Opened, place: String, columns: &[String]) -> Result<Self, Error> {
+    pub(super) fn table(
+        opened: Opened,
+        place: String,
+        columns: &[String],
+    ) -> Result<Self, FileError> {
         let table = Box::new(Table::read(opened, &place, columns)?);
         let header = Header::plain(StoredType::Text, &table.shape());
         Ok(TensorFile { place, header, body: Body::Table(table) })
     }
 
-    pub(super) fn npy(opened: Opened, place: String) -> Result<Self, Error> {
+    pub(super) fn npy(opened: Opened, place: String) -> Result<Self, FileError> {
         match opened {
             Opened::Stream(mut reader) => {
                 let header = Header::read(&mut reader, &place, None)?;
@@ -146,8 +150,8 @@ impl TensorFile {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Read`], [`Error::Malformed`], [`Error::OutOfMemory`].
-    pub fn numbers(&mut self) -> Result<Numbers<'_>, Error> {
+    /// [`FileError::Read`], [`FileError::Malformed`], [`FileError::OutOfMemory`].
+    pub fn numbers(&mut self) -> Result<Numbers<'_>, FileError> {
         let TensorFile { place, header, body } = self;
         let reader: Box<dyn Read + '_> = match body {
             Body::Member { archive, index, place } => {
@@ -209,9 +213,9 @@ impl TensorFile {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Malformed`] where there are fewer or more bytes than the header says, [`Error::Read`],
-    /// [`Error::OutOfMemory`].
-    pub fn read<T: Element>(self) -> Result<ArrayD<T>, Error> {
+    /// [`FileError::Malformed`] where there are fewer or more bytes than the header says, [`FileError::Read`],
+    /// [`FileError::OutOfMemory`].
+    pub fn read<T: Element>(self) -> Result<ArrayD<T>, FileError> {
         let TensorFile { place, header, body } = self;
         let (mut reader, known): (Box<dyn Read + Send>, _) = match body {
             Body::Member { mut archive, index, place } => {
@@ -239,26 +243,30 @@ impl TensorFile {
 }
 
 /// Refuses bytes behind an array.
-pub(super) fn expect_end(reader: &mut dyn Read, place: &str, expected: usize) -> Result<(), Error> {
+pub(super) fn expect_end(
+    reader: &mut dyn Read,
+    place: &str,
+    expected: usize,
+) -> Result<(), FileError> {
     let mut rest = Vec::new();
     // As many as tell another array.
     let limit = 8;
     reader
         .take(limit)
         .read_to_end(&mut rest)
-        .map_err(|source| Error::Read { place: place.to_owned(), source })?;
+        .map_err(|source| FileError::Read { place: place.to_owned(), source })?;
     if rest.is_empty() {
         return Ok(());
     }
     if rest.starts_with(b"\x93NUMPY") {
-        return Err(Error::ManyArrays { place: place.to_owned() });
+        return Err(FileError::ManyArrays { place: place.to_owned() });
     }
     let extra =
         rest.len() as u64 + io::copy(&mut reader.take(1 << 20), &mut io::sink()).unwrap_or(0);
     let more = if extra >= 1 << 20 { " or more" } else { "" };
     let got = expected as u64 + extra;
     let what = format!("expected {expected} bytes after the header, got {got}{more}");
-    Err(Error::Malformed { place: place.to_owned(), what })
+    Err(FileError::Malformed { place: place.to_owned(), what })
 }
 
 /// Counts the bytes that pass.

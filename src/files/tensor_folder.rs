@@ -9,14 +9,14 @@ use ndarray::ArrayD;
 use super::file::File;
 use super::{Folder, Overwrite, TEXT_NAME, Text, show, write_npy};
 use crate::element::Element;
-use crate::error::Error;
+use crate::files::error::FileError;
 
 /// The longest text that is read: far more than any configuration has, and no burden to any machine.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
 
 /// The .npy files of a folder, in the order of their names.
-pub(super) fn tensor_paths(folder: &Path, place: &str) -> Result<Vec<PathBuf>, Error> {
-    let absent = |source| Error::Open { place: place.to_owned(), source };
+pub(super) fn tensor_paths(folder: &Path, place: &str) -> Result<Vec<PathBuf>, FileError> {
+    let absent = |source| FileError::Open { place: place.to_owned(), source };
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).map_err(absent)? {
         let path = entry.map_err(absent)?.path();
@@ -28,38 +28,38 @@ pub(super) fn tensor_paths(folder: &Path, place: &str) -> Result<Vec<PathBuf>, E
     }
     if paths.is_empty() {
         let what = "expected a folder of .npy files, got none in it".to_owned();
-        return Err(Error::Malformed { place: place.to_owned(), what });
+        return Err(FileError::Malformed { place: place.to_owned(), what });
     }
     paths.sort();
     Ok(paths)
 }
 
 /// Reads the text beside tensors, where there is one.
-pub(super) fn read_text(folder: &Path) -> Result<Option<Text>, Error> {
+pub(super) fn read_text(folder: &Path) -> Result<Option<Text>, FileError> {
     let path = &folder.join(TEXT_NAME);
     let place = show(path);
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(Error::Open { place, source }),
+        Err(source) => return Err(FileError::Open { place, source }),
     };
     let mut bytes = Vec::new();
     match file.take(MAX_TEXT_BYTES + 1).read_to_end(&mut bytes) {
         Ok(_) => {}
         // Linux opens a folder for reading, and refuses only to read it.
-        Err(source) if path.is_dir() => return Err(Error::Open { place, source }),
-        Err(source) => return Err(Error::Read { place, source }),
+        Err(source) if path.is_dir() => return Err(FileError::Open { place, source }),
+        Err(source) => return Err(FileError::Read { place, source }),
     }
     if bytes.len() as u64 > MAX_TEXT_BYTES {
         let what = format!("expected at most {MAX_TEXT_BYTES} bytes of text, got more");
-        return Err(Error::Malformed { place, what });
+        return Err(FileError::Malformed { place, what });
     }
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Some(Text { place, text })),
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
             let what = format!("expected UTF-8 text, got bad bytes at {at}");
-            Err(Error::Malformed { place, what })
+            Err(FileError::Malformed { place, what })
         }
     }
 }
@@ -67,8 +67,8 @@ pub(super) fn read_text(folder: &Path) -> Result<Option<Text>, Error> {
 /// Opens a folder for tensors: one that exists may hold only tensors that `own` knows, and their text.
 ///
 /// ```
-/// use elman::files::{Overwrite, open_folder};
-/// use elman::{Error, is_parameter_name};
+/// use elman::files::{FileError, Overwrite, open_folder};
+/// use elman::is_parameter_name;
 ///
 /// let outside = tempfile::tempdir()?;
 /// let path = outside.path().join("notes");
@@ -76,17 +76,17 @@ pub(super) fn read_text(folder: &Path) -> Result<Option<Text>, Error> {
 /// std::fs::write(path.join("precious.txt"), "")?;
 /// // Nothing else than weights is ever replaced by weights.
 /// let refused = open_folder(&path, Overwrite::Replace, is_parameter_name);
-/// assert!(matches!(refused, Err(Error::Create { .. })));
+/// assert!(matches!(refused, Err(FileError::Create { .. })));
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors
-/// [`Error::Create`].
+/// [`FileError::Create`].
 pub fn open_folder(
     path: &Path,
     overwrite: Overwrite,
     own: impl Fn(&str) -> bool + 'static,
-) -> Result<Folder, Error> {
+) -> Result<Folder, FileError> {
     Folder::open(path, overwrite, move |name| {
         name == TEXT_NAME || name.strip_suffix(".npy").is_some_and(&own)
     })
@@ -110,12 +110,12 @@ pub fn open_folder(
 /// ```
 ///
 /// # Errors
-/// [`Error::Write`].
+/// [`FileError::Write`].
 pub fn write_folder<T: Element>(
     folder: &Folder,
     tensors: &[(String, ArrayD<T>)],
     text: &str,
-) -> Result<(), Error> {
+) -> Result<(), FileError> {
     for (name, tensor) in tensors {
         folder.write(&format!("{name}.npy"), |file| write_npy(file, &tensor.view()))?;
     }

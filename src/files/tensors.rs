@@ -5,7 +5,7 @@ use super::Graph;
 use super::bundle::FORMATS;
 use super::source::{Format, Opened};
 use super::{Bundle, Source, TensorFile};
-use crate::error::Error;
+use crate::files::error::FileError;
 
 /// What errors call the formats that [`Tensors::open`] takes.
 const EXPECTED: &str = ".npy, .npz, a table, a folder of .npy files, .safetensors or .pt";
@@ -21,7 +21,7 @@ const EXPECTED_OF_ALL: &str = if cfg!(feature = "onnx") {
 /// ```
 /// use elman::files::{Source, Tensors};
 ///
-/// let count = |path: &str| -> Result<_, elman::Error> {
+/// let count = |path: &str| -> Result<_, elman::files::FileError> {
 ///     Ok(match Tensors::open(&Source::parse(path.as_ref()))? {
 ///         Tensors::One(_) => 1,
 ///         Tensors::Named(bundle) => bundle.entries().len(),
@@ -65,20 +65,19 @@ impl Tensors {
     /// Opens a .npy file, a table, a member of an archive, or anything that [`Bundle::open`] takes.
     ///
     /// ```
-    /// use elman::Error;
-    /// use elman::files::{Source, Tensors};
+    /// use elman::files::{FileError, Source, Tensors};
     ///
     /// let member = Source::parse("fixtures/sine/rnn.npz:weight_hh_l0".as_ref());
     /// let Tensors::One(weight_hh) = Tensors::open(&member)? else { panic!("one member") };
     /// assert_eq!(weight_hh.header().shape, [8, 8]);
     /// let model = Tensors::open(&Source::parse("fixtures/sine/rnn.onnx".as_ref()));
-    /// assert!(matches!(model, Err(Error::Malformed { .. })));
+    /// assert!(matches!(model, Err(FileError::Malformed { .. })));
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
-    /// [`Error::Open`], [`Error::Malformed`] and [`Error::Read`] name the place.
-    pub fn open(source: &Source) -> Result<Self, Error> {
+    /// [`FileError::Open`], [`FileError::Malformed`] and [`FileError::Read`] name the place.
+    pub fn open(source: &Source) -> Result<Self, FileError> {
         match open(source, &[], EXPECTED)? {
             Held::Tensors(tensors) => Ok(tensors),
             #[cfg(feature = "onnx")]
@@ -104,14 +103,14 @@ impl Held {
     ///
     /// # Errors
     /// Those of [`Tensors::open`] and of [`Contents::open`](super::Contents::open).
-    pub fn open(source: &Source) -> Result<Self, Error> {
+    pub fn open(source: &Source) -> Result<Self, FileError> {
         let onnx: &[Format] = if cfg!(feature = "onnx") { &[Format::Onnx] } else { &[] };
         open(source, onnx, EXPECTED_OF_ALL)
     }
 }
 
 /// Opens what tensors may be in, or what is in one of the `other` formats.
-fn open(source: &Source, other: &[Format], expected: &str) -> Result<Held, Error> {
+fn open(source: &Source, other: &[Format], expected: &str) -> Result<Held, FileError> {
     let place = source.to_string();
     let named = |bundle| Held::Tensors(Tensors::Named(bundle));
     let one = |file| Held::Tensors(Tensors::One(file));

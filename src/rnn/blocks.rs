@@ -6,7 +6,7 @@ use crate::batch::BatchSizes;
 use crate::element::Element;
 use crate::error::Error;
 use crate::kernel::Relay;
-use crate::memory::{fit, reserved};
+use crate::memory::{OutOfMemory, fit, reserved};
 use crate::stack::{Block, Plan, Shape, Steps, Work, Workspace};
 
 /// The workspaces of past passes, for the next ones: to get memory and to clear it takes time.
@@ -158,7 +158,7 @@ fn fit_workspace<T: Element>(
     }
     let relayed = if plan.columns.is_empty() { 0 } else { rows.first_step };
     for relay in &mut buffers.relay {
-        let too_large = Error::OutOfMemory { what: "buffers", bytes: usize::MAX };
+        let too_large = OutOfMemory { what: "buffers", bytes: usize::MAX };
         let len = Relay::<T>::len(relayed, shape.hidden_size).ok_or(too_large)?;
         fit(relay, &[len], "buffers")?;
     }

@@ -1,41 +1,60 @@
-//! Every variant of `elman::Error`, made to happen, with its exact text. A variant that nothing here makes
-//! happen fails the test.
+//! Every variant of the library's errors, made to happen, with its exact text. A variant that nothing here
+//! makes happen fails the test.
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::path::Path;
 
-use elman::files::{AnyArray, Overwrite, Sink, Source, TensorFile};
+use elman::files::{AnyArray, FileError, Overwrite, Sink, Source, TensorFile};
 use elman::{
-    Batch, Checkpoint, Config, Error, Generator, Nonlinearity, Options, PackedSequence, Padding,
-    Rnn, pack_padded_sequence, pack_sequence,
+    Batch, Checkpoint, CheckpointError, Config, Error, Generator, Nonlinearity, Options,
+    PackedSequence, Padding, Rnn, pack_padded_sequence, pack_sequence,
 };
 use ndarray::{ArrayD, IxDyn};
 
 use crate::support::{Sandbox, npy};
 
 /// An error that happened, and the text that it must have.
-type Case = (Error, String);
+type Case = (CheckpointError, String);
 
-fn case<T>(result: Result<T, Error>, text: &str) -> Case {
+fn case<T>(result: Result<T, impl Into<CheckpointError>>, text: &str) -> Case {
     let Err(error) = result else { panic!("expected the error '{text}', got none") };
-    (error, text.to_owned())
+    (error.into(), text.to_owned())
 }
 
-/// The name of an error's variant.
-fn name(error: &Error) -> String {
-    let text = format!("{error:?}");
-    text.split([' ', '(']).next().unwrap_or_default().to_owned()
-}
-
-/// The names of all variants, out of the text that defines them.
-fn variants() -> BTreeSet<String> {
-    let (_, behind) = include_str!("../../src/error.rs").split_once("pub enum Error {\n").unwrap();
-    let (body, _) = behind.split_once("\n}\n").unwrap();
-    let variant = |line: &str| {
-        let own = line.strip_prefix("    ").filter(|own| own.starts_with(char::is_uppercase))?;
-        Some(own.trim_end_matches([' ', '{', ',']).to_owned())
+/// The names of an error's variants, from the outermost to the innermost.
+fn names(error: &CheckpointError) -> Vec<String> {
+    let name = |error: &dyn Debug| {
+        let text = format!("{error:?}");
+        text.split([' ', '(']).next().unwrap_or_default().to_owned()
     };
-    body.lines().filter_map(variant).collect()
+    let mut names = vec![name(error)];
+    match error {
+        CheckpointError::File(error) => names.push(name(error)),
+        CheckpointError::Layer(error) => names.push(name(error)),
+        CheckpointError::Weights { source, .. } => names.extend(self::names(source)),
+        _ => {}
+    }
+    names
+}
+
+/// The names of all variants, read from the source that defines them.
+fn variants() -> BTreeSet<String> {
+    let sources = [
+        include_str!("../../src/error.rs"),
+        include_str!("../../src/files/error.rs"),
+        include_str!("../../src/checkpoint/error.rs"),
+    ];
+    let variant = |line: &'static str| {
+        let own = line.strip_prefix("    ").filter(|own| own.starts_with(char::is_uppercase))?;
+        own.split([' ', '(', ',']).next()
+    };
+    let body = |source: &'static str| {
+        let (_, behind) = source.split_once("Error {\n    ///").unwrap();
+        behind.split_once("\n}\n").unwrap().0
+    };
+    let lines = sources.into_iter().flat_map(|source| body(source).lines());
+    lines.filter_map(variant).map(str::to_owned).collect()
 }
 
 #[test]
@@ -46,10 +65,7 @@ fn every_variant_happens_and_says_what_is_wrong() {
     let of_files = [of_checkpoints(&sandbox), of_files(&sandbox)];
     for (error, text) in cases.into_iter().chain(of_files).flatten() {
         assert_eq!(error.to_string(), text, "{error:?}");
-        seen.insert(name(&error));
-        if let Error::Weights { source, .. } = error {
-            seen.insert(name(&source));
-        }
+        seen.extend(names(&error));
     }
     #[cfg(not(feature = "onnx"))]
     seen.insert("Node".to_owned());
@@ -253,7 +269,10 @@ fn of_the_machine() -> Vec<Case> {
     vec![
         case(memory, "/proc/self/mem: Input/output error (os error 5)"),
         case(full, "/dev/full: No space left on device (os error 28)"),
-        case(refused, &format!("out of memory: input needs {huge} bytes")),
-        case(overflows, &format!("out of memory: input needs more than {} bytes", usize::MAX)),
+        case(refused.map_err(Error::from), &format!("out of memory: input needs {huge} bytes")),
+        case(
+            overflows.map_err(FileError::from),
+            &format!("out of memory: input needs more than {} bytes", usize::MAX),
+        ),
     ]
 }

@@ -11,7 +11,7 @@ use std::backtrace::BacktraceStatus;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use elman::Error;
+use elman::files::FileError;
 
 use crate::failure::{Bug, Different, Hinted, Reported, exit_code};
 use crate::signals;
@@ -29,7 +29,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         return match error.print() {
             Ok(()) => ExitCode::SUCCESS,
             // The help is output like any other.
-            Err(source) => report(&Error::Write { place: "stdout".to_owned(), source }.into()),
+            Err(source) => report(&FileError::Write { place: "stdout".to_owned(), source }.into()),
         };
     }
     if let Some(Reported(_) | Different) = error.downcast_ref() {

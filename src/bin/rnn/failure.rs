@@ -3,7 +3,8 @@
 use std::io;
 use std::process::ExitCode;
 
-use elman::Error;
+use elman::files::FileError;
+use elman::{CheckpointError, Error, OutOfMemory};
 
 pub(crate) use Failure::{Bug, Data, Different, Reported, Usage};
 
@@ -50,12 +51,12 @@ pub(crate) fn with_hint(
 /// The exit code: it tells a scheduler which failures are worth a retry.
 pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
     let own = error.chain().find_map(|cause| cause.downcast_ref());
-    let library = error.chain().find_map(|cause| cause.downcast_ref());
+    let library = error.chain().find_map(library_code);
     match (own, library) {
         (Some(Reported(code)), _) => *code,
         (Some(Different), _) => ExitCode::from(1),
         (Some(Usage(_)), _) => ExitCode::from(2),
-        (_, Some(error)) => ExitCode::from(library_code(error)),
+        (_, Some(code)) => ExitCode::from(code),
         (Some(Data(_)), _) => ExitCode::from(65),
         _ if error.chain().any(<dyn std::error::Error>::is::<io::Error>) => ExitCode::from(74),
         // Any other failure is a bug.
@@ -63,21 +64,41 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
     }
 }
 
-fn library_code(error: &Error) -> u8 {
+/// The exit code of one of the library's errors; `None` if it is none of them.
+fn library_code(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
+    if let Some(error) = error.downcast_ref() {
+        return Some(file_code(error));
+    }
+    if let Some(error) = error.downcast_ref() {
+        return Some(memory_code(error));
+    }
+    match (error.downcast_ref(), error.downcast_ref()) {
+        (Some(CheckpointError::File(error)), _) => Some(file_code(error)),
+        (Some(CheckpointError::Layer(Error::OutOfMemory(error))), _)
+        | (_, Some(Error::OutOfMemory(error))) => Some(memory_code(error)),
+        (None, None) => None,
+        _ => Some(65),
+    }
+}
+
+fn file_code(error: &FileError) -> u8 {
     match error {
         // The file may exist: the process has no room for another open file.
-        Error::Open { source, .. } if is_too_many_files(source) => 71,
-        Error::Open { .. } => 66,
-        // No machine has so much memory.
-        Error::OutOfMemory { bytes, .. } if isize::try_from(*bytes).is_err() => 65,
-        Error::OutOfMemory { .. } => 71,
-        Error::Create { source: Some(source), .. } if is_too_many_files(source) => 71,
-        Error::Create { .. } => 73,
+        FileError::Open { source, .. } if is_too_many_files(source) => 71,
+        FileError::Open { .. } => 66,
+        FileError::OutOfMemory(error) => memory_code(error),
+        FileError::Create { source: Some(source), .. } if is_too_many_files(source) => 71,
+        FileError::Create { .. } => 73,
         // More than --max-bytes allows: a retry would not help.
-        Error::Read { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => 65,
-        Error::Read { .. } | Error::Write { .. } => 74,
+        FileError::Read { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => 65,
+        FileError::Read { .. } | FileError::Write { .. } => 74,
         _ => 65,
     }
+}
+
+fn memory_code(error: &OutOfMemory) -> u8 {
+    // No machine has more memory than addresses.
+    if isize::try_from(error.bytes).is_err() { 65 } else { 71 }
 }
 
 /// Whether this process, or the whole system, has reached its limit of open files.

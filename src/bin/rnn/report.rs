@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 
 use anyhow::Result;
-use elman::{Config, Dtype, Error};
+use elman::files::FileError;
+use elman::{Config, Dtype};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -154,7 +155,7 @@ pub(crate) fn print(text: &str, stdout_taken: bool) -> Result<()> {
     } else {
         ("stdout", io::stdout().lock().write_all(text.as_bytes()))
     };
-    Ok(written.map_err(|source| Error::Write { place: place.to_owned(), source })?)
+    Ok(written.map_err(|source| FileError::Write { place: place.to_owned(), source })?)
 }
 
 fn tensor_row(tensor: &TensorLine) -> [String; 4] {

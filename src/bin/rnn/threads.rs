@@ -1,6 +1,6 @@
 //! The number of threads, and their pool.
 
-use elman::Error;
+use elman::OutOfMemory;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// Most threads: a guess, far above the cores of all tested machines, and with stacks that fit in their memory.
@@ -28,7 +28,7 @@ pub(crate) fn pool(
     }
     let wanted = wanted.min(MAX_THREADS);
     let mut headroom = Vec::<u8>::new();
-    let refused = |_| Error::OutOfMemory { what: "threads", bytes: HEADROOM };
+    let refused = |_| OutOfMemory { what: "threads", bytes: HEADROOM };
     headroom.try_reserve_exact(HEADROOM).map_err(refused)?;
     let pool = start(wanted)?;
     // Without this the compiler removes the unused allocation.

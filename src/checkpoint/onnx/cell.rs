@@ -6,9 +6,9 @@ use ndarray::{Axis, Slice};
 
 use super::trace::{self, Trace};
 use crate::checkpoint::NamedTensor;
+use crate::checkpoint::error::CheckpointError;
 use crate::element::Dtype;
-use crate::error::Error;
-use crate::files::{Attribute, GraphTensor, Node, StoredType, Tensor};
+use crate::files::{Attribute, FileError, GraphTensor, Node, StoredType, Tensor};
 use crate::{Config, Nonlinearity};
 
 /// Which way a node runs over the steps.
@@ -52,7 +52,7 @@ impl<'a> Cell<'a> {
         node: &'a Node,
         trace: &Trace<'a>,
         zeros: &mut HashSet<&'a str>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, CheckpointError> {
         if node.attribute("clip").is_some() {
             return Err(refused(node, "clip: expected none, as in PyTorch, got one"));
         }
@@ -98,8 +98,10 @@ impl<'a> Cell<'a> {
         &self,
         dtype: Option<Dtype>,
         tensors: &mut Vec<NamedTensor>,
-    ) -> Result<(), Error> {
-        let read = |tensor: &GraphTensor| Ok((tensor.header()?.stored, tensor.read(dtype)?));
+    ) -> Result<(), CheckpointError> {
+        let read = |tensor: &GraphTensor| {
+            Ok::<_, FileError>((tensor.header()?.stored, tensor.read(dtype)?))
+        };
         let weights = [read(self.weights[0])?, read(self.weights[1])?];
         let bias = self.bias.map(read).transpose()?;
         for direction in 0..trace::directions(self.node) {
@@ -118,7 +120,7 @@ impl<'a> Cell<'a> {
 }
 
 /// The configuration of a stack of nodes, which must agree in what PyTorch says once for all layers.
-pub(super) fn config(cells: &[Cell<'_>]) -> Result<Config, Error> {
+pub(super) fn config(cells: &[Cell<'_>]) -> Result<Config, CheckpointError> {
     let Some(first) = cells.first() else { unreachable!("a chain of no nodes") };
     let both = first.direction == Direction::Both;
     let config = Config {
@@ -158,7 +160,7 @@ fn sizes(
     node: &Node,
     directions: usize,
     [w, r]: [&GraphTensor; 2],
-) -> Result<(usize, usize), Error> {
+) -> Result<(usize, usize), CheckpointError> {
     let (w_shape, r_shape) = (w.header()?.shape, r.header()?.shape);
     let (&[_, _, input_size], &[_, _, hidden_size]) = (&w_shape[..], &r_shape[..]) else {
         let what = format!("W, R: expected 3 dimensions, got shapes {w_shape:?}, {r_shape:?}");
@@ -195,7 +197,7 @@ fn part(stored: StoredType, whole: &Tensor, direction: usize, rows: Option<Slice
 }
 
 /// What the attribute says.
-fn direction(node: &Node) -> Result<Direction, Error> {
+fn direction(node: &Node) -> Result<Direction, CheckpointError> {
     match node.attribute("direction") {
         None => Ok(Direction::Forward),
         Some(Attribute::Text(text)) => match text.as_str() {
@@ -212,7 +214,7 @@ fn direction(node: &Node) -> Result<Direction, Error> {
 }
 
 /// The one nonlinearity of all directions. ONNX compares its names without regard to case.
-fn nonlinearity(node: &Node, directions: usize) -> Result<Nonlinearity, Error> {
+fn nonlinearity(node: &Node, directions: usize) -> Result<Nonlinearity, CheckpointError> {
     let names = match node.attribute("activations") {
         None => return Ok(Nonlinearity::Tanh),
         Some(Attribute::Texts(names)) => names,
@@ -233,7 +235,11 @@ fn nonlinearity(node: &Node, directions: usize) -> Result<Nonlinearity, Error> {
 }
 
 /// A tensor that a node cannot do without.
-fn required<'a>(node: &'a Node, trace: &Trace<'a>, index: usize) -> Result<&'a GraphTensor, Error> {
+fn required<'a>(
+    node: &'a Node,
+    trace: &Trace<'a>,
+    index: usize,
+) -> Result<&'a GraphTensor, CheckpointError> {
     let name = node.input(index).unwrap_or_default();
     trace.constant(name).ok_or_else(|| {
         let got = match trace.state(trace.origin(name).source) {
@@ -246,7 +252,7 @@ fn required<'a>(node: &'a Node, trace: &Trace<'a>, index: usize) -> Result<&'a G
 }
 
 /// Refuses lengths that are part of the model: they would be those of one batch.
-fn refuse_lengths<'a>(node: &'a Node, trace: &Trace<'a>) -> Result<(), Error> {
+fn refuse_lengths<'a>(node: &'a Node, trace: &Trace<'a>) -> Result<(), CheckpointError> {
     let name = node.input(SEQUENCE_LENS);
     if name.is_some_and(|name| trace.constant(name).is_some()) {
         let what =
@@ -261,7 +267,7 @@ fn check_state<'a>(
     node: &'a Node,
     trace: &Trace<'a>,
     zeros: &mut HashSet<&'a str>,
-) -> Result<bool, Error> {
+) -> Result<bool, CheckpointError> {
     let Some(name) = node.input(INITIAL_H) else { return Ok(false) };
     let source = trace.origin(name).source;
     match trace.state(source) {
@@ -286,7 +292,12 @@ fn check_state<'a>(
     }
 }
 
-fn expect(node: &Node, index: usize, expected: &[usize], found: &[usize]) -> Result<(), Error> {
+fn expect(
+    node: &Node,
+    index: usize,
+    expected: &[usize],
+    found: &[usize],
+) -> Result<(), CheckpointError> {
     if expected == found {
         return Ok(());
     }
@@ -294,6 +305,6 @@ fn expect(node: &Node, index: usize, expected: &[usize], found: &[usize]) -> Res
     Err(refused(node, what))
 }
 
-fn refused(node: &Node, what: impl Into<String>) -> Error {
-    Error::Node { name: node.label().to_owned(), what: what.into() }
+fn refused(node: &Node, what: impl Into<String>) -> CheckpointError {
+    CheckpointError::Node { name: node.label().to_owned(), what: what.into() }
 }

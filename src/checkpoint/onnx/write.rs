@@ -4,9 +4,12 @@ use std::collections::HashMap;
 
 use ndarray::ArrayD;
 
+use crate::checkpoint::error::CheckpointError;
 use crate::element::{Dtype, Element};
 use crate::error::Error;
-use crate::files::{Attribute, Graph, GraphTensor, Node, Sink, Size, StoredType, TEXT_NAME, Value};
+use crate::files::{
+    Attribute, FileError, Graph, GraphTensor, Node, Sink, Size, StoredType, TEXT_NAME, Value,
+};
 use crate::{Config, Nonlinearity};
 
 /// The set of operators that is written: the first whose RNN is that of today, bar the types of numbers.
@@ -35,13 +38,12 @@ const OPSET: i64 = 14;
 /// ```
 ///
 /// # Errors
-/// [`Error::MissingTensor`], [`Error::TensorShape`] and [`Error::ExtraTensor`] name the tensor; the errors
-/// of [`Config::check`]; [`Error::OutOfMemory`] and [`Error::Write`].
+/// [`CheckpointError::Layer`] if the tensors are not those of the layer, [`CheckpointError::File`].
 pub fn write_onnx<T: Element>(
     sink: &mut Sink,
     tensors: &[(String, ArrayD<T>)],
     config: &Config,
-) -> Result<(), Error> {
+) -> Result<(), CheckpointError> {
     config.check()?;
     let ordered = in_order(tensors, config)?;
     let mut graph = ends::<T>(config);
@@ -66,7 +68,7 @@ pub fn write_onnx<T: Element>(
         let axis = vec![("axis", Attribute::Int(0))];
         graph.nodes.push(node("Concat", "h_n", states.collect(), vec!["h_n".to_owned()], axis));
     }
-    graph.write(sink)
+    Ok(graph.write(sink)?)
 }
 
 /// The tensors in the order of the `state_dict`, their shapes checked.
@@ -151,7 +153,7 @@ fn add_layer<T: Element>(
     layer: usize,
     own: &[&ArrayD<T>],
     x: String,
-) -> Result<String, Error> {
+) -> Result<String, FileError> {
     let directions = config.num_directions();
     let (hidden_size, input_size) = (config.hidden_size, config.layer_input_size(layer));
     let each = own.len() / directions;

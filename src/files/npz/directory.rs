@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use zip::read::{ArchiveOffset, Config};
 
-use crate::error::Error;
+use crate::files::error::FileError;
 use crate::files::file::File;
 
 /// How the directory is read: nothing stands before an archive, so that the end which was looked at is the one
@@ -27,10 +27,11 @@ const LARGE_END_BYTES: u64 = 56;
 
 /// Refuses an archive that promises too many members, or a directory that has no room in it. Whatever looks
 /// like an end is taken for one, as the reader of archives may do too.
-pub(super) fn check(file: &mut File, place: &str) -> Result<(), Error> {
-    let found = fault(file).map_err(|source| Error::Read { place: place.to_owned(), source })?;
+pub(super) fn check(file: &mut File, place: &str) -> Result<(), FileError> {
+    let found =
+        fault(file).map_err(|source| FileError::Read { place: place.to_owned(), source })?;
     let Some(what) = found else { return Ok(()) };
-    Err(Error::Malformed { place: place.to_owned(), what })
+    Err(FileError::Malformed { place: place.to_owned(), what })
 }
 
 /// What is wrong with the ends of an archive.

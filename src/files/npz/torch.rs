@@ -6,7 +6,7 @@ use std::io::Read;
 use zip::CompressionMethod;
 
 use super::{Archive, zip_error};
-use crate::error::Error;
+use crate::files::error::FileError;
 use crate::files::file::File;
 
 impl Archive {
@@ -35,7 +35,7 @@ impl Archive {
 
     /// Refuses a pickle that is compressed: PyTorch compresses nothing, and each byte of a pickle can cost a
     /// hundred in memory. The size that an archive gives for what it has compressed may be a lie.
-    pub(in crate::files) fn check_pickle(&mut self, place: &str) -> Result<(), Error> {
+    pub(in crate::files) fn check_pickle(&mut self, place: &str) -> Result<(), FileError> {
         let pickle = self
             .zip
             .by_index(self.pickle_index().unwrap_or(0))
@@ -44,7 +44,7 @@ impl Archive {
         if size > stored || pickle.compression() != CompressionMethod::Stored {
             let what =
                 format!("expected data.pkl as it is, got {size} bytes compressed to {stored}");
-            return Err(Error::Malformed { place: place.to_owned(), what });
+            return Err(FileError::Malformed { place: place.to_owned(), what });
         }
         Ok(())
     }

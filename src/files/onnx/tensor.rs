@@ -5,7 +5,7 @@ use prost::bytes::Bytes;
 
 use super::messages::TensorProto;
 use crate::element::{Dtype, Element};
-use crate::error::Error;
+use crate::files::error::FileError;
 use crate::files::header::{MAX_AXES, check_size};
 use crate::files::npy::{decode, write_numbers};
 use crate::files::{Header, StoredType, Tensor, escaped};
@@ -65,12 +65,12 @@ impl GraphTensor {
     /// ```
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`].
+    /// [`FileError::OutOfMemory`].
     pub fn stacked<T: Element>(
         name: &str,
         shape: &[usize],
         parts: &[&ArrayD<T>],
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, FileError> {
         let count: usize = parts.iter().map(|part| part.len()).sum();
         let mut raw = reserved(count.saturating_mul(size_of::<T>()), "model")?;
         for part in parts {
@@ -127,8 +127,8 @@ impl GraphTensor {
     /// Its type and its sizes.
     ///
     /// # Errors
-    /// [`Error::Malformed`] where they are not of a tensor that is read, or its numbers lie elsewhere.
-    pub fn header(&self) -> Result<Header, Error> {
+    /// [`FileError::Malformed`] where they are not of a tensor that is read, or its numbers lie elsewhere.
+    pub fn header(&self) -> Result<Header, FileError> {
         let TensorProto { dims, data_type, data_location, .. } = &self.proto;
         if *data_location == EXTERNAL {
             let what = "expected the numbers within the file, got external data (onnx.save with \
@@ -165,16 +165,16 @@ impl GraphTensor {
     /// ```
     ///
     /// # Errors
-    /// Those of [`GraphTensor::header`]; [`Error::Malformed`] where there are fewer or more numbers than
-    /// the shape says; [`Error::OutOfMemory`].
-    pub fn read(&self, dtype: Option<Dtype>) -> Result<Tensor, Error> {
+    /// Those of [`GraphTensor::header`]; [`FileError::Malformed`] where there are fewer or more numbers than
+    /// the shape says; [`FileError::OutOfMemory`].
+    pub fn read(&self, dtype: Option<Dtype>) -> Result<Tensor, FileError> {
         Ok(match dtype.unwrap_or(self.header()?.stored.natural()) {
             Dtype::F32 => Tensor::F32(self.read_as()?),
             Dtype::F64 => Tensor::F64(self.read_as()?),
         })
     }
 
-    fn read_as<T: Element>(&self) -> Result<ArrayD<T>, Error> {
+    fn read_as<T: Element>(&self) -> Result<ArrayD<T>, FileError> {
         let header = self.header()?;
         let TensorProto { float_data, double_data, int32_data, int64_data, .. } = &self.proto;
         let mut values;
@@ -219,7 +219,13 @@ impl GraphTensor {
         (values.len() == header.count()).then_some(values)
     }
 
-    fn expect(&self, header: &Header, want: usize, got: usize, unit: &str) -> Result<(), Error> {
+    fn expect(
+        &self,
+        header: &Header,
+        want: usize,
+        got: usize,
+        unit: &str,
+    ) -> Result<(), FileError> {
         if want == got {
             return Ok(());
         }
@@ -227,8 +233,8 @@ impl GraphTensor {
         Err(self.malformed(format!("expected {want} {unit} for shape {shape:?}, got {got}")))
     }
 
-    fn malformed(&self, what: String) -> Error {
-        Error::Malformed { place: self.place.clone(), what }
+    fn malformed(&self, what: String) -> FileError {
+        FileError::Malformed { place: self.place.clone(), what }
     }
 }
 

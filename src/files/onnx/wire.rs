@@ -5,7 +5,7 @@
 //! A decoder checks lengths as well, but it cannot say in which of a thousand nodes it was, and it makes
 //! a structure of two hundred bytes out of two.
 
-use crate::error::Error;
+use crate::files::error::FileError;
 use crate::files::escaped;
 
 /// Most fields of a model, its numbers aside: some times as many as large models have. In memory they take
@@ -95,11 +95,11 @@ const MODEL: Message = Message {
 };
 
 /// Checks the bytes of a whole model.
-pub(super) fn check(bytes: &[u8], place: &str) -> Result<(), Error> {
+pub(super) fn check(bytes: &[u8], place: &str) -> Result<(), FileError> {
     let mut left = Left { fields: MAX_FIELDS, decoded: bytes.len().saturating_add(MAX_DECODED) };
     message(&MODEL, 0, bytes, &mut left).map_err(|Wrong { path, what }| {
         let within = |place, part: &String| format!("{place}: {part}");
-        Error::Malformed { place: path.iter().rev().fold(place.to_owned(), within), what }
+        FileError::Malformed { place: path.iter().rev().fold(place.to_owned(), within), what }
     })
 }
 

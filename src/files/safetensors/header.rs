@@ -8,7 +8,7 @@ use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::error::Error;
+use crate::files::error::FileError;
 use crate::files::header::{MAX_AXES, check_size};
 use crate::files::{StoredType, escaped};
 
@@ -120,7 +120,7 @@ impl<'de> Visitor<'de> for AxesVisitor {
 }
 
 /// What the header says, checked, with the tensors in the order of their bytes.
-pub(super) fn parse(header: &[u8], place: &str) -> Result<Header, Error> {
+pub(super) fn parse(header: &[u8], place: &str) -> Result<Header, FileError> {
     let mut header: Header = serde_json::from_slice(header).map_err(|error| {
         malformed(place, format!("broken header: {}", escaped(&error.to_string())))
     })?;
@@ -184,14 +184,14 @@ fn check(stated: &Tensor) -> Result<(), String> {
 }
 
 /// Checks all tensors together: no byte belongs to none or to two of them.
-fn check_ranges(tensors: &[(String, Tensor)], place: &str) -> Result<(), Error> {
+fn check_ranges(tensors: &[(String, Tensor)], place: &str) -> Result<(), FileError> {
     let info = |(name, stated): &(String, Tensor)| {
         let (_, dtype) = known(&stated.dtype).map_err(|what| within(place, name, what))?;
         let Tensor { shape: Axes(shape), data_offsets, .. } = stated;
         let info = TensorInfo { dtype, shape: shape.clone(), data_offsets: *data_offsets };
         Ok((name.clone(), info))
     };
-    let infos = tensors.iter().map(info).collect::<Result<_, Error>>()?;
+    let infos = tensors.iter().map(info).collect::<Result<_, FileError>>()?;
     let Err(error) = Metadata::new(None, infos) else { return Ok(()) };
     let SafeTensorError::InvalidOffset(name) = error else {
         return Err(malformed(place, format!("broken header: {error}")));
@@ -211,10 +211,10 @@ fn first_double<'a>(mut names: impl Iterator<Item = &'a String>) -> Option<&'a S
     names.find(|name| !seen.insert(*name))
 }
 
-pub(super) fn malformed(place: &str, what: String) -> Error {
-    Error::Malformed { place: place.to_owned(), what }
+pub(super) fn malformed(place: &str, what: String) -> FileError {
+    FileError::Malformed { place: place.to_owned(), what }
 }
 
-pub(super) fn within(place: &str, name: &str, what: String) -> Error {
+pub(super) fn within(place: &str, name: &str, what: String) -> FileError {
     malformed(&format!("{place}:{}", escaped(name)), what)
 }

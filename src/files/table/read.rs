@@ -3,7 +3,7 @@
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
 use super::Table;
-use crate::error::Error;
+use crate::files::error::FileError;
 use crate::files::escaped;
 use crate::memory::grow;
 
@@ -20,7 +20,7 @@ const MAX_SHOWN: usize = 40;
 const BELOW_HALF: u64 = (1 << 28) - 1;
 
 /// Reads a table, or those of its columns that are `wanted`, all where there are none.
-pub(super) fn parse(bytes: &[u8], place: &str, wanted: &[String]) -> Result<Table, Error> {
+pub(super) fn parse(bytes: &[u8], place: &str, wanted: &[String]) -> Result<Table, FileError> {
     let mut lines = Lines::new(bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes), place);
     if !lines.next()? {
         return Err(lines.malformed("expected a table of numbers, got blank lines".to_owned()));
@@ -82,7 +82,7 @@ impl<'a> Lines<'a> {
     }
 
     /// Goes to the next line that is not blank; false at the end.
-    fn next(&mut self) -> Result<bool, Error> {
+    fn next(&mut self) -> Result<bool, FileError> {
         loop {
             let more = self.reader.read_byte_record(&mut self.record);
             if !more.map_err(|error| self.malformed(error.to_string()))? {
@@ -95,7 +95,7 @@ impl<'a> Lines<'a> {
     }
 
     /// Where each column stands that is wanted. A name wins over a number.
-    fn columns(&self, wanted: &[String]) -> Result<Vec<usize>, Error> {
+    fn columns(&self, wanted: &[String]) -> Result<Vec<usize>, FileError> {
         let width = self.record.len();
         if wanted.is_empty() {
             return Ok((0..width).collect());
@@ -114,7 +114,7 @@ impl<'a> Lines<'a> {
     }
 
     /// Appends the numbers of a line.
-    fn numbers(&self, columns: &[usize], table: &mut Table) -> Result<(), Error> {
+    fn numbers(&self, columns: &[usize], table: &mut Table) -> Result<(), FileError> {
         let bytes = table.values.len().saturating_mul(size_of::<f64>());
         grow(&mut table.values, columns.len(), "input", bytes)?;
         for &column in columns {
@@ -157,13 +157,13 @@ impl<'a> Lines<'a> {
     }
 
     /// What is wrong with the line. A text that is no table at all is called what it is.
-    fn wrong(&self, column: &str, what: &str) -> Error {
+    fn wrong(&self, column: &str, what: &str) -> FileError {
         let error = || self.malformed(format!("line {}{column}: {what}", self.line()));
         self.no_table().unwrap_or_else(error)
     }
 
     /// Refuses a first line that would be one of numbers if commas were points: it is none of names.
-    fn refuse_decimal_commas(&self) -> Result<(), Error> {
+    fn refuse_decimal_commas(&self) -> Result<(), FileError> {
         let are_numbers = self.record.iter().all(|cell| number(cell).is_some() || has_comma(cell));
         let first = self.record.iter().position(has_comma).filter(|_| are_numbers);
         first.map_or(Ok(()), |column| Err(self.no_number(column, &self.record[column])))
@@ -177,13 +177,13 @@ impl<'a> Lines<'a> {
     }
 
     /// The error for a number that is infinite in a type.
-    fn overflow(&self, column: usize, dtype: &'static str) -> Error {
+    fn overflow(&self, column: usize, dtype: &'static str) -> FileError {
         let at = format!("line {}, {}", self.line(), self.column(column));
         let found = shown(&String::from_utf8_lossy(self.record[column].trim_ascii()));
-        Error::Overflow { place: self.place.to_owned(), at, dtype, found }
+        FileError::Overflow { place: self.place.to_owned(), at, dtype, found }
     }
 
-    fn no_number(&self, column: usize, cell: &[u8]) -> Error {
+    fn no_number(&self, column: usize, cell: &[u8]) -> FileError {
         let text = String::from_utf8_lossy(cell.trim_ascii());
         let expected = if has_comma(cell) {
             "a number with a decimal point"
@@ -207,14 +207,14 @@ impl<'a> Lines<'a> {
         self.wrong(&format!(", {}", self.column(column)), &what)
     }
 
-    fn two_columns(&self, wanted: &str, first: usize, second: usize) -> Error {
+    fn two_columns(&self, wanted: &str, first: usize, second: usize) -> FileError {
         let (wanted, first, second) = (shown(wanted), first + 1, second + 1);
         let what =
             format!("expected one column, got '{wanted}', the name of both {first} and {second}");
         self.malformed(format!("columns: {what}"))
     }
 
-    fn no_column(&self, wanted: &str) -> Error {
+    fn no_column(&self, wanted: &str) -> FileError {
         let width = self.record.len();
         let named: Vec<_> = self.names.iter().take(MAX_LISTED).map(|name| listed(name)).collect();
         let list = match self.names.len() {
@@ -229,7 +229,7 @@ impl<'a> Lines<'a> {
     }
 
     /// The error for a text whose beginning says that it is something else.
-    fn no_table(&self) -> Option<Error> {
+    fn no_table(&self) -> Option<FileError> {
         let looks = match self.bytes.trim_ascii_start().first()? {
             b'<' => "HTML or XML",
             b'{' | b'[' => "JSON",
@@ -239,8 +239,8 @@ impl<'a> Lines<'a> {
         Some(self.malformed(format!("line 1, column 1: {what}")))
     }
 
-    fn malformed(&self, what: String) -> Error {
-        Error::Malformed { place: self.place.to_owned(), what }
+    fn malformed(&self, what: String) -> FileError {
+        FileError::Malformed { place: self.place.to_owned(), what }
     }
 }
 

@@ -5,8 +5,8 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Instant;
 
 use anyhow::Result;
-use elman::files::{Answers, Arrays, Frames, Header, Source, StoredType, TensorFile};
-use elman::{Config, Dtype, Element, Error, Kernel, Rnn, zeros};
+use elman::files::{Answers, Arrays, FileError, Frames, Header, Source, StoredType, TensorFile};
+use elman::{Config, Dtype, Element, Kernel, Rnn, zeros};
 use ndarray::ArrayD;
 
 use crate::args::Stream;
@@ -204,5 +204,5 @@ fn print(args: &Stream, line: &str) -> Result<()> {
         return Ok(());
     }
     let written = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
-    Ok(written.map_err(|source| Error::Write { place: "stderr".to_owned(), source })?)
+    Ok(written.map_err(|source| FileError::Write { place: "stderr".to_owned(), source })?)
 }

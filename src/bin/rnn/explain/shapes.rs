@@ -1,5 +1,6 @@
 //! Shapes that do not fit: the place of the error, and a hint.
 
+use elman::files::FileError;
 use elman::{Config, Error};
 
 use super::command_line::CommandLine;
@@ -21,6 +22,10 @@ pub(crate) struct Places {
 
 /// Adds the place of the wrong input and a hint to an error of the layer.
 pub(crate) fn explain(error: anyhow::Error, config: &Config, places: &Places) -> anyhow::Error {
+    if let Some(kind) = error.downcast_ref::<FileError>() {
+        let hint = file_hint(kind, config, places);
+        return with_hint(error, hint);
+    }
     let Some(kind) = error.downcast_ref::<Error>() else { return error };
     let (place, hint) = match kind {
         Error::InputSize { found, .. } => {
@@ -33,12 +38,6 @@ pub(crate) fn explain(error: anyhow::Error, config: &Config, places: &Places) ->
         Error::HiddenShape { expected, found } => {
             (places.h_0.as_ref(), Some(hidden_hint(config, expected, found, places)))
         }
-        Error::Overflow { dtype: "f32", .. } => (None, Some(hint::set("--dtype", "f64"))),
-        Error::ManyArrays { place } if *place == places.input => {
-            // Weights from standard input could not be read again.
-            let weights = places.weights.as_ref().filter(|weights| *weights != "stdin");
-            (None, weights.map(|_| hint::stream(place, config.bidirectional)))
-        }
         _ => (None, None),
     };
     let error = match place {
@@ -46,6 +45,16 @@ pub(crate) fn explain(error: anyhow::Error, config: &Config, places: &Places) ->
         None => error,
     };
     with_hint(error, hint)
+}
+
+fn file_hint(error: &FileError, config: &Config, places: &Places) -> Option<String> {
+    match error {
+        FileError::Overflow { dtype: "f32", .. } => Some(hint::set("--dtype", "f64")),
+        FileError::ManyArrays { place } if *place == places.input => {
+            Some(hint::stream(place, config.bidirectional))
+        }
+        _ => None,
+    }
 }
 
 /// For features that do not match.

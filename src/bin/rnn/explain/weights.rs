@@ -2,19 +2,21 @@
 
 use std::path::Path;
 
-use elman::{Config, Error, is_parameter_name};
+use elman::{CheckpointError, Config, Error, is_parameter_name};
 
 use super::{hint, python};
 use crate::failure::with_hint;
 
 /// For weights from which no layer can be chosen.
-pub(super) fn choice(error: &Error) -> Option<String> {
-    let Error::Weights { place, source } = error else { return None };
+pub(super) fn choice(error: &CheckpointError) -> Option<String> {
+    let CheckpointError::Weights { place, source } = error else { return None };
     match &**source {
         // The tensors of a folder determine the layer without rnn.json. An archive is not repaired so easily.
-        Error::Contradiction { .. } => Path::new(place).is_file().then(|| hint::move_here(place)),
-        Error::MixedTypes { .. } => Some(hint::set("--dtype", "f64")),
-        Error::ManyLayers { found } | Error::NoLayer { found, .. } => {
+        CheckpointError::Contradiction { .. } => {
+            Path::new(place).is_file().then(|| hint::move_here(place))
+        }
+        CheckpointError::MixedTypes { .. } => Some(hint::set("--dtype", "f64")),
+        CheckpointError::ManyLayers { found } | CheckpointError::NoLayer { found, .. } => {
             found.first().map(|first| hint::set("--prefix", first))
         }
         _ => None,
@@ -22,15 +24,16 @@ pub(super) fn choice(error: &Error) -> Option<String> {
 }
 
 /// An error of the weights with a hint, for a tensor that does not fit the configuration.
-pub(crate) fn hinted(error: Error, config: &Config) -> anyhow::Error {
+pub(crate) fn hinted(error: CheckpointError, config: &Config) -> anyhow::Error {
     let hint = tensor(&error, config);
     with_hint(error, hint)
 }
 
-fn tensor(error: &Error, config: &Config) -> Option<String> {
-    let Error::Weights { place, source } = error else { return None };
+fn tensor(error: &CheckpointError, config: &Config) -> Option<String> {
+    let CheckpointError::Weights { place, source } = error else { return None };
+    let CheckpointError::Layer(error) = &**source else { return None };
     let file = |name: &str| Path::new(place).join(format!("{name}.npy"));
-    match &**source {
+    match error {
         Error::TensorShape { name, expected, found }
             if expected.iter().rev().eq(found) && found.len() == 2 && Path::new(place).is_dir() =>
         {

@@ -1,8 +1,8 @@
 //! Tensors by name: weights, a packed sequence, the state of a stream, or simply tensors.
 
 use anyhow::Result;
-use elman::files::Bundle;
-use elman::{Checkpoint, Error, is_parameter_name};
+use elman::files::{Bundle, FileError};
+use elman::{Checkpoint, CheckpointError, Error, OutOfMemory, is_parameter_name};
 use serde_json::json;
 
 use crate::args::Info;
@@ -57,15 +57,16 @@ fn has_parameters(bundle: &Bundle) -> bool {
 fn note_misfit(what: &str, error: anyhow::Error, notes: &mut Notes) -> Result<()> {
     let mut hint = "";
     match error.downcast_ref() {
-        Some(
-            Error::Malformed { .. }
-            | Error::Read { .. }
-            | Error::Open { .. }
-            | Error::OutOfMemory { .. },
-        ) => return Err(error),
-        Some(Error::Weights { source, .. }) if matches!(**source, Error::ManyLayers { .. }) => {
+        Some(CheckpointError::File(_) | CheckpointError::Layer(Error::OutOfMemory(_))) => {
+            return Err(error);
+        }
+        Some(CheckpointError::Weights { source, .. })
+            if matches!(**source, CheckpointError::ManyLayers { .. }) =>
+        {
             hint = "; --prefix chooses one";
         }
+        None if error.is::<FileError>() || error.is::<OutOfMemory>() => return Err(error),
+        None if matches!(error.downcast_ref(), Some(Error::OutOfMemory(_))) => return Err(error),
         _ => {}
     }
     notes.note(format!("no {what}: {}{hint}", one_line(&error)));
@@ -73,7 +74,7 @@ fn note_misfit(what: &str, error: anyhow::Error, notes: &mut Notes) -> Result<()
 }
 
 /// The integers of a tensor, in the order of the file; none of a tensor of floats.
-pub(super) fn integers(bundle: &mut Bundle, index: usize) -> Result<Vec<i128>, Error> {
+pub(super) fn integers(bundle: &mut Bundle, index: usize) -> Result<Vec<i128>, FileError> {
     let mut all = Vec::new();
     for_each_piece(bundle.numbers(index)?, |piece| {
         if let Piece::Integers(numbers) = piece {

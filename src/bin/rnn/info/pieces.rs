@@ -1,7 +1,6 @@
 //! The numbers of a tensor, piece by piece, so that a tensor need not fit in memory.
 
-use elman::Error;
-use elman::files::{Number, Numbers, StoredType};
+use elman::files::{FileError, Number, Numbers, StoredType};
 
 /// Some numbers of a tensor. All of them are exact.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,7 +25,7 @@ impl Piece<'_> {
 pub(super) fn for_each_piece(
     numbers: Numbers<'_>,
     mut visit: impl FnMut(Piece<'_>),
-) -> Result<(), Error> {
+) -> Result<(), FileError> {
     let mut numbers = numbers.in_file_order();
     let stored = numbers.header().stored;
     let (mut bits, mut floats, mut integers) = (Vec::new(), Vec::new(), Vec::new());

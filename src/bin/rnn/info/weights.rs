@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use elman::files::StoredType;
-use elman::{Checkpoint, Error, Parameter, Params};
+use elman::{Checkpoint, CheckpointError, Parameter, Params};
 use ndarray::ArrayD;
 use serde_json::{Value, json};
 
@@ -91,7 +91,7 @@ fn rows(checkpoint: Checkpoint, args: &Info, notes: &mut Notes) -> Result<Vec<Ro
     let stored: HashMap<_, _> = named.map(|named| (named.name.clone(), named.stored)).collect();
     // f64 holds the numbers of either type.
     let params = Params::<f64>::from_tensors(config.clone(), checkpoint.into_tensors())
-        .map_err(|error| Error::Weights { place, source: Box::new(error) })?;
+        .map_err(|error| CheckpointError::Weights { place, source: Box::new(error.into()) })?;
     let tensors = params.into_tensors().into_iter();
     let rows = config.parameters().zip(tensors).map(|(parameter, (name, tensor))| {
         notes.warnings.extend(finite::not_finite(&name, &tensor.view(), &[], &[]));

@@ -6,8 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use elman::Error;
-use elman::files::Stored;
+use elman::files::{FileError, Stored};
 use ndarray::ArrayD;
 
 use super::state::StateFile;
@@ -44,7 +43,7 @@ impl<T: Stored> Answered<T> {
     pub(super) fn answer(
         &self,
         h_n: ArrayD<T>,
-        write: impl FnOnce() -> Result<(), Error>,
+        write: impl FnOnce() -> Result<(), FileError>,
     ) -> Result<()> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = write() {

@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use anyhow::Result;
-use elman::files::Header;
+use elman::files::{FileError, Header};
 use elman::{Batch, Config, Element, Error, Options, Output, Rnn, Session};
 use ndarray::{ArrayD, ArrayViewD, Dimension};
 
@@ -90,7 +90,7 @@ impl<'a, T: Element> Carried<'a, T> {
     pub(crate) fn answer(
         &mut self,
         h_n: ArrayD<T>,
-        write: impl FnOnce() -> Result<(), Error>,
+        write: impl FnOnce() -> Result<(), FileError>,
     ) -> Result<()> {
         match &self.answered {
             Some(answered) => answered.answer(h_n, write)?,

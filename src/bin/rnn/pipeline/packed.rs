@@ -1,8 +1,8 @@
 //! Packed sequences in archives, under PyTorch's names, and whole numbers in files.
 
 use anyhow::{Context, Result};
-use elman::files::{AnyArray, Header, Members, Sink, StoredType, write_npz};
-use elman::{Element, Error, PackedSequence};
+use elman::files::{AnyArray, FileError, Header, Members, Sink, StoredType, write_npz};
+use elman::{Element, PackedSequence};
 use ndarray::{Array1, ArrayD};
 
 use crate::explain::hint;
@@ -32,7 +32,7 @@ pub(crate) fn read_index(members: &mut Members, data: &Header) -> Result<PackedS
 pub(crate) fn read_data<T: Element>(
     members: &mut Members,
     index: PackedSequence<()>,
-) -> Result<PackedSequence<T>, Error> {
+) -> Result<PackedSequence<T>, FileError> {
     let data = members.read(position(members, PACKED[0]).unwrap_or(0))?;
     let PackedSequence { batch_sizes, sorted_indices, unsorted_indices, .. } = index;
     Ok(PackedSequence { data, batch_sizes, sorted_indices, unsorted_indices })
@@ -65,9 +65,9 @@ pub(crate) fn int64(numbers: &[usize]) -> ArrayD<i64> {
 }
 
 /// Explains indices that are None, which NumPy saves as an object that is not unpickled.
-fn explain_none(error: Error, name: &str, place: &str) -> anyhow::Error {
+fn explain_none(error: FileError, name: &str, place: &str) -> anyhow::Error {
     let object = |what: &str| what.starts_with("dtype '|O'");
-    let is_object = matches!(&error, Error::Malformed { what, .. } if object(what));
+    let is_object = matches!(&error, FileError::Malformed { what, .. } if object(what));
     if !is_object || !PACKED[2..].contains(&name) {
         return error.into();
     }

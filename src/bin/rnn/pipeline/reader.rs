@@ -1,7 +1,7 @@
 //! The numbers of an input: whole, or section by section.
 
-use elman::files::PartReader;
-use elman::{Element, Error};
+use elman::Element;
+use elman::files::{FileError, PartReader};
 
 use super::extent::{Extent, Section};
 use super::input::Input;
@@ -9,7 +9,10 @@ use super::packed::read_data;
 use super::sequences::Sequences;
 
 /// Reads everything.
-pub(super) fn read_whole<T: Element>(input: Input, extent: &Extent) -> Result<Sequences<T>, Error> {
+pub(super) fn read_whole<T: Element>(
+    input: Input,
+    extent: &Extent,
+) -> Result<Sequences<T>, FileError> {
     Ok(match (input, &extent.index) {
         (Input::Tensor(file), _) => Sequences::Tensor(file.read()?),
         (Input::Packed(mut members, _), Some(index)) => {
@@ -48,7 +51,7 @@ impl Reader {
         extent: &Extent,
         section: &Section,
         mut memory: Vec<T>,
-    ) -> Result<Sequences<T>, Error> {
+    ) -> Result<Sequences<T>, FileError> {
         match self {
             Reader::Tensor(reader) => {
                 reader.read(&extent.place(section), &mut memory)?;
@@ -63,7 +66,7 @@ impl Reader {
     }
 
     /// Checks that nothing follows the numbers, once all of them have been read.
-    pub(super) fn expect_end(&mut self) -> Result<(), Error> {
+    pub(super) fn expect_end(&mut self) -> Result<(), FileError> {
         match self {
             Reader::Tensor(reader) => reader.expect_end(),
             Reader::Ragged(_) => Ok(()),

@@ -4,7 +4,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread::{Builder, ScopedJoinHandle};
 
 use anyhow::{Result, anyhow};
-use elman::Error;
+use elman::files::FileError;
 
 use super::extent::Section;
 use super::sequences::Sequences;
@@ -25,9 +25,9 @@ impl<R, C, W> Stages<R, C, W> {
     /// Reads and writes on two threads while this one computes; all in turn if the system refuses the threads.
     pub(super) fn run<T: Send>(self, sections: impl Iterator<Item = Section> + Send) -> Result<()>
     where
-        R: FnMut(&Section, Vec<T>) -> Result<Sequences<T>, Error> + Send,
+        R: FnMut(&Section, Vec<T>) -> Result<Sequences<T>, FileError> + Send,
         C: FnMut(&Section, Sequences<T>) -> Result<(Sequences<T>, Vec<T>)>,
-        W: FnMut(&Section, Sequences<T>) -> Result<(), Error> + Send,
+        W: FnMut(&Section, Sequences<T>) -> Result<(), FileError> + Send,
     {
         let Stages { mut read, mut compute, mut write } = self;
         let mut sections = sections;

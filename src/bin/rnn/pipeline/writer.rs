@@ -1,7 +1,7 @@
 //! An output that is written section by section.
 
-use elman::files::{ArchiveWriter, PartWriter, Sink};
-use elman::{Element, Error};
+use elman::Element;
+use elman::files::{ArchiveWriter, FileError, PartWriter, Sink};
 
 use super::extent::{Extent, Form, Section};
 use super::packed::{PACKED, whole_members};
@@ -19,7 +19,7 @@ impl<T: Element> Writer<T> {
         sink: Sink,
         extent: &Extent,
         directions: Option<usize>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, FileError> {
         let shape = extent.output_shape();
         let shape = directions.map_or(shape.clone(), |directions| split_shape(&shape, directions));
         match extent.form {
@@ -42,7 +42,7 @@ impl<T: Element> Writer<T> {
         section: &Section,
         mut output: Sequences<T>,
         directions: Option<usize>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), FileError> {
         match self {
             Writer::Tensor(parts) => {
                 let Sequences::Tensor(tensor) = output else { return Ok(()) };
@@ -65,7 +65,7 @@ impl<T: Element> Writer<T> {
     }
 
     /// Ends the output. A regular file still holds its previous content until the sink is committed.
-    pub(super) fn finish(self, extent: &Extent) -> Result<Sink, Error> {
+    pub(super) fn finish(self, extent: &Extent) -> Result<Sink, FileError> {
         match self {
             Writer::Tensor(parts) => parts.finish(),
             Writer::Archive(mut archive) => {
