@@ -45,7 +45,7 @@ pub struct Batch<'a, T: Clone> {
     pub(crate) rows: Cow<'a, [T]>,
     pub(crate) sizes: BatchSizes,
     /// N, the number of sequences, those of length 0 included.
-    pub(crate) batch: usize,
+    pub(crate) sequences: usize,
     /// For each place in packed order the sequence that stands there, (N); `None` if all N sequences have a
     /// first step and stand in their original order.
     pub(crate) sorted: Option<Cow<'a, [usize]>>,
@@ -97,7 +97,7 @@ impl<'a, T: Clone> Batch<'a, T> {
     /// [`Error::InputRank`] and [`Error::OutOfMemory`].
     pub fn new(input: ArrayViewD<'a, T>, batch_first: bool) -> Result<Self, Error> {
         let shape = input.raw_dim();
-        let (form, steps, batch) = sizes(shape.slice(), batch_first)?;
+        let (form, steps, sequences) = sizes(shape.slice(), batch_first)?;
         let time_major = match form {
             InputForm::BatchFirst => input.permuted_axes(vec![1, 0, 2]),
             _ => input,
@@ -107,8 +107,8 @@ impl<'a, T: Clone> Batch<'a, T> {
             // One copy, because the rows of a step have to stand together.
             None => Cow::Owned(values(&time_major, "input")?),
         };
-        let sizes = BatchSizes::Constant { steps, rows: batch };
-        Ok(Batch { rows, sizes, batch, sorted: None, shape, form })
+        let sizes = BatchSizes::Constant { steps, rows: sequences };
+        Ok(Batch { rows, sizes, sequences, sorted: None, shape, form })
     }
 
     /// The first `lengths[n]` steps of each sequence of a padded batch, (L, N, `H_in`), or (N, L, `H_in`) with
@@ -128,28 +128,23 @@ impl<'a, T: Clone> Batch<'a, T> {
             let (name, expected) = ("input".to_owned(), "3 dimensions, (L, N, H_in), with lengths");
             return Err(Error::Rank { name, expected, found: shape.slice().to_vec() });
         }
-        let (form, steps, batch) = sizes(shape.slice(), batch_first)?;
-        check_lengths(lengths, steps, batch)?;
-        let longest = lengths.first().copied().unwrap_or(steps);
+        let (form, steps, sequences) = sizes(shape.slice(), batch_first)?;
+        check_lengths(lengths, steps, sequences)?;
+        let first = lengths.first().copied().unwrap_or(steps);
         // Sequences of one length are packed already.
-        if longest > 0 && lengths.iter().all(|&length| length == longest) {
-            input.slice_axis_inplace(Axis(usize::from(batch_first)), Slice::from(..longest));
+        if first > 0 && lengths.iter().all(|&length| length == first) {
+            input.slice_axis_inplace(Axis(usize::from(batch_first)), Slice::from(..first));
             return Ok(Batch { shape, ..Batch::new(input, batch_first)? });
         }
         let order = Order::new(lengths)?;
         let (rows, _) = order.pack_padded(&input, batch_first)?.into_raw_vec_and_offset();
         let (rows, sizes) = (Cow::Owned(rows), BatchSizes::new(&order.batch_sizes)?);
-        Ok(Batch { rows, sizes, batch, sorted: Some(Cow::Owned(order.sorted)), shape, form })
-    }
-
-    /// Releases the rows, which the way back does not need.
-    pub(crate) fn release(&mut self) {
-        self.rows = Cow::Borrowed(&[]);
+        Ok(Batch { rows, sizes, sequences, sorted: Some(Cow::Owned(order.sorted)), shape, form })
     }
 
     /// N, or `None` for unbatched input.
     pub(crate) fn batched(&self) -> Option<usize> {
-        (self.form != InputForm::Unbatched).then_some(self.batch)
+        (self.form != InputForm::Unbatched).then_some(self.sequences)
     }
 
     /// L of the input.
@@ -171,7 +166,7 @@ impl<'a, T: Clone> Batch<'a, T> {
         if self.form == InputForm::Packed {
             return Ok(array(&[self.sizes.rows(), features], output));
         }
-        let shape = [padding.total_length.unwrap_or(self.steps()), self.batch, features];
+        let shape = [padding.total_length.unwrap_or(self.steps()), self.sequences, features];
         let mut output = if let Some(sorted) = &self.sorted {
             // Another copy. To move the rows apart in place was measured, and is no faster: it takes the
             // system longer to give memory than to copy it.
@@ -194,9 +189,9 @@ impl<'a, T: Clone> Batch<'a, T> {
     /// order, from those of all, (D * `num_layers`, N, `H_out`). `None` if these are the same.
     pub(crate) fn gather(&self, all: &[T], hidden_size: usize) -> Result<Option<Vec<T>>, Error> {
         let Some(sorted) = self.active() else { return Ok(None) };
-        let states = all.len().checked_div(self.batch * hidden_size).unwrap_or(0);
+        let states = all.len().checked_div(self.sequences * hidden_size).unwrap_or(0);
         let mut own = reserved(states * sorted.len() * hidden_size, "h_n")?;
-        for all in all.chunks_exact((self.batch * hidden_size).max(1)) {
+        for all in all.chunks_exact((self.sequences * hidden_size).max(1)) {
             for &n in sorted {
                 own.extend_from_slice(&all[n * hidden_size..][..hidden_size]);
             }
@@ -207,7 +202,7 @@ impl<'a, T: Clone> Batch<'a, T> {
     /// Writes them back. Sequences without a step keep their state.
     pub(crate) fn scatter(&self, own: &[T], all: &mut [T], hidden_size: usize) {
         let mut own = own.chunks_exact(hidden_size);
-        for all in all.chunks_exact_mut((self.batch * hidden_size).max(1)) {
+        for all in all.chunks_exact_mut((self.sequences * hidden_size).max(1)) {
             for (&n, own) in self.active().unwrap_or_default().iter().zip(&mut own) {
                 all[n * hidden_size..][..hidden_size].clone_from_slice(own);
             }

@@ -130,9 +130,14 @@ impl<T> PackedSequence<T> {
             Some(rows) => Cow::Borrowed(rows),
             None => Cow::Owned(values(&self.data, "input")?),
         };
-        let (sizes, batch) = (BatchSizes::new(&self.batch_sizes)?, self.batch());
-        let sorted = self.sorted_indices.as_deref().map(Cow::Borrowed);
-        Ok(Batch { rows, sizes, batch, sorted, shape, form: InputForm::Packed })
+        Ok(Batch {
+            rows,
+            sizes: BatchSizes::new(&self.batch_sizes)?,
+            sequences: self.batch(),
+            sorted: self.sorted_indices.as_deref().map(Cow::Borrowed),
+            shape,
+            form: InputForm::Packed,
+        })
     }
 
     /// Other data of the same sequences, with as many rows.

@@ -5,6 +5,8 @@ mod options;
 mod pass;
 mod session;
 
+use std::borrow::Cow;
+
 use ndarray::{Array1, Array2, ArrayD, ArrayViewD, Dimension};
 
 use crate::array::{array, values};
@@ -173,7 +175,8 @@ impl<T: Element> Rnn<T> {
         } else {
             self.pass(&batch.rows, &batch.sizes, &mut h_n, mode, keep)?
         };
-        batch.release();
+        // The way back does not need the rows: a packed copy makes room for the padded output.
+        batch.rows = Cow::default();
         let width = self.config.num_directions() * hidden_size;
         let restore = |layer| batch.restore(layer, width, &padding);
         let mut layers = layers.into_iter().map(restore).collect::<Result<Vec<_>, _>>()?;

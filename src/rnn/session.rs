@@ -69,7 +69,7 @@ impl<'a, T: Element> Session<'a, T> {
             let expected = self.rnn.hidden_shape(batch.batched());
             return Err(Error::HiddenShape { expected, found: h.shape().to_vec() });
         }
-        self.step_rows(0..batch.batch, batch, options)
+        self.step_rows(0..batch.sequences, batch, options)
     }
 
     /// Passes the next steps of some of the N sequences. Blocks of a bidirectional or reversed layer follow
