@@ -1,4 +1,4 @@
-//! `rnn diff`: two tensors, or two bundles of them, compared.
+//! The parts of `rnn diff`: a comparison of two tensors, or of two bundles of them.
 
 mod compare;
 mod configuration;
@@ -13,18 +13,19 @@ mod words;
 use anyhow::Result;
 use elman::files::{Source, Tensors};
 
-use crate::args::{Diff, ReportForm};
-use crate::failure::{Different, Usage, with_hint};
-use crate::report::print;
+use crate::args::Diff;
+use crate::failure::with_hint;
 
 use compare::Rule;
 use configuration::Configuration;
+pub(crate) use json::json;
 use pairs::Pair;
-use words::Words;
+pub(crate) use text::text;
+pub(crate) use words::Words;
 
 /// Everything that was found.
 #[derive(Debug)]
-struct Findings {
+pub(crate) struct Findings {
     /// A and B, as messages name them.
     places: [String; 2],
     /// Whether they were compared by the names of their tensors.
@@ -36,27 +37,8 @@ struct Findings {
     hint: Option<String>,
 }
 
-pub(crate) fn diff(args: &Diff) -> Result<()> {
-    if args.a == "-" && args.b == "-" {
-        let message = "expected one input from stdin, got - for both".to_owned();
-        return Err(Usage(message).into());
-    }
-    let sources = [&args.a, &args.b].map(|text| Source::parse(text));
-    let [a, b] = [open(&sources[0])?, open(&sources[1])?];
-    let findings = find(a, b, sources.map(|source| source.to_string()), args)?;
-    match args.report {
-        _ if args.quiet => {}
-        ReportForm::None => {}
-        ReportForm::Text => print(&text::text(&findings, &Words::new(args)), false)?,
-        ReportForm::Json => {
-            print(&format!("{}\n", json::json(&findings, &Words::new(args))), false)?;
-        }
-    }
-    if findings.equal() { Ok(()) } else { Err(Different.into()) }
-}
-
 /// Opens one side. The hint turns a layer that is no tensors into some.
-fn open(source: &Source) -> Result<Tensors> {
+pub(crate) fn open(source: &Source) -> Result<Tensors> {
     Tensors::open(source).map_err(|error| {
         #[cfg(feature = "onnx")]
         let hint = graph::conversion(source);
@@ -67,7 +49,12 @@ fn open(source: &Source) -> Result<Tensors> {
 }
 
 /// Compares what stands on both sides.
-fn find(mut a: Tensors, mut b: Tensors, places: [String; 2], args: &Diff) -> Result<Findings> {
+pub(crate) fn find(
+    mut a: Tensors,
+    mut b: Tensors,
+    places: [String; 2],
+    args: &Diff,
+) -> Result<Findings> {
     let rule =
         Rule { exact: args.exact, rtol: args.rtol, atol: args.atol, equal_nan: args.equal_nan };
     let prefix = args.prefix.as_deref().map(|prefix| prefix.trim_end_matches('.'));
@@ -78,12 +65,12 @@ fn find(mut a: Tensors, mut b: Tensors, places: [String; 2], args: &Diff) -> Res
     } else {
         vec![pairs::single(&mut a, &mut b, &rule)?]
     };
-    let hint = prefix::hint(&pairs);
+    let hint = pairs::unmatched(&pairs).and_then(|names| prefix::hint(&names));
     Ok(Findings { places, named, rule, pairs, configuration, hint })
 }
 
 impl Findings {
-    fn equal(&self) -> bool {
+    pub(crate) fn equal(&self) -> bool {
         self.pairs.iter().all(Pair::equal)
             && self.configuration.as_ref().is_none_or(Configuration::equal)
     }

@@ -12,6 +12,7 @@ mod finite;
 mod info;
 mod invariance;
 mod layer;
+mod number;
 mod peak;
 mod pipeline;
 mod place;

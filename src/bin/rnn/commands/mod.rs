@@ -2,6 +2,8 @@
 
 pub(crate) mod bench;
 pub(crate) mod convert;
+pub(crate) mod diff;
+pub(crate) mod info;
 pub(crate) mod init;
 pub(crate) mod manual;
 pub(crate) mod pack;
@@ -13,7 +15,6 @@ pub(crate) mod unpack;
 use anyhow::Result;
 
 use crate::args::{Args, Command};
-use crate::{diff, info};
 
 /// Runs the typed command.
 pub(crate) fn dispatch(args: &Args) -> Result<()> {

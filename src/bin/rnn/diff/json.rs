@@ -1,17 +1,17 @@
 //! What was found, for scripts: one object, documented in the manual and stable.
 
-use elman::files::Number;
 use serde_json::{Value, json};
 
 use super::Findings;
 use super::compare::{Comparison, Measure, Place};
 use super::configuration::Configuration;
-use super::pairs::{Described, Kind, Pair};
+use super::pairs::{Described, Pair, Relation};
 use super::text::{hint, words_of};
 use super::words::Words;
+use crate::number::{double, json as number};
 use crate::place::index;
 
-pub(super) fn json(findings: &Findings, words: &Words) -> Value {
+pub(crate) fn json(findings: &Findings, words: &Words) -> Value {
     let tensors: Vec<_> = findings.pairs.iter().map(|pair| tensor(pair, words)).collect();
     json!({
         "command": "diff",
@@ -27,16 +27,16 @@ pub(super) fn json(findings: &Findings, words: &Words) -> Value {
 
 /// A pair. Every field is always there; those that have no meaning for it are null.
 fn tensor(pair: &Pair, words: &Words) -> Value {
-    let (difference, [a, b]) = match &pair.kind {
-        Kind::OnlyIn(0, tensor) => ("only_in_a", [Some(tensor), None]),
-        Kind::OnlyIn(_, tensor) => ("only_in_b", [None, Some(tensor)]),
-        Kind::Shapes(sides) => ("shape", sides.each_ref().map(Some)),
-        Kind::Types(sides) => ("dtype", sides.each_ref().map(Some)),
-        Kind::Numbers(sides, _) => ("numbers", sides.each_ref().map(Some)),
+    let (difference, [a, b]) = match &pair.relation {
+        Relation::OnlyIn(0, tensor) => ("only_in_a", [Some(tensor), None]),
+        Relation::OnlyIn(_, tensor) => ("only_in_b", [None, Some(tensor)]),
+        Relation::Shapes(sides) => ("shape", sides.each_ref().map(Some)),
+        Relation::Types(sides) => ("dtype", sides.each_ref().map(Some)),
+        Relation::Numbers(sides, _) => ("numbers", sides.each_ref().map(Some)),
     };
-    let hint = if let Kind::Shapes(sides) = &pair.kind { hint(sides) } else { None };
-    let numbers = match &pair.kind {
-        Kind::Numbers(sides, comparison) => {
+    let hint = if let Relation::Shapes(sides) = &pair.relation { hint(sides) } else { None };
+    let numbers = match &pair.relation {
+        Relation::Numbers(sides, comparison) => {
             let place = |place: &Place| {
                 let index = index(place.index, &sides[0].shape, false);
                 let words = words_of(words, pair, sides, &index);
@@ -87,21 +87,4 @@ fn numbers(comparison: &Comparison, place: impl Fn(&Place) -> Value) -> Value {
 
 fn described(tensor: &Described) -> Value {
     json!({ "dtype": tensor.stored.to_string(), "shape": tensor.shape })
-}
-
-/// A number, exactly.
-fn number(number: Number) -> Value {
-    match number {
-        // A stored integer is one of i64 or of u64.
-        Number::Integer(value) => match i64::try_from(value) {
-            Ok(value) => json!(value),
-            Err(_) => json!(u64::try_from(value).unwrap_or(u64::MAX)),
-        },
-        other => double(other.to_f64()),
-    }
-}
-
-/// A double. JSON has no infinities and no NaN; they are texts, which Python's `float` reads.
-fn double(value: f64) -> Value {
-    if value.is_finite() { json!(value) } else { json!(value.to_string().to_lowercase()) }
 }

@@ -24,12 +24,12 @@ pub(super) struct Described {
 pub(super) struct Pair {
     /// Their common name in bundles.
     pub(super) name: Option<String>,
-    pub(super) kind: Kind,
+    pub(super) relation: Relation,
 }
 
 /// What became of a pair.
 #[derive(Debug)]
-pub(super) enum Kind {
+pub(super) enum Relation {
     /// Only the first or the second bundle has it.
     OnlyIn(usize, Described),
     /// Their shapes differ.
@@ -42,7 +42,7 @@ pub(super) enum Kind {
 
 impl Pair {
     pub(super) fn equal(&self) -> bool {
-        matches!(&self.kind, Kind::Numbers(_, comparison) if comparison.beyond.count == 0)
+        matches!(&self.relation, Relation::Numbers(_, comparison) if comparison.beyond.count == 0)
     }
 }
 
@@ -58,20 +58,33 @@ pub(super) fn by_name(
     let mut pairs = Vec::new();
     for (index, name) in &a_names {
         let index = *index;
-        let kind = match places.get(name) {
+        let relation = match places.get(name) {
             Some(&other) => {
                 let at = [a.entry_place(index), b.entry_place(other)];
                 walk(a.numbers(index)?, b.numbers(other)?, at, rule)?
             }
-            None => Kind::OnlyIn(0, described(a, index)),
+            None => Relation::OnlyIn(0, described(a, index)),
         };
-        pairs.push(Pair { name: Some(name.clone()), kind });
+        pairs.push(Pair { name: Some(name.clone()), relation });
     }
     let in_a: HashSet<_> = a_names.iter().map(|(_, name)| name).collect();
     for (index, name) in b_names.iter().filter(|(_, name)| !in_a.contains(name)) {
-        pairs.push(Pair { name: Some(name.clone()), kind: Kind::OnlyIn(1, described(b, *index)) });
+        pairs.push(Pair {
+            name: Some(name.clone()),
+            relation: Relation::OnlyIn(1, described(b, *index)),
+        });
     }
     Ok(pairs)
+}
+
+/// The names of either side, if none is on both.
+pub(super) fn unmatched(pairs: &[Pair]) -> Option<[HashSet<&str>; 2]> {
+    let mut sides = [HashSet::new(), HashSet::new()];
+    for pair in pairs {
+        let Relation::OnlyIn(side, _) = &pair.relation else { return None };
+        sides[*side].insert(pair.name.as_deref()?);
+    }
+    Some(sides)
 }
 
 /// Compares two tensors, of which one may be the only one of a bundle.
@@ -82,8 +95,8 @@ pub(super) fn single(a: &mut Tensors, b: &mut Tensors, rule: &Rule) -> Result<Pa
         _ => {}
     }
     let at = [place(a), place(b)];
-    let kind = walk(numbers(a)?, numbers(b)?, at, rule)?;
-    Ok(Pair { name: None, kind })
+    let relation = walk(numbers(a)?, numbers(b)?, at, rule)?;
+    Ok(Pair { name: None, relation })
 }
 
 /// The one tensor's place.
@@ -131,7 +144,7 @@ fn described(bundle: &Bundle, index: usize) -> Described {
 }
 
 /// Compares the numbers of two tensors, which are read side by side, a piece of each at a time.
-fn walk(mut a: Numbers<'_>, mut b: Numbers<'_>, at: [String; 2], rule: &Rule) -> Result<Kind> {
+fn walk(mut a: Numbers<'_>, mut b: Numbers<'_>, at: [String; 2], rule: &Rule) -> Result<Relation> {
     let [a_place, b_place] = at;
     let of = |place: String, numbers: &Numbers<'_>| Described {
         place,
@@ -140,11 +153,11 @@ fn walk(mut a: Numbers<'_>, mut b: Numbers<'_>, at: [String; 2], rule: &Rule) ->
     };
     let sides = [of(a_place, &a), of(b_place, &b)];
     if sides[0].shape != sides[1].shape {
-        return Ok(Kind::Shapes(sides));
+        return Ok(Relation::Shapes(sides));
     }
     let stored = [sides[0].stored, sides[1].stored];
     if rule.exact && stored[0] != stored[1] {
-        return Ok(Kind::Types(sides));
+        return Ok(Relation::Types(sides));
     }
     let mut comparison = rule.begin(stored);
     let (mut a_bits, mut b_bits) = (Vec::new(), Vec::new());
@@ -152,7 +165,7 @@ fn walk(mut a: Numbers<'_>, mut b: Numbers<'_>, at: [String; 2], rule: &Rule) ->
         a.next_piece(&mut a_bits)?;
         b.next_piece(&mut b_bits)?;
         if a_bits.is_empty() {
-            return Ok(Kind::Numbers(sides, Box::new(comparison)));
+            return Ok(Relation::Numbers(sides, Box::new(comparison)));
         }
         comparison.extend(&a_bits, &b_bits);
     }

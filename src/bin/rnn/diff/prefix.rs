@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use anyhow::Result;
 use elman::files::Bundle;
 
-use super::pairs::{Kind, Pair};
 use crate::explain::hint;
 use crate::failure::Data;
 
@@ -39,15 +38,8 @@ pub(super) fn without<'a>(name: &'a str, prefix: Option<&str>) -> &'a str {
     own.unwrap_or(name)
 }
 
-/// What to type where no tensor has its like, and all names of one side are also those of the other
-/// behind one prefix.
-pub(super) fn hint(pairs: &[Pair]) -> Option<String> {
-    let mut sides = [HashSet::new(), HashSet::new()];
-    for pair in pairs {
-        let Kind::OnlyIn(side, _) = &pair.kind else { return None };
-        sides[*side].insert(pair.name.as_deref()?);
-    }
-    let [a, b] = &sides;
+/// The flag to type, if all names of one side are also those of the other behind one prefix.
+pub(super) fn hint([a, b]: &[HashSet<&str>; 2]) -> Option<String> {
     let prefix = prefix_of(a, b).or_else(|| prefix_of(b, a))?;
     Some(hint::set("--prefix", prefix))
 }

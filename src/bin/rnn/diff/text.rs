@@ -2,12 +2,13 @@
 
 use super::Findings;
 use super::compare::{Comparison, Differences, Measure, Nans, Place, Rule};
-use super::pairs::{Described, Kind, Pair};
+use super::pairs::{Described, Pair, Relation};
 use super::words::Words;
 use crate::explain::swapped;
+use crate::number::short;
 use crate::place::index;
 
-pub(super) fn text(findings: &Findings, words: &Words) -> String {
+pub(crate) fn text(findings: &Findings, words: &Words) -> String {
     let mut lines = Vec::new();
     for pair in &findings.pairs {
         describe(pair, findings, words, &mut lines);
@@ -28,19 +29,19 @@ pub(super) fn text(findings: &Findings, words: &Words) -> String {
 fn describe(pair: &Pair, findings: &Findings, words: &Words, lines: &mut Vec<String>) {
     let name = pair.name.clone().unwrap_or_else(|| findings.places.join(", "));
     let places = &findings.places;
-    match &pair.kind {
-        Kind::OnlyIn(side, tensor) => {
+    match &pair.relation {
+        Relation::OnlyIn(side, tensor) => {
             let Described { stored, shape, .. } = tensor;
             lines.push(format!("{name}: {stored} {shape:?}: only in {}", places[*side]));
         }
-        Kind::Shapes(sides) => {
+        Relation::Shapes(sides) => {
             lines.push(format!("{name}: {}: shapes differ", both(sides)));
             lines.extend(hint(sides).map(|hint| format!("  hint: {hint}")));
         }
-        Kind::Types(sides) => {
+        Relation::Types(sides) => {
             lines.push(format!("{name}: {}: types differ (exact)", both(sides)));
         }
-        Kind::Numbers(sides, comparison) => {
+        Relation::Numbers(sides, comparison) => {
             let verdict = verdict(comparison, &findings.rule);
             lines.push(format!("{name}: {}: {verdict}", both(sides)));
             let mut details = Vec::new();
@@ -144,23 +145,4 @@ pub(super) fn hint([a, b]: &[Described; 2]) -> Option<String> {
             None => fit,
         }
     })
-}
-
-/// A number with at most six digits, and without a fraction where it has none.
-fn short(number: f64) -> String {
-    let rounded = format!("{number:.5e}").parse().unwrap_or(number);
-    let text = format!("{rounded:?}");
-    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_short() {
-        let numbers = [0.0, 1e-5, 1.3e-6, 0.016, 2.0, 0.123_456_78, 1_234_567.0, f64::INFINITY];
-        let expected = ["0", "1e-5", "1.3e-6", "0.016", "2", "0.123457", "1234570", "inf"];
-        assert_eq!(numbers.map(short), expected);
-    }
 }

@@ -5,14 +5,14 @@ use crate::args::{Axes, Diff};
 
 /// What is known of the tensors beside their shapes.
 #[derive(Debug)]
-pub(super) struct Words {
+pub(crate) struct Words {
     axes: Option<Axes>,
     batch_first: bool,
     bidirectional: bool,
 }
 
 impl Words {
-    pub(super) fn new(args: &Diff) -> Self {
+    pub(crate) fn new(args: &Diff) -> Self {
         let Diff { axes, batch_first, bidirectional, .. } = *args;
         Words { axes, batch_first, bidirectional }
     }

@@ -11,7 +11,6 @@ use crate::report::Notes;
 
 use super::description::{Description, fields};
 use super::facts::{self, Facts};
-use super::pieces::{Piece, for_each_piece};
 use super::{packed, state, weights};
 
 pub(super) fn describe(mut bundle: Bundle, args: &Info) -> Result<Description> {
@@ -71,15 +70,4 @@ fn note_misfit(what: &str, error: anyhow::Error, notes: &mut Notes) -> Result<()
     }
     notes.note(format!("no {what}: {}{hint}", one_line(&error)));
     Ok(())
-}
-
-/// The integers of a tensor, in the order of the file; none of a tensor of floats.
-pub(super) fn integers(bundle: &mut Bundle, index: usize) -> Result<Vec<i128>, FileError> {
-    let mut all = Vec::new();
-    for_each_piece(bundle.numbers(index)?, |piece| {
-        if let Piece::Integers(numbers) = piece {
-            all.extend_from_slice(numbers);
-        }
-    })?;
-    Ok(all)
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::report::Notes;
 
 #[derive(Debug)]
-pub(super) struct Description {
+pub(crate) struct Description {
     /// The name of the file.
     pub(super) place: String,
     /// What it holds.
@@ -19,7 +19,7 @@ pub(super) struct Description {
 }
 
 impl Description {
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let Description { place, kind, format, .. } = self;
         let mut lines = vec![format!("{place}: {kind}, {format}")];
         lines.extend(self.lines.iter().cloned());
@@ -28,7 +28,7 @@ impl Description {
         lines.join("\n") + "\n"
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let mut object = Map::new();
         object.insert("file".to_owned(), json!(self.place));
         object.insert("kind".to_owned(), json!(self.kind));

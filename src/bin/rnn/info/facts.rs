@@ -4,14 +4,14 @@ use anyhow::Result;
 use elman::files::{Bundle, Header, Numbers};
 use serde_json::{Map, Value, json};
 
+use crate::number::{json as number, or_none, rounded};
 use crate::progress;
 use crate::report::aligned;
 
 use super::description::fields;
-use super::number::{Number, rounded_or_none};
 use super::pieces::{Piece, for_each_piece};
 use super::print::Printer;
-use super::statistics::{Found, Gathering, Statistics};
+use super::statistics::{Gathering, Occurrences, Statistics};
 
 #[derive(Debug)]
 pub(super) struct Facts {
@@ -61,14 +61,11 @@ impl Facts {
     /// Smallest and largest number and the others, each under its name.
     pub(super) fn words(&self) -> [(&'static str, String); 4] {
         let Statistics { min, max, mean, std, .. } = &self.statistics;
-        let exact = |number: &Option<Number>| {
-            number.map_or("none".to_owned(), |number| number.text(self.header.stored))
-        };
         [
-            ("min", exact(min)),
-            ("max", exact(max)),
-            ("mean", rounded_or_none(*mean)),
-            ("std", rounded_or_none(*std)),
+            ("min", or_none(min.map(|min| min.to_string()))),
+            ("max", or_none(max.map(|max| max.to_string()))),
+            ("mean", or_none(mean.map(rounded))),
+            ("std", or_none(std.map(rounded))),
         ]
     }
 
@@ -91,8 +88,8 @@ impl Facts {
     pub(super) fn statistics_json(&self) -> Map<String, Value> {
         let Statistics { min, max, mean, std, nan, inf, .. } = &self.statistics;
         let mut object = fields(json!({
-            "min": min.map(Number::json),
-            "max": max.map(Number::json),
+            "min": min.map(number),
+            "max": max.map(number),
             "mean": mean,
             "std": std,
             "nan": {"count": nan.count, "first": nan.first},
@@ -136,7 +133,7 @@ pub(super) fn values_json(values: Option<&str>) -> impl Iterator<Item = (String,
 }
 
 /// How many, and where.
-pub(super) fn count(found: &Found) -> String {
+pub(super) fn count(found: &Occurrences) -> String {
     match &found.first {
         None => "none".to_owned(),
         Some(first) if found.count == 1 => format!("1, at {first:?}"),

@@ -1,6 +1,6 @@
 //! The numbers of a tensor, piece by piece, so that a tensor need not fit in memory.
 
-use elman::files::{FileError, Number, Numbers, StoredType};
+use elman::files::{Bundle, FileError, Number, Numbers, StoredType};
 
 /// Some numbers of a tensor. All of them are exact.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,6 +17,14 @@ impl Piece<'_> {
         match self {
             Piece::Floats(numbers) => numbers.len(),
             Piece::Integers(numbers) => numbers.len(),
+        }
+    }
+
+    /// One of them.
+    pub(super) fn number(&self, index: usize) -> Number {
+        match self {
+            Piece::Floats(numbers) => Number::F64(numbers[index]),
+            Piece::Integers(numbers) => Number::Integer(numbers[index]),
         }
     }
 }
@@ -55,4 +63,15 @@ pub(super) fn for_each_piece(
         }
         visit(if stored.is_float() { Piece::Floats(&floats) } else { Piece::Integers(&integers) });
     }
+}
+
+/// The integers of a tensor, in the order of the file; none of a tensor of floats.
+pub(super) fn integers(bundle: &mut Bundle, index: usize) -> Result<Vec<i128>, FileError> {
+    let mut all = Vec::new();
+    for_each_piece(bundle.numbers(index)?, |piece| {
+        if let Piece::Integers(numbers) = piece {
+            all.extend_from_slice(numbers);
+        }
+    })?;
+    Ok(all)
 }

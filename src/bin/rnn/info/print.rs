@@ -4,7 +4,7 @@
 //! large, very small, or both large and small. All are as wide as the widest. Of more than 1000 numbers,
 //! each axis shows its first and last 3.
 
-use elman::files::StoredType;
+use elman::files::{Number, StoredType};
 
 use crate::place::{index, place};
 
@@ -39,22 +39,7 @@ pub(super) struct Printer {
     /// How many numbers have come in all.
     passed: usize,
     /// Those of them that will be seen, in the order of the file.
-    numbers: Numbers,
-}
-
-#[derive(Debug)]
-enum Numbers {
-    Floats(Vec<f64>),
-    Integers(Vec<i128>),
-}
-
-impl Numbers {
-    fn len(&self) -> usize {
-        match self {
-            Numbers::Floats(numbers) => numbers.len(),
-            Numbers::Integers(numbers) => numbers.len(),
-        }
-    }
+    numbers: Vec<Number>,
 }
 
 impl Printer {
@@ -67,12 +52,15 @@ impl Printer {
             shape.iter().map(|&size| if whole { size } else { size.min(2 * EDGE) }).collect();
         // No more than the numbers of the tensor, whose count has been checked.
         let count = Some(seen.iter().product()).filter(|&count| count <= MAX_SHOWN).unwrap_or(0);
-        let numbers = if stored.is_float() {
-            Numbers::Floats(Vec::new())
-        } else {
-            Numbers::Integers(Vec::new())
-        };
-        Printer { stored, shape: shape.to_vec(), fortran, seen, count, passed: 0, numbers }
+        Printer {
+            stored,
+            shape: shape.to_vec(),
+            fortran,
+            seen,
+            count,
+            passed: 0,
+            numbers: Vec::new(),
+        }
     }
 
     /// The next numbers.
@@ -82,11 +70,7 @@ impl Printer {
             && let at = self.next_place()
             && at < end
         {
-            match (&mut self.numbers, piece) {
-                (Numbers::Floats(own), Piece::Floats(new)) => own.push(new[at - self.passed]),
-                (Numbers::Integers(own), Piece::Integers(new)) => own.push(new[at - self.passed]),
-                _ => break,
-            }
+            self.numbers.push(piece.number(at - self.passed));
         }
         self.passed = end;
     }
@@ -138,22 +122,19 @@ impl Printer {
 
     /// The numbers in the order of the file, all of one width.
     fn words_of_file(&self) -> Vec<String> {
-        match &self.numbers {
-            Numbers::Floats(numbers) => {
-                let form = Form::of(numbers);
-                numbers.iter().map(|&x| form.word(x)).collect()
-            }
-            Numbers::Integers(numbers) => {
-                let word = |&x: &i128| match (self.stored, x) {
-                    (StoredType::Bool, 0) => "False".to_owned(),
-                    (StoredType::Bool, _) => "True".to_owned(),
-                    _ => x.to_string(),
-                };
-                let words: Vec<_> = numbers.iter().map(word).collect();
-                let width = words.iter().map(String::len).max().unwrap_or(1);
-                words.iter().map(|word| format!("{word:>width$}")).collect()
-            }
+        if self.stored.is_float() {
+            let numbers: Vec<_> = self.numbers.iter().map(|number| number.to_f64()).collect();
+            let form = Form::of(&numbers);
+            return numbers.iter().map(|&x| form.word(x)).collect();
         }
+        let word = |number: &Number| match (self.stored, number) {
+            (StoredType::Bool, Number::Integer(0)) => "False".to_owned(),
+            (StoredType::Bool, _) => "True".to_owned(),
+            _ => number.to_string(),
+        };
+        let words: Vec<_> = self.numbers.iter().map(word).collect();
+        let width = words.iter().map(String::len).max().unwrap_or(1);
+        words.iter().map(|word| format!("{word:>width$}")).collect()
     }
 
     /// The words of the axes from `axis` on, in brackets.

@@ -8,9 +8,9 @@ use crate::args::Info;
 use crate::pipeline::state::MEMBERS as STATE_MEMBERS;
 use crate::report::Notes;
 
-use super::bundle::integers;
 use super::description::{Description, fields, pairs};
 use super::facts::{self, Facts};
+use super::pieces::integers;
 
 /// None where the bundle is no such state.
 pub(super) fn describe(bundle: &mut Bundle, args: &Info) -> Result<Option<Description>> {

@@ -1,8 +1,7 @@
 //! Statistics of the numbers of a tensor, which come piece by piece.
 
-use elman::files::Header;
+use elman::files::{Header, Number, StoredType};
 
-use super::number::Number;
 use super::pieces::Piece;
 use crate::place::index;
 
@@ -17,13 +16,13 @@ pub(super) struct Statistics {
     pub(super) mean: Option<f64>,
     /// The unbiased one; none of less than two numbers.
     pub(super) std: Option<f64>,
-    pub(super) nan: Found,
-    pub(super) inf: Found,
+    pub(super) nan: Occurrences,
+    pub(super) inf: Occurrences,
 }
 
 /// Numbers of one kind.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Found {
+pub(super) struct Occurrences {
     pub(super) count: usize,
     /// The index of the first one.
     pub(super) first: Option<Vec<usize>>,
@@ -32,6 +31,7 @@ pub(super) struct Found {
 /// Numbers of a tensor, gathered.
 #[derive(Debug)]
 pub(super) struct Gathering {
+    stored: StoredType,
     shape: Vec<usize>,
     fortran: bool,
     passed: usize,
@@ -40,9 +40,8 @@ pub(super) struct Gathering {
     moments: Moments,
     /// The sum of integers, which is exact.
     sum: i128,
-    integers: bool,
-    nan: Found,
-    inf: Found,
+    nan: Occurrences,
+    inf: Occurrences,
 }
 
 /// How many numbers, their mean, and the sum of their squared distances from it.
@@ -56,6 +55,7 @@ struct Moments {
 impl Gathering {
     pub(super) fn new(header: &Header) -> Self {
         Gathering {
+            stored: header.stored,
             shape: header.shape.clone(),
             fortran: header.fortran_order,
             passed: 0,
@@ -63,9 +63,8 @@ impl Gathering {
             max: None,
             moments: Moments::default(),
             sum: 0,
-            integers: !header.stored.is_float(),
-            nan: Found::default(),
-            inf: Found::default(),
+            nan: Occurrences::default(),
+            inf: Occurrences::default(),
         }
     }
 
@@ -82,16 +81,16 @@ impl Gathering {
         let Moments { count, mean, squares } = self.moments;
         let same = self.min == self.max;
         let mean = match self.min {
-            Some(Number::Float(min)) if same => min,
-            _ if self.integers => self.sum as f64 / count as f64,
+            Some(Number::F64(min)) if same => min,
+            _ if !self.stored.is_float() => self.sum as f64 / count as f64,
             _ => mean,
         };
         // Equal numbers have no deviation at all, however their mean was rounded.
         let std = if same { 0.0 } else { (squares / (count as f64 - 1.0)).sqrt() };
         Statistics {
             finite: count,
-            min: self.min,
-            max: self.max,
+            min: self.min.map(|min| exact(self.stored, min)),
+            max: self.max.map(|max| exact(self.stored, max)),
             mean: (count > 0).then_some(mean),
             std: (count > 1).then_some(std),
             nan: self.nan,
@@ -114,10 +113,10 @@ impl Gathering {
         if count == 0 {
             return;
         }
-        if let (Some(Number::Float(least)), Some(Number::Float(most))) = (self.min, self.max) {
+        if let (Some(Number::F64(least)), Some(Number::F64(most))) = (self.min, self.max) {
             (min, max) = (min.min(least), max.max(most));
         }
-        (self.min, self.max) = (Some(Number::Float(min)), Some(Number::Float(max)));
+        (self.min, self.max) = (Some(Number::F64(min)), Some(Number::F64(max)));
         let finite = numbers.iter().copied().filter(|x| x.is_finite());
         self.moments.add(count, sum / count as f64, finite);
     }
@@ -150,6 +149,17 @@ impl Gathering {
     }
 }
 
+/// A number that has been widened to a double, in its own type.
+#[allow(clippy::cast_possible_truncation, reason = "the number has been an f32")]
+fn exact(stored: StoredType, number: Number) -> Number {
+    match number {
+        Number::F64(x) if !matches!(stored, StoredType::F64 | StoredType::Text) => {
+            Number::F32(x as f32)
+        }
+        number => number,
+    }
+}
+
 impl Moments {
     /// Takes numbers in, of which the mean is known; after Chan and others.
     fn add(&mut self, count: usize, mean: f64, numbers: impl Iterator<Item = f64>) {
@@ -165,8 +175,6 @@ impl Moments {
 
 #[cfg(test)]
 mod tests {
-    use elman::files::StoredType;
-
     use super::*;
 
     fn header(stored: StoredType, shape: &[usize], fortran_order: bool) -> Header {
@@ -186,8 +194,8 @@ mod tests {
         let squares: f64 = numbers.iter().map(|x| (x - mean).powi(2)).sum();
         for pieces in [1, 7, 1000] {
             let found = of_floats(&numbers, pieces);
-            assert_eq!(found.min, Some(Number::Float(-100.0)));
-            assert_eq!(found.max, Some(Number::Float(277.0)));
+            assert_eq!(found.min, Some(Number::F64(-100.0)));
+            assert_eq!(found.max, Some(Number::F64(277.0)));
             assert!((found.mean.unwrap() - mean).abs() < 1e-12);
             assert!((found.std.unwrap() - (squares / 999.0).sqrt()).abs() < 1e-12);
         }
@@ -210,8 +218,8 @@ mod tests {
         gathering.add(Piece::Floats(&numbers));
         let found = gathering.finish();
         assert_eq!((found.finite, found.mean, found.std), (2, Some(2.0), Some(2.0_f64.sqrt())));
-        assert_eq!(found.nan, Found { count: 2, first: Some(vec![0, 2]) });
-        assert_eq!(found.inf, Found { count: 2, first: Some(vec![0, 1]) });
+        assert_eq!(found.nan, Occurrences { count: 2, first: Some(vec![0, 2]) });
+        assert_eq!(found.inf, Occurrences { count: 2, first: Some(vec![0, 1]) });
         // The same numbers column by column: [[1, nan, nan], [inf, 3, -inf]].
         let mut gathering = Gathering::new(&header(StoredType::F64, &[2, 3], true));
         gathering.add(Piece::Floats(&numbers));

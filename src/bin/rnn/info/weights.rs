@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use crate::args::Info;
 use crate::finite;
 use crate::layer::others_left_alone;
+use crate::number::{or_none, rounded};
 use crate::report::{Notes, aligned};
 
 use super::description::{Description, fields};
 use super::eigenvalues::spectral_radius;
 use super::facts::{values_json, values_lines};
-use super::number::{rounded, rounded_or_none};
 use super::pieces::Piece;
 use super::print::Printer;
 
@@ -135,7 +135,7 @@ impl Row {
         if self.recurrent && !self.computed {
             words.push("spectral radius not computed".to_owned());
         } else if self.recurrent {
-            words.push(format!("spectral radius {}", rounded_or_none(self.spectral_radius)));
+            words.push(format!("spectral radius {}", or_none(self.spectral_radius.map(rounded))));
         }
         [name.clone(), shape, self.stored.to_string(), words.join(", ")]
     }

@@ -1,0 +1,26 @@
+//! `rnn diff`: two tensors, or two bundles of them, compared.
+
+use anyhow::Result;
+use elman::files::Source;
+
+use crate::args::{Diff, ReportForm};
+use crate::diff::{Words, find, json, open, text};
+use crate::failure::{Different, Usage};
+use crate::report::print;
+
+pub(crate) fn diff(args: &Diff) -> Result<()> {
+    if args.a == "-" && args.b == "-" {
+        let message = "expected one input from stdin, got - for both".to_owned();
+        return Err(Usage(message).into());
+    }
+    let sources = [&args.a, &args.b].map(|text| Source::parse(text));
+    let [a, b] = [open(&sources[0])?, open(&sources[1])?];
+    let findings = find(a, b, sources.map(|source| source.to_string()), args)?;
+    match args.report {
+        _ if args.quiet => {}
+        ReportForm::None => {}
+        ReportForm::Text => print(&text(&findings, &Words::new(args)), false)?,
+        ReportForm::Json => print(&format!("{}\n", json(&findings, &Words::new(args))), false)?,
+    }
+    if findings.equal() { Ok(()) } else { Err(Different.into()) }
+}

@@ -1,0 +1,37 @@
+//! `rnn info`: what is in files.
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::args::{Info, InfoForm};
+use crate::explain;
+use crate::failure::{Reported, Usage};
+use crate::info::describe;
+use crate::report::print;
+
+pub(crate) fn info(args: &Info) -> Result<()> {
+    // Standard input can be read once.
+    if args.files.iter().filter(|file| *file == "-").count() > 1 {
+        return Err(Usage("expected one file from stdin, got - more than once".to_owned()).into());
+    }
+    let (mut objects, mut between, mut failed) = (Vec::new(), "", None);
+    for file in &args.files {
+        match describe(file, args) {
+            Ok(description) if args.report == InfoForm::Text => {
+                print(&format!("{between}{}", description.text()), false)?;
+                between = "\n";
+            }
+            Ok(description) => objects.push(description.json()),
+            // The other files are still described, as with cat and sha256sum.
+            Err(error) => failed = failed.or(Some(explain::report(&error))),
+        }
+    }
+    if args.report == InfoForm::Json {
+        let object = match objects.pop() {
+            only if args.files.len() == 1 => only,
+            last => Some(Value::Array(objects.into_iter().chain(last).collect())),
+        };
+        object.map_or(Ok(()), |object| print(&format!("{object}\n"), false))?;
+    }
+    failed.map_or(Ok(()), |code| Err(Reported(code).into()))
+}
