@@ -1,17 +1,17 @@
-//! Arrays in row-major order, their memory asked for in a way that can be refused.
+//! Arrays in row-major order, allocated fallibly.
 
 use ndarray::{ArrayD, ArrayRef, CowArray, Dimension, IxDyn};
 
 use crate::memory::{OutOfMemory, reserved};
 
-/// `values` in row-major order as an array. The caller has counted them.
+/// `values` in row-major order as an array. The caller ensures their number.
 pub(crate) fn array<T>(shape: &[usize], values: Vec<T>) -> ArrayD<T> {
     ArrayD::from_shape_vec(IxDyn(shape), values)
         .unwrap_or_else(|_| unreachable!("the values do not fill shape {shape:?}"))
 }
 
-/// The number of elements of an array of this shape, or [`OutOfMemory`] where no array can have it:
-/// also without elements, the product of the other sizes has a limit.
+/// The number of elements of an array of this shape, or [`OutOfMemory`] if no array can have it:
+/// the product of the sizes that are not 0 has a limit even without elements.
 pub(crate) fn checked_len(shape: &[usize], what: &'static str) -> Result<usize, OutOfMemory> {
     let sizes = shape.iter().filter(|&&size| size > 0);
     let product = sizes.copied().try_fold(1_usize, usize::checked_mul);
@@ -36,8 +36,8 @@ pub(crate) fn values<T: Clone, D: Dimension>(
     Ok(values)
 }
 
-/// The same values in row-major order: copied only where they are not so already, because rows are read
-/// as they stand in memory.
+/// The same values in row-major order, because rows are read as they stand in memory. They are copied only if
+/// their order is another one.
 pub(crate) fn contiguous<'a, T: Clone, D: Dimension>(
     from: &'a ArrayRef<T, D>,
     what: &'static str,

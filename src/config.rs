@@ -1,14 +1,16 @@
-//! What is chosen about a layer: PyTorch's arguments, and the names and shapes that follow from them.
+//! The configuration of a layer: PyTorch's arguments, and the parameters that follow from them.
 
-use std::collections::HashMap;
+mod parameters;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+pub use parameters::{Parameter, is_parameter_name};
 
-/// What a layer applies to each sum.
+/// The function that a layer applies to each sum.
 ///
 /// ```
 /// use elman::Nonlinearity;
@@ -76,7 +78,7 @@ pub struct Config {
     /// Layers stacked on each other.
     #[serde(default = "default::num_layers")]
     pub num_layers: usize,
-    /// What each layer applies to its sums.
+    /// The function that each layer applies to its sums.
     #[serde(default)]
     pub nonlinearity: Nonlinearity,
     /// Whether the layer has `bias_ih` and `bias_hh`.
@@ -91,74 +93,6 @@ pub struct Config {
     /// Whether each layer also runs over the reversed sequence.
     #[serde(default)]
     pub bidirectional: bool,
-}
-
-/// One parameter of a layer, as the `state_dict` knows it.
-///
-/// ```
-/// use elman::Config;
-///
-/// let config = Config { bidirectional: true, ..Config::new(10, 20) };
-/// let parameters: Vec<_> = config.parameters().collect();
-/// assert_eq!(parameters[4].name, "weight_ih_l0_reverse");
-/// assert_eq!(parameters[4].shape, [20, 10]);
-/// assert_eq!(parameters[4].axes, ["hidden_size", "input_size"]);
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parameter {
-    /// PyTorch's name, such as `weight_hh_l1_reverse`.
-    pub name: String,
-    /// (`H_out`, features in) for a weight, (`H_out`) for a bias.
-    pub shape: Vec<usize>,
-    /// What each axis is called.
-    pub axes: Vec<&'static str>,
-}
-
-/// The four kinds of parameters of a layer and direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    WeightIh,
-    WeightHh,
-    BiasIh,
-    BiasHh,
-}
-
-impl Kind {
-    /// In the order of the `state_dict`, which is also the order of the random draws.
-    const ALL: [Kind; 4] = [Kind::WeightIh, Kind::WeightHh, Kind::BiasIh, Kind::BiasHh];
-
-    fn is_bias(self) -> bool {
-        matches!(self, Kind::BiasIh | Kind::BiasHh)
-    }
-}
-
-/// PyTorch's name of a parameter. No other place builds one.
-fn parameter_name(kind: Kind, layer: usize, reverse: bool) -> String {
-    let kind = match kind {
-        Kind::WeightIh => "weight_ih",
-        Kind::WeightHh => "weight_hh",
-        Kind::BiasIh => "bias_ih",
-        Kind::BiasHh => "bias_hh",
-    };
-    let suffix = if reverse { "_reverse" } else { "" };
-    format!("{kind}_l{layer}{suffix}")
-}
-
-/// Whether `name` is one that a parameter of some layer can have.
-///
-/// ```
-/// use elman::is_parameter_name;
-///
-/// let state_dict = ["weight_ih_l0", "weight_hh_l0", "fc.weight"];
-/// let own: Vec<_> = state_dict.into_iter().filter(|name| is_parameter_name(name)).collect();
-/// assert_eq!(own, ["weight_ih_l0", "weight_hh_l0"]);
-/// ```
-pub fn is_parameter_name(name: &str) -> bool {
-    let (stem, reverse) = name.strip_suffix("_reverse").map_or((name, false), |stem| (stem, true));
-    let layer = stem.rsplit_once("_l").and_then(|(_, layer)| layer.parse().ok());
-    layer.is_some_and(|layer| {
-        Kind::ALL.iter().any(|&kind| parameter_name(kind, layer, reverse) == name)
-    })
 }
 
 impl Config {
@@ -176,14 +110,7 @@ impl Config {
         }
     }
 
-    /// Checks what PyTorch's constructor checks.
-    ///
-    /// ```
-    /// use elman::{Config, Error};
-    ///
-    /// let config = Config { dropout: 1.5, ..Config::new(10, 20) };
-    /// assert!(matches!(config.check(), Err(Error::Dropout { .. })));
-    /// ```
+    /// Makes the checks of PyTorch's constructor.
     ///
     /// # Errors
     /// [`Error::ZeroSize`] and [`Error::Dropout`].
@@ -203,125 +130,14 @@ impl Config {
         Ok(())
     }
 
-    /// D: 2 for a bidirectional layer, else 1.
-    pub fn num_directions(&self) -> usize {
-        1 + usize::from(self.bidirectional)
-    }
-
-    /// Features that layer `layer` takes in: `H_in` for the first, D * `H_out` for the others.
-    pub fn layer_input_size(&self, layer: usize) -> usize {
-        self.layer_input(layer).0
-    }
-
-    /// The same, and what they are called.
-    fn layer_input(&self, layer: usize) -> (usize, &'static str) {
-        match (layer, self.bidirectional) {
-            (0, _) => (self.input_size, "input_size"),
-            (_, true) => (2 * self.hidden_size, "directions*hidden_size"),
-            (_, false) => (self.hidden_size, "hidden_size"),
-        }
-    }
-
-    /// Every parameter, in the order of the `state_dict`: for each layer, for each direction,
-    /// `weight_ih`, `weight_hh`, `bias_ih`, `bias_hh`.
-    ///
-    /// ```
-    /// use elman::Config;
-    ///
-    /// let names: Vec<_> = Config::new(10, 20).parameters().map(|parameter| parameter.name).collect();
-    /// assert_eq!(names, ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"]);
-    /// ```
-    pub fn parameters(&self) -> impl Iterator<Item = Parameter> {
-        let kinds = Kind::ALL.iter().filter(|kind| self.bias || !kind.is_bias());
-        let places = (0..self.num_layers)
-            .flat_map(|layer| (0..self.num_directions()).map(move |direction| (layer, direction)));
-        places.flat_map(move |(layer, direction)| {
-            kinds.clone().map(move |&kind| {
-                let out = (self.hidden_size, "hidden_size");
-                let axes = match kind {
-                    Kind::WeightIh => vec![out, self.layer_input(layer)],
-                    Kind::WeightHh => vec![out, out],
-                    Kind::BiasIh | Kind::BiasHh => vec![out],
-                };
-                let name = parameter_name(kind, layer, direction == 1);
-                let (shape, axes) = axes.into_iter().unzip();
-                Parameter { name, shape, axes }
-            })
-        })
-    }
-
-    /// Numbers in all parameters together; `None` where that overflows.
-    pub fn num_parameters(&self) -> Option<usize> {
-        let recurrent = self.hidden_size.checked_add(if self.bias { 2 } else { 0 })?;
-        (0..2.min(self.num_layers)).try_fold(0_usize, |sum, layer| {
-            let layers = if layer == 0 { 1 } else { self.num_layers - 1 };
-            let width = self.layer_input_size(layer).checked_add(recurrent)?;
-            let one = self.hidden_size.checked_mul(width)?.checked_mul(self.num_directions())?;
-            sum.checked_add(one.checked_mul(layers)?)
-        })
-    }
-
-    /// The configuration that the names and shapes of a `state_dict` tell.
-    ///
-    /// Sizes, layers, directions and bias follow from them. Nonlinearity, `batch_first` and dropout do
-    /// not: they are PyTorch's defaults. The shapes are not held against each other here; that is done
-    /// when the tensors are taken over.
-    ///
-    /// ```
-    /// use elman::Config;
-    ///
-    /// let shapes: [(&str, &[usize]); 2] = [("weight_ih_l0", &[20, 10]), ("weight_hh_l0", &[20, 20])];
-    /// let config = Config::infer(shapes.into_iter())?;
-    /// assert_eq!(config.to_string(), "RNN(10, 20, bias=False)");
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::NoSizes`] where the weights of the first layer do not tell them.
-    pub fn infer<'a>(shapes: impl Iterator<Item = (&'a str, &'a [usize])>) -> Result<Self, Error> {
-        let shapes: HashMap<_, _> = shapes.collect();
-        let has = |kind: Kind, layer: usize, reverse: bool| {
-            shapes.contains_key(parameter_name(kind, layer, reverse).as_str())
-        };
-        let any = |kinds: &[Kind], layer: usize| {
-            kinds.iter().any(|&kind| has(kind, layer, false) || has(kind, layer, true))
-        };
-        let matrix = |kind: Kind| {
-            let name = parameter_name(kind, 0, false);
-            match shapes.get(name.as_str()).copied() {
-                Some(&[rows, columns]) => Ok((rows, columns)),
-                found => Err(Error::NoSizes { name, found: found.map(<[usize]>::to_vec) }),
-            }
-        };
-        let (rows, input_size) = matrix(Kind::WeightIh)?;
-        // A square weight_hh says the hidden size more surely than a weight_ih that may be transposed.
-        let (square, columns) = matrix(Kind::WeightHh)?;
-        // No more layers than tensors.
-        let most = shapes.len();
-        let num_layers = (1..most).find(|&layer| !any(&Kind::ALL, layer)).unwrap_or(most.max(1));
-        let reverse = |layer| Kind::ALL.iter().any(|&kind| has(kind, layer, true));
-        Ok(Config {
-            num_layers,
-            bias: (0..num_layers).any(|layer| any(&[Kind::BiasIh, Kind::BiasHh], layer)),
-            bidirectional: (0..num_layers).any(reverse),
-            ..Config::new(input_size, if square == columns { square } else { rows })
-        })
-    }
-
     /// The configuration as a JSON object with PyTorch's names, as `rnn.json` holds it.
-    ///
-    /// ```
-    /// let json = elman::Config::new(10, 20).to_json();
-    /// assert_eq!(json["hidden_size"], 20);
-    /// assert_eq!(json["nonlinearity"], "tanh");
-    /// ```
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::to_value(self).unwrap_or_default()
     }
 
-    /// Reads what [`Config::to_json`] has written.
+    /// Reads the text of [`Config::to_json`].
     ///
-    /// Only the two sizes are required; what is absent is PyTorch's default.
+    /// Only the two sizes are required; the other fields default to PyTorch's values.
     ///
     /// ```
     /// use elman::{Config, Nonlinearity};
@@ -336,7 +152,7 @@ impl Config {
     /// [`Error::Config`] names the field; and the errors of [`Config::check`].
     pub fn from_json(text: &str) -> Result<Self, Error> {
         let config: Config = serde_json::from_str(text).map_err(|error| {
-            // An unknown field is quoted as it stands, and a message goes to a terminal.
+            // The error quotes an unknown field verbatim, and a message goes to a terminal.
             let what = error.to_string().replace(char::is_control, "\u{fffd}");
             Error::Config { what }
         })?;
@@ -346,8 +162,8 @@ impl Config {
 }
 
 impl fmt::Display for Config {
-    /// PyTorch's `extra_repr`: the sizes, then whatever is not the default. It leaves out the
-    /// nonlinearity, and so does this.
+    /// PyTorch's `extra_repr`: the sizes, then every argument that is not the default. Like PyTorch's, it
+    /// leaves out the nonlinearity.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RNN({}, {}", self.input_size, self.hidden_size)?;
         if self.num_layers != 1 {
@@ -360,7 +176,7 @@ impl fmt::Display for Config {
             write!(f, ", batch_first=True")?;
         }
         if self.dropout != 0.0 {
-            // Python prints a float that is whole with its point: 1.0.
+            // Python prints a whole float with its point: 1.0.
             write!(f, ", dropout={:?}", self.dropout)?;
         }
         if self.bidirectional {
@@ -370,7 +186,7 @@ impl fmt::Display for Config {
     }
 }
 
-/// What `#[serde(default)]` takes for an absent field, where that is not zero or false.
+/// The values of absent fields that are not zero or false.
 mod default {
     pub(super) fn num_layers() -> usize {
         1
@@ -390,62 +206,6 @@ mod tests {
     }
 
     #[test]
-    fn parameters_stand_in_the_order_of_the_state_dict() {
-        let names: Vec<_> = config().parameters().map(|parameter| parameter.name).collect();
-        assert_eq!(
-            names[..5],
-            ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0", "weight_ih_l0_reverse"]
-        );
-        assert_eq!(names[15], "bias_hh_l1_reverse");
-        let shapes: Vec<_> = config().parameters().map(|parameter| parameter.shape).collect();
-        assert_eq!(shapes[..3], [vec![5, 3], vec![5, 5], vec![5]]);
-        assert_eq!(shapes[8], [5, 10]);
-    }
-
-    #[test]
-    fn num_parameters_counts_what_parameters_lists() {
-        for bias in [true, false] {
-            for num_layers in [1, 2, 5] {
-                let config = Config { num_layers, bias, ..config() };
-                let sum = config.parameters().map(|p| p.shape.iter().product::<usize>()).sum();
-                assert_eq!(config.num_parameters(), Some(sum));
-            }
-        }
-        assert_eq!(Config::new(1, usize::MAX).num_parameters(), None);
-    }
-
-    #[test]
-    fn infer_undoes_parameters() {
-        for bias in [true, false] {
-            for bidirectional in [true, false] {
-                for num_layers in [1, 3] {
-                    let config = Config { num_layers, bias, bidirectional, ..config() };
-                    let parameters: Vec<_> = config.parameters().collect();
-                    let shapes = parameters.iter().map(|p| (p.name.as_str(), p.shape.as_slice()));
-                    assert_eq!(Config::infer(shapes).unwrap(), config);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn infer_takes_only_parameters_for_biases() {
-        let config = Config { bias: false, ..config() };
-        let parameters: Vec<_> = config.parameters().collect();
-        let shapes = parameters.iter().map(|p| (p.name.as_str(), p.shape.as_slice()));
-        for stray in ["bias_x", "bias_ih_l01", "bias_hh_l2"] {
-            let shapes = shapes.clone().chain([(stray, &[5][..])]);
-            // A whole layer may be told by its bias alone.
-            let num_layers = if stray == "bias_hh_l2" { 3 } else { 2 };
-            let bias = num_layers == 3;
-            assert_eq!(
-                Config::infer(shapes).unwrap(),
-                Config { num_layers, bias, ..config.clone() }
-            );
-        }
-    }
-
-    #[test]
     fn json_round_trip() {
         let config = Config { nonlinearity: Nonlinearity::Relu, dropout: 0.25, ..config() };
         assert_eq!(Config::from_json(&config.to_json().to_string()).unwrap(), config);
@@ -454,11 +214,11 @@ mod tests {
     }
 
     #[test]
-    fn json_that_is_wrong_is_refused_by_name() {
+    fn a_wrong_field_of_json_is_named_in_the_error() {
         for (text, expected) in [
             (r#"{"input_size": 3}"#, "missing field `hidden_size`"),
             (r#"{"input_size": 3, "hidden_size": 5, "gates": 4}"#, "unknown field `gates`"),
-            // As it is shown, nothing in it can move a terminal's cursor.
+            // The control character is replaced: it could move a terminal's cursor.
             (r#"{"\u001b[2Jgates": 4}"#, "unknown field `\u{fffd}[2Jgates`"),
             (r#"{"input_size": 3, "hidden_size": 5, "nonlinearity": "gelu"}"#, "`gelu`"),
             (r#"{"input_size": 0, "hidden_size": 5}"#, "expected input_size of at least 1"),

@@ -1,30 +1,30 @@
-//! Faults on demand: the n-th read, write, sync, rename or allocation fails, so that a test can see what
-//! becomes of everything else.
+//! Injected faults: the n-th read, write, sync, rename or allocation fails, so that a test can observe the rest
+//! of the program.
 //!
-//! Only a build with debug assertions can be told to; in a release nothing of it is left.
+//! Only a build with debug assertions has them; a release contains none of this code.
 
 #[cfg(not(debug_assertions))]
 use std::io;
 
-/// What can be told to fail.
+/// An operation that can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// Bytes of a file or of standard input are read.
     Read,
     /// Bytes of a file or of standard output are written.
     Write,
-    /// Bytes are put on the disk.
+    /// Bytes are synced to the disk.
     Sync,
-    /// A file or folder gets another name.
+    /// A file or folder is renamed.
     Rename,
-    /// Memory that grows with the data is asked for.
+    /// Memory that grows with the data is allocated.
     Allocate,
 }
 
-/// How many of `len` bytes an operation may treat.
+/// The number of bytes, of `len`, that an operation may process.
 ///
 /// # Errors
-/// Where the operation was told to fail.
+/// If the plan makes the operation fail.
 #[cfg(not(debug_assertions))]
 #[inline(always)]
 #[allow(clippy::unnecessary_wraps, reason = "a build with debug assertions fails here")]
@@ -33,7 +33,7 @@ pub(crate) fn pass(_: Operation, len: usize) -> io::Result<usize> {
 }
 
 #[cfg(debug_assertions)]
-pub use planned::{Plan, plan};
+pub use planned::{FaultPlan, plan};
 
 #[cfg(debug_assertions)]
 pub(crate) use planned::pass;
@@ -46,9 +46,9 @@ mod planned {
 
     use super::Operation;
 
-    /// What goes wrong in this process.
+    /// The faults of this process.
     #[derive(Clone, Copy, Debug)]
-    pub enum Plan {
+    pub enum FaultPlan {
         /// Operations of one kind fail, from number `first`, counted from 1, to number `last`.
         Fail {
             /// Their kind.
@@ -57,37 +57,37 @@ mod planned {
             first: u64,
             /// The last that fails.
             last: u64,
-            /// The number of the error that the system is said to have given.
+            /// The error number that the system seems to return.
             errno: i32,
         },
-        /// Every second read and write is interrupted, and the others treat a few bytes.
+        /// Every second read and write is interrupted, and the others process a few bytes.
         Short,
     }
 
-    static PLAN: OnceLock<Plan> = OnceLock::new();
+    static PLAN: OnceLock<FaultPlan> = OnceLock::new();
 
-    /// Operations until now, of the kind that fails, or of any kind.
+    /// Operations so far: of the kind that fails, or of any kind.
     static COUNT: AtomicU64 = AtomicU64::new(0);
 
-    /// Tells this process what goes wrong in it. Only the first call counts.
-    pub fn plan(plan: Plan) {
+    /// Sets the faults of this process. Only the first call counts.
+    pub fn plan(plan: FaultPlan) {
         let _ = PLAN.set(plan);
     }
 
-    /// How many of `len` bytes an operation may treat.
+    /// The number of bytes, of `len`, that an operation may process.
     ///
     /// # Errors
-    /// Where the operation was told to fail.
+    /// If the plan makes the operation fail.
     pub(crate) fn pass(operation: Operation, len: usize) -> io::Result<usize> {
-        match *PLAN.get().unwrap_or(&Plan::Fail { operation, first: 0, last: 0, errno: 0 }) {
-            Plan::Fail { operation: planned, first, last, errno } if planned == operation => {
+        match *PLAN.get().unwrap_or(&FaultPlan::Fail { operation, first: 0, last: 0, errno: 0 }) {
+            FaultPlan::Fail { operation: planned, first, last, errno } if planned == operation => {
                 let number = COUNT.fetch_add(1, Ordering::Relaxed) + 1;
                 if (first..=last).contains(&number) {
                     return Err(io::Error::from_raw_os_error(errno));
                 }
                 Ok(len)
             }
-            Plan::Short if matches!(operation, Operation::Read | Operation::Write) => {
+            FaultPlan::Short if matches!(operation, Operation::Read | Operation::Write) => {
                 let number = COUNT.fetch_add(1, Ordering::Relaxed);
                 if number.is_multiple_of(2) {
                     return Err(io::ErrorKind::Interrupted.into());
@@ -95,7 +95,7 @@ mod planned {
                 // One to seven bytes: no number of a tensor ends where its bytes are cut.
                 Ok(len.min(usize::try_from(number / 2 % 7).unwrap_or(0) + 1))
             }
-            Plan::Fail { .. } | Plan::Short => Ok(len),
+            FaultPlan::Fail { .. } | FaultPlan::Short => Ok(len),
         }
     }
 }

@@ -20,8 +20,7 @@ const MATRIX_A: u32 = 0x9908_b0df;
 const UPPER_MASK: u32 = 0x8000_0000;
 const LOWER_MASK: u32 = 0x7fff_ffff;
 
-/// Normal samples are made in blocks of so many; PyTorch makes fewer than one block in another
-/// way.
+/// Samples of a block of normal samples; PyTorch makes fewer of them in another way.
 const BLOCK: usize = 16;
 
 /// PyTorch's CPU generator: MT19937 and, beside it, one normal sample in reserve.
@@ -44,8 +43,8 @@ const BLOCK: usize = 16;
 pub struct Generator {
     seed: u64,
     words: [u32; N],
-    /// How many words of the block have been drawn. 0 stands for a new generator only, whose block
-    /// is the seed's and not yet twisted; a full block, `N`, waits for the next draw too.
+    /// Words of the block that have been drawn. 0 means a new generator, whose block holds the seed's words
+    /// and is not yet twisted; a block of which all `N` words are drawn is twisted at the next draw.
     next: usize,
     /// The second of two normal samples made at once, if only the first was asked for.
     next_normal: Option<f64>,
@@ -55,7 +54,7 @@ impl Generator {
     /// The seed of a new `torch.Generator()`.
     pub const DEFAULT_SEED: u64 = 67_280_421_310_721;
 
-    /// Words that are made at once.
+    /// Words of a block.
     pub const BLOCK_WORDS: usize = N;
 
     /// The generator after `torch.manual_seed(seed)`; a negative seed counts modulo 2^64.
@@ -74,13 +73,13 @@ impl Generator {
         Generator { seed, words, next: 0, next_normal: None }
     }
 
-    /// The seed that the generator was started from, `torch.initial_seed()`.
+    /// The seed of the generator, `torch.initial_seed()`.
     pub fn seed(&self) -> u64 {
         self.seed
     }
 
-    /// How many of the [`Generator::BLOCK_WORDS`] words that are made at once have been drawn; 0 only
-    /// where none has been drawn since the generator was seeded.
+    /// Words of the current block, of [`Generator::BLOCK_WORDS`], that have been drawn; 0 only if none has been
+    /// drawn since the generator was seeded.
     pub fn position(&self) -> usize {
         self.next
     }
@@ -94,7 +93,7 @@ impl Generator {
     ///
     /// Both bounds are rounded to `T` first. A number takes one word of the stream in f32, two in
     /// f64. The value is u (high - low) + low with one rounding, because PyTorch's AVX2 and
-    /// AVX-512 kernels fuse the two operations; where that rounds to `high`, it is `low`.
+    /// AVX-512 kernels fuse the two operations; a value that rounds to `high` becomes `low`.
     ///
     /// ```
     /// use elman::Generator;
@@ -139,7 +138,7 @@ impl Generator {
         for block in blocks {
             box_muller(block);
         }
-        // What does not fill a block is drawn again, together with the samples before it.
+        // The samples that do not fill a block are drawn again, together with the samples before them.
         if !rest.is_empty()
             && let Some(last) = out.last_chunk_mut()
         {
@@ -148,11 +147,11 @@ impl Generator {
         }
     }
 
-    /// Fills `out` with a dropout mask: true where an element is kept, with probability
-    /// 1 - `dropout`, as `bernoulli_(1 - dropout)` does for tensors of either type.
+    /// Fills `out` with a dropout mask as `bernoulli_(1 - dropout)` does for tensors of either type: true for a
+    /// kept element, with probability 1 - `dropout`.
     ///
-    /// `dropout` is in [0, 1]. At both ends the mask is known and, as in `torch.dropout`, nothing
-    /// is drawn; elsewhere an element takes two words of the stream.
+    /// `dropout` is in [0, 1]. At both ends the mask is constant and, as in `torch.dropout`, nothing
+    /// is drawn; otherwise an element takes two words of the stream.
     ///
     /// ```
     /// use elman::Generator;
@@ -200,8 +199,8 @@ impl Generator {
         word ^ (word >> 18)
     }
 
-    /// Replaces the block by the next: word k becomes a function of the words k, k+1 and k+M, each
-    /// taken modulo N and, where it lies before k, already new.
+    /// Replaces the block by the next one: word k becomes a function of the words k, k+1 and k+M modulo N, of
+    /// which those before k are already new.
     fn twist(&mut self) {
         let words = &mut self.words;
         let mix = |word: u32, next: u32, middle: u32| {
@@ -230,7 +229,7 @@ fn box_muller<T: Element>(block: &mut [T; BLOCK]) {
     }
 }
 
-/// The expected values are those of PyTorch 2.15, except where it says otherwise.
+/// The expected values are those of PyTorch 2.15, unless a comment says otherwise.
 #[cfg(test)]
 mod tests {
     #![allow(clippy::float_cmp, reason = "the same bits are what is promised")]

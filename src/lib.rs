@@ -39,41 +39,52 @@
 //!
 //! # Modules
 //!
-//! In the order in which a newcomer should read them. Each imports only from those below it, and from
-//! `error`, `memory` and `faults`.
+//! In the order in which a newcomer should read them. Imports point downwards: the binary uses `checkpoint`, which
+//! joins `files` and `rnn`; `rnn` uses `stack`, and `stack` uses `kernel`.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
-//! | `error` | the error of the layer; `files` and `checkpoint` have their own |
-//! | `memory` | what is allocated, fallibly, because it grows with the data |
-//! | `check` | invariance: the same bytes in every way of computing a batch |
-//! | `checkpoint` | weights out of files, and into an .onnx: where files and layers meet |
-//! | `element` | the numbers that are computed in: one sealed trait for f32 and f64 |
-//! | `config` | what was chosen: PyTorch's arguments, names and shapes of the parameters |
-//! | `rnn` | the layer: every argument is checked here, once |
-//! | `params` | what was learned: weights and biases |
+//! | `config` | the configuration: PyTorch's arguments, names and shapes of the parameters |
+//! | `params` | the parameters: weights and biases |
 //! | `generator` | PyTorch's CPU generator: uniform, normal, dropout masks |
-//! | `packed` | PyTorch's packed sequences, and its functions from and to padded batches |
-//! | `stack` | layers x directions over blocks of the batch; knows threads |
 //! | `batch` | the canonical batch: time-major, without padding |
+//! | `packed` | PyTorch's packed sequences, and its functions from and to padded batches |
+//! | `rnn` | the layer: `Rnn` checks every argument once; `Session` carries the hidden state |
+//! | `stack` | layers x directions over blocks of the batch; the only module that knows threads |
 //! | `kernel` | the arithmetic on slices, for each instruction set |
-//! | `faults` | faults on demand, in builds with debug assertions |
-//! | `array` | values in row-major order as arrays |
-//! | [`files`] | files: formats, sources, sinks; beside the others, not above them |
+//! | [`files`] | files: formats, sources, sinks |
+//! | `checkpoint` | weights from files, and to .onnx: the meeting point of files and layers |
+//! | `check` | invariance: the same bytes in every way of computing a batch |
+//! | `element` | the numbers: one sealed trait for f32 and f64, and registers of them |
+//! | `error`, `memory`, `array` | the layer's errors (`files` has its own), fallible allocation, arrays in row-major order |
+//! | `faults` | injected faults, in builds with debug assertions |
 //!
 //! # Invariants
 //!
-//! 1. `kernel` uses std and `element` alone: no files, threads, ndarray or errors. It cannot fail, and it allocates
-//!    nothing. Its one part that knows of more than one hand, `kernel::relay`, does not know where they are.
-//! 2. `stack` cannot fail: `rnn` has checked every shape, and allocates, fallibly, all that grows with the
-//!    data before it calls down.
-//! 3. Only `files` and the binary touch files and standard streams.
-//! 4. `files` does not know what an RNN is; `rnn` does not know what a file is. They meet in `checkpoint` and
-//!    in the binary's commands.
-//! 5. Nothing below the binary reads the environment.
+//! 1. `kernel` uses std and `element`: no files, threads, ndarray or errors. It cannot fail, and it allocates
+//!    nothing.
+//! 2. `stack` cannot fail: `rnn` has checked every shape, and has allocated, fallibly, all memory that grows
+//!    with the data.
+//! 3. Only `files` and the binary touch files and standard streams; only the binary's `main` prints errors and
+//!    chooses exit codes.
+//! 4. `files` does not know RNNs; `rnn` does not know files. They meet in `checkpoint` and in the binary's
+//!    commands.
+//! 5. No module below the binary reads the environment.
+//! 6. `unsafe` occurs in `kernel` alone.
 //!
-//! The bytes of a sequence's result do not depend on what else is in the batch, on chunks of time, on the
-//! number of threads, or on the instruction set; `kernel::product` says why.
+//! The bytes of a sequence's result do not depend on the rest of the batch, on chunks of time, on the number of
+//! threads, or on the instruction set; `kernel::product` says why.
+//!
+//! # Where to add
+//!
+//! | addition | place |
+//! |---|---|
+//! | a file format | a module in `files`; its first bytes in `files::source::Format`, its extension in `TensorFormat` or `BundleFormat` |
+//! | a flag | `src/bin/rnn/args/COMMAND.rs`; the command of that name turns it into a plan |
+//! | a hint or an explanation | `src/bin/rnn/explain` |
+//! | an instruction set | a file like `kernel/x86.rs`, its registers in `kernel/vector.rs`, its name in `kernel::Kernel` |
+//! | a type of number | `element::Element` and its registers in `kernel/vector.rs` |
+//! | a way to use threads | a variant of `stack::plan::Parallel` |
 
 mod array;
 mod batch;

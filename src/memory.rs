@@ -1,4 +1,4 @@
-//! Memory that grows with the data: asked for fallibly, where `vec![0.0; n]` would abort the process.
+//! Memory that grows with the data: allocated fallibly, because `vec![0.0; n]` would abort the process.
 
 use std::collections::TryReserveError;
 
@@ -8,7 +8,7 @@ use crate::faults::{Operation, pass};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("out of memory: {what} needs {}", bytes_or_more(*bytes))]
 pub struct OutOfMemory {
-    /// What the memory was for.
+    /// The purpose of the memory.
     pub what: &'static str,
     /// Its size; `usize::MAX` if the number of bytes overflows.
     pub bytes: usize,
@@ -18,7 +18,7 @@ fn bytes_or_more(bytes: usize) -> String {
     if bytes == usize::MAX { format!("more than {bytes} bytes") } else { format!("{bytes} bytes") }
 }
 
-/// As many zeros as a tensor of these sizes has elements. `what` names the tensor in an error.
+/// The zeros of a tensor of these sizes. `what` names the tensor in an error.
 ///
 /// ```
 /// use elman::{OutOfMemory, zeros};
@@ -33,7 +33,7 @@ fn bytes_or_more(bytes: usize) -> String {
 /// ```
 ///
 /// # Errors
-/// [`OutOfMemory`], where `vec![0.0; n]` would abort the process.
+/// [`OutOfMemory`]; `vec![0.0; n]` would abort the process.
 pub fn zeros<T: Clone + Default>(
     sizes: &[usize],
     what: &'static str,
@@ -44,7 +44,7 @@ pub fn zeros<T: Clone + Default>(
     Ok(vector)
 }
 
-/// Gives a buffer the length that a tensor of these sizes has. What it holds does not matter.
+/// Gives a buffer the length of a tensor of these sizes. Its content is unspecified.
 pub(crate) fn fit<T: Clone + Default>(
     buffer: &mut Vec<T>,
     sizes: &[usize],
@@ -78,8 +78,7 @@ pub(crate) fn reserved<T>(len: usize, what: &'static str) -> Result<Vec<T>, OutO
     Ok(vector)
 }
 
-/// Makes room for `more` elements of a vector that grows as data comes in; it will need `bytes` in all, as
-/// far as that is known.
+/// Makes room for `more` elements of a vector that grows with its input. `bytes` is the expected total.
 pub(crate) fn grow<T>(
     vector: &mut Vec<T>,
     more: usize,
@@ -92,7 +91,7 @@ pub(crate) fn grow<T>(
     Ok(())
 }
 
-/// What the machine said, unless a test says otherwise.
+/// The answer of the allocator, unless a test injects a fault.
 fn granted(
     answer: Result<(), TryReserveError>,
     what: &'static str,
@@ -104,7 +103,7 @@ fn granted(
     }
 }
 
-/// The product of sizes, or [`OutOfMemory`] where it overflows.
+/// The product of sizes, or [`OutOfMemory`] if it overflows.
 pub(crate) fn checked_product(sizes: &[usize], what: &'static str) -> Result<usize, OutOfMemory> {
     sizes
         .iter()

@@ -1,4 +1,4 @@
-//! What a layer has learned: its weights and biases.
+//! The parameters of a layer: its weights and biases.
 
 use std::collections::HashMap;
 
@@ -29,7 +29,7 @@ pub struct CellParams<T> {
     pub weight_ih: Array2<T>,
     /// `weight_hh`, (`H_out`, `H_out`).
     pub weight_hh: Array2<T>,
-    /// `bias_ih` and `bias_hh`, (`H_out`) each; none without bias.
+    /// `bias_ih` and `bias_hh`, (`H_out`) each; `None` without bias.
     pub bias: Option<[Array1<T>; 2]>,
 }
 
@@ -53,7 +53,7 @@ pub struct Params<T> {
 }
 
 impl<T: Element> Params<T> {
-    /// Takes over the tensors of a `state_dict`, in any order. Every shape is held against `config`.
+    /// Takes the tensors of a `state_dict`, in any order. Every shape is checked against `config`.
     ///
     /// ```
     /// use elman::{Config, Error, Params};
@@ -78,7 +78,7 @@ impl<T: Element> Params<T> {
             places.entry(name.clone()).or_insert(place);
         }
         let mut tensors: Vec<_> = tensors.into_iter().map(Some).collect();
-        // In PyTorch's order, so that the first thing wrong is the first one named.
+        // PyTorch's order, so that the error names the first wrong tensor.
         let mut ordered = Vec::new();
         for parameter in config.parameters() {
             let place = places.get(&parameter.name).copied();
@@ -117,8 +117,7 @@ impl<T: Element> Params<T> {
     /// The errors of [`Config::check`], and [`Error::OutOfMemory`].
     pub fn init(config: Config, generator: &mut Generator) -> Result<Self, Error> {
         config.check()?;
-        // The machine is asked for all of it first: it may lend each of many small tensors and have no
-        // room for them together.
+        // All memory is allocated first: each of many small tensors may fit although they do not fit together.
         let count = config.num_parameters();
         let too_large = OutOfMemory { what: WEIGHTS, bytes: usize::MAX };
         drop(reserved::<T>(count.ok_or(too_large)?, WEIGHTS)?);
@@ -134,17 +133,6 @@ impl<T: Element> Params<T> {
     }
 
     /// The tensors of the `state_dict`, under PyTorch's names and in its order.
-    ///
-    /// ```
-    /// use elman::{Config, Generator, Params};
-    ///
-    /// let params = Params::<f32>::init(Config::new(10, 20), &mut Generator::new(0))?;
-    /// let state_dict = params.into_tensors();
-    /// let (name, tensor) = &state_dict[0];
-    /// assert_eq!((name.as_str(), tensor.shape()), ("weight_ih_l0", &[20, 10][..]));
-    /// assert_eq!(state_dict.len(), 4);
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
     pub fn into_tensors(self) -> Vec<(String, ArrayD<T>)> {
         let tensors = self.cells.into_iter().flat_map(|cell| {
             let weights = [cell.weight_ih.into_dyn(), cell.weight_hh.into_dyn()];
@@ -154,20 +142,8 @@ impl<T: Element> Params<T> {
         self.config.parameters().map(|parameter| parameter.name).zip(tensors).collect()
     }
 
-    /// Puts `bias_ih + bias_hh` into `bias_ih`, and zeros into `bias_hh`. The layer computes the same: it
-    /// only ever uses their sum.
-    ///
-    /// ```
-    /// use elman::{Config, Generator, Params};
-    ///
-    /// let mut params = Params::<f32>::init(Config::new(10, 20), &mut Generator::new(0))?;
-    /// let before = params.cells()[0].bias.clone().map(|[bias_ih, bias_hh]| bias_ih + bias_hh);
-    /// params.merge_bias();
-    /// let after = params.cells()[0].bias.clone();
-    /// assert_eq!(after.clone().map(|[bias_ih, _]| bias_ih), before);
-    /// assert!(after.is_some_and(|[_, bias_hh]| bias_hh.iter().all(|&bias| bias == 0.0)));
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
+    /// Puts `bias_ih + bias_hh` into `bias_ih`, and zeros into `bias_hh`. The layer gives the same results,
+    /// because it uses only their sum.
     pub fn merge_bias(&mut self) {
         for [bias_ih, bias_hh] in self.cells.iter_mut().filter_map(|cell| cell.bias.as_mut()) {
             bias_ih.zip_mut_with(bias_hh, |sum, &hh| *sum = *sum + hh);
@@ -180,7 +156,7 @@ impl<T: Element> Params<T> {
         &self.cells
     }
 
-    /// The configuration that they belong to.
+    /// The configuration of the layer.
     pub fn config(&self) -> &Config {
         &self.config
     }
@@ -200,7 +176,7 @@ impl<T: Element> Params<T> {
             tensors: &mut impl Iterator<Item = ArrayD<T>>,
         ) -> ndarray::Array<T, D> {
             let tensor = tensors.next().and_then(|tensor| tensor.into_dimensionality().ok());
-            // Both callers go through `config.parameters()`, which counts them and gives their ranks.
+            // Both callers iterate over `config.parameters()`, which determines their number and ranks.
             tensor.unwrap_or_else(|| unreachable!("a parameter is absent or has another rank"))
         }
         let cells = (0..config.num_layers * config.num_directions()).map(|_| CellParams {
@@ -213,5 +189,5 @@ impl<T: Element> Params<T> {
     }
 }
 
-/// What memory for parameters is called in an error.
+/// The name of the memory for parameters in an error.
 pub(crate) const WEIGHTS: &str = "weights";

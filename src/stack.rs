@@ -8,24 +8,22 @@
 //! h_t = act(pre_t + h_{t-1} W_hh^T)
 //! ```
 //!
-//! A hidden state is written once, to where it is wanted: the output, or the input of the next layer.
-//! Reverse is only the order of steps. A stack that runs forward only passes long sequences through in
-//! segments of time, so that its buffers stay small; a bidirectional one needs every step of a layer
-//! before the next can begin, so its one segment is the whole sequence, and so is that of a stack whose
-//! single direction runs in reverse.
+//! A hidden state is written once: to the output, or to the input of the next layer. Reverse is only the order
+//! of steps. A stack that runs forward only passes long sequences through in segments of time, so that its
+//! buffers stay small. A bidirectional stack needs every step of a layer before the next layer can begin, so
+//! its one segment is the whole sequence; so is that of a stack whose single direction runs in reverse.
 //!
-//! Threads either share the batch, in blocks of rows that never meet ([`scan`]), or, where there are too
-//! few rows for that or too many weights, the two directions, or the columns of every step ([`columns`]),
-//! or the layers, each some steps behind the one below it ([`waves`]). [`Plan`] chooses.
+//! Threads share one of four things, which [`Plan`] chooses: blocks of rows ([`scan`]), the columns of every
+//! step ([`columns`]), the two directions, or the layers ([`pipelined`]).
 //!
 //! This module cannot fail. `rnn` has checked every shape, and has allocated all memory that grows with
-//! the data; what is allocated here is a few words for each thread.
+//! the data; this module allocates a few words for each thread.
 
 mod block;
 mod columns;
+mod pipelined;
 mod plan;
 mod scan;
-mod waves;
 
 use std::ops::Range;
 
@@ -35,7 +33,7 @@ use crate::kernel::{Activation, Aligned, Kernel, Panels, Walk};
 
 use block::Buffers;
 pub(crate) use block::{Block, Steps, Work, Workspace};
-pub(crate) use plan::{Plan, Shape, cores};
+pub(crate) use plan::{Parallel, Plan, Shape, cores};
 
 /// The weights of one layer and direction, packed for the kernel.
 #[derive(Clone, Debug)]
@@ -60,7 +58,7 @@ impl<T: Element> Cell<T> {
     }
 }
 
-/// Everything that all blocks of one forward pass share.
+/// The data that all blocks of one forward pass share.
 #[derive(Debug)]
 pub(crate) struct Stack<'a, T> {
     pub(crate) kernel: Kernel,
@@ -74,10 +72,10 @@ pub(crate) struct Stack<'a, T> {
     pub(crate) batch_sizes: &'a BatchSizes,
     /// Packed, (rows, `H_in`).
     pub(crate) input: &'a [T],
-    /// What the output of each layer but the last is multiplied by, packed, (rows, D * `H_out`); empty
-    /// without dropout.
+    /// Dropout masks of the output of each layer except the last, packed, (rows, D * `H_out`); empty without
+    /// dropout.
     pub(crate) masks: &'a [Vec<bool>],
-    /// What a kept element is multiplied by, 1 / (1 - p).
+    /// The factor of a kept element, 1 / (1 - p).
     pub(crate) mask_scale: T,
     pub(crate) plan: &'a Plan,
 }
@@ -102,11 +100,11 @@ fn run_block<T: Element>(
     block: &mut Block<'_, T>,
     workspace: &mut Workspace<T>,
 ) {
-    if stack.plan.waves {
-        return waves::run(stack, block, workspace);
+    if stack.plan.parallel == Parallel::Layers {
+        return pipelined::run(stack, block, workspace);
     }
     let Workspace { hidden, buffers } = workspace;
-    // Every workspace has two of them, if only empty ones.
+    // Every workspace has at least two of them, perhaps empty.
     let [even, odd] = &mut hidden[..] else { return };
     let Block { first_row, batch_sizes: sizes, output, state } = block;
     let width = stack.directions * stack.hidden_size;
@@ -146,17 +144,16 @@ struct Sections<'a, T> {
 }
 
 impl<T: Element> Sections<'_, T> {
-    /// Runs both directions of the layer, where it has them.
+    /// Runs every direction of the layer.
     fn run(&self, output: &mut Steps<'_, T>, states: &mut [&mut [T]], buffers: &mut Buffers<T>) {
-        if self.stack.plan.both_directions {
+        if self.stack.plan.parallel == Parallel::Directions {
             return self.run_both(output, states, buffers);
         }
         for (direction, state) in states.iter_mut().enumerate() {
             let section = self.section(direction);
-            if self.stack.plan.columns.is_empty() {
-                scan::run(&section, output, state, &mut buffers.pre[0]);
-            } else {
-                columns::run(&section, output, state, buffers);
+            match &self.stack.plan.parallel {
+                Parallel::Columns { ends } => columns::run(&section, ends, output, state, buffers),
+                _ => scan::run(&section, output, state, &mut buffers.pre[0]),
             }
         }
     }
@@ -181,7 +178,7 @@ impl<T: Element> Sections<'_, T> {
         );
     }
 
-    /// One direction of the layer: the first, or, of a bidirectional layer, the second.
+    /// One direction of the layer, 0 or 1.
     fn section(&self, direction: usize) -> Section<'_, T> {
         Section {
             stack: self.stack,
@@ -207,11 +204,11 @@ struct Section<'a, T> {
     segment: &'a Range<usize>,
 }
 
-/// Where a layer reads from: rows of (features in).
+/// The rows that a layer reads, of (features in).
 enum Input<'a, T> {
-    /// The packed input of the whole batch, of which the block owns the rows from `first_row` on.
+    /// The packed input of the whole batch; the block's rows begin at `first_row` of each step.
     Batch { data: &'a [T], first_row: usize },
-    /// The output of the layer below, rows of this block alone, from a step on.
+    /// The output of the layer below: rows of this block alone, from `first_step` on.
     Layer { data: &'a [T], first_step: usize },
 }
 
@@ -249,8 +246,8 @@ impl<T> Section<'_, T> {
         if self.reverse { (later, earlier) } else { (earlier, later) }
     }
 
-    /// Rows of step `t` that have another step to come.
-    fn going_on(&self, t: usize) -> usize {
+    /// Rows still active after step `t`.
+    fn continuing(&self, t: usize) -> usize {
         let (_, after) = self.neighbours(t);
         after.map_or(0, |after| self.sizes.size(after).min(self.sizes.size(t)))
     }
@@ -261,14 +258,14 @@ impl<T> Section<'_, T> {
     }
 }
 
-/// The walk over the panels in step `t`: to and fro, so that what the last step left in the cache is met
-/// first. With one row and 4 MB of weights this takes a third less time.
+/// The walk over the panels in step `t`. It alternates, so that a step begins with the panels that the last one
+/// left in the cache. With one row and 4 MB of weights this takes a third less time.
 fn walk(t: usize) -> Walk {
     if t.is_multiple_of(2) { Walk::Forwards } else { Walk::Backwards }
 }
 
-/// Dropout on one element: `x * mask / (1 - p)`. What is dropped is multiplied by zero, as PyTorch does,
-/// so that NaN and the sign of zero come out the same.
+/// Dropout on one element: `x * mask / (1 - p)`. A dropped element is multiplied by zero, as in PyTorch,
+/// so that NaN and the sign of zero are the same.
 pub(crate) fn dropped<T: Element>(value: T, keep: bool, scale: T) -> T {
     value * if keep { scale } else { T::ZERO }
 }

@@ -1,7 +1,7 @@
 //! Logarithm, sine and cosine, for normal samples whose bits are the same on every machine.
 //!
 //! The standard library's `ln`, `sin` and `cos` call the platform's mathematical library, and
-//! those libraries differ in the last bit. Here is nothing but `+ - * /` and fused multiply-adds,
+//! those libraries differ in the last bit. The functions here use only `+ - * /` and fused multiply-adds,
 //! which every machine rounds alike. There are two families: single precision repeats, operation
 //! by operation, the polynomials that PyTorch runs on vectors; double precision, where PyTorch
 //! calls the platform's library, aims at the correctly rounded result, which a good library
@@ -41,8 +41,8 @@ const COS_POLYNOMIAL: [f32; 3] = [2.443_315_7e-5, -1.388_731_6e-3, 4.166_664_6e-
 
 /// The natural logarithm of a positive, normal number, with the bits of PyTorch's `log256_ps`.
 ///
-/// Where a product is followed by a sum, the compiler of PyTorch's AVX2 kernel has fused the
-/// two or left them apart; every `mul_add` here, and every absent one, follows it.
+/// The compiler of PyTorch's AVX2 kernel has fused some products with the sum that follows, and not others; every
+/// `mul_add` here, and every absent one, repeats its choice.
 pub(crate) fn ln_f32(x: f32) -> f32 {
     // x = m 2^e with 1/2 <= m < 1, then sqrt(1/2) <= m < sqrt(2).
     let bits = x.to_bits();
@@ -67,7 +67,7 @@ pub(crate) fn sin_cos_f32(x: f32) -> (f32, f32) {
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "x is not negative, and the fraction is to be cut off"
+        reason = "x is not negative, and truncation is the purpose"
     )]
     let j = ((x * FRAC_4_PI_F32) as u32 + 1) & !1;
     let r = FRAC_PI_4_PARTS.iter().fold(x, |r, part| (j as f32).mul_add(-part, r));
@@ -95,15 +95,15 @@ fn rotate<T: Neg<Output = T>>(quarters: u32, sin: T, cos: T) -> (T, T) {
 // Double precision
 // ---------------------------------------------------------------------------------------------
 
-/// How many terms of a series are summed in twice the precision: so many that the rounding errors
-/// of the others are below 2^-70 of the result.
+/// Terms of a series that are summed in twice the precision: enough for the rounding errors of the others to
+/// be below 2^-70 of the result.
 const LEADING: u32 = 4;
 
-/// π/2 in three parts: the nearest double, the nearest to what that leaves, and once more.
+/// π/2 in three parts: the nearest double, and twice the nearest double to the remainder.
 const FRAC_PI_2_PARTS: [f64; 3] =
     [FRAC_PI_2, 6.123_233_995_736_766e-17, -1.497_384_904_859_169_4e-33];
 
-/// ln 2 in two parts: the nearest double and the nearest to what that leaves.
+/// ln 2 in two parts: the nearest double, and the nearest double to the remainder.
 const LN_2: Double = Double { hi: std::f64::consts::LN_2, lo: 2.319_046_813_846_299_6e-17 };
 
 /// fdlibm's ln 2 in two parts, of which the first ends in zeros so that its multiples are exact.
@@ -138,8 +138,8 @@ pub(crate) fn ln(x: f64) -> f64 {
 
 /// ln(1 - u) for u in [0, 1) with 1 - u exact, as fdlibm's `log1p(-u)` computes it.
 ///
-/// Correct rounding would not do here. glibc, on which PyTorch commonly runs, takes this formula,
-/// which is a bit off for one argument in fourteen. In the order of operations below it agrees
+/// A correctly rounded logarithm would differ from PyTorch's. glibc, on which PyTorch commonly runs, uses this
+/// formula, which is one bit off for one argument in fourteen. In the order of operations below it agrees
 /// with glibc 2.36 for 99.94 % of arguments; a correctly rounded logarithm agrees for 93 %.
 pub(crate) fn ln_1m(u: f64) -> f64 {
     // ln(1 + f) = f - (f^2/2 - s (f^2/2 + R(s^2))), s = f/(2 + f)
@@ -161,7 +161,7 @@ pub(crate) fn sin_cos(x: f64) -> (f64, f64) {
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "x is not negative, and the fraction is to be cut off"
+        reason = "x is not negative, and truncation is the purpose"
     )]
     let quarters = (x * FRAC_2_PI + 0.5) as u32;
     let n = f64::from(quarters);
@@ -226,7 +226,7 @@ impl Double {
         Double::sum(q, remainder / b.hi)
     }
 
-    /// 1/n. The compiler evaluates it where `n` is a constant.
+    /// 1/n. The compiler evaluates it if `n` is a constant.
     fn reciprocal(n: f64) -> Self {
         Double::quotient(1.0, Double::from(n))
     }
@@ -241,7 +241,7 @@ impl From<f64> for Double {
 impl Add for Double {
     type Output = Double;
 
-    /// Knuth's sum of the upper halves, which does not ask which of them is larger.
+    /// Knuth's sum of the upper halves, in which either may be the larger one.
     fn add(self, other: Double) -> Double {
         let hi = self.hi + other.hi;
         let rounded = hi - self.hi;
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn double_precision_holds_where_it_is_hardest() {
+    fn double_precision_is_exact_at_the_hardest_arguments() {
         assert_eq!(ln(1.0).to_bits(), 0);
         assert_eq!(ln(0.5), -std::f64::consts::LN_2);
         assert_eq!(ln(1.0 - f64::EPSILON / 2.0), -1.110_223_024_625_156_6e-16);

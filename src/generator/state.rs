@@ -68,8 +68,8 @@ impl Generator {
     /// ```
     ///
     /// # Errors
-    /// [`Error::GeneratorState`] where the bytes are not such a state: there are too few or too many, or a field has a value that
-    /// no generator has. Fields that PyTorch does not read back, like the padding, are ignored.
+    /// [`Error::GeneratorState`] if there are too few or too many bytes, or a field has a value that no generator
+    /// has. Fields that PyTorch does not read back, like the padding, are ignored.
     pub fn from_state(bytes: &[u8]) -> Result<Self, Error> {
         expect("size in bytes", bytes.len(), STATE_BYTES, bytes.len() == STATE_BYTES)?;
         let mut generator = Generator::new(u64_at(bytes, offset::SEED));
@@ -96,8 +96,8 @@ impl Generator {
         Ok(generator)
     }
 
-    /// PyTorch's second counter: how many words the block has left, plus one. It is 1 in a new
-    /// generator, whose block is as good as used up.
+    /// PyTorch's second counter: the words left in the block, plus one. It is 1 in a new generator, because
+    /// its block is twisted at the first draw.
     fn left(&self) -> u32 {
         let left = if self.next == 0 { 1 } else { N + 1 - self.next };
         #[allow(clippy::cast_possible_truncation, reason = "at most 624")]
@@ -106,7 +106,7 @@ impl Generator {
     }
 }
 
-/// Passes if the condition holds. If not, the error says what was expected and found.
+/// Returns an error with the expected and the found value unless the condition holds.
 fn expect(
     field: &str,
     found: impl fmt::Display,
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_torch_does_not_read_back_is_ignored() {
+    fn fields_that_torch_does_not_read_back_are_ignored() {
         let generator = Generator::new(7);
         let mut bytes = generator.state();
         // normal_x, normal_y while it is not valid, normal_rho, and both paddings.
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(Generator::from_state(&bytes).unwrap(), generator);
     }
 
-    /// The refusal of a state of which the bytes from `at` on are replaced by `field`.
+    /// The error for a state whose bytes from `at` on are replaced by `field`.
     fn refusal(at: usize, field: &[u8]) -> String {
         let mut bytes = Generator::new(7).state();
         bytes[at..at + field.len()].copy_from_slice(field);

@@ -4,15 +4,20 @@
 //! ([`crate::element::Vector`]), and thin instances of the trait for each instruction set ([`x86`],
 //! [`vector`]). All of them give the same bits.
 //!
-//! This module uses std and `element` alone. It must not know files, threads, ndarray or errors; it cannot fail, and
-//! it allocates nothing: it fills slices that it is given. It is single-threaded, but for [`relay`], which
-//! lets several hands write one matrix and does not know where they are.
+//! This module uses std and `element` alone. It must not know files, threads, ndarray or errors; it cannot
+//! fail, and it allocates nothing: it fills the slices that it is given. It is single-threaded, except for
+//! [`double_buffer`], through which several workers write one matrix, on whatever threads they run.
+//!
+//! A new instruction set needs a register for each type in a file like [`x86`], its name in [`Registers`] and
+//! [`Kernel`], and a branch in `run_on!`.
+//!
+//! [`Registers`]: crate::element::Registers
 
+mod double_buffer;
 mod one_row;
 mod panels;
 mod peak;
 mod product;
-mod relay;
 mod rows;
 mod tanh;
 mod tiles;
@@ -20,9 +25,9 @@ mod vector;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub(crate) use double_buffer::{DoubleBuffer, Progress, Worker};
 pub(crate) use panels::{Aligned, Panels};
 pub(crate) use product::{Activation, Product, Recurrence, Walk};
-pub(crate) use relay::{Hand, Progress, Relay};
 pub(crate) use rows::RowsMut;
 
 use crate::element::Element;
@@ -50,6 +55,32 @@ enum InstructionSet {
     #[cfg(target_arch = "x86_64")]
     Avx2,
     Portable,
+}
+
+/// Runs a function on one argument, compiled for the instruction set of a kernel.
+macro_rules! run_on {
+    ($kernel:expr, $T:ident, $argument:ident: $type:ty, $output:ty,
+     $avx512:expr, $avx2:expr, $portable:expr) => {{
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
+        fn avx512<$T: Element>($argument: $type) -> $output {
+            $avx512($argument)
+        }
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2,fma")]
+        fn avx2<$T: Element>($argument: $type) -> $output {
+            $avx2($argument)
+        }
+        match $kernel.0 {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: a Kernel of this set is only made when the CPU has the features.
+            InstructionSet::Avx512 => unsafe { avx512::<$T>($argument) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: a Kernel of this set is only made when the CPU has the features.
+            InstructionSet::Avx2 => unsafe { avx2::<$T>($argument) },
+            InstructionSet::Portable => $portable($argument),
+        }
+    }};
 }
 
 impl Kernel {
@@ -84,83 +115,56 @@ impl Kernel {
         }
     }
 
-    /// Runs `rounds` of a loop of independent fused multiply-adds that does nothing else, and returns how
-    /// many floating-point operations that were.
-    ///
-    /// ```
-    /// use std::time::Instant;
-    /// use elman::Kernel;
-    ///
-    /// let start = Instant::now();
-    /// let operations = Kernel::best().multiply_adds::<f32>(1000);
-    /// let peak = operations / start.elapsed().as_secs_f64();
-    /// assert!(peak > 0.0, "FLOP/s of one core");
-    /// ```
+    /// Runs `rounds` of a loop of independent fused multiply-adds that does nothing else, and returns the
+    /// number of floating-point operations in it.
     pub fn multiply_adds<T: Element>(self, rounds: usize) -> f64 {
-        let (sums, sum) = match self.0 {
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: a Kernel of this set is only made when the CPU has the features.
-            InstructionSet::Avx512 => (24 * T::LINE, unsafe { multiply_add_avx512::<T>(rounds) }),
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: a Kernel of this set is only made when the CPU has the features.
-            InstructionSet::Avx2 => (12 * T::LINE / 2, unsafe { multiply_add_avx2::<T>(rounds) }),
-            InstructionSet::Portable => {
-                (12 * T::LINE / 2, peak::multiply_add::<T::Portable, 12>(rounds))
-            }
-        };
+        let sum = run_on!(
+            self, T, rounds: usize, T,
+            peak::multiply_add::<T::Avx512, 24>,
+            peak::multiply_add::<T::Avx2, 12>,
+            peak::multiply_add::<T::Portable, 12>
+        );
         std::hint::black_box(sum);
+        let sums = match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx512 => 24 * T::LINE,
+            _ => 12 * T::LINE / 2,
+        };
         2.0 * sums as f64 * rounds as f64
     }
 
     /// Reads all of `data`, and does nothing else.
-    ///
-    /// ```
-    /// use std::time::Instant;
-    /// use elman::Kernel;
-    ///
-    /// let weights = vec![1.0_f32; 1 << 16];
-    /// let start = Instant::now();
-    /// Kernel::best().read(&weights);
-    /// let bandwidth = size_of_val(&weights[..]) as f64 / start.elapsed().as_secs_f64();
-    /// assert!(bandwidth > 0.0, "bytes per second that one core reads");
-    /// ```
     pub fn read<T: Element>(self, data: &[T]) {
-        let sum = match self.0 {
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: a Kernel of this set is only made when the CPU has the features.
-            InstructionSet::Avx512 => unsafe { read_avx512(data) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: a Kernel of this set is only made when the CPU has the features.
-            InstructionSet::Avx2 => unsafe { read_avx2(data) },
-            InstructionSet::Portable => peak::read::<T::Portable, 8>(data),
-        };
+        let sum = run_on!(
+            self, T, data: &[T], T,
+            peak::read::<T::Avx512, 16>,
+            peak::read::<T::Avx2, 8>,
+            peak::read::<T::Portable, 8>
+        );
         std::hint::black_box(sum);
     }
 
     /// Computes a product; see [`Product`].
+    ///
+    /// AVX-512 has 32 registers: 8 rows x 3 vectors keep 24 sums, and leave room for a row of the panel and
+    /// the input. AVX2 has 16: 4 rows x 3 vectors keep 12 sums.
     pub(crate) fn product<T: Element>(self, product: Product<'_, T>) {
-        match self.0 {
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: a Kernel of this set is only made when the CPU has the features.
-            InstructionSet::Avx512 => unsafe { product_avx512(product) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: a Kernel of this set is only made when the CPU has the features.
-            InstructionSet::Avx2 => unsafe { product_avx2(product) },
-            InstructionSet::Portable => product::compute::<T::Portable, 4, 2>(product),
-        }
+        run_on!(
+            self, T, product: Product<'_, T>, (),
+            tiles::compute::<T::Avx512, 8, 1>,
+            tiles::compute::<T::Avx2, 4, 2>,
+            tiles::compute::<T::Portable, 4, 2>
+        );
     }
 
     /// Computes a recurrence; see [`Recurrence`].
     pub(crate) fn recur<T: Element>(self, recurrence: Recurrence<'_, T>) {
-        match self.0 {
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: a Kernel of this set is only made when the CPU has the features.
-            InstructionSet::Avx512 => unsafe { recur_avx512(recurrence) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: a Kernel of this set is only made when the CPU has the features.
-            InstructionSet::Avx2 => unsafe { recur_avx2(recurrence) },
-            InstructionSet::Portable => product::recur::<T::Portable, 2>(recurrence),
-        }
+        run_on!(
+            self, T, recurrence: Recurrence<'_, T>, (),
+            one_row::recur::<T::Avx512, 1>,
+            one_row::recur::<T::Avx2, 2>,
+            one_row::recur::<T::Portable, 2>
+        );
     }
 }
 
@@ -172,54 +176,4 @@ fn has_avx512() -> bool {
 #[cfg(target_arch = "x86_64")]
 fn has_avx2() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
-}
-
-/// 32 registers: 8 rows x 3 vectors keep 24 sums, and leave room for a row of the panel and the input.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
-fn product_avx512<T: Element>(product: Product<'_, T>) {
-    product::compute::<T::Avx512, 8, 1>(product);
-}
-
-/// 16 registers: 4 rows x 3 vectors keep 12 sums.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn product_avx2<T: Element>(product: Product<'_, T>) {
-    product::compute::<T::Avx2, 4, 2>(product);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
-fn recur_avx512<T: Element>(recurrence: Recurrence<'_, T>) {
-    product::recur::<T::Avx512, 1>(recurrence);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn recur_avx2<T: Element>(recurrence: Recurrence<'_, T>) {
-    product::recur::<T::Avx2, 2>(recurrence);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
-fn multiply_add_avx512<T: Element>(rounds: usize) -> T {
-    peak::multiply_add::<T::Avx512, 24>(rounds)
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn multiply_add_avx2<T: Element>(rounds: usize) -> T {
-    peak::multiply_add::<T::Avx2, 12>(rounds)
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
-fn read_avx512<T: Element>(data: &[T]) -> T {
-    peak::read::<T::Avx512, 16>(data)
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn read_avx2<T: Element>(data: &[T]) -> T {
-    peak::read::<T::Avx2, 8>(data)
 }

@@ -1,13 +1,45 @@
 //! One row of a product: several panels side by side.
 
 use super::Panels;
-use super::product::CHAIN;
+use super::product::{CHAIN, Recurrence, Walk};
 use super::tiles::{Place, Tiles, add_sums};
 use crate::element::{Element, Registers, Vector};
 
+/// Computes `recurrence`. UNIT vectors fill a cache line.
+#[inline(always)]
+pub(super) fn recur<V: Vector, const UNIT: usize>(recurrence: Recurrence<'_, V::Element>) {
+    let Recurrence { before, panels, start, mut out, activation, reverse } = recurrence;
+    let (columns, steps, stride) = (panels.columns(), out.rows(), out.stride());
+    assert!(panels.k() == columns && out.columns() == columns);
+    assert!(before.len() >= columns && start.len() / columns >= steps);
+    let first_out = out.as_mut_ptr();
+    let mut tiles = Tiles::<V> {
+        rows: 1,
+        k: columns,
+        columns,
+        x: before.as_ptr(),
+        x_stride: 0,
+        start: start.as_ptr(),
+        start_stride: 0,
+        out: first_out,
+        out_stride: 0,
+        activation,
+        walk: Walk::Forwards,
+    };
+    for i in 0..steps {
+        let t = if reverse { steps - 1 - i } else { i };
+        tiles.start = start.as_ptr().wrapping_add(t * columns);
+        tiles.out = first_out.wrapping_add(t * stride);
+        tiles.one_row::<UNIT>(panels);
+        // The next step reads the row that this one has written.
+        tiles.x = tiles.out;
+        tiles.walk = tiles.walk.reversed();
+    }
+}
+
 impl<V: Vector> Tiles<V> {
-    /// One row: several panels side by side, so that enough sums are under way. Whole panels have F
-    /// vectors: four of three, or two of six, keep twelve sums.
+    /// Computes several panels of the row side by side, so that enough independent sums run at once. Whole
+    /// panels have F vectors: four panels of three, or two of six, keep twelve sums.
     #[inline(always)]
     pub(super) fn one_row<const UNIT: usize>(&self, panels: Panels<'_, V::Element>) {
         let at_once = 4 / UNIT;

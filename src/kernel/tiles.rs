@@ -1,16 +1,30 @@
-//! A product as pointers, and many rows of it: tiles of rows and vectors.
+//! Products of many rows: tiles of rows and vectors, over pointers whose bounds are checked once.
 
 use super::Panels;
 use super::product::{Activation, CHAIN, Product, Walk};
 use super::tanh::tanh;
 use crate::element::{Element, Vector};
 
-/// Weights beyond this are fetched ahead, panel by panel: what a layer reads between two uses of them may
-/// have driven them out of a second-level cache. Measured with one of 2 MB: weights of 1 MB gain 6 %.
+/// Weights beyond this size are prefetched, panel by panel: the reads of a layer between two uses of them may
+/// have evicted them from the second-level cache. With a cache of 2 MB, weights of 1 MB gain 6 %.
 const FETCHED_BYTES: usize = 1 << 18;
 
-/// A [`Product`] as pointers, its bounds checked once. It lives no longer than the call that was given the
-/// product, and its methods are asked only for rows and columns that are there.
+/// Computes `product` with tiles of up to ROWS rows. UNIT vectors fill a cache line.
+#[inline(always)]
+pub(super) fn compute<V: Vector, const ROWS: usize, const UNIT: usize>(
+    product: Product<'_, V::Element>,
+) {
+    let panels = product.panels;
+    let tiles = Tiles::<V>::new(product);
+    match tiles.rows {
+        0 => {}
+        1 => tiles.one_row::<UNIT>(panels),
+        _ => tiles.many_rows::<ROWS, UNIT>(panels),
+    }
+}
+
+/// A [`Product`] as pointers. `new` checks its bounds once; it lives no longer than the call that was given
+/// the product, and its methods are called only for rows and columns of it.
 pub(super) struct Tiles<V: Vector> {
     pub(super) rows: usize,
     pub(super) k: usize,
@@ -93,8 +107,8 @@ impl<V: Vector> Tiles<V> {
         }
     }
 
-    /// The start of one vector of columns. At the right edge of W some lanes have no column; in what
-    /// fills up its last line none has.
+    /// The start of one vector of columns. Some lanes have no column at the right edge of W; no lane has one
+    /// in the padding of its last line.
     #[inline(always)]
     pub(super) fn load_start(&self, row: usize, column: usize) -> V {
         let lanes = self.columns.saturating_sub(column).min(V::LANES);
@@ -136,7 +150,7 @@ impl<V: Vector> Tiles<V> {
     }
 }
 
-/// What is fetched while a tile is computed: a line for each k.
+/// The lines that are prefetched while a tile is computed, one for each k.
 #[derive(Clone, Copy)]
 struct Ahead<V: Vector> {
     from: *const V::Element,
@@ -145,7 +159,7 @@ struct Ahead<V: Vector> {
 }
 
 impl<V: Vector> Tiles<V> {
-    /// Panel by panel, all rows in tiles as even as can be.
+    /// Computes all rows panel by panel, in tiles of nearly equal size.
     #[inline(always)]
     pub(super) fn many_rows<const ROWS: usize, const UNIT: usize>(
         &self,

@@ -1,13 +1,14 @@
 //! The buffers of a forward pass, allocated and shared out among its blocks before it begins.
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use crate::batch::BatchSizes;
 use crate::element::Element;
 use crate::error::Error;
-use crate::kernel::Relay;
+use crate::kernel::DoubleBuffer;
 use crate::memory::{OutOfMemory, fit, reserved};
-use crate::stack::{Block, Plan, Shape, Steps, Work, Workspace};
+use crate::stack::{Block, Parallel, Plan, Shape, Steps, Work, Workspace};
 
 /// The workspaces of past passes, for the next ones: to get memory and to clear it takes time.
 #[derive(Debug)]
@@ -44,21 +45,22 @@ pub(super) fn cut<'a, T: Element>(
     output: &'a mut [T],
 ) -> Result<Vec<Block<'a, T>>, Error> {
     let width = shape.directions * shape.hidden_size;
-    let mut outputs = if plan.blocks.len() == 1 {
+    let blocks = plan.blocks(shape.batch);
+    let mut outputs = if blocks.len() == 1 {
         vec![Steps::Whole { data: output, width, first_step: 0 }]
     } else {
-        parts(plan, batch_sizes, width, output)?
+        parts(&blocks, batch_sizes, width, output)?
     };
-    let mut states: Vec<Vec<&mut [T]>> = plan.blocks.iter().map(|_| Vec::new()).collect();
+    let mut states: Vec<Vec<&mut [T]>> = blocks.iter().map(|_| Vec::new()).collect();
     if shape.batch > 0 {
         for mut one in state.chunks_exact_mut(shape.batch * shape.hidden_size) {
-            for (block, states) in plan.blocks.iter().zip(&mut states) {
+            for (block, states) in blocks.iter().zip(&mut states) {
                 states
                     .push(one.split_off_mut(..block.len() * shape.hidden_size).unwrap_or_default());
             }
         }
     }
-    let places = plan.blocks.iter().zip(outputs.drain(..).zip(states));
+    let places = blocks.iter().zip(outputs.drain(..).zip(states));
     places
         .filter(|(rows, _)| !rows.is_empty())
         .map(|(rows, (output, state))| {
@@ -70,17 +72,17 @@ pub(super) fn cut<'a, T: Element>(
 
 /// For each block, its rows of every step.
 fn parts<'a, T>(
-    plan: &Plan,
+    blocks: &[Range<usize>],
     batch_sizes: &BatchSizes,
     width: usize,
     mut output: &'a mut [T],
 ) -> Result<Vec<Steps<'a, T>>, Error> {
     let mut parts = Vec::new();
-    for _ in &plan.blocks {
+    for _ in blocks {
         parts.push(reserved(batch_sizes.steps(), "output")?);
     }
     for t in 0..batch_sizes.steps() {
-        for (rows, parts) in plan.blocks.iter().zip(&mut parts) {
+        for (rows, parts) in blocks.iter().zip(&mut parts) {
             let rows = batch_sizes.size(t).min(rows.end).saturating_sub(rows.start);
             parts.push(output.split_off_mut(..rows * width).unwrap_or_default());
         }
@@ -101,25 +103,26 @@ pub(super) fn share<'a, T: Element>(
         segment: most_rows(&blocks, plan.segment),
     };
     let mut work = Vec::new();
-    for _ in 0..plan.threads {
+    let threads = if let Parallel::Rows { threads, .. } = plan.parallel { threads } else { 1 };
+    for _ in 0..threads {
         let mut workspace = spare.pop().unwrap_or_default();
         fit_workspace(&mut workspace, shape, plan, &rows)?;
         work.push(Work { blocks: Vec::new(), workspace });
     }
     for (i, block) in blocks.into_iter().enumerate() {
-        work[i % plan.threads].blocks.push(block);
+        work[i % threads].blocks.push(block);
     }
     Ok(work)
 }
 
-/// Most rows that any of the blocks has.
+/// Largest row counts of any block.
 struct Rows {
     first_step: usize,
     chunk: usize,
     segment: usize,
 }
 
-/// Most rows that any of the blocks has in so many steps: in its first ones, because they never get more.
+/// Largest row count of any block over `steps` steps: over its first ones, because no later step has more rows.
 fn most_rows<T>(blocks: &[Block<'_, T>], steps: usize) -> usize {
     let rows =
         blocks.iter().map(|block| block.batch_sizes.offset(steps.min(block.batch_sizes.steps())));
@@ -135,18 +138,19 @@ fn fit_workspace<T: Element>(
     rows: &Rows,
 ) -> Result<(), Error> {
     let Workspace { hidden, buffers } = workspace;
-    hidden.resize_with(if plan.waves { 2 * (shape.num_layers - 1) } else { 2 }, Vec::new);
+    let pipelined = plan.parallel == Parallel::Layers;
+    hidden.resize_with(if pipelined { 2 * (shape.num_layers - 1) } else { 2 }, Vec::new);
     for (layers, hidden) in (1..).zip(hidden) {
-        let rows = if plan.waves || shape.num_layers > layers { rows.segment } else { 0 };
+        let rows = if pipelined || shape.num_layers > layers { rows.segment } else { 0 };
         fit(hidden, &[rows, shape.directions, shape.hidden_size], "buffers")?;
     }
     let all = [shape.hidden_size];
-    let ends = if plan.columns.is_empty() { &all[..] } else { &plan.columns[..] };
-    // One for each direction or layer where they run at the same time.
-    let copies = match (plan.both_directions, plan.waves) {
-        (true, _) => 2,
-        (_, true) => shape.num_layers,
-        _ => 1,
+    // A buffer for each share of the columns, or for each direction or layer that runs at the same time.
+    let (ends, copies, shared) = match &plan.parallel {
+        Parallel::Rows { .. } => (&all[..], 1, 0),
+        Parallel::Columns { ends } => (&ends[..], 1, rows.first_step),
+        Parallel::Directions => (&all[..], 2, 0),
+        Parallel::Layers => (&all[..], shape.num_layers, 0),
     };
     buffers.pre.resize_with(ends.len() * copies, Vec::new);
     let mut first = 0;
@@ -156,11 +160,10 @@ fn fit_workspace<T: Element>(
         }
         first = end;
     }
-    let relayed = if plan.columns.is_empty() { 0 } else { rows.first_step };
-    for relay in &mut buffers.relay {
+    for buffer in &mut buffers.shared {
         let too_large = OutOfMemory { what: "buffers", bytes: usize::MAX };
-        let len = Relay::<T>::len(relayed, shape.hidden_size).ok_or(too_large)?;
-        fit(relay, &[len], "buffers")?;
+        let len = DoubleBuffer::<T>::len(shared, shape.hidden_size).ok_or(too_large)?;
+        fit(buffer, &[len], "buffers")?;
     }
     Ok(())
 }

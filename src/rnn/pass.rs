@@ -75,7 +75,7 @@ impl<T: Element> Rnn<T> {
         masks: &[Vec<bool>],
     ) -> Result<Vec<T>, Error> {
         let shape = self.shape(&layers, batch_sizes.steps(), batch_sizes.size(0));
-        let plan = Plan::new(&shape, rayon::current_num_threads()).leveled(batch_sizes);
+        let plan = Plan::new(&shape, rayon::current_num_threads()).balanced(batch_sizes);
         let mut output = zeros(&[batch_sizes.rows(), shape.directions, shape.hidden_size], OUTPUT)?;
         let stack = Stack {
             kernel: self.kernel,

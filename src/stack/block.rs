@@ -3,7 +3,7 @@
 use crate::batch::BatchSizes;
 use crate::kernel::Aligned;
 
-/// The rows of a block, and where its results go.
+/// The rows of a block, and the memory for its results.
 #[derive(Debug)]
 pub(crate) struct Block<'a, T> {
     pub(crate) first_row: usize,
@@ -23,8 +23,8 @@ pub(crate) enum Steps<'a, T> {
 }
 
 impl<T> Steps<'_, T> {
-    /// The rows of step `t` to be written, and those of the step before it in the scan to be read: none
-    /// for the first step of a scan.
+    /// The rows of the step `before` in the scan, to read, and of step `t`, to write. The first step of a scan
+    /// reads none.
     pub(super) fn two(
         &mut self,
         sizes: &BatchSizes,
@@ -58,11 +58,11 @@ impl<T> Steps<'_, T> {
     }
 }
 
-/// Buffers that one block after the other is computed in.
+/// Buffers in which blocks are computed one after the other.
 #[derive(Debug, Default)]
 pub(crate) struct Workspace<T> {
-    /// Outputs of layers, of a segment, (rows, D * `H_out`): two that follow each other, or, where layers
-    /// run at the same time, two for each layer but the last.
+    /// Outputs of layers over a segment, (rows, D * `H_out`): of two layers that follow each other, or, if
+    /// layers run at the same time, two of each layer except the last.
     pub(crate) hidden: Vec<Vec<T>>,
     pub(crate) buffers: Buffers<T>,
 }
@@ -70,14 +70,14 @@ pub(crate) struct Workspace<T> {
 /// Buffers of one layer and direction.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers<T> {
-    /// Pre-activations of a chunk, (rows, columns): for each share of the columns, or of all of them.
+    /// Pre-activations of a chunk, (rows, columns): of each share of the columns, or of all columns.
     pub(crate) pre: Vec<Vec<T>>,
     /// Hidden states of two steps that follow each other, (rows, `H_out`); empty unless columns are
     /// shared.
-    pub(crate) relay: [Vec<Aligned<T>>; 2],
+    pub(crate) shared: [Vec<Aligned<T>>; 2],
 }
 
-/// What one thread does: its blocks, one after the other, in the same buffers.
+/// The work of one thread: its blocks, one after the other, in the same buffers.
 #[derive(Debug)]
 pub(crate) struct Work<'a, T> {
     pub(crate) blocks: Vec<Block<'a, T>>,

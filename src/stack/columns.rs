@@ -1,11 +1,11 @@
-//! A layer and direction with its columns shared out among threads: for few rows, and for weights that
-//! are too many for one core's cache.
+//! A layer and direction whose columns are divided among threads: for few rows, and for weights that exceed
+//! one core's cache.
 //!
 //! Each share owns some panels of the weights. It projects its own columns alone; in the scan it reads
-//! all of `h_{t-1}` and writes its columns of `h_t`, so the threads meet once a step ([`Relay`]).
+//! all of `h_{t-1}` and writes its columns of `h_t`, so the threads meet once a step ([`DoubleBuffer`]).
 //!
-//! Nothing waits for a thread that does not come: the shares are handed out to those that are there when
-//! the work begins ([`hand_out`]).
+//! No thread waits for one that the pool does not run: the shares are divided among the threads that have
+//! arrived when the work begins ([`run_together`]).
 
 use std::ops::Range;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::{Buffers, Input, Section, Steps, walk};
 use crate::element::Element;
-use crate::kernel::{Activation, Hand, Product, Progress, Relay, RowsMut, Walk};
+use crate::kernel::{Activation, DoubleBuffer, Product, Progress, RowsMut, Walk, Worker};
 
 /// How long the first thread waits for the others: several times what waking a thread takes.
 const ARRIVAL: Duration = Duration::from_micros(300);
@@ -21,7 +21,7 @@ const ARRIVAL: Duration = Duration::from_micros(300);
 /// Some columns of a layer and direction.
 struct Share<'a, T> {
     columns: Range<usize>,
-    hand: Hand<'a, T>,
+    worker: Worker<'a, T>,
     /// (rows of the segment, columns).
     output: RowsMut<'a, T>,
     /// (rows of the batch, columns).
@@ -30,36 +30,43 @@ struct Share<'a, T> {
     pre: &'a mut [T],
 }
 
-/// Runs a section of the whole batch. `state`, (rows, `H_out`), holds the states before the first step of
+/// Runs a section of the whole batch; the columns of the shares end at `ends`. `state`, (rows, `H_out`), holds the states before the first step of
 /// each row, and those after its last when the section ends.
 pub(super) fn run<T: Element>(
     section: &Section<'_, T>,
+    ends: &[usize],
     output: &mut Steps<'_, T>,
     state: &mut [T],
     buffers: &mut Buffers<T>,
 ) {
-    // A plan of columns has one block, and that is the whole batch.
+    // A plan of columns has one block: the whole batch.
     let Steps::Whole { data, width, first_step } = output else { return };
     let (hidden_size, segment) = (section.stack.hidden_size, section.segment);
     let column = section.column();
     let data = &mut data[section.rows_between(*first_step, segment.start) * *width + column..];
     let rows = section.rows_between(segment.start, segment.end);
     let mut output = RowsMut::new(data, rows, hidden_size, *width);
-    let ends = &section.stack.plan.columns;
     let progress: Vec<_> = ends.iter().map(|_| Progress::default()).collect();
-    let relay = Relay::new(buffers.relay.each_mut().map(Vec::as_mut_slice), state, ends, &progress);
+    let shared = buffers.shared.each_mut().map(Vec::as_mut_slice);
+    let shared = DoubleBuffer::new(shared, state, ends, &progress);
     let rows = state.len() / hidden_size;
     let mut state = RowsMut::new(state, rows, hidden_size, hidden_size);
     let mut shares = Vec::with_capacity(ends.len());
     let mut first = 0;
-    for ((&end, pre), hand) in ends.iter().zip(&mut buffers.pre).zip(relay.hands()) {
+    for ((&end, pre), worker) in ends.iter().zip(&mut buffers.pre).zip(shared.workers()) {
         let (own_output, own_state);
         (own_output, output) = output.split_at_column(end - first);
         (own_state, state) = state.split_at_column(end - first);
-        shares.push(Share { columns: first..end, hand, output: own_output, state: own_state, pre });
+        shares.push(Share {
+            columns: first..end,
+            worker,
+            output: own_output,
+            state: own_state,
+            pre,
+        });
         first = end;
     }
-    hand_out(shares, |own| run_shares(section, own));
+    run_together(shares, |own| run_shares(section, own));
 }
 
 /// Runs some of the shares, on one thread, in step with the others.
@@ -98,13 +105,13 @@ fn project<T: Element>(section: &Section<'_, T>, share: &mut Share<'_, T>, chunk
 }
 
 /// `h_t = act(pre_t + h_{t-1} W_hh^T)` for the share's columns, whose pre-activations begin at row
-/// `pre_row`. A row that has not begun still has its first state in both buffers of the relay.
+/// `pre_row`. A row that has not begun still has its first state in both buffers of the double buffer.
 fn step<T: Element>(section: &Section<'_, T>, share: &mut Share<'_, T>, pre_row: usize, t: usize) {
-    let Share { columns, hand, output, state, pre } = share;
+    let Share { columns, worker, output, state, pre } = share;
     let (stack, rows, width) = (section.stack, section.sizes.size(t), columns.len());
     let first_row = section.rows_between(section.segment.start, t);
-    let going_on = section.going_on(t);
-    let written = hand.turn(|read, x_stride, mut own| {
+    let continuing = section.continuing(t);
+    let written = worker.step(|read, x_stride, mut own| {
         stack.kernel.product(Product {
             x: read,
             x_stride,
@@ -118,22 +125,22 @@ fn step<T: Element>(section: &Section<'_, T>, share: &mut Share<'_, T>, pre_row:
     });
     for (row, h) in written.take(rows).enumerate() {
         output.row_mut(first_row + row).copy_from_slice(h);
-        if row >= going_on {
+        if row >= continuing {
             state.row_mut(row).copy_from_slice(h);
         }
     }
 }
 
-/// Who has come, and what each is to do.
+/// The threads that have arrived, and the job of each.
 struct Meeting<J> {
     arrived: usize,
-    /// What each thread that has come is to do; none before the shares are handed out.
+    /// The job of each thread that has arrived; `None` before the shares are divided.
     jobs: Option<Vec<Option<J>>>,
 }
 
-/// Runs `work` on all shares, on as many threads of the rayon pool as come in time. All that come run at
-/// the same time until they are done, so that they may wait for each other.
-fn hand_out<S: Send>(shares: Vec<S>, work: impl Fn(&mut [S]) + Sync) {
+/// Runs `work` on all shares, on the threads of the rayon pool that arrive in time. They all run at the same
+/// time until they are done, so that they may wait for each other.
+fn run_together<S: Send>(shares: Vec<S>, work: impl Fn(&mut [S]) + Sync) {
     let threads = shares.len();
     let meeting = Mutex::new(Meeting::<Vec<S>> { arrived: 1, jobs: None });
     let changed = Condvar::new();

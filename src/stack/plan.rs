@@ -1,30 +1,34 @@
-//! How a forward pass is cut up: one function from shapes to a plan.
+//! How a forward pass is divided: one function from shapes to a plan.
 
 use std::ops::Range;
 use std::sync::OnceLock;
 
 use crate::batch::BatchSizes;
 
-/// How a pass is cut up. It changes the time that the pass takes, and not a bit of its result.
+/// How a pass is divided. It changes the time that the pass takes, and not a bit of its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// Rows of the batch in each block, in order.
-    pub(crate) blocks: Vec<Range<usize>>,
-    /// Blocks that run at the same time, each with a workspace of its own.
-    pub(crate) threads: usize,
-    /// Where the columns of each share end, if columns are shared; empty if the batch is.
-    pub(crate) columns: Vec<usize>,
-    /// Whether the two directions of a layer run at the same time.
-    pub(crate) both_directions: bool,
-    /// Whether layers run at the same time, each a segment behind the one below it.
-    pub(crate) waves: bool,
+    pub(crate) parallel: Parallel,
     /// Steps that pass through the whole stack before the next ones do.
     pub(crate) segment: usize,
     /// Steps that are projected at once.
     pub(crate) chunk: usize,
 }
 
-/// What a plan depends on.
+/// The work that runs at the same time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Parallel {
+    /// Blocks of rows of the batch, in order; `threads` of them at a time, each with a workspace of its own.
+    Rows { blocks: Vec<Range<usize>>, threads: usize },
+    /// Shares of the columns of every step, which end at `ends`.
+    Columns { ends: Vec<usize> },
+    /// The two directions of a layer. BOTHNUMBER
+    Directions,
+    /// Layers, each a segment behind the one below it. LAYERNUMBER
+    Layers,
+}
+
+/// The quantities that a plan depends on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     pub(crate) steps: usize,
@@ -38,7 +42,7 @@ pub(crate) struct Shape {
     pub(crate) element_bytes: usize,
     /// Cores that this process may use.
     pub(crate) cores: usize,
-    /// Where the columns of each of so many shares end: panels of weights are not divided.
+    /// Where each of n shares of the columns ends: panels of weights are not divided.
     pub(crate) share_out: fn(usize, usize) -> Vec<usize>,
 }
 
@@ -47,28 +51,27 @@ const MIN_BLOCK_ROWS: usize = 8;
 /// Most rows of a block while the weights fit in the cache: its states and pre-activations then fit
 /// beside them. A guess.
 const MAX_BLOCK_ROWS: usize = 256;
-/// Fewest multiplications for which another thread is woken: some ten microseconds of work. A guess.
+/// Fewest multiplications that are worth waking another thread: some ten microseconds of work. A guess.
 const MIN_BLOCK_WORK: usize = 1 << 20;
-/// Fewest multiplications of a thread in one step for which columns are shared: with fewer, meeting after
-/// every step takes longer than it saves. With two threads, one row of 256 features is worth it and one of
-/// 128 is not.
+/// Fewest multiplications of a thread in one step if columns are shared: with fewer, meeting after every step
+/// takes longer than it saves. With two threads, one row of 256 features gains and one of 128 loses.
 const MIN_STEP_WORK: usize = 1 << 15;
-/// Fewest multiplications of a thread in one layer and direction for which columns are shared: several
-/// times what it takes to bring the threads together. A guess.
+/// Fewest multiplications of a thread in one layer and direction if columns are shared: several times the cost
+/// of bringing the threads together. A guess.
 const MIN_SHARE_WORK: usize = 1 << 23;
 /// Bytes of the buffer for pre-activations: an eighth of the L2 that it was tuned on.
 const CHUNK_BYTES: usize = 256 << 10;
-/// Fewest rows that are projected at once where they would not fill that buffer: with fewer, panels are
-/// read for too little work.
+/// Fewest rows that are projected at once, even beyond that buffer: with fewer, panels are read for too little
+/// work.
 const MIN_CHUNK_ROWS: usize = 64;
-/// Recurrent weights up to this size are taken to stay in one core's cache from step to step: three
+/// Recurrent weights up to this size are assumed to stay in one core's cache from step to step: three
 /// quarters of the L2 that it was tuned on.
 const CACHED_BYTES: usize = 3 << 19;
-/// Bytes of a layer's output for which a segment is as long as it can be, where columns are shared: a
-/// share of the work that is handed out has to be worth it.
+/// Bytes of a layer's output over one segment if columns are shared: bringing the threads together for a
+/// shorter one would not pay.
 const SEGMENT_BYTES: usize = 8 << 20;
 
-/// Cores that this process may use. The system is asked once: that takes longer than a small pass.
+/// Cores that this process may use. The system is asked once, because that takes longer than a small pass.
 pub(crate) fn cores() -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
     *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, Into::into))
@@ -78,16 +81,24 @@ impl Plan {
     /// The plan for a shape and a number of threads.
     pub(crate) fn new(shape: &Shape, threads: usize) -> Self {
         let columns = shape.columns(threads);
-        // Two directions at the same time never wait for each other; more shares than two do more.
+        // Two directions at the same time never wait for each other; three shares and more use more threads.
         let by_columns = columns.len() > if shape.both_directions(threads) { 2 } else { 1 };
         if by_columns { shape.by_columns(columns) } else { shape.by_blocks(threads) }
     }
 
-    /// The same plan with blocks of equal work, where the first rows have more steps than the last: then
-    /// all threads end at the same time. With lengths spread evenly from 1 to L, the first of two blocks
-    /// gets 29 % of the rows.
-    pub(crate) fn leveled(mut self, batch_sizes: &BatchSizes) -> Self {
-        let (count, rows) = (self.blocks.len(), batch_sizes.rows());
+    /// Rows of the batch in each block.
+    pub(crate) fn blocks(&self, batch: usize) -> Vec<Range<usize>> {
+        match &self.parallel {
+            Parallel::Rows { blocks, .. } => blocks.clone(),
+            _ => std::iter::once(0..batch).collect(),
+        }
+    }
+
+    /// The same plan with blocks of equal work for a ragged batch, so that all threads end at the same time.
+    /// With lengths spread evenly from 1 to L, the first of two blocks gets 29 % of the rows.
+    pub(crate) fn balanced(mut self, batch_sizes: &BatchSizes) -> Self {
+        let Parallel::Rows { blocks: own, .. } = &mut self.parallel else { return self };
+        let (count, rows) = (own.len(), batch_sizes.rows());
         if count == 1 || matches!(batch_sizes, BatchSizes::Constant { .. }) {
             return self;
         }
@@ -97,7 +108,7 @@ impl Plan {
             while steps > 0 && batch_sizes.size(steps - 1) <= row {
                 steps -= 1;
             }
-            // A cut comes before the row whose middle lies beyond it.
+            // A block ends before the row whose middle lies beyond its share of the work.
             let cut = (blocks.len() + 1) as u128 * rows as u128;
             if 2 * cut < (2 * work + steps) as u128 * count as u128 && row > first {
                 blocks.push(first..row);
@@ -106,13 +117,13 @@ impl Plan {
             work += steps;
         }
         blocks.push(first..batch_sizes.size(0));
-        self.blocks = blocks;
+        *own = blocks;
         self
     }
 }
 
 impl Shape {
-    /// Where the columns of each thread end, if it is columns that threads should share.
+    /// Where the columns of each thread end, if threads should share columns.
     fn columns(&self, threads: usize) -> Vec<usize> {
         let Shape { batch, hidden_size, .. } = *self;
         if self.is_cached() && batch / threads >= MIN_BLOCK_ROWS {
@@ -120,28 +131,19 @@ impl Shape {
         }
         let step = batch.saturating_mul(hidden_size).saturating_mul(hidden_size);
         let pass = step.saturating_mul(self.steps) / MIN_SHARE_WORK;
-        // Shares wait for each other at every step: one that has no core of its own stops all of them.
+        // Shares wait for each other at every step: a share without a core of its own would stop all of them.
         let shares = threads.min(self.cores).min(step / MIN_STEP_WORK).min(pass).max(1);
         (self.share_out)(hidden_size, shares)
     }
 
-    fn by_columns(&self, columns: Vec<usize>) -> Plan {
+    fn by_columns(&self, ends: Vec<usize>) -> Plan {
         let step_bytes = self.batch * self.directions * self.hidden_size * self.element_bytes;
         let segment = if !self.is_forward_only() || self.num_layers == 1 {
             self.steps
         } else {
             (SEGMENT_BYTES / step_bytes).clamp(1, self.steps)
         };
-        let chunk = self.chunk(self.batch);
-        Plan {
-            blocks: std::iter::once(0..self.batch).collect(),
-            threads: 1,
-            columns,
-            both_directions: false,
-            waves: false,
-            segment,
-            chunk,
-        }
+        Plan { parallel: Parallel::Columns { ends }, segment, chunk: self.chunk(self.batch) }
     }
 
     fn by_blocks(&self, threads_given: usize) -> Plan {
@@ -157,40 +159,33 @@ impl Shape {
         let blocks = (0..count).map(|i| i * batch / count..(i + 1) * batch / count).collect();
         let chunk = self.chunk(batch.div_ceil(count));
         let segment = if self.is_forward_only() { chunk } else { steps };
-        let both_directions = self.both_directions(threads_given);
-        let plan = Plan {
-            blocks,
-            threads,
-            columns: Vec::new(),
-            both_directions,
-            waves: false,
-            segment,
-            chunk,
-        };
-        match self.wave_segment(weights) {
-            Some(segment) if threads_given > 1 && plan.blocks.len() == 1 => {
-                Plan { waves: true, segment, chunk: chunk.min(segment), ..plan }
+        if self.both_directions(threads_given) {
+            return Plan { parallel: Parallel::Directions, segment, chunk };
+        }
+        match self.pipelined_segment(weights) {
+            Some(segment) if threads_given > 1 && count == 1 => {
+                Plan { parallel: Parallel::Layers, segment, chunk: chunk.min(segment) }
             }
-            _ => plan,
+            _ => Plan { parallel: Parallel::Rows { blocks, threads }, segment, chunk },
         }
     }
 
-    /// Whether a layer can begin before the one below it has come to its end.
+    /// Whether a layer can begin before the one below it has ended.
     fn is_forward_only(&self) -> bool {
         self.directions == 1 && !self.reversed
     }
 
-    /// Steps of a segment if layers run at the same time: as many as are worth handing to a thread. None
-    /// where the sequence has too few of them for that.
-    fn wave_segment(&self, weights: usize) -> Option<usize> {
+    /// Steps of a segment if layers run at the same time: enough for the work of a thread. `None` if the
+    /// sequence has too few steps for that.
+    fn pipelined_segment(&self, weights: usize) -> Option<usize> {
         let step = weights.saturating_mul(self.batch).max(1);
         let segment = (4 * MIN_BLOCK_WORK).div_ceil(step);
         let worth = self.is_forward_only() && self.num_layers > 1 && self.steps / segment >= 4;
         worth.then_some(segment)
     }
 
-    /// Whether the two directions should run at the same time: of few rows, which are one block, and with
-    /// weights that stay in each core's cache. (Larger ones are better divided: half of them may fit.)
+    /// Whether the two directions should run at the same time: with few rows, and with weights that stay in
+    /// each core's cache. (Larger weights are better divided: half of them may fit.)
     fn both_directions(&self, threads: usize) -> bool {
         let step = self.batch.saturating_mul(self.hidden_size).saturating_mul(self.hidden_size);
         let worth = step.saturating_mul(self.steps) >= MIN_BLOCK_WORK;
@@ -215,13 +210,15 @@ impl Shape {
 
 impl std::fmt::Display for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Plan { blocks, threads, columns, both_directions, waves, segment, chunk } = self;
-        match (columns.len(), blocks.len()) {
-            (0, 1) if *waves => write!(f, "layers at the same time")?,
-            (0, 1) if *both_directions => write!(f, "both directions at once")?,
-            (0, 1) => write!(f, "one thread")?,
-            (0, count) => write!(f, "{count} blocks of rows on {threads} threads")?,
-            (shares, _) => write!(f, "columns in {shares} shares")?,
+        let Plan { parallel, segment, chunk } = self;
+        match parallel {
+            Parallel::Rows { blocks, .. } if blocks.len() == 1 => write!(f, "one thread")?,
+            Parallel::Rows { blocks, threads } => {
+                write!(f, "{} blocks of rows on {threads} threads", blocks.len())?;
+            }
+            Parallel::Columns { ends } => write!(f, "columns in {} shares", ends.len())?,
+            Parallel::Directions => write!(f, "both directions at once")?,
+            Parallel::Layers => write!(f, "layers at the same time")?,
         }
         write!(f, ", {chunk} steps projected at once, {segment} through all layers")
     }
@@ -377,35 +374,32 @@ mod tests {
                 cores: 2,
                 share_out: |columns, shares| (1..=shares).map(|i| columns * i / shares).collect(),
             };
-            let Plan { segment, waves, .. } = Plan::new(&shape, threads);
-            assert_eq!((segment, waves), (9000, false), "{batch} {hidden_size} {threads}");
+            let Plan { segment, parallel, .. } = Plan::new(&shape, threads);
+            assert_eq!(segment, 9000, "{batch} {hidden_size} {threads}");
+            assert_ne!(parallel, Parallel::Layers, "{batch} {hidden_size} {threads}");
         }
     }
 
     #[test]
     fn blocks_of_a_ragged_batch_have_equal_work() {
         let plan = |blocks: Vec<Range<usize>>| Plan {
-            blocks,
-            threads: 2,
-            columns: Vec::new(),
-            both_directions: false,
-            waves: false,
+            parallel: Parallel::Rows { blocks, threads: 2 },
             segment: 1,
             chunk: 1,
         };
-        let leveled = |lengths: &[usize], count: usize| {
+        let balanced = |lengths: &[usize], count: usize| {
             let rows = lengths.len();
             let even = (0..count).map(|i| i * rows / count..(i + 1) * rows / count).collect();
             let sizes: Vec<_> =
                 (0..lengths[0]).map(|t| lengths.iter().filter(|&&len| len > t).count()).collect();
-            plan(even).leveled(&BatchSizes::new(&sizes).unwrap()).blocks
+            plan(even).balanced(&BatchSizes::new(&sizes).unwrap()).blocks(rows)
         };
         let spread: Vec<_> = (1..=64).rev().collect();
-        assert_eq!(leveled(&spread, 2), [0..19, 19..64]);
-        assert_eq!(leveled(&spread, 4), [0..9, 9..19, 19..32, 32..64]);
-        assert_eq!(leveled(&[5; 8], 2), [0..4, 4..8]);
+        assert_eq!(balanced(&spread, 2), [0..19, 19..64]);
+        assert_eq!(balanced(&spread, 4), [0..9, 9..19, 19..32, 32..64]);
+        assert_eq!(balanced(&[5; 8], 2), [0..4, 4..8]);
         // A sequence is not divided.
-        assert_eq!(leveled(&[100, 1, 1], 2), [0..1, 1..3]);
-        assert_eq!(leveled(&[100, 100, 1], 2), [0..1, 1..3]);
+        assert_eq!(balanced(&[100, 1, 1], 2), [0..1, 1..3]);
+        assert_eq!(balanced(&[100, 100, 1], 2), [0..1, 1..3]);
     }
 }

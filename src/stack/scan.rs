@@ -28,7 +28,7 @@ pub(super) fn run<T: Element>(
     }
 }
 
-/// The rows of the section's segment, (rows, D * `H_out`), where they stand in one piece.
+/// The rows of the section's segment, (rows, D * `H_out`), if they stand in one piece.
 pub(super) fn rows_of<'a, T>(
     section: &Section<'_, T>,
     output: &'a mut Steps<'_, T>,
@@ -39,9 +39,9 @@ pub(super) fn rows_of<'a, T>(
     Some(RowsMut::new(&mut data[before * *width..], rows, *width, *width))
 }
 
-/// Runs a section whose columns of the output, (rows of the segment, `H_out`), stand apart from those of
-/// the other direction, which may be written at the same time. So a step reads the states before it in
-/// `state`, where each step leaves a copy: next to the product, that is nothing.
+/// Runs a section while another thread may write the other direction's columns of the same rows. `output` is
+/// (rows of the segment, `H_out`). A step reads the states before it from `state`, into which each step copies
+/// its own: a copy costs little beside a product.
 pub(super) fn apart<T: Element>(
     section: &Section<'_, T>,
     mut output: RowsMut<'_, T>,
@@ -98,7 +98,7 @@ fn one_row<T: Element>(
     }
 }
 
-/// `pre = X W_ih^T + b` for all rows of a chunk: one product where the rows stand together, else one for
+/// `pre = X W_ih^T + b` for all rows of a chunk: one product if the rows stand together, else one for
 /// each step.
 fn project<T: Element>(section: &Section<'_, T>, chunk: Range<usize>, pre: &mut [T]) {
     let (stack, sizes, width) = (section.stack, section.sizes, section.cell.input_size);
@@ -139,8 +139,8 @@ fn project_rows<T: Element>(section: &Section<'_, T>, x: &[T], pre: &mut [T], ro
     });
 }
 
-/// `h_t = act(pre_t + h W_hh^T)`, where h is the row's state after the step before in the scan, or, for
-/// rows that begin here, the state that was given.
+/// `h_t = act(pre_t + h W_hh^T)`, with the row's state h after the step before in the scan, or, for
+/// rows that begin here, the given state.
 fn step<T: Element>(
     section: &Section<'_, T>,
     t: usize,
@@ -174,8 +174,8 @@ fn step<T: Element>(
     };
     product(0, carried, previous.get(column..).unwrap_or(&[]), width);
     product(carried, rows, &state[carried * hidden_size..], hidden_size);
-    // Rows that do not go on leave their state behind.
-    for row in section.going_on(t)..rows {
+    // Rows that end here leave their last state.
+    for row in section.continuing(t)..rows {
         let h = &out[row * width + column..][..hidden_size];
         state[row * hidden_size..][..hidden_size].copy_from_slice(h);
     }

@@ -2,7 +2,7 @@
 //! with error 28 of the system, `short` cuts all reads and writes to a few bytes.
 
 use anyhow::Result;
-use elman::faults::{Operation, Plan, plan};
+use elman::faults::{FaultPlan, Operation, plan};
 
 use crate::failure::Usage;
 
@@ -14,9 +14,9 @@ pub(crate) fn install() -> Result<()> {
     Ok(())
 }
 
-fn parse(text: &str) -> Option<Plan> {
+fn parse(text: &str) -> Option<FaultPlan> {
     if text == "short" {
-        return Some(Plan::Short);
+        return Some(FaultPlan::Short);
     }
     let words: Vec<_> = text.split(' ').collect();
     let &[operation, first, last, errno] = words.as_slice() else { return None };
@@ -29,5 +29,5 @@ fn parse(text: &str) -> Option<Plan> {
         _ => return None,
     };
     let (first, last) = (first.parse().ok()?, last.parse().ok()?);
-    Some(Plan::Fail { operation, first, last, errno: errno.parse().ok()? })
+    Some(FaultPlan::Fail { operation, first, last, errno: errno.parse().ok()? })
 }

@@ -1,45 +1,46 @@
-//! Layers at the same time, each a segment of time behind the one below it: for few rows of a stack that
-//! runs forward only.
+//! Pipelined layers: they run at the same time, each a segment of time behind the one below it. This serves
+//! few rows of a stack that runs forward only.
 //!
 //! ```text
-//! wave      0   1   2   3
+//! round     0   1   2   3
 //! layer 0   s0  s1  s2
 //! layer 1       s0  s1  s2
 //! ```
 //!
-//! Between two layers there are two buffers: while the upper one reads the segment of the last wave from
-//! one, the lower one writes its next segment into the other.
+//! Between two layers there are two buffers: while the upper layer reads the segment of the last round from
+//! one, the lower layer writes its next segment into the other.
 
 use super::{Block, Input, Sections, Stack, Steps, Workspace, drop_out, scan};
+use crate::batch::BatchSizes;
 use crate::element::Element;
 
-/// What a layer does in one wave.
-struct Turn<'a, 'b, T> {
+/// The work of a layer in one round.
+struct Job<'a, 'b, T> {
     layer: usize,
     first_step: usize,
-    /// What the layer below has written in the wave before; none for the first layer.
+    /// The output of the layer below in the round before; `None` for the first layer.
     below: Option<&'a [T]>,
     output: Output<'a, 'b, T>,
     state: &'a mut [T],
     pre: &'a mut [T],
 }
 
-/// Where a layer writes to.
+/// The memory that a layer writes to.
 enum Output<'a, 'b, T> {
-    /// The buffer that the layer above reads in the next wave.
+    /// The buffer that the layer above reads in the next round.
     Inner(&'a mut [T]),
     /// The output of the stack.
     Last(&'a mut Steps<'b, T>),
 }
 
-/// Passes a block through all layers, wave by wave.
+/// Passes a block through all layers, round by round.
 pub(super) fn run<'b, T: Element>(
     stack: &Stack<'_, T>,
     block: &mut Block<'b, T>,
     workspace: &mut Workspace<T>,
 ) {
     let segments = block.batch_sizes.steps().div_ceil(stack.plan.segment);
-    for wave in 0..segments + stack.cells.len() - 1 {
+    for round in 0..segments + stack.cells.len() - 1 {
         let Block { first_row, batch_sizes: sizes, output, state } = &mut *block;
         let (first_row, sizes) = (*first_row, &*sizes);
         let mut output = Some(output);
@@ -51,7 +52,7 @@ pub(super) fn run<'b, T: Element>(
                 let pair = pairs.next().map(|pair| {
                     let (even, odd) = pair.split_at_mut(1);
                     let (even, odd) = (&mut even[0], &mut odd[0]);
-                    if (wave + layer).is_multiple_of(2) { (even, &*odd) } else { (odd, &*even) }
+                    if (round + layer).is_multiple_of(2) { (even, &*odd) } else { (odd, &*even) }
                 });
                 let (own, read) = pair.map_or((None, None), |(own, read)| (Some(own), Some(read)));
                 let below = std::mem::replace(&mut below, read.map(Vec::as_slice));
@@ -61,12 +62,11 @@ pub(super) fn run<'b, T: Element>(
                         output.take().unwrap_or_else(|| unreachable!("two last layers")),
                     ),
                 };
-                let segment = wave.wrapping_sub(layer);
+                let segment = round.wrapping_sub(layer);
                 if segment < segments {
                     let first_step = segment * stack.plan.segment;
-                    let turn: Turn<'_, 'b, T> =
-                        Turn { layer, first_step, below, output, state, pre };
-                    scope.spawn(move |_| take(stack, sizes, first_row, turn));
+                    let job: Job<'_, 'b, T> = Job { layer, first_step, below, output, state, pre };
+                    scope.spawn(move |_| run_layer(stack, sizes, first_row, job));
                 }
             }
         });
@@ -74,13 +74,13 @@ pub(super) fn run<'b, T: Element>(
 }
 
 /// Runs one layer over one segment.
-fn take<T: Element>(
+fn run_layer<T: Element>(
     stack: &Stack<'_, T>,
-    sizes: &super::BatchSizes,
+    sizes: &BatchSizes,
     first_row: usize,
-    turn: Turn<'_, '_, T>,
+    job: Job<'_, '_, T>,
 ) {
-    let Turn { layer, first_step, below, output, state, pre } = turn;
+    let Job { layer, first_step, below, output, state, pre } = job;
     let segment = first_step..(first_step + stack.plan.segment).min(sizes.steps());
     let input = match below {
         Some(data) => Input::Layer { data, first_step },

@@ -1,0 +1,238 @@
+//! The parameters of a layer: their names and shapes, and the configuration that these determine.
+
+use std::collections::HashMap;
+
+use super::Config;
+use crate::error::Error;
+
+/// One parameter of a layer, as the `state_dict` knows it.
+///
+/// ```
+/// use elman::Config;
+///
+/// let config = Config { bidirectional: true, ..Config::new(10, 20) };
+/// let parameters: Vec<_> = config.parameters().collect();
+/// assert_eq!(parameters[4].name, "weight_ih_l0_reverse");
+/// assert_eq!(parameters[4].shape, [20, 10]);
+/// assert_eq!(parameters[4].axes, ["hidden_size", "input_size"]);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    /// PyTorch's name, such as `weight_hh_l1_reverse`.
+    pub name: String,
+    /// (`H_out`, features in) for a weight, (`H_out`) for a bias.
+    pub shape: Vec<usize>,
+    /// The name of each axis.
+    pub axes: Vec<&'static str>,
+}
+
+/// The four kinds of parameters of a layer and direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    WeightIh,
+    WeightHh,
+    BiasIh,
+    BiasHh,
+}
+
+impl Kind {
+    /// In the order of the `state_dict`, which is also the order of the random draws.
+    const ALL: [Kind; 4] = [Kind::WeightIh, Kind::WeightHh, Kind::BiasIh, Kind::BiasHh];
+
+    fn is_bias(self) -> bool {
+        matches!(self, Kind::BiasIh | Kind::BiasHh)
+    }
+}
+
+/// PyTorch's name of a parameter. No other place builds one.
+fn parameter_name(kind: Kind, layer: usize, reverse: bool) -> String {
+    let kind = match kind {
+        Kind::WeightIh => "weight_ih",
+        Kind::WeightHh => "weight_hh",
+        Kind::BiasIh => "bias_ih",
+        Kind::BiasHh => "bias_hh",
+    };
+    let suffix = if reverse { "_reverse" } else { "" };
+    format!("{kind}_l{layer}{suffix}")
+}
+
+/// Whether a parameter of some layer can have this name.
+///
+/// ```
+/// use elman::is_parameter_name;
+///
+/// let state_dict = ["weight_ih_l0", "weight_hh_l0", "fc.weight"];
+/// let own: Vec<_> = state_dict.into_iter().filter(|name| is_parameter_name(name)).collect();
+/// assert_eq!(own, ["weight_ih_l0", "weight_hh_l0"]);
+/// ```
+pub fn is_parameter_name(name: &str) -> bool {
+    let (stem, reverse) = name.strip_suffix("_reverse").map_or((name, false), |stem| (stem, true));
+    let layer = stem.rsplit_once("_l").and_then(|(_, layer)| layer.parse().ok());
+    layer.is_some_and(|layer| {
+        Kind::ALL.iter().any(|&kind| parameter_name(kind, layer, reverse) == name)
+    })
+}
+
+impl Config {
+    /// D: 2 for a bidirectional layer, else 1.
+    pub fn num_directions(&self) -> usize {
+        1 + usize::from(self.bidirectional)
+    }
+
+    /// Features that layer `layer` takes in: `H_in` for the first, D * `H_out` for the others.
+    pub fn layer_input_size(&self, layer: usize) -> usize {
+        self.layer_input(layer).0
+    }
+
+    /// The same, and their name.
+    fn layer_input(&self, layer: usize) -> (usize, &'static str) {
+        match (layer, self.bidirectional) {
+            (0, _) => (self.input_size, "input_size"),
+            (_, true) => (2 * self.hidden_size, "directions*hidden_size"),
+            (_, false) => (self.hidden_size, "hidden_size"),
+        }
+    }
+
+    /// Every parameter, in the order of the `state_dict`: for each layer, for each direction,
+    /// `weight_ih`, `weight_hh`, `bias_ih`, `bias_hh`.
+    pub fn parameters(&self) -> impl Iterator<Item = Parameter> {
+        let kinds = Kind::ALL.iter().filter(|kind| self.bias || !kind.is_bias());
+        let places = (0..self.num_layers)
+            .flat_map(|layer| (0..self.num_directions()).map(move |direction| (layer, direction)));
+        places.flat_map(move |(layer, direction)| {
+            kinds.clone().map(move |&kind| {
+                let out = (self.hidden_size, "hidden_size");
+                let axes = match kind {
+                    Kind::WeightIh => vec![out, self.layer_input(layer)],
+                    Kind::WeightHh => vec![out, out],
+                    Kind::BiasIh | Kind::BiasHh => vec![out],
+                };
+                let name = parameter_name(kind, layer, direction == 1);
+                let (shape, axes) = axes.into_iter().unzip();
+                Parameter { name, shape, axes }
+            })
+        })
+    }
+
+    /// Numbers in all parameters together; `None` if that overflows.
+    pub fn num_parameters(&self) -> Option<usize> {
+        let recurrent = self.hidden_size.checked_add(if self.bias { 2 } else { 0 })?;
+        (0..2.min(self.num_layers)).try_fold(0_usize, |sum, layer| {
+            let layers = if layer == 0 { 1 } else { self.num_layers - 1 };
+            let width = self.layer_input_size(layer).checked_add(recurrent)?;
+            let one = self.hidden_size.checked_mul(width)?.checked_mul(self.num_directions())?;
+            sum.checked_add(one.checked_mul(layers)?)
+        })
+    }
+
+    /// Infers the configuration from the names and shapes of a `state_dict`.
+    ///
+    /// They determine sizes, layers, directions and bias. Nonlinearity, `batch_first` and dropout become PyTorch's
+    /// defaults. [`Params::from_tensors`](crate::Params::from_tensors) checks the shapes against each other.
+    ///
+    /// ```
+    /// use elman::Config;
+    ///
+    /// let shapes: [(&str, &[usize]); 2] = [("weight_ih_l0", &[20, 10]), ("weight_hh_l0", &[20, 20])];
+    /// let config = Config::infer(shapes.into_iter())?;
+    /// assert_eq!(config.to_string(), "RNN(10, 20, bias=False)");
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NoSizes`] if the weights of the first layer do not determine the sizes.
+    pub fn infer<'a>(shapes: impl Iterator<Item = (&'a str, &'a [usize])>) -> Result<Self, Error> {
+        let shapes: HashMap<_, _> = shapes.collect();
+        let has = |kind: Kind, layer: usize, reverse: bool| {
+            shapes.contains_key(parameter_name(kind, layer, reverse).as_str())
+        };
+        let any = |kinds: &[Kind], layer: usize| {
+            kinds.iter().any(|&kind| has(kind, layer, false) || has(kind, layer, true))
+        };
+        let matrix = |kind: Kind| {
+            let name = parameter_name(kind, 0, false);
+            match shapes.get(name.as_str()).copied() {
+                Some(&[rows, columns]) => Ok((rows, columns)),
+                found => Err(Error::NoSizes { name, found: found.map(<[usize]>::to_vec) }),
+            }
+        };
+        let (rows, input_size) = matrix(Kind::WeightIh)?;
+        // A square weight_hh is better evidence of the hidden size than a weight_ih that may be transposed.
+        let (square, columns) = matrix(Kind::WeightHh)?;
+        // There are no more layers than tensors.
+        let most = shapes.len();
+        let num_layers = (1..most).find(|&layer| !any(&Kind::ALL, layer)).unwrap_or(most.max(1));
+        let reverse = |layer| Kind::ALL.iter().any(|&kind| has(kind, layer, true));
+        Ok(Config {
+            num_layers,
+            bias: (0..num_layers).any(|layer| any(&[Kind::BiasIh, Kind::BiasHh], layer)),
+            bidirectional: (0..num_layers).any(reverse),
+            ..Config::new(input_size, if square == columns { square } else { rows })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config { num_layers: 2, bidirectional: true, ..Config::new(3, 5) }
+    }
+
+    #[test]
+    fn parameters_are_in_the_order_of_the_state_dict() {
+        let names: Vec<_> = config().parameters().map(|parameter| parameter.name).collect();
+        assert_eq!(
+            names[..5],
+            ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0", "weight_ih_l0_reverse"]
+        );
+        assert_eq!(names[15], "bias_hh_l1_reverse");
+        let shapes: Vec<_> = config().parameters().map(|parameter| parameter.shape).collect();
+        assert_eq!(shapes[..3], [vec![5, 3], vec![5, 5], vec![5]]);
+        assert_eq!(shapes[8], [5, 10]);
+    }
+
+    #[test]
+    fn num_parameters_is_the_sum_over_parameters() {
+        for bias in [true, false] {
+            for num_layers in [1, 2, 5] {
+                let config = Config { num_layers, bias, ..config() };
+                let sum = config.parameters().map(|p| p.shape.iter().product::<usize>()).sum();
+                assert_eq!(config.num_parameters(), Some(sum));
+            }
+        }
+        assert_eq!(Config::new(1, usize::MAX).num_parameters(), None);
+    }
+
+    #[test]
+    fn infer_undoes_parameters() {
+        for bias in [true, false] {
+            for bidirectional in [true, false] {
+                for num_layers in [1, 3] {
+                    let config = Config { num_layers, bias, bidirectional, ..config() };
+                    let parameters: Vec<_> = config.parameters().collect();
+                    let shapes = parameters.iter().map(|p| (p.name.as_str(), p.shape.as_slice()));
+                    assert_eq!(Config::infer(shapes).unwrap(), config);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn infer_takes_only_parameters_for_biases() {
+        let config = Config { bias: false, ..config() };
+        let parameters: Vec<_> = config.parameters().collect();
+        let shapes = parameters.iter().map(|p| (p.name.as_str(), p.shape.as_slice()));
+        for stray in ["bias_x", "bias_ih_l01", "bias_hh_l2"] {
+            let shapes = shapes.clone().chain([(stray, &[5][..])]);
+            // A bias alone is enough evidence of a layer.
+            let num_layers = if stray == "bias_hh_l2" { 3 } else { 2 };
+            let bias = num_layers == 3;
+            assert_eq!(
+                Config::infer(shapes).unwrap(),
+                Config { num_layers, bias, ..config.clone() }
+            );
+        }
+    }
+}
