@@ -1,4 +1,4 @@
-//! The buffers of a forward pass, allocated and shared out among its blocks before it begins.
+//! The buffers of a forward pass, allocated and divided among its blocks before it begins.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +10,7 @@ use crate::kernel::DoubleBuffer;
 use crate::memory::{OutOfMemory, fit, reserved};
 use crate::stack::{Block, Parallel, Plan, Shape, Steps, Work, Workspace};
 
-/// The workspaces of past passes, for the next ones: to get memory and to clear it takes time.
+/// Workspaces of past passes, kept for the next ones: allocating and clearing memory takes time.
 #[derive(Debug)]
 pub(super) struct Spare<T>(Mutex<Vec<Workspace<T>>>);
 
@@ -19,7 +19,7 @@ impl<T> Spare<T> {
         Spare(Mutex::new(Vec::new()))
     }
 
-    /// All there are: another pass that runs at the same time makes its own.
+    /// Takes all of them: another pass at the same time makes its own.
     pub(super) fn take(&self) -> Vec<Workspace<T>> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -30,7 +30,7 @@ impl<T> Spare<T> {
 }
 
 impl<T> Clone for Spare<T> {
-    /// A copy of a layer starts without any.
+    /// A copy of a layer starts without workspaces.
     fn clone(&self) -> Self {
         Spare::new()
     }
@@ -46,7 +46,7 @@ pub(super) fn cut<'a, T: Element>(
 ) -> Result<Vec<Block<'a, T>>, Error> {
     let width = shape.directions * shape.hidden_size;
     let blocks = plan.blocks(shape.batch);
-    let mut outputs = if blocks.len() == 1 {
+    let outputs = if blocks.len() == 1 {
         vec![Steps::Whole { data: output, width, first_step: 0 }]
     } else {
         parts(&blocks, batch_sizes, width, output)?
@@ -60,9 +60,8 @@ pub(super) fn cut<'a, T: Element>(
             }
         }
     }
-    let places = blocks.iter().zip(outputs.drain(..).zip(states));
-    places
-        .filter(|(rows, _)| !rows.is_empty())
+    let own = blocks.iter().zip(outputs.into_iter().zip(states));
+    own.filter(|(rows, _)| !rows.is_empty())
         .map(|(rows, (output, state))| {
             let batch_sizes = batch_sizes.block(rows.start, rows.len())?;
             Ok(Block { first_row: rows.start, batch_sizes, output, state })
@@ -90,14 +89,14 @@ fn parts<'a, T>(
     Ok(parts.into_iter().map(Steps::Parts).collect())
 }
 
-/// The blocks that each thread runs, with a workspace for them: one of `spare`, where there is one.
+/// The blocks of each thread, with a workspace: one of `spare` if any is left.
 pub(super) fn share<'a, T: Element>(
     shape: &Shape,
     plan: &Plan,
     blocks: Vec<Block<'a, T>>,
     spare: &mut Vec<Workspace<T>>,
 ) -> Result<Vec<Work<'a, T>>, Error> {
-    let rows = Rows {
+    let rows = LargestRows {
         first_step: blocks.iter().map(|block| block.batch_sizes.size(0)).max().unwrap_or(0),
         chunk: most_rows(&blocks, plan.chunk),
         segment: most_rows(&blocks, plan.segment),
@@ -116,7 +115,7 @@ pub(super) fn share<'a, T: Element>(
 }
 
 /// Largest row counts of any block.
-struct Rows {
+struct LargestRows {
     first_step: usize,
     chunk: usize,
     segment: usize,
@@ -124,18 +123,17 @@ struct Rows {
 
 /// Largest row count of any block over `steps` steps: over its first ones, because no later step has more rows.
 fn most_rows<T>(blocks: &[Block<'_, T>], steps: usize) -> usize {
-    let rows =
-        blocks.iter().map(|block| block.batch_sizes.offset(steps.min(block.batch_sizes.steps())));
-    rows.max().unwrap_or(0)
+    let sizes = blocks.iter().map(|block| &block.batch_sizes);
+    sizes.map(|sizes| sizes.offset(steps.min(sizes.steps()))).max().unwrap_or(0)
 }
 
-/// Gives the buffers of a workspace the sizes that blocks of up to so many rows need. What they hold does
-/// not matter: everything is written before it is read.
+/// Gives the buffers of a workspace the sizes for blocks of up to `rows`. Their content does not matter:
+/// everything is written before it is read.
 fn fit_workspace<T: Element>(
     workspace: &mut Workspace<T>,
     shape: &Shape,
     plan: &Plan,
-    rows: &Rows,
+    rows: &LargestRows,
 ) -> Result<(), Error> {
     let Workspace { hidden, buffers } = workspace;
     let pipelined = plan.parallel == Parallel::Layers;
