@@ -9,7 +9,7 @@ use crate::args::Info;
 use crate::explain::one_line;
 use crate::report::Notes;
 
-use super::description::{Description, fields};
+use super::description::Description;
 use super::facts::{self, Facts};
 use super::{packed, state, weights};
 
@@ -20,7 +20,7 @@ pub(super) fn describe(mut bundle: Bundle, args: &Info) -> Result<Description> {
             Checkpoint::of_bundle(&mut bundle, None, args.of_weights.prefix.as_deref());
         match checkpoint.map_err(Into::into).and_then(|layer| weights::describe(layer, args)) {
             Ok(description) => return Ok(description),
-            // The layer that was asked for is not there.
+            // The layer of --prefix is missing.
             Err(error) if args.of_weights.prefix.is_some() => return Err(error),
             Err(error) => note_misfit("weights of an RNN", error, &mut notes)?,
         }
@@ -35,24 +35,19 @@ pub(super) fn describe(mut bundle: Bundle, args: &Info) -> Result<Description> {
         return Ok(description);
     }
     let facts = Facts::of_all(&mut bundle, args.values)?;
-    Ok(Description {
-        place: bundle.place().to_owned(),
-        kind: "tensors",
-        format: bundle.format().to_string(),
-        lines: facts::lines(&facts),
-        fields: fields(json!({"tensors": facts::json(&facts)})),
-        notes,
-    })
+    let (lines, object) = (facts::lines(&facts), json!({"tensors": facts::json(&facts)}));
+    let description = Description::new(bundle.place(), "tensors", &bundle.format(), lines, object);
+    Ok(description.with_notes(notes))
 }
 
-/// Whether a tensor has the name of a parameter, whatever layer it belongs to.
+/// True if a tensor has the name of a parameter of any layer.
 fn has_parameters(bundle: &Bundle) -> bool {
     bundle.entries().iter().any(|entry| {
         is_parameter_name(entry.name.rsplit_once('.').map_or(entry.name.as_str(), |(_, name)| name))
     })
 }
 
-/// Notes why tensors are not what their names promise. A file that cannot be read is an error still.
+/// Notes why tensors are not what their names promise. A file that cannot be read remains an error.
 fn note_misfit(what: &str, error: anyhow::Error, notes: &mut Notes) -> Result<()> {
     let mut hint = "";
     match error.downcast_ref() {

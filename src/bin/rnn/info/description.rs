@@ -1,24 +1,38 @@
-//! What there is to say about a file, as text and as JSON.
+//! The description of a file, as text and as JSON.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::report::Notes;
 
 #[derive(Debug)]
 pub(crate) struct Description {
-    /// The name of the file.
-    pub(super) place: String,
-    /// What it holds.
-    pub(super) kind: &'static str,
-    pub(super) format: String,
-    /// The text below that.
-    pub(super) lines: Vec<String>,
-    /// The fields of the object below that.
-    pub(super) fields: Map<String, Value>,
-    pub(super) notes: Notes,
+    place: String,
+    /// The kind of the file's contents.
+    kind: &'static str,
+    format: String,
+    /// The text below the first line.
+    lines: Vec<String>,
+    /// The fields between those that every description has: a JSON object.
+    fields: Value,
+    notes: Notes,
 }
 
 impl Description {
+    pub(super) fn new(
+        place: &str,
+        kind: &'static str,
+        format: &impl ToString,
+        lines: Vec<String>,
+        fields: Value,
+    ) -> Self {
+        let (place, format, notes) = (place.to_owned(), format.to_string(), Notes::default());
+        Description { place, kind, format, lines, fields, notes }
+    }
+
+    pub(super) fn with_notes(self, notes: Notes) -> Self {
+        Description { notes, ..self }
+    }
+
     pub(crate) fn text(&self) -> String {
         let Description { place, kind, format, .. } = self;
         let mut lines = vec![format!("{place}: {kind}, {format}")];
@@ -28,27 +42,22 @@ impl Description {
         lines.join("\n") + "\n"
     }
 
-    pub(crate) fn json(&self) -> Value {
-        let mut object = Map::new();
-        object.insert("file".to_owned(), json!(self.place));
-        object.insert("kind".to_owned(), json!(self.kind));
-        object.insert("format".to_owned(), json!(self.format));
-        object.extend(self.fields.clone());
-        object.insert("notes".to_owned(), json!(self.notes.notes));
-        object.insert("warnings".to_owned(), json!(self.notes.warnings));
-        Value::Object(object)
+    pub(crate) fn json(self) -> Value {
+        let first = json!({"file": self.place, "kind": self.kind, "format": self.format});
+        let Notes { notes, warnings } = self.notes;
+        merged(merged(first, self.fields), json!({"notes": notes, "warnings": warnings}))
     }
 }
 
-/// The fields of a JSON object.
-pub(super) fn fields(object: Value) -> Map<String, Value> {
-    match object {
-        Value::Object(fields) => fields,
-        _ => Map::new(),
+/// A JSON object with the fields of another one behind its own.
+pub(super) fn merged(mut object: Value, mut more: Value) -> Value {
+    if let (Value::Object(fields), Value::Object(more)) = (&mut object, &mut more) {
+        fields.append(more);
     }
+    object
 }
 
-/// Pairs of words under each other.
+/// Names and values, the values under each other.
 pub(super) fn pairs(rows: &[(&str, String)]) -> Vec<String> {
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     rows.iter().map(|(name, value)| format!("{name:width$}  {value}")).collect()

@@ -1,14 +1,14 @@
-//! What there is to say about one tensor of a file.
+//! The statistics and numbers of one tensor of a file.
 
 use anyhow::Result;
 use elman::files::{Bundle, Header, Numbers};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::number::{json as number, or_none, rounded};
 use crate::progress;
 use crate::report::aligned;
 
-use super::description::fields;
+use super::description::merged;
 use super::pieces::{Piece, for_each_piece};
 use super::print::Printer;
 use super::statistics::{Gathering, Occurrences, Statistics};
@@ -18,12 +18,12 @@ pub(super) struct Facts {
     pub(super) name: String,
     pub(super) header: Header,
     pub(super) statistics: Statistics,
-    /// Its numbers as PyTorch prints them, where they were asked for.
+    /// Its numbers as PyTorch prints them, with `--values`.
     pub(super) values: Option<String>,
 }
 
 impl Facts {
-    /// Of the tensor that has these numbers, which `watch` is shown too.
+    /// Reads the numbers of a tensor. `watch` sees them too.
     pub(super) fn gather(
         name: &str,
         numbers: Numbers<'_>,
@@ -48,7 +48,7 @@ impl Facts {
         Ok(Facts { name: name.to_owned(), header, statistics: gathering.finish(), values })
     }
 
-    /// The tensors of a bundle, in the order in which they stand.
+    /// Reads the tensors of a bundle, in its order.
     pub(super) fn of_all(bundle: &mut Bundle, values: bool) -> Result<Vec<Self>> {
         let names = bundle.entries().iter().map(|entry| entry.name.clone()).collect::<Vec<_>>();
         let facts = names
@@ -58,7 +58,7 @@ impl Facts {
         facts.collect()
     }
 
-    /// Smallest and largest number and the others, each under its name.
+    /// The statistics of the finite numbers, each with its name.
     pub(super) fn words(&self) -> [(&'static str, String); 4] {
         let Statistics { min, max, mean, std, .. } = &self.statistics;
         [
@@ -69,7 +69,7 @@ impl Facts {
         ]
     }
 
-    /// Name, shape, type, and the statistics in one line.
+    /// Name, shape, type and statistics for one line.
     fn row(&self) -> [String; 4] {
         let mut words = self.words().map(|(name, word)| format!("{name} {word}")).to_vec();
         if self.statistics.finite == 0 {
@@ -84,55 +84,52 @@ impl Facts {
         [self.name.clone(), shape, stored, words.join(", ")]
     }
 
-    /// The object of this tensor, but for its name.
-    pub(super) fn statistics_json(&self) -> Map<String, Value> {
+    /// Statistics and values as a JSON object.
+    pub(super) fn statistics_json(&self) -> Value {
         let Statistics { min, max, mean, std, nan, inf, .. } = &self.statistics;
-        let mut object = fields(json!({
+        let object = json!({
             "min": min.map(number),
             "max": max.map(number),
             "mean": mean,
             "std": std,
             "nan": {"count": nan.count, "first": nan.first},
             "inf": {"count": inf.count, "first": inf.first},
-        }));
-        object.extend(values_json(self.values.as_deref()));
-        object
+        });
+        merged(object, values_json(self.values.as_deref()))
     }
 
     fn json(&self) -> Value {
         let stored = self.header.stored.to_string();
-        let mut object =
-            fields(json!({"name": self.name, "shape": self.header.shape, "dtype": stored}));
-        object.extend(self.statistics_json());
-        Value::Object(object)
+        let object = json!({"name": self.name, "shape": self.header.shape, "dtype": stored});
+        merged(object, self.statistics_json())
     }
 }
 
-/// Tensors under each other, and then their numbers where they were asked for.
+/// A line for each tensor, then their numbers if they were read.
 pub(super) fn lines(facts: &[Facts]) -> Vec<String> {
     let rows: Vec<_> = facts.iter().map(Facts::row).collect();
     let values = facts.iter().map(|facts| (facts.name.as_str(), facts.values.as_deref()));
     aligned(&rows).into_iter().chain(values_lines(values)).collect()
 }
 
-/// Tensors as a list of objects.
+/// The tensors as a list of JSON objects.
 pub(super) fn json(facts: &[Facts]) -> Value {
     facts.iter().map(Facts::json).collect()
 }
 
-/// Numbers below the names of their tensors.
+/// The numbers of each tensor below its name.
 pub(super) fn values_lines<'a>(
     values: impl Iterator<Item = (&'a str, Option<&'a str>)>,
 ) -> impl Iterator<Item = String> {
     values.filter_map(|(name, values)| values.map(|values| format!("{name}:\n{values}")))
 }
 
-/// The field of numbers that were asked for.
-pub(super) fn values_json(values: Option<&str>) -> impl Iterator<Item = (String, Value)> {
-    values.into_iter().map(|values| ("values".to_owned(), json!(values)))
+/// A JSON object with the numbers, or an empty one.
+pub(super) fn values_json(values: Option<&str>) -> Value {
+    values.map_or_else(|| json!({}), |values| json!({"values": values}))
 }
 
-/// How many, and where.
+/// The count, and the index of the first one.
 pub(super) fn count(found: &Occurrences) -> String {
     match &found.first {
         None => "none".to_owned(),

@@ -8,12 +8,11 @@ use serde_json::json;
 
 use crate::args::Info;
 use crate::pipeline::packed::{PACKED, whole_numbers};
-use crate::report::Notes;
 
-use super::description::{Description, fields, pairs};
+use super::description::{Description, pairs};
 use super::facts::{self, Facts};
 
-/// Lengths that the text shows at most: a line of them.
+/// Most lengths in the text: a line of them.
 const MAX_SHOWN: usize = 20;
 
 /// Whether the names are those of a packed sequence.
@@ -49,18 +48,11 @@ pub(super) fn describe(bundle: &mut Bundle, args: &Info) -> Result<Description> 
         "features": features,
         "tensors": facts::json(&facts),
     });
-    Ok(Description {
-        place: bundle.place().to_owned(),
-        kind: "packed sequence",
-        format: bundle.format().to_string(),
-        lines,
-        fields: fields(object),
-        notes: Notes::default(),
-    })
+    Ok(Description::new(bundle.place(), "packed sequence", &bundle.format(), lines, object))
 }
 
-/// The length of each sequence in the original order, and the longest one. Data without numbers is all
-/// that they need of it: that of the file may be larger than memory.
+/// The length of each sequence in the original order, and the longest one. The data, which may be larger than
+/// memory, is replaced by an array without numbers.
 fn lengths(bundle: &mut Bundle, shape: &[usize]) -> Result<(Vec<usize>, usize)> {
     let place = bundle.place().to_owned();
     let mut whole = |name: &str| {

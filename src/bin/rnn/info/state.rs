@@ -1,4 +1,4 @@
-//! What `rnn stream --state` leaves behind.
+//! The file of `rnn stream --state`.
 
 use anyhow::Result;
 use elman::files::{Bundle, StoredType};
@@ -6,13 +6,12 @@ use serde_json::json;
 
 use crate::args::Info;
 use crate::pipeline::state::MEMBERS as STATE_MEMBERS;
-use crate::report::Notes;
 
-use super::description::{Description, fields, pairs};
+use super::description::{Description, pairs};
 use super::facts::{self, Facts};
 use super::pieces::integers;
 
-/// None where the bundle is no such state.
+/// `None` if the bundle is no such state.
 pub(super) fn describe(bundle: &mut Bundle, args: &Info) -> Result<Option<Description>> {
     let Some([h_n, count, fingerprint]) = members(bundle) else { return Ok(None) };
     let count: i128 = integers(bundle, count)?.iter().sum();
@@ -39,17 +38,10 @@ pub(super) fn describe(bundle: &mut Bundle, args: &Info) -> Result<Option<Descri
         "axes": axes,
         "tensors": facts::json(&facts),
     });
-    Ok(Some(Description {
-        place: bundle.place().to_owned(),
-        kind: "stream state",
-        format: bundle.format().to_string(),
-        lines,
-        fields: fields(object),
-        notes: Notes::default(),
-    }))
+    Ok(Some(Description::new(bundle.place(), "stream state", &bundle.format(), lines, object)))
 }
 
-/// Where the members of a state stand, if these are all that there are, of the types that they have.
+/// Indices of a state's members, if the bundle has these alone, with their types.
 fn members(bundle: &Bundle) -> Option<[usize; 3]> {
     let entries = bundle.entries();
     let position = |name| entries.iter().position(|entry| entry.name == name);

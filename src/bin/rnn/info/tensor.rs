@@ -1,15 +1,15 @@
-//! A single tensor, or the state of a generator, which is one too.
+//! A single tensor, or the state of a generator, which is stored as one.
 
 use anyhow::Result;
 use elman::files::{Header, StoredType, TensorFile};
 use elman::{Generator, STATE_BYTES};
-use serde_json::{Map, json};
+use serde_json::{Value, json};
 
 use crate::args::Info;
 use crate::report::Notes;
 
-use super::description::{Description, fields, pairs};
-use super::facts::{Facts, count};
+use super::description::{Description, merged, pairs};
+use super::facts::{Facts, count, values_json};
 use super::pieces::Piece;
 
 pub(super) fn describe(mut file: TensorFile, args: &Info) -> Result<Description> {
@@ -25,13 +25,14 @@ pub(super) fn describe(mut file: TensorFile, args: &Info) -> Result<Description>
     let mut notes = Notes::default();
     if maybe_state {
         match Generator::from_state(&bytes) {
-            Ok(generator) => return Ok(of_generator(&generator, place, format, &facts)),
+            Ok(generator) => return Ok(of_generator(&generator, &place, &format, &facts)),
             Err(error) => notes.note(format!("no {error}")),
         }
     }
     note_others(&facts, &mut notes);
-    let (lines, fields) = (lines(&facts), json_fields(&facts));
-    Ok(Description { place, kind: "tensor", format, lines, fields, notes })
+    let description =
+        Description::new(&place, "tensor", &format, lines(&facts), json_fields(&facts));
+    Ok(description.with_notes(notes))
 }
 
 fn lines(facts: &Facts) -> Vec<String> {
@@ -54,29 +55,28 @@ fn lines(facts: &Facts) -> Vec<String> {
     pairs(&rows).into_iter().chain(facts.values.clone()).collect()
 }
 
-fn json_fields(facts: &Facts) -> Map<String, serde_json::Value> {
+fn json_fields(facts: &Facts) -> Value {
     let Header { shape, stored, .. } = &facts.header;
-    let mut object = fields(json!({
+    let object = json!({
         "shape": shape,
         "dtype": stored.to_string(),
         "order": order(&facts.header),
         "byte_order": byte_order(&facts.header),
-    }));
-    object.extend(facts.statistics_json());
-    object
+    });
+    merged(object, facts.statistics_json())
 }
 
 fn order(header: &Header) -> &'static str {
     if header.fortran_order { "Fortran" } else { "C" }
 }
 
-/// Single bytes and texts have none.
+/// `None` for single bytes and texts.
 fn byte_order(header: &Header) -> Option<&'static str> {
     let order = if header.big_endian { "big" } else { "little" };
     (header.stored.size() > 1 && header.stored != StoredType::Text).then_some(order)
 }
 
-/// Says which numbers the statistics are of, where that is not all of them.
+/// Notes the numbers that the statistics are of, if these are not all.
 fn note_others(facts: &Facts, notes: &mut Notes) {
     let finite = facts.statistics.finite;
     if finite < facts.header.count() && finite > 0 {
@@ -85,12 +85,7 @@ fn note_others(facts: &Facts, notes: &mut Notes) {
     }
 }
 
-fn of_generator(
-    generator: &Generator,
-    place: String,
-    format: String,
-    facts: &Facts,
-) -> Description {
+fn of_generator(generator: &Generator, place: &str, format: &str, facts: &Facts) -> Description {
     let (seed, position, block) = (generator.seed(), generator.position(), Generator::BLOCK_WORDS);
     let kept = if generator.keeps_normal() { "one" } else { "none" };
     let lines = pairs(&[
@@ -105,8 +100,6 @@ fn of_generator(
         "keeps_normal": generator.keeps_normal(),
     });
     let lines = lines.into_iter().chain(facts.values.clone()).collect();
-    let mut fields = fields(object);
-    fields.extend(super::facts::values_json(facts.values.as_deref()));
-    let notes = Notes::default();
-    Description { place, kind: "generator state", format, lines, fields, notes }
+    let object = merged(object, values_json(facts.values.as_deref()));
+    Description::new(place, "generator state", &format, lines, object)
 }

@@ -14,18 +14,18 @@ use crate::layer::others_left_alone;
 use crate::number::{or_none, rounded};
 use crate::report::{Notes, aligned};
 
-use super::description::{Description, fields};
+use super::description::{Description, merged};
 use super::eigenvalues::spectral_radius;
 use super::facts::{values_json, values_lines};
 use super::pieces::Piece;
 use super::print::Printer;
 
-/// Below the parameters, for those who have not met it.
+/// The explanation below the parameters.
 const MEANING: &str = "spectral radius: the largest |eigenvalue| of weight_hh; below 1 the influence \
                        of the past fades";
 
-/// The most rows of a matrix whose eigenvalues are computed unasked. The time grows with the cube: 2048 take
-/// some ten seconds, 8192 ten minutes.
+/// Most rows of a matrix whose eigenvalues are computed without `--spectral-radius`. The time grows with the
+/// cube: 2048 rows take some ten seconds, 8192 ten minutes.
 const MAX_ROWS: usize = 2048;
 
 /// One parameter of the layer.
@@ -33,9 +33,9 @@ struct Row {
     parameter: Parameter,
     stored: StoredType,
     norm: f64,
-    /// Whether it is a `weight_hh`, which has a spectral radius unless a number in it is not finite.
+    /// True for `weight_hh`, which has a spectral radius unless one of its numbers is not finite.
     recurrent: bool,
-    /// Whether it was looked for.
+    /// True if the spectral radius was computed.
     computed: bool,
     spectral_radius: Option<f64>,
     values: Option<String>,
@@ -80,7 +80,7 @@ pub(super) fn describe(checkpoint: Checkpoint, args: &Info) -> Result<Descriptio
         "ignored": ignored,
         "tensors": rows.iter().map(Row::json).collect::<Vec<_>>(),
     });
-    Ok(Description { place, kind: "weights", format, lines, fields: fields(object), notes })
+    Ok(Description::new(&place, "weights", &format, lines, object).with_notes(notes))
 }
 
 /// The parameters in the order of the `state_dict`.
@@ -141,16 +141,15 @@ impl Row {
     }
 
     fn json(&self) -> Value {
-        let mut object = fields(json!({
+        let object = json!({
             "name": self.parameter.name,
             "shape": self.parameter.shape,
             "axes": self.parameter.axes,
             "dtype": self.stored.to_string(),
             "norm": self.norm,
             "spectral_radius": self.spectral_radius,
-        }));
-        object.extend(values_json(self.values.as_deref()));
-        Value::Object(object)
+        });
+        merged(object, values_json(self.values.as_deref()))
     }
 }
 
