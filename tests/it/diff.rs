@@ -137,7 +137,7 @@ fn one_number_differs_as_json() {
 }
 
 #[test]
-fn numbers_that_json_does_not_have_are_texts() {
+fn nan_and_infinity_are_texts_in_json() {
     let sandbox = Sandbox::new();
     sandbox.save("a.npy", &tensor(&[3], &[f32::NAN, f32::INFINITY, 1.0]).view());
     sandbox.save("b.npy", &tensor(&[3], &[0.0, f32::NEG_INFINITY, f32::NAN]).view());
@@ -154,7 +154,7 @@ fn numbers_that_json_does_not_have_are_texts() {
 }
 
 #[test]
-fn within_the_tolerance_is_equal_and_said() {
+fn differences_within_the_tolerance_are_equal_and_reported() {
     let sandbox = sandbox();
     let outcome = sandbox.rnn("diff a.npy b.npy --atol 0.5 --rtol 0");
     said(
@@ -242,7 +242,7 @@ fn exact_is_types_and_bits() {
 }
 
 #[test]
-fn nan_equals_nan_where_that_is_asked_for() {
+fn nan_equals_nan_with_a_flag() {
     let sandbox = Sandbox::new();
     // The last one is a signalling NaN, which arithmetic would change.
     let signalling = f32::from_bits(0x7f80_0001);
@@ -461,7 +461,7 @@ the texts beside the tensors differ
 }
 
 #[test]
-fn what_cannot_be_compared() {
+fn files_that_cannot_be_compared_are_errors() {
     let sandbox = sandbox();
     sandbox.save_npz("two.npz", &[("x", &integers(&[1])), ("y", &tensor(&[5, 3, 4], &[0.0; 60]))]);
     sandbox.save_npz("none.npz", &[]);
@@ -666,7 +666,7 @@ fn a_layer_in_an_onnx_is_compared_once_it_is_converted() {
 
 /// The numbers of a table are those of an f32 that somebody has written down, or of an f64 beside one.
 #[test]
-fn tables_have_the_tolerances_of_what_they_are_of() {
+fn tables_have_the_tolerances_of_the_other_side() {
     let sandbox = Sandbox::new();
     sandbox.write("a.csv", b"1,0.25\n");
     sandbox.write("b.csv", b"1.000000001,0.25\n");

@@ -90,7 +90,7 @@ y  [2]         i64  min 1, max 2, mean 1.5, std 0.707107
 }
 
 #[test]
-fn numbers_that_are_not_finite_are_counted_and_left_out() {
+fn nan_and_infinity_are_counted_and_omitted() {
     let sandbox = Sandbox::new();
     let (nan, inf) = (f64::NAN, f64::INFINITY);
     sandbox.save("x.npy", &arr2(&[[1.0, nan, 2.0], [inf, -inf, nan]]).into_dyn().view());
@@ -559,7 +559,7 @@ tensor([[0., 0., 0.,  ..., 0., 0., 0.],
 
 /// A stream is not known to have what its header promises, and a member of an archive need not have it.
 #[test]
-fn numbers_that_never_come_take_no_memory() {
+fn promised_numbers_take_no_memory() {
     let sandbox = Sandbox::new();
     let dictionary = "{'descr': '<f4', 'fortran_order': False, 'shape': (6,6,6,6,6,6,6,6,6,6,6)}";
     sandbox.write("x.npy", &npy(dictionary, &[]));
@@ -590,7 +590,7 @@ fn a_table_has_numbers_that_no_f32_has() {
 
 /// Eigenvalues take minutes where there are many of them.
 #[test]
-fn the_spectral_radius_of_a_large_layer_waits_until_it_is_asked_for() {
+fn the_spectral_radius_of_a_large_layer_needs_a_flag() {
     let sandbox = Sandbox::new();
     sandbox.rnn("init -q --input-size 1 --hidden 2049 --no-bias -o w.npz").succeeds();
     let start = std::time::Instant::now();

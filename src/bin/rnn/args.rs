@@ -23,7 +23,7 @@ use elman::files::Overwrite;
 
 pub(crate) use bench::{Bench, BenchForm};
 pub(crate) use convert::Convert;
-pub(crate) use diff::{Axes, Diff};
+pub(crate) use diff::{Diff, NamedAxes};
 pub(crate) use info::{Info, InfoForm};
 pub(crate) use init::Init;
 pub(crate) use manual::{Completions, Man};

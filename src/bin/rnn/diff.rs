@@ -23,21 +23,21 @@ use pairs::Pair;
 pub(crate) use text::text;
 pub(crate) use words::Words;
 
-/// Everything that was found.
+/// The result of a comparison.
 #[derive(Debug)]
 pub(crate) struct Findings {
     /// A and B, as messages name them.
     places: [String; 2],
-    /// Whether they were compared by the names of their tensors.
+    /// True if tensors were compared by their names.
     named: bool,
     rule: Rule,
     pairs: Vec<Pair>,
     configuration: Option<Configuration>,
-    /// What would compare more.
+    /// A command that would compare more.
     hint: Option<String>,
 }
 
-/// Opens one side. The hint turns a layer that is no tensors into some.
+/// Opens one side. The hint for an .onnx converts its layer to tensors with names.
 pub(crate) fn open(source: &Source) -> Result<Tensors> {
     Tensors::open(source).map_err(|error| {
         #[cfg(feature = "onnx")]
@@ -48,7 +48,7 @@ pub(crate) fn open(source: &Source) -> Result<Tensors> {
     })
 }
 
-/// Compares what stands on both sides.
+/// Compares both sides.
 pub(crate) fn find(
     mut a: Tensors,
     mut b: Tensors,

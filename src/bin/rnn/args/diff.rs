@@ -34,7 +34,7 @@ pub(crate) struct Diff {
     pub(crate) equal_nan: bool,
     /// The kind of the tensors, for the words of places [default: from their names].
     #[arg(long, value_name = "TENSOR", help_heading = "Words of places")]
-    pub(crate) axes: Option<Axes>,
+    pub(crate) axes: Option<NamedAxes>,
     /// Input and output are (N, L, features).
     #[arg(long, help_heading = "Words of places")]
     pub(crate) batch_first: bool,
@@ -51,7 +51,7 @@ pub(crate) struct Diff {
 
 /// A tensor whose axes have names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Axes {
+pub(crate) enum NamedAxes {
     /// (L, N, H_in), or unbatched (L, H_in).
     Input,
     /// (L, N, D*H_out), or unbatched (L, D*H_out).

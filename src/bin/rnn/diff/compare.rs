@@ -1,49 +1,49 @@
-//! When two numbers are equal, and how far others are from each other. Nothing but arithmetic.
+//! The comparison of numbers: equality and distance. Arithmetic alone.
 
 use elman::files::{Number, StoredType};
 
-/// What was asked for.
+/// The flags of the comparison.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Rule {
     pub(super) exact: bool,
-    /// None where that of the types is taken.
+    /// `None`: the default of the types.
     pub(super) rtol: Option<f64>,
     pub(super) atol: Option<f64>,
     pub(super) equal_nan: bool,
 }
 
-/// When two numbers of two types are equal.
+/// The condition for two numbers to be equal.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Measure {
-    /// With the same bits.
+    /// The same bits.
     Bits,
-    /// Where |a - b| <= atol + rtol * |b|.
+    /// |a - b| <= atol + rtol * |b|.
     Close { rtol: f64, atol: f64 },
 }
 
 /// Two numbers at one place.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Place {
+pub(super) struct NumberPair {
     /// Counted in C order.
     pub(super) index: usize,
     pub(super) a: Number,
     pub(super) b: Number,
 }
 
-/// Numbers that are not the same.
+/// Pairs of numbers that are not the same.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Differences {
     pub(super) count: usize,
-    pub(super) first: Option<Place>,
-    /// The largest |a - b|; none where all of them are NaN.
-    pub(super) absolute: Option<(f64, Place)>,
+    pub(super) first: Option<NumberPair>,
+    /// The largest |a - b|; `None` if all are NaN.
+    pub(super) absolute: Option<(f64, NumberPair)>,
     /// The largest |a - b| / |b|.
-    pub(super) relative: Option<(f64, Place)>,
+    pub(super) relative: Option<(f64, NumberPair)>,
     /// The largest number of steps from a to b through the numbers of their common type.
-    pub(super) ulp: Option<(u64, Place)>,
+    pub(super) ulp: Option<(u64, NumberPair)>,
 }
 
-/// How many places have NaN on one side, or on both.
+/// Counts of NaN on one side, or on both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Nans {
     pub(super) only_a: usize,
@@ -51,18 +51,18 @@ pub(super) struct Nans {
     pub(super) both: usize,
 }
 
-/// Two tensors of one shape, as far as they have been walked.
+/// The comparison of two tensors of one shape, as far as it has come.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Comparison {
     pub(super) measure: Measure,
     equal_nan: bool,
     /// The types of both sides.
     stored: [StoredType; 2],
-    /// Numbers that have been compared.
+    /// Pairs that have been compared.
     pub(super) count: usize,
-    /// Those that differ.
+    /// Pairs that differ.
     pub(super) beyond: Differences,
-    /// Those that are equal, and not the same.
+    /// Pairs that are equal within the tolerance, and not the same.
     pub(super) within: Differences,
     pub(super) nans: Nans,
 }
@@ -74,10 +74,10 @@ enum Verdict {
 }
 
 impl Rule {
-    /// Begins to compare tensors of two types. For [`Measure::Bits`] they are one.
+    /// Begins to compare tensors of two types, which are the same for [`Measure::Bits`].
     pub(super) fn begin(&self, stored: [StoredType; 2]) -> Comparison {
         let [(r, a), (other_r, other_a)] = match stored {
-            // What stands beside text says what the text is of.
+            // Beside f64, the numbers of a table count as f64.
             [StoredType::Text, StoredType::F64] | [StoredType::F64, StoredType::Text] => {
                 [defaults(StoredType::F64); 2]
             }
@@ -103,8 +103,8 @@ impl Rule {
     }
 }
 
-/// rtol and atol of `torch.testing.assert_close`. The numbers of a table are taken for those of an f32:
-/// that is what they were computed as where nobody asked for more.
+/// rtol and atol of `torch.testing.assert_close`. The numbers of a table count as f32, the default type of a
+/// layer.
 fn defaults(stored: StoredType) -> (f64, f64) {
     match stored {
         StoredType::F16 => (1e-3, 1e-5),
@@ -121,7 +121,7 @@ impl Comparison {
         let start = self.count;
         self.count += a.len();
         let [stored_a, stored_b] = self.stored;
-        // What has the same bits is the same, but for NaN.
+        // Equal bits are equal numbers, except NaN.
         let never_nan = self.measure == Measure::Bits || stored_a.infinity().is_none();
         let same_type = stored_a == stored_b;
         if same_type && never_nan && a == b {
@@ -132,17 +132,17 @@ impl Comparison {
             if same_type && x == y && !is_nan(number) {
                 continue;
             }
-            let place = Place { index: start + i, a: number, b: stored_b.number(y) };
+            let place = NumberPair { index: start + i, a: number, b: stored_b.number(y) };
             self.add(place, [x, y]);
         }
     }
 
-    /// The differences that matter: what differs or, where nothing does, what is equal and not the same.
+    /// The differences to report: those beyond the tolerance or, if there are none, those within it.
     pub(super) fn shown(&self) -> &Differences {
         if self.beyond.count > 0 { &self.beyond } else { &self.within }
     }
 
-    fn add(&mut self, place: Place, bits: [u64; 2]) {
+    fn add(&mut self, place: NumberPair, bits: [u64; 2]) {
         match (is_nan(place.a), is_nan(place.b)) {
             (true, false) => self.nans.only_a += 1,
             (false, true) => self.nans.only_b += 1,
@@ -158,7 +158,7 @@ impl Comparison {
         }
     }
 
-    fn verdict(&self, Place { a, b, .. }: Place, [a_bits, b_bits]: [u64; 2]) -> Verdict {
+    fn verdict(&self, NumberPair { a, b, .. }: NumberPair, [a_bits, b_bits]: [u64; 2]) -> Verdict {
         let same = match self.measure {
             _ if self.equal_nan && is_nan(a) && is_nan(b) => true,
             Measure::Bits => a_bits == b_bits,
@@ -180,7 +180,7 @@ impl Comparison {
 }
 
 impl Differences {
-    fn add(&mut self, place: Place, ulp: Option<u64>) {
+    fn add(&mut self, place: NumberPair, ulp: Option<u64>) {
         self.count += 1;
         self.first.get_or_insert(place);
         let absolute = distance(place.a, place.b);
@@ -189,15 +189,19 @@ impl Differences {
         } else {
             absolute / place.b.to_f64().abs()
         };
-        let (absolute, relative) = (Some(absolute), Some(relative));
-        keep_larger(&mut self.absolute, absolute.filter(|distance| !distance.is_nan()), place);
-        keep_larger(&mut self.relative, relative.filter(|distance| !distance.is_nan()), place);
+        let number = |distance: f64| Some(distance).filter(|distance| !distance.is_nan());
+        keep_larger(&mut self.absolute, number(absolute), place);
+        keep_larger(&mut self.relative, number(relative), place);
         keep_larger(&mut self.ulp, ulp, place);
     }
 }
 
-/// The first of the largest is kept.
-fn keep_larger<T: PartialOrd>(largest: &mut Option<(T, Place)>, found: Option<T>, place: Place) {
+/// Keeps the first of the largest values.
+fn keep_larger<T: PartialOrd>(
+    largest: &mut Option<(T, NumberPair)>,
+    found: Option<T>,
+    place: NumberPair,
+) {
     let Some(found) = found else { return };
     if largest.as_ref().is_none_or(|(most, _)| found > *most) {
         *largest = Some((found, place));
@@ -205,15 +209,11 @@ fn keep_larger<T: PartialOrd>(largest: &mut Option<(T, Place)>, found: Option<T>
 }
 
 fn is_nan(number: Number) -> bool {
-    match number {
-        Number::Integer(_) => false,
-        Number::F32(value) => value.is_nan(),
-        Number::F64(value) => value.is_nan(),
-    }
+    number.to_f64().is_nan()
 }
 
-/// Whether two numbers have the same value. Two whole numbers are not rounded for that; beside a float one
-/// is the nearest double.
+/// True if two numbers have the same value. Two whole numbers are compared exactly; beside a float, a whole
+/// number is the nearest double.
 #[allow(clippy::float_cmp, reason = "the same value is what is asked for")]
 fn is_same(a: Number, b: Number) -> bool {
     match (a, b) {
@@ -222,7 +222,7 @@ fn is_same(a: Number, b: Number) -> bool {
     }
 }
 
-/// |a - b|: of whole numbers exactly, before it becomes a double.
+/// |a - b|, which is exact for whole numbers until it becomes a double.
 fn distance(a: Number, b: Number) -> f64 {
     match (a, b) {
         (Number::Integer(a), Number::Integer(b)) => a.abs_diff(b) as f64,
@@ -230,8 +230,8 @@ fn distance(a: Number, b: Number) -> f64 {
     }
 }
 
-/// Steps from one number of a type to another, through all numbers between them; both zeros are one. None
-/// where there are no such steps: from NaN, and of whole numbers.
+/// Steps from one float to another through all numbers between them; both zeros are one. `None` for NaN and
+/// for whole numbers.
 fn ulp_distance(stored: StoredType, bits: [u64; 2]) -> Option<u64> {
     let infinity = stored.infinity()?;
     let sign = 1 << (8 * stored.size() - 1);
@@ -261,14 +261,14 @@ mod tests {
         comparison
     }
 
-    /// How many of one pair differ, and how many are equal and not the same.
+    /// The counts beyond and within the tolerance, for one pair.
     fn counts(rule: &Rule, a: f32, b: f32) -> (usize, usize) {
         let comparison = f32s(rule, &[a], &[b]);
         (comparison.beyond.count, comparison.within.count)
     }
 
     #[test]
-    fn tolerances_are_those_of_pytorch_and_the_looser_of_two() {
+    fn default_tolerances_are_pytorchs_and_the_looser_of_two() {
         use StoredType::{BF16, Bool, F16, F32, F64, I64, Text};
         for (stored, expected) in [
             ([F32, F32], (1.3e-6, 1e-5)),
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn infinities_and_nan() {
+    fn infinities_and_nan_follow_the_rule() {
         let (infinity, nan) = (f32::INFINITY, f32::NAN);
         let wide = Rule { rtol: Some(1.0), atol: Some(f64::INFINITY), ..TORCH };
         for rule in [&TORCH, &wide] {
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn signs_of_zero_are_seen_by_exact_alone() {
+    fn only_exact_sees_the_sign_of_zero() {
         assert_eq!(counts(&TORCH, 0.0, -0.0), (0, 0));
         let found = f32s(&EXACT, &[0.0], &[-0.0]).beyond;
         assert_eq!((found.count, found.absolute.unwrap().0, found.ulp.unwrap().0), (1, 0.0, 0));
@@ -335,11 +335,11 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_are_those_of_what_differs() {
+    fn the_largest_differences_are_beyond_the_tolerance() {
         // The first is within the tolerance and yet farther apart than the last two.
         let found = f32s(&TORCH, &[1e7, 1.0, 1.5, -1.0], &[1e7 + 4.0, 1.0, 1.0, -2.0]);
         assert_eq!((found.within.count, found.beyond.count, found.count), (1, 2, 4));
-        let places = |(by, place): (f64, Place)| (by, place.index);
+        let places = |(by, place): (f64, NumberPair)| (by, place.index);
         assert_eq!(places(found.beyond.absolute.unwrap()), (1.0, 3));
         // The first of two that are equally large.
         assert_eq!(places(found.beyond.relative.unwrap()), (0.5, 2));
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_goes_on_from_piece_to_piece() {
+    fn an_index_counts_through_pieces() {
         let mut found = EXACT.begin([StoredType::U8; 2]);
         found.extend(&[1, 2, 3], &[1, 2, 3]);
         found.extend(&[4, 5], &[4, 6]);
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_between_floats() {
+    fn ulp_distances_count_floats() {
         let distance =
             |a: f32, b: f32| ulp_distance(StoredType::F32, [a, b].map(|x| u64::from(x.to_bits())));
         assert_eq!(distance(1.0, 1.0 + f32::EPSILON), Some(1));

@@ -1,4 +1,4 @@
-//! What stands beside weights, and what modules say of themselves: the layer's configuration.
+//! The layer's configuration, from the text beside weights or the attributes of modules.
 
 use elman::files::{Bundle, Tensors};
 use elman::said_arguments;
@@ -6,19 +6,19 @@ use serde_json::{Map, Value, json};
 
 use super::prefix;
 
-/// What the configurations of two bundles have in common.
+/// The comparison of two bundles' configurations.
 #[derive(Debug, PartialEq)]
 pub(super) enum Configuration {
     /// Only the first or the second has one.
     OnlyIn(usize),
-    /// PyTorch's arguments whose values differ, with the values.
+    /// PyTorch's arguments that differ, with both values.
     Arguments(Vec<(String, Value, Value)>),
-    /// They are no configurations, and are compared as texts.
+    /// Texts that are no configurations, compared as texts.
     Texts { equal: bool },
 }
 
 impl Configuration {
-    /// Compares what two bundles say; none where neither says anything, or where one is a tensor alone.
+    /// `None` if neither bundle has a configuration, or if one side is a tensor.
     pub(super) fn compare(a: &Tensors, b: &Tensors, prefix: Option<&str>) -> Option<Self> {
         let (Tensors::Named(a), Tensors::Named(b)) = (a, b) else { return None };
         let said = |bundle: &Bundle| -> Map<_, _> {
@@ -83,7 +83,7 @@ impl Configuration {
     }
 }
 
-/// Compares what both say; none where that is nothing.
+/// Compares the arguments that both have; `None` if there are none.
 fn of_arguments(a: &Map<String, Value>, b: &Map<String, Value>) -> Option<Configuration> {
     let both: Vec<_> = a.iter().filter_map(|(name, a)| Some((name, a, b.get(name)?))).collect();
     let differences = both.iter().filter(|(_, a, b)| a != b);
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_only_one_says_is_not_compared() {
+    fn arguments_of_one_side_are_not_compared() {
         let fields = |value: Value| value.as_object().cloned().unwrap_or_default();
         let long = fields(json!({ "hidden_size": 4, "bias": true, "nonlinearity": "tanh" }));
         let relu = fields(json!({ "nonlinearity": "relu", "dropout": 0.5, "hidden_size": 5 }));

@@ -1,14 +1,14 @@
-//! A layer in an .onnx, whose tensors have no names that others have.
+//! The layer of an .onnx, whose tensors have other names than those of other formats.
 
 use elman::Checkpoint;
 use elman::files::{Held, Source};
 
 use crate::explain::hint;
 
-/// A command that writes the layer of an .onnx as an .npz beside it, where nothing stands that it would
-/// replace. None where the file is something else, or its layer cannot be written.
+/// A command that writes the layer of an .onnx as a new .npz beside it. `None` if the file is something else,
+/// or if its layer cannot be written.
 pub(super) fn conversion(source: &Source) -> Option<String> {
-    // What comes through a pipe has gone.
+    // The bytes of a pipe have been read.
     let Source::Path(path) = source else { return None };
     let Ok(Held::Graph(graph)) = path.is_file().then(|| Held::open(source))? else { return None };
     let layer = Checkpoint::of_graph(&graph, None, None).ok()?;

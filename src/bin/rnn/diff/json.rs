@@ -1,9 +1,9 @@
-//! What was found, for scripts: one object, documented in the manual and stable.
+//! The report as JSON: one object, documented in the manual and stable.
 
 use serde_json::{Value, json};
 
 use super::Findings;
-use super::compare::{Comparison, Measure, Place};
+use super::compare::{Comparison, Measure, NumberPair};
 use super::configuration::Configuration;
 use super::pairs::{Described, Pair, Relation};
 use super::text::{hint, words_of};
@@ -25,7 +25,7 @@ pub(crate) fn json(findings: &Findings, words: &Words) -> Value {
     })
 }
 
-/// A pair. Every field is always there; those that have no meaning for it are null.
+/// A pair, with every field; those without a meaning for it are null.
 fn tensor(pair: &Pair, words: &Words) -> Value {
     let (difference, [a, b]) = match &pair.relation {
         Relation::OnlyIn(0, tensor) => ("only_in_a", [Some(tensor), None]),
@@ -37,7 +37,7 @@ fn tensor(pair: &Pair, words: &Words) -> Value {
     let hint = if let Relation::Shapes(sides) = &pair.relation { hint(sides) } else { None };
     let numbers = match &pair.relation {
         Relation::Numbers(sides, comparison) => {
-            let place = |place: &Place| {
+            let place = |place: &NumberPair| {
                 let index = index(place.index, &sides[0].shape, false);
                 let words = words_of(words, pair, sides, &index);
                 let (a, b) = (number(place.a), number(place.b));
@@ -58,9 +58,9 @@ fn tensor(pair: &Pair, words: &Words) -> Value {
     })
 }
 
-/// What the numbers of two tensors of one shape have shown.
-fn numbers(comparison: &Comparison, place: impl Fn(&Place) -> Value) -> Value {
-    let largest = |by: Value, at: &Place| {
+/// The comparison of the numbers of two tensors of one shape.
+fn numbers(comparison: &Comparison, place: impl Fn(&NumberPair) -> Value) -> Value {
+    let largest = |by: Value, at: &NumberPair| {
         let mut fields = place(at);
         fields["difference"] = by;
         fields

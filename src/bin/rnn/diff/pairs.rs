@@ -1,4 +1,4 @@
-//! What is compared with what, and the walk through both.
+//! Pairs of tensors, and the comparison of each pair.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -19,7 +19,7 @@ pub(super) struct Described {
     pub(super) shape: Vec<usize>,
 }
 
-/// Tensors that belong together.
+/// Tensors of one name, or the only two.
 #[derive(Debug)]
 pub(super) struct Pair {
     /// Their common name in bundles.
@@ -27,14 +27,14 @@ pub(super) struct Pair {
     pub(super) relation: Relation,
 }
 
-/// What became of a pair.
+/// The result for a pair.
 #[derive(Debug)]
 pub(super) enum Relation {
     /// Only the first or the second bundle has it.
     OnlyIn(usize, Described),
     /// Their shapes differ.
     Shapes([Described; 2]),
-    /// Their types differ, and the same bits were asked for.
+    /// Their types differ, with `--exact`.
     Types([Described; 2]),
     /// Their numbers were compared.
     Numbers([Described; 2], Box<Comparison>),
@@ -46,7 +46,7 @@ impl Pair {
     }
 }
 
-/// Compares two bundles, tensor by tensor: those of the first in their order, then what only the second has.
+/// Compares two bundles, tensor by tensor: first those of A in its order, then those of B alone.
 pub(super) fn by_name(
     a: &mut Bundle,
     b: &mut Bundle,
@@ -87,7 +87,7 @@ pub(super) fn unmatched(pairs: &[Pair]) -> Option<[HashSet<&str>; 2]> {
     Some(sides)
 }
 
-/// Compares two tensors, of which one may be the only one of a bundle.
+/// Compares two tensors; a bundle with one tensor counts as a tensor.
 pub(super) fn single(a: &mut Tensors, b: &mut Tensors, rule: &Rule) -> Result<Pair> {
     match (&*a, &*b) {
         (Tensors::One(tensor), Tensors::Named(bundle))
@@ -114,7 +114,7 @@ fn numbers(tensors: &mut Tensors) -> Result<Numbers<'_>> {
     })
 }
 
-/// Refuses to compare a tensor with a bundle, unless that has one tensor. The hint names a tensor of the
+/// Rejects the comparison of a tensor with a bundle that has not exactly one. The hint names a tensor of the
 /// same shape, or else the first one.
 fn refuse_several(tensor: &TensorFile, bundle: &Bundle) -> Result<()> {
     let entries = bundle.entries();
@@ -143,7 +143,7 @@ fn described(bundle: &Bundle, index: usize) -> Described {
     Described { place, stored: entry.stored, shape: entry.shape.clone() }
 }
 
-/// Compares the numbers of two tensors, which are read side by side, a piece of each at a time.
+/// Reads two tensors side by side, a piece of each at a time, and compares their numbers.
 fn walk(mut a: Numbers<'_>, mut b: Numbers<'_>, at: [String; 2], rule: &Rule) -> Result<Relation> {
     let [a_place, b_place] = at;
     let of = |place: String, numbers: &Numbers<'_>| Described {

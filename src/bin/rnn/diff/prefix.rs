@@ -1,4 +1,4 @@
-//! The layer of a bigger model, whose tensors have the names of the modules around it before their own.
+//! The layer of a larger model, with the names of its modules before those of its tensors.
 
 use std::collections::HashSet;
 
@@ -8,10 +8,10 @@ use elman::files::Bundle;
 use crate::explain::hint;
 use crate::failure::Data;
 
-/// Tensors by their numbers, under the names that are compared.
+/// Indices of tensors, with the names that are compared.
 type Names = Vec<(usize, String)>;
 
-/// The names of both bundles: of one that has any under the prefix, those alone and without it.
+/// The names of both bundles. A bundle with names under the prefix has those alone, without the prefix.
 pub(super) fn names(a: &Bundle, b: &Bundle, prefix: Option<&str>) -> Result<(Names, Names)> {
     let names = |bundle: &Bundle| {
         let entries = || bundle.entries().iter().map(|entry| entry.name.as_str()).enumerate();
@@ -32,7 +32,7 @@ pub(super) fn names(a: &Bundle, b: &Bundle, prefix: Option<&str>) -> Result<(Nam
     }
 }
 
-/// A name without the prefix and the dot behind it, where it has them.
+/// A name without the prefix and its dot, if it has them.
 pub(super) fn without<'a>(name: &'a str, prefix: Option<&str>) -> &'a str {
     let own = prefix.and_then(|prefix| name.strip_prefix(prefix)?.strip_prefix('.'));
     own.unwrap_or(name)

@@ -1,7 +1,7 @@
-//! What was found, for people.
+//! The report as text.
 
 use super::Findings;
-use super::compare::{Comparison, Differences, Measure, Nans, Place, Rule};
+use super::compare::{Comparison, Differences, Measure, Nans, NumberPair, Rule};
 use super::pairs::{Described, Pair, Relation};
 use super::words::Words;
 use crate::explain::swapped;
@@ -25,7 +25,7 @@ pub(crate) fn text(findings: &Findings, words: &Words) -> String {
     lines.join("\n") + "\n"
 }
 
-/// One line for a pair, and those of its differences below it.
+/// A line for a pair, and the lines of its differences.
 fn describe(pair: &Pair, findings: &Findings, words: &Words, lines: &mut Vec<String>) {
     let name = pair.name.clone().unwrap_or_else(|| findings.places.join(", "));
     let places = &findings.places;
@@ -52,7 +52,7 @@ fn describe(pair: &Pair, findings: &Findings, words: &Words, lines: &mut Vec<Str
     }
 }
 
-/// Types and shapes of both sides, said once where they are the same.
+/// Types and shapes of both sides, once if they are equal.
 fn both([a, b]: &[Described; 2]) -> String {
     match (a.stored == b.stored, a.shape == b.shape) {
         (true, true) => format!("{} {:?}", a.stored, a.shape),
@@ -87,7 +87,7 @@ fn add_differences(
         let (count, all) = (shown.count, comparison.count);
         lines.push(format!("{count} of {all} differ within the tolerance"));
     }
-    let at = |place: &Place| {
+    let at = |place: &NumberPair| {
         let index = index(place.index, &sides[0].shape, false);
         let words = words_of(words, pair, sides, &index);
         let words = words.map_or(String::new(), |words| format!(" ({words})"));
@@ -115,7 +115,8 @@ fn add_nans(nans: Nans, [a, b]: &[String; 2], lines: &mut Vec<String>) {
     }
 }
 
-/// An index in the words of the tensors' axes. In bundles their common name says what they are.
+/// An index in the words of the tensors' axes, which follow from the common name in bundles, else from both
+/// places.
 pub(super) fn words_of(
     words: &Words,
     pair: &Pair,
@@ -128,7 +129,7 @@ pub(super) fn words_of(
     }
 }
 
-/// What to type where the shapes are the same but for two axes that are swapped.
+/// A hint for shapes that are equal except for two swapped axes.
 pub(super) fn hint([a, b]: &[Described; 2]) -> Option<String> {
     if a.shape.len() != b.shape.len() {
         return None;

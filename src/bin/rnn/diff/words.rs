@@ -1,12 +1,12 @@
-//! Places in words: which step, row and unit an index is. A shape does not tell an output from an `h_n`,
-//! so there are words only where a name or a flag says what the tensor is.
+//! Places in words: the step, row and unit of an index. A shape does not tell an output from an `h_n`, so
+//! only a name or a flag gives words.
 
-use crate::args::{Axes, Diff};
+use crate::args::{Diff, NamedAxes};
 
-/// What is known of the tensors beside their shapes.
+/// The flags that tell the axes.
 #[derive(Debug)]
 pub(crate) struct Words {
-    axes: Option<Axes>,
+    axes: Option<NamedAxes>,
     batch_first: bool,
     bidirectional: bool,
 }
@@ -17,29 +17,29 @@ impl Words {
         Words { axes, batch_first, bidirectional }
     }
 
-    /// An index of a tensor with this shape, which both sides have, and with these names.
+    /// The words for an index of a tensor with this shape and these names.
     pub(super) fn of(&self, names: &[&str], shape: &[usize], index: &[usize]) -> Option<String> {
         let words = match self.axes.unwrap_or_else(|| self.guess(names)) {
-            Axes::None => return None,
-            Axes::Input => self.steps(index, format!("feature {}", index.last()?)),
-            Axes::Output => self.steps(index, self.unit(*shape.last()?, *index.last()?)?),
-            Axes::State => self.state(index),
+            NamedAxes::None => return None,
+            NamedAxes::Input => self.steps(index, format!("feature {}", index.last()?)),
+            NamedAxes::Output => self.steps(index, self.unit(*shape.last()?, *index.last()?)?),
+            NamedAxes::State => self.state(index),
         };
         words.map(|words| words.join(", "))
     }
 
-    /// What the names say. Those that say different things say nothing, and an order of axes or a second
-    /// direction is that of an output where nothing else is known.
-    fn guess(&self, names: &[&str]) -> Axes {
+    /// The axes that the names tell, if they agree. Without names, `--batch-first` and `--bidirectional` tell
+    /// an output.
+    fn guess(&self, names: &[&str]) -> NamedAxes {
         let mut said = names.iter().filter_map(|name| of_name(name));
         match said.next() {
             Some(axes) if said.all(|other| other == axes) => axes,
-            None if self.batch_first || self.bidirectional => Axes::Output,
-            _ => Axes::None,
+            None if self.batch_first || self.bidirectional => NamedAxes::Output,
+            _ => NamedAxes::None,
         }
     }
 
-    /// (L, N, features) or, unbatched, (L, features), whose last index has its words.
+    /// (L, N, features) or, unbatched, (L, features); `last` are the words of the last index.
     fn steps(&self, index: &[usize], last: String) -> Option<Vec<String>> {
         match *index {
             [row, step, _] if self.batch_first => {
@@ -51,7 +51,7 @@ impl Words {
         }
     }
 
-    /// A feature of an output: with two directions, the forward ones stand before the reverse ones.
+    /// A feature of an output. The features of the forward direction precede those of the reverse one.
     fn unit(&self, features: usize, index: usize) -> Option<String> {
         if !self.bidirectional {
             return Some(format!("unit {index}"));
@@ -62,8 +62,8 @@ impl Words {
         features.is_multiple_of(2).then(|| format!("{direction} direction, unit {}", index % units))
     }
 
-    /// (D * `num_layers`, N, `H_out`) or, unbatched, without N. One direction may be half of two that nobody
-    /// has told of, so without the flag a state is not called a layer.
+    /// (D * `num_layers`, N, `H_out`) or, unbatched, without N. Without `--bidirectional` the number of
+    /// directions is not known, so a state is not called a layer.
     fn state(&self, index: &[usize]) -> Option<Vec<String>> {
         let (&state, others) = index.split_first()?;
         let mut words = if self.bidirectional {
@@ -81,17 +81,17 @@ impl Words {
     }
 }
 
-/// What the name of a file or of a member says that it holds.
-fn of_name(name: &str) -> Option<Axes> {
+/// The tensor that the name of a file or member tells.
+fn of_name(name: &str) -> Option<NamedAxes> {
     let name = name.rsplit(['/', ':']).next().unwrap_or(name).to_lowercase();
     let name = name.strip_suffix(".npy").unwrap_or(&name);
     let words: Vec<_> = name.split(|c: char| !c.is_alphanumeric()).collect();
     let is_state = words.iter().any(|word| matches!(*word, "hn" | "h0"))
         || words.windows(2).any(|pair| matches!(pair, ["h", "n" | "0"]));
     match (words.contains(&"input"), words.contains(&"output"), is_state) {
-        (true, false, false) => Some(Axes::Input),
-        (false, true, false) => Some(Axes::Output),
-        (false, false, true) => Some(Axes::State),
+        (true, false, false) => Some(NamedAxes::Input),
+        (false, true, false) => Some(NamedAxes::Output),
+        (false, false, true) => Some(NamedAxes::State),
         _ => None,
     }
 }
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn of_outputs() {
+    fn outputs_have_steps_rows_and_units() {
         let three: [&[usize]; 2] = [&[5, 3, 8], &[3, 0, 7]];
         check(&NOTHING, "output.npy", three, Some("step 3, row 0, unit 7"));
         check(&NOTHING, "output", [&[5, 8], &[3, 7]], Some("step 3, unit 7"));
@@ -128,40 +128,40 @@ mod tests {
             Some("step 3, row 0, forward direction, unit 3"),
         );
         check(&both, "a.npy", [&[5, 3, 7], &[3, 0, 3]], None);
-        let none = Words { axes: Some(Axes::None), ..NOTHING };
+        let none = Words { axes: Some(NamedAxes::None), ..NOTHING };
         check(&none, "output.npy", three, None);
     }
 
     #[test]
-    fn of_states() {
+    fn states_have_layers_rows_and_units() {
         let three: [&[usize]; 2] = [&[4, 3, 8], &[3, 0, 7]];
         check(&NOTHING, "h_n.npy", three, Some("state 3, row 0, unit 7"));
         check(&NOTHING, "h_n.npy", [&[4, 8], &[3, 7]], Some("state 3, unit 7"));
         check(&NOTHING, "h_n.npy", [&[4], &[3]], None);
         let both = Words { bidirectional: true, ..NOTHING };
         check(&both, "h_0.npy", three, Some("layer 1, reverse direction, row 0, unit 7"));
-        let state = Words { axes: Some(Axes::State), ..NOTHING };
+        let state = Words { axes: Some(NamedAxes::State), ..NOTHING };
         check(&state, "output.npy", three, Some("state 3, row 0, unit 7"));
     }
 
     #[test]
-    fn names_that_say_what_they_hold() {
+    fn names_tell_their_tensor() {
         for (name, expected) in [
-            ("output.npy", Some(Axes::Output)),
-            ("runs/torch-Output.npy", Some(Axes::Output)),
+            ("output.npy", Some(NamedAxes::Output)),
+            ("runs/torch-Output.npy", Some(NamedAxes::Output)),
             ("outputs/a.npy", None),
-            ("a.npz:output", Some(Axes::Output)),
-            ("my_input.npy", Some(Axes::Input)),
-            ("h_n.npy", Some(Axes::State)),
-            ("readme-h_n.npy", Some(Axes::State)),
-            ("encoder.h0", Some(Axes::State)),
+            ("a.npz:output", Some(NamedAxes::Output)),
+            ("my_input.npy", Some(NamedAxes::Input)),
+            ("h_n.npy", Some(NamedAxes::State)),
+            ("readme-h_n.npy", Some(NamedAxes::State)),
+            ("encoder.h0", Some(NamedAxes::State)),
             ("graph_node.npy", None),
             ("input-output.npy", None),
             ("stdin", None),
         ] {
             assert_eq!(of_name(name), expected, "{name}");
         }
-        assert_eq!(NOTHING.guess(&["output.npy", "expected.npy"]), Axes::Output);
-        assert_eq!(NOTHING.guess(&["output.npy", "h_n.npy"]), Axes::None);
+        assert_eq!(NOTHING.guess(&["output.npy", "expected.npy"]), NamedAxes::Output);
+        assert_eq!(NOTHING.guess(&["output.npy", "h_n.npy"]), NamedAxes::None);
     }
 }

@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn those_of_matrices_that_show_them() {
+    fn diagonal_and_triangular_matrices() {
         assert_eq!(pairs(&[&[-3.0]]), [(-3.0, 0.0)]);
         assert_eq!(pairs(&[&[2.0, 0.0], &[0.0, -5.0]]), [(-5.0, 0.0), (2.0, 0.0)]);
         let triangular: [&[f64]; 3] = [&[1.0, 7.0, -8.0], &[0.0, 2.0, 9.0], &[0.0, 0.0, 3.0]];
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nilpotent_matrix_has_none_but_zero() {
+    fn a_nilpotent_matrix_has_eigenvalues_zero() {
         let (mut upper, mut lower) = (vec![0.0; 400], vec![0.0; 400]);
         for i in 0..19 {
             upper[i * 20 + i + 1] = 3.0;
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jordan_block_has_one() {
+    fn a_jordan_block_has_one_eigenvalue() {
         let mut block = vec![0.0; 144];
         for i in 0..12 {
             block[i * 13] = -0.75;
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn a_companion_has_the_roots_of_its_polynomial() {
+    fn a_companion_matrix_has_the_roots_of_its_polynomial() {
         // (x - 1) (x - 2) (x - 3) (x - 4) (x^2 + 1)
         let last = [-24.0, 50.0, -59.0, 60.0, -36.0, 10.0];
         let mut rows = vec![vec![0.0; 6]; 6];
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_any_size_are_fine_and_others_are_refused() {
+    fn numbers_of_any_size_but_not_infinite_ones() {
         for scale in [1e300, 1e-300, 5e-324] {
             assert_eq!(radius(&[&[scale, 0.0], &[scale, scale]]), scale);
         }

@@ -1,8 +1,8 @@
-//! The numbers of a tensor, piece by piece, so that a tensor need not fit in memory.
+//! The numbers of a tensor, piece by piece: a tensor may be larger than memory.
 
 use elman::files::{Bundle, FileError, Number, Numbers, StoredType};
 
-/// Some numbers of a tensor. All of them are exact.
+/// Some numbers of a tensor, exactly.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Piece<'a> {
     /// Of a tensor of floats.
@@ -12,7 +12,7 @@ pub(super) enum Piece<'a> {
 }
 
 impl Piece<'_> {
-    /// How many numbers.
+    /// The count of numbers.
     pub(super) fn len(&self) -> usize {
         match self {
             Piece::Floats(numbers) => numbers.len(),
@@ -29,7 +29,7 @@ impl Piece<'_> {
     }
 }
 
-/// Shows all numbers in the order of the file, in which none of them has to wait in memory for others.
+/// Visits all numbers in the order of the file, in which they need no buffer.
 pub(super) fn for_each_piece(
     numbers: Numbers<'_>,
     mut visit: impl FnMut(Piece<'_>),
@@ -45,7 +45,7 @@ pub(super) fn for_each_piece(
         floats.clear();
         integers.clear();
         match stored {
-            // Nearly all files are of these two, whose loops are fast only without a choice in them.
+            // The usual types have loops without a branch.
             StoredType::F32 => floats.extend(bits.iter().map(|&bits| {
                 #[allow(clippy::cast_possible_truncation, reason = "the bits above belong to f64")]
                 let bits = bits as u32;
@@ -65,7 +65,7 @@ pub(super) fn for_each_piece(
     }
 }
 
-/// The integers of a tensor, in the order of the file; none of a tensor of floats.
+/// The integers of a tensor in the order of the file; empty for floats.
 pub(super) fn integers(bundle: &mut Bundle, index: usize) -> Result<Vec<i128>, FileError> {
     let mut all = Vec::new();
     for_each_piece(bundle.numbers(index)?, |piece| {

@@ -1,8 +1,8 @@
-//! The numbers of a tensor as PyTorch prints them, with the options that it has by default.
+//! The numbers of a tensor as PyTorch prints them by default.
 //!
-//! Floats have 4 digits behind the point, or none where all are whole; an exponent where they are very
-//! large, very small, or both large and small. All are as wide as the widest. Of more than 1000 numbers,
-//! each axis shows its first and last 3.
+//! Floats have 4 digits behind the point, or none if all are whole, and an exponent if they are very large,
+//! very small, or both. All are as wide as the widest. Of more than 1000 numbers, each axis shows its first and
+//! last 3.
 
 use elman::files::{Number, StoredType};
 
@@ -12,39 +12,38 @@ use super::pieces::Piece;
 
 /// Digits behind the point.
 const PRECISION: usize = 4;
-/// Numbers of a tensor that is shown whole.
+/// Most numbers of a tensor that is printed whole.
 const THRESHOLD: usize = 1000;
-/// What is shown of each end of an axis where the tensor is not shown whole.
+/// Numbers at each end of an axis of a larger tensor.
 const EDGE: usize = 3;
-/// Most numbers that are shown: as many as both ends of seven axes have. A small file can have 64 axes,
-/// and each number that is kept takes some dozen bytes.
+/// Most numbers that are printed: those of both ends of seven axes. A small file can have 64 axes, and each
+/// number takes 32 bytes.
 const MAX_SHOWN: usize = 279_936;
 /// Characters of a line.
 const LINE: usize = 80;
-/// What stands before the numbers.
+/// The text before the numbers.
 const PREFIX: &str = "tensor(";
 
-/// A tensor that is to be printed. Of its numbers, shown to it one after the other, it keeps those that
-/// will be seen.
+/// Prints a tensor. Of the numbers, which come piece by piece, it keeps those that it will print.
 #[derive(Debug)]
 pub(super) struct Printer {
     stored: StoredType,
     shape: Vec<usize>,
-    /// Whether the first axis varies fastest in the file.
+    /// True if the first axis varies fastest in the file.
     fortran: bool,
-    /// Sizes of the tensor without what is left out.
+    /// Sizes of the tensor without the omitted numbers.
     seen: Vec<usize>,
-    /// How many numbers will be seen; none where they would be too many.
+    /// Numbers that will be printed; 0 if they are too many.
     count: usize,
-    /// How many numbers have come in all.
+    /// Numbers that have come.
     passed: usize,
-    /// Those of them that will be seen, in the order of the file.
+    /// Those of them that will be printed, in the order of the file.
     numbers: Vec<Number>,
 }
 
 impl Printer {
-    /// For a tensor whose numbers come in row-major order, or, `fortran`, with the first axis fastest.
-    /// Nothing is allocated for numbers that have not come: a stream may promise more than it has.
+    /// For numbers in row-major order or, with `fortran`, with the first axis fastest. Memory is allocated as
+    /// the numbers come: a stream may promise more than it has.
     pub(super) fn new(stored: StoredType, shape: &[usize], fortran: bool) -> Self {
         let count: usize = shape.iter().product();
         let whole = count <= THRESHOLD;
@@ -63,7 +62,7 @@ impl Printer {
         }
     }
 
-    /// The next numbers.
+    /// Adds the next numbers.
     pub(super) fn add(&mut self, piece: Piece<'_>) {
         let end = self.passed + piece.len();
         while self.numbers.len() < self.count
@@ -75,7 +74,7 @@ impl Printer {
         self.passed = end;
     }
 
-    /// The place in the file of the next number that will be seen.
+    /// The place in the file of the next number to keep.
     fn next_place(&self) -> usize {
         let mut index = index(self.numbers.len(), &self.seen, self.fortran);
         for (axis, index) in index.iter_mut().enumerate().filter(|(_, index)| **index >= EDGE) {
@@ -98,7 +97,7 @@ impl Printer {
             let sizes: Vec<_> = self.shape.iter().map(ToString::to_string).collect();
             suffixes.push(format!("size=({})", sizes.join(", ")));
         }
-        // Numbers tell their type where it is the one that such numbers have by default.
+        // The default type of such numbers is not printed.
         let told = match self.stored {
             StoredType::F32 => true,
             StoredType::I64 | StoredType::Bool => !empty,
@@ -124,7 +123,7 @@ impl Printer {
     fn words_of_file(&self) -> Vec<String> {
         if self.stored.is_float() {
             let numbers: Vec<_> = self.numbers.iter().map(|number| number.to_f64()).collect();
-            let form = Form::of(&numbers);
+            let form = FloatFormat::of(&numbers);
             return numbers.iter().map(|&x| form.word(x)).collect();
         }
         let word = |number: &Number| match (self.stored, number) {
@@ -155,7 +154,7 @@ impl Printer {
     }
 }
 
-/// One axis, as many words to a line as there is room for.
+/// One axis, with as many words in a line as fit.
 fn vector(words: &[String], cut: bool, indent: usize) -> String {
     let width = words.first().map_or(1, String::len);
     let in_line = (LINE.saturating_sub(indent) / (width + 2)).max(1);
@@ -164,7 +163,7 @@ fn vector(words: &[String], cut: bool, indent: usize) -> String {
     format!("[{}]", lines.join(&format!(",\n{}", " ".repeat(indent + 1))))
 }
 
-/// Parts with dots where some are left out.
+/// Parts, with dots for omitted ones.
 fn with_dots(parts: impl Iterator<Item = String>, cut: bool, dots: &str) -> Vec<String> {
     let mut parts: Vec<_> = parts.collect();
     if cut {
@@ -173,43 +172,43 @@ fn with_dots(parts: impl Iterator<Item = String>, cut: bool, dots: &str) -> Vec<
     parts
 }
 
-/// How all floats of a tensor are written.
+/// The common format of a tensor's floats.
 #[derive(Clone, Copy, Debug)]
-struct Form {
+struct FloatFormat {
     exponent: bool,
     whole: bool,
     width: usize,
 }
 
-impl Form {
+impl FloatFormat {
     fn of(numbers: &[f64]) -> Self {
         let counted = || numbers.iter().copied().filter(|x| x.is_finite() && *x != 0.0);
-        let form = Form { exponent: false, whole: true, width: 1 };
+        let form = FloatFormat { exponent: false, whole: true, width: 1 };
         if counted().next().is_none() {
             return form;
         }
         let least = counted().fold(f64::INFINITY, |least, x| least.min(x.abs()));
         let most = counted().fold(0.0_f64, |most, x| most.max(x.abs()));
         let exponent = most / least > 1000.0 || most > 1e8 || least < 1e-4;
-        let form = Form { exponent, whole: counted().all(|x| x.fract() == 0.0), ..form };
+        let form = FloatFormat { exponent, whole: counted().all(|x| x.fract() == 0.0), ..form };
         let width = counted().map(|x| form.word(x).len()).max().unwrap_or(1);
-        Form { width, ..form }
+        FloatFormat { width, ..form }
     }
 
-    /// A number, with spaces before it.
+    /// A number, right-aligned.
     fn word(self, x: f64) -> String {
         let word = match self {
             _ if x.is_nan() => "nan".to_owned(),
             _ if x.is_infinite() => x.to_string(),
-            Form { exponent: true, .. } => with_exponent(x),
-            Form { whole: true, .. } => format!("{x:.0}."),
+            FloatFormat { exponent: true, .. } => with_exponent(x),
+            FloatFormat { whole: true, .. } => format!("{x:.0}."),
             _ => format!("{x:.PRECISION$}"),
         };
         format!("{word:>width$}", width = self.width)
     }
 }
 
-/// A number as Python writes it with `e`: an exponent has a sign and two digits.
+/// A number in Python's `e` format: the exponent has a sign and at least two digits.
 fn with_exponent(x: f64) -> String {
     let text = format!("{x:.PRECISION$e}");
     let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
@@ -236,7 +235,7 @@ fn of_torch(stored: StoredType) -> &'static str {
     }
 }
 
-/// What stands behind the numbers, on the last line or, where there is no room, on one of its own.
+/// Adds the text behind the numbers: to the last line or, if it does not fit, in a new one.
 fn with_suffixes(mut text: String, suffixes: &[String]) -> String {
     // PyTorch counts the last line two characters longer than it is.
     let mut last = text.len() - text.rfind('\n').map_or(0, |at| at + 1) + 2;
@@ -331,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_take_memory_when_they_come_and_not_before() {
+    fn memory_is_allocated_as_numbers_come() {
         let mut printer = Printer::new(StoredType::F32, &[6; 7], false);
         assert_eq!((printer.numbers.len(), printer.count), (0, MAX_SHOWN));
         printer.add(Piece::Floats(&[0.5; 100]));
@@ -339,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_anyone_reads_are_dots() {
+    fn a_large_tensor_of_many_axes_is_dots() {
         let mut printer = Printer::new(StoredType::U8, &[6; 8], false);
         printer.add(Piece::Integers(&[1; 1000]));
         assert_eq!(printer.numbers.len(), 0);

@@ -1,26 +1,26 @@
-//! Statistics of the numbers of a tensor, which come piece by piece.
+//! Statistics of a tensor, gathered piece by piece.
 
 use elman::files::{Header, Number, StoredType};
 
 use super::pieces::Piece;
 use crate::place::index;
 
-/// Statistics of the finite numbers, and of the others how many there are.
+/// Statistics of the finite numbers, and counts of the others.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Statistics {
-    /// Finite numbers.
+    /// The count of finite numbers.
     pub(super) finite: usize,
-    /// None where no number is finite.
+    /// `None` if no number is finite.
     pub(super) min: Option<Number>,
     pub(super) max: Option<Number>,
     pub(super) mean: Option<f64>,
-    /// The unbiased one; none of less than two numbers.
+    /// The unbiased one; `None` for less than two numbers.
     pub(super) std: Option<f64>,
     pub(super) nan: Occurrences,
     pub(super) inf: Occurrences,
 }
 
-/// Numbers of one kind.
+/// Numbers that are NaN, or infinite.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Occurrences {
     pub(super) count: usize,
@@ -28,7 +28,7 @@ pub(super) struct Occurrences {
     pub(super) first: Option<Vec<usize>>,
 }
 
-/// Numbers of a tensor, gathered.
+/// Statistics of the numbers so far.
 #[derive(Debug)]
 pub(super) struct Gathering {
     stored: StoredType,
@@ -44,7 +44,7 @@ pub(super) struct Gathering {
     inf: Occurrences,
 }
 
-/// How many numbers, their mean, and the sum of their squared distances from it.
+/// The count of numbers, their mean, and the sum of their squared distances from it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Moments {
     count: usize,
@@ -68,7 +68,7 @@ impl Gathering {
         }
     }
 
-    /// The next numbers.
+    /// Adds the next numbers.
     pub(super) fn add(&mut self, piece: Piece<'_>) {
         match piece {
             Piece::Floats(numbers) => self.add_floats(numbers),
@@ -128,18 +128,18 @@ impl Gathering {
             (least, most) = (least.min(min), most.max(max));
         }
         (self.min, self.max) = (Some(Number::Integer(least)), Some(Number::Integer(most)));
-        // No file holds so many numbers of 64 bits that their sum has more than 128.
+        // The sum of all 64-bit numbers of a file fits in 128 bits.
         let sum: i128 = numbers.iter().sum();
         self.sum += sum;
         let mean = sum as f64 / numbers.len() as f64;
         self.moments.add(numbers.len(), mean, numbers.iter().map(|&x| x as f64));
     }
 
-    /// A number that is not finite, at its place in the file.
+    /// Adds a number that is not finite, at its place in the file.
     fn add_other(&mut self, place: usize, x: f64) {
         let found = if x.is_nan() { &mut self.nan } else { &mut self.inf };
         found.count += 1;
-        // In the order of the axes, in which only row-major files are.
+        // The first in the order of the axes, which is that of row-major files alone.
         if found.first.is_none() || self.fortran {
             let index = index(place, &self.shape, self.fortran);
             if found.first.as_ref().is_none_or(|first| index < *first) {
@@ -161,7 +161,7 @@ fn exact(stored: StoredType, number: Number) -> Number {
 }
 
 impl Moments {
-    /// Takes numbers in, of which the mean is known; after Chan and others.
+    /// Adds numbers with a known mean, by the formula of Chan and others.
     fn add(&mut self, count: usize, mean: f64, numbers: impl Iterator<Item = f64>) {
         let squares: f64 = numbers.map(|x| (x - mean) * (x - mean)).sum();
         let all = self.count + count;
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn other_numbers_are_counted_and_left_out() {
+    fn nan_and_infinity_are_counted_and_omitted() {
         let (nan, inf) = (f64::NAN, f64::INFINITY);
         let numbers = [1.0, inf, nan, 3.0, nan, -inf];
         let mut gathering = Gathering::new(&header(StoredType::F64, &[2, 3], false));

@@ -159,7 +159,7 @@ mod tests {
     use super::norm;
 
     #[test]
-    fn a_norm_of_any_size() {
+    fn a_norm_neither_overflows_nor_vanishes() {
         assert_eq!(norm(&[3.0, -4.0]), 5.0);
         assert_eq!(norm(&[3e300, 4e300]), 5e300);
         assert_eq!(norm(&[]), 0.0);
