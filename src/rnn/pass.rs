@@ -23,43 +23,28 @@ impl<T: Element> Rnn<T> {
         mode: Mode<'_>,
         keep: Keep,
     ) -> Result<Vec<Vec<T>>, Error> {
+        let layers = self.config.num_layers;
+        // To keep every output, each layer is a stack of its own.
+        let depth = if keep == Keep::All { 1 } else { layers };
         if batch_sizes.steps() == 0 {
-            let outputs = if keep == Keep::All { self.config.num_layers } else { 1 };
-            return Ok((0..outputs).map(|_| Vec::new()).collect());
+            return Ok(vec![Vec::new(); layers / depth]);
         }
         let masks = self.masks(batch_sizes.rows(), mode)?;
-        if keep == Keep::All {
-            return self.layer_by_layer(input, batch_sizes, state, &masks);
-        }
-        let layers = 0..self.config.num_layers;
-        Ok(vec![self.run(layers, input, batch_sizes, state, &masks)?])
-    }
-
-    /// The pass that keeps the output of every layer: each layer is a stack of its own.
-    fn layer_by_layer(
-        &self,
-        input: &[T],
-        batch_sizes: &BatchSizes,
-        state: &mut [T],
-        masks: &[Vec<bool>],
-    ) -> Result<Vec<Vec<T>>, Error> {
-        let states = state.len() / self.config.num_layers;
+        let states = state.len() / layers;
         let mut outputs: Vec<Vec<T>> = Vec::new();
         let mut dropped_out;
-        for layer in 0..self.config.num_layers {
-            let below = outputs.last().map_or(input, Vec::as_slice);
-            let mask = layer.checked_sub(1).and_then(|gap| masks.get(gap));
-            let input = if let Some(mask) = mask {
+        for first in (0..layers).step_by(depth) {
+            let mut below = outputs.last().map_or(input, Vec::as_slice);
+            if let Some(mask) = first.checked_sub(1).and_then(|gap| masks.get(gap)) {
                 // A copy, because the output is kept as it was before dropout.
                 dropped_out = reserved(below.len(), "dropout")?;
                 let kept = below.iter().zip(mask);
                 dropped_out.extend(kept.map(|(&h, &keep)| dropped(h, keep, self.mask_scale())));
-                dropped_out.as_slice()
-            } else {
-                below
-            };
-            let state = &mut state[layer * states..][..states];
-            outputs.push(self.run(layer..layer + 1, input, batch_sizes, state, &[])?);
+                below = &dropped_out;
+            }
+            let state = &mut state[first * states..][..depth * states];
+            let inner = masks.get(first..first + depth - 1).unwrap_or_default();
+            outputs.push(self.run(first..first + depth, below, batch_sizes, state, inner)?);
         }
         Ok(outputs)
     }

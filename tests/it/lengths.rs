@@ -7,13 +7,13 @@ use elman::{
 use ndarray::{Array3, ArrayD, ArrayViewD, Axis, Slice, s};
 use proptest::prelude::*;
 
-/// What stands for padding: a number that no hidden state is.
+/// A padding value that no hidden state has.
 const PADDING: Padding<f32> = Padding { value: -7.0, total_length: None };
 
 /// A layer, and a padded batch for it.
 struct Case {
     rnn: Rnn<f32>,
-    /// (L, N, `H_in`), whatever the layer's `batch_first`.
+    /// (L, N, `H_in`), even if the layer is `batch_first`.
     input: Array3<f32>,
     h_0: Option<ArrayD<f32>>,
     lengths: Vec<usize>,
@@ -93,7 +93,7 @@ impl Case {
         Output { output, h_n: h_n.into_dyn(), lower_layers: Vec::new() }
     }
 
-    /// Padded, packed and alone are the same bytes.
+    /// Padded, packed and alone give the same bytes.
     fn check(&self) {
         let alone = self.one_by_one(self.input.len_of(Axis(0)));
         assert!(same_bits(&self.padded(PADDING), &alone), "padded, {:?}", self.lengths);
@@ -112,7 +112,7 @@ impl Case {
     }
 }
 
-/// The outputs that are kept, packed, and `h_n`.
+/// The kept outputs, packed, and `h_n`.
 fn forward_packed(
     rnn: &Rnn<f32>,
     input: &PackedSequence<f32>,

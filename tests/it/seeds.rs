@@ -1,17 +1,17 @@
-//! What tutorials of `nn.RNN` show, as command lines: every snippet with its Python above it, and every
-//! pitfall with the message that explains it.
+//! Tutorials of `nn.RNN` as command lines: every snippet with its Python above it, and every pitfall with the
+//! message that explains it.
 
 use ndarray::{ArrayD, Axis, s};
 
 use crate::support::{Sandbox, fixture, largest_difference, state_file, without_measured};
 
-/// How far f32 results may be from PyTorch's: some roundings of 6e-8 on either side.
+/// Largest difference of f32 results from PyTorch's: some roundings of 6e-8 on either side.
 const TOLERANCE: f64 = 1e-6;
 
-/// How far the sum of 300 such results may be from PyTorch's: their errors have either sign.
+/// Largest difference of the sum of 300 such results: their errors have either sign.
 const SUM_TOLERANCE: f64 = 1e-5;
 
-/// Runs several lines, and returns what the last one prints, without what depends on the machine.
+/// Runs several lines, and returns the output of the last one without the parts that depend on the machine.
 #[track_caller]
 fn last_report(sandbox: &Sandbox, lines: &[&str]) -> String {
     let (last, others) = lines.split_last().unwrap();
@@ -377,7 +377,7 @@ eval, kernel K, T threads, S s
     assert_eq!(output.index_axis(Axis(0), 3), h_n.index_axis(Axis(0), 0));
 }
 
-/// A step at a time, with the state handed on: memory is all that one step gives the next.
+/// A step at a time, with the state carried: the hidden state is the only connection of two steps.
 #[test]
 fn one_step_after_the_other() {
     let sandbox = Sandbox::new();
@@ -424,7 +424,7 @@ eval, kernel K, T threads, S s
     assert_eq!(output.slice(s![0, .., 1, ..]), h_n.slice(s![1, 1, .., ..]));
 }
 
-/// Fresh weights lie between -sqrt(k) and sqrt(k), with k = 1 / `hidden_size`, and reach for both.
+/// Fresh weights lie between -sqrt(k) and sqrt(k), with k = 1 / `hidden_size`, and come close to both.
 #[test]
 fn fresh_weights_are_uniform() {
     let sandbox = Sandbox::new();
@@ -438,8 +438,8 @@ fn fresh_weights_are_uniform() {
     }
 }
 
-/// `nn.RNN(10, 20, 2, dropout=0.5)` drops nothing in eval mode, and says so; in training mode it does,
-/// but leaves the last layer alone.
+/// `nn.RNN(10, 20, 2, dropout=0.5)` drops nothing in eval mode, and the report says so; in training mode it
+/// drops outputs of every layer except the last.
 #[test]
 fn dropout_acts_between_layers_in_training_mode() {
     let sandbox = Sandbox::new();
@@ -528,8 +528,8 @@ fn assert_equal_bits(found: &ArrayD<f32>, expected: &ArrayD<f32>) {
     assert_eq!(found.mapv(f32::to_bits), expected.mapv(f32::to_bits));
 }
 
-/// The lines above as they stand in a shell: each is a process, and the file of the state is all that
-/// connects the draws.
+/// The lines above in a shell: each is a process, and only the file of the generator's state connects the
+/// draws.
 #[test]
 fn the_example_of_the_documentation_as_a_script() {
     let sandbox = Sandbox::new();
