@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use ndarray::ArrayD;
 
 use crate::element::{Dtype, Element};
-use crate::files::{Bundle, Contents, Source, StoredType, Tensor};
+use crate::files::{Accepts, Bundle, File, Source, StoredType, Tensor, open};
 use crate::{Config, Params, Rnn};
 
 pub use configuration::said_arguments;
@@ -79,7 +79,7 @@ pub struct NamedTensor {
 }
 
 impl Checkpoint {
-    /// Reads what [`Contents::open`] takes: a folder of .npy files, .npz, .safetensors, .pt or .onnx.
+    /// Reads what [`Accepts::Model`] names: a folder of .npy files, .npz, .safetensors, .pt or .onnx.
     /// Numbers become `dtype`; without one, doubles stay what they are and everything else becomes f32.
     ///
     /// `prefix` chooses among several layers of a model: what stands before `weight_ih_l0`, with or
@@ -117,10 +117,11 @@ impl Checkpoint {
         dtype: Option<Dtype>,
         prefix: Option<&str>,
     ) -> Result<Self, CheckpointError> {
-        match Contents::open(source)? {
-            Contents::Bundle(mut bundle) => Self::of_bundle(&mut bundle, dtype, prefix),
+        match open(source, Accepts::Model)? {
+            File::Bundle(mut bundle) => Self::of_bundle(&mut bundle, dtype, prefix),
             #[cfg(feature = "onnx")]
-            Contents::Graph(graph) => Self::of_graph(&graph, dtype, prefix),
+            File::Graph(graph) => Self::of_graph(&graph, dtype, prefix),
+            File::Tensor(file) => unreachable!("{}: a model", file.place()),
         }
     }
 
@@ -128,10 +129,10 @@ impl Checkpoint {
     ///
     /// ```
     /// use elman::Checkpoint;
-    /// use elman::files::{Contents, Source};
+    /// use elman::files::{Accepts, File, Source, open};
     ///
     /// let file = Source::parse("fixtures/sine/rnn.onnx".as_ref());
-    /// let Contents::Graph(graph) = Contents::open(&file)? else { panic!("{file} is a graph") };
+    /// let File::Graph(graph) = open(&file, Accepts::Model)? else { panic!("{file} is a graph") };
     /// let checkpoint = Checkpoint::of_graph(&graph, None, None)?;
     /// assert_eq!(checkpoint.config().to_string(), "RNN(1, 8, num_layers=2)");
     /// assert!(checkpoint.says_nonlinearity());
@@ -152,11 +153,11 @@ impl Checkpoint {
     /// The layer among tensors that have names.
     ///
     /// ```
-    /// use elman::files::{Bundle, Source};
+    /// use elman::files::{Accepts, File, Source, open};
     /// use elman::{Checkpoint, Dtype};
     ///
     /// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
-    /// let mut bundle = Bundle::open(&file)?;
+    /// let File::Bundle(mut bundle) = open(&file, Accepts::Model)? else { panic!("{file}") };
     /// let checkpoint = Checkpoint::of_bundle(&mut bundle, Some(Dtype::F64), None)?;
     /// assert_eq!(checkpoint.dtype(), Dtype::F64);
     /// assert_eq!(checkpoint.place(), bundle.place());

@@ -1,7 +1,7 @@
 //! `Header::read`. What it accepts means the same to the crate `ndarray-npy`, and when it is written again.
 //! The same bytes as a file, alone and in a folder of weights.
 
-use elman::files::{Bundle, Header, Source, StoredType, TensorFile};
+use elman::files::{Header, Source, StoredType};
 use ndarray::ArrayD;
 use ndarray_npy::{ReadNpyExt, ReadableElement};
 
@@ -19,13 +19,14 @@ pub fn run(data: &[u8]) {
     let header = Header::read(&mut rest, "fuzz", Some(data.len() as u64));
     let streamed = Header::read(&mut &data[..], "fuzz", None);
     assert_eq!(header.is_ok(), streamed.is_ok(), "with and without a length");
-    let (Ok(header), Ok(streamed)) = (header, streamed) else { return };
-    assert_eq!(header, streamed);
+    let (Ok((header, length)), Ok(streamed)) = (header, streamed) else { return };
+    assert_eq!((&header, length), (&streamed.0, streamed.1));
+    assert_eq!(length as usize, data.len() - rest.len());
     // The products that the library promises to have checked.
     assert!(isize::try_from(header.body_bytes()).is_ok());
 
     let written = write(&header);
-    let again = Header::read(&mut &written[..], "fuzz", None).unwrap();
+    let (again, _) = Header::read(&mut &written[..], "fuzz", None).unwrap();
     // Single bytes have no order, whatever the file says.
     let big_endian = header.big_endian && header.stored.size() > 1;
     assert_eq!(again, Header { big_endian, ..header.clone() });
@@ -37,20 +38,19 @@ fn check_file(data: &[u8]) {
     pipe::check(data);
     let source = scratch::source(data);
     let folder = scratch::folder("weight_hh_l0.npy", data);
-    match (TensorFile::open(&source), Bundle::open(&folder)) {
-        (Ok(file), Ok(mut bundle)) => {
+    match (ways::open(&source), ways::open_bundle(&folder)) {
+        (Ok(file), Some(mut bundle)) => {
             let entry = &bundle.entries()[0];
             assert_eq!((entry.stored, &entry.shape), (file.header().stored, &file.header().shape));
-            // What is no archive has no members.
-            let file = file.into_members().unwrap_err();
+            // A single array has no members.
             let Source::Path(path) = &source else { panic!("{source}: a path") };
             let member = Source::Member(path.clone(), "weight_hh_l0".to_owned());
-            ways::printable(&TensorFile::open(&member).unwrap_err().to_string());
+            ways::printable(&ways::open(&member).unwrap_err().to_string());
             ways::printable(&format!("{file:?}"));
-            ways::check_file(|| TensorFile::open(&source).unwrap());
+            ways::check_file(|| ways::open(&source).unwrap());
             ways::check_bundle(&mut bundle);
         }
-        (Err(alone), Err(among)) => ways::printable(&format!("{alone} {among}")),
+        (Err(alone), None) => ways::printable(&alone.to_string()),
         (alone, among) => panic!("alone {alone:?}, in a folder {among:?}"),
     }
 }

@@ -1,9 +1,9 @@
 //! Arrays one behind the other. However the bytes arrive, the arrays are the same, and no byte behind an
 //! array is taken before the next one is asked for.
 
-use std::cell::Cell;
 use std::io::{self, Read};
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use elman::files::{Arrays, Header};
 
@@ -25,24 +25,28 @@ pub fn run(data: &[u8]) {
 
 /// Reads all arrays, in pieces of these sizes, over and over.
 fn read(data: &[u8], sizes: &[usize]) -> Result {
-    let taken = Rc::new(Cell::new(0));
+    let taken = Arc::new(AtomicUsize::new(0));
     let pieces =
-        Pieces { data: data.to_vec(), taken: Rc::clone(&taken), sizes: sizes.to_vec(), turn: 0 };
+        Pieces { data: data.to_vec(), taken: Arc::clone(&taken), sizes: sizes.to_vec(), turn: 0 };
     let mut stream = Arrays::new(Box::new(pieces), "fuzz");
     let mut arrays = Vec::new();
     loop {
-        let start = taken.get();
+        let start = taken.load(Relaxed);
         let header = match stream.header() {
             Ok(Some(header)) => header,
             Ok(None) => return (arrays, None),
             Err(error) => return (arrays, Some(error.to_string())),
         };
         let body = start + header_bytes(&data[start..]);
-        assert_eq!(taken.get(), body, "bytes behind the header");
+        assert_eq!(taken.load(Relaxed), body, "bytes behind the header");
         match stream.read::<f64>(&header) {
             Ok(array) => {
-                assert_eq!(taken.get(), body + header.body_bytes(), "bytes behind the array");
-                assert!(agrees(&array, &header, &data[body..taken.get()]));
+                assert_eq!(
+                    taken.load(Relaxed),
+                    body + header.body_bytes(),
+                    "bytes behind the array"
+                );
+                assert!(agrees(&array, &header, &data[body..taken.load(Relaxed)]));
                 arrays.push((header, array.iter().map(|number| number.to_bits()).collect()));
             }
             Err(error) => return (arrays, Some(error.to_string())),
@@ -61,7 +65,7 @@ fn header_bytes(data: &[u8]) -> usize {
 /// A reader that gives bytes in pieces of chosen sizes, and counts them.
 struct Pieces {
     data: Vec<u8>,
-    taken: Rc<Cell<usize>>,
+    taken: Arc<AtomicUsize>,
     sizes: Vec<usize>,
     turn: usize,
 }
@@ -73,11 +77,11 @@ impl Read for Pieces {
         if size == 0 {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        let start = self.taken.get();
+        let start = self.taken.load(Relaxed);
         let end = self.data.len().min(start + size.min(buffer.len()));
         let piece = &self.data[start..end];
         buffer[..piece.len()].copy_from_slice(piece);
-        self.taken.set(end);
+        self.taken.store(end, Relaxed);
         Ok(piece.len())
     }
 }

@@ -1,7 +1,7 @@
 //! Graphs, up to the layer in one. What has been read and written stays the same when that is done again.
 
 use elman::Checkpoint;
-use elman::files::{Attribute, Contents, Graph, GraphTensor, Node, Size, Source, Value};
+use elman::files::{Accepts, Attribute, File, Graph, GraphTensor, Node, Size, Source, Value, open};
 
 use super::{layer, pipe, scratch, ways};
 
@@ -35,8 +35,8 @@ pub fn run(data: &[u8]) {
 }
 
 fn read(source: &Source) -> Option<Graph> {
-    match Contents::open(source) {
-        Ok(Contents::Graph(graph)) => Some(graph),
+    match open(source, Accepts::Model) {
+        Ok(File::Graph(graph)) => Some(graph),
         _ => None,
     }
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::os::fd::AsRawFd;
 
-use elman::files::{Entry, FileError, Held, Source, Tensors};
+use elman::files::{Accepts, Entry, File, FileError, Source, open};
 
 use super::{scratch, ways};
 
@@ -32,21 +32,21 @@ fn said(source: &Source) -> String {
 }
 
 fn found(source: &Source) -> Result<String, FileError> {
-    Ok(match Held::open(source)? {
-        Held::Tensors(Tensors::One(mut file)) => {
+    Ok(match open(source, Accepts::Anything)? {
+        File::Tensor(mut file) => {
             let head = format!("{:?} {:?}", file.header(), file.column_names());
-            format!("{head} {:?}", ways::all_bits(file.numbers()?)?)
+            format!("{head} {:?}", ways::all_bits(file.reader()?)?)
         }
-        Held::Tensors(Tensors::Named(mut bundle)) => {
+        File::Bundle(mut bundle) => {
             let mut all = Vec::new();
             for index in 0..bundle.entries().len() {
                 let Entry { shape, .. } = &bundle.entries()[index];
                 if shape.iter().product::<usize>() <= ways::MAX_NUMBERS {
-                    all.push(ways::all_bits(bundle.numbers(index)?)?);
+                    all.push(ways::all_bits(bundle.reader(index)?)?);
                 }
             }
             format!("{bundle:?} {:?} {all:?}", bundle.attributes())
         }
-        Held::Graph(graph) => format!("{graph:?}"),
+        File::Graph(graph) => format!("{graph:?}"),
     })
 }

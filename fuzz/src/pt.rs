@@ -2,7 +2,7 @@
 //! as many bytes as its shape and type say.
 
 use elman::Checkpoint;
-use elman::files::{Bundle, BundleFormat, Entry, Found};
+use elman::files::{BundleFormat, Entry};
 
 use super::{layer, pipe, scratch, ways};
 
@@ -16,12 +16,12 @@ pub fn run(data: &[u8]) {
     }
     pipe::check(data);
     let source = scratch::source(data);
-    let Ok(mut bundle) = Bundle::open(&source) else { return };
+    let Some(mut bundle) = ways::open_bundle(&source) else { return };
     if bundle.format() != BundleFormat::Pt {
         return;
     }
     // It is no array.
-    ways::printable(&Found::open(&source).unwrap_err().to_string());
+    ways::printable(&ways::open(&source).unwrap_err().to_string());
     let bytes = |Entry { stored, shape, .. }: &Entry| {
         shape.iter().try_fold(stored.size(), |bytes, &size| bytes.checked_mul(size)).unwrap()
     };

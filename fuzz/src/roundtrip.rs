@@ -1,9 +1,7 @@
 //! Arrays that are written and read again: .npy, .npz and .safetensors keep every bit.
 
 use elman::Element;
-use elman::files::{
-    Arrays, Bundle, Found, Source, TensorFile, write_npy, write_npz, write_safetensors,
-};
+use elman::files::{Arrays, Source, write_npy, write_npz, write_safetensors};
 use ndarray::ArrayD;
 
 use super::{scratch, ways};
@@ -40,21 +38,18 @@ fn check<T: Element>(array: &ArrayD<T>) {
         same(&stream.read::<T>(&header).unwrap(), want);
     }
     assert!(stream.header().unwrap().is_none());
-    same(
-        &TensorFile::open(&scratch::source(&npy[..npy.len() / 2])).unwrap().read::<T>().unwrap(),
-        array,
-    );
+    same(&ways::open(&scratch::source(&npy[..npy.len() / 2])).unwrap().read::<T>().unwrap(), array);
 
     let file = scratch::written("arrays.npz", |sink| {
         write_npz(sink, &[("a", array), ("b", &turned)], "a comment").unwrap();
     });
-    let Found::Members(mut members) = Found::open(&file).unwrap() else { panic!("two members") };
-    assert_eq!(members.names(), ["a", "b"]);
-    assert_eq!(members.comment().as_deref(), Some("a comment"));
-    same(&members.read::<T>(0).unwrap(), array);
-    same(&members.read::<T>(1).unwrap(), &turned);
+    let mut members = ways::open_bundle(&file).unwrap();
+    assert_eq!((members.position("a"), members.position("b")), (Some(0), Some(1)));
+    assert_eq!(members.text().unwrap().text, "a comment");
+    same(&members.read_as::<T>(0).unwrap(), array);
+    same(&members.read_as::<T>(1).unwrap(), &turned);
     bundle(&file, array, &turned);
-    ways::check_file(|| TensorFile::open(&scratch::source(&npy[..npy.len() / 2])).unwrap());
+    ways::check_file(|| ways::open(&scratch::source(&npy[..npy.len() / 2])).unwrap());
 
     let tensors = [("b".to_owned(), turned.clone()), ("a".to_owned(), array.clone())];
     let file = scratch::written("arrays.safetensors", |sink| {
@@ -65,7 +60,7 @@ fn check<T: Element>(array: &ArrayD<T>) {
 
 /// Reads tensors a and b by name.
 fn bundle<T: Element>(file: &Source, a: &ArrayD<T>, b: &ArrayD<T>) {
-    let mut bundle = Bundle::open(file).unwrap();
+    let mut bundle = ways::open_bundle(file).unwrap();
     assert!(bundle.text().is_some());
     ways::check_bundle(&mut bundle);
     assert_eq!(bundle.entries().len(), 2);

@@ -2,7 +2,7 @@
 //! tensors; none stands twice, and every byte of the file belongs to one.
 
 use elman::Checkpoint;
-use elman::files::{Bundle, BundleFormat, Entry};
+use elman::files::{BundleFormat, Entry};
 use safetensors::SafeTensors;
 
 use super::{layer, pipe, scratch, stored, ways};
@@ -13,7 +13,7 @@ pub fn run(data: &[u8]) {
         return;
     }
     pipe::check(data);
-    let Ok(mut bundle) = Bundle::open(&scratch::source(data)) else { return };
+    let Some(mut bundle) = ways::open_bundle(&scratch::source(data)) else { return };
     if bundle.format() != BundleFormat::Safetensors {
         return;
     }
@@ -36,7 +36,7 @@ pub fn run(data: &[u8]) {
         let Ok(view) = second.tensor(name) else { continue };
         assert_eq!(view.shape(), shape);
         assert_eq!(view.data().len(), shape.iter().product::<usize>() * stored.size());
-        bundle.numbers(index).unwrap().next_piece(&mut bits).unwrap();
+        bundle.reader(index).unwrap().next_bits(&mut bits).unwrap();
         for (&bits, bytes) in bits.iter().zip(view.data().chunks(stored.size())) {
             let want = stored::number(*stored, false, bytes);
             let have = stored.number(bits).to_f64();

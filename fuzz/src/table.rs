@@ -1,7 +1,7 @@
 //! Tables. What is read from one is the same after it has been written and read again.
 
 use elman::Element;
-use elman::files::{FileError, Found, Source, StoredType, TensorFile, TensorFormat};
+use elman::files::{Accepts, File, FileError, Source, StoredType, TensorFormat, open};
 use ndarray::ArrayD;
 
 use super::{pipe, scratch, ways};
@@ -16,21 +16,21 @@ pub fn run(data: &[u8]) {
     let Some(single) = read::<f32>(&source) else { return };
     let Some(double) = read::<f64>(&source) else { panic!("doubles, but no singles") };
     assert_eq!(single.shape(), double.shape());
-    ways::check_file(|| TensorFile::open(&source).unwrap());
+    ways::check_file(|| ways::open(&source).unwrap());
     // Columns by their names, of which two may be the same.
-    let names = TensorFile::open(&source).unwrap().column_names().to_vec();
-    match Found::open_columns(&source, &names) {
-        Ok(found) => assert_eq!(found.single().unwrap().header().shape, single.shape()),
+    let names = ways::open(&source).unwrap().column_names().to_vec();
+    match open(&source, Accepts::Sequences { columns: &names }) {
+        Ok(file) => assert_eq!(file.into_tensor().unwrap().header().shape, single.shape()),
         Err(error) => ways::printable(&error.to_string()),
     }
     // By their numbers, backwards.
     let columns: Vec<_> = (1..=single.shape()[1]).rev().map(|at| at.to_string()).collect();
-    if let Ok(Found::Tensor(tensor)) = Found::open_columns(&source, &columns) {
+    if let Ok(File::Tensor(tensor)) = open(&source, Accepts::Sequences { columns: &columns }) {
         assert_eq!(tensor.header().shape, single.shape());
     }
-    let beyond = (single.shape()[1] + 1).to_string();
-    if let Ok(Found::Tensor(tensor)) = Found::open_columns(&source, std::slice::from_ref(&beyond)) {
-        assert!(tensor.column_names() == [beyond], "only a name can say so");
+    let beyond = [(single.shape()[1] + 1).to_string()];
+    if let Ok(File::Tensor(tensor)) = open(&source, Accepts::Sequences { columns: &beyond }) {
+        assert!(tensor.column_names() == beyond, "only a name can say so");
     }
     // A table of names alone cannot be written.
     if single.is_empty() {
@@ -41,7 +41,7 @@ pub fn run(data: &[u8]) {
 }
 
 fn read<T: Element>(source: &Source) -> Option<ArrayD<T>> {
-    let Ok(Found::Tensor(tensor)) = Found::open(source) else { return None };
+    let Ok(tensor) = ways::open(source) else { return None };
     assert_eq!(tensor.header().stored, StoredType::Text);
     let shape = tensor.header().shape.clone();
     match tensor.read() {

@@ -3,7 +3,8 @@
 
 use elman::Dtype;
 use elman::files::{
-    Bundle, Entry, FileError, Header, Number, Numbers, StoredType, Tensor, TensorFile,
+    self, Accepts, Bundle, Entry, File, FileError, Header, Number, Source, StoredType, Tensor,
+    TensorFile, TensorReader,
 };
 use ndarray::ArrayD;
 
@@ -11,6 +12,19 @@ use ndarray::ArrayD;
 const MAX_TEXTS: usize = 16;
 /// Most numbers of a tensor that is read in all ways.
 pub(crate) const MAX_NUMBERS: usize = 1 << 18;
+
+/// Opens one tensor.
+pub(crate) fn open(source: &Source) -> Result<TensorFile, FileError> {
+    files::open(source, Accepts::Tensor)?.into_tensor()
+}
+
+/// Opens a bundle.
+pub(crate) fn open_bundle(source: &Source) -> Option<Bundle> {
+    match files::open(source, Accepts::Model) {
+        Ok(File::Bundle(bundle)) => Some(bundle),
+        _ => None,
+    }
+}
 
 /// Reads every tensor of a bundle.
 pub(crate) fn check_bundle(bundle: &mut Bundle) {
@@ -24,9 +38,10 @@ pub(crate) fn check_bundle(bundle: &mut Bundle) {
             Ok(Tensor::F64(array)) => Some(array),
             _ => None,
         };
-        let header = bundle.numbers(index).map(|numbers| numbers.header().clone());
-        let bits = bundle.numbers(index).and_then(all_bits).ok();
-        let in_order = bundle.numbers(index).map(Numbers::in_file_order).and_then(all_bits).ok();
+        let header = bundle.reader(index).map(|reader| reader.header().clone());
+        let bits = bundle.reader(index).and_then(all_bits).ok();
+        let in_order =
+            bundle.reader(index).map(TensorReader::in_file_order).and_then(all_bits).ok();
         let Ok(header) = header else {
             assert!(whole.is_none() && bits.is_none() && in_order.is_none());
             continue;
@@ -42,18 +57,18 @@ pub(crate) fn check_file(open: impl Fn() -> TensorFile) {
     let header = file.header().clone();
     assert!(!file.recognised().is_empty() && !file.format().is_empty());
     if header.count() <= MAX_NUMBERS {
-        let numbers = file.numbers().inspect(|numbers| printable(&format!("{numbers:?}")));
-        let bits = numbers.and_then(all_bits).ok();
-        let in_order = open().numbers().map(Numbers::in_file_order).and_then(all_bits).ok();
+        let reader = file.reader().inspect(|reader| printable(&format!("{reader:?}")));
+        let bits = reader.and_then(all_bits).ok();
+        let in_order = open().reader().map(TensorReader::in_file_order).and_then(all_bits).ok();
         agree(&header, open().read().ok(), bits, in_order);
     }
 }
 
 /// The bits of all numbers.
-pub(crate) fn all_bits(mut numbers: Numbers<'_>) -> Result<Vec<u64>, FileError> {
+pub(crate) fn all_bits(mut reader: TensorReader<'_>) -> Result<Vec<u64>, FileError> {
     let (mut all, mut piece) = (Vec::new(), Vec::new());
     loop {
-        numbers.next_piece(&mut piece)?;
+        reader.next_bits(&mut piece)?;
         if piece.is_empty() {
             return Ok(all);
         }

@@ -20,7 +20,7 @@ const BUFFER_BYTES: usize = 1 << 16;
 /// [`write_npz`](super::write_npz) writes.
 ///
 /// ```
-/// use elman::files::{Found, Overwrite, Sink, Source};
+/// use elman::files::{Accepts, File, Overwrite, Sink, Source, open};
 /// use ndarray::ArrayD;
 ///
 /// let folder = tempfile::tempdir()?;
@@ -32,8 +32,8 @@ const BUFFER_BYTES: usize = 1 << 16;
 /// archive.append(&[0.5_f32; 20])?;
 /// archive.member("batch_sizes", &ArrayD::<i64>::ones(vec![3]))?;
 /// archive.finish()?.commit()?;
-/// let Found::Members(mut members) = Found::open(&Source::Path(path))? else { panic!("2 members") };
-/// assert_eq!(members.read::<f32>(0)?.shape(), [3, 20]);
+/// let File::Bundle(mut bundle) = open(&Source::Path(path), Accepts::Tensors)? else { panic!() };
+/// assert_eq!(bundle.read_as::<f32>(0)?.shape(), [3, 20]);
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]

@@ -1,30 +1,31 @@
 //! Tensors by name: a folder of .npy files, an archive, a checkpoint.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use ndarray::ArrayD;
 
+use super::archive::{Archive, not_found};
 use super::file::File;
-use super::npy::read_body;
-use super::npz::Archive;
-use super::source::{Format, Opened, Source};
+#[cfg(feature = "pt")]
+use super::pt::PtFile;
+use super::reader::TensorReader;
+#[cfg(feature = "safetensors")]
+use super::safetensors::SafetensorsFile;
 use super::tensor_folder::{read_text, tensor_paths};
 use super::{
-    BundleFormat, Entry, Header, ModuleAttribute, Numbers, Tensor, TensorFile, Text, escaped, show,
+    BundleFormat, Entry, Header, ModuleAttribute, Tensor, TensorFile, Text, escaped, show,
 };
 use crate::element::{Dtype, Element};
 use crate::files::error::FileError;
 
-/// Tensors by name, in the order in which they stand: what the file says of them is known, and their
-/// numbers have not been read.
+/// Tensors by name, in the order of the file. Their headers have been read, and their numbers have not.
 ///
 /// ```
-/// use elman::files::{Bundle, Source};
+/// use elman::files::{Accepts, File, Source, open};
 ///
-/// let mut bundle = Bundle::open(&Source::parse("fixtures/sine/rnn.npz".as_ref()))?;
-/// let names = bundle.entries().iter().map(|entry| entry.name.as_str());
-/// let weight_hh = names.into_iter().position(|name| name == "weight_hh_l0").unwrap_or(0);
+/// let source = Source::parse("fixtures/sine/rnn.npz".as_ref());
+/// let File::Bundle(mut bundle) = open(&source, Accepts::Tensors)? else { panic!("{source}") };
+/// let weight_hh = bundle.position("weight_hh_l0").unwrap_or(0);
 /// assert_eq!(bundle.entry_place(weight_hh), "fixtures/sine/rnn.npz:weight_hh_l0");
 /// assert_eq!(bundle.read(weight_hh, None)?.shape(), [8, 8]);
 /// # Ok::<_, Box<dyn std::error::Error>>(())
@@ -36,28 +37,15 @@ pub struct Bundle {
     body: Body,
 }
 
-/// Where the numbers of a bundle stand.
+/// The numbers of a bundle.
 enum Body {
     /// The files, and the one whose numbers are being read.
     Folder(Vec<PathBuf>, Option<TensorFile>),
     Npz(Archive),
-    #[cfg_attr(
-        not(any(feature = "pt", feature = "safetensors")),
-        allow(dead_code, reason = "the formats that are read so are left out of this build")
-    )]
-    Raw(BundleFormat, Box<dyn Raw + Send>),
-}
-
-/// Tensors of a format that keeps their bytes apart, little-endian and in C order. What the file says of
-/// them agrees with the bytes that there are.
-pub(super) trait Raw {
-    /// The bytes of the i-th tensor.
-    fn bytes(&mut self, index: usize, place: &str) -> Result<Box<dyn Read + '_>, FileError>;
-
-    /// What the file says of the objects around the tensors.
-    fn attributes(&self) -> &[ModuleAttribute] {
-        &[]
-    }
+    #[cfg(feature = "safetensors")]
+    Safetensors(SafetensorsFile),
+    #[cfg(feature = "pt")]
+    Pt(PtFile),
 }
 
 impl std::fmt::Debug for Bundle {
@@ -71,70 +59,25 @@ impl std::fmt::Debug for Bundle {
 }
 
 impl Bundle {
-    /// Opens a folder of .npy files, an .npz archive, .safetensors or a checkpoint of PyTorch's, and reads
-    /// what it says of its tensors.
-    ///
-    /// ```
-    /// use elman::files::{Bundle, BundleFormat, FileError, Source};
-    ///
-    /// let bundle = Bundle::open(&Source::parse("fixtures/sine/rnn.npz".as_ref()))?;
-    /// assert_eq!((bundle.format(), bundle.entries().len()), (BundleFormat::Npz, 8));
-    /// // A single array has no name.
-    /// let array = Bundle::open(&Source::parse("fixtures/x.npy".as_ref()));
-    /// assert!(matches!(array, Err(FileError::Malformed { place, .. }) if place == "fixtures/x.npy"));
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`FileError::Open`], [`FileError::Malformed`] and [`FileError::Read`] name the file and the member.
-    pub fn open(source: &Source) -> Result<Self, FileError> {
-        let place = source.to_string();
-        let path = match source {
-            Source::Path(path) if path.is_dir() => return Self::folder(path, place),
-            Source::Path(path) => Some(path.as_path()),
-            Source::Stdin => None,
-            Source::Member(..) => {
-                let what = "expected a folder or an archive, got the name of a member".to_owned();
-                return Err(FileError::Malformed { place, what });
-            }
-        };
-        let (opened, format) = Opened::new(path, &place, (&FORMATS, EXPECTED))?;
-        Self::of(path, (opened, format), place)
-    }
-
-    /// What has been opened, of one of [`FORMATS`].
-    pub(super) fn of(
-        path: Option<&Path>,
-        (opened, format): (Opened, Format),
-        place: String,
-    ) -> Result<Self, FileError> {
-        let path = path.filter(|_| matches!(opened, Opened::File(..)));
-        let file = opened.seekable(&place)?;
-        match format {
-            Format::Zip => Self::zip(path, file, place),
-            Format::Safetensors => Self::safetensors(file, place),
-            _ => Self::pt(path, file, place),
-        }
-    }
-
     /// Every .npy file of a folder, in the order of their names, and the text beside them.
-    fn folder(folder: &Path, place: String) -> Result<Self, FileError> {
+    pub(super) fn folder(folder: &Path, place: String) -> Result<Self, FileError> {
         let paths = tensor_paths(folder, &place)?;
         let mut entries = Vec::new();
         for path in &paths {
             let name = escaped(&path.file_stem().unwrap_or_default().to_string_lossy());
             // Closed again at once: a process may hold few files open.
-            let file = TensorFile::open_binary(&Source::Path(path.clone()))?;
-            let Header { stored, shape, .. } = file.header().clone();
-            entries.push(Entry { name, stored, shape });
+            entries.push(Entry::new(name, TensorFile::in_folder(path)?.header()));
         }
         let text = read_text(folder)?;
         Ok(Bundle { place, entries, text, body: Body::Folder(paths, None) })
     }
 
-    /// An .npz archive, or a checkpoint: both are zip archives.
-    fn zip(path: Option<&Path>, file: File, place: String) -> Result<Self, FileError> {
-        let mut archive = Archive::new(file, &place)?;
+    /// An .npz archive, or a checkpoint: both are ZIP archives.
+    pub(super) fn archive(
+        path: Option<&Path>,
+        mut archive: Archive,
+        place: String,
+    ) -> Result<Self, FileError> {
         if !archive.is_pt() {
             return Self::npz(archive, place);
         }
@@ -147,39 +90,46 @@ impl Bundle {
         Self::pt(path, archive.into_file(), place)
     }
 
-    #[cfg(feature = "pt")]
-    fn pt(path: Option<&Path>, file: File, place: String) -> Result<Self, FileError> {
-        let (entries, checkpoint) = super::pt::open(path, file, &place)?;
-        let body = Body::Raw(BundleFormat::Pt, Box::new(checkpoint));
-        Ok(Bundle { place, entries, text: None, body })
-    }
-
-    #[cfg(not(feature = "pt"))]
-    fn pt(_: Option<&Path>, _: File, place: String) -> Result<Self, FileError> {
-        Err(not_built_in(place, BundleFormat::Pt))
-    }
-
-    #[cfg(feature = "safetensors")]
-    fn safetensors(file: File, place: String) -> Result<Self, FileError> {
-        let (entries, text, tensors) = super::safetensors::open(file, &place)?;
-        let body = Body::Raw(BundleFormat::Safetensors, Box::new(tensors));
-        Ok(Bundle { place, entries, text, body })
-    }
-
-    #[cfg(not(feature = "safetensors"))]
-    fn safetensors(_: File, place: String) -> Result<Self, FileError> {
-        Err(not_built_in(place, BundleFormat::Safetensors))
+    /// An .npz archive of at least one member.
+    pub(super) fn sequences(archive: Archive, place: String) -> Result<Self, FileError> {
+        archive.expect_npz(&place)?;
+        if archive.names().is_empty() {
+            return Err(not_found("one member", archive.names().iter(), &place));
+        }
+        Self::npz(archive, place)
     }
 
     fn npz(mut archive: Archive, place: String) -> Result<Self, FileError> {
         let mut entries = Vec::new();
         for (index, name) in archive.names().to_vec().into_iter().enumerate() {
-            let Header { stored, shape, .. } = archive.header(index, &format!("{place}:{name}"))?;
-            entries.push(Entry { name, stored, shape });
+            let header = archive.header(index, &format!("{place}:{name}"))?;
+            entries.push(Entry::new(name, &header));
         }
         let comment = |text| Text { place: format!("{place}: comment"), text };
         let text = archive.comment().map(comment);
         Ok(Bundle { place, entries, text, body: Body::Npz(archive) })
+    }
+
+    #[cfg(feature = "pt")]
+    pub(super) fn pt(path: Option<&Path>, file: File, place: String) -> Result<Self, FileError> {
+        let (entries, file) = PtFile::open(path, file, &place)?;
+        Ok(Bundle { place, entries, text: None, body: Body::Pt(file) })
+    }
+
+    #[cfg(not(feature = "pt"))]
+    pub(super) fn pt(_: Option<&Path>, _: File, place: String) -> Result<Self, FileError> {
+        Err(not_built_in(place, BundleFormat::Pt))
+    }
+
+    #[cfg(feature = "safetensors")]
+    pub(super) fn safetensors(file: File, place: String) -> Result<Self, FileError> {
+        let (entries, text, file) = SafetensorsFile::open(file, &place)?;
+        Ok(Bundle { place, entries, text, body: Body::Safetensors(file) })
+    }
+
+    #[cfg(not(feature = "safetensors"))]
+    pub(super) fn safetensors(_: File, place: String) -> Result<Self, FileError> {
+        Err(not_built_in(place, BundleFormat::Safetensors))
     }
 
     /// The format.
@@ -187,7 +137,10 @@ impl Bundle {
         match self.body {
             Body::Folder(..) => BundleFormat::Folder,
             Body::Npz(_) => BundleFormat::Npz,
-            Body::Raw(format, _) => format,
+            #[cfg(feature = "safetensors")]
+            Body::Safetensors(_) => BundleFormat::Safetensors,
+            #[cfg(feature = "pt")]
+            Body::Pt(_) => BundleFormat::Pt,
         }
     }
 
@@ -196,9 +149,14 @@ impl Bundle {
         &self.place
     }
 
-    /// What the file says of its tensors.
+    /// Name, type and shape of each tensor.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// The index of the tensor of this name.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.name == name)
     }
 
     /// `rnn.json` of a folder, the comment of an archive, `rnn.json` in the metadata of .safetensors.
@@ -206,37 +164,53 @@ impl Bundle {
         self.text.as_ref()
     }
 
-    /// Attributes of the objects around the tensors, which a checkpoint has that is a whole module.
+    /// Attributes of the objects around the tensors; only a checkpoint of a whole module has some.
     pub fn attributes(&self) -> &[ModuleAttribute] {
         match &self.body {
-            Body::Raw(_, tensors) => tensors.attributes(),
-            Body::Folder(..) | Body::Npz(_) => &[],
+            #[cfg(feature = "pt")]
+            Body::Pt(file) => file.attributes(),
+            _ => &[],
         }
     }
 
-    /// The place of the i-th tensor, for messages.
+    /// The place of the tensor at `index`, for messages.
     pub fn entry_place(&self, index: usize) -> String {
         match &self.body {
             Body::Folder(paths, _) => show(&paths[index]),
-            Body::Npz(_) | Body::Raw(..) => format!("{}:{}", self.place, self.entries[index].name),
+            _ => format!("{}:{}", self.place, self.entries[index].name),
         }
     }
 
-    /// Reads the numbers of the i-th tensor. They become `dtype`; without one, doubles stay what they are
-    /// and everything else becomes f32.
-    ///
-    /// ```
-    /// use elman::files::{Bundle, Source};
-    /// use elman::Dtype;
-    ///
-    /// let mut bundle = Bundle::open(&Source::parse("fixtures/sine/rnn.npz".as_ref()))?;
-    /// assert_eq!(bundle.read(0, None)?.dtype(), Dtype::F32);
-    /// assert_eq!(bundle.read(0, Some(Dtype::F64))?.dtype(), Dtype::F64);
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
+    /// An error that lists the tensors, if others were expected.
+    pub fn expected(&self, what: &str) -> FileError {
+        not_found(what, self.entries.iter().map(|entry| &entry.name), &self.place)
+    }
+
+    /// The numbers of the tensor at `index` as they are stored.
     ///
     /// # Errors
-    /// Those of [`TensorFile::read`].
+    /// [`FileError::Open`], [`FileError::Malformed`] and [`FileError::Read`] name the place.
+    pub fn reader(&mut self, index: usize) -> Result<TensorReader<'_>, FileError> {
+        let place = self.entry_place(index);
+        #[cfg(any(feature = "pt", feature = "safetensors"))]
+        let header = Header::plain(self.entries[index].stored, &self.entries[index].shape);
+        match &mut self.body {
+            Body::Folder(paths, open) => {
+                open.insert(TensorFile::in_folder(&paths[index])?).reader()
+            }
+            Body::Npz(archive) => archive.reader(index, place),
+            #[cfg(feature = "safetensors")]
+            Body::Safetensors(file) => file.reader(index, header, place),
+            #[cfg(feature = "pt")]
+            Body::Pt(file) => file.reader(index, header, place),
+        }
+    }
+
+    /// Reads the numbers of the tensor at `index`, converted to `dtype`; without one, f64 stays f64 and
+    /// everything else becomes f32.
+    ///
+    /// # Errors
+    /// Those of [`Bundle::reader`] and [`TensorReader::read`].
     pub fn read(&mut self, index: usize, dtype: Option<Dtype>) -> Result<Tensor, FileError> {
         Ok(match dtype.unwrap_or(self.entries[index].stored.natural()) {
             Dtype::F32 => Tensor::F32(self.read_as(index)?),
@@ -244,60 +218,28 @@ impl Bundle {
         })
     }
 
-    /// The numbers of the i-th tensor as they are stored, to be read piece by piece.
-    ///
-    /// ```
-    /// use elman::files::{Bundle, Source};
-    ///
-    /// let mut bundle = Bundle::open(&Source::parse("fixtures/sine/rnn.npz".as_ref()))?;
-    /// let (mut numbers, mut piece) = (bundle.numbers(0)?, Vec::new());
-    /// numbers.next_piece(&mut piece)?;
-    /// assert_eq!(piece.len(), 8);
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
+    /// Reads the numbers of the tensor at `index`, converted to T.
     ///
     /// # Errors
-    /// Those of [`TensorFile::open`] and [`TensorFile::numbers`].
-    pub fn numbers(&mut self, index: usize) -> Result<Numbers<'_>, FileError> {
-        let place = self.entry_place(index);
-        match &mut self.body {
-            Body::Folder(paths, open) => {
-                open.insert(TensorFile::open_binary(&Source::Path(paths[index].clone()))?).numbers()
-            }
-            Body::Npz(archive) => archive.numbers(index, place),
-            Body::Raw(_, tensors) => {
-                let Entry { stored, shape, .. } = &self.entries[index];
-                let header = Header::plain(*stored, shape);
-                Ok(Numbers::new(tensors.bytes(index, &place)?, header, place, false))
-            }
-        }
+    /// Those of [`Bundle::reader`] and [`TensorReader::read`].
+    pub fn read_as<T: Element>(&mut self, index: usize) -> Result<ArrayD<T>, FileError> {
+        self.reader(index)?.read()
     }
 
-    fn read_as<T: Element>(&mut self, index: usize) -> Result<ArrayD<T>, FileError> {
-        let place = self.entry_place(index);
-        match &mut self.body {
-            Body::Folder(paths, _) => {
-                TensorFile::open_binary(&Source::Path(paths[index].clone()))?.read()
-            }
-            Body::Npz(archive) => {
-                let header = archive.header(index, &place)?;
-                archive.read(index, &header, &place)
-            }
-            Body::Raw(_, tensors) => {
-                let Entry { stored, shape, .. } = self.entries[index].clone();
-                let header = Header::plain(stored, &shape);
-                read_body(&mut *tensors.bytes(index, &place)?, &place, &header, true)
-            }
+    /// The only tensor of an .npz.
+    ///
+    /// # Errors
+    /// [`FileError::Malformed`] lists the tensors of any other bundle.
+    pub fn into_tensor(self) -> Result<TensorFile, FileError> {
+        let error = self.expected("one member");
+        match self.body {
+            Body::Npz(archive) => TensorFile::member(archive, None, self.place),
+            _ => Err(error),
         }
     }
 }
 
-/// The formats that [`Bundle::open`] takes, and what errors call them.
-pub(super) const FORMATS: [Format; 4] =
-    [Format::Zip, Format::Safetensors, Format::Pickle, Format::Tar];
-pub(super) const EXPECTED: &str = "a folder of .npy files, .npz, .safetensors or .pt";
-
-/// A format whose reader was left out when the library was built.
+/// The error of a format whose reader was left out when the library was built.
 #[cfg(not(all(feature = "pt", feature = "safetensors")))]
 fn not_built_in(place: String, format: BundleFormat) -> FileError {
     let what = format!("recognised as {format}, which this build does not read");

@@ -9,9 +9,9 @@ use crate::memory::OutOfMemory;
 /// The text is one line without a full stop: the file, what was expected and what was found.
 ///
 /// ```
-/// use elman::files::{Bundle, FileError, Source};
+/// use elman::files::{Accepts, FileError, Source, open};
 ///
-/// let refused = Bundle::open(&Source::parse("nope.npz".as_ref()));
+/// let refused = open(&Source::parse("nope.npz".as_ref()), Accepts::Model);
 /// assert!(matches!(refused, Err(FileError::Open { place, .. }) if place == "nope.npz"));
 /// ```
 #[derive(Debug, thiserror::Error)]

@@ -126,6 +126,20 @@ pub(super) fn read(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize>
     from.read(&mut buffer[..len])
 }
 
+/// Reads until `bytes` is full or the source ends, and returns how many bytes that were.
+pub(super) fn read_full(reader: &mut dyn Read, bytes: &mut [u8]) -> io::Result<usize> {
+    let mut got = 0;
+    while got < bytes.len() {
+        match reader.read(&mut bytes[got..]) {
+            Ok(0) => break,
+            Ok(n) => got += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(got)
+}
+
 /// Writes to a file or a stream.
 pub(super) fn write(to: &mut impl Write, buffer: &[u8]) -> io::Result<usize> {
     let len = pass(Operation::Write, buffer.len())?;

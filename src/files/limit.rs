@@ -1,21 +1,48 @@
-//! How much a stream may give. A file has a length that its header can be held against; a pipe has none.
+//! The limits of what a file may make this process hold, in one place.
+//!
+//! The header of a regular file is checked against the file's length. A pipe has none, so that its bytes are
+//! counted while they arrive.
 
 use std::io::{self, ErrorKind, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::files::error::FileError;
 
-/// Of this process, as the limits that the system sets are.
+/// Longest header of a .npy file: what NumPy accepts by default.
+pub(super) const MAX_NPY_HEADER_BYTES: usize = 10_000;
+
+/// Longest header that .safetensors allows.
+#[cfg(feature = "safetensors")]
+pub(super) const MAX_SAFETENSORS_HEADER_BYTES: u64 = 100_000_000;
+
+/// Most axes of a tensor if a file can name more than it has bytes for: as many as NumPy and PyTorch have.
+#[cfg(any(feature = "onnx", feature = "safetensors"))]
+pub(super) const MAX_AXES: usize = 64;
+
+/// Longest text beside tensors; a configuration has a few hundred bytes.
+pub(super) const MAX_TEXT_BYTES: u64 = 1 << 20;
+
+/// Most members of an archive; not below the largest number of two bytes. Each takes some 300 bytes of memory,
+/// an empty one 90 in the file.
+pub(super) const MAX_MEMBERS: u64 = 100_000;
+
+/// Most times that the bytes of a checkpoint may stand in its tensors: a view can repeat one number a thousand
+/// times, and two modules may share their weights.
+#[cfg(feature = "pt")]
+pub(super) const MAX_SHARED: u64 = 4;
+
+/// Bytes that the tensors of a checkpoint may have whatever the size of the file. Converted to doubles, whole
+/// numbers of one byte each take 64 MiB.
+#[cfg(feature = "pt")]
+pub(super) const SMALL_CHECKPOINT_BYTES: u64 = 8 << 20;
+
+/// Most bytes that this process reads from a pipe.
 static STREAM_BYTES: AtomicU64 = AtomicU64::new(u64::MAX);
 
-/// Sets how many bytes this process reads from standard input, or from any other pipe, from now on: one
+/// Sets how many bytes this process reads from standard input, or from any other pipe, from now on. A pipe
 /// that gives more is an [`FileError::Malformed`], or an [`FileError::Read`] of the kind
-/// [`FileTooLarge`](ErrorKind::FileTooLarge). Of [`Arrays`](super::Arrays), which may have no end, each
-/// has this limit. There is none until it is set.
-///
-/// ```
-/// elman::files::limit_streams(1 << 30);
-/// ```
+/// [`FileTooLarge`](ErrorKind::FileTooLarge). Each of [`Arrays`](super::Arrays), which may have no end, has
+/// this limit. There is none until it is set.
 pub fn limit_streams(bytes: u64) {
     STREAM_BYTES.store(bytes, Ordering::Relaxed);
 }
@@ -35,7 +62,7 @@ impl<R> Limited<R> {
 impl<R: Read> Read for Limited<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.left == 0 && !buffer.is_empty() {
-            // What is too much is known by its first byte.
+            // One byte shows that there are too many.
             return match self.reader.read(&mut buffer[..1])? {
                 0 => Ok(0),
                 _ => Err(io::Error::new(ErrorKind::FileTooLarge, refused("more"))),
@@ -48,7 +75,7 @@ impl<R: Read> Read for Limited<R> {
     }
 }
 
-/// Refuses an array of a stream that is larger than the limit.
+/// Rejects an array of a stream that is larger than the limit.
 pub(super) fn check_array(bytes: u64, place: &str) -> Result<(), FileError> {
     if bytes <= STREAM_BYTES.load(Ordering::Relaxed) {
         return Ok(());

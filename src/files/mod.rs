@@ -6,28 +6,30 @@
 //!
 //! This module does not know what an RNN is. It and the binary alone touch files and standard streams.
 
+mod archive;
 mod archive_writer;
 mod at;
 mod bundle;
-mod contents;
 mod counted;
+mod decode;
 mod entry;
 mod error;
 mod file;
 mod folder;
-mod found;
+mod format;
 mod header;
 mod limit;
-mod literal;
 mod npy;
+mod npy_header;
 mod npz;
 mod number;
-mod numbers;
 #[cfg(feature = "onnx")]
 mod onnx;
+mod open;
 mod parts;
 #[cfg(feature = "pt")]
 mod pt;
+mod reader;
 #[cfg(feature = "safetensors")]
 mod safetensors;
 mod sink;
@@ -38,27 +40,25 @@ mod temporary;
 mod tensor_file;
 mod tensor_folder;
 mod tensor_format;
-mod tensors;
 mod waiting;
 
 #[cfg(feature = "safetensors")]
 pub use self::safetensors::write_safetensors;
 pub use archive_writer::ArchiveWriter;
 pub use bundle::Bundle;
-pub use contents::Contents;
 pub use entry::{AttributeValue, BundleFormat, Entry, ModuleAttribute, Text};
 pub use error::FileError;
 pub use folder::Folder;
-pub use found::Found;
 pub use header::{Header, StoredType};
 pub use limit::limit_streams;
 pub use npy::{AnyArray, Stored, write_npy};
-pub use npz::{Members, write_npz};
+pub use npz::write_npz;
 pub use number::Number;
-pub use numbers::Numbers;
 #[cfg(feature = "onnx")]
 pub use onnx::{Attribute, Graph, GraphTensor, Node, Size, Value};
-pub use parts::{Part, PartReader, PartWriter};
+pub use open::{Accepts, File, open};
+pub use parts::{Part, PartWriter};
+pub use reader::TensorReader;
 pub use sink::{Overwrite, Sink};
 pub use source::Source;
 pub use stream::{Answers, Arrays, Frames};
@@ -66,7 +66,6 @@ pub use temporary::{remove_temporary_files, written_file};
 pub use tensor_file::TensorFile;
 pub use tensor_folder::{open_folder, write_folder};
 pub use tensor_format::TensorFormat;
-pub use tensors::{Held, Tensors};
 
 use std::path::Path;
 
@@ -80,10 +79,11 @@ pub const TEXT_NAME: &str = "rnn.json";
 /// A tensor of one of the types that are computed in.
 ///
 /// ```
-/// use elman::files::{Bundle, Source, Tensor};
 /// use elman::Dtype;
+/// use elman::files::{Accepts, File, Source, Tensor, open};
 ///
-/// let mut bundle = Bundle::open(&Source::parse("fixtures/sine/rnn.npz".as_ref()))?;
+/// let source = Source::parse("fixtures/sine/rnn.npz".as_ref());
+/// let File::Bundle(mut bundle) = open(&source, Accepts::Model)? else { panic!("{source}") };
 /// let weight_ih = bundle.read(0, None)?;
 /// assert_eq!((weight_ih.dtype(), weight_ih.shape()), (Dtype::F32, &[8, 1][..]));
 /// let Tensor::F32(numbers) = weight_ih else { panic!("the file holds f32") };

@@ -1,13 +1,10 @@
-//! The body of a .npy file, read and written.
+//! .npy files, written.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 
-use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
+use ndarray::{ArrayD, ArrayViewD};
 
-use super::{Header, StoredType};
 use crate::element::{Dtype, Element};
-use crate::files::error::FileError;
-use crate::memory::{grow, reserved};
 
 /// A type of number that is written.
 ///
@@ -50,95 +47,6 @@ impl<T: Element> Stored for T {
 
 /// Bytes that are read and converted at once.
 pub(super) const PIECE_BYTES: usize = 1 << 16;
-
-/// Reads the numbers behind a header, and converts them. `known` says that the source has told its
-/// length and that the header agrees with it; else memory grows only as fast as bytes arrive.
-pub(super) fn read_body<T: Element>(
-    reader: &mut dyn Read,
-    place: &str,
-    header: &Header,
-    known: bool,
-) -> Result<ArrayD<T>, FileError> {
-    let (count, size) = (header.count(), header.stored.size());
-    let mut values: Vec<T> = reserved(if known { count } else { 0 }, "input")?;
-    let all = header.body_bytes();
-    let mut piece = vec![0; PIECE_BYTES.min(all)];
-    let mut before = 0;
-    while before < all {
-        let bytes = &mut piece[..PIECE_BYTES.min(all - before)];
-        let got = read_full(reader, bytes)
-            .map_err(|source| FileError::Read { place: place.to_owned(), source })?;
-        if got < bytes.len() {
-            return Err(missing(place, header, before + got));
-        }
-        grow(&mut values, got / size, "input", count.saturating_mul(size_of::<T>()))?;
-        decode(header, bytes, &mut values);
-        before += got;
-    }
-    let shape = IxDyn(&header.shape).set_f(header.fortran_order);
-    // The header's sizes multiply to `count`, and were checked for overflow.
-    Ok(ArrayD::from_shape_vec(shape, values).unwrap_or_else(|_| unreachable!("{place}: shape")))
-}
-
-/// Fewer bytes than the header promises.
-pub(super) fn missing(place: &str, header: &Header, got: usize) -> FileError {
-    let expected = header.body_bytes();
-    let mut what = format!(
-        "expected {expected} bytes after the header for shape {:?}, got {got}",
-        header.shape
-    );
-    if got == 0 && expected > 0 {
-        what +=
-            " (np.save cannot write into a buffered pipe: np.save(open(1, 'wb', 0), array) can)";
-    }
-    FileError::Malformed { place: place.to_owned(), what }
-}
-
-/// Reads until `bytes` is full or the source ends.
-pub(super) fn read_full(reader: &mut dyn Read, bytes: &mut [u8]) -> io::Result<usize> {
-    let mut got = 0;
-    while got < bytes.len() {
-        match reader.read(&mut bytes[got..]) {
-            Ok(0) => break,
-            Ok(n) => got += n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(got)
-}
-
-/// Appends the numbers in `bytes` to `values`.
-pub(super) fn decode<T: Element>(header: &Header, bytes: &[u8], values: &mut Vec<T>) {
-    /// Reads numbers of one stored type in either byte order.
-    macro_rules! numbers {
-        ($stored:ty, $convert:expr) => {{
-            const SIZE: usize = size_of::<$stored>();
-            let (chunks, _) = bytes.as_chunks::<SIZE>();
-            if header.big_endian {
-                values.extend(chunks.iter().map(|&c| $convert(<$stored>::from_be_bytes(c))));
-            } else {
-                values.extend(chunks.iter().map(|&c| $convert(<$stored>::from_le_bytes(c))));
-            }
-        }};
-    }
-    match header.stored {
-        StoredType::Bool => numbers!(u8, |x| T::from_u64(u64::from(x != 0))),
-        StoredType::I8 => numbers!(i8, |x| T::from_i64(i64::from(x))),
-        StoredType::I16 => numbers!(i16, |x| T::from_i64(i64::from(x))),
-        StoredType::I32 => numbers!(i32, |x| T::from_i64(i64::from(x))),
-        StoredType::I64 => numbers!(i64, T::from_i64),
-        StoredType::U8 => numbers!(u8, |x| T::from_u64(u64::from(x))),
-        StoredType::U16 => numbers!(u16, |x| T::from_u64(u64::from(x))),
-        StoredType::U32 => numbers!(u32, |x| T::from_u64(u64::from(x))),
-        StoredType::U64 => numbers!(u64, T::from_u64),
-        StoredType::F16 => numbers!(u16, |x| T::from_f32(half::f16::from_bits(x).to_f32())),
-        StoredType::BF16 => numbers!(u16, |x| T::from_f32(half::bf16::from_bits(x).to_f32())),
-        StoredType::F32 => numbers!(f32, T::from_f32),
-        // The numbers of a table are doubles until somebody asks for them.
-        StoredType::F64 | StoredType::Text => numbers!(f64, T::from_f64),
-    }
-}
 
 /// An array of any type that is written.
 ///

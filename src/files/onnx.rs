@@ -35,10 +35,10 @@ const MAX_BYTES: usize = i32::MAX as usize;
 /// A model's graph. Names are escaped where they come in, because messages show them.
 ///
 /// ```
-/// use elman::files::{Contents, Source};
+/// use elman::files::{Accepts, File, Source, open};
 ///
 /// let file = Source::parse("fixtures/sine/rnn.onnx".as_ref());
-/// let Contents::Graph(graph) = Contents::open(&file)? else { panic!("{file} is a graph") };
+/// let File::Graph(graph) = open(&file, Accepts::Model)? else { panic!("{file} is a graph") };
 /// let inputs: Vec<_> = graph.inputs.iter().map(|input| input.name.as_str()).collect();
 /// let layers = graph.nodes.iter().filter(|node| node.op_type == "RNN").count();
 /// assert_eq!((inputs[0], layers), ("input", 2));
@@ -86,10 +86,10 @@ pub struct Value {
 /// A size of a value.
 ///
 /// ```
-/// use elman::files::{Contents, Size, Source};
+/// use elman::files::{Accepts, File, Size, Source, open};
 ///
 /// let file = Source::parse("fixtures/sine/rnn.onnx".as_ref());
-/// let Contents::Graph(graph) = Contents::open(&file)? else { panic!("{file} is a graph") };
+/// let File::Graph(graph) = open(&file, Accepts::Model)? else { panic!("{file} is a graph") };
 /// let input_size = graph.inputs[0].sizes.last();
 /// assert_eq!(input_size, Some(&Size::Fixed(1)));
 /// # Ok::<_, Box<dyn std::error::Error>>(())
@@ -159,7 +159,7 @@ impl Graph {
     /// Writes the model through a sink. The same graph gives the same bytes.
     ///
     /// ```
-    /// use elman::files::{Contents, Graph, Node, Overwrite, Sink, Source};
+    /// use elman::files::{Accepts, File, Graph, Node, Overwrite, Sink, Source, open};
     ///
     /// let folder = tempfile::tempdir()?;
     /// let path = folder.path().join("tanh.onnx");
@@ -170,7 +170,7 @@ impl Graph {
     /// let mut sink = Sink::open(&path, Overwrite::Replace)?;
     /// graph.clone().write(&mut sink)?;
     /// sink.commit()?;
-    /// let Contents::Graph(again) = Contents::open(&Source::Path(path))? else { panic!("a graph") };
+    /// let File::Graph(again) = open(&Source::Path(path), Accepts::Model)? else { panic!("a graph") };
     /// assert_eq!((again.opset, again.nodes), (graph.opset, graph.nodes));
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```

@@ -3,39 +3,22 @@
 //! A part is a range of the first axis and a range of the second one. It stands in memory with its axes in
 //! the order of the file or, where that is asked for, with the first two of them swapped.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::at::At;
 use super::counted::with_bytes;
-use super::file::File;
-use super::npy::{PIECE_BYTES, decode, header_bytes, missing, read_full, write_pieces};
+use super::npy::{PIECE_BYTES, header_bytes, write_pieces};
 use super::sink::Target;
-use super::tensor_file::{Body, expect_end};
-use super::{Header, Sink, Stored, TensorFile};
-use crate::element::Element;
+use super::{Sink, Stored};
 use crate::files::error::FileError;
-use crate::memory::{grow, reserved};
 
 /// Bytes after which the system is asked to put what was written on the disk: then little is left to be
 /// waited for at the end.
 const SYNC_BYTES: usize = 64 << 20;
 
 /// A part of a tensor.
-///
-/// ```
-/// use elman::files::{Part, Source, TensorFile};
-///
-/// let file = TensorFile::open(&Source::parse("fixtures/x.npy".as_ref()))?;
-/// let Ok(mut parts) = file.into_parts([5, 3, 10]) else { panic!("a .npy file in C order") };
-/// // Steps 1 to 3 of sequences 0 and 1 of (L, N, H_in), as (N, L, H_in).
-/// let part = Part { first: 1..4, second: 0..2, swapped: true };
-/// let mut values: Vec<f32> = Vec::new();
-/// parts.read(&part, &mut values)?;
-/// assert_eq!(values.len(), 2 * 3 * 10);
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     /// Of the first axis.
@@ -46,180 +29,10 @@ pub struct Part {
     pub swapped: bool,
 }
 
-/// A .npy tensor whose numbers are read part by part.
-///
-/// ```
-/// use elman::files::{Part, Source, TensorFile};
-///
-/// let source = Source::parse("fixtures/x.npy".as_ref());
-/// let whole = TensorFile::open(&source)?.read::<f32>()?;
-/// let Ok(mut parts) = TensorFile::open(&source)?.into_parts([5, 3, 10]) else {
-///     panic!("a .npy file in C order")
-/// };
-/// let (mut all, mut values) = (Vec::<f32>::new(), Vec::new());
-/// for step in 0..5 {
-///     parts.read(&Part { first: step..step + 1, second: 0..3, swapped: false }, &mut values)?;
-///     all.extend_from_slice(&values);
-/// }
-/// parts.expect_end()?;
-/// assert!(whole.iter().eq(&all));
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
-pub struct PartReader {
-    place: String,
-    header: Header,
-    /// Sizes of the three axes.
-    shape: [usize; 3],
-    from: From,
-    /// Bytes as they were read.
-    piece: Vec<u8>,
-}
-
-enum From {
-    /// A file, and where its numbers begin.
-    File(File, u64),
-    /// A stream, and how much of the first axis has been read.
-    Stream(Box<dyn Read + Send>, usize),
-}
-
-impl std::fmt::Debug for PartReader {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PartReader").field("place", &self.place).finish_non_exhaustive()
-    }
-}
-
-impl TensorFile {
-    /// Whether any part can be read at any time; else only the next ones along the first axis.
-    pub fn is_file(&self) -> bool {
-        matches!(self.body, Body::File { .. })
-    }
-
-    /// Reads the tensor in parts, as one of three axes, in row-major order. The tensor itself comes back
-    /// where it is a table, a member of an archive or in Fortran order, which can only be read whole.
-    ///
-    /// ```
-    /// use elman::files::{Source, TensorFile};
-    ///
-    /// let file = TensorFile::open(&Source::parse("fixtures/x.npy".as_ref()))?;
-    /// assert!(file.is_file());
-    /// assert!(file.into_parts([5, 3, 10]).is_ok());
-    /// let member = Source::parse("fixtures/expected.npz:tanh-l1-nobias-f32.h_n".as_ref());
-    /// let Err(member) = TensorFile::open(&member)?.into_parts([1, 2, 5]) else {
-    ///     panic!("a member is read whole")
-    /// };
-    /// assert_eq!(member.read::<f32>()?.shape(), [1, 2, 5]);
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// The tensor.
-    #[allow(clippy::result_large_err, reason = "the tensor is what the caller goes on with")]
-    pub fn into_parts(self, shape: [usize; 3]) -> Result<PartReader, Self> {
-        if self.header.fortran_order || shape.iter().product::<usize>() != self.header.count() {
-            return Err(self);
-        }
-        let TensorFile { place, header, body } = self;
-        let from = match body {
-            Body::File { reader, start } => From::File(reader.into_inner(), start),
-            Body::Stream(stream) => From::Stream(stream, 0),
-            body @ (Body::Member { .. } | Body::Table(_)) => {
-                return Err(TensorFile { place, header, body });
-            }
-        };
-        let piece = vec![0; PIECE_BYTES];
-        Ok(PartReader { place, header, shape, from, piece })
-    }
-}
-
-impl PartReader {
-    /// Reads a part into `values`, converted to T. A stream only has the next part of the first axis, with
-    /// the whole of the second one.
-    ///
-    /// # Errors
-    /// [`FileError::Read`], [`FileError::Malformed`] where the numbers end too early, [`FileError::OutOfMemory`].
-    pub fn read<T: Element>(&mut self, part: &Part, values: &mut Vec<T>) -> Result<(), FileError> {
-        let [_, second, width] = self.shape;
-        let count = part.first.len() * part.second.len() * width;
-        values.clear();
-        grow(values, count, "input", count.saturating_mul(size_of::<T>()))?;
-        if part.second == (0..second) && !part.swapped {
-            return self.run(part.first.start * second * width, count, values);
-        }
-        if !part.swapped {
-            for i in part.first.clone() {
-                let start = (i * second + part.second.start) * width;
-                self.run(start, part.second.len() * width, values)?;
-            }
-            return Ok(());
-        }
-        values.resize(count, T::from_f32(0.0));
-        let mut own = reserved(part.second.len() * width, "input")?;
-        for (i, index) in part.first.clone().enumerate() {
-            own.clear();
-            let start = (index * second + part.second.start) * width;
-            self.run(start, part.second.len() * width, &mut own)?;
-            let to = values.chunks_exact_mut(width).skip(i).step_by(part.first.len());
-            for (to, from) in to.zip(own.chunks_exact(width)) {
-                to.copy_from_slice(from);
-            }
-        }
-        Ok(())
-    }
-
-    /// Checks that nothing stands behind the numbers, once all of them have been read.
-    ///
-    /// # Errors
-    /// [`FileError::Malformed`], [`FileError::Read`].
-    pub fn expect_end(&mut self) -> Result<(), FileError> {
-        let bytes = self.header.body_bytes();
-        match &mut self.from {
-            From::Stream(stream, _) => expect_end(stream, &self.place, bytes),
-            From::File(file, start) => {
-                expect_end(&mut At { file, at: *start + bytes as u64 }, &self.place, bytes)
-            }
-        }
-    }
-
-    /// Appends `count` numbers that stand one after the other, from number `start` on.
-    fn run<T: Element>(
-        &mut self,
-        start: usize,
-        count: usize,
-        values: &mut Vec<T>,
-    ) -> Result<(), FileError> {
-        let size = self.header.stored.size();
-        let read = |source| FileError::Read { place: self.place.clone(), source };
-        let mut place;
-        let reader: &mut dyn Read = match &mut self.from {
-            From::File(file, body) => {
-                place = At { file, at: *body + (start * size) as u64 };
-                &mut place
-            }
-            From::Stream(stream, at) => {
-                assert_eq!(*at, start, "a stream is read in order");
-                *at += count;
-                stream
-            }
-        };
-        let mut missing_bytes = count * size;
-        while missing_bytes > 0 {
-            let bytes = &mut self.piece[..PIECE_BYTES.min(missing_bytes)];
-            let got = read_full(reader, bytes).map_err(read)?;
-            if got < bytes.len() {
-                let before = (start + count) * size - missing_bytes;
-                return Err(missing(&self.place, &self.header, before + got));
-            }
-            decode(&self.header, bytes, values);
-            missing_bytes -= got;
-        }
-        Ok(())
-    }
-}
-
 /// A .npy tensor of T that is written part by part.
 ///
 /// ```
-/// use elman::files::{Overwrite, Part, Sink, Source, TensorFile};
+/// use elman::files::{Accepts, Overwrite, Part, Sink, Source, open};
 ///
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("output.npy");
@@ -231,7 +44,7 @@ impl PartReader {
 ///     parts.write(&Part { first, second: 0..3, swapped: false }, &[value; 2 * 3 * 20])?;
 /// }
 /// parts.finish()?.commit()?;
-/// let output = TensorFile::open(&Source::Path(path))?.read::<f32>()?;
+/// let output = open(&Source::Path(path), Accepts::Tensor)?.into_tensor()?.read::<f32>()?;
 /// assert_eq!((output[[1, 0, 0]], output[[2, 0, 0]]), (0.0, 1.0));
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```

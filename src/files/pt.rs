@@ -6,7 +6,7 @@
 
 mod attributes;
 
-use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::io::{self, Cursor, Seek, SeekFrom};
 use std::path::Path;
 
 use pytorch_reader::{
@@ -14,74 +14,101 @@ use pytorch_reader::{
 };
 use tempfile::NamedTempFile;
 
-use super::bundle::Raw;
+use super::archive::Archive;
 use super::file::File;
 use super::header::check_size;
-use super::npz::Archive;
+use super::limit::{MAX_SHARED, SMALL_CHECKPOINT_BYTES};
+use super::reader::TensorReader;
 use super::temporary::{Remembered, temporary_file};
-use super::{Entry, ModuleAttribute, StoredType, escaped};
+use super::{Entry, Header, ModuleAttribute, StoredType, escaped};
 use crate::files::error::FileError;
 use crate::memory::reserved;
-
-/// How often all bytes of a file may stand in its tensors: a view can repeat one number a thousand times,
-/// and two modules may share their weights.
-const MAX_SHARED: u64 = 4;
-
-/// Bytes that tensors may have whatever the size of the file. Converted to doubles, as many whole numbers of
-/// one byte take 64 MiB.
-const SMALL_BYTES: u64 = 8 << 20;
 
 /// The longest complaint of the crate that an error repeats; it may show parts of the file.
 const MAX_WORDS: usize = 200;
 
 /// The tensors of a checkpoint, in the order of their names.
-pub(super) struct Checkpoint {
+pub(super) struct PtFile {
     tensors: Vec<Tensor>,
     attributes: Vec<ModuleAttribute>,
-    /// Behind the tensors, which must be closed first: not every system removes a file that is open.
+    /// Dropped after the tensors: some systems cannot remove an open file.
     _spooled: Option<(NamedTempFile<File>, Remembered)>,
 }
 
-/// Reads the pickle. The crate opens a path; without one, `file` is copied to where there is one.
-pub(super) fn open(
-    path: Option<&Path>,
-    mut file: File,
-    place: &str,
-) -> Result<(Vec<Entry>, Checkpoint), FileError> {
-    let spooled = match path {
-        Some(_) => None,
-        None => Some(spool(&mut file).map_err(|source| read_error(source, place))?),
-    };
-    // The file that has been checked, even if another has taken its name since.
-    let own_path = file.own_path().filter(|_| spooled.is_none());
-    let path = spooled.as_ref().map_or(path, |(file, _)| Some(file.path()));
-    let path = own_path.as_deref().or(path);
-    let path = path.unwrap_or_else(|| unreachable!("{place}: spooled"));
-    let reader = PytorchReader::new(path).map_err(|error| refused(error, place))?;
-    let everything = PytorchReader::read_pickle_data(path, None);
-    let count = count(&everything.map_err(|error| refused(error, place))?);
-    let format = reader.metadata().format_type.clone();
-    let mut tensors: Vec<Tensor> = reader.into_tensors().into_values().collect();
-    tensors.sort_by(|left, right| left.name.cmp(&right.name));
-    if tensors.len() != count {
-        let what = "two tensors of the checkpoint have the same name".to_owned();
-        return Err(FileError::Malformed { place: place.to_owned(), what });
+impl PtFile {
+    /// Reads the pickle. The crate opens a path; without one, `file` is copied to where there is one.
+    pub(super) fn open(
+        path: Option<&Path>,
+        mut file: File,
+        place: &str,
+    ) -> Result<(Vec<Entry>, Self), FileError> {
+        let spooled = match path {
+            Some(_) => None,
+            None => Some(spool(&mut file).map_err(|source| read_error(source, place))?),
+        };
+        // The file that has been checked, even if another has taken its name since.
+        let own_path = file.own_path().filter(|_| spooled.is_none());
+        let path = spooled.as_ref().map_or(path, |(file, _)| Some(file.path()));
+        let path = own_path.as_deref().or(path);
+        let path = path.unwrap_or_else(|| unreachable!("{place}: spooled"));
+        let reader = PytorchReader::new(path).map_err(|error| refused(error, place))?;
+        let everything = PytorchReader::read_pickle_data(path, None);
+        let count = count(&everything.map_err(|error| refused(error, place))?);
+        let format = reader.metadata().format_type.clone();
+        let mut tensors: Vec<Tensor> = reader.into_tensors().into_values().collect();
+        tensors.sort_by(|left, right| left.name.cmp(&right.name));
+        if tensors.len() != count {
+            let what = "two tensors of the checkpoint have the same name".to_owned();
+            return Err(FileError::Malformed { place: place.to_owned(), what });
+        }
+        if tensors.is_empty() {
+            let what = "expected a checkpoint with tensors, got none in it".to_owned();
+            return Err(FileError::Malformed { place: place.to_owned(), what });
+        }
+        let len = file.metadata().map_err(|source| read_error(source, place))?.len();
+        check_shapes(&tensors, len, place)?;
+        let entry = |tensor: &Tensor| Entry {
+            name: escaped(&tensor.name),
+            stored: stored(tensor.dtype()),
+            shape: tensor.shape().to_vec(),
+        };
+        let entries = tensors.iter().map(entry).collect();
+        let is_zip = format == FileFormat::Zip;
+        let attributes = if is_zip { attributes(file, place) } else { Vec::new() };
+        Ok((entries, PtFile { tensors, attributes, _spooled: spooled }))
     }
-    if tensors.is_empty() {
-        let what = "expected a checkpoint with tensors, got none in it".to_owned();
-        return Err(FileError::Malformed { place: place.to_owned(), what });
+
+    /// The numbers of the tensor at `index`.
+    pub(super) fn reader(
+        &self,
+        index: usize,
+        header: Header,
+        place: String,
+    ) -> Result<TensorReader<'static>, FileError> {
+        let tensor = &self.tensors[index];
+        // The crate would abort where memory is refused; asked for here, it is an error.
+        drop(reserved::<u8>(tensor.byte_len(), "weights")?);
+        let mut bytes = tensor.read().map_err(|source| {
+            // The place says which tensor it is; the crate says it twice more.
+            let words = source.to_string();
+            let words = words.split_once("': ").map_or(&*words, |(_, words)| words);
+            let words = words.split_once("]: ").map_or(words, |(_, words)| words);
+            if source.raw_os_error().is_some() {
+                read_error(source, &place)
+            } else {
+                broken(words, &place)
+            }
+        })?;
+        if cfg!(target_endian = "big") {
+            bytes.chunks_exact_mut(tensor.dtype().size()).for_each(<[u8]>::reverse);
+        }
+        Ok(TensorReader::stream(Box::new(Cursor::new(bytes)), true, header, place))
     }
-    let len = file.metadata().map_err(|source| read_error(source, place))?.len();
-    check_shapes(&tensors, len, place)?;
-    let entry = |tensor: &Tensor| Entry {
-        name: escaped(&tensor.name),
-        stored: stored(tensor.dtype()),
-        shape: tensor.shape().to_vec(),
-    };
-    let entries = tensors.iter().map(entry).collect();
-    let is_zip = format == FileFormat::Zip;
-    let attributes = if is_zip { attributes(file, place) } else { Vec::new() };
-    Ok((entries, Checkpoint { tensors, attributes, _spooled: spooled }))
+
+    /// Attributes of the objects around the tensors.
+    pub(super) fn attributes(&self) -> &[ModuleAttribute] {
+        &self.attributes
+    }
 }
 
 /// Copies a file that has no name into one that has.
@@ -112,7 +139,7 @@ fn count(value: &PickleValue) -> usize {
 /// Refuses tensors that a file of this size can only hold by repeating its numbers over and over, and sizes
 /// that cannot be multiplied, which a tensor without numbers may have.
 fn check_shapes(tensors: &[Tensor], len: u64, place: &str) -> Result<(), FileError> {
-    let limit = len.saturating_mul(MAX_SHARED).saturating_add(SMALL_BYTES);
+    let limit = len.saturating_mul(MAX_SHARED).saturating_add(SMALL_CHECKPOINT_BYTES);
     let mut bytes = 0_u64;
     for tensor in tensors {
         check_size(tensor.shape(), stored(tensor.dtype())).map_err(|what| {
@@ -130,33 +157,6 @@ fn check_shapes(tensors: &[Tensor], len: u64, place: &str) -> Result<(), FileErr
         }
     }
     Ok(())
-}
-
-impl Raw for Checkpoint {
-    fn bytes(&mut self, index: usize, place: &str) -> Result<Box<dyn Read + '_>, FileError> {
-        let tensor = &self.tensors[index];
-        // The crate would abort where memory is refused; asked for here, it is an error.
-        drop(reserved::<u8>(tensor.byte_len(), "weights")?);
-        let mut bytes = tensor.read().map_err(|source| {
-            // The place says which tensor it is; the crate says it twice more.
-            let words = source.to_string();
-            let words = words.split_once("': ").map_or(&*words, |(_, words)| words);
-            let words = words.split_once("]: ").map_or(words, |(_, words)| words);
-            if source.raw_os_error().is_some() {
-                read_error(source, place)
-            } else {
-                broken(words, place)
-            }
-        })?;
-        if cfg!(target_endian = "big") {
-            bytes.chunks_exact_mut(tensor.dtype().size()).for_each(<[u8]>::reverse);
-        }
-        Ok(Box::new(Cursor::new(bytes)))
-    }
-
-    fn attributes(&self) -> &[ModuleAttribute] {
-        &self.attributes
-    }
 }
 
 fn stored(dtype: DType) -> StoredType {
@@ -244,14 +244,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_broken_is_named_by_its_kind() {
+    fn a_broken_value_is_reported_by_its_type() {
         let words = "sys_info must be a dict (legacy), got Tuple([Dict({\"a\": 1})]). More";
         let message = broken(words, "w.pt").to_string();
         assert_eq!(message, "w.pt: broken checkpoint: sys_info must be a dict (legacy), got Tuple");
     }
 
     #[test]
-    fn a_file_that_takes_the_name_of_one_that_was_checked_is_not_read() {
+    fn a_file_that_replaces_a_checked_one_is_not_read() {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/checkpoints");
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("w.pt");
@@ -259,7 +259,7 @@ mod tests {
         let file = File::open(&path).unwrap();
         std::fs::copy(fixtures.join("model.pt"), folder.path().join("other.pt")).unwrap();
         std::fs::rename(folder.path().join("other.pt"), &path).unwrap();
-        let (entries, _) = open(Some(&path), file, "w.pt").unwrap();
+        let (entries, _) = PtFile::open(Some(&path), file, "w.pt").unwrap();
         assert!(entries.iter().all(|entry| !entry.name.contains('.')), "{entries:?}");
     }
 }

@@ -11,64 +11,71 @@ use std::ops::Range;
 use ndarray::ArrayD;
 use serde_json::{Map, Value, json};
 
-use super::bundle::Raw;
 use super::file::File;
+use super::limit::MAX_SAFETENSORS_HEADER_BYTES;
 use super::npy::write_numbers;
-use super::{Entry, Sink, TEXT_NAME, Text, escaped};
+use super::reader::TensorReader;
+use super::{Entry, Header, Sink, TEXT_NAME, Text, escaped};
 use crate::element::{Dtype, Element};
 use crate::files::error::FileError;
-use header::{Header, METADATA, known, malformed, parse, within};
-
-/// The longest header that the format allows.
-const MAX_HEADER_BYTES: u64 = 100_000_000;
+use header::{METADATA, StatedHeader, known, malformed, parse, within};
 
 /// A file whose header has been read, and the range of each tensor's bytes in it.
-pub(super) struct Safetensors {
+pub(super) struct SafetensorsFile {
     file: File,
     ranges: Vec<Range<u64>>,
 }
 
-/// What a file says of its tensors, the text beside them, and their bytes.
-type Opened = (Vec<Entry>, Option<Text>, Safetensors);
+/// The tensors of a file, the text beside them, and the file.
+type Opened = (Vec<Entry>, Option<Text>, SafetensorsFile);
 
-/// Reads the header.
-pub(super) fn open(mut file: File, place: &str) -> Result<Opened, FileError> {
-    let header = read_header(&mut file, place)?;
-    let start = header.len() as u64 + 8;
-    let Header { metadata, tensors } = parse(&header, place)?;
-    drop(header);
-    // The bytes of the tensors first: where the last of them ends, no other place lies behind the file.
-    let len =
-        file.metadata().map_err(|source| FileError::Read { place: place.to_owned(), source })?;
-    let expected = tensors.last().map_or(0, |(_, stated)| stated.data_offsets.1) as u64;
-    let got = len.len().saturating_sub(start);
-    if got != expected {
-        return Err(malformed(place, format!("expected {expected} bytes of tensors, got {got}")));
+impl SafetensorsFile {
+    /// Reads the header.
+    pub(super) fn open(mut file: File, place: &str) -> Result<Opened, FileError> {
+        let header = read_header(&mut file, place)?;
+        let start = header.len() as u64 + 8;
+        let StatedHeader { metadata, tensors } = parse(&header, place)?;
+        drop(header);
+        // The end of the last tensor first: then no other tensor lies behind the end of the file.
+        let len = file
+            .metadata()
+            .map_err(|source| FileError::Read { place: place.to_owned(), source })?;
+        let expected = tensors.last().map_or(0, |(_, stated)| stated.data_offsets.1) as u64;
+        let got = len.len().saturating_sub(start);
+        if got != expected {
+            let what = format!("expected {expected} bytes of tensors, got {got}");
+            return Err(malformed(place, what));
+        }
+        let mut entries = Vec::new();
+        let mut ranges = Vec::new();
+        for (name, stated) in tensors {
+            let (stored, _) = known(&stated.dtype).map_err(|what| within(place, &name, what))?;
+            let (first, last) = stated.data_offsets;
+            ranges.push(start + first as u64..start + last as u64);
+            entries.push(Entry { name: escaped(&name), stored, shape: stated.shape.0 });
+        }
+        let text = metadata.into_iter().find(|(key, _)| key == TEXT_NAME);
+        let text = text.map(|(_, text)| Text { place: format!("{place}: metadata"), text });
+        Ok((entries, text, SafetensorsFile { file, ranges }))
     }
-    let mut entries = Vec::new();
-    let mut ranges = Vec::new();
-    for (name, stated) in tensors {
-        let (stored, _) = known(&stated.dtype).map_err(|what| within(place, &name, what))?;
-        let (first, last) = stated.data_offsets;
-        ranges.push(start + first as u64..start + last as u64);
-        entries.push(Entry { name: escaped(&name), stored, shape: stated.shape.0 });
-    }
-    let text = metadata.into_iter().find(|(key, _)| key == TEXT_NAME);
-    let text = text.map(|(_, text)| Text { place: format!("{place}: metadata"), text });
-    Ok((entries, text, Safetensors { file, ranges }))
-}
 
-impl Raw for Safetensors {
-    fn bytes(&mut self, index: usize, place: &str) -> Result<Box<dyn Read + '_>, FileError> {
+    /// The numbers of the tensor at `index`.
+    pub(super) fn reader(
+        &mut self,
+        index: usize,
+        header: Header,
+        place: String,
+    ) -> Result<TensorReader<'_>, FileError> {
         let Range { start, end } = self.ranges[index];
         self.file
             .seek(SeekFrom::Start(start))
-            .map_err(|source| FileError::Read { place: place.to_owned(), source })?;
-        Ok(Box::new((&mut self.file).take(end - start)))
+            .map_err(|source| FileError::Read { place: place.clone(), source })?;
+        let bytes = Box::new((&mut self.file).take(end - start));
+        Ok(TensorReader::stream(bytes, true, header, place))
     }
 }
 
-/// The text of the header. Nothing is allocated before its length is known to be that of something.
+/// The text of the header. Nothing is allocated before the file is known to be that long.
 fn read_header(file: &mut File, place: &str) -> Result<Vec<u8>, FileError> {
     let read = |source| FileError::Read { place: place.to_owned(), source };
     let present = file.metadata().map_err(read)?.len().saturating_sub(8);
@@ -78,8 +85,8 @@ fn read_header(file: &mut File, place: &str) -> Result<Vec<u8>, FileError> {
         return Err(malformed(place, format!("truncated header at byte {}", length.len())));
     };
     let length = u64::from_le_bytes(length);
-    if length > MAX_HEADER_BYTES {
-        let what = format!("header of {length} bytes; limit {MAX_HEADER_BYTES}");
+    if length > MAX_SAFETENSORS_HEADER_BYTES {
+        let what = format!("header of {length} bytes; limit {MAX_SAFETENSORS_HEADER_BYTES}");
         return Err(malformed(place, what));
     }
     if length > present {

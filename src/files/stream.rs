@@ -4,10 +4,10 @@ use std::io::{self, BufWriter, Cursor, Read, Write};
 
 use ndarray::{ArrayD, ArrayViewD};
 
+use super::file::read_full;
+use super::format::{Expected, Format};
 use super::limit::check_array;
-use super::npy::{read_body, read_full};
-use super::source::Format;
-use super::tensor_file::Counted;
+use super::reader::TensorReader;
 use super::waiting::{StandardOutput, Waiting, standard_input, standard_output};
 use super::{Header, Stored, write_npy};
 use crate::element::Element;
@@ -34,7 +34,7 @@ const ANSWER_BYTES: usize = 1 << 16;
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 pub struct Arrays {
-    reader: Box<dyn Read>,
+    reader: Box<dyn Read + Send>,
     /// Where the bytes come from, for messages.
     name: String,
     /// Arrays whose headers have been read.
@@ -58,7 +58,7 @@ impl Arrays {
     }
 
     /// Those that a reader gives, such as a socket. `name` is what errors call it.
-    pub fn new(reader: Box<dyn Read>, name: &str) -> Self {
+    pub fn new(reader: Box<dyn Read + Send>, name: &str) -> Self {
         Arrays { reader, name: name.to_owned(), count: 0, start: 0, offset: 0 }
     }
 
@@ -81,15 +81,14 @@ impl Arrays {
             return Ok(None);
         }
         let place = self.place();
-        let expected = (&[Format::Npy, Format::Zip][..], ".npy or the end");
+        let expected = Expected { formats: &[Format::Npy, Format::Zip], words: ".npy or the end" };
         if Format::recognise(&bytes, &place, expected)? == Format::Zip {
             let what = "expected .npy, got an archive: its arrays cannot be read one by one";
             return Err(FileError::Malformed { place, what: what.to_owned() });
         }
         let mut whole = Cursor::new(bytes).chain(&mut self.reader);
-        let mut counted = Counted { reader: &mut whole, bytes: 0 };
-        let header = Header::read(&mut counted, &place, None)?;
-        self.offset += counted.bytes;
+        let (header, length) = Header::read(&mut whole, &place, None)?;
+        self.offset += length;
         check_array(header.body_bytes() as u64, &place)?;
         Ok(Some(header))
     }
@@ -101,7 +100,8 @@ impl Arrays {
     /// [`FileError::OutOfMemory`].
     pub fn read<T: Element>(&mut self, header: &Header) -> Result<ArrayD<T>, FileError> {
         let place = self.place();
-        let array = read_body(&mut self.reader, &place, header, false)?;
+        let reader = Box::new(&mut self.reader);
+        let array = TensorReader::stream(reader, false, header.clone(), place).read_array()?;
         self.offset += header.body_bytes() as u64;
         Ok(array)
     }

@@ -16,6 +16,7 @@ use crate::files::error::FileError;
 use crate::memory::reserved;
 
 /// The numbers of a table.
+#[derive(Default)]
 #[cfg_attr(not(feature = "csv"), allow(dead_code, reason = "only this feature makes one"))]
 pub(super) struct Table {
     /// Names of the columns that were read, in their order; none where the table has no line of names.
@@ -56,6 +57,13 @@ impl Table {
         };
         let names = if self.names.is_empty() { "without" } else { "with" };
         format!("table, {separator} between columns, {names} a line of names")
+    }
+
+    /// The bytes of the numbers as f64.
+    pub(super) fn into_bytes(self) -> Result<Vec<u8>, FileError> {
+        let mut bytes = reserved(size_of_val(&*self.values), "input")?;
+        bytes.extend(self.values.into_iter().flat_map(f64::to_le_bytes));
+        Ok(bytes)
     }
 
     /// The numbers, rounded to T as if each had been read as one.

@@ -7,12 +7,10 @@ use std::path::{Path, PathBuf};
 use ndarray::ArrayD;
 
 use super::file::File;
+use super::limit::MAX_TEXT_BYTES;
 use super::{Folder, Overwrite, TEXT_NAME, Text, show, write_npy};
 use crate::element::Element;
 use crate::files::error::FileError;
-
-/// The longest text that is read: far more than any configuration has, and no burden to any machine.
-const MAX_TEXT_BYTES: u64 = 1 << 20;
 
 /// The .npy files of a folder, in the order of their names.
 pub(super) fn tensor_paths(folder: &Path, place: &str) -> Result<Vec<PathBuf>, FileError> {

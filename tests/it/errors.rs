@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::Path;
 
-use elman::files::{AnyArray, FileError, Overwrite, Sink, Source, TensorFile};
+use elman::files::{self, Accepts, AnyArray, FileError, Overwrite, Sink, Source, TensorFile};
 use elman::{
     Batch, Checkpoint, CheckpointError, Config, Error, Generator, Nonlinearity, Options,
     PackedSequence, Padding, Rnn, pack_padded_sequence, pack_sequence,
@@ -231,7 +231,10 @@ fn of_checkpoints(sandbox: &Sandbox) -> Vec<Case> {
 }
 
 fn of_files(sandbox: &Sandbox) -> Vec<Case> {
-    let open = |file: &str| TensorFile::open(&Source::parse(sandbox.path(file).as_os_str()));
+    let open = |file: &str| {
+        let source = Source::parse(sandbox.path(file).as_os_str());
+        files::open(&source, Accepts::Tensor)?.into_tensor()
+    };
     let place = |file: &str, text: &str| format!("{}: {text}", sandbox.path(file).display());
     sandbox.write("empty.npy", b"");
     sandbox.write("two.npy", &[npy(&ones(&[2, 3])), npy(&ones(&[2, 3]))].concat());
@@ -258,7 +261,7 @@ fn of_files(sandbox: &Sandbox) -> Vec<Case> {
 /// What only a machine does that fails, or that is asked for too much.
 fn of_the_machine() -> Vec<Case> {
     // The first page of a process is never there to be read.
-    let memory = TensorFile::open(&Source::parse("/proc/self/mem".as_ref()));
+    let memory = files::open(&Source::parse("/proc/self/mem".as_ref()), Accepts::Tensor);
     let full = Sink::open(Path::new("/dev/full"), Overwrite::Replace);
     let full = full.and_then(|mut sink| sink.write(|to| to.write_all(b"x")));
     // More than the half of all addresses that any system gives to a process, and a number that

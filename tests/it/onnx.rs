@@ -3,7 +3,7 @@
 
 pub(crate) mod model;
 
-use elman::files::{Overwrite, Sink, Source};
+use elman::files::{Accepts, Overwrite, Sink, Source, open};
 use elman::{
     Batch, Checkpoint, Config, Element, Generator, Nonlinearity, Options, Rnn, write_onnx,
 };
@@ -30,8 +30,8 @@ const CONFORMANCE: [&str; 6] = [
 /// The array of a case, where it has one of that name.
 fn of_case(case: &str, name: &str) -> Option<ArrayD<f32>> {
     let place = fixture_path(&format!("onnx/test_{case}.npz:{name}"));
-    let file = elman::files::TensorFile::open(&Source::parse(place.as_os_str()));
-    file.ok().map(|file| file.read().unwrap())
+    let file = open(&Source::parse(place.as_os_str()), Accepts::Tensor).ok()?;
+    Some(file.into_tensor().unwrap().read().unwrap())
 }
 
 /// A tensor of a file that is to become a model.

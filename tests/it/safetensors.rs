@@ -1,7 +1,7 @@
 //! .safetensors, in and out: the same numbers as any other format, and every header that lies refused.
 
 use elman::Dtype;
-use elman::files::{Bundle, Entry, Source, StoredType, Tensor};
+use elman::files::{Accepts, Entry, File, Source, StoredType, Tensor, open};
 use serde_json::{Value, json};
 
 use crate::support::Sandbox;
@@ -106,7 +106,8 @@ fn every_type_of_number_is_read() {
     let whole = [safetensors(&Value::Object(header).to_string(), 0), body].concat();
     sandbox.write("t.safetensors", &whole);
     let path = sandbox.path("t.safetensors");
-    let mut bundle = Bundle::open(&Source::parse(path.as_os_str())).unwrap();
+    let file = open(&Source::parse(path.as_os_str()), Accepts::Model).unwrap();
+    let File::Bundle(mut bundle) = file else { panic!("a bundle") };
     assert_eq!(bundle.text(), None);
     for (index, (name, stored, _)) in types.into_iter().enumerate() {
         let entry = Entry { name: name.to_owned(), stored, shape: vec![2, 1] };

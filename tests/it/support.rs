@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use elman::Element;
-use elman::files::{AnyArray, Found, Overwrite, Sink, Source, TensorFile, write_npz};
+use elman::files::{Accepts, AnyArray, File, Overwrite, Sink, Source, open, write_npz};
 use ndarray::{Array1, ArrayD, ArrayViewD};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -107,12 +107,13 @@ impl Sandbox {
         sink.commit().unwrap();
     }
 
-    /// Names of the members of an .npz without or with several members, in their order.
+    /// Names of the members of an .npz, in their order.
     pub(crate) fn members(&self, name: &str) -> Vec<String> {
-        match Found::open(&Source::parse(self.path(name).as_os_str())).unwrap() {
-            Found::Tensor(_) => panic!("{name}: one tensor"),
-            Found::Members(members) => members.names().to_vec(),
-        }
+        let source = Source::parse(self.path(name).as_os_str());
+        let File::Bundle(bundle) = open(&source, Accepts::Tensors).unwrap() else {
+            panic!("{name}: one tensor")
+        };
+        bundle.entries().iter().map(|entry| entry.name.clone()).collect()
     }
 
     /// Loads a .npy file of this folder.
@@ -192,7 +193,8 @@ pub(crate) fn fixture<T: Element>(name: &str) -> ArrayD<T> {
 }
 
 fn load<T: Element>(path: &Path) -> ArrayD<T> {
-    TensorFile::open(&Source::parse(path.as_os_str())).unwrap().read().unwrap()
+    let file = open(&Source::parse(path.as_os_str()), Accepts::Tensor).unwrap();
+    file.into_tensor().unwrap().read().unwrap()
 }
 
 /// The largest absolute difference of two arrays of one shape; NaN counts as infinity.

@@ -11,7 +11,7 @@ mod text;
 mod words;
 
 use anyhow::Result;
-use elman::files::{Source, Tensors};
+use elman::files::{self, Accepts, File, Source};
 
 use crate::args::Diff;
 use crate::failure::with_hint;
@@ -38,8 +38,8 @@ pub(crate) struct Findings {
 }
 
 /// Opens one side. The hint for an .onnx converts its layer to tensors with names.
-pub(crate) fn open(source: &Source) -> Result<Tensors> {
-    Tensors::open(source).map_err(|error| {
+pub(crate) fn open(source: &Source) -> Result<File> {
+    files::open(source, Accepts::Tensors).map_err(|error| {
         #[cfg(feature = "onnx")]
         let hint = graph::conversion(source);
         #[cfg(not(feature = "onnx"))]
@@ -49,18 +49,13 @@ pub(crate) fn open(source: &Source) -> Result<Tensors> {
 }
 
 /// Compares both sides.
-pub(crate) fn find(
-    mut a: Tensors,
-    mut b: Tensors,
-    places: [String; 2],
-    args: &Diff,
-) -> Result<Findings> {
+pub(crate) fn find(mut a: File, mut b: File, places: [String; 2], args: &Diff) -> Result<Findings> {
     let rule =
         Rule { exact: args.exact, rtol: args.rtol, atol: args.atol, equal_nan: args.equal_nan };
     let prefix = args.prefix.as_deref().map(|prefix| prefix.trim_end_matches('.'));
     let configuration = Configuration::compare(&a, &b, prefix);
-    let named = matches!((&a, &b), (Tensors::Named(_), Tensors::Named(_)));
-    let pairs = if let (Tensors::Named(a), Tensors::Named(b)) = (&mut a, &mut b) {
+    let named = matches!((&a, &b), (File::Bundle(_), File::Bundle(_)));
+    let pairs = if let (File::Bundle(a), File::Bundle(b)) = (&mut a, &mut b) {
         pairs::by_name(a, b, &rule, prefix)?
     } else {
         vec![pairs::single(&mut a, &mut b, &rule)?]

@@ -15,7 +15,7 @@ mod weights;
 use std::ffi::OsStr;
 
 use anyhow::Result;
-use elman::files::{Held, Source, Tensors};
+use elman::files::{Accepts, File, Source, open};
 
 use crate::args::Info;
 
@@ -23,11 +23,11 @@ pub(crate) use description::Description;
 
 /// Opens a file and describes it.
 pub(crate) fn describe(file: &OsStr, args: &Info) -> Result<Description> {
-    match Held::open(&Source::parse(file))? {
-        Held::Tensors(Tensors::One(file)) => tensor::describe(file, args),
-        Held::Tensors(Tensors::Named(bundle)) => bundle::describe(bundle, args),
+    match open(&Source::parse(file), Accepts::Anything)? {
+        File::Tensor(file) => tensor::describe(file, args),
+        File::Bundle(bundle) => bundle::describe(bundle, args),
         #[cfg(feature = "onnx")]
-        Held::Graph(graph) => {
+        File::Graph(graph) => {
             let prefix = args.of_weights.prefix.as_deref();
             let layer = elman::Checkpoint::of_graph(&graph, None, prefix);
             weights::describe(layer?, args)

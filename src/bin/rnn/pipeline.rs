@@ -62,7 +62,7 @@ impl<T: Element> Pass<'_, T> {
         let extent = self.extent;
         let source = match self.cut(&input, outputs) {
             None => Err(input),
-            Some(cut) => Reader::new(input, extent).map(|reader| (cut, reader)),
+            Some(cut) => Reader::new(input).map(|reader| (cut, reader)),
         };
         match source {
             Ok((cut, reader)) => {

@@ -5,7 +5,9 @@ use std::hash::{BuildHasher, Hasher};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use elman::files::{Overwrite, Sink, Source, StoredType, TensorFile, write_npy, written_file};
+use elman::files::{
+    Accepts, Overwrite, Sink, Source, StoredType, TensorFile, open, write_npy, written_file,
+};
 use elman::{Error, Generator, STATE_BYTES};
 use ndarray::ArrayView1;
 
@@ -36,7 +38,8 @@ impl Rng {
         if let (Some(_), Some(path)) = (args.seed, &args.rng)
             && path.is_file()
         {
-            check_state(&TensorFile::open(&Source::Path(path.clone()))?)?;
+            let source = Source::Path(path.clone());
+            check_state(&open(&source, Accepts::Tensor)?.into_tensor()?)?;
         }
         let generator = match (args.seed, &args.rng) {
             (Some(Seed::Number(seed)), _) => Generator::new(seed),
@@ -73,7 +76,7 @@ fn refuse_shared(args: &RngArgs, output: &Path) -> Result<()> {
 }
 
 fn read_state(source: &Source) -> Result<Generator> {
-    let file = TensorFile::open(source)?;
+    let file = open(source, Accepts::Tensor)?.into_tensor()?;
     let place = file.place().to_owned();
     check_state(&file)?;
     // Every byte is a number that f32 holds exactly.

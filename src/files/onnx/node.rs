@@ -41,10 +41,10 @@ pub struct Node {
 /// A constant of an operation.
 ///
 /// ```
-/// use elman::files::{Attribute, Contents, Source};
+/// use elman::files::{Accepts, Attribute, File, Source, open};
 ///
 /// let file = Source::parse("fixtures/sine/rnn.onnx".as_ref());
-/// let Contents::Graph(graph) = Contents::open(&file)? else { panic!("{file} is a graph") };
+/// let File::Graph(graph) = open(&file, Accepts::Model)? else { panic!("{file} is a graph") };
 /// let layer = graph.nodes.iter().find(|node| node.op_type == "RNN");
 /// let hidden_size = layer.and_then(|layer| layer.attribute("hidden_size"));
 /// assert_eq!(hidden_size, Some(&Attribute::Int(8)));

@@ -5,9 +5,11 @@ use prost::bytes::Bytes;
 
 use super::messages::TensorProto;
 use crate::element::{Dtype, Element};
+use crate::files::decode::append_numbers;
 use crate::files::error::FileError;
-use crate::files::header::{MAX_AXES, check_size};
-use crate::files::npy::{decode, write_numbers};
+use crate::files::header::check_size;
+use crate::files::limit::MAX_AXES;
+use crate::files::npy::write_numbers;
 use crate::files::{Header, StoredType, Tensor, escaped};
 use crate::memory::reserved;
 
@@ -18,10 +20,10 @@ const EXTERNAL: i32 = 1;
 /// against its bytes when it is asked for, so that a model may hold others of types that are not read.
 ///
 /// ```
-/// use elman::files::{Contents, Source};
+/// use elman::files::{Accepts, File, Source, open};
 ///
 /// let file = Source::parse("fixtures/sine/rnn.onnx".as_ref());
-/// let Contents::Graph(graph) = Contents::open(&file)? else { panic!("{file} is a graph") };
+/// let File::Graph(graph) = open(&file, Accepts::Model)? else { panic!("{file} is a graph") };
 /// // W of ONNX, (D, H_out, H_in), is a weight_ih of PyTorch.
 /// let layer = graph.nodes.iter().find(|node| node.op_type == "RNN");
 /// let name = layer.and_then(|layer| layer.input(1));
@@ -181,7 +183,7 @@ impl GraphTensor {
         if let Some(raw) = &self.proto.raw_data {
             self.expect(&header, header.body_bytes(), raw.len(), "bytes")?;
             values = reserved(header.count(), "weights")?;
-            decode(&header, raw, &mut values);
+            append_numbers(&header, raw, &mut values);
         } else {
             let found = match header.stored {
                 StoredType::F32 => float_data.len(),
@@ -197,7 +199,11 @@ impl GraphTensor {
                 StoredType::I64 => values.extend(int64_data.iter().map(|&x| T::from_i64(x))),
                 // Those of fewer bits stand in the low bits of integers, float16 and bfloat16 by theirs.
                 stored => int32_data.iter().for_each(|number| {
-                    decode(&header, &number.to_le_bytes()[..stored.size().min(4)], &mut values);
+                    append_numbers(
+                        &header,
+                        &number.to_le_bytes()[..stored.size().min(4)],
+                        &mut values,
+                    );
                 }),
             }
         }

@@ -1,4 +1,4 @@
-//! The header of .safetensors: JSON, read with every name as often as it stands there.
+//! The header of .safetensors: JSON, read with its duplicate names, so that they can be rejected.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -9,23 +9,24 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::files::error::FileError;
-use crate::files::header::{MAX_AXES, check_size};
+use crate::files::header::check_size;
+use crate::files::limit::MAX_AXES;
 use crate::files::{StoredType, escaped};
 
-/// The entry of the header that is no tensor.
+/// The name of the header's entry for texts.
 pub(super) const METADATA: &str = "__metadata__";
 
-/// The header as it stands there, with every name as often as it stands there.
+/// The header, with duplicate names.
 #[derive(Default)]
-pub(super) struct Header {
+pub(super) struct StatedHeader {
     pub(super) metadata: Vec<(String, String)>,
-    pub(super) tensors: Vec<(String, Tensor)>,
+    pub(super) tensors: Vec<(String, StatedTensor)>,
 }
 
-/// What the header says of one tensor.
+/// The header's entry of one tensor.
 #[derive(Deserialize)]
 #[serde(expecting = "the dtype, shape and data_offsets of a tensor")]
-pub(super) struct Tensor {
+pub(super) struct StatedTensor {
     pub(super) dtype: String,
     pub(super) shape: Axes,
     pub(super) data_offsets: (usize, usize),
@@ -34,23 +35,23 @@ pub(super) struct Tensor {
 /// The sizes of a tensor.
 pub(super) struct Axes(pub(super) Vec<usize>);
 
-impl<'de> Deserialize<'de> for Header {
+impl<'de> Deserialize<'de> for StatedHeader {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(HeaderVisitor)
+        deserializer.deserialize_map(StatedVisitor)
     }
 }
 
-struct HeaderVisitor;
+struct StatedVisitor;
 
-impl<'de> Visitor<'de> for HeaderVisitor {
-    type Value = Header;
+impl<'de> Visitor<'de> for StatedVisitor {
+    type Value = StatedHeader;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object of tensors")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
-        let mut header = Header::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<StatedHeader, A::Error> {
+        let mut header = StatedHeader::default();
         let mut metadata = None;
         while let Some(name) = map.next_key::<String>()? {
             if name != METADATA {
@@ -64,7 +65,7 @@ impl<'de> Visitor<'de> for HeaderVisitor {
     }
 }
 
-/// An object of texts, each key as often as it stands there.
+/// An object of texts, with duplicate keys.
 struct Pairs(Vec<(String, String)>);
 
 impl<'de> Deserialize<'de> for Pairs {
@@ -119,9 +120,9 @@ impl<'de> Visitor<'de> for AxesVisitor {
     }
 }
 
-/// What the header says, checked, with the tensors in the order of their bytes.
-pub(super) fn parse(header: &[u8], place: &str) -> Result<Header, FileError> {
-    let mut header: Header = serde_json::from_slice(header).map_err(|error| {
+/// The checked header, with the tensors in the order of their bytes.
+pub(super) fn parse(header: &[u8], place: &str) -> Result<StatedHeader, FileError> {
+    let mut header: StatedHeader = serde_json::from_slice(header).map_err(|error| {
         malformed(place, format!("broken header: {}", escaped(&error.to_string())))
     })?;
     let keys = header.metadata.iter().map(|(key, _)| key);
@@ -143,7 +144,7 @@ pub(super) fn parse(header: &[u8], place: &str) -> Result<Header, FileError> {
     Ok(header)
 }
 
-/// The type that a name stands for, here and in the crate.
+/// The type with this name, and the crate's name of it.
 pub(super) fn known(dtype: &str) -> Result<(StoredType, Dtype), String> {
     Ok(match dtype {
         "BOOL" => (StoredType::Bool, Dtype::BOOL),
@@ -167,10 +168,10 @@ pub(super) fn known(dtype: &str) -> Result<(StoredType, Dtype), String> {
     })
 }
 
-/// Checks one tensor by itself: its shape and type need as many bytes as it has.
-fn check(stated: &Tensor) -> Result<(), String> {
+/// Checks that a tensor has as many bytes as its shape and type need.
+fn check(stated: &StatedTensor) -> Result<(), String> {
     let (stored, _) = known(&stated.dtype)?;
-    let Tensor { shape: Axes(shape), data_offsets: (start, end), .. } = stated;
+    let StatedTensor { shape: Axes(shape), data_offsets: (start, end), .. } = stated;
     check_size(shape, stored)?;
     let expected = shape.iter().product::<usize>() * stored.size();
     match end.checked_sub(*start) {
@@ -183,11 +184,11 @@ fn check(stated: &Tensor) -> Result<(), String> {
     }
 }
 
-/// Checks all tensors together: no byte belongs to none or to two of them.
-fn check_ranges(tensors: &[(String, Tensor)], place: &str) -> Result<(), FileError> {
-    let info = |(name, stated): &(String, Tensor)| {
+/// Checks that every byte belongs to exactly one tensor.
+fn check_ranges(tensors: &[(String, StatedTensor)], place: &str) -> Result<(), FileError> {
+    let info = |(name, stated): &(String, StatedTensor)| {
         let (_, dtype) = known(&stated.dtype).map_err(|what| within(place, name, what))?;
-        let Tensor { shape: Axes(shape), data_offsets, .. } = stated;
+        let StatedTensor { shape: Axes(shape), data_offsets, .. } = stated;
         let info = TensorInfo { dtype, shape: shape.clone(), data_offsets: *data_offsets };
         Ok((name.clone(), info))
     };
@@ -205,7 +206,7 @@ fn check_ranges(tensors: &[(String, Tensor)], place: &str) -> Result<(), FileErr
     Err(within(place, &name, what))
 }
 
-/// The first name that stands twice.
+/// The first duplicate name.
 fn first_double<'a>(mut names: impl Iterator<Item = &'a String>) -> Option<&'a String> {
     let mut seen = HashSet::new();
     names.find(|name| !seen.insert(*name))

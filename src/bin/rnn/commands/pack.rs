@@ -33,8 +33,7 @@ pub(crate) fn pack(args: &Pack) -> Result<()> {
     }
     let source = Source::parse(&args.input);
     let columns: Vec<_> = args.columns.iter().flat_map(|list| list.0.clone()).collect();
-    let input = Input::open(&source, &columns)?;
-    let input = if args.lengths.is_none() { input.of_one(&source) } else { input };
+    let input = Input::open(&source, &columns, args.lengths.is_none())?;
     let sink = Sink::open(&args.output, args.report.overwrite())?;
     match input.natural() {
         Dtype::F32 => pack_as::<f32>(args, input, sink, stdout),
@@ -45,13 +44,13 @@ pub(crate) fn pack(args: &Pack) -> Result<()> {
 fn pack_as<T: Element>(args: &Pack, input: Input, mut sink: Sink, stdout: bool) -> Result<()> {
     let mut notes = Notes::default();
     input.warn(&mut notes);
-    for (place, header, _) in input.headers() {
-        if is_of_other_size::<T>(header.stored) {
-            let (dtype, found, file) = (T::DTYPE, header.stored, input.place());
+    for (place, stored, _) in input.tensors() {
+        if is_of_other_size::<T>(stored) {
+            let (dtype, found, file) = (T::DTYPE, stored, input.place());
             let message = format!("{place}: expected {dtype}, as other sequences are, got {found}");
             return Err(with_hint(Data(message), hint::as_f64(file)));
         }
-        notes.notes.extend(conversion::note::<T>(&place, header.stored));
+        notes.notes.extend(conversion::note::<T>(&place, stored));
     }
     let packed = packed::<T>(args, input, &mut notes)?;
     write_packed(&mut sink, &packed)?;
@@ -72,10 +71,10 @@ fn packed<T: Element>(args: &Pack, input: Input, notes: &mut Notes) -> Result<Pa
             let message = format!("{place}: expected padded or single sequences, got a packed one");
             Err(Usage(message).into())
         }
-        (Input::Ragged(mut members, headers), None) => {
-            let bytes = held::sum(headers.iter().map(|own| held::bytes::<T>(&own.shape)));
+        (Input::Ragged(mut bundle, entries), None) => {
+            let bytes = held::sum(entries.iter().map(|own| held::bytes::<T>(&own.shape)));
             held::announce(HELD, bytes.saturating_mul(2), args.report.announce(), &mut notes.notes);
-            let own = (0..headers.len()).map(|index| members.read(index));
+            let own = (0..entries.len()).map(|index| bundle.read_as(index));
             let own = own.collect::<Result<Vec<ArrayD<T>>, _>>()?;
             let views: Vec<ArrayViewD<'_, T>> = own.iter().map(|own| own.view()).collect();
             pack_sequence(&views, args.enforce_sorted).context(place)

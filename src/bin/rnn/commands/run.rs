@@ -4,7 +4,7 @@ mod padding;
 mod plan;
 
 use anyhow::Result;
-use elman::files::TensorFile;
+use elman::files::{Accepts, open};
 use elman::{Dtype, Element, Error, Rnn};
 use ndarray::ArrayD;
 
@@ -148,12 +148,12 @@ fn extent<T: Element>(
         rnn.check_input(&file.header().shape)?;
     }
     input.warn(notes);
-    for (place, header, recognised) in input.headers() {
+    for (place, stored, recognised) in input.tensors() {
         plan.note_recognised(&format!("{place}: input"), &recognised, notes);
-        notes.notes.extend(conversion::<T>(plan.dtype, &format!("{place}: input"), header.stored)?);
+        notes.notes.extend(conversion::<T>(plan.dtype, &format!("{place}: input"), stored)?);
     }
     let index = match input {
-        Input::Packed(members, header) => Some(read_index(members, header)?),
+        Input::Packed(bundle, data) => Some(read_index(bundle, data)?),
         _ => None,
     };
     let lengths = match (&plan.lengths, &*input) {
@@ -176,7 +176,7 @@ fn read_h_0<T: Element>(
     notes: &mut Notes,
 ) -> Result<Option<ArrayD<T>>> {
     let Some(source) = &plan.h_0 else { return Ok(None) };
-    let file = TensorFile::open(source)?;
+    let file = open(source, Accepts::Tensor)?.into_tensor()?;
     let name = format!("{}: h_0", file.place());
     plan.note_recognised(&name, &file.recognised(), notes);
     notes.notes.extend(conversion::<T>(plan.dtype, &name, file.header().stored)?);

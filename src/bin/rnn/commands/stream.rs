@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Instant;
 
 use anyhow::Result;
-use elman::files::{Answers, Arrays, FileError, Frames, Header, Source, StoredType, TensorFile};
+use elman::files::{Accepts, Answers, Arrays, FileError, Frames, Header, Source, StoredType, open};
 use elman::{Config, Dtype, Element, Kernel, Rnn, zeros};
 use ndarray::ArrayD;
 
@@ -93,7 +93,7 @@ fn read_h_0<T: Element>(
     path: &OsStr,
     notes: &mut Notes,
 ) -> Result<(ArrayD<T>, String)> {
-    let file = TensorFile::open(&Source::parse(path))?;
+    let file = open(&Source::parse(path), Accepts::Tensor)?.into_tensor()?;
     let place = file.place().to_owned();
     let name = format!("{place}: h_0");
     notes.notes.extend(conversion::<T>(args.dtype, &name, file.header().stored)?);

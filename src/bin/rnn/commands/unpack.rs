@@ -44,7 +44,7 @@ pub(crate) fn unpack(args: &Unpack) -> Result<()> {
         let remedy = if padded { ("-o", "padded.npy") } else { ("--lengths", "lengths.npy") };
         refuse_terminal(remedy.0, remedy.1)?;
     }
-    let input = Input::open(&Source::parse(&args.input), &[])?;
+    let input = Input::open(&Source::parse(&args.input), &[], false)?;
     match input.natural() {
         Dtype::F32 => unpack_as::<f32>(args, input, single, stdout),
         Dtype::F64 => unpack_as::<f64>(args, input, single, stdout),
@@ -71,18 +71,18 @@ fn refuse_padding(args: &Unpack) -> Result<()> {
 
 fn unpack_as<T: Element>(args: &Unpack, input: Input, single: bool, stdout: bool) -> Result<()> {
     let place = input.place().to_owned();
-    let Input::Packed(mut members, header) = input else {
+    let Input::Packed(mut bundle, data) = input else {
         let message = format!("{place}: expected a packed sequence (data, batch_sizes), got none");
         return Err(crate::failure::Data(message).into());
     };
     let mut notes = Notes::default();
-    notes.notes.extend(conversion::note::<T>(&format!("{place}:data"), header.stored));
-    let index = read_index(&mut members, &header)?;
+    notes.notes.extend(conversion::note::<T>(&format!("{place}:data"), data.stored));
+    let index = read_index(&mut bundle, &data)?;
     let sizes = (index.batch_sizes.len(), index.batch());
-    let bytes = held_bytes::<T>(args, single, &header.shape, sizes);
+    let bytes = held_bytes::<T>(args, single, &data.shape, sizes);
     let words = "packed data and sequences are held whole";
     held::announce(words, bytes, args.report.announce(), &mut notes.notes);
-    let packed = read_data::<T>(&mut members, index)?;
+    let packed = read_data::<T>(&mut bundle, index)?;
     check_total(&packed.lengths()?, args.total_length)?;
     let tensors = write(args, &packed, single, &place)?;
     let report = Report { command: "unpack", tensors, notes, ..Report::default() };

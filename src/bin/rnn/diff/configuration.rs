@@ -1,6 +1,6 @@
 //! The layer's configuration, from the text beside weights or the attributes of modules.
 
-use elman::files::{Bundle, Tensors};
+use elman::files::{Bundle, File};
 use elman::said_arguments;
 use serde_json::{Map, Value, json};
 
@@ -19,8 +19,8 @@ pub(super) enum Configuration {
 
 impl Configuration {
     /// `None` if neither bundle has a configuration, or if one side is a tensor.
-    pub(super) fn compare(a: &Tensors, b: &Tensors, prefix: Option<&str>) -> Option<Self> {
-        let (Tensors::Named(a), Tensors::Named(b)) = (a, b) else { return None };
+    pub(super) fn compare(a: &File, b: &File, prefix: Option<&str>) -> Option<Self> {
+        let (File::Bundle(a), File::Bundle(b)) = (a, b) else { return None };
         let said = |bundle: &Bundle| -> Map<_, _> {
             let said = said_arguments(bundle).into_iter();
             said.map(|(name, value)| (prefix::without(&name, prefix).to_owned(), value)).collect()

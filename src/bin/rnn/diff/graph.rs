@@ -1,7 +1,7 @@
 //! The layer of an .onnx, whose tensors have other names than those of other formats.
 
 use elman::Checkpoint;
-use elman::files::{Held, Source};
+use elman::files::{Accepts, File, Source, open};
 
 use crate::explain::hint;
 
@@ -10,7 +10,8 @@ use crate::explain::hint;
 pub(super) fn conversion(source: &Source) -> Option<String> {
     // The bytes of a pipe have been read.
     let Source::Path(path) = source else { return None };
-    let Ok(Held::Graph(graph)) = path.is_file().then(|| Held::open(source))? else { return None };
+    let file = path.is_file().then(|| open(source, Accepts::Anything))?;
+    let Ok(File::Graph(graph)) = file else { return None };
     let layer = Checkpoint::of_graph(&graph, None, None).ok()?;
     if layer.is_reversed() {
         return None;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use anyhow::Result;
-use elman::files::{Bundle, BundleFormat, Numbers, StoredType, TensorFile, Tensors};
+use elman::files::{Bundle, BundleFormat, File, StoredType, TensorFile, TensorReader};
 
 use super::compare::{Comparison, Rule};
 use super::prefix;
@@ -61,7 +61,7 @@ pub(super) fn by_name(
         let relation = match places.get(name) {
             Some(&other) => {
                 let at = [a.entry_place(index), b.entry_place(other)];
-                walk(a.numbers(index)?, b.numbers(other)?, at, rule)?
+                walk(a.reader(index)?, b.reader(other)?, at, rule)?
             }
             None => Relation::OnlyIn(0, described(a, index)),
         };
@@ -88,29 +88,24 @@ pub(super) fn unmatched(pairs: &[Pair]) -> Option<[HashSet<&str>; 2]> {
 }
 
 /// Compares two tensors; a bundle with one tensor counts as a tensor.
-pub(super) fn single(a: &mut Tensors, b: &mut Tensors, rule: &Rule) -> Result<Pair> {
+pub(super) fn single(a: &mut File, b: &mut File, rule: &Rule) -> Result<Pair> {
     match (&*a, &*b) {
-        (Tensors::One(tensor), Tensors::Named(bundle))
-        | (Tensors::Named(bundle), Tensors::One(tensor)) => refuse_several(tensor, bundle)?,
+        (File::Tensor(tensor), File::Bundle(bundle))
+        | (File::Bundle(bundle), File::Tensor(tensor)) => refuse_several(tensor, bundle)?,
         _ => {}
     }
-    let at = [place(a), place(b)];
-    let relation = walk(numbers(a)?, numbers(b)?, at, rule)?;
+    let ((a_place, a), (b_place, b)) = (only(a)?, only(b)?);
+    let relation = walk(a, b, [a_place, b_place], rule)?;
     Ok(Pair { name: None, relation })
 }
 
-/// The one tensor's place.
-fn place(tensors: &Tensors) -> String {
-    match tensors {
-        Tensors::One(tensor) => tensor.place().to_owned(),
-        Tensors::Named(bundle) => bundle.entry_place(0),
-    }
-}
-
-fn numbers(tensors: &mut Tensors) -> Result<Numbers<'_>> {
-    Ok(match tensors {
-        Tensors::One(tensor) => tensor.numbers()?,
-        Tensors::Named(bundle) => bundle.numbers(0)?,
+/// The place and the numbers of the one tensor.
+fn only(file: &mut File) -> Result<(String, TensorReader<'_>)> {
+    Ok(match file {
+        File::Tensor(tensor) => (tensor.place().to_owned(), tensor.reader()?),
+        File::Bundle(bundle) => (bundle.entry_place(0), bundle.reader(0)?),
+        #[cfg(feature = "onnx")]
+        File::Graph(graph) => unreachable!("{}: tensors", graph.place),
     })
 }
 
@@ -144,9 +139,14 @@ fn described(bundle: &Bundle, index: usize) -> Described {
 }
 
 /// Reads two tensors side by side, a piece of each at a time, and compares their numbers.
-fn walk(mut a: Numbers<'_>, mut b: Numbers<'_>, at: [String; 2], rule: &Rule) -> Result<Relation> {
+fn walk(
+    mut a: TensorReader<'_>,
+    mut b: TensorReader<'_>,
+    at: [String; 2],
+    rule: &Rule,
+) -> Result<Relation> {
     let [a_place, b_place] = at;
-    let of = |place: String, numbers: &Numbers<'_>| Described {
+    let of = |place: String, numbers: &TensorReader<'_>| Described {
         place,
         stored: numbers.header().stored,
         shape: numbers.header().shape.clone(),
@@ -162,8 +162,8 @@ fn walk(mut a: Numbers<'_>, mut b: Numbers<'_>, at: [String; 2], rule: &Rule) ->
     let mut comparison = rule.begin(stored);
     let (mut a_bits, mut b_bits) = (Vec::new(), Vec::new());
     loop {
-        a.next_piece(&mut a_bits)?;
-        b.next_piece(&mut b_bits)?;
+        a.next_bits(&mut a_bits)?;
+        b.next_bits(&mut b_bits)?;
         if a_bits.is_empty() {
             return Ok(Relation::Numbers(sides, Box::new(comparison)));
         }

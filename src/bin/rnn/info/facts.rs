@@ -1,7 +1,7 @@
 //! The statistics and numbers of one tensor of a file.
 
 use anyhow::Result;
-use elman::files::{Bundle, Header, Numbers};
+use elman::files::{Bundle, Header, TensorReader};
 use serde_json::{Value, json};
 
 use crate::number::{json as number, or_none, rounded};
@@ -26,7 +26,7 @@ impl Facts {
     /// Reads the numbers of a tensor. `watch` sees them too.
     pub(super) fn gather(
         name: &str,
-        numbers: Numbers<'_>,
+        numbers: TensorReader<'_>,
         values: bool,
         mut watch: impl FnMut(Piece<'_>),
     ) -> Result<Self> {
@@ -54,7 +54,7 @@ impl Facts {
         let facts = names
             .iter()
             .enumerate()
-            .map(|(index, name)| Self::gather(name, bundle.numbers(index)?, values, |_| {}));
+            .map(|(index, name)| Self::gather(name, bundle.reader(index)?, values, |_| {}));
         facts.collect()
     }
 

@@ -1,6 +1,6 @@
 //! The numbers of a tensor, piece by piece: a tensor may be larger than memory.
 
-use elman::files::{Bundle, FileError, Number, Numbers, StoredType};
+use elman::files::{Bundle, FileError, Number, StoredType, TensorReader};
 
 /// Some numbers of a tensor, exactly.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,14 +31,14 @@ impl Piece<'_> {
 
 /// Visits all numbers in the order of the file, in which they need no buffer.
 pub(super) fn for_each_piece(
-    numbers: Numbers<'_>,
+    numbers: TensorReader<'_>,
     mut visit: impl FnMut(Piece<'_>),
 ) -> Result<(), FileError> {
     let mut numbers = numbers.in_file_order();
     let stored = numbers.header().stored;
     let (mut bits, mut floats, mut integers) = (Vec::new(), Vec::new(), Vec::new());
     loop {
-        numbers.next_piece(&mut bits)?;
+        numbers.next_bits(&mut bits)?;
         if bits.is_empty() {
             return Ok(());
         }
@@ -68,7 +68,7 @@ pub(super) fn for_each_piece(
 /// The integers of a tensor in the order of the file; empty for floats.
 pub(super) fn integers(bundle: &mut Bundle, index: usize) -> Result<Vec<i128>, FileError> {
     let mut all = Vec::new();
-    for_each_piece(bundle.numbers(index)?, |piece| {
+    for_each_piece(bundle.reader(index)?, |piece| {
         if let Piece::Integers(numbers) = piece {
             all.extend_from_slice(numbers);
         }

@@ -24,7 +24,7 @@ pub(super) fn describe(bundle: &mut Bundle, args: &Info) -> Result<Option<Descri
     };
     let sizes = axes.iter().zip(shape).map(|(axis, size)| format!("{axis} {size}"));
     let sizes = sizes.collect::<Vec<_>>().join(", ");
-    let facts = [Facts::gather(STATE_MEMBERS[0], bundle.numbers(h_n)?, args.values, |_| {})?];
+    let facts = [Facts::gather(STATE_MEMBERS[0], bundle.reader(h_n)?, args.values, |_| {})?];
     let mut lines = pairs(&[
         ("count", format!("{count}, the arrays or frames that have gone into it")),
         ("fingerprint", format!("{fingerprint}, of the weights and the nonlinearity")),

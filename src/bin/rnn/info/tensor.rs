@@ -17,7 +17,7 @@ pub(super) fn describe(mut file: TensorFile, args: &Info) -> Result<Description>
     let header = file.header();
     let maybe_state = header.stored == StoredType::U8 && header.shape == [STATE_BYTES];
     let mut bytes = Vec::new();
-    let facts = Facts::gather(&place, file.numbers()?, args.values, |piece| {
+    let facts = Facts::gather(&place, file.reader()?, args.values, |piece| {
         if let (true, Piece::Integers(numbers)) = (maybe_state, piece) {
             bytes.extend(numbers.iter().filter_map(|&number| u8::try_from(number).ok()));
         }

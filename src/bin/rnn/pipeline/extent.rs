@@ -97,10 +97,11 @@ impl Extent {
     ) -> Result<Self> {
         let config = rnn.config();
         let (form, (steps, batch), lengths) = match (input, &index) {
-            (Input::Ragged(members, headers), _) => {
-                let own: Vec<_> = headers.iter().map(|header| header.shape[0]).collect();
+            (Input::Ragged(_, entries), _) => {
+                let own: Vec<_> = entries.iter().map(|entry| entry.shape[0]).collect();
+                let names = entries.iter().map(|entry| entry.name.clone()).collect();
                 let sizes = (own.iter().copied().max().unwrap_or(0), own.len());
-                (Form::Ragged(members.names().to_vec()), sizes, Some(own))
+                (Form::Ragged(names), sizes, Some(own))
             }
             (_, Some(index)) => (Form::Packed, (index.batch_sizes.len(), index.batch()), None),
             _ => {

@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 use elman::Dtype;
-use elman::files::{Found, Header, Members, Source, StoredType, TensorFile};
+use elman::files::{Accepts, Bundle, Entry, File, Source, StoredType, TensorFile, open};
 
 use super::held;
-use super::packed::{PACKED, position};
+use super::packed::{PACKED, explain_none};
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
 use crate::report::Notes;
@@ -17,81 +17,66 @@ const MAX_LISTED: usize = 5;
 pub(crate) enum Input {
     /// A tensor.
     Tensor(TensorFile),
-    /// [`PACKED`], of which the last two are optional, and the header of `data`.
-    Packed(Members, Header),
+    /// [`PACKED`], of which the last two are optional, and the entry of `data`.
+    Packed(Bundle, Entry),
     /// Tensors of (`L_i`, `H_in`), each under its own name.
-    Ragged(Members, Vec<Header>),
+    Ragged(Bundle, Vec<Entry>),
 }
 
 impl Input {
-    /// Opens an input, or the chosen columns of a table. An archive with `data` and `batch_sizes` in it is packed; one member alone is that tensor; several of two axes and one width are sequences.
-    pub(crate) fn open(source: &Source, columns: &[String]) -> Result<Self> {
-        let found = Found::open_columns(source, columns)?;
-        let is_table = matches!(&found, Found::Tensor(file) if is_table(file));
+    /// Opens an input, or the chosen columns of a table. An archive with `data` and `batch_sizes` in it is
+    /// packed. One member alone is that tensor, or a batch of one sequence with `archive` if it has two axes.
+    /// Several members of two axes and one width are sequences.
+    pub(crate) fn open(source: &Source, columns: &[String], archive: bool) -> Result<Self> {
+        let file = open(source, Accepts::Sequences { columns }).map_err(explain_none)?;
+        let is_table = matches!(&file, File::Tensor(file) if is_table(file));
         if !columns.is_empty() && !is_table {
-            let message = format!("{}: expected a table with --columns, got none", found.place());
+            let message = format!("{source}: expected a table with --columns, got none");
             return Err(with_hint(Usage(message), hint::without(&["--columns"])));
         }
-        let mut members = match found {
-            Found::Tensor(file) => return Ok(Input::Tensor(file)),
-            Found::Members(members) => members,
+        let bundle = match file {
+            File::Bundle(bundle) if bundle.entries().len() > 1 => bundle,
+            File::Bundle(bundle) if archive && bundle.entries()[0].shape.len() == 2 => bundle,
+            File::Bundle(bundle) => return Ok(Input::Tensor(bundle.into_tensor()?)),
+            file => return Ok(Input::Tensor(file.into_tensor()?)),
         };
-        let names = members.names().to_vec();
-        if PACKED[..2].iter().all(|own| names.iter().any(|name| name == own)) {
-            if names.iter().any(|name| !PACKED.contains(&name.as_str())) {
-                return Err(members.expected(&format!("only {}", PACKED.join(", "))).into());
+        let entries = bundle.entries().to_vec();
+        if let (Some(data), Some(_)) = (bundle.position(PACKED[0]), bundle.position(PACKED[1])) {
+            if entries.iter().any(|entry| !PACKED.contains(&entry.name.as_str())) {
+                return Err(bundle.expected(&format!("only {}", PACKED.join(", "))).into());
             }
-            let data = members.header(position(&members, "data").unwrap_or(0))?;
-            return Ok(Input::Packed(members, data));
+            return Ok(Input::Packed(bundle, entries[data].clone()));
         }
-        let headers = (0..names.len()).map(|index| members.header(index));
-        let headers = headers.collect::<Result<Vec<_>, _>>()?;
-        let width = headers.first().and_then(|header| header.shape.last());
-        if headers.iter().any(|header| header.shape.len() != 2 || header.shape.last() != width) {
+        let width = entries.first().and_then(|entry| entry.shape.last());
+        if entries.iter().any(|entry| entry.shape.len() != 2 || entry.shape.last() != width) {
             let expected = "one member, a packed sequence (data, batch_sizes), or sequences \
                             (seq_len, input_size) of one input_size";
-            return Err(members.expected(expected).into());
+            return Err(bundle.expected(expected).into());
         }
-        Ok(Input::Ragged(members, headers))
-    }
-
-    /// Takes an archive of one tensor with two axes for a batch of one sequence. A member that the source names
-    /// stays a tensor.
-    pub(crate) fn of_one(self, source: &Source) -> Self {
-        match self {
-            Input::Tensor(file)
-                if file.header().shape.len() == 2 && !matches!(source, Source::Member(..)) =>
-            {
-                match file.into_members() {
-                    Ok((members, header)) => Input::Ragged(members, vec![header]),
-                    Err(file) => Input::Tensor(file),
-                }
-            }
-            other => other,
-        }
+        Ok(Input::Ragged(bundle, entries))
     }
 
     /// The name of the place, for messages.
     pub(crate) fn place(&self) -> &str {
         match self {
             Input::Tensor(file) => file.place(),
-            Input::Packed(members, _) | Input::Ragged(members, _) => members.place(),
+            Input::Packed(bundle, _) | Input::Ragged(bundle, _) => bundle.place(),
         }
     }
 
-    /// The place of each tensor with numbers for the layer, its header, and its recognised format.
-    pub(crate) fn headers(&self) -> Vec<(String, &Header, String)> {
-        let member = |place, header| (place, header, "member of an .npz".to_owned());
+    /// The place of each tensor with numbers for the layer, its type, and its recognised format.
+    pub(crate) fn tensors(&self) -> Vec<(String, StoredType, String)> {
+        let member = |place, entry: &Entry| (place, entry.stored, "member of an .npz".to_owned());
         match self {
             Input::Tensor(file) => {
-                vec![(file.place().to_owned(), file.header(), file.recognised())]
+                vec![(file.place().to_owned(), file.header().stored, file.recognised())]
             }
-            Input::Packed(members, header) => {
-                vec![member(format!("{}:data", members.place()), header)]
+            Input::Packed(bundle, data) => {
+                vec![member(format!("{}:data", bundle.place()), data)]
             }
-            Input::Ragged(members, headers) => {
-                let places = (0..headers.len()).map(|index| members.member_place(index));
-                places.zip(headers).map(|(place, header)| member(place, header)).collect()
+            Input::Ragged(bundle, entries) => {
+                let places = (0..entries.len()).map(|index| bundle.entry_place(index));
+                places.zip(entries).map(|(place, entry)| member(place, entry)).collect()
             }
         }
     }
@@ -112,7 +97,7 @@ impl Input {
 
     /// The type that it is computed in by default: f64 if all of it is.
     pub(crate) fn natural(&self) -> Dtype {
-        let all = self.headers().iter().all(|(_, header, _)| header.stored.natural() == Dtype::F64);
+        let all = self.tensors().iter().all(|(_, stored, _)| stored.natural() == Dtype::F64);
         if all { Dtype::F64 } else { Dtype::F32 }
     }
 
@@ -120,10 +105,10 @@ impl Input {
     pub(crate) fn shape(&self) -> Vec<usize> {
         match self {
             Input::Tensor(file) => file.header().shape.clone(),
-            Input::Packed(_, header) => header.shape.clone(),
-            Input::Ragged(_, headers) => {
-                let rows = held::sum(headers.iter().map(|header| header.shape[0]));
-                vec![rows, headers.first().map_or(0, |header| header.shape[1])]
+            Input::Packed(_, data) => data.shape.clone(),
+            Input::Ragged(_, entries) => {
+                let rows = held::sum(entries.iter().map(|entry| entry.shape[0]));
+                vec![rows, entries.first().map_or(0, |entry| entry.shape[1])]
             }
         }
     }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use anyhow::Result;
-use elman::files::{Header, Source, StoredType, TensorFile};
+use elman::files::{Accepts, Header, Source, StoredType, open};
 
 use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
@@ -116,7 +116,7 @@ fn list_hint(typed: &str, of: &PaddedSizes) -> String {
 
 /// The numbers of a tensor of one axis, or of a table of one column or one row.
 fn file(text: &OsStr) -> Result<(String, Vec<f64>)> {
-    let file = TensorFile::open(&Source::parse(text))?;
+    let file = open(&Source::parse(text), Accepts::Tensor)?.into_tensor()?;
     let place = file.place().to_owned();
     // A mask of the steps has one axis, and holds no lengths.
     refuse_bool(&place, file.header().stored)?;

@@ -1,7 +1,7 @@
 //! Packed sequences in archives, under PyTorch's names, and whole numbers in files.
 
 use anyhow::{Context, Result};
-use elman::files::{AnyArray, FileError, Header, Members, Sink, StoredType, write_npz};
+use elman::files::{AnyArray, Bundle, Entry, FileError, Sink, StoredType, write_npz};
 use elman::{Element, PackedSequence};
 use ndarray::{Array1, ArrayD};
 
@@ -12,28 +12,27 @@ use crate::failure::{Data, with_hint};
 pub(crate) const PACKED: [&str; 4] = ["data", "batch_sizes", "sorted_indices", "unsorted_indices"];
 
 /// Reads batch sizes and indices, and holds them against the header of the data.
-pub(crate) fn read_index(members: &mut Members, data: &Header) -> Result<PackedSequence<()>> {
+pub(crate) fn read_index(bundle: &mut Bundle, data: &Entry) -> Result<PackedSequence<()>> {
     let mut whole = |name: &str| {
-        let Some(index) = position(members, name) else { return Ok(None) };
-        let place = members.member_place(index);
-        let header = members.header(index).map_err(|error| explain_none(error, name, &place))?;
-        refuse_bool(&place, header.stored)?;
-        whole_numbers(&place, &members.read::<f64>(index)?).map(Some)
+        let Some(index) = bundle.position(name) else { return Ok(None) };
+        let place = bundle.entry_place(index);
+        refuse_bool(&place, bundle.entries()[index].stored)?;
+        whole_numbers(&place, &bundle.read_as::<f64>(index)?).map(Some)
     };
     let [batch_sizes, sorted, unsorted] = [whole(PACKED[1])?, whole(PACKED[2])?, whole(PACKED[3])?];
     // Values without a size: the shape is checked before the data is read.
     let rows = ArrayD::from_elem(data.shape.as_slice(), ());
     let batch_sizes = batch_sizes.unwrap_or_default();
     let index = PackedSequence::new(rows, batch_sizes, sorted, unsorted);
-    index.with_context(|| members.place().to_owned())
+    index.with_context(|| bundle.place().to_owned())
 }
 
 /// Reads the data that belongs to batch sizes and indices.
 pub(crate) fn read_data<T: Element>(
-    members: &mut Members,
+    bundle: &mut Bundle,
     index: PackedSequence<()>,
 ) -> Result<PackedSequence<T>, FileError> {
-    let data = members.read(position(members, PACKED[0]).unwrap_or(0))?;
+    let data = bundle.read_as(bundle.position(PACKED[0]).unwrap_or(0))?;
     let PackedSequence { batch_sizes, sorted_indices, unsorted_indices, .. } = index;
     Ok(PackedSequence { data, batch_sizes, sorted_indices, unsorted_indices })
 }
@@ -65,22 +64,14 @@ pub(crate) fn int64(numbers: &[usize]) -> ArrayD<i64> {
 }
 
 /// Explains indices that are None, which NumPy saves as an object that is not unpickled.
-fn explain_none(error: FileError, name: &str, place: &str) -> anyhow::Error {
-    let object = |what: &str| what.starts_with("dtype '|O'");
-    let is_object = matches!(&error, FileError::Malformed { what, .. } if object(what));
-    if !is_object || !PACKED[2..].contains(&name) {
-        return error.into();
-    }
+pub(crate) fn explain_none(error: FileError) -> anyhow::Error {
+    let FileError::Malformed { place, what } = &error else { return error.into() };
+    let file = PACKED[2..].iter().find_map(|name| place.strip_suffix(name)?.strip_suffix(':'));
+    let Some(file) = file.filter(|_| what.starts_with("dtype '|O'")) else { return error.into() };
     let message = format!(
         "{place}: expected whole numbers, or no such member, got an object, as NumPy saves None"
     );
-    let file = place.strip_suffix(name).unwrap_or_default().trim_end_matches(':');
     with_hint(Data(message), hint::without_none(file))
-}
-
-/// The place of a member in the archive.
-pub(crate) fn position(members: &Members, name: &str) -> Option<usize> {
-    members.names().iter().position(|own| own == name)
 }
 
 /// Sizes or indices, which a file may hold as numbers of any type.

@@ -1,7 +1,7 @@
 //! The numbers of an input: whole, or section by section.
 
 use elman::Element;
-use elman::files::{FileError, PartReader};
+use elman::files::{FileError, TensorReader};
 
 use super::extent::{Extent, Section};
 use super::input::Input;
@@ -15,11 +15,11 @@ pub(super) fn read_whole<T: Element>(
 ) -> Result<Sequences<T>, FileError> {
     Ok(match (input, &extent.index) {
         (Input::Tensor(file), _) => Sequences::Tensor(file.read()?),
-        (Input::Packed(mut members, _), Some(index)) => {
-            Sequences::Packed(read_data(&mut members, index.clone())?)
+        (Input::Packed(mut bundle, _), Some(index)) => {
+            Sequences::Packed(read_data(&mut bundle, index.clone())?)
         }
-        (Input::Packed(mut members, _) | Input::Ragged(mut members, _), _) => {
-            let own = (0..extent.batch).map(|index| members.read(index));
+        (Input::Packed(mut bundle, _) | Input::Ragged(mut bundle, _), _) => {
+            let own = (0..extent.batch).map(|index| bundle.read_as(index));
             Sequences::Ragged(own.collect::<Result<_, _>>()?)
         }
     })
@@ -27,19 +27,16 @@ pub(super) fn read_whole<T: Element>(
 
 /// An input that is read section by section.
 pub(crate) enum Reader {
-    Tensor(PartReader),
+    Tensor(TensorReader<'static>),
     Ragged(Input),
 }
 
 impl Reader {
     /// The input itself comes back if it can only be read whole.
     #[allow(clippy::result_large_err, reason = "the caller goes on with the input")]
-    pub(super) fn new(input: Input, extent: &Extent) -> Result<Self, Input> {
+    pub(super) fn new(input: Input) -> Result<Self, Input> {
         match input {
-            Input::Tensor(file) => {
-                let reader = file.into_parts(extent.axes(extent.input_size));
-                reader.map(Reader::Tensor).map_err(Input::Tensor)
-            }
+            Input::Tensor(file) => file.into_reader().map(Reader::Tensor).map_err(Input::Tensor),
             input @ Input::Ragged(..) => Ok(Reader::Ragged(input)),
             input @ Input::Packed(..) => Err(input),
         }
@@ -54,12 +51,13 @@ impl Reader {
     ) -> Result<Sequences<T>, FileError> {
         match self {
             Reader::Tensor(reader) => {
-                reader.read(&extent.place(section), &mut memory)?;
+                let axes = extent.axes(extent.input_size);
+                reader.read_part(axes, &extent.place(section), &mut memory)?;
                 Ok(Sequences::Tensor(extent.tensor(section, memory)))
             }
             Reader::Ragged(input) => {
-                let Input::Ragged(members, _) = input else { unreachable!("ragged") };
-                let own = section.rows.clone().map(|index| members.read(index));
+                let Input::Ragged(bundle, _) = input else { unreachable!("ragged") };
+                let own = section.rows.clone().map(|index| bundle.read_as(index));
                 Ok(Sequences::Ragged(own.collect::<Result<_, _>>()?))
             }
         }

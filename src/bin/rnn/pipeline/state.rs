@@ -5,7 +5,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use elman::files::{Found, Header, Overwrite, Sink, Source, Stored, StoredType, write_npz};
+use elman::files::{
+    Accepts, Entry, File, Overwrite, Sink, Source, Stored, StoredType, open, write_npz,
+};
 use elman::{Element, Rnn};
 use ndarray::{Array1, ArrayD, IxDyn};
 
@@ -47,24 +49,27 @@ impl StateFile {
         if fs::metadata(&self.path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
             return Ok(None);
         }
-        let Found::Members(mut members) = Found::open(&Source::Path(self.path.clone()))? else {
-            return Err(self.refused("", "a single array"));
+        let accepts = Accepts::Sequences { columns: &[] };
+        let mut bundle = match open(&Source::Path(self.path.clone()), accepts)? {
+            File::Bundle(bundle) if bundle.entries().len() > 1 => bundle,
+            _ => return Err(self.refused("", "a single array")),
         };
         let mut places = [0; 3];
         for (place, name) in places.iter_mut().zip(MEMBERS) {
-            let found = members.names().iter().position(|found| found == name);
+            let found = bundle.position(name);
             *place = found.ok_or_else(|| self.refused("", &format!("no {name}")))?;
         }
-        self.check_h_n(rnn, &members.header(places[0])?, frames)?;
-        self.check_numbers(1, &members.header(places[1])?, StoredType::I64, &[&[], &[1]])?;
-        self.check_numbers(2, &members.header(places[2])?, StoredType::U8, &[&[8]])?;
-        self.check_fingerprint(&members.read::<f64>(places[2])?)?;
-        let count = members.read::<f64>(places[1])?.sum();
+        let [h_n, count, fingerprint] = places.map(|place| &bundle.entries()[place]);
+        self.check_h_n(rnn, h_n, frames)?;
+        self.check_numbers(1, count, StoredType::I64, &[&[], &[1]])?;
+        self.check_numbers(2, fingerprint, StoredType::U8, &[&[8]])?;
+        self.check_fingerprint(&bundle.read_as::<f64>(places[2])?)?;
+        let count = bundle.read_as::<f64>(places[1])?.sum();
         if !(0.0..=MAX_COUNT).contains(&count) {
             return Err(self.refused(":count", &format!("{count}")));
         }
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
-        Ok(Some((members.read(places[0])?, count as u64)))
+        Ok(Some((bundle.read_as(places[0])?, count as u64)))
     }
 
     /// Replaces the file in one step.
@@ -89,33 +94,33 @@ impl StateFile {
         Data(message).into()
     }
 
-    fn check_h_n<T: Element>(&self, rnn: &Rnn<T>, header: &Header, frames: bool) -> Result<()> {
+    fn check_h_n<T: Element>(&self, rnn: &Rnn<T>, entry: &Entry, frames: bool) -> Result<()> {
         let name = format!("{}:{}", self.place, MEMBERS[0]);
-        if !header.stored.is_computed() || header.stored.natural() != T::DTYPE {
-            let found = header.stored;
+        if !entry.stored.is_computed() || entry.stored.natural() != T::DTYPE {
+            let found = entry.stored;
             let message = format!("{name}: expected {}, as the layer is, got {found}", T::DTYPE);
             return Err(Data(message).into());
         }
-        let error = match check_shape(rnn, &header.shape, frames, &name) {
+        let error = match check_shape(rnn, &entry.shape, frames, &name) {
             Err(error) if frames => error,
             result => return result,
         };
-        let batched = check_shape(rnn, &header.shape, false, &name).is_ok();
+        let batched = check_shape(rnn, &entry.shape, false, &name).is_ok();
         Err(with_hint(error, batched.then(hint::batch_as_arrays)))
     }
 
     fn check_numbers(
         &self,
         member: usize,
-        header: &Header,
+        entry: &Entry,
         stored: StoredType,
         shapes: &[&[usize]],
     ) -> Result<()> {
-        if header.stored == stored && shapes.contains(&header.shape.as_slice()) {
+        if entry.stored == stored && shapes.contains(&entry.shape.as_slice()) {
             return Ok(());
         }
         let member = format!(":{}", MEMBERS[member]);
-        let found = format!("{} of shape {:?}", header.stored, header.shape);
+        let found = format!("{} of shape {:?}", entry.stored, entry.shape);
         Err(self.refused(&member, &found))
     }
 

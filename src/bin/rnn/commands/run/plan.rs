@@ -119,11 +119,9 @@ impl<'a> RunPlan<'a> {
 
     /// Opens the input. An archive of one tensor is that tensor, unless the output is an archive too.
     pub(super) fn open_input(&self) -> Result<Input> {
-        let input = Input::open(&self.input, &self.columns)?;
         let output = self.outputs.output.as_ref().and_then(|output| output.extension());
         let archive = output.is_some_and(|extension| extension == "npz");
-        let of_one = self.lengths.is_none() && archive;
-        Ok(if of_one { input.of_one(&self.input) } else { input })
+        Input::open(&self.input, &self.columns, self.lengths.is_none() && archive)
     }
 
     /// The names of all inputs, for messages and the report.

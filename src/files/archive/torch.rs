@@ -1,4 +1,4 @@
-//! Archives that PyTorch has written: no .npz, though they begin as one.
+//! Archives that PyTorch has written, which begin like an .npz.
 
 #[cfg(feature = "pt")]
 use std::io::Read;
@@ -10,9 +10,19 @@ use crate::files::error::FileError;
 use crate::files::file::File;
 
 impl Archive {
-    /// Whether it is no .npz, but one of PyTorch's files.
+    /// Whether it is one of PyTorch's files, and not an .npz.
     pub(in crate::files) fn is_pt(&self) -> bool {
         self.folder_of("data.pkl").is_some()
+    }
+
+    /// Rejects one of PyTorch's files if arrays are expected.
+    pub(in crate::files) fn expect_npz(&self, place: &str) -> Result<(), FileError> {
+        if !self.is_pt() {
+            return Ok(());
+        }
+        let remedy = "np.save('x.npy', torch.load(file).numpy()) makes one of a tensor";
+        let what = format!("expected .npy, .npz or a table, got a .pt checkpoint ({remedy})");
+        Err(FileError::Malformed { place: place.to_owned(), what })
     }
 
     /// Whether it is a `TorchScript` archive: a program, with the weights among its constants.
@@ -25,16 +35,16 @@ impl Archive {
         })
     }
 
-    /// The folder in the archive, with its slash, that has a file of this name: of several the one with the
-    /// shortest name, and of those the first, as the reader of checkpoints takes it.
+    /// The folder in the archive, with its slash, that has a file of this name. The reader of checkpoints takes
+    /// the shortest name, and the first of several, and so does this.
     fn folder_of(&self, file: &str) -> Option<String> {
         let names = self.zip.file_names().flatten();
         let folders = names.filter_map(|name| name.strip_suffix(file).map(str::to_owned));
         folders.filter(|folder| folder.is_empty() || folder.ends_with('/')).min_by_key(String::len)
     }
 
-    /// Refuses a pickle that is compressed: PyTorch compresses nothing, and each byte of a pickle can cost a
-    /// hundred in memory. The size that an archive gives for what it has compressed may be a lie.
+    /// Rejects a compressed pickle: PyTorch compresses nothing, and each byte of a pickle can take a hundred in
+    /// memory. The size that an archive declares for compressed data may be wrong.
     pub(in crate::files) fn check_pickle(&mut self, place: &str) -> Result<(), FileError> {
         let pickle = self
             .zip
@@ -49,7 +59,7 @@ impl Archive {
         Ok(())
     }
 
-    /// The pickle of one of PyTorch's files, which its reader has accepted.
+    /// The pickle of one of PyTorch's files that its reader has accepted.
     #[cfg(feature = "pt")]
     pub(in crate::files) fn pickle(&mut self) -> Option<Vec<u8>> {
         let file = self.zip.by_index(self.pickle_index()?).ok()?;
@@ -62,7 +72,7 @@ impl Archive {
         self.zip.index_for_name(&format!("{}data.pkl", self.folder_of("data.pkl")?))
     }
 
-    /// The file that the archive is.
+    /// The file of the archive.
     pub(in crate::files) fn into_file(self) -> File {
         self.zip.into_inner()
     }

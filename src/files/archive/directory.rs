@@ -1,5 +1,5 @@
-//! The end of an archive's directory, which is looked at before the directory itself is read: the reader of
-//! archives asks at once for the memory of as many members as the end promises.
+//! The end of an archive's directory, checked before the directory itself is read: the reader of archives
+//! reserves memory at once for as many members as the end declares.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -7,26 +7,23 @@ use zip::read::{ArchiveOffset, Config};
 
 use crate::files::error::FileError;
 use crate::files::file::File;
+use crate::files::limit::MAX_MEMBERS;
 
-/// How the directory is read: nothing stands before an archive, so that the end which was looked at is the one
-/// that counts.
+/// The options of the reader of archives: nothing stands before an archive, so that it uses the end that was
+/// checked.
 pub(super) const CONFIG: Config = Config { archive_offset: ArchiveOffset::Known(0) };
-
-/// The most members that an archive may have; not below the largest number of two bytes. Each takes some
-/// 300 bytes of memory, an empty one 90 in the file.
-pub(super) const MAX_MEMBERS: u64 = 100_000;
 
 /// Bytes of the record at the end, without the comment behind it.
 const END_BYTES: usize = 22;
 /// The longest comment.
 const MAX_COMMENT_BYTES: usize = 65_535;
-/// Bytes of what stands before that record where its numbers are too small: the place of a larger one.
+/// Bytes of the locator before that record: the place of a record with larger numbers.
 const LOCATOR_BYTES: usize = 20;
-/// Bytes of the larger one.
+/// Bytes of the record with larger numbers.
 const LARGE_END_BYTES: u64 = 56;
 
-/// Refuses an archive that promises too many members, or a directory that has no room in it. Whatever looks
-/// like an end is taken for one, as the reader of archives may do too.
+/// Rejects an archive that declares too many members, or a directory that has no room in it. Every record
+/// that looks like an end is checked, because the reader of archives may take it for one.
 pub(super) fn check(file: &mut File, place: &str) -> Result<(), FileError> {
     let found =
         fault(file).map_err(|source| FileError::Read { place: place.to_owned(), source })?;
@@ -34,7 +31,7 @@ pub(super) fn check(file: &mut File, place: &str) -> Result<(), FileError> {
     Err(FileError::Malformed { place: place.to_owned(), what })
 }
 
-/// What is wrong with the ends of an archive.
+/// The first fault in the ends of an archive.
 fn fault(file: &mut File) -> io::Result<Option<String>> {
     let len = file.seek(SeekFrom::End(0))?;
     let bytes = (END_BYTES + MAX_COMMENT_BYTES + LOCATOR_BYTES) as u64;
@@ -65,10 +62,10 @@ struct LargeEnd {
 }
 
 impl LargeEnd {
-    /// The record that stands where the locator says, where both are there.
+    /// The record at the place that the locator gives, if both exist.
     fn read(file: &mut File, locator: &[u8]) -> io::Result<Option<Self>> {
         let Some(rest) = locator.strip_prefix(b"PK\x06\x07") else { return Ok(None) };
-        // The system refuses places that no file has.
+        // The system rejects places beyond the largest file.
         let at = number(rest, 4).min(file.metadata()?.len());
         file.seek(SeekFrom::Start(at))?;
         let mut record = Vec::new();
@@ -96,7 +93,7 @@ impl LargeEnd {
     }
 }
 
-/// The number of eight bytes that stands at this place.
+/// The number of eight bytes at this place.
 fn number(bytes: &[u8], at: usize) -> u64 {
     bytes[at..].first_chunk().map_or(0, |&bytes| u64::from_le_bytes(bytes))
 }

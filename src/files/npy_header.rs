@@ -1,10 +1,109 @@
-//! The text of a .npy header: a Python dictionary, of which only what NumPy writes is read.
+//! The header of a .npy file, read strictly.
+//!
+//! It is a Python dictionary. A general reader of Python literals can be led into time exponential in
+//! the depth of nesting, and sizes can be chosen to overflow; so exactly three keys are taken, once each,
+//! with nothing nested, and every product is checked before a byte is allocated for it.
+
+use std::io::Read;
 
 use super::header::check_size;
+use super::limit::MAX_NPY_HEADER_BYTES;
 use super::{Header, StoredType, escaped};
+use crate::files::error::FileError;
+
+impl Header {
+    /// Reads the header of a .npy file, magic string included, and nothing behind it; returns the header and its
+    /// length in bytes. `place` names the file in errors; `len` is the length of the file, if it is known.
+    ///
+    /// ```
+    /// use elman::files::{Header, StoredType, write_npy};
+    /// use ndarray::ArrayD;
+    ///
+    /// let mut file = Vec::new();
+    /// write_npy(&mut file, &ArrayD::<f64>::zeros(vec![5, 3, 10]).view())?;
+    /// let mut rest = file.as_slice();
+    /// let (header, length) = Header::read(&mut rest, "x.npy", Some(file.len() as u64))?;
+    /// assert_eq!((header.stored, header.shape.as_slice()), (StoredType::F64, &[5, 3, 10][..]));
+    /// assert_eq!((length, rest.len()), (128, header.body_bytes()));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`FileError::Malformed`] says what was expected; [`FileError::Read`].
+    pub fn read(
+        reader: &mut dyn Read,
+        place: &str,
+        len: Option<u64>,
+    ) -> Result<(Self, u64), FileError> {
+        let malformed = |what: String| FileError::Malformed { place: place.to_owned(), what };
+        let mut bytes = Vec::new();
+        fill(reader, &mut bytes, 8, place)?;
+        if !bytes.starts_with(b"\x93NUMPY") {
+            return Err(malformed("expected .npy, got another format".to_owned()));
+        }
+        let version = (bytes[6], bytes[7]);
+        let length_bytes = match version {
+            (1, 0) => 2,
+            (2 | 3, 0) => 4,
+            (major, minor) => {
+                let what = format!("format version {major}.{minor}; supported 1.0, 2.0, 3.0");
+                return Err(malformed(what));
+            }
+        };
+        fill(reader, &mut bytes, 8 + length_bytes, place)?;
+        let mut length = [0; 8];
+        length[..length_bytes].copy_from_slice(&bytes[8..]);
+        let length = u64::from_le_bytes(length);
+        if length > MAX_NPY_HEADER_BYTES as u64 {
+            let what = format!("header of {length} bytes; limit {MAX_NPY_HEADER_BYTES}");
+            return Err(malformed(what));
+        }
+        let start = bytes.len();
+        let cut_off =
+            |got: u64| malformed(format!("expected a header of {length} bytes, got {got}"));
+        let present = len.map_or(length, |len| len.saturating_sub(start as u64));
+        if present < length {
+            return Err(cut_off(present));
+        }
+        // `length` is at most the limit, as checked above.
+        let got = read_up_to(reader, &mut bytes, length, place)?;
+        if got < length {
+            return Err(cut_off(got));
+        }
+        let header = parse(&bytes, start, version.0).map_err(malformed)?;
+        Ok((header, bytes.len() as u64))
+    }
+}
+
+/// Reads until `bytes` has `len` of them.
+fn fill(
+    reader: &mut dyn Read,
+    bytes: &mut Vec<u8>,
+    len: usize,
+    place: &str,
+) -> Result<(), FileError> {
+    let missing = (len - bytes.len()) as u64;
+    if read_up_to(reader, bytes, missing, place)? < missing {
+        let what = format!("truncated header at byte {}", bytes.len());
+        return Err(FileError::Malformed { place: place.to_owned(), what });
+    }
+    Ok(())
+}
+
+/// Reads up to `more` further bytes, and returns how many there were.
+fn read_up_to(
+    reader: &mut dyn Read,
+    bytes: &mut Vec<u8>,
+    more: u64,
+    place: &str,
+) -> Result<u64, FileError> {
+    let got = reader.take(more).read_to_end(bytes);
+    let got = got.map_err(|source| FileError::Read { place: place.to_owned(), source })?;
+    Ok(got as u64)
+}
 
 /// Parses the dictionary that starts at byte `start` of the file.
-pub(super) fn parse(bytes: &[u8], start: usize, version: u8) -> Result<Header, String> {
+fn parse(bytes: &[u8], start: usize, version: u8) -> Result<Header, String> {
     check_text(bytes, start, version)?;
     let mut cursor = Cursor { bytes, at: start };
     let (mut descr, mut fortran_order, mut shape) = (None, None, None);
@@ -193,4 +292,44 @@ fn unsupported(descr: &str, letter: char, size: &str) -> String {
         _ => ("unknown", "np.save(file, array.astype('float32'))"),
     };
     format!("dtype '{descr}' is {name}; expected numbers ({remedy})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A header as NumPy writes it.
+    fn header(version: u8) -> Vec<u8> {
+        let text = "{'descr': '<f4', 'fortran_order': False, 'shape': (5, 3, 10), }\n";
+        let length = u32::try_from(text.len()).unwrap().to_le_bytes();
+        let length = if version == 1 { &length[..2] } else { &length[..] };
+        [b"\x93NUMPY", &[version, 0][..], length, text.as_bytes()].concat()
+    }
+
+    #[test]
+    fn headers_of_all_versions_are_read_and_what_is_cut_off_is_refused() {
+        for version in 1..=3 {
+            let bytes = header(version);
+            let read = |bytes: &[u8]| Header::read(&mut &bytes[..], "x.npy", None);
+            let expected = (Header::plain(StoredType::F32, &[5, 3, 10]), bytes.len() as u64);
+            assert_eq!(read(&bytes).unwrap(), expected);
+            for end in 0..bytes.len() {
+                assert!(matches!(read(&bytes[..end]), Err(FileError::Malformed { .. })), "{end}");
+            }
+        }
+    }
+
+    /// What another byte means, the literal's grammar says. None may be read where there is none.
+    #[test]
+    fn a_header_with_any_byte_changed_has_an_answer() {
+        let bytes = header(1);
+        for at in 0..bytes.len() {
+            for byte in [0, b'\'', b'(', b'9', 0xff] {
+                let mut changed = bytes.clone();
+                changed[at] = byte;
+                let answer = Header::read(&mut &changed[..], "x.npy", None);
+                assert!(answer.is_err() || at >= 10 || byte == bytes[at], "byte {at}: {byte}");
+            }
+        }
+    }
 }

@@ -1,0 +1,179 @@
+//! ZIP archives: the members of an .npz, read on demand.
+
+mod directory;
+mod torch;
+
+use std::collections::HashSet;
+use std::io::{self, BufReader, Read};
+
+use zip::ZipArchive;
+use zip::read::ZipFile;
+use zip::result::ZipError;
+
+use super::file::File;
+use super::reader::{TensorReader, broken_archive, missing};
+use super::{Header, escaped};
+use crate::files::error::FileError;
+
+/// Most names of members that an error lists: 2 layers in 2 directions have 16.
+const MAX_LISTED: usize = 20;
+
+/// Bytes of a member that are read for its header: nearly all headers have as many. Reading far beyond the
+/// header would meet other faults of the member first.
+const BUFFER_BYTES: usize = 128;
+
+/// An archive whose directory has been read. Names of members are data: they are never used as paths.
+pub(super) struct Archive {
+    zip: ZipArchive<File>,
+    names: Vec<String>,
+}
+
+impl Archive {
+    /// Reads the directory of an archive, and rejects duplicate names.
+    pub(super) fn new(mut file: File, place: &str) -> Result<Self, FileError> {
+        directory::check(&mut file, place)?;
+        let zip = ZipArchive::with_config(directory::CONFIG, file);
+        let zip = zip.map_err(|error| zip_error(error, place))?;
+        let names = zip.file_names_raw().map(String::from_utf8_lossy);
+        let names = names.map(|name| escaped(name.strip_suffix(".npy").unwrap_or(&name)));
+        let names: Vec<_> = names.collect();
+        let mut seen = HashSet::new();
+        let double = names.iter().find(|name| !seen.insert(*name));
+        // The reader of archives keeps one member of those whose whole names are the same.
+        if double.is_some() || zip.has_duplicate_names() {
+            let name = double.map_or(String::new(), |name| format!(", {name}"));
+            let what = format!("two members of the archive have the same name{name}");
+            return Err(FileError::Malformed { place: place.to_owned(), what });
+        }
+        Ok(Archive { zip, names })
+    }
+
+    /// Names of the members, without their `.npy`, as NumPy shows them. Control characters are escaped
+    /// here, because messages and reports show the names.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The archive's comment, if it is text and not empty.
+    pub(super) fn comment(&self) -> Option<String> {
+        let comment = std::str::from_utf8(self.zip.comment()).ok()?;
+        (!comment.is_empty()).then(|| comment.to_owned())
+    }
+
+    /// The index of a member, or of the only one.
+    pub(super) fn find(&self, name: Option<&str>, place: &str) -> Result<usize, FileError> {
+        let index = match name {
+            None => (self.names.len() == 1).then_some(0),
+            Some(name) => {
+                let name = escaped(name);
+                self.names.iter().position(|found| *found == name)
+            }
+        };
+        let expected = if name.is_some() { "a member of that name" } else { "one member" };
+        index.ok_or_else(|| not_found(expected, self.names.iter(), place))
+    }
+
+    /// The header of a member.
+    pub(super) fn header(&mut self, index: usize, place: &str) -> Result<Header, FileError> {
+        let (size, mut member) = self.open(index, place)?;
+        read_header(&mut member, size, place)
+    }
+
+    /// The numbers of a member.
+    pub(super) fn reader(
+        &mut self,
+        index: usize,
+        place: String,
+    ) -> Result<TensorReader<'_>, FileError> {
+        let (size, mut member) = self.open(index, &place)?;
+        let header = read_header(&mut member, size, &place)?;
+        Ok(TensorReader::member(Box::new(member), header, place))
+    }
+
+    /// Opens a member, which has the size that the directory declares.
+    fn open(
+        &mut self,
+        index: usize,
+        place: &str,
+    ) -> Result<(u64, BufReader<Member<'_>>), FileError> {
+        let file = self.zip.by_index(index).map_err(|error| zip_error(error, place))?;
+        let size = file.size();
+        let member = Member { size, got: 0, file };
+        Ok((size, BufReader::with_capacity(BUFFER_BYTES, member)))
+    }
+}
+
+/// A member whose length is checked against the size that the directory declares: the reader of archives
+/// rejects members that are longer, and accepts shorter ones.
+struct Member<'a> {
+    file: ZipFile<'a, File>,
+    size: u64,
+    got: u64,
+}
+
+impl Read for Member<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read(buffer)?;
+        self.got += n as u64;
+        if n == 0 && !buffer.is_empty() && self.got < self.size {
+            let what = format!("expected a member of {} bytes, got {}", self.size, self.got);
+            return Err(io::Error::other(what));
+        }
+        Ok(n)
+    }
+}
+
+/// Members other than those that were expected, in a list.
+pub(super) fn not_found<'a>(
+    expected: &str,
+    names: impl ExactSizeIterator<Item = &'a String>,
+    place: &str,
+) -> FileError {
+    let count = names.len();
+    let mut list = names.take(MAX_LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if count == 0 {
+        "none".clone_into(&mut list);
+    } else if count > MAX_LISTED {
+        list += &format!(" and {} more", count - MAX_LISTED);
+    }
+    let what = format!("expected {expected}, got {list}");
+    FileError::Malformed { place: place.to_owned(), what }
+}
+
+/// Reads the header of a member, and checks it against the size that the directory declares.
+fn read_header(member: &mut impl Read, size: u64, place: &str) -> Result<Header, FileError> {
+    let malformed = |what: String| Err(FileError::Malformed { place: place.to_owned(), what });
+    if size == 0 {
+        return malformed("empty member; expected .npy".to_owned());
+    }
+    let mut magic = Vec::new();
+    member
+        .take(6)
+        .read_to_end(&mut magic)
+        .map_err(|source| broken_archive(source, place.to_owned()))?;
+    if magic != b"\x93NUMPY" {
+        return malformed("expected .npy in the archive, got another format".to_owned());
+    }
+    let header = Header::read(&mut magic.chain(member), place, Some(size));
+    let (header, length) = header.map_err(|error| match error {
+        FileError::Read { place, source } => broken_archive(source, place),
+        error => error,
+    })?;
+    let (expected, got) = (header.body_bytes(), size.saturating_sub(length));
+    match usize::try_from(got).unwrap_or(usize::MAX) {
+        got if got < expected => Err(missing(place, &header, got)),
+        got if got > expected => {
+            malformed(format!("expected {expected} bytes after the header, got {got}"))
+        }
+        _ => Ok(header),
+    }
+}
+
+/// The error of a broken archive.
+fn zip_error(error: ZipError, place: &str) -> FileError {
+    let place = place.to_owned();
+    match error {
+        ZipError::Io(source) => broken_archive(source, place),
+        error => FileError::Malformed { place, what: format!("broken archive: {error}") },
+    }
+}

@@ -1,0 +1,118 @@
+//! Formats, recognised by the first bytes of a file.
+
+use crate::files::error::FileError;
+
+/// Formats that are accepted, and how errors list them.
+#[derive(Clone, Copy)]
+pub(super) struct Expected {
+    pub(super) formats: &'static [Format],
+    pub(super) words: &'static str,
+}
+
+/// The format of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Npy,
+    /// .npz, or .pt.
+    Zip,
+    /// .pt before PyTorch 1.6.
+    Pickle,
+    /// .pt before PyTorch 0.1.10.
+    Tar,
+    Safetensors,
+    Onnx,
+    /// Any text, perhaps a table.
+    Text,
+    /// A format that no command reads, with its name if it is known.
+    Other(Option<&'static str>),
+}
+
+impl Format {
+    /// Bytes that tell the format.
+    pub(super) const BYTES: usize = 9;
+
+    /// The format of a file or stream with this start, which is not empty.
+    fn of(start: &[u8]) -> Self {
+        let kinds: [(&[u8], Format); 16] = [
+            (b"\x93NUMPY", Format::Npy),
+            (b"PK\x03\x04", Format::Zip),
+            (b"PK\x05\x06", Format::Zip),
+            (b"\x80\x02", Format::Pickle),
+            (b"\x80\x03", Format::Pickle),
+            (b"\x80\x04", Format::Pickle),
+            (b"\x80\x05", Format::Pickle),
+            (b"sys_info", Format::Tar),
+            (b"\x89PNG", Format::Other(Some("PNG"))),
+            (b"\x1f\x8b", Format::Other(Some("gzip"))),
+            (b"\x89HDF", Format::Other(Some("HDF5"))),
+            (b"%PDF", Format::Other(Some("PDF"))),
+            (b"BZh", Format::Other(Some("bzip2"))),
+            (b"\xff\xd8", Format::Other(Some("JPEG"))),
+            (b"\xff\xfe", Format::Other(Some("text in UTF-16"))),
+            (b"\xfe\xff", Format::Other(Some("text in UTF-16"))),
+        ];
+        // The length of a header below 2^32, then its first brace. A length may begin as a pickle does.
+        if let [_, _, _, _, 0, 0, 0, 0, b'{', ..] = start {
+            return Format::Safetensors;
+        }
+        if let Some((_, format)) = kinds.iter().find(|(magic, _)| start.starts_with(magic)) {
+            return *format;
+        }
+        match start {
+            // Field 1 of a ModelProto, a small number, and then one of the fields up to its graph.
+            [0x08, 1..0x20, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42, ..] => Format::Onnx,
+            _ if is_text(start) => Format::Text,
+            // The same with a length that no header has, which the reader of headers then names.
+            [.., b'{'] if start.len() == Format::BYTES => Format::Safetensors,
+            _ => Format::Other(None),
+        }
+    }
+
+    /// The format of a file or stream with this start, if it is one of those that are expected.
+    pub(super) fn recognise(
+        start: &[u8],
+        place: &str,
+        expected: Expected,
+    ) -> Result<Self, FileError> {
+        let Expected { formats, words } = expected;
+        let malformed = |what: String| Err(FileError::Malformed { place: place.to_owned(), what });
+        if start.is_empty() {
+            return malformed(format!("empty file; expected {words}, got 0 bytes"));
+        }
+        if b"\x93NUMPY".starts_with(start) && start.len() < 6 {
+            return malformed(format!("truncated header at byte {}", start.len()));
+        }
+        let format = Format::of(start);
+        if formats.contains(&format) {
+            return Ok(format);
+        }
+        malformed(format!("expected {words}, got {}", format.looks()))
+    }
+
+    /// How an error names a file of this format.
+    fn looks(self) -> String {
+        let name = match self {
+            Format::Npy => "a single .npy array",
+            Format::Zip => "an archive",
+            Format::Pickle | Format::Tar => "what looks like a .pt checkpoint",
+            Format::Safetensors => "what looks like .safetensors",
+            Format::Onnx => "what looks like .onnx",
+            Format::Text => "what looks like text",
+            Format::Other(Some(name)) => return format!("what looks like {name}"),
+            Format::Other(None) => "an unknown format",
+        };
+        name.to_owned()
+    }
+}
+
+/// Whether these bytes begin a text in UTF-8, whose last character may be cut off.
+fn is_text(start: &[u8]) -> bool {
+    let whole = match std::str::from_utf8(start) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&start[..error.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => return false,
+    };
+    whole.chars().all(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r'))
+}

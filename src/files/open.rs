@@ -1,0 +1,171 @@
+//! The one door: a source is opened, recognised by its first bytes, and its header read.
+
+use std::path::Path;
+
+#[cfg(feature = "onnx")]
+use super::Graph;
+use super::archive::Archive;
+use super::format::{Expected, Format};
+use super::source::Opened;
+use super::{Bundle, Source, TensorFile};
+use crate::files::error::FileError;
+
+/// An opened source. Headers have been read, and the numbers of a tensor or a bundle have not.
+#[derive(Debug)]
+pub enum File {
+    /// A single tensor.
+    Tensor(TensorFile),
+    /// Tensors by name.
+    Bundle(Bundle),
+    /// The graph of an .onnx.
+    #[cfg(feature = "onnx")]
+    Graph(Graph),
+}
+
+/// The sources that a command can use.
+#[derive(Clone, Copy, Debug)]
+pub enum Accepts<'a> {
+    /// One tensor: a .npy file, a table, a member of an .npz, or an .npz of one member.
+    Tensor,
+    /// One tensor, or an .npz, which is a bundle even if it has one member.
+    Sequences {
+        /// The columns that are read from a table, in this order; all of them if there are none. A column is a
+        /// name of the first line, or a number that is counted from 1. A name wins over a number.
+        columns: &'a [String],
+    },
+    /// A .npy file, a table or a member of an .npz; or a bundle: a folder of .npy files, an .npz, .safetensors
+    /// or a checkpoint of PyTorch's.
+    Tensors,
+    /// A bundle, or the graph of an .onnx.
+    Model,
+    /// Everything that can be read.
+    Anything,
+}
+
+impl Accepts<'_> {
+    fn expected(self) -> Expected {
+        use Format::{Npy, Pickle, Safetensors, Tar, Text, Zip};
+        let (formats, words): (&[Format], _) = match self {
+            Accepts::Tensor | Accepts::Sequences { .. } => {
+                (&[Npy, Text, Zip], ".npy, .npz or a table")
+            }
+            Accepts::Tensors => (
+                &[Npy, Text, Zip, Safetensors, Pickle, Tar],
+                ".npy, .npz, a table, a folder of .npy files, .safetensors or .pt",
+            ),
+            #[cfg(feature = "onnx")]
+            Accepts::Model => (
+                &[Zip, Safetensors, Pickle, Tar, Format::Onnx],
+                "a folder of .npy files, .npz, .safetensors, .pt or .onnx",
+            ),
+            #[cfg(not(feature = "onnx"))]
+            Accepts::Model => (
+                &[Zip, Safetensors, Pickle, Tar],
+                "a folder of .npy files, .npz, .safetensors or .pt",
+            ),
+            #[cfg(feature = "onnx")]
+            Accepts::Anything => (
+                &[Npy, Text, Zip, Safetensors, Pickle, Tar, Format::Onnx],
+                ".npy, .npz, a table, a folder of .npy files, .safetensors, .pt or .onnx",
+            ),
+            #[cfg(not(feature = "onnx"))]
+            Accepts::Anything => return Accepts::Tensors.expected(),
+        };
+        Expected { formats, words }
+    }
+
+    fn folders(self) -> bool {
+        !matches!(self, Accepts::Tensor | Accepts::Sequences { .. })
+    }
+}
+
+/// Opens a source, recognises it by its first bytes, and reads what it says of its tensors.
+///
+/// ```
+/// use elman::files::{Accepts, File, Source, open};
+///
+/// let x = open(&Source::parse("fixtures/x.npy".as_ref()), Accepts::Anything)?;
+/// assert_eq!(x.into_tensor()?.header().shape, [5, 3, 10]);
+/// let weights = open(&Source::parse("fixtures/sine/rnn.npz".as_ref()), Accepts::Anything)?;
+/// assert!(matches!(&weights, File::Bundle(bundle) if bundle.entries().len() == 8));
+/// // A command that takes one tensor names the members of an archive of several.
+/// let refused = open(&Source::parse("fixtures/sine/rnn.npz".as_ref()), Accepts::Tensor);
+/// assert!(refused.unwrap_err().to_string().contains("expected one member, got weight_ih_l0, "));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`FileError::Open`], [`FileError::Malformed`] and [`FileError::Read`] name the place.
+pub fn open(source: &Source, accepts: Accepts<'_>) -> Result<File, FileError> {
+    let place = source.to_string();
+    let (path, member) = match source {
+        Source::Stdin => (None, None),
+        Source::Path(path) if accepts.folders() && path.is_dir() => {
+            return Bundle::folder(path, place).map(File::Bundle);
+        }
+        Source::Path(path) => (Some(path.as_path()), None),
+        Source::Member(..) if matches!(accepts, Accepts::Model) => {
+            let what = "expected a folder or an archive, got the name of a member".to_owned();
+            return Err(FileError::Malformed { place, what });
+        }
+        Source::Member(path, name) => (Some(path.as_path()), Some(name.as_str())),
+    };
+    let accepts = if member.is_some() { Accepts::Tensor } else { accepts };
+    let (opened, format) = Opened::new(path, &place, accepts.expected())?;
+    if member.is_some() && format != Format::Zip {
+        let got = if format == Format::Text { "text" } else { "a single .npy array" };
+        let what = format!("expected an .npz archive, got {got}");
+        return Err(FileError::Malformed { place, what });
+    }
+    read(path, member, accepts, (opened, format), place)
+}
+
+/// Reads what an opened source says of its tensors, once its format is known to be accepted.
+fn read(
+    path: Option<&Path>,
+    member: Option<&str>,
+    accepts: Accepts<'_>,
+    (opened, format): (Opened, Format),
+    place: String,
+) -> Result<File, FileError> {
+    let path = path.filter(|_| matches!(opened, Opened::File(..)));
+    match format {
+        Format::Npy => TensorFile::npy(opened, place).map(File::Tensor),
+        Format::Text => {
+            let columns = if let Accepts::Sequences { columns } = accepts { columns } else { &[] };
+            TensorFile::table(opened, place, columns).map(File::Tensor)
+        }
+        #[cfg(feature = "onnx")]
+        Format::Onnx => Graph::read(opened, place).map(File::Graph),
+        Format::Zip => {
+            let archive = Archive::new(opened.seekable(&place)?, &place)?;
+            match accepts {
+                Accepts::Tensor => TensorFile::member(archive, member, place).map(File::Tensor),
+                Accepts::Sequences { .. } => Bundle::sequences(archive, place).map(File::Bundle),
+                _ => Bundle::archive(path, archive, place).map(File::Bundle),
+            }
+        }
+        Format::Safetensors => {
+            Bundle::safetensors(opened.seekable(&place)?, place).map(File::Bundle)
+        }
+        _ => Bundle::pt(path, opened.seekable(&place)?, place).map(File::Bundle),
+    }
+}
+
+impl File {
+    /// The tensor of a source that was opened for one.
+    ///
+    /// # Errors
+    /// [`FileError::Malformed`] if the source is a bundle or a graph.
+    pub fn into_tensor(self) -> Result<TensorFile, FileError> {
+        match self {
+            File::Tensor(file) => Ok(file),
+            File::Bundle(bundle) => Err(bundle.expected("one member")),
+            #[cfg(feature = "onnx")]
+            File::Graph(graph) => {
+                let what = "expected one tensor, got a graph".to_owned();
+                Err(FileError::Malformed { place: graph.place, what })
+            }
+        }
+    }
+}
