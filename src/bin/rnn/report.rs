@@ -118,13 +118,7 @@ impl Report {
     }
 
     fn json(&self) -> Value {
-        let layer = self.layer.as_ref().map(|(config, dtype)| {
-            let mut fields = config.to_json();
-            fields["repr"] = json!(config.to_string());
-            fields["dtype"] = json!(dtype.to_string());
-            fields["parameters"] = json!(config.num_parameters());
-            fields
-        });
+        let layer = self.layer.as_ref().map(|(config, dtype)| layer_json(config, *dtype));
         let run = self.run.as_ref();
         json!({
             "command": self.command,
@@ -146,6 +140,15 @@ impl Report {
     fn mode(&self) -> Option<&'static str> {
         self.run.as_ref().map(|run| if run.train { "train" } else { "eval" })
     }
+}
+
+/// A layer's configuration, with its name, type and number of parameters.
+pub(crate) fn layer_json(config: &Config, dtype: Dtype) -> Value {
+    let mut fields = config.to_json();
+    fields["repr"] = json!(config.to_string());
+    fields["dtype"] = json!(dtype.to_string());
+    fields["parameters"] = json!(config.num_parameters());
+    fields
 }
 
 /// Prints a text; on standard error if `stdout_taken`.

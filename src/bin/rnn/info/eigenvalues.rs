@@ -23,7 +23,6 @@ pub(super) struct Eigenvalue {
 
 /// A square matrix, row by row, with zeros to its right and below it: a reflection may always read three
 /// axes, the last of them with a factor of zero.
-#[derive(Clone, Debug)]
 struct Square {
     size: usize,
     /// From a row to the next, no power of two: such numbers would compete for the same places in a cache.

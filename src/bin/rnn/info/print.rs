@@ -216,23 +216,18 @@ fn with_exponent(x: f64) -> String {
     format!("{digits}e{sign}{exponent:0>2}")
 }
 
-/// PyTorch's name of a type.
-fn of_torch(stored: StoredType) -> &'static str {
-    match stored {
-        StoredType::Bool => "bool",
-        StoredType::I8 => "int8",
-        StoredType::I16 => "int16",
-        StoredType::I32 => "int32",
-        StoredType::I64 => "int64",
-        StoredType::U8 => "uint8",
-        StoredType::U16 => "uint16",
-        StoredType::U32 => "uint32",
-        StoredType::U64 => "uint64",
-        StoredType::F16 => "float16",
-        StoredType::BF16 => "bfloat16",
-        StoredType::F32 => "float32",
-        StoredType::F64 | StoredType::Text => "float64",
-    }
+/// PyTorch's name of a type: a word for the letters before the number of bits.
+fn of_torch(stored: StoredType) -> String {
+    let name = if stored == StoredType::Text { StoredType::F64 } else { stored }.to_string();
+    let (letters, bits) = name.split_at(name.find(char::is_numeric).unwrap_or(name.len()));
+    let word = match letters {
+        "i" => "int",
+        "u" => "uint",
+        "f" => "float",
+        "bf" => "bfloat",
+        other => other,
+    };
+    format!("{word}{bits}")
 }
 
 /// Adds the text behind the numbers: to the last line or, if it does not fit, in a new one.

@@ -12,7 +12,7 @@ use crate::args::Info;
 use crate::finite;
 use crate::layer::others_left_alone;
 use crate::number::{or_none, rounded};
-use crate::report::{Notes, aligned};
+use crate::report::{Notes, aligned, layer_json};
 
 use super::description::{Description, merged};
 use super::eigenvalues::spectral_radius;
@@ -69,12 +69,8 @@ pub(super) fn describe(checkpoint: Checkpoint, args: &Info) -> Result<Descriptio
     let named = rows.iter().map(|row| (row.parameter.name.as_str(), row.values.as_deref()));
     lines.extend(values_lines(named));
 
-    let mut layer = config.to_json();
-    layer["repr"] = json!(config.to_string());
-    layer["dtype"] = json!(dtype.to_string());
-    layer["parameters"] = json!(config.num_parameters());
     let object = json!({
-        "layer": layer,
+        "layer": layer_json(&config, dtype),
         "nonlinearity_said": said,
         "prefix": prefix,
         "ignored": ignored,
