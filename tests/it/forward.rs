@@ -155,7 +155,7 @@ fn invariant<T: Element>(recipe: &Recipe, ragged: bool) {
 
 #[track_caller]
 fn in_two_pieces<T: Element>(case: &Case<T>, cut: usize) {
-    let whole = run(&case);
+    let whole = run(case);
     let (first, second) = case.input.view().split_at(Axis(0), cut);
     let first = forward(&case.rnn, &first.to_owned(), &case.h_0);
     let carried = first.h_n.into_dimensionality::<Ix3>().unwrap();

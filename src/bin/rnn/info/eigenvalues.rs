@@ -49,8 +49,8 @@ fn eigenvalues(size: usize, values: &[f64]) -> Option<Vec<Eigenvalue>> {
     matrix.balance();
     matrix.reduce();
     matrix.find(&mut found)?;
-    found.iter_mut().for_each(|Eigenvalue { re, im }| (*re, *im) = (*re * scale, *im * scale));
-    Some(found)
+    let back = |Eigenvalue { re, im }| Eigenvalue { re: re * scale, im: im * scale };
+    Some(found.into_iter().map(back).collect())
 }
 
 /// Takes eigenvalues out: if a row or a column is zero outside of the diagonal, the number on the diagonal is
