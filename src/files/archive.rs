@@ -10,7 +10,7 @@ use zip::ZipArchive;
 use zip::read::ZipFile;
 use zip::result::ZipError;
 
-use super::file::File;
+use super::handle::Handle;
 use super::reader::{TensorReader, broken_archive, missing};
 use super::{Header, escaped};
 use crate::files::error::FileError;
@@ -24,13 +24,13 @@ const BUFFER_BYTES: usize = 128;
 
 /// An archive whose directory has been read. Names of members are data: they are never used as paths.
 pub(super) struct Archive {
-    zip: ZipArchive<File>,
+    zip: ZipArchive<Handle>,
     names: Vec<String>,
 }
 
 impl Archive {
     /// Reads the directory of an archive, and rejects duplicate names.
-    pub(super) fn new(mut file: File, place: &str) -> Result<Self, FileError> {
+    pub(super) fn new(mut file: Handle, place: &str) -> Result<Self, FileError> {
         directory::check(&mut file, place)?;
         let zip = ZipArchive::with_config(directory::CONFIG, file);
         let zip = zip.map_err(|error| zip_error(error, place))?;
@@ -106,7 +106,7 @@ impl Archive {
 /// A member whose length is checked against the size that the directory declares: the reader of archives
 /// rejects members that are longer, and accepts shorter ones.
 struct Member<'a> {
-    file: ZipFile<'a, File>,
+    file: ZipFile<'a, Handle>,
     size: u64,
     got: u64,
 }

@@ -2,12 +2,12 @@
 
 use std::io::{self, Read, Write};
 
-use super::file::File;
+use super::handle::Handle;
 
 /// A file from some place on. The system is told the place with each call, and not beforehand with one of its
 /// own: of short runs there are very many.
 pub(super) struct At<'a> {
-    pub(super) file: &'a File,
+    pub(super) file: &'a Handle,
     pub(super) at: u64,
 }
 

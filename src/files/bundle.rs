@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use ndarray::ArrayD;
 
 use super::archive::{Archive, not_found};
-use super::file::File;
+use super::handle::Handle;
 #[cfg(feature = "pt")]
 use super::pt::PtFile;
 use super::reader::TensorReader;
@@ -111,24 +111,24 @@ impl Bundle {
     }
 
     #[cfg(feature = "pt")]
-    pub(super) fn pt(path: Option<&Path>, file: File, place: String) -> Result<Self, FileError> {
+    pub(super) fn pt(path: Option<&Path>, file: Handle, place: String) -> Result<Self, FileError> {
         let (entries, file) = PtFile::open(path, file, &place)?;
         Ok(Bundle { place, entries, text: None, body: Body::Pt(file) })
     }
 
     #[cfg(not(feature = "pt"))]
-    pub(super) fn pt(_: Option<&Path>, _: File, place: String) -> Result<Self, FileError> {
+    pub(super) fn pt(_: Option<&Path>, _: Handle, place: String) -> Result<Self, FileError> {
         Err(not_built_in(place, BundleFormat::Pt))
     }
 
     #[cfg(feature = "safetensors")]
-    pub(super) fn safetensors(file: File, place: String) -> Result<Self, FileError> {
+    pub(super) fn safetensors(file: Handle, place: String) -> Result<Self, FileError> {
         let (entries, text, file) = SafetensorsFile::open(file, &place)?;
         Ok(Bundle { place, entries, text, body: Body::Safetensors(file) })
     }
 
     #[cfg(not(feature = "safetensors"))]
-    pub(super) fn safetensors(_: File, place: String) -> Result<Self, FileError> {
+    pub(super) fn safetensors(_: Handle, place: String) -> Result<Self, FileError> {
         Err(not_built_in(place, BundleFormat::Safetensors))
     }
 

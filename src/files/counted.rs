@@ -2,18 +2,18 @@
 
 use std::io::{self, ErrorKind, Write};
 
-use super::file::File;
+use super::handle::Handle;
 
 /// A file that is written. After an error it takes what comes and counts it.
 pub(super) struct CountedFile<'a> {
-    file: &'a mut File,
+    file: &'a mut Handle,
     written: u64,
     needed: u64,
     failed: Option<io::Error>,
 }
 
 impl<'a> CountedFile<'a> {
-    pub(super) fn new(file: &'a mut File) -> Self {
+    pub(super) fn new(file: &'a mut Handle) -> Self {
         CountedFile { file, written: 0, needed: 0, failed: None }
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::counted::CountedFile;
-use super::file::{File, rename, sync_folder};
+use super::handle::{Handle, rename, sync_folder};
 use super::temporary::{
     Remembered, folder_of, refused, resolve, said, temporary_folder, uninterrupted, without_slash,
 };
@@ -36,7 +36,7 @@ pub struct Folder {
     own: Box<dyn Fn(&str) -> bool>,
     temporary: TempDir,
     /// Held open, so that nobody takes the folder for one that was left behind.
-    lock: Option<File>,
+    lock: Option<Handle>,
     remembered: Remembered,
 }
 
@@ -100,7 +100,7 @@ impl Folder {
         let whole = || {
             // Whoever removes the folder because of a signal must not meet a file that has just come up in it.
             let path = self.temporary.path().join(name);
-            let mut file = uninterrupted(|| File::create_new(&path))?;
+            let mut file = uninterrupted(|| Handle::create_new(&path))?;
             let mut counted = CountedFile::new(&mut file);
             let mut buffered = BufWriter::new(&mut counted);
             write(&mut buffered)?;

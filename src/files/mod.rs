@@ -14,9 +14,9 @@ mod counted;
 mod decode;
 mod entry;
 mod error;
-mod file;
 mod folder;
 mod format;
+mod handle;
 mod header;
 mod limit;
 mod npy;
@@ -26,6 +26,7 @@ mod number;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod open;
+mod part;
 mod parts;
 #[cfg(feature = "pt")]
 mod pt;
@@ -57,7 +58,8 @@ pub use number::Number;
 #[cfg(feature = "onnx")]
 pub use onnx::{Attribute, Graph, GraphTensor, Node, Size, Value};
 pub use open::{Accepts, File, open};
-pub use parts::{Part, PartWriter};
+pub use part::Part;
+pub use parts::PartWriter;
 pub use reader::TensorReader;
 pub use sink::{Overwrite, Sink};
 pub use source::Source;

@@ -1,33 +1,18 @@
-//! Parts of a tensor, read and written where they stand, so that the whole is never in memory.
-//!
-//! A part is a range of the first axis and a range of the second one. It stands in memory with its axes in
-//! the order of the file or, where that is asked for, with the first two of them swapped.
+//! Parts of a tensor, written without the whole in memory.
 
 use std::io::{self, Write};
 use std::marker::PhantomData;
-use std::ops::Range;
 
 use super::at::At;
 use super::counted::with_bytes;
 use super::npy::{PIECE_BYTES, header_bytes, write_pieces};
 use super::sink::Target;
-use super::{Sink, Stored};
+use super::{Part, Sink, Stored};
 use crate::files::error::FileError;
 
 /// Bytes after which the system is asked to put what was written on the disk: then little is left to be
 /// waited for at the end.
 const SYNC_BYTES: usize = 64 << 20;
-
-/// A part of a tensor.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// Of the first axis.
-    pub first: Range<usize>,
-    /// Of the second axis.
-    pub second: Range<usize>,
-    /// Whether the second axis is the outer one in memory.
-    pub swapped: bool,
-}
 
 /// A .npy tensor of T that is written part by part.
 ///

@@ -15,7 +15,7 @@ use pytorch_reader::{
 use tempfile::NamedTempFile;
 
 use super::archive::Archive;
-use super::file::File;
+use super::handle::Handle;
 use super::header::check_size;
 use super::limit::{MAX_SHARED, SMALL_CHECKPOINT_BYTES};
 use super::reader::TensorReader;
@@ -32,14 +32,14 @@ pub(super) struct PtFile {
     tensors: Vec<Tensor>,
     attributes: Vec<ModuleAttribute>,
     /// Dropped after the tensors: some systems cannot remove an open file.
-    _spooled: Option<(NamedTempFile<File>, Remembered)>,
+    _spooled: Option<(NamedTempFile<Handle>, Remembered)>,
 }
 
 impl PtFile {
     /// Reads the pickle. The crate opens a path; without one, `file` is copied to where there is one.
     pub(super) fn open(
         path: Option<&Path>,
-        mut file: File,
+        mut file: Handle,
         place: &str,
     ) -> Result<(Vec<Entry>, Self), FileError> {
         let spooled = match path {
@@ -112,7 +112,7 @@ impl PtFile {
 }
 
 /// Copies a file that has no name into one that has.
-fn spool(file: &mut File) -> io::Result<(NamedTempFile<File>, Remembered)> {
+fn spool(file: &mut Handle) -> io::Result<(NamedTempFile<Handle>, Remembered)> {
     let (mut named, remembered) = temporary_file(&std::env::temp_dir())?;
     file.seek(SeekFrom::Start(0))?;
     io::copy(file, &mut named)?;
@@ -120,7 +120,7 @@ fn spool(file: &mut File) -> io::Result<(NamedTempFile<File>, Remembered)> {
 }
 
 /// Attributes of the modules in a checkpoint. The older layouts hold none that can be read.
-fn attributes(file: File, place: &str) -> Vec<ModuleAttribute> {
+fn attributes(file: Handle, place: &str) -> Vec<ModuleAttribute> {
     let archive = Archive::new(file, place).ok();
     let pickle = archive.and_then(|mut archive| archive.pickle());
     pickle.map_or(Vec::new(), |pickle| attributes::attributes(&pickle))
@@ -256,7 +256,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("w.pt");
         std::fs::copy(fixtures.join("rnn.pt"), &path).unwrap();
-        let file = File::open(&path).unwrap();
+        let file = Handle::open(&path).unwrap();
         std::fs::copy(fixtures.join("model.pt"), folder.path().join("other.pt")).unwrap();
         std::fs::rename(folder.path().join("other.pt"), &path).unwrap();
         let (entries, _) = PtFile::open(Some(&path), file, "w.pt").unwrap();

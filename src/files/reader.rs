@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 
+use super::Header;
 use super::at::At;
 use super::decode::{append_bits, append_numbers, fortran_place};
-use super::file::{File, read_full};
-use super::{Header, Part};
+use super::handle::{Handle, read_full};
 use crate::element::Element;
 use crate::files::error::FileError;
 use crate::memory::{grow, reserved};
@@ -56,7 +56,7 @@ pub struct TensorReader<'a> {
 /// Where the bytes of the numbers come from.
 enum Bytes<'a> {
     /// A regular file that is as long as its header says, and the position of the first number.
-    File(Arc<File>, u64),
+    File(Arc<Handle>, u64),
     /// Bytes that are read once, in order. `checked` says that their number agrees with the header.
     Stream { reader: Box<dyn Read + Send + 'a>, checked: bool },
     /// A member of an archive, whose checksum is checked at its end.
@@ -74,7 +74,7 @@ impl fmt::Debug for TensorReader<'_> {
 
 impl<'a> TensorReader<'a> {
     /// The numbers of a regular file from byte `start` on.
-    pub(super) fn file(file: Arc<File>, start: u64, header: Header, place: String) -> Self {
+    pub(super) fn file(file: Arc<Handle>, start: u64, header: Header, place: String) -> Self {
         TensorReader::new(Bytes::File(file, start), header, place)
     }
 
@@ -184,69 +184,19 @@ impl<'a> TensorReader<'a> {
             .unwrap_or_else(|_| unreachable!("{}: shape", self.place)))
     }
 
-    /// Reads a part of the tensor into `values`, converted to T. The tensor is in C order, and `axes` is its
-    /// shape with three axes. A stream or a member only has the next part of the first axis, with all of the
-    /// second one.
-    ///
-    /// ```
-    /// use elman::files::{Accepts, Part, Source, open};
-    ///
-    /// let source = Source::parse("fixtures/x.npy".as_ref());
-    /// let mut file = open(&source, Accepts::Tensor)?.into_tensor()?;
-    /// // Steps 1 to 3 of sequences 0 and 1 of (L, N, H_in), as (N, L, H_in).
-    /// let part = Part { first: 1..4, second: 0..2, swapped: true };
-    /// let mut values: Vec<f32> = Vec::new();
-    /// file.reader()?.read_part([5, 3, 10], &part, &mut values)?;
-    /// assert_eq!(values.len(), 2 * 3 * 10);
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`FileError::Read`], [`FileError::Malformed`] if the numbers end too early, [`FileError::OutOfMemory`].
-    pub fn read_part<T: Element>(
-        &mut self,
-        [_, second, width]: [usize; 3],
-        part: &Part,
-        values: &mut Vec<T>,
-    ) -> Result<(), FileError> {
-        let row = part.second.len() * width;
-        let count = part.first.len() * row;
-        values.clear();
-        grow(values, count, "input", count.saturating_mul(size_of::<T>()))?;
-        if part.second == (0..second) && !part.swapped {
-            self.seek(part.first.start * second * width);
-            return self.append(count, values);
-        }
-        if !part.swapped {
-            for index in part.first.clone() {
-                self.seek((index * second + part.second.start) * width);
-                self.append(row, values)?;
-            }
-            return Ok(());
-        }
-        values.resize(count, T::from_f32(0.0));
-        let mut own = reserved(row, "input")?;
-        for (i, index) in part.first.clone().enumerate() {
-            own.clear();
-            self.seek((index * second + part.second.start) * width);
-            self.append(row, &mut own)?;
-            let to = values.chunks_exact_mut(width).skip(i).step_by(part.first.len());
-            for (to, from) in to.zip(own.chunks_exact(width)) {
-                to.copy_from_slice(from);
-            }
-        }
-        Ok(())
-    }
-
     /// Makes the number with this index the next one.
-    fn seek(&mut self, index: usize) {
+    pub(super) fn seek(&mut self, index: usize) {
         let in_order = !matches!(self.bytes, Bytes::File(..));
         assert!(!in_order || index == self.next, "{}: read out of order", self.place);
         self.next = index;
     }
 
     /// Appends the next `count` numbers, converted to T.
-    fn append<T: Element>(&mut self, count: usize, values: &mut Vec<T>) -> Result<(), FileError> {
+    pub(super) fn append<T: Element>(
+        &mut self,
+        count: usize,
+        values: &mut Vec<T>,
+    ) -> Result<(), FileError> {
         let bytes = self.header.count().saturating_mul(size_of::<T>());
         let end = self.next + count;
         while self.next < end {

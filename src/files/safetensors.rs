@@ -11,7 +11,7 @@ use std::ops::Range;
 use ndarray::ArrayD;
 use serde_json::{Map, Value, json};
 
-use super::file::File;
+use super::handle::Handle;
 use super::limit::MAX_SAFETENSORS_HEADER_BYTES;
 use super::npy::write_numbers;
 use super::reader::TensorReader;
@@ -22,7 +22,7 @@ use header::{METADATA, StatedHeader, known, malformed, parse, within};
 
 /// A file whose header has been read, and the range of each tensor's bytes in it.
 pub(super) struct SafetensorsFile {
-    file: File,
+    file: Handle,
     ranges: Vec<Range<u64>>,
 }
 
@@ -31,7 +31,7 @@ type Opened = (Vec<Entry>, Option<Text>, SafetensorsFile);
 
 impl SafetensorsFile {
     /// Reads the header.
-    pub(super) fn open(mut file: File, place: &str) -> Result<Opened, FileError> {
+    pub(super) fn open(mut file: Handle, place: &str) -> Result<Opened, FileError> {
         let header = read_header(&mut file, place)?;
         let start = header.len() as u64 + 8;
         let StatedHeader { metadata, tensors } = parse(&header, place)?;
@@ -76,7 +76,7 @@ impl SafetensorsFile {
 }
 
 /// The text of the header. Nothing is allocated before the file is known to be that long.
-fn read_header(file: &mut File, place: &str) -> Result<Vec<u8>, FileError> {
+fn read_header(file: &mut Handle, place: &str) -> Result<Vec<u8>, FileError> {
     let read = |source| FileError::Read { place: place.to_owned(), source };
     let present = file.metadata().map_err(read)?.len().saturating_sub(8);
     let mut length = Vec::new();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::counted::CountedFile;
-use super::file::{File, rename, sync_folder};
+use super::handle::{Handle, rename, sync_folder};
 use super::show;
 use super::temporary::{Remembered, folder_of, refused, resolve, temporary_file};
 use super::waiting::{StandardOutput, standard_output};
@@ -60,13 +60,13 @@ pub struct Sink {
 pub(super) enum Target {
     /// A regular file: written beside it, then renamed.
     Replace {
-        temporary: NamedTempFile<File>,
+        temporary: NamedTempFile<Handle>,
         path: PathBuf,
         overwrite: Overwrite,
         remembered: Remembered,
     },
     /// A pipe, a device: written as it is.
-    Direct(File),
+    Direct(Handle),
     Stdout(StandardOutput),
 }
 
@@ -109,7 +109,7 @@ impl Sink {
             }
             if !existing.is_file() {
                 // Before links are followed: /dev/stdout leads to a pipe, which has no path.
-                let file = File::open_to_write(path).map_err(|error| refused(&error))?;
+                let file = Handle::open_to_write(path).map_err(|error| refused(&error))?;
                 return Ok(Sink { place, target: Target::Direct(file) });
             }
         }

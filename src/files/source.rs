@@ -4,8 +4,8 @@ use std::ffi::OsStr;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::file::{File, read_full};
 use super::format::{Expected, Format};
+use super::handle::{Handle, read_full};
 use super::limit::Limited;
 use super::npy::PIECE_BYTES;
 use super::waiting::standard_input;
@@ -66,7 +66,7 @@ impl std::fmt::Display for Source {
 /// A file or stream whose format is known, at its beginning.
 pub(super) enum Opened {
     /// A regular file, and its length.
-    File(File, u64),
+    File(Handle, u64),
     /// Anything that cannot seek, from its first byte on.
     Stream(Box<dyn Read + Send>),
 }
@@ -88,7 +88,7 @@ impl Opened {
             let format = Format::recognise(&start, place, expected)?;
             return Ok((Opened::stream(start, stdin), format));
         };
-        let mut file = File::open(path).map_err(absent)?;
+        let mut file = Handle::open(path).map_err(absent)?;
         let metadata = file.metadata().map_err(absent)?;
         if metadata.is_dir() {
             return Err(absent(io::Error::other("is a directory; expected a file")));
@@ -129,12 +129,12 @@ impl Opened {
     }
 
     /// A file that can seek: a stream is copied into a temporary file without a name.
-    pub(super) fn seekable(self, place: &str) -> Result<File, FileError> {
+    pub(super) fn seekable(self, place: &str) -> Result<Handle, FileError> {
         match self {
             Opened::File(file, _) => Ok(file),
             Opened::Stream(mut stream) => {
                 let read = |source| FileError::Read { place: place.to_owned(), source };
-                let mut file = File::unnamed().map_err(read)?;
+                let mut file = Handle::unnamed().map_err(read)?;
                 io::copy(&mut stream, &mut file).map_err(read)?;
                 file.seek(SeekFrom::Start(0)).map_err(read)?;
                 Ok(file)

@@ -4,8 +4,8 @@ use std::io::{self, BufWriter, Cursor, Read, Write};
 
 use ndarray::{ArrayD, ArrayViewD};
 
-use super::file::read_full;
 use super::format::{Expected, Format};
+use super::handle::read_full;
 use super::limit::check_array;
 use super::reader::TensorReader;
 use super::waiting::{StandardOutput, Waiting, standard_input, standard_output};

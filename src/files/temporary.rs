@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tempfile::{Builder, NamedTempFile, TempDir};
 
-use super::file::File;
+use super::handle::Handle;
 use crate::files::error::FileError;
 
 /// Temporary files and folders that exist now, for [`remove_temporary_files`].
@@ -70,11 +70,11 @@ impl Drop for Remembered {
 }
 
 /// A temporary file in a folder, with the mode that the umask gives. It is locked for as long as it is open.
-pub(super) fn temporary_file(folder: &Path) -> io::Result<(NamedTempFile<File>, Remembered)> {
+pub(super) fn temporary_file(folder: &Path) -> io::Result<(NamedTempFile<Handle>, Remembered)> {
     sweep(folder);
     let make = || {
         loop {
-            let made = named().make_in(folder, File::create_new)?;
+            let made = named().make_in(folder, Handle::create_new)?;
             if is_held(made.as_file()) {
                 return Ok(made);
             }
@@ -84,7 +84,7 @@ pub(super) fn temporary_file(folder: &Path) -> io::Result<(NamedTempFile<File>, 
 }
 
 /// A temporary folder in a folder, with the mode that the umask gives, and what locks it while it is open.
-pub(super) fn temporary_folder(folder: &Path) -> io::Result<(TempDir, Option<File>, Remembered)> {
+pub(super) fn temporary_folder(folder: &Path) -> io::Result<(TempDir, Option<Handle>, Remembered)> {
     sweep(folder);
     let mut builder = named();
     #[cfg(unix)]
@@ -92,7 +92,7 @@ pub(super) fn temporary_folder(folder: &Path) -> io::Result<(TempDir, Option<Fil
     let make = || {
         loop {
             let made = builder.tempdir_in(folder)?;
-            match File::open(made.path()) {
+            match Handle::open(made.path()) {
                 Ok(lock) if is_held(&lock) => return Ok((made, Some(lock))),
                 // It has been swept away already.
                 Ok(_) => {}
@@ -125,7 +125,7 @@ fn named() -> Builder<'static, 'static> {
 /// moment before.
 ///
 /// A file system without locks says so to whoever would sweep, too, who then leaves everything as it is.
-fn is_held(made: &File) -> bool {
+fn is_held(made: &Handle) -> bool {
     let _ = made.lock();
     #[cfg(unix)]
     let links = made.metadata().map_or(1, |found| std::os::unix::fs::MetadataExt::nlink(&found));
@@ -260,7 +260,7 @@ mod tests {
             fs::write(path(name).join("w.npy"), b"").unwrap();
         }
         let held = [".rnn-held00.tmp", ".rnn-held11.tmp"].map(|name| {
-            let file = File::open(&path(name)).unwrap();
+            let file = Handle::open(&path(name)).unwrap();
             assert!(is_held(&file));
             file
         });

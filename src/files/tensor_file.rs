@@ -8,8 +8,8 @@ use ndarray::ArrayD;
 
 use super::archive::Archive;
 use super::at::At;
-use super::file::File;
 use super::format::{Expected, Format};
+use super::handle::Handle;
 use super::reader::{TensorReader, missing};
 use super::source::Opened;
 use super::table::Table;
@@ -38,7 +38,7 @@ pub struct TensorFile {
 
 enum Body {
     /// A regular file that is long enough, and the position of its first number.
-    File(Arc<File>, u64),
+    File(Arc<Handle>, u64),
     /// The rest of a stream.
     Stream(Box<dyn Read + Send>),
     /// A member of an archive, and its place for messages.

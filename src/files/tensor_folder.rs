@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::ArrayD;
 
-use super::file::File;
+use super::handle::Handle;
 use super::limit::MAX_TEXT_BYTES;
 use super::{Folder, Overwrite, TEXT_NAME, Text, show, write_npy};
 use crate::element::Element;
@@ -36,7 +36,7 @@ pub(super) fn tensor_paths(folder: &Path, place: &str) -> Result<Vec<PathBuf>, F
 pub(super) fn read_text(folder: &Path) -> Result<Option<Text>, FileError> {
     let path = &folder.join(TEXT_NAME);
     let place = show(path);
-    let file = match File::open(path) {
+    let file = match Handle::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(FileError::Open { place, source }),

@@ -3,7 +3,7 @@
 
 use std::io::{self, Read, Write};
 
-use super::file;
+use super::handle;
 
 /// Which standard stream is waited for.
 #[derive(Clone, Copy, Debug)]
@@ -61,13 +61,13 @@ impl<S> Waiting<S> {
 
 impl<S: Read> Read for Waiting<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.again(|stream| file::read(stream, buffer))
+        self.again(|stream| handle::read(stream, buffer))
     }
 }
 
 impl<S: Write> Write for Waiting<S> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.again(|stream| file::write(stream, buffer))
+        self.again(|stream| handle::write(stream, buffer))
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use zip::read::{ArchiveOffset, Config};
 
 use crate::files::error::FileError;
-use crate::files::file::File;
+use crate::files::handle::Handle;
 use crate::files::limit::MAX_MEMBERS;
 
 /// The options of the reader of archives: nothing stands before an archive, so that it uses the end that was
@@ -24,7 +24,7 @@ const LARGE_END_BYTES: u64 = 56;
 
 /// Rejects an archive that declares too many members, or a directory that has no room in it. Every record
 /// that looks like an end is checked, because the reader of archives may take it for one.
-pub(super) fn check(file: &mut File, place: &str) -> Result<(), FileError> {
+pub(super) fn check(file: &mut Handle, place: &str) -> Result<(), FileError> {
     let found =
         fault(file).map_err(|source| FileError::Read { place: place.to_owned(), source })?;
     let Some(what) = found else { return Ok(()) };
@@ -32,7 +32,7 @@ pub(super) fn check(file: &mut File, place: &str) -> Result<(), FileError> {
 }
 
 /// The first fault in the ends of an archive.
-fn fault(file: &mut File) -> io::Result<Option<String>> {
+fn fault(file: &mut Handle) -> io::Result<Option<String>> {
     let len = file.seek(SeekFrom::End(0))?;
     let bytes = (END_BYTES + MAX_COMMENT_BYTES + LOCATOR_BYTES) as u64;
     file.seek(SeekFrom::Start(len.saturating_sub(bytes)))?;
@@ -63,7 +63,7 @@ struct LargeEnd {
 
 impl LargeEnd {
     /// The record at the place that the locator gives, if both exist.
-    fn read(file: &mut File, locator: &[u8]) -> io::Result<Option<Self>> {
+    fn read(file: &mut Handle, locator: &[u8]) -> io::Result<Option<Self>> {
         let Some(rest) = locator.strip_prefix(b"PK\x06\x07") else { return Ok(None) };
         // The system rejects places beyond the largest file.
         let at = number(rest, 4).min(file.metadata()?.len());

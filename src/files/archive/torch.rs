@@ -7,7 +7,7 @@ use zip::CompressionMethod;
 
 use super::{Archive, zip_error};
 use crate::files::error::FileError;
-use crate::files::file::File;
+use crate::files::handle::Handle;
 
 impl Archive {
     /// Whether it is one of PyTorch's files, and not an .npz.
@@ -73,7 +73,7 @@ impl Archive {
     }
 
     /// The file of the archive.
-    pub(in crate::files) fn into_file(self) -> File {
+    pub(in crate::files) fn into_file(self) -> Handle {
         self.zip.into_inner()
     }
 }

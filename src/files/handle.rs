@@ -9,27 +9,27 @@ use crate::faults::{Operation, pass};
 
 /// An open file.
 #[derive(Debug)]
-pub(super) struct File(fs::File);
+pub(super) struct Handle(fs::File);
 
-impl File {
+impl Handle {
     /// Opens a file to be read.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        fs::File::open(path).map(File)
+        fs::File::open(path).map(Handle)
     }
 
     /// Makes a file to be written and read, at a path where nothing is.
     pub(super) fn create_new(path: &Path) -> io::Result<Self> {
-        fs::File::options().read(true).write(true).create_new(true).open(path).map(File)
+        fs::File::options().read(true).write(true).create_new(true).open(path).map(Handle)
     }
 
     /// Opens what is there already to be written.
     pub(super) fn open_to_write(path: &Path) -> io::Result<Self> {
-        fs::File::options().write(true).open(path).map(File)
+        fs::File::options().write(true).open(path).map(Handle)
     }
 
     /// A file without a name, in the folder for temporary ones.
     pub(super) fn unnamed() -> io::Result<Self> {
-        tempfile::tempfile().map(File)
+        tempfile::tempfile().map(Handle)
     }
 
     /// A path that leads to this very file for as long as it is open, whatever its name leads to by then;
@@ -98,13 +98,13 @@ impl File {
     }
 }
 
-impl Read for File {
+impl Read for Handle {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         read(&mut self.0, buffer)
     }
 }
 
-impl Write for File {
+impl Write for Handle {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         write(&mut self.0, buffer)
     }
@@ -114,7 +114,7 @@ impl Write for File {
     }
 }
 
-impl Seek for File {
+impl Seek for Handle {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.0.seek(to)
     }
@@ -154,7 +154,7 @@ pub(super) fn rename<T>(rename: impl FnOnce() -> io::Result<T>) -> io::Result<T>
 
 /// Makes a rename last. Not every file system can; the rename itself has been done.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    match File::open(folder).and_then(|folder| folder.sync_all()) {
+    match Handle::open(folder).and_then(|folder| folder.sync_all()) {
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
         result => result,
