@@ -50,7 +50,7 @@ pub(crate) fn explain(error: anyhow::Error, config: &Config, places: &Places) ->
 fn file_hint(error: &FileError, config: &Config, places: &Places) -> Option<String> {
     match error {
         FileError::Overflow { dtype: "f32", .. } => Some(hint::set("--dtype", "f64")),
-        FileError::ManyArrays { place } if *place == places.input => {
+        FileError::ManyArrays { place } if *place == places.input && places.weights.is_some() => {
             Some(hint::stream(place, config.bidirectional))
         }
         _ => None,
