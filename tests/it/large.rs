@@ -105,6 +105,40 @@ fn of_sequences_of_different_lengths() {
     }
 }
 
+/// Sequences of their own lengths, as an archive of tensors and as packed ones.
+#[test]
+fn of_an_archive() {
+    for flags in ["", "--bidirectional"] {
+        let sandbox = given(&[260, 1010, FEATURES], flags);
+        let lengths: Vec<_> = (0..1010).map(|row| (row * 7919 % 61 + 200).to_string()).collect();
+        std::fs::write(sandbox.path("lengths.txt"), lengths.join("\n")).unwrap();
+        // A length for the output asks for a single pass.
+        let flags = "--lengths lengths.txt --total-length 260 --last whole_l.npy -q";
+        let whole = format!("run -w w.npz -i i.npy {flags} -o whole.npy --hn whole_h.npy");
+        sandbox.rnn(&whole).succeeds();
+        sandbox.rnn("pack -q -i i.npy --lengths lengths.txt -o packed.npz").succeeds();
+        sandbox.rnn("unpack -q -i packed.npz -o ragged.npz").succeeds();
+        for (input, packs) in
+            [("ragged.npz", "rnn pack -q -i y.npz -o y.npz"), ("packed.npz", "true")]
+        {
+            for run in [
+                format!("rnn run -w w.npz -i {input} -q --hn h.npy --last l.npy -o y.npz"),
+                format!(
+                    "cat {input} | rnn run -w w.npz -i - -q --check-finite --hn h.npy --last l.npy -o - > y.npz"
+                ),
+            ] {
+                sandbox.shell(&run).succeeds();
+                sandbox.shell(packs).succeeds();
+                sandbox.rnn("unpack -q -i y.npz --total-length 260 -o y.npy").succeeds();
+                for (whole, parts) in [("", "y"), ("_h", "h"), ("_l", "l")] {
+                    let [whole, parts] = [format!("whole{whole}.npy"), format!("{parts}.npy")];
+                    assert!(sandbox.bytes(&whole) == sandbox.bytes(&parts), "{run}: {parts}");
+                }
+            }
+        }
+    }
+}
+
 /// Once, before anything else, with the bytes that there are.
 #[test]
 fn what_is_held_is_named() {
@@ -145,7 +179,8 @@ fn what_is_held_is_named() {
             &format!("note: {words}: {} bytes\n", tensors * input),
         );
     }
-    said("run -w w.npz -i o.npz -o y.npz", &both(2 * input));
+    // Blocks of sequences, each of them small.
+    said("run -w w.npz -i o.npz -o y.npz", "");
     said(
         "pack -i o.npz -o p.npz",
         &format!("note: sequences and packed data are held whole: {} bytes\n", 2 * input),
