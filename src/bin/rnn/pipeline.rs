@@ -18,7 +18,7 @@ pub(crate) mod packed;
 pub(crate) mod pass;
 mod reader;
 pub(crate) mod results;
-mod sequences;
+mod rows;
 mod stages;
 pub(crate) mod state;
 mod writer;
@@ -38,10 +38,9 @@ use footprint::footprint;
 use held::{Announce, WHOLE_BYTES};
 use input::Input;
 use output::OutputFiles;
-use pass::{Pass, Rows};
+use pass::{Pass, Stage};
 use reader::{Reader, read_whole};
 use results::Results;
-use sequences::{Sequences, split_shape};
 use stages::Stages;
 
 /// An input, as it is read.
@@ -96,23 +95,6 @@ impl<T: Element> Pass<'_, T> {
         if single { None } else { extent.cut(seekable) }
     }
 
-    /// The shapes of output, `h_n` and the last outputs, as they are written.
-    pub(crate) fn shapes(&self) -> [Vec<usize>; 3] {
-        let Pass { rnn, extent, options, .. } = self;
-        let (config, directions) = (rnn.config(), rnn.config().num_directions());
-        let mut output = extent.output_shape();
-        if let Some(total) = options.total_length {
-            output[usize::from(extent.batch_first)] = total;
-        }
-        let mut h_n = rnn.hidden_shape(extent.batched());
-        let last = extent.batched().into_iter().chain([extent.width]).collect();
-        if options.split_directions {
-            output = split_shape(&output, directions);
-            h_n.splice(..1, [config.num_layers, directions]);
-        }
-        [output, h_n, last]
-    }
-
     /// Runs the layer over the input: the results, and the seconds that it took. An output that is too large to
     /// be held is written on the way.
     pub(crate) fn run(
@@ -147,20 +129,18 @@ impl<T: Element> Pass<'_, T> {
         mode: Mode<'_>,
     ) -> Result<(Results<T>, f64)> {
         let section = self.extent.whole();
-        let input = self.rows(&section, read_whole(input, self.extent)?)?;
+        let input = read_whole(input, self.extent)?;
+        self.check(Stage::Input, &section, &input)?;
         let start = Instant::now();
-        let layers = pool.install(|| flow.step(&section, &input, mode))?;
+        let mut layers = pool.install(|| flow.step(&section, &input, mode))?;
         let seconds = start.elapsed().as_secs_f64();
         drop(input);
         let all_hidden =
             if self.options.all_hidden { self.all_hidden(&layers)? } else { Vec::new() };
-        let output = self.output(&section, last_layer(layers))?;
+        let output = layers.pop();
+        output.iter().try_for_each(|output| self.check(Stage::Output, &section, output))?;
         let (h_n, last) = flow.finish()?;
-        let output_shape = match &output {
-            Sequences::Tensor(tensor) => tensor.shape().to_vec(),
-            _ => self.extent.output_shape(),
-        };
-        Ok((Results { output: Some(output), output_shape, h_n, last, all_hidden }, seconds))
+        Ok((Results { output, h_n, last, all_hidden }, seconds))
     }
 
     /// Section by section.
@@ -173,20 +153,20 @@ impl<T: Element> Pass<'_, T> {
         outputs: &mut OutputFiles,
     ) -> Result<Results<T>> {
         let extent = self.extent;
-        let directions = self.options.split_directions.then(|| self.rnn.config().num_directions());
-        let mut writer = outputs.begin::<T>(extent, directions)?;
+        let mut writer = outputs.begin(self)?;
         let progress = progress::bytes(extent.bytes(&extent.whole()));
         let stages = Stages {
             read: |section: &_, memory| reader.read(extent, section, memory),
             compute: |section: &_, input| {
-                let input = self.rows(section, input)?;
-                let layers = pool.install(|| flow.step(section, &input, Mode::Eval))?;
-                let memory = input.into_memory();
-                Ok((self.output(section, last_layer(layers))?, memory))
+                self.check(Stage::Input, section, &input)?;
+                let mut layers = pool.install(|| flow.step(section, &input, Mode::Eval))?;
+                let output = layers.pop().unwrap_or_else(|| unreachable!("a layer's output"));
+                self.check(Stage::Output, section, &output)?;
+                Ok((output, input.into_memory()))
             },
             write: |section: &_, output| {
                 if let Some(writer) = &mut writer {
-                    writer.write(extent, section, output, directions)?;
+                    writer.write(self, section, output)?;
                 }
                 progress.inc(extent.bytes(section) as u64);
                 Ok(())
@@ -197,13 +177,7 @@ impl<T: Element> Pass<'_, T> {
         ended?;
         reader.expect_end()?;
         let (h_n, last) = flow.finish()?;
-        outputs.end(writer, extent)?;
-        let output_shape = extent.output_shape();
-        Ok(Results { output: None, output_shape, h_n, last, all_hidden: Vec::new() })
+        outputs.end(writer, self)?;
+        Ok(Results { output: None, h_n, last, all_hidden: Vec::new() })
     }
-}
-
-/// The output of the last layer.
-fn last_layer<T>(layers: Vec<Rows<T>>) -> Rows<T> {
-    layers.into_iter().next_back().unwrap_or_else(|| unreachable!("a layer without output"))
 }

@@ -64,8 +64,8 @@ fn run_as<T: Element>(
         Pass { rnn: &rnn, extent: &extent, axes: &axes, options: &plan.pass, place: &places.input };
     outputs.check_shapes(&pass.shapes())?;
     let ended = forward(plan, &pass, input, &mut outputs, &mut rng, &mut notes);
-    let (results, run) = ended.map_err(explained)?;
-    let written = outputs.commit(&results, &extent.form)?;
+    let (mut results, run) = ended.map_err(explained)?;
+    let written = outputs.commit(&pass, &mut results)?;
     rng.save()?;
     let report = Report {
         command: "run",
@@ -97,10 +97,7 @@ fn forward<T: Element>(
         notes.note(format!("plan: {plan}"));
     }
     let reading = pass.reading(input, outputs, plan.report.announce(), &mut notes.notes);
-    let (mut results, seconds) = pass.run(&pool, reading, h_0, outputs, &mut rng.generator)?;
-    if pass.options.split_directions {
-        results.split_directions(pass.rnn.config());
-    }
+    let (results, seconds) = pass.run(&pool, reading, h_0, outputs, &mut rng.generator)?;
     let kernel = pass.rnn.kernel().name();
     Ok((results, RunLine { train: pass.options.train, kernel, threads, seconds }))
 }
@@ -119,16 +116,17 @@ fn lines<T: Element>(
     let axes = if pass.options.split_directions { &pass.axes.split() } else { pass.axes };
     let h_0 = places.h_0.clone().unwrap_or_else(|| "zeros".to_owned());
     let h_0_shape = pass.rnn.hidden_shape(pass.extent.batched());
+    let [output_shape, h_n_shape, last_shape] = pass.shapes();
     let [output, h_n, last, all_hidden] = written;
     let mut lines = vec![
         line("input", &axes.input, &places.input_shape, Some(places.input.clone())),
         line("h_0", &pass.axes.state, &h_0_shape, Some(h_0)),
-        line("output", &axes.output, &results.output_shape, output),
-        line("h_n", &axes.state, results.h_n.shape(), h_n),
+        line("output", &axes.output, &output_shape, output),
+        line("h_n", &axes.state, &h_n_shape, h_n),
     ];
-    if let Some(tensor) = &results.last {
-        let names = [&["batch"][2 - tensor.ndim()..], &["directions*hidden_size"]].concat();
-        lines.push(line("last", &names, tensor.shape(), last));
+    if results.last.is_some() {
+        let names = [&["batch"][2 - last_shape.len()..], &["directions*hidden_size"]].concat();
+        lines.push(line("last", &names, &last_shape, last));
     }
     for (name, states) in &results.all_hidden {
         lines.push(line(name, &axes.all_hidden, states.shape(), all_hidden.clone()));

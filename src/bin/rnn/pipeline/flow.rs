@@ -5,7 +5,8 @@ use elman::{Batch, Element, Keep, Mode, Options, Output, Session, zeros};
 use ndarray::{ArrayD, ArrayViewMutD, Axis, IxDyn, Slice};
 
 use super::extent::{Form, Section};
-use super::pass::{Pass, Rows};
+use super::pass::Pass;
+use super::rows::{Rows, reshaped};
 use crate::finite::all_finite;
 
 /// The state of a run between two sections.
@@ -87,7 +88,7 @@ impl<'a, T: Element> Flow<'a, T> {
         Ok(layers)
     }
 
-    /// `h_n` and the last outputs in the form and order of the input.
+    /// `h_n` and the last outputs in the form and order of the input, as they are written.
     pub(crate) fn finish(self) -> Result<(ArrayD<T>, Option<ArrayD<T>>)> {
         let mut h_n =
             self.session.into_state().unwrap_or_else(|| unreachable!("it began with one"));
@@ -104,7 +105,8 @@ impl<'a, T: Element> Flow<'a, T> {
         if self.pass.options.check_finite {
             all_finite("h_n", &h_n.view(), &self.pass.axes.state, &[])?;
         }
-        Ok((h_n, last))
+        let [_, shape, _] = self.pass.shapes();
+        Ok((reshaped(h_n, &shape), last))
     }
 }
 

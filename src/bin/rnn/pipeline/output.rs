@@ -3,15 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use elman::Element;
 use elman::files::{AnyArray, Overwrite, Sink, TensorFormat, write_npz};
+use elman::{Element, unpack_sequence};
 use ndarray::{ArrayD, ArrayViewD};
 
 use super::destination::{check_extension, check_shape, shown, tensor_format};
-use super::extent::{Extent, Form};
+use super::extent::Form;
 use super::packed::write_packed;
+use super::pass::Pass;
 use super::results::Results;
-use super::sequences::Sequences;
+use super::rows::{Rows, reshaped};
 use super::writer::Writer;
 
 /// Where the outputs go.
@@ -139,25 +140,20 @@ impl OutputFiles {
         sink.is_none_or(Sink::is_file)
     }
 
-    /// Begins an output that is written section by section. `directions` is the size of their axis, if they have
-    /// one of their own.
-    pub(super) fn begin<T: Element>(
-        &mut self,
-        extent: &Extent,
-        directions: Option<usize>,
-    ) -> Result<Option<Writer<T>>> {
+    /// Begins an output that is written section by section.
+    pub(super) fn begin<T: Element>(&mut self, pass: &Pass<'_, T>) -> Result<Option<Writer<T>>> {
         let sink = self.output.as_mut().and_then(|output| output.sink.take());
-        Ok(sink.map(|sink| Writer::begin(sink, extent, directions)).transpose()?)
+        sink.map(|sink| Writer::begin(sink, pass)).transpose()
     }
 
     /// Ends it.
     pub(super) fn end<T: Element>(
         &mut self,
         writer: Option<Writer<T>>,
-        extent: &Extent,
+        pass: &Pass<'_, T>,
     ) -> Result<()> {
         if let (Some(output), Some(writer)) = (&mut self.output, writer) {
-            output.sink = Some(writer.finish(extent)?);
+            output.sink = Some(writer.finish(pass)?);
         }
         Ok(())
     }
@@ -166,11 +162,11 @@ impl OutputFiles {
     /// the last outputs and all hidden states.
     pub(crate) fn commit<T: Element>(
         mut self,
-        results: &Results<T>,
-        form: &Form,
+        pass: &Pass<'_, T>,
+        results: &mut Results<T>,
     ) -> Result<[Option<String>; 4]> {
-        if let (Some(file), Some(output)) = (&mut self.output, &results.output) {
-            write_output(file, output, form)?;
+        if let (Some(file), Some(output)) = (&mut self.output, results.output.take()) {
+            write_output(file, pass, output)?;
         }
         if let Some(file) = &mut self.hn {
             file.write(&results.h_n.view())?;
@@ -196,18 +192,25 @@ impl OutputFiles {
 /// Writes an output in the form of its input.
 fn write_output<T: Element>(
     file: &mut OutputFile,
-    output: &Sequences<T>,
-    form: &Form,
+    pass: &Pass<'_, T>,
+    output: Rows<T>,
 ) -> Result<()> {
-    match (output, &mut file.sink, form) {
-        (Sequences::Tensor(tensor), ..) => file.write(&tensor.view())?,
-        (Sequences::Packed(packed), Some(sink), _) => write_packed(sink, packed)?,
-        (Sequences::Ragged(all), Some(sink), Form::Ragged(names)) => {
-            write_npz(sink, &members(names.iter().zip(all)), "")?;
+    let [shape, ..] = pass.shapes();
+    match (output, &pass.extent.form, &mut file.sink) {
+        (Rows::Packed(mut packed), Form::Packed, Some(sink)) => {
+            packed.data = reshaped(packed.data, &shape);
+            write_packed(sink, &packed)
         }
-        _ => {}
+        (Rows::Packed(packed), Form::Ragged(names), Some(sink)) => {
+            let own: Vec<_> =
+                unpack_sequence(&packed)?.into_iter().map(|own| pass.unpacked(own)).collect();
+            Ok(write_npz(sink, &members(names.iter().zip(&own)), "")?)
+        }
+        (output, ..) => {
+            let tensor = pass.tensor(&pass.extent.whole(), output)?;
+            file.write(&reshaped(tensor, &shape).view())
+        }
     }
-    Ok(())
 }
 
 /// Tensors with their names as members of an archive.

@@ -1,30 +1,13 @@
-//! What a run needs to know, and its sections on their way into the layer and out of it.
+//! What a run needs to know beside its numbers, and what can be said about their sections.
 
 use anyhow::Result;
-use elman::{
-    Element, PackedSequence, Rnn, pack_padded_sequence, pack_sequence, pad_packed_sequence,
-    unpack_sequence,
-};
+use elman::{Element, PackedSequence, Rnn, pad_packed_sequence, unpack_sequence};
 use ndarray::{ArrayD, Axis};
 
 use super::extent::{Extent, Form, Section};
 use super::results::AxisNames;
-use super::sequences::Sequences;
+use super::rows::{Rows, reshaped};
 use crate::finite::all_finite;
-
-/// A section as the layer takes and returns it.
-pub(crate) enum Rows<T> {
-    Padded(ArrayD<T>),
-    Packed(PackedSequence<T>),
-}
-
-impl<T> Rows<T> {
-    /// The memory of the numbers, to be used again.
-    pub(crate) fn into_memory(self) -> Vec<T> {
-        let (Rows::Padded(data) | Rows::Packed(PackedSequence { data, .. })) = self;
-        data.into_raw_vec_and_offset().0
-    }
-}
 
 /// What a run needs to know beside its numbers.
 pub(crate) struct Pass<'a, T> {
@@ -34,6 +17,13 @@ pub(crate) struct Pass<'a, T> {
     pub(crate) options: &'a PassOptions,
     /// The name of the input, for messages.
     pub(crate) place: &'a str,
+}
+
+/// The side of the layer that numbers are on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Input,
+    Output,
 }
 
 /// The choices about a forward pass.
@@ -56,36 +46,45 @@ pub(crate) struct PassOptions {
 }
 
 impl<T: Element> Pass<'_, T> {
-    /// A section of the input for the layer.
-    pub(super) fn rows(&self, section: &Section, input: Sequences<T>) -> Result<Rows<T>> {
-        let rows = match (input, self.extent.lengths_in(section)) {
-            (Sequences::Tensor(tensor), None) => Rows::Padded(tensor),
-            (Sequences::Tensor(tensor), Some(lengths)) => {
-                let tensor = if tensor.ndim() == 2 { tensor.insert_axis(Axis(1)) } else { tensor };
-                let batch_first = self.extent.batch_first;
-                Rows::Packed(pack_padded_sequence(tensor.view(), &lengths, batch_first, false)?)
-            }
-            (Sequences::Packed(packed), _) => Rows::Packed(packed),
-            (Sequences::Ragged(own), _) => {
-                let views: Vec<_> = own.iter().map(|own| own.view()).collect();
-                Rows::Packed(pack_sequence(&views, false)?)
-            }
-        };
-        self.check(&format!("{}: input", self.place), section, &rows, &self.axes.input)?;
-        Ok(rows)
+    /// The shapes of output, `h_n` and the last outputs, as they are written; of ragged outputs, that of all rows.
+    pub(crate) fn shapes(&self) -> [Vec<usize>; 3] {
+        let Pass { rnn, extent, options, .. } = self;
+        let mut output = extent.output_shape();
+        if let (Form::Unbatched | Form::Batched, Some(total)) = (&extent.form, options.total_length)
+        {
+            output[usize::from(extent.batch_first)] = total;
+        }
+        let mut h_n = rnn.hidden_shape(extent.batched());
+        if options.split_directions {
+            h_n.splice(..1, [rnn.config().num_layers, rnn.config().num_directions()]);
+        }
+        let last = extent.batched().into_iter().chain([extent.width]).collect();
+        [self.split(&output), h_n, last]
     }
 
-    /// A section of the output, in the form of the input.
-    pub(super) fn output(&self, section: &Section, rows: Rows<T>) -> Result<Sequences<T>> {
-        self.check("output", section, &rows, &self.axes.output)?;
-        Ok(match (rows, &self.extent.form) {
-            (Rows::Padded(tensor), _) => Sequences::Tensor(tensor),
-            (Rows::Packed(packed), Form::Packed) => Sequences::Packed(packed),
-            (Rows::Packed(packed), Form::Ragged(_)) => Sequences::Ragged(unpack_sequence(&packed)?),
-            (Rows::Packed(packed), _) => {
-                Sequences::Tensor(self.padded(section, &packed, self.padding())?)
+    /// The shape of an output, (.., D * `H_out`), or (.., D, `H_out`) if the directions have an axis.
+    pub(super) fn split(&self, shape: &[usize]) -> Vec<usize> {
+        let directions = self.rnn.config().num_directions();
+        match shape {
+            [rows @ .., features] if self.options.split_directions => {
+                [rows, &[directions, features / directions]].concat()
             }
-        })
+            _ => shape.to_vec(),
+        }
+    }
+
+    /// A single sequence of the output, as it is written.
+    pub(super) fn unpacked(&self, own: ArrayD<T>) -> ArrayD<T> {
+        let shape = self.split(own.shape());
+        reshaped(own, &shape)
+    }
+
+    /// A section of the output as a tensor in the form of the input.
+    pub(super) fn tensor(&self, section: &Section, rows: Rows<T>) -> Result<ArrayD<T>> {
+        match rows {
+            Rows::Padded(tensor) => Ok(tensor),
+            Rows::Packed(packed) => self.padded(section, &packed, self.padding()),
+        }
     }
 
     /// The hidden states of each layer and direction, padded where they are packed.
@@ -131,16 +130,15 @@ impl<T: Element> Pass<'_, T> {
     }
 
     /// Reports NaN and infinity if that is asked for. Padding is not checked.
-    fn check(
-        &self,
-        name: &str,
-        section: &Section,
-        rows: &Rows<T>,
-        axes: &[&'static str],
-    ) -> Result<()> {
+    pub(super) fn check(&self, stage: Stage, section: &Section, rows: &Rows<T>) -> Result<()> {
         if !self.options.check_finite {
             return Ok(());
         }
+        let input = format!("{}: input", self.place);
+        let (name, axes) = match stage {
+            Stage::Input => (input.as_str(), &self.axes.input),
+            Stage::Output => ("output", &self.axes.output),
+        };
         let (step, row) = (section.steps.start, section.rows.start);
         let first = match &self.extent.form {
             Form::Unbatched => vec![step],

@@ -1,10 +1,10 @@
 //! The results of `rnn run` in the shapes in which they are written, and the names of their axes.
 
-use elman::{Config, Element};
+use elman::Config;
 use ndarray::ArrayD;
 
 use super::extent::Form;
-use super::sequences::{Sequences, reshape, split_directions, split_shape};
+use super::rows::Rows;
 
 /// Names of the axes of each tensor.
 #[derive(Clone)]
@@ -55,23 +55,10 @@ impl AxisNames {
 /// The results that are wanted.
 pub(crate) struct Results<T> {
     /// `None` if it has been written section by section.
-    pub(crate) output: Option<Sequences<T>>,
-    pub(crate) output_shape: Vec<usize>,
+    pub(crate) output: Option<Rows<T>>,
     pub(crate) h_n: ArrayD<T>,
     /// The last output of each sequence, (N, D * `H_out`), or (D * `H_out`).
     pub(crate) last: Option<ArrayD<T>>,
     /// `h_l0`, `h_l0_reverse`, `h_l1`, ..., each in the layout of the output, with `H_out` features.
     pub(crate) all_hidden: Vec<(String, ArrayD<T>)>,
-}
-
-impl<T: Element> Results<T> {
-    /// Gives the directions an axis of their own.
-    pub(crate) fn split_directions(&mut self, config: &Config) {
-        let directions = config.num_directions();
-        self.output.iter_mut().for_each(|output| split_directions(output, directions));
-        self.output_shape = split_shape(&self.output_shape, directions);
-        let mut shape = self.h_n.shape().to_vec();
-        shape.splice(..1, [config.num_layers, directions]);
-        reshape(&mut self.h_n, &shape);
-    }
 }

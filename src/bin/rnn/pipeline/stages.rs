@@ -3,11 +3,9 @@
 use std::sync::mpsc::sync_channel;
 use std::thread::{Builder, ScopedJoinHandle};
 
-use anyhow::{Result, anyhow};
-use elman::files::FileError;
-
 use super::extent::Section;
-use super::sequences::Sequences;
+use super::rows::Rows;
+use anyhow::{Result, anyhow};
 
 /// Buffers in use: one section is read while another one is computed.
 const BUFFERS: usize = 2;
@@ -25,15 +23,15 @@ impl<R, C, W> Stages<R, C, W> {
     /// Reads and writes on two threads while this one computes; all in turn if the system refuses the threads.
     pub(super) fn run<T: Send>(self, sections: impl Iterator<Item = Section> + Send) -> Result<()>
     where
-        R: FnMut(&Section, Vec<T>) -> Result<Sequences<T>, FileError> + Send,
-        C: FnMut(&Section, Sequences<T>) -> Result<(Sequences<T>, Vec<T>)>,
-        W: FnMut(&Section, Sequences<T>) -> Result<(), FileError> + Send,
+        R: FnMut(&Section, Vec<T>) -> Result<Rows<T>> + Send,
+        C: FnMut(&Section, Rows<T>) -> Result<(Rows<T>, Vec<T>)>,
+        W: FnMut(&Section, Rows<T>) -> Result<()> + Send,
     {
         let Stages { mut read, mut compute, mut write } = self;
         let mut sections = sections;
         let (filled_in, filled) = sync_channel(1);
         let (empty_in, empty) = sync_channel(BUFFERS);
-        let (done_in, done) = sync_channel::<(Section, Sequences<T>)>(0);
+        let (done_in, done) = sync_channel::<(Section, Rows<T>)>(0);
         for _ in 0..BUFFERS {
             // The channel has room for all of them.
             let _ = empty_in.send(Vec::new());
@@ -64,7 +62,7 @@ impl<R, C, W> Stages<R, C, W> {
             });
             drop((empty_in, done_in));
             let (read, written) = (joined(reading), joined(writing));
-            Some(read.and(written).map_err(Into::into).and(computed))
+            Some(read.and(written).and(computed))
         });
         // Without the threads nothing has been read.
         staged.unwrap_or_else(|| {

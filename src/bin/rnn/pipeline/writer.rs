@@ -1,11 +1,13 @@
 //! An output that is written section by section.
 
-use elman::Element;
-use elman::files::{ArchiveWriter, FileError, PartWriter, Sink};
+use anyhow::Result;
+use elman::files::{ArchiveWriter, PartWriter, Sink};
+use elman::{Element, PackedSequence, unpack_sequence};
 
-use super::extent::{Extent, Form, Section};
+use super::extent::{Form, Section};
 use super::packed::{PACKED, whole_members};
-use super::sequences::{Sequences, split_directions, split_shape};
+use super::pass::Pass;
+use super::rows::Rows;
 
 /// The file of an output that has been begun.
 pub(super) enum Writer<T> {
@@ -14,66 +16,60 @@ pub(super) enum Writer<T> {
 }
 
 impl<T: Element> Writer<T> {
-    /// Begins the output. `directions` is the size of their axis, if they have one of their own.
-    pub(super) fn begin(
-        sink: Sink,
-        extent: &Extent,
-        directions: Option<usize>,
-    ) -> Result<Self, FileError> {
-        let shape = extent.output_shape();
-        let shape = directions.map_or(shape.clone(), |directions| split_shape(&shape, directions));
-        match extent.form {
+    /// Begins the output.
+    pub(super) fn begin(sink: Sink, pass: &Pass<'_, T>) -> Result<Self> {
+        let (extent, [shape, ..]) = (pass.extent, pass.shapes());
+        Ok(match extent.form {
             Form::Unbatched | Form::Batched => {
-                Ok(Writer::Tensor(sink.into_parts(&shape, extent.axes(extent.width))?))
+                Writer::Tensor(sink.into_parts(&shape, extent.axes(extent.width))?)
             }
-            Form::Ragged(_) => Ok(Writer::Archive(sink.into_archive())),
+            Form::Ragged(_) => Writer::Archive(sink.into_archive()),
             Form::Packed => {
                 let mut archive = sink.into_archive();
                 archive.begin::<T>(PACKED[0], &shape)?;
-                Ok(Writer::Archive(archive))
+                Writer::Archive(archive)
             }
-        }
+        })
     }
 
     /// Writes a section.
     pub(super) fn write(
         &mut self,
-        extent: &Extent,
+        pass: &Pass<'_, T>,
         section: &Section,
-        mut output: Sequences<T>,
-        directions: Option<usize>,
-    ) -> Result<(), FileError> {
-        match self {
-            Writer::Tensor(parts) => {
-                let Sequences::Tensor(tensor) = output else { return Ok(()) };
-                parts.write(&extent.place(section), &extent.numbers(tensor))
+        output: Rows<T>,
+    ) -> Result<()> {
+        let extent = pass.extent;
+        match (self, &extent.form, output) {
+            (Writer::Tensor(parts), _, output) => {
+                let numbers = extent.numbers(pass.tensor(section, output)?);
+                Ok(parts.write(&extent.place(section), &numbers)?)
             }
-            Writer::Archive(archive) => {
-                if let Some(directions) = directions {
-                    split_directions(&mut output, directions);
+            (Writer::Archive(archive), Form::Ragged(names), Rows::Packed(packed)) => {
+                for (name, own) in names[section.rows.clone()].iter().zip(unpack_sequence(&packed)?)
+                {
+                    archive.member(name, &pass.unpacked(own))?;
                 }
-                match (output, &extent.form) {
-                    (Sequences::Ragged(all), Form::Ragged(names)) => {
-                        let mut own = names[section.rows.clone()].iter().zip(&all);
-                        own.try_for_each(|(name, tensor)| archive.member(name, tensor))
-                    }
-                    (Sequences::Packed(packed), _) => archive.append(&extent.numbers(packed.data)),
-                    _ => Ok(()),
-                }
+                Ok(())
             }
+            (
+                Writer::Archive(archive),
+                _,
+                Rows::Packed(PackedSequence { data, .. }) | Rows::Padded(data),
+            ) => Ok(archive.append(&extent.numbers(data))?),
         }
     }
 
     /// Ends the output. A regular file still holds its previous content until the sink is committed.
-    pub(super) fn finish(self, extent: &Extent) -> Result<Sink, FileError> {
-        match self {
-            Writer::Tensor(parts) => parts.finish(),
+    pub(super) fn finish(self, pass: &Pass<'_, T>) -> Result<Sink> {
+        Ok(match self {
+            Writer::Tensor(parts) => parts.finish()?,
             Writer::Archive(mut archive) => {
-                for (name, numbers) in extent.index.iter().flat_map(whole_members) {
+                for (name, numbers) in pass.extent.index.iter().flat_map(whole_members) {
                     archive.member(name, &numbers)?;
                 }
-                archive.finish()
+                archive.finish()?
             }
-        }
+        })
     }
 }
