@@ -156,15 +156,15 @@ impl<T: Element> Pass<'_, T> {
         let mut writer = outputs.begin(self)?;
         let progress = progress::bytes(extent.bytes(&extent.whole()));
         let stages = Stages {
-            read: |section: &_, memory| reader.read(extent, section, memory),
-            compute: |section: &_, input| {
+            read: &mut |section, memory| reader.read(extent, section, memory),
+            compute: &mut |section, input| {
                 self.check(Stage::Input, section, &input)?;
                 let mut layers = pool.install(|| flow.step(section, &input, Mode::Eval))?;
                 let output = layers.pop().unwrap_or_else(|| unreachable!("a layer's output"));
                 self.check(Stage::Output, section, &output)?;
                 Ok((output, input.into_memory()))
             },
-            write: |section: &_, output| {
+            write: &mut |section, output| {
                 if let Some(writer) = &mut writer {
                     writer.write(self, section, output)?;
                 }

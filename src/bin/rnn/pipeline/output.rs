@@ -15,23 +15,22 @@ use super::results::Results;
 use super::rows::{Rows, reshaped};
 use super::writer::Writer;
 
-/// Where the outputs go.
+/// Names and flags of the outputs.
+pub(crate) const OUTPUTS: [(&str, &str); 4] =
+    [("output", "-o"), ("h_n", "--hn"), ("last", "--last"), ("all hidden states", "--all-hidden")];
+
+/// Where the outputs go, in the order of [`OUTPUTS`].
 #[derive(Clone, Debug)]
 pub(crate) struct OutputPaths {
-    pub(crate) output: Option<PathBuf>,
-    pub(crate) hn: Option<PathBuf>,
-    pub(crate) last: Option<PathBuf>,
-    pub(crate) all_hidden: Option<PathBuf>,
+    pub(crate) paths: [Option<PathBuf>; 4],
     pub(crate) overwrite: Overwrite,
 }
 
 impl OutputPaths {
-    /// The paths of output, `h_n`, the last outputs and all hidden states: those that were named, or the defaults
-    /// if none was.
+    /// The paths that were named, or the defaults if none was.
     fn named(&self, archive: bool) -> [Option<PathBuf>; 4] {
-        let named = [&self.output, &self.hn, &self.last, &self.all_hidden].map(Clone::clone);
-        if named.iter().any(Option::is_some) {
-            return named;
+        if self.paths.iter().any(Option::is_some) {
+            return self.paths.clone();
         }
         let output = if archive { "output.npz" } else { "output.npy" };
         [Some(PathBuf::from(output)), Some(PathBuf::from("h_n.npy")), None, None]
@@ -39,7 +38,7 @@ impl OutputPaths {
 
     /// Whether one of them is standard output.
     pub(crate) fn on_stdout(&self) -> bool {
-        self.named(false).iter().flatten().any(|path| path == Path::new("-"))
+        self.paths.iter().flatten().any(|path| path == Path::new("-"))
     }
 
     /// Every file that is written, except standard output.
@@ -48,13 +47,8 @@ impl OutputPaths {
     }
 }
 
-/// The outputs of a run, found writable.
-pub(crate) struct OutputFiles {
-    output: Option<OutputFile>,
-    hn: Option<OutputFile>,
-    last: Option<OutputFile>,
-    all_hidden: Option<OutputFile>,
-}
+/// The outputs of a run, found writable, in the order of [`OUTPUTS`].
+pub(crate) struct OutputFiles([Option<OutputFile>; 4]);
 
 /// A file that is going to be written.
 struct OutputFile {
@@ -84,46 +78,39 @@ impl OutputFile {
 impl OutputFiles {
     /// Opens what was named; if nothing was, `h_n.npy`, and the output once the form of the input is known.
     pub(crate) fn open(paths: &OutputPaths) -> Result<Self> {
-        let open = |path: &Option<PathBuf>| {
-            path.as_ref().map(|path| OutputFile::open(path, paths.overwrite)).transpose()
-        };
-        for (path, flag) in [(&paths.hn, "--hn"), (&paths.last, "--last")] {
+        let [output, hn, last, all_hidden] = &paths.paths;
+        for (path, flag) in [(hn, "--hn"), (last, "--last")] {
             path.as_ref().map(|path| tensor_format(path, flag)).transpose()?;
         }
-        if let Some(path) = &paths.all_hidden {
+        if let Some(path) = all_hidden {
             check_extension(path, "--all-hidden", true)?;
         }
-        let [_, hn, last, all_hidden] = paths.named(false);
-        Ok(OutputFiles {
-            output: open(&paths.output)?,
-            hn: open(&hn)?,
-            last: open(&last)?,
-            all_hidden: open(&all_hidden)?,
-        })
+        let [_, named @ ..] = &paths.named(false);
+        let mut files = [const { None }; 4];
+        for (file, path) in files.iter_mut().zip(std::iter::once(output).chain(named)) {
+            let open = |path| OutputFile::open(path, paths.overwrite);
+            *file = path.as_deref().map(open).transpose()?;
+        }
+        Ok(OutputFiles(files))
     }
 
     /// Gives the output the form of its input: an .npz if that is an archive, else a .npy.
     pub(crate) fn for_input(mut self, paths: &OutputPaths, archive: bool) -> Result<Self> {
-        match &paths.output {
-            Some(path) if archive => check_extension(path, "-o", true)?,
-            Some(path) => drop(tensor_format(path, "-o")?),
-            None => {
-                let [output, ..] = paths.named(archive);
-                let open = |path: PathBuf| OutputFile::open(&path, paths.overwrite);
-                self.output = output.map(open).transpose()?;
-            }
+        match (&paths.paths[0], &paths.named(archive)[0]) {
+            (Some(path), _) if archive => check_extension(path, "-o", true)?,
+            (Some(path), _) => drop(tensor_format(path, "-o")?),
+            (None, Some(path)) => self.0[0] = Some(OutputFile::open(path, paths.overwrite)?),
+            (None, None) => {}
         }
         Ok(self)
     }
 
-    /// Refuses what a table cannot hold, before it is computed: the shapes of output, `h_n` and the last
-    /// outputs.
+    /// Refuses a table for a tensor that it cannot hold, before the tensor is computed. `shapes` are those of the
+    /// first outputs.
     pub(crate) fn check_shapes(&self, shapes: &[Vec<usize>; 3]) -> Result<()> {
-        let names = [("output", "-o"), ("h_n", "--hn"), ("last", "--last")];
-        let files = [&self.output, &self.hn, &self.last];
-        for ((file, name), shape) in files.into_iter().zip(names).zip(shapes) {
+        for ((file, output), shape) in self.0.iter().zip(OUTPUTS).zip(shapes) {
             if let Some(OutputFile { path, .. }) = file {
-                check_shape(path, name, shape)?;
+                check_shape(path, output, shape)?;
             }
         }
         Ok(())
@@ -131,18 +118,18 @@ impl OutputFiles {
 
     /// Whether the output is written as text, which is written whole.
     pub(crate) fn output_is_text(&self) -> bool {
-        self.output.as_ref().is_some_and(|output| output.format() != TensorFormat::Npy)
+        self.0[0].as_ref().is_some_and(|output| output.format() != TensorFormat::Npy)
     }
 
     /// Whether the output, if there is one, can be written at any place.
     pub(crate) fn output_is_file(&self) -> bool {
-        let sink = self.output.as_ref().and_then(|output| output.sink.as_ref());
+        let sink = self.0[0].as_ref().and_then(|output| output.sink.as_ref());
         sink.is_none_or(Sink::is_file)
     }
 
     /// Begins an output that is written section by section.
     pub(super) fn begin<T: Element>(&mut self, pass: &Pass<'_, T>) -> Result<Option<Writer<T>>> {
-        let sink = self.output.as_mut().and_then(|output| output.sink.take());
+        let sink = self.0[0].as_mut().and_then(|output| output.sink.take());
         sink.map(|sink| Writer::begin(sink, pass)).transpose()
     }
 
@@ -152,35 +139,33 @@ impl OutputFiles {
         writer: Option<Writer<T>>,
         pass: &Pass<'_, T>,
     ) -> Result<()> {
-        if let (Some(output), Some(writer)) = (&mut self.output, writer) {
+        if let (Some(output), Some(writer)) = (&mut self.0[0], writer) {
             output.sink = Some(writer.finish(pass)?);
         }
         Ok(())
     }
 
-    /// Writes what has not been written, then puts everything in its place. The names of the files of output, `h_n`,
-    /// the last outputs and all hidden states.
+    /// Writes what has not been written, then puts everything in its place, and returns the names of the files.
     pub(crate) fn commit<T: Element>(
         mut self,
         pass: &Pass<'_, T>,
         results: &mut Results<T>,
     ) -> Result<[Option<String>; 4]> {
-        if let (Some(file), Some(output)) = (&mut self.output, results.output.take()) {
+        let [output, hn, last, all_hidden] = &mut self.0;
+        if let (Some(file), Some(output)) = (output, results.output.take()) {
             write_output(file, pass, output)?;
         }
-        if let Some(file) = &mut self.hn {
-            file.write(&results.h_n.view())?;
+        for (file, tensor) in [(hn, Some(&results.h_n)), (last, results.last.as_ref())] {
+            if let (Some(file), Some(tensor)) = (file, tensor) {
+                file.write(&tensor.view())?;
+            }
         }
-        if let (Some(file), Some(last)) = (&mut self.last, &results.last) {
-            file.write(&last.view())?;
-        }
-        if let Some(OutputFile { sink: Some(sink), .. }) = &mut self.all_hidden {
+        if let Some(OutputFile { sink: Some(sink), .. }) = all_hidden {
             let all = results.all_hidden.iter().map(|(name, tensor)| (name, tensor));
             write_npz(sink, &members(all), "")?;
         }
         let mut places = [const { None }; 4];
-        let files = [self.output, self.hn, self.last, self.all_hidden];
-        for (place, file) in places.iter_mut().zip(files) {
+        for (place, file) in places.iter_mut().zip(self.0) {
             let Some(OutputFile { path, sink }) = file else { continue };
             sink.map_or(Ok(()), Sink::commit)?;
             *place = Some(shown(&path));

@@ -3,51 +3,62 @@
 use std::sync::mpsc::sync_channel;
 use std::thread::{Builder, ScopedJoinHandle};
 
+use anyhow::{Result, anyhow};
+
 use super::extent::Section;
 use super::rows::Rows;
-use anyhow::{Result, anyhow};
 
 /// Buffers in use: one section is read while another one is computed.
 const BUFFERS: usize = 2;
 
 /// What is done with each section.
-pub(super) struct Stages<R, C, W> {
+pub(super) struct Stages<'a, T> {
     /// Reads a section, into memory that may have been used before.
-    pub(super) read: R,
+    pub(super) read: &'a mut (dyn FnMut(&Section, Vec<T>) -> Result<Rows<T>> + Send),
     /// Computes its output, and returns the memory of its input.
-    pub(super) compute: C,
-    pub(super) write: W,
+    pub(super) compute: &'a mut dyn FnMut(&Section, Rows<T>) -> Result<(Rows<T>, Vec<T>)>,
+    pub(super) write: &'a mut (dyn FnMut(&Section, Rows<T>) -> Result<()> + Send),
 }
 
-impl<R, C, W> Stages<R, C, W> {
-    /// Reads and writes on two threads while this one computes; all in turn if the system refuses the threads.
-    pub(super) fn run<T: Send>(self, sections: impl Iterator<Item = Section> + Send) -> Result<()>
-    where
-        R: FnMut(&Section, Vec<T>) -> Result<Rows<T>> + Send,
-        C: FnMut(&Section, Rows<T>) -> Result<(Rows<T>, Vec<T>)>,
-        W: FnMut(&Section, Rows<T>) -> Result<()> + Send,
-    {
-        let Stages { mut read, mut compute, mut write } = self;
-        let mut sections = sections;
+impl<T: Send> Stages<'_, T> {
+    /// Passes all sections through the stages.
+    pub(super) fn run(mut self, mut sections: impl Iterator<Item = Section> + Send) -> Result<()> {
+        if let Some(ended) = self.at_once(&mut sections) {
+            return ended;
+        }
+        let mut memory = Vec::new();
+        for section in sections {
+            let input = (self.read)(&section, memory)?;
+            let (output, used) = (self.compute)(&section, input)?;
+            (self.write)(&section, output)?;
+            memory = used;
+        }
+        Ok(())
+    }
+
+    /// Reads and writes on two threads while this one computes. `None` if the system refuses the threads: then
+    /// nothing has been read.
+    fn at_once(
+        &mut self,
+        sections: &mut (dyn Iterator<Item = Section> + Send),
+    ) -> Option<Result<()>> {
+        let Stages { read, compute, write } = self;
         let (filled_in, filled) = sync_channel(1);
         let (empty_in, empty) = sync_channel(BUFFERS);
         let (done_in, done) = sync_channel::<(Section, Rows<T>)>(0);
-        for _ in 0..BUFFERS {
-            // The channel has room for all of them.
-            let _ = empty_in.send(Vec::new());
-        }
-        let staged = std::thread::scope(|scope| {
-            let (read, write, sections) = (&mut read, &mut write, &mut sections);
+        // The channel has room for all of them.
+        (0..BUFFERS).for_each(|_| drop(empty_in.send(Vec::new())));
+        std::thread::scope(|scope| {
             let write_all =
                 move || done.into_iter().try_for_each(|(section, output)| write(&section, output));
             let writing = Builder::new().spawn_scoped(scope, write_all).ok()?;
             let read_all = move || {
                 for section in sections {
                     // A stage that has ended reports its own error.
-                    let Ok(memory) = empty.recv() else { return Ok(()) };
+                    let Ok(memory) = empty.recv() else { break };
                     let input = read(&section, memory)?;
                     if filled_in.send((section, input)).is_err() {
-                        return Ok(());
+                        break;
                     }
                 }
                 Ok(())
@@ -63,16 +74,6 @@ impl<R, C, W> Stages<R, C, W> {
             drop((empty_in, done_in));
             let (read, written) = (joined(reading), joined(writing));
             Some(read.and(written).and(computed))
-        });
-        // Without the threads nothing has been read.
-        staged.unwrap_or_else(|| {
-            let mut memory = Vec::new();
-            for section in sections {
-                let (output, used) = compute(&section, read(&section, memory)?)?;
-                write(&section, output)?;
-                memory = used;
-            }
-            Ok(())
         })
     }
 }

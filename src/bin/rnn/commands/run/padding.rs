@@ -53,8 +53,8 @@ fn refused(plan: &RunPlan<'_>, input: &Input, flags: &[(&str, String)]) -> anyho
     let message =
         format!("{place}: expected a padded tensor and --lengths with {names}, got {own}");
     // The result can be padded in a pipeline, if standard output is free and the result can be packed.
-    let taken = [&plan.outputs.hn, &plan.outputs.last, &plan.outputs.all_hidden];
-    let taken = taken.into_iter().flatten().any(|path| path == Path::new("-"));
+    let [_, taken @ ..] = &plan.outputs.paths;
+    let taken = taken.iter().flatten().any(|path| path == Path::new("-"));
     let packs = !taken && (input.is_packed() || !plan.pass.split_directions);
     with_hint(Usage(message), packs.then(|| hint::padded(flags, input.is_packed())))
 }

@@ -15,7 +15,7 @@ use crate::layer::{Weights, config_from_flags, fresh, note_dropout};
 use crate::pipeline::destination::{refuse_terminal, shown};
 use crate::pipeline::input::Input;
 use crate::pipeline::lengths::{self, PaddedSizes};
-use crate::pipeline::output::OutputPaths;
+use crate::pipeline::output::{OUTPUTS, OutputPaths};
 use crate::pipeline::pass::PassOptions;
 use crate::report::Notes;
 use crate::rng::Rng;
@@ -64,10 +64,7 @@ impl<'a> RunPlan<'a> {
             },
             threads: args.threads,
             outputs: OutputPaths {
-                output: args.output.clone(),
-                hn: args.hn.clone(),
-                last: args.last.clone(),
-                all_hidden: args.all_hidden.clone(),
+                paths: [&args.output, &args.hn, &args.last, &args.all_hidden].map(Clone::clone),
                 overwrite: args.report.overwrite(),
             },
             rng: &args.rng,
@@ -119,7 +116,7 @@ impl<'a> RunPlan<'a> {
 
     /// Opens the input. An archive of one tensor is that tensor, unless the output is an archive too.
     pub(super) fn open_input(&self) -> Result<Input> {
-        let output = self.outputs.output.as_ref().and_then(|output| output.extension());
+        let output = self.outputs.paths[0].as_ref().and_then(|output| output.extension());
         let archive = output.is_some_and(|extension| extension == "npz");
         Input::open(&self.input, &self.columns, self.lengths.is_none() && archive)
     }
@@ -193,15 +190,11 @@ impl<'a> RunPlan<'a> {
 
 /// Refuses two outputs in one place, and binary data on a terminal.
 fn check_outputs(paths: &OutputPaths) -> Result<()> {
-    let targets = [
-        ("output", &paths.output, "-o", "output.npy"),
-        ("h_n", &paths.hn, "--hn", "h_n.npy"),
-        ("last", &paths.last, "--last", "last.npy"),
-        ("all hidden states", &paths.all_hidden, "--all-hidden", "all.npz"),
-    ];
+    let examples = ["output.npy", "h_n.npy", "last.npy", "all.npz"];
+    let named = || paths.paths.iter().zip(OUTPUTS).zip(examples);
     let stdout = Path::new("-");
     let mut seen: Vec<(&str, &PathBuf)> = Vec::new();
-    for (name, path, flag, example) in targets {
+    for ((path, (name, flag)), example) in named() {
         let Some(path) = path else { continue };
         let same = |(_, other): &&(&str, &PathBuf)| match (written_file(path), written_file(other))
         {
@@ -219,8 +212,8 @@ fn check_outputs(paths: &OutputPaths) -> Result<()> {
         seen.push((name, path));
     }
     let on_stdout = |path: &Option<PathBuf>| path.as_deref() == Some(stdout);
-    match targets.into_iter().find(|(_, path, ..)| on_stdout(path)) {
-        Some((.., flag, example)) => refuse_terminal(flag, example),
+    match named().find(|((path, _), _)| on_stdout(path)) {
+        Some(((_, (_, flag)), example)) => refuse_terminal(flag, example),
         None => Ok(()),
     }
 }
