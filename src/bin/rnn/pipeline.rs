@@ -43,45 +43,37 @@ use reader::{Reader, read_whole};
 use results::Results;
 use stages::Stages;
 
-/// An input, as it is read.
-pub(crate) enum Reading {
-    Whole(Input),
-    Sections(Cut, Reader),
-}
-
 impl<T: Element> Pass<'_, T> {
-    /// Decides how the input is read, and announces what is held in memory.
-    pub(crate) fn reading(
+    /// Decides how the run is cut, `None` for a single pass, and announces what is held in memory.
+    pub(crate) fn cut(
         &self,
-        input: Input,
+        input: &mut Input,
         outputs: &OutputFiles,
         announce: Announce,
         notes: &mut Vec<String>,
-    ) -> Reading {
+    ) -> Result<Option<Cut>> {
         let extent = self.extent;
-        let source = match self.cut(&input, outputs) {
-            None => Err(input),
-            Some(cut) => Reader::new(input).map(|reader| (cut, reader)),
+        let cut = self.cut_by_size(input, outputs);
+        let cut = match cut {
+            Some(cut) => Reader::new(input, extent)?.map(|_| cut),
+            None => None,
         };
-        match source {
-            Ok((cut, reader)) => {
-                // The first sections are the largest.
+        let (words, bytes) = match cut {
+            Some(cut) => {
+                // Two sections are in memory. The first ones are as large as any.
                 let two = extent.sections(cut).take(2).map(|section| extent.bytes(&section));
-                held::announce(cut.words(), held::sum(two), announce, notes);
-                Reading::Sections(cut, reader)
+                (cut.words(), held::sum(two))
             }
-            Err(input) => {
-                let bytes = footprint(self.rnn, self.options, extent);
-                held::announce("input and output are held whole", bytes, announce, notes);
-                Reading::Whole(input)
-            }
-        }
+            None => ("input and output are held whole", footprint(self.rnn, self.options, extent)),
+        };
+        held::announce(words, bytes, announce, notes);
+        Ok(cut)
     }
 
-    /// How the run is cut; `None` for a single pass. A table is written row by row, and the rows of a section lie
+    /// How the run is cut if its input can be. A table is written row by row, and the rows of a section lie
     /// in all of it. Masks are drawn in the order of the whole batch, every layer's states are a tensor each, and
     /// an output with more steps than the input has no section for them.
-    fn cut(&self, input: &Input, outputs: &OutputFiles) -> Option<Cut> {
+    fn cut_by_size(&self, input: &Input, outputs: &OutputFiles) -> Option<Cut> {
         let Pass { rnn, extent, options, .. } = self;
         let config = rnn.config();
         let tensor = matches!(extent.form, Form::Unbatched | Form::Batched);
@@ -100,24 +92,19 @@ impl<T: Element> Pass<'_, T> {
     pub(crate) fn run(
         &self,
         pool: &ThreadPool,
-        reading: Reading,
+        (input, cut): (Input, Option<Cut>),
         h_0: Option<ArrayD<T>>,
         outputs: &mut OutputFiles,
         generator: &mut Generator,
     ) -> Result<(Results<T>, f64)> {
         let start = Instant::now();
-        match reading {
-            Reading::Whole(input) => {
-                let flow = Flow::new(self, h_0, false)?;
-                let mode = if self.options.train { Mode::Train(generator) } else { Mode::Eval };
-                self.whole(flow, pool, input, mode)
-            }
-            Reading::Sections(cut, reader) => {
-                let flow = Flow::new(self, h_0, cut.in_time())?;
-                let results = self.in_sections(flow, pool, cut, reader, outputs)?;
-                Ok((results, start.elapsed().as_secs_f64()))
-            }
-        }
+        let flow = Flow::new(self, h_0, cut.is_some_and(Cut::in_time))?;
+        let Some(cut) = cut else {
+            let mode = if self.options.train { Mode::Train(generator) } else { Mode::Eval };
+            return self.whole(flow, pool, input, mode);
+        };
+        let results = self.in_sections(flow, pool, cut, input, outputs)?;
+        Ok((results, start.elapsed().as_secs_f64()))
     }
 
     /// Everything as one section.
@@ -149,10 +136,12 @@ impl<T: Element> Pass<'_, T> {
         mut flow: Flow<'_, T>,
         pool: &ThreadPool,
         cut: Cut,
-        mut reader: Reader,
+        mut input: Input,
         outputs: &mut OutputFiles,
     ) -> Result<Results<T>> {
         let extent = self.extent;
+        let reader = Reader::new(&mut input, extent)?;
+        let mut reader = reader.unwrap_or_else(|| unreachable!("the run has been cut"));
         let mut writer = outputs.begin(self)?;
         let progress = progress::bytes(extent.bytes(&extent.whole()));
         let stages = Stages {

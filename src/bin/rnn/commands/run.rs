@@ -84,7 +84,7 @@ fn run_as<T: Element>(
 fn forward<T: Element>(
     plan: &RunPlan<'_>,
     pass: &Pass<'_, T>,
-    input: Input,
+    mut input: Input,
     outputs: &mut OutputFiles,
     rng: &mut Rng,
     notes: &mut Notes,
@@ -96,8 +96,8 @@ fn forward<T: Element>(
         let plan = pass.rnn.plan(pass.extent.steps, pass.extent.batch, threads);
         notes.note(format!("plan: {plan}"));
     }
-    let reading = pass.reading(input, outputs, plan.report.announce(), &mut notes.notes);
-    let (results, seconds) = pass.run(&pool, reading, h_0, outputs, &mut rng.generator)?;
+    let cut = pass.cut(&mut input, outputs, plan.report.announce(), &mut notes.notes)?;
+    let (results, seconds) = pass.run(&pool, (input, cut), h_0, outputs, &mut rng.generator)?;
     let kernel = pass.rnn.kernel().name();
     Ok((results, RunLine { train: pass.options.train, kernel, threads, seconds }))
 }

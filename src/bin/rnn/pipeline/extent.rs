@@ -230,26 +230,34 @@ impl Extent {
         }
     }
 
-    /// The place of a section of a tensor in a file. In memory, time comes first.
+    /// The place of a section in a file. In memory, time comes first.
     pub(crate) fn place(&self, Section { steps, rows }: &Section) -> Part {
         let (steps, rows) = (steps.clone(), rows.clone());
-        if self.rows_first() {
+        if self.index.is_some() {
+            let first = self.offsets[steps.start]..self.offsets[steps.end];
+            Part { first, second: 0..1, swapped: false }
+        } else if self.rows_first() {
             Part { first: rows, second: steps, swapped: true }
         } else {
             Part { first: steps, second: rows, swapped: false }
         }
     }
 
-    /// The axes of a tensor's file: of the input, or of the output.
+    /// The axes of the file of the input, or of the output.
     pub(crate) fn axes(&self, features: usize) -> [usize; 3] {
-        let [first, second] =
-            if self.rows_first() { [self.batch, self.steps] } else { [self.steps, self.batch] };
-        [first, second, features]
+        match self.form {
+            Form::Packed => [self.offsets[self.steps], 1, features],
+            _ if self.rows_first() => [self.batch, self.steps, features],
+            _ => [self.steps, self.batch, features],
+        }
     }
 
     /// The numbers of a section, (steps, rows, features) in memory, as a tensor in the form of the input.
     pub(crate) fn tensor<T>(&self, section: &Section, numbers: Vec<T>) -> ArrayD<T> {
-        let sizes = vec![section.steps.len(), section.rows.len(), self.input_size];
+        let sizes = match self.form {
+            Form::Packed => vec![self.rows(section), 1, self.input_size],
+            _ => vec![section.steps.len(), section.rows.len(), self.input_size],
+        };
         let mut tensor = ArrayD::from_shape_vec(sizes, numbers)
             .unwrap_or_else(|_| unreachable!("a section of another size"));
         match self.form {
