@@ -172,6 +172,12 @@ impl Extent {
         self.offsets[step]
     }
 
+    /// Rows of a packed input that have a step after the section.
+    pub(crate) fn continuing(&self, section: &Section) -> usize {
+        let index = self.index.as_ref();
+        index.and_then(|index| index.batch_sizes.get(section.steps.end)).copied().unwrap_or(0)
+    }
+
     /// Bytes of the input and output of a section.
     pub(crate) fn bytes(&self, section: &Section) -> usize {
         let numbers = self.rows(section).saturating_mul(self.input_size + self.width);
@@ -183,16 +189,17 @@ impl Extent {
     pub(crate) fn cut(&self, seekable: bool) -> Option<Cut> {
         let row = self.input_size.max(self.width) * self.element_bytes;
         let blocks = |bytes| Some(Cut { in_time: false, bytes });
-        let chunks = self.forward_only.then_some(Cut { in_time: true, bytes: SECTION_BYTES });
+        let chunks = |bytes| self.forward_only.then_some(Cut { in_time: true, bytes });
         match self.form {
             Form::Ragged(_) => return blocks(SECTION_BYTES),
-            Form::Packed => return chunks,
+            // Each chunk reads and writes the state of all sequences, which may be as large as a few steps.
+            Form::Packed => return chunks(APART_BYTES),
             _ => {}
         }
         // If whole sequences are adjacent in the file and short, there is nothing to seek for.
         let rows_first = self.rows_first();
         let short = rows_first && self.steps.saturating_mul(row) <= SECTION_BYTES;
-        match chunks {
+        match chunks(SECTION_BYTES) {
             Some(chunks) if !short && (seekable || !rows_first) => Some(chunks),
             _ if rows_first => blocks(SECTION_BYTES),
             _ if seekable || self.batch == 1 => blocks(APART_BYTES),

@@ -83,7 +83,7 @@ impl<'a, T: Element> Flow<'a, T> {
         let layers = lower_layers.into_iter().map(rows).collect::<Result<Vec<_>, _>>()?;
         if let (Some(last), Some(layer)) = (&mut self.last, layers.last()) {
             let own = last.slice_axis_mut(Axis(0), Slice::from(section.rows.clone()));
-            keep_last(layer, usize::from(extent.batch_first), own)?;
+            keep_last(layer, usize::from(extent.batch_first), extent.continuing(section), own)?;
         }
         Ok(layers)
     }
@@ -111,10 +111,11 @@ impl<'a, T: Element> Flow<'a, T> {
 }
 
 /// Keeps the last output of each sequence, (N, features). Sequences without a step in this section keep what
-/// they have.
+/// they have, and those in the first `continuing` packed rows have a later one.
 fn keep_last<T: Element>(
     output: &Rows<T>,
     time_axis: usize,
+    continuing: usize,
     mut last: ArrayViewMutD<'_, T>,
 ) -> Result<()> {
     let packed = match output {
@@ -133,6 +134,9 @@ fn keep_last<T: Element>(
         .collect();
     for (row, &length) in packed.lengths()?.iter().enumerate().filter(|(_, length)| **length > 0) {
         let place = packed.unsorted_indices.as_ref().map_or(row, |own| own[row]);
+        if place < continuing {
+            continue;
+        }
         let from = packed.data.index_axis(Axis(0), offsets[length - 1] + place);
         last.index_axis_mut(Axis(0), row).assign(&from);
     }
