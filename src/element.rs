@@ -5,7 +5,7 @@ pub(crate) mod elementary;
 use std::fmt;
 use std::ops::{Add, Div, Mul, Sub};
 
-/// The types of number that are computed in.
+/// The name of a type of number that the layer computes in.
 ///
 /// ```
 /// use elman::{Dtype, Element};
@@ -143,12 +143,12 @@ pub trait Vector: Copy {
     fn abs(self) -> Self;
     /// The magnitude of `self` with the sign of `sign`.
     fn copysign(self, sign: Self) -> Self;
-    /// `yes` in the lanes where `self < other`, else `no`; `no` too where either is NaN.
+    /// `yes` in the lanes where `self < other`, else `no`; `no` also if either is NaN.
     fn select_lt(self, other: Self, yes: Self, no: Self) -> Self;
     /// `self`, with the canonical NaN in the lanes where `of` is NaN.
     fn nan_from(self, of: Self) -> Self;
-    /// 2^n, where `self` is `n + Registers::ROUND` and 2^n is a normal number: the low bits of that sum
-    /// are n, and a shift makes them the exponent.
+    /// 2^n for `self` = `n + Registers::ROUND` and a normal number 2^n: the low bits of that sum are n, and a
+    /// shift makes them the exponent.
     fn exp2_of_rounded(self) -> Self;
 }
 

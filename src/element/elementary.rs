@@ -3,7 +3,7 @@
 //! The standard library's `ln`, `sin` and `cos` call the platform's mathematical library, and
 //! those libraries differ in the last bit. The functions here use only `+ - * /` and fused multiply-adds,
 //! which every machine rounds alike. There are two families: single precision repeats, operation
-//! by operation, the polynomials that PyTorch runs on vectors; double precision, where PyTorch
+//! by operation, the polynomials that PyTorch runs on vectors; double precision, for which PyTorch
 //! calls the platform's library, aims at the correctly rounded result, which a good library
 //! returns for all but about one argument in a thousand.
 
@@ -197,7 +197,7 @@ fn split(x: f64) -> (f64, f64) {
     if m < SQRT_2 { (k, m - 1.0) } else { (k + 1.0, m / 2.0 - 1.0) }
 }
 
-/// A number of twice the precision: the sum of two doubles, where `hi` is that sum rounded.
+/// A number of twice the precision: the sum of two doubles; `hi` is that sum rounded.
 ///
 /// The algorithms are those of T. J. Dekker, "A floating-point technique for extending the
 /// available precision", 1971, with a fused multiply-add for the error of a product.

@@ -52,7 +52,7 @@ impl Generator {
         bytes
     }
 
-    /// The generator with this state, to go on where PyTorch (or [`Generator::state`]) stopped.
+    /// The generator with this state, to continue the stream of PyTorch or of [`Generator::state`].
     ///
     /// ```
     /// use elman::Generator;

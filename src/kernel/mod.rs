@@ -40,7 +40,7 @@ use crate::element::Element;
 /// ```
 /// use elman::Kernel;
 ///
-/// // avx512, avx2, portable where the CPU has all of them.
+/// // avx512, avx2, portable if the CPU supports all of them.
 /// let names: Vec<_> = Kernel::supported().map(Kernel::name).collect();
 /// assert_eq!(names.first(), Some(&Kernel::best().name()));
 /// assert_eq!(names.last(), Some(&"portable"));

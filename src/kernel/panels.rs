@@ -6,8 +6,8 @@ use crate::element::Element;
 
 /// Sixteen numbers, the first of them at the beginning of a cache line.
 ///
-/// Panels are stored in these, because a vector that reaches over the end of a line takes two reads: with
-/// panels wherever an allocation happens to begin, a step of one row of 512 features takes 1.4 times as long.
+/// Panels consist of these, because a vector that crosses the end of a line takes two reads: with panels that begin
+/// anywhere, a step of one row of 512 features takes 1.4 times as long.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C, align(64))]
 pub(crate) struct Aligned<T>([T; 16]);
@@ -16,8 +16,8 @@ impl<T: Element> Aligned<T> {
     pub(super) const NUMBERS: usize = 16;
 
     fn numbers(all: &[Self]) -> &[T] {
-        // SAFETY: with numbers of 4 or 8 bytes nothing stands between one array and the next, and both
-        // slices are of the same bytes.
+        // SAFETY: numbers of 4 or 8 bytes leave no padding between the arrays, and both slices are of the same
+        // bytes.
         unsafe { std::slice::from_raw_parts(all.as_ptr().cast(), all.len() * Self::NUMBERS) }
     }
 
@@ -31,10 +31,10 @@ impl<T: Element> Aligned<T> {
 
 /// A weight matrix W of (columns, k), cut into panels of three cache lines of columns.
 ///
-/// Inside a panel the columns of one k stand side by side: `[panel][k][column]`. What is left over at the
-/// end stands in one panel of two lines, or two of them: a panel of a single line would keep too few sums
-/// under way, so there is one only where W has no more. The last line is filled up with zeros, so that
-/// the kernel can read whole vectors everywhere.
+/// Inside a panel the columns of one k stand side by side: `[panel][k][column]`. The remaining
+/// lines stand in one or two panels of two lines. A panel of a single line would have too few independent sums, so
+/// there is one only if W has no other line. Zeros fill the last line, so that the kernel can read whole vectors
+/// everywhere.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Panels<'a, T> {
     data: &'a [T],
@@ -46,7 +46,7 @@ impl<'a, T: Element> Panels<'a, T> {
     /// Columns of a panel: with three vectors of sixteen, eight rows fill the registers of AVX-512.
     pub(crate) const WIDTH: usize = 3 * T::LINE;
 
-    /// How many the panels of a (columns, k) matrix are stored in; `None` where the number overflows.
+    /// The length of the panels of a (columns, k) matrix; `None` if it overflows.
     pub(crate) fn len(columns: usize, k: usize) -> Option<usize> {
         let numbers = columns.checked_next_multiple_of(T::LINE)?.checked_mul(k)?;
         Some(numbers.div_ceil(Aligned::<T>::NUMBERS))
@@ -81,7 +81,7 @@ impl<'a, T: Element> Panels<'a, T> {
         })
     }
 
-    /// Where the weights of a column begin, and how far apart they are.
+    /// The first weight of a column, and the distance from one to the next.
     fn place(column: usize, columns: usize, k: usize) -> (usize, usize) {
         let tail = Self::tail(columns);
         let width = if column < tail { Self::WIDTH } else { Self::narrow(columns) };
@@ -105,8 +105,8 @@ impl<'a, T: Element> Panels<'a, T> {
         T::LINE * if columns <= T::LINE { 1 } else { 2 }
     }
 
-    /// Some of the columns, in the same panels: whole ones, up to the end of the last or of W. So `range`
-    /// begins and ends at a multiple of [`Panels::WIDTH`] that is not in the tail, or at the end.
+    /// Some of the columns, in whole panels: `range` begins and ends at a multiple of [`Panels::WIDTH`] that is
+    /// not in the tail, or ends with W.
     pub(crate) fn columns_in(self, range: Range<usize>) -> Self {
         let tail = Self::tail(self.columns);
         assert!(range.start.is_multiple_of(Self::WIDTH) && range.start <= tail);
@@ -119,7 +119,7 @@ impl<'a, T: Element> Panels<'a, T> {
         Panels { data, columns: range.len(), k: self.k }
     }
 
-    /// The number of whole panels, and of narrow ones behind them.
+    /// The number of whole panels, and of narrow panels after them.
     pub(super) fn counts(self) -> (usize, usize) {
         let (tail, all) = (Self::tail(self.columns), self.columns.next_multiple_of(T::LINE));
         (tail / Self::WIDTH, (all - tail) / Self::narrow(self.columns))
@@ -137,10 +137,10 @@ impl<'a, T: Element> Panels<'a, T> {
         (&self.data[first * self.k..][..width * self.k], width, first)
     }
 
-    /// Where the columns of each of up to `shares` shares end, as even as panels allow.
+    /// The ends of up to `shares` shares of the columns, as even as panels allow.
     pub(crate) fn share_out(columns: usize, shares: usize) -> impl Iterator<Item = usize> {
         let panels = Self::tail(columns) / Self::WIDTH;
-        // The tail counts as a panel, and goes with the last.
+        // The tail counts as a panel, and belongs to the last share.
         let all = panels + usize::from(Self::tail(columns) < columns.next_multiple_of(T::LINE));
         let shares = shares.min(all).max(1);
         let end = move |share: usize| (share + 1) * all / shares * Self::WIDTH;
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_that_overflow_are_seen() {
+    fn sizes_that_overflow_have_no_length() {
         assert_eq!(Panels::<f32>::len(usize::MAX, 1), None);
         assert_eq!(Panels::<f64>::len(64, usize::MAX), None);
     }

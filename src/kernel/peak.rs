@@ -1,15 +1,15 @@
-//! What the machine can do at most: loops that do nothing else.
+//! The limits of the machine: loops of nothing but multiply-adds or reads.
 
 use crate::element::{Element, Vector};
 
-/// Independent sums: enough to hide the latency of the fused multiply-add on every processor so far, and
-/// as many as a tile keeps with 32 registers. With 16, twelve of them would spill; so N is a parameter.
+/// N independent sums: enough to hide the latency of the fused multiply-add, and as many as a tile keeps in the
+/// registers of the instruction set.
 ///
-/// Returns a number that depends on all of them, so that none can be left out.
+/// Returns a number that depends on all of them, so that the compiler keeps them all.
 #[inline(always)]
 pub(super) fn multiply_add<V: Vector, const N: usize>(rounds: usize) -> V::Element {
     let one = V::splat(V::Element::ONE);
-    // Not a constant, or the sums could be computed beforehand.
+    // A constant would let the compiler compute the sums.
     let factor = V::splat(std::hint::black_box(V::Element::ONE));
     let mut sums = [one; N];
     for _ in 0..rounds {
@@ -24,7 +24,7 @@ pub(super) fn multiply_add<V: Vector, const N: usize>(rounds: usize) -> V::Eleme
 #[inline(always)]
 pub(super) fn read<V: Vector, const N: usize>(data: &[V::Element]) -> V::Element {
     let mut sums = [V::splat(V::Element::ZERO); N];
-    // What begins in the middle of a line would take two reads for each vector.
+    // A vector that crosses a line would take two reads.
     let data = &data[data.as_ptr().align_offset(64).min(data.len())..];
     for piece in data.chunks_exact(N * V::LANES) {
         for n in 0..N {

@@ -41,11 +41,11 @@ pub(crate) enum Activation {
     /// The identity: a pre-activation.
     Identity,
     Tanh,
-    /// max(x, 0), where -0 stays -0 and NaN stays NaN.
+    /// max(x, 0); -0 stays -0, and NaN stays NaN.
     Relu,
 }
 
-/// The order in which panels are walked. It changes which of them are still in the cache.
+/// The order of the panels. It determines which of them are still in the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Walk {
     Forwards,

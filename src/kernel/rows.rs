@@ -1,11 +1,11 @@
-//! Rows of a matrix that are written: of each a part of the columns.
+//! A mutable view of some columns of a matrix.
 
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// (rows, columns), where row r starts `r * stride` elements behind the first.
+/// (rows, columns); row r starts `r * stride` elements behind the first.
 ///
-/// These columns are this view's alone for as long as it lives; those between them may be another's.
+/// The view borrows these columns alone; the columns between them may belong to another view.
 #[derive(Debug)]
 pub(crate) struct RowsMut<'a, T> {
     first: *mut T,
@@ -15,7 +15,7 @@ pub(crate) struct RowsMut<'a, T> {
     owner: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: it is a slice with gaps, and may go to another thread where a slice may.
+// SAFETY: it is a slice with gaps, and may be sent to another thread like a slice.
 unsafe impl<T: Send> Send for RowsMut<'_, T> {}
 
 impl<'a, T> RowsMut<'a, T> {
@@ -31,7 +31,7 @@ impl<'a, T> RowsMut<'a, T> {
     /// Rows at a pointer.
     ///
     /// # Safety
-    /// For `'a`, all columns of all rows are valid for reading and writing, and nobody else touches them.
+    /// For `'a`, all columns of all rows are valid for reading and writing, and no other code accesses them.
     pub(super) unsafe fn from_raw(
         first: *mut T,
         rows: usize,
@@ -61,7 +61,7 @@ impl<'a, T> RowsMut<'a, T> {
     pub(crate) fn row_mut(&mut self, row: usize) -> &mut [T] {
         assert!(row < self.rows);
         let first = self.first.wrapping_add(row * self.stride);
-        // SAFETY: the row is one of this view's, whose columns are its own; it is borrowed through it.
+        // SAFETY: the row belongs to this view, which owns its columns and is borrowed meanwhile.
         unsafe { std::slice::from_raw_parts_mut(first, self.columns) }
     }
 

@@ -74,8 +74,8 @@ pub(super) const REDUCED_F64: [f64; 10] = [
 /// one P needs more coefficients.
 const THRESHOLD: f64 = 1.0;
 
-/// Larger arguments are taken for this one. The result rounds to 1 from 9.1 on (`f32`) and from 19.1
-/// on (`f64`), and up to 20 2^n stays a normal number of either type.
+/// Larger arguments are replaced by this one. The result rounds to 1 from 9.1 on (`f32`) and from 19.1
+/// on (`f64`), and up to 20, 2^n is a normal number of either type.
 const CLAMP: f64 = 20.0;
 
 /// tanh of each lane. NaN gives the canonical NaN; the sign of zero is kept.
@@ -98,9 +98,9 @@ fn tanh_small<V: Vector>(a: V) -> V {
 /// 1 - 1/h
 ///
 /// Half of e^(2a) + 1 instead of the whole saves the doubling of a. The difference r is exact: it is a
-/// multiple of the last digit of (ln 2)/2, which is finer than that of a, and smaller than 1/4. What
-/// rounding (ln 2)/2 itself leaves out moves the result by 0.02 ulp (`f32`) and 0.14 ulp (`f64`) at
-/// most, and less the larger a: the usual second part of the constant would gain little.
+/// multiple of the last digit of (ln 2)/2, which is finer than that of a, and smaller than 1/4. The
+/// rounding of (ln 2)/2 itself moves the result by at most 0.02 ulp (`f32`) and 0.14 ulp (`f64`), and by less for
+/// larger a: the usual second part of the constant would gain little.
 #[inline(always)]
 fn tanh_large<V: Vector>(a: V) -> V {
     let a = a.select_lt(constant(CLAMP), a, constant(CLAMP));
@@ -173,8 +173,8 @@ mod tests {
         (0..=u32::MAX).step_by(STRIDE).map(f32::from_bits).collect()
     }
 
-    /// Evenly spaced exponents from 2^-30 to 2^5, and all neighbours of the places where the code
-    /// changes its course: the threshold, the clamp, and each n.
+    /// Evenly spaced exponents from 2^-30 to 2^5, and all neighbours of the arguments at which the formula
+    /// changes: the threshold, the clamp, and each n.
     fn f64_sample() -> Vec<f64> {
         const SPREAD: i32 = 20_000;
         const NEIGHBOURS: u64 = 40;
@@ -187,7 +187,7 @@ mod tests {
         spread.chain(near).collect()
     }
 
-    /// The distance between the floats around `exact`, a double, where floats have that many digits.
+    /// The distance between the floats of `digits` digits around `exact`.
     fn ulp(exact: f64, digits: i32, smallest: f64) -> f64 {
         let exponent = exact.abs().log2().floor();
         (exponent + 1.0 - f64::from(digits)).exp2().max(smallest)
@@ -305,7 +305,7 @@ mod tests {
             Self { high, low: 0.0 }
         }
 
-        /// The exact sum, where `high` is the larger one.
+        /// The exact sum; `high` is the larger one.
         fn normal(high: f64, low: f64) -> Self {
             let sum = high + low;
             Self { high: sum, low: low - (sum - high) }
@@ -355,7 +355,7 @@ mod tests {
             (map::<F32x8>(singles), map::<F64x4>(doubles))
         }
 
-        /// Both samples; the doubles with what `f64_sample` leaves out: other signs, NaN, infinities.
+        /// Both samples; the doubles also with other signs, NaN and infinities.
         fn samples() -> (Vec<f32>, Vec<f64>) {
             let singles = f32_sample();
             let widened = singles.iter().step_by(16).map(|&x| f64::from(x));

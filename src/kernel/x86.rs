@@ -1,9 +1,9 @@
 //! The vector operations of AVX-512 and of AVX2 with FMA.
 //!
-//! Nothing here may run before the CPU was asked for the features: only a [`super::Kernel`] of that
-//! instruction set leads here, and none is made without asking. This is the condition that each
-//! `SAFETY:` sentence below calls "the CPU was asked". The methods are safe all the same, because the
-//! trait's are; nothing outside this folder can name them.
+//! This code may run only after the CPU was asked for the features. Only a [`super::Kernel`] of that
+//! instruction set calls it, and the CPU was asked before one is made; each `SAFETY:` sentence below calls this
+//! condition "the CPU was asked". The methods are safe because those of the trait are; no code outside this
+//! folder can name them.
 
 #[allow(clippy::wildcard_imports, reason = "the intrinsics' names are prefixed already")]
 use std::arch::x86_64::*;
@@ -151,8 +151,8 @@ instance! {
     choose_f64x4
 }
 
-/// Defines a choice between the lanes of `yes` and `no` by a comparison: AVX-512 keeps the answers in
-/// a mask, AVX2 in a register.
+/// Defines a choice between the lanes of `yes` and `no` by a comparison, whose result is a mask in AVX-512 and a
+/// register in AVX2.
 macro_rules! choose {
     ($name:ident: $register:ty, masks $compare:ident $blend:ident) => {
         #[inline(always)]

@@ -15,7 +15,7 @@ use super::{Buffers, Input, Section, Steps, walk};
 use crate::element::Element;
 use crate::kernel::{Activation, DoubleBuffer, Product, Progress, RowsMut, Walk, Worker};
 
-/// How long the first thread waits for the others: several times what waking a thread takes.
+/// The time that the first thread waits for the others: several times the cost of waking a thread.
 const ARRIVAL: Duration = Duration::from_micros(300);
 
 /// Some columns of a layer and direction.

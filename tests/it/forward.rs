@@ -9,12 +9,12 @@ use proptest::prelude::*;
 use crate::naive;
 
 /// How far f32 may be from the naive float64 result for layers of up to 70 features, relative to the
-/// largest value where ReLU lets values grow: some ten roundings of 6e-8, and as much for a safety margin.
+/// largest value if ReLU lets values grow: ten roundings of 6e-8, times a safety factor of two.
 const TOLERANCE_F32: f64 = 2e-6;
 /// The same for f64.
 const TOLERANCE_F64: f64 = 4e-15;
 
-/// What a case is made of.
+/// The parameters of a case.
 #[derive(Clone, Debug)]
 struct Recipe {
     config: Config,
@@ -230,7 +230,7 @@ fn layers_at_the_same_time_change_no_byte() {
 }
 
 #[test]
-fn many_passes_at_once_on_one_pool_come_to_an_end() {
+fn many_passes_at_once_on_one_pool_end() {
     // More passes that want to share columns than there are threads to share them with.
     let case = Recipe::new(40, 300, 200, 1).case::<f32>();
     let expected = with_threads(1, || run(&case));

@@ -207,7 +207,7 @@ fn the_fixtures_have_384_runs_of_two_types() {
     assert_eq!(cases.iter().filter(|case| case.unbatched).count(), 192);
 }
 
-/// Training mode: the masks are PyTorch's, and so is what is left in the generator.
+/// Training mode: the masks and the final state of the generator are PyTorch's.
 #[test]
 fn dropout_draws_the_masks_of_pytorch() {
     #[derive(Debug, Deserialize)]
@@ -256,7 +256,7 @@ fn bits(array: &ArrayD<f32>) -> (Vec<usize>, Vec<u32>) {
     (array.shape().to_vec(), array.iter().map(|x| x.to_bits()).collect())
 }
 
-/// T2: what the constructor of `nn.RNN` refuses. `--no-bias` takes no value, so that a bias that is no
+/// T2: the arguments that the constructor of `nn.RNN` rejects. `--no-bias` takes no value, so that a bias that is no
 /// truth value cannot be typed.
 #[test]
 fn bad_constructions_are_refused() {
@@ -356,7 +356,7 @@ fn every_wrong_size_is_refused() {
     assert_eq!(sandbox.names(), ["h0.npy", "w", "x.npy"]);
 }
 
-/// T3, of features: the hint makes the same layer but for its features.
+/// T3, of features: the hint makes the same layer with other features.
 #[test]
 fn the_hint_for_wrong_features_keeps_the_rest_of_the_layer() {
     let sandbox = Sandbox::new();
@@ -368,7 +368,7 @@ fn the_hint_for_wrong_features_keeps_the_rest_of_the_layer() {
     sandbox.rnn("run -w w -i x.npy --h0 h0.npy").fails(65, stderr);
 }
 
-/// T4: zeros for `h_0` are the same as none.
+/// T4: zeros for `h_0` are the same as no `h_0`.
 #[test]
 fn initial_zeros_are_the_default() {
     let sandbox = Sandbox::new();
@@ -400,9 +400,9 @@ fn ones(sandbox: &Sandbox) {
     sandbox.save("x.npy", &ArrayD::<f32>::ones(vec![1, 1, 10]).view());
 }
 
-/// T7: every unit of the second layer adds up what dropout leaves of a thousand tens.
+/// T7: every unit of the second layer sums a thousand tens, or zeros for those that dropout drops.
 #[test]
-fn dropout_scales_what_it_keeps() {
+fn dropout_scales_the_elements_that_it_keeps() {
     #[derive(Debug, Deserialize)]
     struct Run {
         train: bool,
@@ -434,7 +434,7 @@ fn dropout_scales_what_it_keeps() {
     }
 }
 
-/// T8, `test_RNN_dropout_state`: what is drawn goes on from run to run, and nothing else changes.
+/// T8, `test_RNN_dropout_state`: the stream of draws continues from run to run, and nothing else changes.
 #[test]
 fn only_active_dropout_changes_from_run_to_run() {
     let sandbox = Sandbox::new();
@@ -506,7 +506,7 @@ fn a_sequence_of_no_steps_is_refused() {
     assert_eq!(sandbox.names(), ["x.npy"]);
 }
 
-/// T10: a batch of no sequences gives a batch of none.
+/// T10: a batch without sequences gives a batch without sequences.
 #[test]
 fn a_batch_of_0_is_no_error() {
     #[derive(Debug, Deserialize)]
@@ -555,7 +555,7 @@ fn a_run_repeats() {
 
 /// T16: an axis of 1 is not stretched, neither of `h_0` nor of the input.
 #[test]
-fn nothing_is_broadcast() {
+fn shapes_are_not_broadcast() {
     let sandbox = Sandbox::new();
     init(&sandbox, "--input-size 10 --hidden 20 -o w");
     for (input, h_0, expected, found) in [
@@ -611,7 +611,7 @@ fn column_major<T: Element>(sandbox: &Sandbox, array: &ArrayD<T>) -> Vec<u8> {
     let to = format!("True, 'shape': ({a}, {b}, {c})");
     let start = file.windows(from.len()).position(|text| text == from.as_bytes()).unwrap();
     file.splice(start..start + from.len(), to.bytes());
-    // The header keeps its length: what was taken from the value is added to the padding.
+    // The header keeps its length: the padding grows by the characters that the value loses.
     let end = file.iter().position(|&byte| byte == b'\n').unwrap();
     file.insert(end, b' ');
     file
@@ -619,7 +619,7 @@ fn column_major<T: Element>(sandbox: &Sandbox, array: &ArrayD<T>) -> Vec<u8> {
 
 /// T17: weights that were written and read again, in either format, are those that were drawn.
 #[test]
-fn saved_weights_compute_what_fresh_ones_do() {
+fn saved_weights_give_the_output_of_the_fresh_ones() {
     for dtype in ["f32", "f64"] {
         let sandbox = Sandbox::new();
         randn(&sandbox, &format!("--shape 4,2,3 --dtype {dtype} -o x.npy"));
