@@ -11,16 +11,6 @@ use crate::error::Error;
 pub use parameters::{Parameter, is_parameter_name};
 
 /// The function that a layer applies to each sum.
-///
-/// ```
-/// use elman::Nonlinearity;
-///
-/// let relu: Nonlinearity = "relu".parse()?;
-/// assert_eq!(relu, Nonlinearity::Relu);
-/// assert_eq!(Nonlinearity::default().to_string(), "tanh");
-/// assert!("ReLU".parse::<Nonlinearity>().is_err());
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Nonlinearity {

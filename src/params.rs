@@ -11,18 +11,6 @@ use crate::memory::{OutOfMemory, reserved, zeros};
 use crate::{Config, Generator};
 
 /// The parameters of one layer in one direction.
-///
-/// ```
-/// use elman::{Config, Generator, Params};
-///
-/// let config = Config { bidirectional: true, ..Config::new(10, 20) };
-/// let params = Params::<f32>::init(config, &mut Generator::new(0))?;
-/// // weight_ih_l0_reverse and the two biases beside it
-/// let reverse = &params.cells()[1];
-/// assert_eq!(reverse.weight_ih.dim(), (20, 10));
-/// assert!(reverse.bias.as_ref().is_some_and(|[_, bias_hh]| bias_hh.len() == 20));
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct CellParams<T> {
     /// `weight_ih`, (`H_out`, features in).

@@ -6,16 +6,6 @@ use super::Config;
 use crate::error::Error;
 
 /// One parameter of a layer, as the `state_dict` knows it.
-///
-/// ```
-/// use elman::Config;
-///
-/// let config = Config { bidirectional: true, ..Config::new(10, 20) };
-/// let parameters: Vec<_> = config.parameters().collect();
-/// assert_eq!(parameters[4].name, "weight_ih_l0_reverse");
-/// assert_eq!(parameters[4].shape, [20, 10]);
-/// assert_eq!(parameters[4].axes, ["hidden_size", "input_size"]);
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameter {
     /// PyTorch's name, such as `weight_hh_l1_reverse`.
@@ -57,14 +47,6 @@ fn parameter_name(kind: Kind, layer: usize, reverse: bool) -> String {
 }
 
 /// Whether a parameter of some layer can have this name.
-///
-/// ```
-/// use elman::is_parameter_name;
-///
-/// let state_dict = ["weight_ih_l0", "weight_hh_l0", "fc.weight"];
-/// let own: Vec<_> = state_dict.into_iter().filter(|name| is_parameter_name(name)).collect();
-/// assert_eq!(own, ["weight_ih_l0", "weight_hh_l0"]);
-/// ```
 pub fn is_parameter_name(name: &str) -> bool {
     let (stem, reverse) = name.strip_suffix("_reverse").map_or((name, false), |stem| (stem, true));
     let layer = stem.rsplit_once("_l").and_then(|(_, layer)| layer.parse().ok());

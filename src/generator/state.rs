@@ -8,7 +8,7 @@ use crate::error::Error;
 /// The length of a generator's state in bytes, that of `torch.get_rng_state()`.
 pub const STATE_BYTES: usize = 5056;
 
-/// Where the fields of a state begin. PyTorch writes its structure `CPUGeneratorImplState` as it
+/// The offsets of the fields of a state. PyTorch writes its structure `CPUGeneratorImplState` as it
 /// lies in memory, little-endian: u64 seed, i32 left, i32 seeded, u64 next, 624 words as u64,
 /// f64 `normal_x`, `normal_y` and `normal_rho`, i32 `normal_is_valid`, and, aligned to 8 bytes,
 /// the reserve of a normal distribution in f32 with its flag.
@@ -25,16 +25,6 @@ mod offset {
 
 impl Generator {
     /// The state, in the bytes of `torch.get_rng_state()`.
-    ///
-    /// ```
-    /// use elman::{Generator, STATE_BYTES};
-    ///
-    /// // Bytes for torch.set_rng_state(torch.from_numpy(np.fromfile('state', np.uint8)))
-    /// let state = Generator::new(5).state();
-    /// assert_eq!(state.len(), STATE_BYTES);
-    /// // The seed stands first.
-    /// assert_eq!(state[..8], 5_u64.to_le_bytes());
-    /// ```
     pub fn state(&self) -> [u8; STATE_BYTES] {
         let mut bytes = [0; STATE_BYTES];
         let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
