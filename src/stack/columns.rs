@@ -168,12 +168,10 @@ fn run_together<S: Send>(shares: Vec<S>, work: impl Fn(&mut [S]) + Sync) {
         }
         let waited = changed.wait_timeout_while(lock(), ARRIVAL, |now| now.arrived < threads);
         let (mut now, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let mut jobs: Vec<Vec<S>> = (0..now.arrived).map(|_| Vec::new()).collect();
-        let count = jobs.len();
+        let mut jobs: Vec<_> = (0..now.arrived).map(|_| Some(Vec::new())).collect();
         for (i, share) in shares.into_iter().enumerate() {
-            jobs[i % count].push(share);
+            jobs[i % now.arrived].get_or_insert_default().push(share);
         }
-        let mut jobs: Vec<_> = jobs.into_iter().map(Some).collect();
         let own = jobs[0].take();
         now.jobs = Some(jobs);
         drop(now);
