@@ -130,13 +130,12 @@ pub(super) fn not_found<'a>(
     place: &str,
 ) -> FileError {
     let count = names.len();
-    let mut list = names.take(MAX_LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
-    if count == 0 {
-        "none".clone_into(&mut list);
-    } else if count > MAX_LISTED {
-        list += &format!(" and {} more", count - MAX_LISTED);
-    }
-    let what = format!("expected {expected}, got {list}");
+    let list = names.take(MAX_LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let what = match count {
+        0 => format!("expected {expected}, got none"),
+        1..=MAX_LISTED => format!("expected {expected}, got {list}"),
+        _ => format!("expected {expected}, got {list} and {} more", count - MAX_LISTED),
+    };
     FileError::Malformed { place: place.to_owned(), what }
 }
 

@@ -12,9 +12,7 @@ use super::reader::TensorReader;
 #[cfg(feature = "safetensors")]
 use super::safetensors::SafetensorsFile;
 use super::tensor_folder::{read_text, tensor_paths};
-use super::{
-    BundleFormat, Entry, Header, ModuleAttribute, Tensor, TensorFile, Text, escaped, show,
-};
+use super::{BundleFormat, Entry, ModuleAttribute, Tensor, TensorFile, Text, escaped, show};
 use crate::element::{Dtype, Element};
 use crate::files::error::FileError;
 
@@ -175,10 +173,10 @@ impl Bundle {
 
     /// The place of the tensor at `index`, for messages.
     pub fn entry_place(&self, index: usize) -> String {
-        match &self.body {
-            Body::Folder(paths, _) => show(&paths[index]),
-            _ => format!("{}:{}", self.place, self.entries[index].name),
+        if let Body::Folder(paths, _) = &self.body {
+            return show(&paths[index]);
         }
+        format!("{}:{}", self.place, self.entries[index].name)
     }
 
     /// An error that lists the tensors, if others were expected.
@@ -193,7 +191,7 @@ impl Bundle {
     pub fn reader(&mut self, index: usize) -> Result<TensorReader<'_>, FileError> {
         let place = self.entry_place(index);
         #[cfg(any(feature = "pt", feature = "safetensors"))]
-        let header = Header::plain(self.entries[index].stored, &self.entries[index].shape);
+        let header = super::Header::plain(self.entries[index].stored, &self.entries[index].shape);
         match &mut self.body {
             Body::Folder(paths, open) => {
                 open.insert(TensorFile::in_folder(&paths[index])?).reader()
@@ -232,10 +230,8 @@ impl Bundle {
     /// [`FileError::Malformed`] lists the tensors of any other bundle.
     pub fn into_tensor(self) -> Result<TensorFile, FileError> {
         let error = self.expected("one member");
-        match self.body {
-            Body::Npz(archive) => TensorFile::member(archive, None, self.place),
-            _ => Err(error),
-        }
+        let Body::Npz(archive) = self.body else { return Err(error) };
+        TensorFile::member(archive, None, self.place)
     }
 }
 
