@@ -577,7 +577,7 @@ fn number() -> impl Strategy<Value = f32> {
     ]
 }
 
-/// What was asked for, in the simplest words: PyTorch's definition of closeness, or the bits.
+/// The expected result: PyTorch's definition of closeness, or the bits.
 fn equal(a: f32, b: f32, exact: bool, equal_nan: bool) -> bool {
     if a.is_nan() && b.is_nan() && equal_nan {
         return true;
@@ -664,7 +664,7 @@ fn a_layer_in_an_onnx_is_compared_once_it_is_converted() {
     piped.fails(65, &format!("rnn: stdin: {REFUSED}\n"));
 }
 
-/// The numbers of a table are those of an f32 that somebody has written down, or of an f64 beside one.
+/// The numbers of a table count as f32, and beside f64 as f64.
 #[test]
 fn tables_have_the_tolerances_of_the_other_side() {
     let sandbox = Sandbox::new();

@@ -214,7 +214,7 @@ fn is_nan(number: Number) -> bool {
 
 /// True if two numbers have the same value. Two whole numbers are compared exactly; beside a float, a whole
 /// number is the nearest double.
-#[allow(clippy::float_cmp, reason = "the same value is what is asked for")]
+#[allow(clippy::float_cmp, reason = "equal values are requested")]
 fn is_same(a: Number, b: Number) -> bool {
     match (a, b) {
         (Number::Integer(a), Number::Integer(b)) => a == b,
