@@ -170,7 +170,7 @@ fn every_plan_gives_the_same_bytes() {
     let large = Config { num_layers: 2, ..Config::new(3, 300) };
     let lengths: Vec<_> = (0..40).map(|n| (n * 7) % 21).collect();
     let blocks = Config { num_layers: 3, ..Config::new(16, 64) };
-    let waves = Config { num_layers: 3, ..Config::new(64, 64) };
+    let pipelined = Config { num_layers: 3, ..Config::new(64, 64) };
     let both = Config { bidirectional: true, ..Config::new(64, 64) };
     let cores = std::thread::available_parallelism().unwrap().get();
     for (config, steps, lengths, plan) in [
@@ -189,7 +189,7 @@ fn every_plan_gives_the_same_bytes() {
             "columns in 2 shares",
         ),
         (large, 99, &[99, 3, 0, 98], "columns in 2 shares"),
-        (waves, 900, &[1, 900, 513, 899], "layers at the same time"),
+        (pipelined, 900, &[1, 900, 513, 899], "layers at the same time"),
         (both, 600, &[0, 599], "both directions at once"),
     ] {
         let case = Case::new(config, steps, lengths, true);
