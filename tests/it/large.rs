@@ -141,7 +141,7 @@ fn of_an_archive() {
 
 /// Once, before anything else, with the bytes that there are.
 #[test]
-fn what_is_held_is_named() {
+fn data_that_is_held_is_announced() {
     let sandbox = given(&[260, 1010, FEATURES], "--bidirectional");
     // 262,600 rows of 64 features, and of 12 of the output, 4 bytes each.
     let (input, output) = (262_600 * 64 * 4, 262_600 * 12 * 4);
@@ -150,7 +150,7 @@ fn what_is_held_is_named() {
         let outcome = sandbox.rnn(line);
         assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), expected), "{line}");
         assert!(!outcome.stdout_text().contains("note: "), "{line}");
-        // Nobody has asked.
+        // -q asks for silence.
         sandbox.rnn(&format!("{line} -q")).succeeds();
     };
     let both = |bytes: usize| format!("note: input and output are held whole: {bytes} bytes\n");
@@ -197,7 +197,7 @@ fn what_is_held_is_named() {
 
 /// A bar that is over at once only flickers.
 #[test]
-fn what_is_over_in_a_second_shows_no_bar() {
+fn a_run_of_less_than_a_second_shows_no_bar() {
     let sandbox = given(&[270_000, FEATURES], "");
     if sandbox.shell("script --version").code != Some(0) {
         return;
@@ -236,7 +236,7 @@ fn memory_does_not_grow_with_the_input() {
 }
 
 #[test]
-fn what_ends_too_early_or_too_late_leaves_the_old_output() {
+fn an_input_of_another_length_leaves_the_old_output() {
     let sandbox = given(&[260_000, FEATURES], "");
     sandbox.write("o.npy", b"old");
     sandbox
@@ -275,7 +275,7 @@ fn endless() -> Sandbox {
     sandbox
 }
 
-/// Nobody waits for the rest of an input when what comes of it cannot be written.
+/// A failed output ends the reading of the input.
 #[test]
 fn a_failed_output_ends_the_reading() {
     let script = "cat head /dev/zero | timeout 30 rnn run -w w.npz -i - -o /dev/full -q";
@@ -283,7 +283,7 @@ fn a_failed_output_ends_the_reading() {
     endless().shell(script).fails(74, failure);
 }
 
-/// What a header promises is not listed part by part.
+/// The sections of an input are not listed, whatever its header promises.
 #[test]
 fn a_stream_that_promises_more_than_it_has_takes_no_memory_for_it() {
     let missing = "expected 1152921504606846976 bytes after the header for shape \

@@ -135,7 +135,7 @@ fn numpy_in_the_pipe() {
 }
 
 #[test]
-fn a_pipe_may_send_so_many_bytes_and_no_more() {
+fn a_pipe_may_send_a_limited_number_of_bytes() {
     let sandbox = by_files();
     let len = sandbox.bytes("x.npy").len();
     let refused = |place: &str, bytes: usize, got: &str| {

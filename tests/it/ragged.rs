@@ -148,7 +148,7 @@ fn batch_first_changes_the_layout_alone() {
 }
 
 #[test]
-fn what_stands_in_the_padding_of_the_input_does_not_count() {
+fn values_in_the_padding_of_the_input_do_not_count() {
     let sandbox = given("");
     let mut x = sandbox.load::<f32>("x.npy");
     for (n, length) in LENGTHS.into_iter().enumerate() {
@@ -239,7 +239,7 @@ fn sequences_of_their_own_lengths_keep_their_names() {
     assert_eq!(sandbox.load::<f32>("split.npz:zebra").shape(), [5, 2, 4]);
 }
 
-/// One member is that array, but for an output that is an archive too.
+/// One member is that array, unless the output is an archive too.
 #[test]
 fn an_archive_of_one_sequence() {
     let sandbox = given("");
@@ -274,7 +274,7 @@ fn an_archive_of_one_sequence() {
 
 /// Of a sequence without steps, and behind the ends in all hidden states.
 #[test]
-fn padding_beside_packed_input_where_there_is_some() {
+fn padding_flags_with_packed_input() {
     let sandbox = given("");
     sandbox.rnn("pack -q -i x.npy --lengths 5,0,6,2 -o x.npz").succeeds();
     let line = |input: &str| {
@@ -406,7 +406,7 @@ fn directions_of_their_own_axis_are_the_same_numbers() {
 }
 
 #[test]
-fn what_is_named_is_all_that_is_written() {
+fn only_named_outputs_are_written() {
     let sandbox = given("");
     let before = sandbox.names();
     for (words, file) in [("--last", "last.npy"), ("--all-hidden", "all.npz"), ("--hn", "n.npy")] {

@@ -39,7 +39,7 @@ fn remarks(sandbox: &Sandbox, line: &str) -> Vec<String> {
     texts.concat().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
 }
 
-/// What the run writes as `output`.
+/// The `output` that the run writes.
 #[track_caller]
 fn output(sandbox: &Sandbox, line: &str) -> Vec<u8> {
     sandbox.shell(&format!("{line} -q -o -")).succeeds().stdout
@@ -127,7 +127,7 @@ fn the_report_as_json() {
 }
 
 #[test]
-fn the_report_stands_on_stderr_where_a_tensor_goes_to_stdout() {
+fn the_report_goes_to_stderr_if_a_tensor_goes_to_stdout() {
     let sandbox = seed_doc();
     let printed = sandbox.rnn("run -w w -i x.npy -o y.npy").succeeds();
     let outcome = sandbox.rnn("run -w w -i x.npy -o -");
@@ -314,7 +314,7 @@ fn weights_of_every_kind_are_the_same_layer() {
 }
 
 #[test]
-fn batch_first_and_dropout_override_what_was_saved() {
+fn batch_first_and_dropout_override_saved_values() {
     let sandbox = seed_doc();
     let init = "rnn init -q --input-size 10 --hidden 20 --layers 2";
     sandbox.shell(&format!("{init} --batch-first --dropout 0.25 -o saved/")).succeeds();
@@ -482,7 +482,7 @@ fn the_generator_goes_on_from_a_file() {
     assert_eq!(output(&sandbox, &format!("{run} --rng rng.npy")), second);
     let report = report(&sandbox, &format!("{run} --rng rng.npy"));
     assert_eq!((&report["seed"], &report["rng"]), (&Value::Null, &json!("rng.npy")));
-    // What is no state is refused before anything is written.
+    // A file that is not a state is refused before anything is written.
     let message =
         "rnn: x.npy: generator state: expected u8 in shape [5056], got f32 in shape [5, 3, 10]\n";
     sandbox.shell(&format!("{run} --rng x.npy -o new.npy")).fails(65, message);
@@ -554,7 +554,7 @@ fn outputs_are_not_put_among_the_weights() {
 }
 
 #[test]
-fn hidden_files_are_no_weights() {
+fn hidden_files_are_not_weights() {
     let sandbox = seed_doc();
     sandbox.write("w/._bias_ih_l0.npy", b"resource fork");
     sandbox.rnn("run -w w -i x.npy").succeeds();
@@ -562,7 +562,7 @@ fn hidden_files_are_no_weights() {
 
 /// Each member promises nearly as many rows as there can be.
 #[test]
-fn sizes_of_sequences_that_no_sum_holds_are_refused() {
+fn sizes_of_sequences_whose_sum_overflows_are_refused() {
     let sandbox = Sandbox::new();
     let dict = "{'descr': '<f4', 'fortran_order': False, 'shape': (1152921504606846975, 1)}\n";
     let length = u16::try_from(dict.len()).unwrap().to_le_bytes();

@@ -121,7 +121,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_said_beside_the_answers() {
+fn notes_beside_the_answers() {
     let sandbox = layer();
     let x = sandbox.load::<f32>("x.npy");
     let arrays = chunks(&x, &[1, 2, 9], 0);
@@ -145,7 +145,7 @@ note: s.npz: goes on after 3 arrays
 }
 
 #[test]
-fn weights_that_are_no_numbers_or_keep_their_nonlinearity_to_themselves() {
+fn weights_with_nan_or_without_their_nonlinearity() {
     let sandbox = layer();
     sandbox.shell("rm w/rnn.json").succeeds();
     let nan = ArrayD::from_elem(IxDyn(&[6]), f32::NAN);
@@ -181,7 +181,7 @@ fn the_first_array_starts_from_h_0() {
     sandbox.rnn("run -q -w w -i x.npy --h0 h.npy -o twice.npy").succeeds();
     let arrays = chunks(&sandbox.load::<f32>("x.npy"), &[5, 7], 0);
     let answers = chunks(&sandbox.load::<f32>("twice.npy"), &[5, 7], 0);
-    // Where there is no state yet, --h0 is what it begins with.
+    // If there is no state yet, the stream begins with --h0.
     for line in ["-q -w w --h0 h.npy", "-q -w w --h0 h.npy --state s.npz"] {
         ends(&stream(&sandbox, line, &arrays), 0, "", &answers);
     }
@@ -227,7 +227,7 @@ hint: rnn stream -w w --dtype f32\n";
 
 /// Each after two good arrays: what comes third, and what is said about it.
 #[test]
-fn what_is_wrong_in_mid_stream_is_said_after_what_was_right() {
+fn an_error_in_mid_stream_follows_the_answers_before_it() {
     let sandbox = layer();
     let arrays = chunks(&sandbox.load::<f32>("x.npy"), &[1, 11], 0);
     let answers = chunks(&sandbox.load::<f32>("y.npy"), &[1, 11], 0);
@@ -276,7 +276,7 @@ fn what_is_wrong_in_mid_stream_is_said_after_what_was_right() {
         let given = [arrays.clone(), vec![third]].concat();
         let stderr = format!("{place}{what}\n{hint}");
         ends(&stream(&sandbox, "-q -w w", &given), 65, &stderr, &answers);
-        // What was answered is kept: only the wrong array is to be sent again.
+        // The answered arrays are kept: only the wrong array is to be sent again.
         let outcome = stream(&sandbox, "-q -w w --state s.npz", &given);
         assert_eq!((outcome.code, outcome.stderr), (Some(65), format!("{place}{what}\n")));
         assert_eq!(count(&sandbox), 2, "{what}");
@@ -285,7 +285,7 @@ fn what_is_wrong_in_mid_stream_is_said_after_what_was_right() {
 }
 
 #[test]
-fn batches_are_named_where_they_stand() {
+fn an_error_names_the_array_and_its_byte() {
     let sandbox = layer();
     let array = |shape: &[usize]| npy(&ArrayD::<f32>::zeros(IxDyn(shape)));
     let arrays = [array(&[3, 2, 4]), array(&[2, 3, 4])];
@@ -574,7 +574,7 @@ fn a_signal_that_ends_the_stream_loses_nothing() {
     assert!(!sandbox.names().iter().any(|name| name.contains("npz") || name.starts_with(".rnn-")));
 }
 
-/// An answer that nobody takes does not keep the process from ending, and does not count.
+/// An answer that is not read does not keep the process from ending, and does not count.
 #[cfg(unix)]
 #[test]
 fn a_signal_does_not_wait_for_a_reader() {
@@ -594,7 +594,7 @@ fn a_signal_does_not_wait_for_a_reader() {
 
 #[cfg(unix)]
 #[test]
-fn a_kill_loses_at_most_what_came_after_the_last_checkpoint() {
+fn a_kill_loses_at_most_the_arrays_after_the_last_checkpoint() {
     let sandbox = layer();
     let arrays = chunks(&sandbox.load::<f32>("x.npy"), &[1; 12], 0);
     let answers = chunks(&sandbox.load::<f32>("y.npy"), &[1; 12], 0);
@@ -613,7 +613,7 @@ fn a_kill_loses_at_most_what_came_after_the_last_checkpoint() {
         let kill = ["-s".to_owned(), signal.to_owned(), live.child.id().to_string()];
         assert!(Command::new("kill").args(kill).status().unwrap().success());
         assert!(!live.child.wait().unwrap().success());
-        // What the state does not count is sent again.
+        // The arrays that the state does not count are sent again.
         let saved = sandbox.names().contains(&"s.npz".to_owned());
         assert_eq!(saved, answered >= 3);
         let expected = if saved { answered / 3 * 3 } else { 0 };
@@ -644,7 +644,7 @@ fn a_reader_that_leaves_ends_the_stream_by_sigpipe_and_silently() {
     }
 }
 
-/// Whether there is a Python with this module; where there is none, the test that needs it says so.
+/// Whether there is a Python with this module; if not, the test that needs it says so.
 #[allow(clippy::print_stderr, reason = "a test that is skipped says why")]
 fn can_import(module: &str) -> bool {
     let found = Sandbox::new().shell(&format!("python3 -c 'import {module}'")).code == Some(0);

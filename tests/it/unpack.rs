@@ -179,7 +179,7 @@ fn ragged_archives_come_back_through_a_pipe() {
 }
 
 #[test]
-fn the_report_names_what_was_written() {
+fn the_report_names_the_written_tensors() {
     let sandbox = given();
     let report = |words: &str| sandbox.rnn(&format!("unpack {words}")).succeeds().stdout_text();
     let padded = "padded   [3, 3]  f32  a.npy\nlengths  [3]     i64  l.npy\n";
@@ -196,10 +196,10 @@ fn whole_numbers_are_converted_with_a_note() {
     assert_eq!(report, "padded  [1, 2]  f32  a.npy\nnote: p.npz:data: i64 converted to f32\n");
 }
 
-/// PyTorch's own functions, where there is a Python with it, read the fields of `rnn pack`.
+/// PyTorch's own functions, if a Python has them, read the fields of `rnn pack`.
 #[test]
 #[allow(clippy::print_stderr, reason = "a test that is skipped says why")]
-fn pytorch_reads_what_is_packed() {
+fn pytorch_reads_packed_archives() {
     let sandbox = Sandbox::new();
     if sandbox.shell("python3 -c 'import numpy, torch'").code != Some(0) {
         eprintln!("skipped: there is no python3 with numpy and torch");

@@ -1,4 +1,4 @@
-//! What `rnn run` refuses about lengths, packed sequences and outputs: each message, word for word.
+//! The errors of `rnn run` about lengths, packed sequences and outputs, word for word.
 
 use elman::files::AnyArray;
 use ndarray::ArrayD;
@@ -163,7 +163,7 @@ fn lengths_beside_sequences_that_have_their_own() {
     );
 }
 
-/// What the hint says pads the result, as it would be with lengths.
+/// The command of the hint pads the result as a run with lengths does.
 #[test]
 fn padding_beside_sequences_that_have_their_own_lengths() {
     let sandbox = given();
@@ -336,7 +336,7 @@ fn several_arrays_in_one_file() {
     assert_eq!(sandbox.shell(whole).code, Some(0));
 }
 
-/// NumPy saves the None of a `PackedSequence` without indices as a pickle, which nobody reads here.
+/// NumPy saves the None of a `PackedSequence` without indices as a pickle, which is not read.
 #[test]
 fn indices_that_numpy_saved_as_objects() {
     let sandbox = given();

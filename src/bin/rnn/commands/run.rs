@@ -154,8 +154,8 @@ fn extent<T: Element>(
         Input::Packed(bundle, data) => Some(read_index(bundle, data)?),
         _ => None,
     };
-    let lengths = match (&plan.lengths, &*input) {
-        (&Some(text), Input::Tensor(file)) => Some(plan.read_lengths(text, rnn, file)?),
+    let lengths = match &*input {
+        Input::Tensor(file) => plan.read_lengths(rnn, file)?,
         _ => None,
     };
     let extent = Extent::new(rnn, input, lengths, index)?;

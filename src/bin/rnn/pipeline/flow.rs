@@ -100,7 +100,7 @@ impl<'a, T: Element> Flow<'a, T> {
         }
         if self.pass.extent.form == Form::Unbatched {
             h_n.index_axis_inplace(Axis(1), 0);
-            last.iter_mut().for_each(|last| last.index_axis_inplace(Axis(0), 0));
+            last = last.map(|last| last.index_axis_move(Axis(0), 0));
         }
         if self.pass.options.check_finite {
             all_finite("h_n", &h_n.view(), &self.pass.axes.state, &[])?;

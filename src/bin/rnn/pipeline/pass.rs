@@ -1,4 +1,4 @@
-//! What a run needs to know beside its numbers, and what can be said about their sections.
+//! The layer, sizes and choices of a run, with the shapes and checks that follow from them.
 
 use anyhow::Result;
 use elman::{Element, PackedSequence, Rnn, pad_packed_sequence, unpack_sequence};
@@ -9,7 +9,7 @@ use super::results::AxisNames;
 use super::rows::{Rows, reshaped};
 use crate::finite::all_finite;
 
-/// What a run needs to know beside its numbers.
+/// The layer, sizes and choices of a run.
 pub(crate) struct Pass<'a, T> {
     pub(crate) rnn: &'a Rnn<T>,
     pub(crate) extent: &'a Extent,
@@ -87,7 +87,7 @@ impl<T: Element> Pass<'_, T> {
         }
     }
 
-    /// The hidden states of each layer and direction, padded where they are packed.
+    /// The hidden states of each layer and direction, padded if they are packed.
     pub(super) fn all_hidden(&self, layers: &[Rows<T>]) -> Result<Vec<(String, ArrayD<T>)>> {
         let config = self.rnn.config();
         let (directions, size) = (config.num_directions(), config.hidden_size);

@@ -11,13 +11,18 @@ use super::rows::Rows;
 /// Buffers in use: one section is read while another one is computed.
 const BUFFERS: usize = 2;
 
-/// What is done with each section.
+/// Reads a section, into memory that may have been used before.
+type Read<'a, T> = &'a mut (dyn FnMut(&Section, Vec<T>) -> Result<Rows<T>> + Send + 'a);
+/// Computes the output of a section, and returns the memory of its input.
+type Compute<'a, T> = &'a mut (dyn FnMut(&Section, Rows<T>) -> Result<(Rows<T>, Vec<T>)> + 'a);
+/// Writes the output of a section.
+type Write<'a, T> = &'a mut (dyn FnMut(&Section, Rows<T>) -> Result<()> + Send + 'a);
+
+/// The work on each section.
 pub(super) struct Stages<'a, T> {
-    /// Reads a section, into memory that may have been used before.
-    pub(super) read: &'a mut (dyn FnMut(&Section, Vec<T>) -> Result<Rows<T>> + Send),
-    /// Computes its output, and returns the memory of its input.
-    pub(super) compute: &'a mut dyn FnMut(&Section, Rows<T>) -> Result<(Rows<T>, Vec<T>)>,
-    pub(super) write: &'a mut (dyn FnMut(&Section, Rows<T>) -> Result<()> + Send),
+    pub(super) read: Read<'a, T>,
+    pub(super) compute: Compute<'a, T>,
+    pub(super) write: Write<'a, T>,
 }
 
 impl<T: Send> Stages<'_, T> {

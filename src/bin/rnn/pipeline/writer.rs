@@ -12,7 +12,7 @@ use super::rows::Rows;
 /// The file of an output that has been begun.
 pub(super) enum Writer<T> {
     Tensor(PartWriter<T>),
-    Archive(ArchiveWriter),
+    Archive(Box<ArchiveWriter>),
 }
 
 impl<T: Element> Writer<T> {
@@ -23,11 +23,11 @@ impl<T: Element> Writer<T> {
             Form::Unbatched | Form::Batched => {
                 Writer::Tensor(sink.into_parts(&shape, extent.axes(extent.width))?)
             }
-            Form::Ragged(_) => Writer::Archive(sink.into_archive()),
+            Form::Ragged(_) => Writer::Archive(Box::new(sink.into_archive())),
             Form::Packed => {
                 let mut archive = sink.into_archive();
                 archive.begin::<T>(PACKED[0], &shape)?;
-                Writer::Archive(archive)
+                Writer::Archive(Box::new(archive))
             }
         })
     }

@@ -20,7 +20,7 @@ use crate::pipeline::pass::PassOptions;
 use crate::report::Notes;
 use crate::rng::Rng;
 
-/// What `rnn run` is asked to do.
+/// The task of one `rnn run`.
 pub(super) struct RunPlan<'a> {
     input: Source,
     columns: Vec<String>,
@@ -141,21 +141,19 @@ impl<'a> RunPlan<'a> {
         rng: &mut Rng,
         notes: &mut Notes,
     ) -> Result<Rnn<T>> {
-        let config = match &weights {
-            Some(weights) => weights.config(self.layer, notes)?,
+        let config = if let Some(weights) = &weights {
+            weights.config(self.layer, notes)?
+        } else {
             // A tensor without axes is refused later, by the layer.
-            None => {
-                let features = places.input_shape.last().copied().unwrap_or(1);
-                config_from_flags(self.layer, Some(features))?
-            }
+            let features = places.input_shape.last().copied().unwrap_or(1);
+            config_from_flags(self.layer, Some(features))?
         };
         note_dropout(&config, self.pass.train, notes);
         let Some(weights) = weights else {
             // The one size that did not come from a flag is that of the input.
             let rnn = fresh(&config, &mut rng.generator);
-            return Ok(rnn
-                .map_err(|error| explain(error, &config, places))?
-                .with_kernel(self.kernel));
+            let rnn = rnn.map_err(|error| explain(error, &config, places))?;
+            return Ok(rnn.with_kernel(self.kernel));
         };
         if let Some(found) = weights.not_finite() {
             if self.pass.check_finite {
@@ -166,18 +164,18 @@ impl<'a> RunPlan<'a> {
         Ok(weights.into_rnn(&config)?.with_kernel(self.kernel))
     }
 
-    /// Reads `--lengths` for a tensor.
+    /// Reads `--lengths` for a tensor, if they were named.
     pub(super) fn read_lengths<T: Element>(
         &self,
-        text: &OsStr,
         rnn: &Rnn<T>,
         input: &TensorFile,
-    ) -> Result<Vec<usize>> {
+    ) -> Result<Option<Vec<usize>>> {
+        let Some(text) = self.lengths else { return Ok(None) };
         let shape = &input.header().shape;
         let (steps, batch) = rnn.check_input(shape)?;
         let batch_first = rnn.config().batch_first;
         let batched = shape.len() == 3;
-        lengths::read(text, &PaddedSizes { batch, steps, batch_first, batched })
+        lengths::read(text, &PaddedSizes { batch, steps, batch_first, batched }).map(Some)
     }
 
     /// Notes how a tensor was recognised, if more is to be said.
