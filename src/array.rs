@@ -31,7 +31,15 @@ pub(crate) fn values<T: Clone, D: Dimension>(
     let mut values = reserved(from.len(), what)?;
     match from.as_slice() {
         Some(slice) => values.extend_from_slice(slice),
-        None => values.extend(from.iter().cloned()),
+        None => {
+            // Row by row, because most rows are contiguous.
+            for row in from.rows() {
+                match row.to_slice() {
+                    Some(slice) => values.extend_from_slice(slice),
+                    None => values.extend(row.iter().cloned()),
+                }
+            }
+        }
     }
     Ok(values)
 }
