@@ -5,6 +5,8 @@ pub(crate) mod elementary;
 use std::fmt;
 use std::ops::{Add, Div, Mul, Sub};
 
+use ndarray_npy::WritableElement;
+
 /// The name of a type of number that the layer computes in.
 ///
 /// ```
@@ -54,6 +56,7 @@ pub trait Element:
     + Mul<Output = Self>
     + Div<Output = Self>
     + Into<f64>
+    + WritableElement
     + fmt::Debug
     + fmt::Display
     + fmt::LowerExp

@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 
 use ndarray::{ArrayD, ArrayViewD};
+use ndarray_npy::npy::header::Layout;
+use ndarray_npy::{WritableElement, WriteNpyError, WriteNpyExt};
 
 use crate::element::{Dtype, Element};
 
@@ -14,7 +16,7 @@ use crate::element::{Dtype, Element};
 /// assert_eq!(<f32 as Stored>::DESCR, "<f4");
 /// assert_eq!(1_i64.bytes().as_ref(), [1, 0, 0, 0, 0, 0, 0, 0]);
 /// ```
-pub trait Stored: Copy + 'static {
+pub trait Stored: WritableElement + Copy + 'static {
     /// NumPy's name of the type in little-endian order.
     const DESCR: &'static str;
     /// The number's bytes, in that order.
@@ -79,7 +81,7 @@ impl<T: Stored> AnyArray for ArrayD<T> {
     }
 }
 
-/// Writes an array as .npy 1.0, always in C order, with the bytes that `np.save` writes.
+/// Writes an array as .npy, always in C order.
 ///
 /// ```
 /// use elman::files::write_npy;
@@ -95,8 +97,15 @@ impl<T: Stored> AnyArray for ArrayD<T> {
 /// # Errors
 /// What the writer says.
 pub fn write_npy<T: Stored>(writer: &mut dyn Write, array: &ArrayViewD<'_, T>) -> io::Result<()> {
-    writer.write_all(&header_bytes(T::DESCR, array.shape())?)?;
-    write_numbers(writer, array)
+    // In Fortran order, ndarray-npy would write the numbers as they stand in memory.
+    if !array.is_standard_layout() {
+        writer.write_all(&header_bytes(T::DESCR, array.shape())?)?;
+        return write_numbers(writer, array);
+    }
+    WriteNpyExt::write_npy(array, writer).map_err(|error| match error {
+        WriteNpyError::Io(source) => source,
+        error => io::Error::other(error),
+    })
 }
 
 /// Writes numbers one after the other.
@@ -124,23 +133,10 @@ pub(super) fn write_pieces<'a, T: Stored>(
     writer.write_all(piece)
 }
 
-/// What NumPy writes before the numbers: the dictionary, room for the first axis to grow to 21 digits in
-/// place, and spaces up to a multiple of 64 bytes.
+/// The header before the numbers. The type goes in by NumPy's name, so that any type can be written.
 pub(super) fn header_bytes(descr: &str, shape: &[usize]) -> io::Result<Vec<u8>> {
-    let sizes: Vec<_> = shape.iter().map(ToString::to_string).collect();
-    let comma = if shape.len() == 1 { "," } else { "" };
-    let mut text = format!(
-        "{{'descr': '{descr}', 'fortran_order': False, 'shape': ({}{comma}), }}",
-        sizes.join(", ")
-    );
-    if let Some(first) = sizes.first() {
-        text += &" ".repeat(21_usize.saturating_sub(first.len()));
-    }
-    let magic = b"\x93NUMPY\x01\x00";
-    let len = (magic.len() + 2 + text.len() + 1).next_multiple_of(64) - magic.len() - 2;
-    let too_many = || format!("{} axes are too many for .npy 1.0", shape.len());
-    let length =
-        u16::try_from(len).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, too_many()))?;
-    text = format!("{text:<width$}\n", width = len - 1);
-    Ok([&magic[..], &length.to_le_bytes(), text.as_bytes()].concat())
+    let type_descriptor = format!("'{descr}'").parse().map_err(io::Error::other)?;
+    let (layout, shape) = (Layout::Standard, shape.to_vec());
+    let header = ndarray_npy::npy::header::Header { type_descriptor, layout, shape };
+    header.to_bytes().map_err(io::Error::other)
 }
