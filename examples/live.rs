@@ -18,7 +18,7 @@ use ndarray::Array2;
 fn main() -> Result<(), Box<dyn Error>> {
     let path: OsString = std::env::args_os().nth(1).ok_or("expected a file of weights")?;
     let checkpoint = Checkpoint::read(&Source::parse(&path), None, None)?;
-    let config = checkpoint.config().clone();
+    let config = checkpoint.config.clone();
     let rnn: Rnn<f32> = checkpoint.into_rnn(config)?;
     let mut session = Session::new(&rnn, None);
     let mut stdout = std::io::stdout().lock();

@@ -32,27 +32,40 @@ pub use onnx::write_onnx;
 /// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
 /// let checkpoint = Checkpoint::read(&file, None, None)?;
 /// // A state_dict does not say its nonlinearity, and the configuration holds PyTorch's default.
-/// assert!(!checkpoint.says_nonlinearity());
-/// assert_eq!(checkpoint.recognised(), ".npz archive");
-/// assert_eq!((checkpoint.prefix(), checkpoint.ignored()), ("", 0));
-/// assert!(checkpoint.notes().is_empty() && !checkpoint.is_reversed());
-/// let config = checkpoint.config().clone();
+/// assert!(!checkpoint.explicit_nonlinearity);
+/// assert_eq!(checkpoint.recognised, ".npz archive");
+/// assert!(checkpoint.prefix.is_empty() && checkpoint.ignored == 0);
+/// assert!(checkpoint.notes.is_empty() && !checkpoint.reversed);
+/// let config = checkpoint.config.clone();
 /// let rnn = checkpoint.into_rnn::<f32>(config)?;
 /// assert_eq!(rnn.config().to_string(), "RNN(1, 8, num_layers=2)");
 /// # Ok::<_, elman::CheckpointError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Checkpoint {
-    place: String,
-    recognised: String,
-    dtype: Dtype,
-    config: Config,
-    says_nonlinearity: bool,
-    reversed: bool,
-    prefix: String,
-    ignored: usize,
-    notes: Vec<String>,
-    tensors: Vec<NamedTensor>,
+    /// The name of the file, for messages.
+    pub place: String,
+    /// The format that the first bytes have told, in words.
+    pub recognised: String,
+    /// The type of all tensors.
+    pub dtype: Dtype,
+    /// The saved configuration; PyTorch's defaults for everything that neither file nor shapes tell.
+    pub config: Config,
+    /// Whether the file holds the nonlinearity. A `state_dict` does not, and the configuration then has
+    /// PyTorch's default.
+    pub explicit_nonlinearity: bool,
+    /// Whether the layer runs from each sequence's last step to its first: `direction="reverse"` of ONNX,
+    /// which no configuration of `torch.nn.RNN` has.
+    pub reversed: bool,
+    /// The names of the modules around the layer, such as `encoder.rnn.`; empty if there are none.
+    pub prefix: String,
+    /// The number of other tensors in the file.
+    pub ignored: usize,
+    /// Remarks for the user about how the file was read, a line each.
+    pub notes: Vec<String>,
+    /// The tensors, in the order of the file.
+    pub tensors: Vec<NamedTensor>,
 }
 
 /// A tensor under PyTorch's name of the parameter.
@@ -63,7 +76,7 @@ pub struct Checkpoint {
 ///
 /// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
 /// let checkpoint = Checkpoint::read(&file, None, None)?;
-/// let first = &checkpoint.tensors()[0];
+/// let first = &checkpoint.tensors[0];
 /// assert_eq!((first.name.as_str(), first.stored), ("weight_ih_l0", StoredType::F32));
 /// assert_eq!(first.tensor.shape(), [8, 1]);
 /// # Ok::<_, Box<dyn std::error::Error>>(())
@@ -105,8 +118,8 @@ impl Checkpoint {
     /// write_npz(&mut sink, &model, "")?;
     /// sink.commit()?;
     /// let checkpoint = Checkpoint::read(&Source::Path(path), None, Some("rnn"))?;
-    /// assert_eq!(checkpoint.config().to_string(), "RNN(10, 20, bias=False)");
-    /// assert_eq!((checkpoint.prefix(), checkpoint.ignored()), ("rnn.", 1));
+    /// assert_eq!(checkpoint.config.to_string(), "RNN(10, 20, bias=False)");
+    /// assert_eq!((checkpoint.prefix.as_str(), checkpoint.ignored), ("rnn.", 1));
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -134,8 +147,8 @@ impl Checkpoint {
     /// let file = Source::parse("fixtures/sine/rnn.onnx".as_ref());
     /// let File::Graph(graph) = open(&file, Accepts::Model)? else { panic!("{file} is a graph") };
     /// let checkpoint = Checkpoint::of_graph(&graph, None, None)?;
-    /// assert_eq!(checkpoint.config().to_string(), "RNN(1, 8, num_layers=2)");
-    /// assert!(checkpoint.says_nonlinearity());
+    /// assert_eq!(checkpoint.config.to_string(), "RNN(1, 8, num_layers=2)");
+    /// assert!(checkpoint.explicit_nonlinearity);
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -159,8 +172,8 @@ impl Checkpoint {
     /// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
     /// let File::Bundle(mut bundle) = open(&file, Accepts::Model)? else { panic!("{file}") };
     /// let checkpoint = Checkpoint::of_bundle(&mut bundle, Some(Dtype::F64), None)?;
-    /// assert_eq!(checkpoint.dtype(), Dtype::F64);
-    /// assert_eq!(checkpoint.place(), bundle.place());
+    /// assert_eq!(checkpoint.dtype, Dtype::F64);
+    /// assert_eq!(&checkpoint.place, bundle.place());
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -174,7 +187,7 @@ impl Checkpoint {
         let place = bundle.place().to_owned();
         let within = |error: CheckpointError| error.within(&place);
         let found = names::find(bundle.entries(), prefix).map_err(within)?;
-        let (config, says_nonlinearity) = configuration::read(bundle, &found)?;
+        let (config, explicit_nonlinearity) = configuration::read(bundle, &found)?;
         let mut tensors = Vec::new();
         for (index, name) in found.members {
             let stored = bundle.entries()[index].stored;
@@ -187,64 +200,12 @@ impl Checkpoint {
             prefix: found.prefix,
             place: place.clone(),
             config,
-            says_nonlinearity,
+            explicit_nonlinearity,
             reversed: false,
             ignored,
             notes: Vec::new(),
             tensors,
         })
-    }
-
-    /// The name of the file, for messages.
-    pub fn place(&self) -> &str {
-        &self.place
-    }
-
-    /// What the first bytes have said about the file, in words.
-    pub fn recognised(&self) -> &str {
-        &self.recognised
-    }
-
-    /// The type of all tensors.
-    pub fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-
-    /// The configuration: what the file says, the rest PyTorch's defaults.
-    pub fn config(&self) -> &Config {
-        &self.config
-    }
-
-    /// Whether the file says which nonlinearity the layer has. A `state_dict` does not, and the
-    /// configuration holds PyTorch's default then.
-    pub fn says_nonlinearity(&self) -> bool {
-        self.says_nonlinearity
-    }
-
-    /// The names of the modules around the layer, such as `encoder.rnn.`, empty where there are none.
-    pub fn prefix(&self) -> &str {
-        &self.prefix
-    }
-
-    /// How many tensors of the model belong to something else.
-    pub fn ignored(&self) -> usize {
-        self.ignored
-    }
-
-    /// Whether the layer runs from each sequence's last step to its first: `direction="reverse"` of ONNX,
-    /// which no configuration of `torch.nn.RNN` says.
-    pub fn is_reversed(&self) -> bool {
-        self.reversed
-    }
-
-    /// What a user should know about how the file was read, a line each.
-    pub fn notes(&self) -> &[String] {
-        &self.notes
-    }
-
-    /// The tensors, in the order of the file.
-    pub fn tensors(&self) -> &[NamedTensor] {
-        &self.tensors
     }
 
     /// The tensors as numbers of type T.
@@ -280,7 +241,7 @@ impl Checkpoint {
     /// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
     /// let checkpoint = Checkpoint::read(&file, None, None)?;
     /// // Names and shapes do not tell it.
-    /// let config = Config { nonlinearity: Nonlinearity::Relu, ..checkpoint.config().clone() };
+    /// let config = Config { nonlinearity: Nonlinearity::Relu, ..checkpoint.config.clone() };
     /// let mut params = checkpoint.into_params::<f32>(config)?;
     /// params.merge_bias();
     /// assert_eq!(params.cells().len(), 2);
@@ -303,7 +264,7 @@ impl Checkpoint {
     ///
     /// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
     /// let checkpoint = Checkpoint::read(&file, None, None)?;
-    /// let config = checkpoint.config().clone();
+    /// let config = checkpoint.config.clone();
     /// let wide = Config { hidden_size: 16, ..config.clone() };
     /// assert!(matches!(checkpoint.clone().into_rnn::<f64>(wide), Err(CheckpointError::Weights { .. })));
     /// let rnn = checkpoint.into_rnn::<f64>(config)?;

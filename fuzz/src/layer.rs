@@ -17,11 +17,11 @@ pub(crate) fn check(layer: Result<Checkpoint, CheckpointError>) {
         Ok(layer) => layer,
         Err(error) => return ways::printable(&error.to_string()),
     };
-    ways::printable(&format!("{} {:?} {}", layer.recognised(), layer.notes(), layer.prefix()));
-    let config = layer.config().clone();
+    ways::printable(&format!("{} {:?} {}", layer.recognised, layer.notes, layer.prefix));
+    let config = layer.config.clone();
     config.check().unwrap();
-    let sizes = layer.tensors().iter().map(|it| it.tensor.shape().iter().product::<usize>());
-    if sizes.sum::<usize>() > MAX_NUMBERS || layer.is_reversed() {
+    let sizes = layer.tensors.iter().map(|it| it.tensor.shape().iter().product::<usize>());
+    if sizes.sum::<usize>() > MAX_NUMBERS || layer.reversed {
         return;
     }
     // Where a tensor is missing, or one too many.
@@ -29,12 +29,12 @@ pub(crate) fn check(layer: Result<Checkpoint, CheckpointError>) {
         return ways::printable(&error.to_string());
     }
     let mut have: Vec<_> =
-        layer.tensors().iter().map(|it| (it.name.clone(), it.tensor.shape().to_vec())).collect();
+        layer.tensors.iter().map(|it| (it.name.clone(), it.tensor.shape().to_vec())).collect();
     let mut want: Vec<_> = config.parameters().map(|it| (it.name, it.shape)).collect();
     have.sort();
     want.sort();
     assert_eq!(have, want);
-    match layer.dtype() {
+    match layer.dtype {
         Dtype::F32 => written::<f32>(layer, &config),
         Dtype::F64 => written::<f64>(layer, &config),
     }
@@ -62,7 +62,7 @@ fn written<T: Element>(layer: Checkpoint, config: &Config) {
 /// The file has this layer, every bit of it.
 fn same<T: Element>(file: &Source, tensors: &[(String, ArrayD<T>)], config: &Config) {
     let again = Checkpoint::read(file, None, None).unwrap();
-    assert_eq!((again.config(), again.dtype()), (config, T::DTYPE), "{file}");
+    assert_eq!((&again.config, again.dtype), (config, T::DTYPE), "{file}");
     let again: HashMap<_, _> = again.into_tensors::<T>().into_iter().collect();
     for (name, want) in tensors {
         let have = &again[name];

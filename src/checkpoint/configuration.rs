@@ -37,7 +37,7 @@ pub(super) fn read(bundle: &Bundle, found: &Found) -> Result<(Config, bool), Che
     let config =
         Config::from_json(text).map_err(|error| CheckpointError::from(error).within(place))?;
     refuse_misfit(&config, shapes()).map_err(|error| error.within(place))?;
-    Ok((config, says_nonlinearity(text)))
+    Ok((config, explicit_nonlinearity(text)))
 }
 
 /// PyTorch's arguments that a bundle itself says, by name, behind the names of the modules around the
@@ -47,7 +47,7 @@ pub fn said_arguments(bundle: &Bundle) -> Map<String, Value> {
     if let Some(Text { text, .. }) = bundle.text() {
         let config = Config::from_json(text).map(|config| config.to_json());
         let mut fields = config.ok().and_then(|json| json.as_object().cloned()).unwrap_or_default();
-        if !says_nonlinearity(text) {
+        if !explicit_nonlinearity(text) {
             fields.shift_remove("nonlinearity");
         }
         return fields;
@@ -68,7 +68,7 @@ pub fn said_arguments(bundle: &Bundle) -> Map<String, Value> {
 }
 
 /// Whether a saved configuration names the nonlinearity. One without it is of weights that did not say it.
-fn says_nonlinearity(text: &str) -> bool {
+fn explicit_nonlinearity(text: &str) -> bool {
     serde_json::from_str(text).is_ok_and(|saved: Value| saved.get("nonlinearity").is_some())
 }
 

@@ -68,7 +68,7 @@ pub(super) fn read(
         recognised: format!(".onnx, opset {opset}, {}", listed(chain.iter().copied())),
         dtype: common_dtype(&config, &tensors).map_err(within)?,
         config,
-        says_nonlinearity: true,
+        explicit_nonlinearity: true,
         reversed,
         prefix: String::new(),
         ignored: 0,

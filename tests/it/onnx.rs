@@ -282,7 +282,7 @@ fn nodes_of_one_stack_agree() {
     let sandbox = Sandbox::new();
     sandbox.write("m.onnx", &two(&[], sizes));
     let checkpoint = read(&sandbox, "m.onnx");
-    assert_eq!(checkpoint.config().to_string(), "RNN(2, 2, num_layers=2, bias=False)");
+    assert_eq!(checkpoint.config.to_string(), "RNN(2, 2, num_layers=2, bias=False)");
 }
 
 /// The layers that two nodes of D directions are, with these nodes between `y` and `z`.
@@ -301,7 +301,7 @@ fn layers_with(directions: u64, between: &[Vec<u8>]) -> Result<usize, String> {
     ];
     sandbox.write("m.onnx", &model::model(&[&[first], between, &[second]].concat(), &weights));
     let checkpoint = Checkpoint::read(&Source::Path(sandbox.path("m.onnx")), None, None);
-    checkpoint.map(|checkpoint| checkpoint.config().num_layers).map_err(|error| error.to_string())
+    checkpoint.map(|checkpoint| checkpoint.config.num_layers).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -402,7 +402,7 @@ fn the_batch_comes_first_where_the_graph_swaps_it() {
         node("Transpose", "", from, to, &[model::integers("perm", &[1, 0, 2])])
     };
     let layout = fields([field(1, "layout"), integer(3, 1), integer(20, 2)]);
-    let batch_first = |checkpoint: Checkpoint| checkpoint.config().batch_first;
+    let batch_first = |checkpoint: Checkpoint| checkpoint.config.batch_first;
     assert!(!batch_first(told(&[], "x", &[])));
     assert!(batch_first(told(&[swap("x", "s")], "s", &[])));
     assert!(!batch_first(told(&[swap("x", "s"), swap("s", "t")], "t", &[])));
@@ -423,7 +423,7 @@ fn a_first_state_that_is_computed_is_noted() {
         let weights = [floats("W", &[1, 2, 2], 0.5), floats("R", &[1, 2, 2], 0.25)];
         sandbox.write("m.onnx", &model::model(&nodes, &weights));
         let source = Source::Path(sandbox.path("m.onnx"));
-        Checkpoint::read(&source, None, None).map(|checkpoint| checkpoint.notes().to_vec())
+        Checkpoint::read(&source, None, None).map(|checkpoint| checkpoint.notes)
     };
     let computed =
         "node 'rnn': initial_h comes from other nodes of the model, which are not run: it is h_0";
@@ -461,7 +461,7 @@ fn weights_of_every_type_and_in_every_field() {
         sandbox.write("m.onnx", &model::model(&[constant, rnn], std::slice::from_ref(&r)));
         let source = Source::Path(sandbox.path("m.onnx"));
         let checkpoint = Checkpoint::read(&source, Some(elman::Dtype::F32), None).unwrap();
-        assert_eq!(checkpoint.tensors()[0].stored.to_string(), stored);
+        assert_eq!(checkpoint.tensors[0].stored.to_string(), stored);
         let tensors = checkpoint.into_tensors::<f32>();
         assert_eq!(tensors[0].0, "weight_ih_l0");
         assert_eq!(tensors[0].1, ArrayD::from_elem(vec![2, 2], 0.5), "{stored}");
@@ -676,10 +676,10 @@ fn what_is_written_is_read_bit_for_bit() {
             let rnn = Rnn::<T>::new(config.clone(), &mut Generator::new(6)).unwrap();
             write(&sandbox, "a.onnx", &rnn);
             let checkpoint = read(&sandbox, "a.onnx");
-            assert_eq!(checkpoint.config(), &config);
-            assert!(checkpoint.says_nonlinearity() && !checkpoint.is_reversed());
-            assert!(checkpoint.notes().is_empty(), "{:?}", checkpoint.notes());
-            assert_eq!(checkpoint.dtype(), T::DTYPE);
+            assert_eq!(checkpoint.config, config);
+            assert!(checkpoint.explicit_nonlinearity && !checkpoint.reversed);
+            assert!(checkpoint.notes.is_empty(), "{:?}", checkpoint.notes);
+            assert_eq!(checkpoint.dtype, T::DTYPE);
             let bits = |tensors: Vec<(String, ArrayD<T>)>| -> Vec<_> {
                 let bits = |x: T| Into::<f64>::into(x).to_bits();
                 tensors.into_iter().map(|(name, tensor)| (name, tensor.mapv(bits))).collect()

@@ -31,28 +31,28 @@ impl Weights {
     ) -> Result<Self> {
         let source = Source::parse(path);
         let checkpoint = Checkpoint::read(&source, dtype, args.prefix.as_deref())?;
-        let place = checkpoint.place().to_owned();
-        for NamedTensor { name, stored, tensor } in checkpoint.tensors() {
+        let place = checkpoint.place.clone();
+        for NamedTensor { name, stored, tensor } in &checkpoint.tensors {
             if !stored.is_computed() || stored.natural() != tensor.dtype() {
                 notes.note(format!("{place}: {name}: {stored} converted to {}", tensor.dtype()));
             }
         }
         let others = others_left_alone(&checkpoint);
-        for note in others.iter().chain(checkpoint.notes()) {
+        for note in others.iter().chain(&checkpoint.notes) {
             notes.note(format!("{place}: {note}"));
         }
-        Ok(Weights { place, dtype: checkpoint.dtype(), checkpoint })
+        Ok(Weights { place, dtype: checkpoint.dtype, checkpoint })
     }
 
     /// How the file was recognised.
     pub(crate) fn recognised(&self) -> String {
-        format!("{}: recognised as {}", self.place, self.checkpoint.recognised())
+        format!("{}: recognised as {}", self.place, self.checkpoint.recognised)
     }
 
     /// The saved configuration, merged with the flags. A flag that contradicts the weights is an error;
     /// `--batch-first` and `--dropout` do not concern weights, and override.
     pub(crate) fn config(&self, args: &LayerArgs, notes: &mut Notes) -> Result<Config> {
-        let (config, saved) = (self.checkpoint.config(), self.checkpoint.says_nonlinearity());
+        let (config, saved) = (&self.checkpoint.config, self.checkpoint.explicit_nonlinearity);
         let size = |size: Option<usize>| size.map(|size| size.to_string());
         let nonlinearity = args.nonlinearity.filter(|_| saved).map(|name| name.to_string());
         let set = |is_set: bool, value: &str| is_set.then(|| value.to_owned());
@@ -90,7 +90,7 @@ impl Weights {
         args: &LayerArgs,
     ) -> anyhow::Error {
         let name = flag.trim_start_matches("--no-").trim_start_matches('-').replace('-', "_");
-        let config = self.checkpoint.config();
+        let config = &self.checkpoint.config;
         let sizes = (Some(config.hidden_size), Some(config.input_size));
         let looks = if (args.input_size, args.hidden_size) == sizes && sizes.0 != sizes.1 {
             " (input_size and hidden_size look swapped)"
@@ -107,17 +107,17 @@ impl Weights {
 
     /// Whether the nonlinearity was saved.
     pub(crate) fn says_nonlinearity(&self) -> bool {
-        self.checkpoint.says_nonlinearity()
+        self.checkpoint.explicit_nonlinearity
     }
 
     /// Whether the layer runs from each sequence's last step to its first.
     pub(crate) fn is_reversed(&self) -> bool {
-        self.checkpoint.is_reversed()
+        self.checkpoint.reversed
     }
 
     /// A sentence about the first NaN or infinity.
     pub(crate) fn not_finite(&self) -> Option<String> {
-        self.checkpoint.tensors().iter().find_map(|NamedTensor { name, tensor, .. }| {
+        self.checkpoint.tensors.iter().find_map(|NamedTensor { name, tensor, .. }| {
             let name = format!("{}: {name}", self.place);
             match tensor {
                 Tensor::F32(array) => not_finite(&name, &array.view(), &[], &[]),
@@ -141,11 +141,11 @@ impl Weights {
 
 /// A note about the other tensors in a file of weights, if there are any.
 pub(crate) fn others_left_alone(checkpoint: &Checkpoint) -> Option<String> {
-    let under = match checkpoint.prefix() {
+    let under = match checkpoint.prefix.as_str() {
         "" => "without a prefix".to_owned(),
         prefix => format!("under {prefix}"),
     };
-    let others = checkpoint.ignored();
+    let others = checkpoint.ignored;
     let note = || format!("the layer {under}; {others} other tensors of the model are left alone");
     (others > 0).then(note)
 }

@@ -13,7 +13,7 @@ pub(super) fn conversion(source: &Source) -> Option<String> {
     let file = path.is_file().then(|| open(source, Accepts::Anything))?;
     let Ok(File::Graph(graph)) = file else { return None };
     let layer = Checkpoint::of_graph(&graph, None, None).ok()?;
-    if layer.is_reversed() {
+    if layer.reversed {
         return None;
     }
     let beside = ["npz", "onnx.npz"].map(|extension| path.with_extension(extension));

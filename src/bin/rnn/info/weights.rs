@@ -42,14 +42,14 @@ struct Row {
 }
 
 pub(super) fn describe(checkpoint: Checkpoint, args: &Info) -> Result<Description> {
-    let place = checkpoint.place().to_owned();
-    let format = checkpoint.recognised().to_owned();
+    let place = checkpoint.place.clone();
+    let format = checkpoint.recognised.clone();
     let mut notes = Notes::default();
     notes.notes.extend(others_left_alone(&checkpoint));
-    checkpoint.notes().iter().for_each(|note| notes.note(note.clone()));
-    let config = checkpoint.config().clone();
-    let (said, dtype) = (checkpoint.says_nonlinearity(), checkpoint.dtype());
-    let (prefix, ignored) = (checkpoint.prefix().to_owned(), checkpoint.ignored());
+    checkpoint.notes.iter().for_each(|note| notes.note(note.clone()));
+    let config = checkpoint.config.clone();
+    let (said, dtype) = (checkpoint.explicit_nonlinearity, checkpoint.dtype);
+    let (prefix, ignored) = (checkpoint.prefix.clone(), checkpoint.ignored);
     let rows = rows(checkpoint, args, &mut notes)?;
     if rows.iter().any(|row| row.recurrent && !row.computed) {
         notes.note(format!(
@@ -81,9 +81,9 @@ pub(super) fn describe(checkpoint: Checkpoint, args: &Info) -> Result<Descriptio
 
 /// The parameters in the order of the `state_dict`.
 fn rows(checkpoint: Checkpoint, args: &Info, notes: &mut Notes) -> Result<Vec<Row>> {
-    let config = checkpoint.config().clone();
-    let place = checkpoint.place().to_owned();
-    let named = checkpoint.tensors().iter();
+    let config = checkpoint.config.clone();
+    let place = checkpoint.place.clone();
+    let named = checkpoint.tensors.iter();
     let stored: HashMap<_, _> = named.map(|named| (named.name.clone(), named.stored)).collect();
     // f64 holds the numbers of either type.
     let params = Params::<f64>::from_tensors(config.clone(), checkpoint.into_tensors())
