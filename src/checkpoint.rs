@@ -18,7 +18,7 @@ use crate::element::{Dtype, Element};
 use crate::files::{Accepts, Bundle, File, Source, StoredType, Tensor, open};
 use crate::{Config, Params, Rnn};
 
-pub use configuration::said_arguments;
+pub use configuration::explicit_arguments;
 pub use error::CheckpointError;
 #[cfg(feature = "onnx")]
 pub use onnx::write_onnx;

@@ -113,7 +113,7 @@ struct Readme;
 pub use batch::{Batch, Padding};
 #[cfg(feature = "onnx")]
 pub use checkpoint::write_onnx;
-pub use checkpoint::{Checkpoint, CheckpointError, NamedTensor, said_arguments};
+pub use checkpoint::{Checkpoint, CheckpointError, NamedTensor, explicit_arguments};
 pub use config::{Config, Nonlinearity, Parameter, is_parameter_name};
 pub use element::{Dtype, Element};
 pub use error::Error;

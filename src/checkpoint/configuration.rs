@@ -1,5 +1,5 @@
-//! What a file says of a layer's configuration: in the text beside the tensors, in the attributes of a
-//! module, or through names and shapes alone.
+//! The configuration of a layer in a file: from the text beside the tensors, from the attributes of a module,
+//! or from names and shapes.
 
 use std::collections::HashMap;
 
@@ -11,9 +11,9 @@ use crate::error::Error;
 use crate::files::{AttributeValue, Bundle, Text};
 use crate::{Config, Nonlinearity, is_parameter_name};
 
-/// What a module of PyTorch's says of itself; names and shapes do not tell it.
+/// The arguments among a PyTorch module's attributes that names and shapes do not tell.
 #[derive(Default)]
-struct Said {
+struct ModuleArguments {
     nonlinearity: Option<Nonlinearity>,
     batch_first: Option<bool>,
     dropout: Option<f64>,
@@ -31,8 +31,8 @@ pub(super) fn read(bundle: &Bundle, found: &Found) -> Result<(Config, bool), Che
             error => error.into(),
         });
         let config = told.map_err(|error| error.within(bundle.place()))?;
-        let said = Said::by_module(bundle, found.prefix.trim_end_matches('.'));
-        return Ok((said.fill(&config), said.nonlinearity.is_some()));
+        let module = ModuleArguments::of(bundle, found.prefix.trim_end_matches('.'));
+        return Ok((module.fill(&config), module.nonlinearity.is_some()));
     };
     let config =
         Config::from_json(text).map_err(|error| CheckpointError::from(error).within(place))?;
@@ -40,10 +40,10 @@ pub(super) fn read(bundle: &Bundle, found: &Found) -> Result<(Config, bool), Che
     Ok((config, explicit_nonlinearity(text)))
 }
 
-/// PyTorch's arguments that a bundle itself says, by name, behind the names of the modules around the
-/// layer: those of a saved configuration, or what the modules of a checkpoint say of themselves. What only
-/// names and shapes of the tensors tell is not said.
-pub fn said_arguments(bundle: &Bundle) -> Map<String, Value> {
+/// PyTorch's arguments that a bundle holds explicitly, under the names of the modules around the layer: those
+/// of a saved configuration, or the attributes of a checkpoint's modules. Arguments that follow from names and
+/// shapes are left out.
+pub fn explicit_arguments(bundle: &Bundle) -> Map<String, Value> {
     if let Some(Text { text, .. }) = bundle.text() {
         let config = Config::from_json(text).map(|config| config.to_json());
         let mut fields = config.ok().and_then(|json| json.as_object().cloned()).unwrap_or_default();
@@ -55,8 +55,9 @@ pub fn said_arguments(bundle: &Bundle) -> Map<String, Value> {
     let mut fields = Map::new();
     let layers = bundle.attributes().iter().filter(|attribute| attribute.name == "mode");
     for module in layers.map(|attribute| attribute.module.as_str()) {
-        let Said { nonlinearity, batch_first, dropout } = Said::by_module(bundle, module);
-        // An LSTM has a mode too, and is nothing that this crate compares.
+        let ModuleArguments { nonlinearity, batch_first, dropout } =
+            ModuleArguments::of(bundle, module);
+        // An LSTM has a mode too, but is not compared.
         let Some(nonlinearity) = nonlinearity else { continue };
         let dot = if module.is_empty() { "" } else { "." };
         let mut add = |name: &str, value| fields.insert(format!("{module}{dot}{name}"), value);
@@ -67,39 +68,39 @@ pub fn said_arguments(bundle: &Bundle) -> Map<String, Value> {
     fields
 }
 
-/// Whether a saved configuration names the nonlinearity. One without it is of weights that did not say it.
+/// Whether a saved configuration names the nonlinearity. It does not if the weights came without one.
 fn explicit_nonlinearity(text: &str) -> bool {
     serde_json::from_str(text).is_ok_and(|saved: Value| saved.get("nonlinearity").is_some())
 }
 
-impl Said {
-    /// What the module of this name says.
-    fn by_module(bundle: &Bundle, module: &str) -> Self {
-        let mut said = Said::default();
+impl ModuleArguments {
+    /// The arguments of the module of this name.
+    fn of(bundle: &Bundle, module: &str) -> Self {
+        let mut found = ModuleArguments::default();
         for attribute in bundle.attributes().iter().filter(|attribute| attribute.module == module) {
             match (attribute.name.as_str(), &attribute.value) {
                 ("mode", AttributeValue::Text(mode)) => {
-                    said.nonlinearity = match mode.as_str() {
+                    found.nonlinearity = match mode.as_str() {
                         "RNN_TANH" => Some(Nonlinearity::Tanh),
                         "RNN_RELU" => Some(Nonlinearity::Relu),
                         _ => None,
                     }
                 }
-                ("batch_first", AttributeValue::Bool(first)) => said.batch_first = Some(*first),
+                ("batch_first", AttributeValue::Bool(first)) => found.batch_first = Some(*first),
                 ("dropout", AttributeValue::Float(p)) if (0.0..=1.0).contains(p) => {
-                    said.dropout = Some(*p);
+                    found.dropout = Some(*p);
                 }
                 // dropout=1 is kept as it was written.
                 ("dropout", AttributeValue::Int(p @ 0..=1)) => {
-                    said.dropout = Some(if *p == 1 { 1.0 } else { 0.0 });
+                    found.dropout = Some(if *p == 1 { 1.0 } else { 0.0 });
                 }
                 _ => {}
             }
         }
-        said
+        found
     }
 
-    /// A configuration with what is said in it.
+    /// The configuration with these arguments in it.
     fn fill(&self, config: &Config) -> Config {
         Config {
             nonlinearity: self.nonlinearity.unwrap_or(config.nonlinearity),
@@ -110,8 +111,7 @@ impl Said {
     }
 }
 
-/// The error for tensors that are no layer, and what they look like where that is known; none where they
-/// are one that lacks something.
+/// The error for tensors that are not a layer, with their likely kind; `None` if they are an incomplete layer.
 fn no_rnn(bundle: &Bundle) -> Option<CheckpointError> {
     let names: Vec<_> = bundle.entries().iter().map(|entry| entry.name.clone()).collect();
     let has = |own: &str| names.iter().any(|name| last(name) == own);
@@ -126,12 +126,12 @@ fn no_rnn(bundle: &Bundle) -> Option<CheckpointError> {
     (no_parameter || looks.is_some()).then_some(CheckpointError::NoRnn { found: names, looks })
 }
 
-/// A name without those of the modules around it.
+/// A name without the modules around it.
 fn last(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }
 
-/// Whether a tensor is one of which PyTorch computes a parameter: `weight_hh_l0_g` or, newer,
+/// Whether PyTorch computes a parameter from a tensor of this name: `weight_hh_l0_g` or, newer,
 /// `parametrizations.weight_hh_l0.original0`.
 fn is_parametrized(name: &str) -> bool {
     let stem = name.strip_suffix("_g").or_else(|| name.strip_suffix("_v"));
@@ -139,8 +139,8 @@ fn is_parametrized(name: &str) -> bool {
     stem.or(within.map(|(own, _)| own)).is_some_and(|own| is_parameter_name(last(own)))
 }
 
-/// Refuses a saved configuration that contradicts tensors which are a whole layer by themselves. Where
-/// they are not, the layer names the tensor that is wrong.
+/// Rejects a saved configuration that contradicts a complete set of tensors. If the set is incomplete, the layer
+/// names the wrong tensor later.
 fn refuse_misfit<'a>(
     saved: &Config,
     shapes: impl Iterator<Item = (&'a str, &'a [usize])>,
@@ -156,16 +156,26 @@ fn refuse_misfit<'a>(
         }
         count += 1;
     }
-    let fields = [
-        ("input_size", told.input_size.to_string(), saved.input_size.to_string()),
-        ("hidden_size", told.hidden_size.to_string(), saved.hidden_size.to_string()),
-        ("num_layers", told.num_layers.to_string(), saved.num_layers.to_string()),
-        ("bias", told.bias.to_string(), saved.bias.to_string()),
-        ("bidirectional", told.bidirectional.to_string(), saved.bidirectional.to_string()),
-    ];
-    let misfit = fields.into_iter().find(|(_, told, saved)| told != saved);
-    let Some((name, expected, found)) = misfit.filter(|_| count == shapes.len()) else {
+    if count < shapes.len() {
         return Ok(());
-    };
-    Err(CheckpointError::Contradiction { name, expected, found })
+    }
+    let names = ["input_size", "hidden_size", "num_layers", "bias", "bidirectional"];
+    refuse_contradiction(&told, saved, &names)
+}
+
+/// Rejects a saved configuration with another value of one of these arguments than the tensors tell.
+pub(super) fn refuse_contradiction(
+    told: &Config,
+    saved: &Config,
+    names: &[&'static str],
+) -> Result<(), CheckpointError> {
+    let (told, saved) = (told.to_json(), saved.to_json());
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match names.iter().find(|&&name| told[name] != saved[name]) {
+        None => Ok(()),
+        Some(&name) => {
+            let (expected, found) = (text(&told[name]), text(&saved[name]));
+            Err(CheckpointError::Contradiction { name, expected, found })
+        }
+    }
 }

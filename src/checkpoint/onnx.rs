@@ -12,6 +12,7 @@ mod write;
 
 use std::collections::{HashMap, HashSet};
 
+use super::configuration::refuse_contradiction;
 use super::{Checkpoint, common_dtype};
 use crate::Config;
 use crate::checkpoint::error::CheckpointError;
@@ -31,6 +32,17 @@ const MAX_SHARED_BYTES: usize = 64 << 20;
 
 /// Names that an error lists at most.
 const MAX_LISTED: usize = 20;
+
+/// PyTorch's arguments that the nodes determine.
+const ARGUMENTS: [&str; 7] = [
+    "input_size",
+    "hidden_size",
+    "num_layers",
+    "nonlinearity",
+    "bias",
+    "batch_first",
+    "bidirectional",
+];
 
 /// RNN nodes that are the layers of one stack, from the first to the last.
 type Chain<'a> = Vec<&'a Node>;
@@ -169,28 +181,11 @@ fn configuration(graph: &Graph, told: &Config) -> Result<Config, CheckpointError
         return Ok(told.clone());
     };
     let place = format!("{}: {TEXT_NAME}", graph.place);
-    let within = |error: CheckpointError| Err(error.within(&place));
-    let saved = match Config::from_json(text) {
-        Ok(saved) => saved,
-        Err(error) => return within(error.into()),
-    };
-    let fields = |config: &Config| {
-        [
-            ("input_size", config.input_size.to_string()),
-            ("hidden_size", config.hidden_size.to_string()),
-            ("num_layers", config.num_layers.to_string()),
-            ("nonlinearity", config.nonlinearity.to_string()),
-            ("bias", config.bias.to_string()),
-            ("batch_first", config.batch_first.to_string()),
-            ("bidirectional", config.bidirectional.to_string()),
-        ]
-    };
-    for ((name, expected), (_, found)) in fields(told).into_iter().zip(fields(&saved)) {
-        if expected != found {
-            return within(CheckpointError::Contradiction { name, expected, found });
-        }
-    }
-    Ok(saved)
+    let saved = Config::from_json(text).map_err(CheckpointError::from).and_then(|saved| {
+        refuse_contradiction(told, &saved, &ARGUMENTS)?;
+        Ok(saved)
+    });
+    saved.map_err(|error| error.within(&place))
 }
 
 /// What a user should know: that it is no whole model, and what is not as in PyTorch.

@@ -140,3 +140,30 @@ pub(super) fn header_bytes(descr: &str, shape: &[usize]) -> io::Result<Vec<u8>> 
     let header = ndarray_npy::npy::header::Header { type_descriptor, layout, shape };
     header.to_bytes().map_err(io::Error::other)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::{Header, StoredType};
+
+    #[test]
+    fn arrays_are_written_in_c_order_behind_aligned_headers() {
+        let array = ndarray::array![[1.0_f32, 2.0], [3.0, 4.0]];
+        let transposed = array.t();
+        for (array, numbers) in
+            [(array.view(), [1.0_f32, 2.0, 3.0, 4.0]), (transposed, [1.0, 3.0, 2.0, 4.0])]
+        {
+            let mut file = Vec::new();
+            write_npy(&mut file, &array.into_dyn()).unwrap();
+            let mut body = file.as_slice();
+            let header = Header::read(&mut body, "x.npy", None).unwrap();
+            assert_eq!(header, Header::plain(StoredType::F32, &[2, 2]));
+            assert_eq!(body, numbers.map(f32::to_le_bytes).concat());
+            assert_eq!((file.len() - body.len()) % 64, 0);
+        }
+        let shape = [7, 1 << 40, 20];
+        let bytes = header_bytes("<f2", &shape).unwrap();
+        let header = Header::read(&mut bytes.as_slice(), "x.npy", None).unwrap();
+        assert_eq!(header, Header::plain(StoredType::F16, &shape));
+    }
+}

@@ -637,7 +637,7 @@ fn a_reversed_layer_passes_large_files_by_sequences_and_is_not_carried() {
     sandbox.save("x.npy", &input.view());
     sandbox.rnn("run -w m.onnx --input x.npy -o y.npy --report none").succeeds();
     let rnn = read(&sandbox, "m.onnx");
-    let config = rnn.config().clone();
+    let config = rnn.config.clone();
     let whole = rnn.into_rnn::<f32>(config).unwrap();
     let whole = whole.call(input.view(), None).unwrap();
     assert!(sandbox.load::<f32>("y.npy") == whole.output);
@@ -780,7 +780,7 @@ fn what_reads_an_inner_layer_is_named() {
     sandbox.write("m.onnx", &model::model(&nodes, &weights));
     let note =
         "only the layer is run, RNN 'a', RNN 'b'; the nodes around it are not: MatMul 'head'";
-    assert_eq!(read(&sandbox, "m.onnx").notes(), [note]);
+    assert_eq!(read(&sandbox, "m.onnx").notes, [note]);
 }
 
 /// A retry may help, which is what the code says.

@@ -183,7 +183,7 @@ fn fault_66() {
         .iter()
         .map(|&byte| char::from(byte))
         .collect::<String>();
-    let header = header.replace("(0, 64), }     ", &format!("({steps}, 64), }}"));
+    let header = header.replace("(0, 64)}     ", &format!("({steps}, 64)}}"));
     let bytes: Vec<u8> = header.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
     assert_eq!(bytes.len() % 64, 0);
     scene.sandbox.write("large.npy", &bytes);
@@ -320,7 +320,7 @@ fn fault_68_while_it_is_read_in_parts() {
     let scene = Scene::new();
     // 72 MB of input and 96 MB of output, in parts of 8 MB.
     let (steps, mut bytes) = (6_000_000, npy(&ArrayD::<f32>::zeros(vec![1, 1, 3])));
-    let (from, to) = ("(1, 1, 3), }      ", format!("({steps}, 1, 3), }}"));
+    let (from, to) = ("(1, 1, 3)}      ", format!("({steps}, 1, 3)}}"));
     let at = bytes.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
     bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
     bytes.truncate(128);

@@ -1,7 +1,7 @@
 //! The layer's configuration, from the text beside weights or the attributes of modules.
 
+use elman::explicit_arguments;
 use elman::files::{Bundle, File};
-use elman::said_arguments;
 use serde_json::{Map, Value, json};
 
 use super::prefix;
@@ -22,7 +22,7 @@ impl Configuration {
     pub(super) fn compare(a: &File, b: &File, prefix: Option<&str>) -> Option<Self> {
         let (File::Bundle(a), File::Bundle(b)) = (a, b) else { return None };
         let said = |bundle: &Bundle| -> Map<_, _> {
-            let said = said_arguments(bundle).into_iter();
+            let said = explicit_arguments(bundle).into_iter();
             said.map(|(name, value)| (prefix::without(&name, prefix).to_owned(), value)).collect()
         };
         let (a_said, b_said) = (said(a), said(b));
