@@ -156,14 +156,14 @@ mod tests {
             let mut file = Vec::new();
             write_npy(&mut file, &array.into_dyn()).unwrap();
             let mut body = file.as_slice();
-            let header = Header::read(&mut body, "x.npy", None).unwrap();
+            let header = Header::read(&mut body, "x.npy", None).unwrap().0;
             assert_eq!(header, Header::plain(StoredType::F32, &[2, 2]));
             assert_eq!(body, numbers.map(f32::to_le_bytes).concat());
             assert_eq!((file.len() - body.len()) % 64, 0);
         }
         let shape = [7, 1 << 40, 20];
         let bytes = header_bytes("<f2", &shape).unwrap();
-        let header = Header::read(&mut bytes.as_slice(), "x.npy", None).unwrap();
+        let header = Header::read(&mut bytes.as_slice(), "x.npy", None).unwrap().0;
         assert_eq!(header, Header::plain(StoredType::F16, &shape));
     }
 }
