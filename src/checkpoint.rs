@@ -69,18 +69,6 @@ pub struct Checkpoint {
 }
 
 /// A tensor under PyTorch's name of the parameter.
-///
-/// ```
-/// use elman::Checkpoint;
-/// use elman::files::{Source, StoredType};
-///
-/// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
-/// let checkpoint = Checkpoint::read(&file, None, None)?;
-/// let first = &checkpoint.tensors[0];
-/// assert_eq!((first.name.as_str(), first.stored), ("weight_ih_l0", StoredType::F32));
-/// assert_eq!(first.tensor.shape(), [8, 1]);
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedTensor {
     /// Such as `weight_ih_l0`, without the names of the modules around the layer.
@@ -103,26 +91,6 @@ impl Checkpoint {
     /// true. Whatever the node says, `h_0` and `h_n` stay as PyTorch has them, (D * `num_layers`, N,
     /// `H_out`).
     ///
-    /// ```
-    /// use elman::Checkpoint;
-    /// use elman::files::{AnyArray, Overwrite, Sink, Source, write_npz};
-    /// use ndarray::ArrayD;
-    ///
-    /// // A model with a layer and something else in it.
-    /// let folder = tempfile::tempdir()?;
-    /// let path = folder.path().join("model.npz");
-    /// let [ih, hh, fc] = [[20, 10], [20, 20], [2, 20]].map(|shape| ArrayD::<f32>::zeros(&shape[..]));
-    /// let model: [(&str, &dyn AnyArray); 3] =
-    ///     [("rnn.weight_ih_l0", &ih), ("rnn.weight_hh_l0", &hh), ("fc.weight", &fc)];
-    /// let mut sink = Sink::open(&path, Overwrite::Replace)?;
-    /// write_npz(&mut sink, &model, "")?;
-    /// sink.commit()?;
-    /// let checkpoint = Checkpoint::read(&Source::Path(path), None, Some("rnn"))?;
-    /// assert_eq!(checkpoint.config.to_string(), "RNN(10, 20, bias=False)");
-    /// assert_eq!((checkpoint.prefix.as_str(), checkpoint.ignored), ("rnn.", 1));
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
-    ///
     /// # Errors
     /// [`CheckpointError::File`]; [`CheckpointError::Weights`] if the file does not hold one RNN layer.
     pub fn read(
@@ -140,18 +108,6 @@ impl Checkpoint {
 
     /// The layer among the nodes of a graph.
     ///
-    /// ```
-    /// use elman::Checkpoint;
-    /// use elman::files::{Accepts, File, Source, open};
-    ///
-    /// let file = Source::parse("fixtures/sine/rnn.onnx".as_ref());
-    /// let File::Graph(graph) = open(&file, Accepts::Model)? else { panic!("{file} is a graph") };
-    /// let checkpoint = Checkpoint::of_graph(&graph, None, None)?;
-    /// assert_eq!(checkpoint.config.to_string(), "RNN(1, 8, num_layers=2)");
-    /// assert!(checkpoint.explicit_nonlinearity);
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
-    ///
     /// # Errors
     /// Those of [`Checkpoint::read`], but for those of the opening.
     #[cfg(feature = "onnx")]
@@ -164,18 +120,6 @@ impl Checkpoint {
     }
 
     /// The layer among tensors that have names.
-    ///
-    /// ```
-    /// use elman::files::{Accepts, File, Source, open};
-    /// use elman::{Checkpoint, Dtype};
-    ///
-    /// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
-    /// let File::Bundle(mut bundle) = open(&file, Accepts::Model)? else { panic!("{file}") };
-    /// let checkpoint = Checkpoint::of_bundle(&mut bundle, Some(Dtype::F64), None)?;
-    /// assert_eq!(checkpoint.dtype, Dtype::F64);
-    /// assert_eq!(&checkpoint.place, bundle.place());
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
     ///
     /// # Errors
     /// Those of [`Checkpoint::read`], but for those of the opening.
@@ -209,20 +153,6 @@ impl Checkpoint {
     }
 
     /// The tensors as numbers of type T.
-    ///
-    /// ```
-    /// use elman::files::{Source, write_npy};
-    /// use elman::Checkpoint;
-    ///
-    /// let folder = tempfile::tempdir()?;
-    /// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
-    /// for (name, tensor) in Checkpoint::read(&file, None, None)?.into_tensors::<f64>() {
-    ///     let path = folder.path().join(format!("{name}.npy"));
-    ///     write_npy(&mut std::fs::File::create(path)?, &tensor.view())?;
-    /// }
-    /// assert!(folder.path().join("weight_hh_l1.npy").exists());
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
     pub fn into_tensors<T: Element>(self) -> Vec<(String, ArrayD<T>)> {
         let array = |tensor| match tensor {
             Tensor::F32(array) => array.mapv_into_any(T::from_f32),
@@ -234,20 +164,6 @@ impl Checkpoint {
     /// The parameters, with a configuration that may differ in what names and shapes do not tell. They do
     /// not know whether the layer [is reversed](Checkpoint::is_reversed).
     ///
-    /// ```
-    /// use elman::files::Source;
-    /// use elman::{Checkpoint, Config, Nonlinearity};
-    ///
-    /// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
-    /// let checkpoint = Checkpoint::read(&file, None, None)?;
-    /// // Names and shapes do not tell it.
-    /// let config = Config { nonlinearity: Nonlinearity::Relu, ..checkpoint.config.clone() };
-    /// let mut params = checkpoint.into_params::<f32>(config)?;
-    /// params.merge_bias();
-    /// assert_eq!(params.cells().len(), 2);
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
-    ///
     /// # Errors
     /// Those of [`Params::from_tensors`], in [`CheckpointError::Weights`].
     pub fn into_params<T: Element>(self, config: Config) -> Result<Params<T>, CheckpointError> {
@@ -257,20 +173,6 @@ impl Checkpoint {
     }
 
     /// The layer, with a configuration that may differ in what names and shapes do not tell.
-    ///
-    /// ```
-    /// use elman::files::Source;
-    /// use elman::{Checkpoint, CheckpointError, Config};
-    ///
-    /// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
-    /// let checkpoint = Checkpoint::read(&file, None, None)?;
-    /// let config = checkpoint.config.clone();
-    /// let wide = Config { hidden_size: 16, ..config.clone() };
-    /// assert!(matches!(checkpoint.clone().into_rnn::<f64>(wide), Err(CheckpointError::Weights { .. })));
-    /// let rnn = checkpoint.into_rnn::<f64>(config)?;
-    /// assert_eq!(rnn.hidden_shape(None), [2, 8]);
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
     ///
     /// # Errors
     /// Those of [`Params::from_tensors`], in [`CheckpointError::Weights`], and

@@ -10,15 +10,6 @@ const MAX_LISTED: usize = 20;
 const MAX_NAMES: usize = 5;
 
 /// Why a file gives no layer, or a layer no file.
-///
-/// ```
-/// use elman::files::Source;
-/// use elman::{Checkpoint, CheckpointError};
-///
-/// let refused = Checkpoint::read(&Source::parse("fixtures/sine/rnn.npz".as_ref()), None, Some("gru"));
-/// let Err(CheckpointError::Weights { source, .. }) = refused else { panic!("it has no such layer") };
-/// assert_eq!(source.to_string(), "expected a layer under the prefix 'gru', got ''");
-/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {

@@ -7,13 +7,6 @@ use crate::memory::OutOfMemory;
 /// Why a file could not be read or written.
 ///
 /// The text is one line without a full stop: the file, what was expected and what was found.
-///
-/// ```
-/// use elman::files::{Accepts, FileError, Source, open};
-///
-/// let refused = open(&Source::parse("nope.npz".as_ref()), Accepts::Model);
-/// assert!(matches!(refused, Err(FileError::Open { place, .. }) if place == "nope.npz"));
-/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {

@@ -15,19 +15,6 @@ use super::{Overwrite, show};
 use crate::files::error::FileError;
 
 /// A folder that is replaced as one.
-///
-/// ```
-/// use elman::files::{Folder, Overwrite};
-///
-/// let outside = tempfile::tempdir()?;
-/// let path = outside.path().join("run");
-/// let folder = Folder::open(&path, Overwrite::Replace, |name| name == "notes.txt")?;
-/// folder.write("notes.txt", |file| file.write_all(b"hidden_size 20"))?;
-/// assert!(!path.exists());
-/// folder.commit()?;
-/// assert_eq!(std::fs::read(path.join("notes.txt"))?, b"hidden_size 20");
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
 pub struct Folder {
     place: String,
     path: PathBuf,

@@ -3,16 +3,6 @@
 use crate::element::Dtype;
 
 /// A type of number that a file may hold. A .npy file cannot hold bfloat16, and only a table holds text.
-///
-/// ```
-/// use elman::files::StoredType;
-/// use elman::Dtype;
-///
-/// let stored = StoredType::F16;
-/// assert_eq!((stored.to_string(), stored.size()), ("f16".to_owned(), 2));
-/// assert!(stored.is_float() && !stored.is_computed());
-/// assert_eq!(stored.natural(), Dtype::F32);
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum StoredType {

@@ -79,19 +79,6 @@ use crate::element::Dtype;
 pub const TEXT_NAME: &str = "rnn.json";
 
 /// A tensor of one of the types that are computed in.
-///
-/// ```
-/// use elman::Dtype;
-/// use elman::files::{Accepts, File, Source, Tensor, open};
-///
-/// let source = Source::parse("fixtures/sine/rnn.npz".as_ref());
-/// let File::Bundle(mut bundle) = open(&source, Accepts::Model)? else { panic!("{source}") };
-/// let weight_ih = bundle.read(0, None)?;
-/// assert_eq!((weight_ih.dtype(), weight_ih.shape()), (Dtype::F32, &[8, 1][..]));
-/// let Tensor::F32(numbers) = weight_ih else { panic!("the file holds f32") };
-/// assert!(numbers.iter().all(|number| number.is_finite()));
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tensor {
     /// Of 32-bit floats.

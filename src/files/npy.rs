@@ -9,13 +9,6 @@ use ndarray_npy::{WritableElement, WriteNpyError, WriteNpyExt};
 use crate::element::{Dtype, Element};
 
 /// A type of number that is written.
-///
-/// ```
-/// use elman::files::Stored;
-///
-/// assert_eq!(<f32 as Stored>::DESCR, "<f4");
-/// assert_eq!(1_i64.bytes().as_ref(), [1, 0, 0, 0, 0, 0, 0, 0]);
-/// ```
 pub trait Stored: WritableElement + Copy + 'static {
     /// NumPy's name of the type in little-endian order.
     const DESCR: &'static str;
@@ -51,16 +44,6 @@ impl<T: Element> Stored for T {
 pub(super) const PIECE_BYTES: usize = 1 << 16;
 
 /// An array of any type that is written.
-///
-/// ```
-/// use elman::files::AnyArray;
-/// use ndarray::{ArrayD, arr1};
-///
-/// // The parts of a packed sequence have two types.
-/// let (data, batch_sizes) = (ArrayD::<f32>::zeros(vec![4, 10]), arr1(&[2_i64, 1, 1]).into_dyn());
-/// let parts: [(&str, &dyn AnyArray); 2] = [("data", &data), ("batch_sizes", &batch_sizes)];
-/// assert_eq!(parts.map(|(_, part)| part.bytes()), [4 * 10 * 4, 3 * 8]);
-/// ```
 pub trait AnyArray {
     /// Writes it as [`write_npy`] does.
     ///

@@ -15,19 +15,6 @@ impl Header {
     /// Reads the header of a .npy file, magic string included, and nothing behind it; returns the header and its
     /// length in bytes. `place` names the file in errors; `len` is the length of the file, if it is known.
     ///
-    /// ```
-    /// use elman::files::{Header, StoredType, write_npy};
-    /// use ndarray::ArrayD;
-    ///
-    /// let mut file = Vec::new();
-    /// write_npy(&mut file, &ArrayD::<f64>::zeros(vec![5, 3, 10]).view())?;
-    /// let mut rest = file.as_slice();
-    /// let (header, length) = Header::read(&mut rest, "x.npy", Some(file.len() as u64))?;
-    /// assert_eq!((header.stored, header.shape.as_slice()), (StoredType::F64, &[5, 3, 10][..]));
-    /// assert_eq!((length, rest.len()), (128, header.body_bytes()));
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
-    ///
     /// # Errors
     /// [`FileError::Malformed`] says what was expected; [`FileError::Read`].
     pub fn read(

@@ -5,16 +5,6 @@ use std::fmt;
 use super::StoredType;
 
 /// A number of a file, exactly.
-///
-/// ```
-/// use elman::files::{Number, StoredType};
-///
-/// // The largest u64, which no double is.
-/// let number = StoredType::U64.number(u64::MAX);
-/// assert_eq!(number, Number::Integer((1 << 64) - 1));
-/// assert_eq!(number.to_string(), "18446744073709551615");
-/// assert_eq!(number.to_f64(), 18446744073709551616.0);
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Number {
     /// A whole number, or a truth value as 0 or 1.
@@ -49,14 +39,6 @@ impl fmt::Display for Number {
 
 impl StoredType {
     /// The number that these bits are, which stand in the lowest of the 64.
-    ///
-    /// ```
-    /// use elman::files::{Number, StoredType};
-    ///
-    /// assert_eq!(StoredType::BF16.number(0x3f80), Number::F32(1.0));
-    /// assert_eq!(StoredType::I8.number(0xff), Number::Integer(-1));
-    /// assert_eq!(StoredType::Bool.number(1), Number::Integer(1));
-    /// ```
     #[allow(clippy::cast_possible_truncation, reason = "the bits above belong to wider types")]
     #[allow(clippy::cast_possible_wrap, reason = "the sign is one of the bits")]
     pub fn number(self, bits: u64) -> Number {
@@ -77,13 +59,6 @@ impl StoredType {
     }
 
     /// The bits of positive infinity; none where the type has no such number.
-    ///
-    /// ```
-    /// use elman::files::StoredType;
-    ///
-    /// assert_eq!(StoredType::F32.infinity(), Some(u64::from(f32::INFINITY.to_bits())));
-    /// assert_eq!(StoredType::I64.infinity(), None);
-    /// ```
     pub fn infinity(self) -> Option<u64> {
         match self {
             StoredType::F16 => Some(u64::from(half::f16::INFINITY.to_bits())),

@@ -63,16 +63,6 @@ pub struct Graph {
 }
 
 /// An input or an output of a graph.
-///
-/// ```
-/// use elman::files::{Size, StoredType, Value};
-///
-/// // The input of a layer for any seq_len and batch.
-/// let any = |name: &str| Size::Any(name.to_owned());
-/// let sizes = vec![any("seq_len"), any("batch"), Size::Fixed(10)];
-/// let input = Value { name: "input".to_owned(), stored: Some(StoredType::F32), sizes };
-/// assert_eq!(input.sizes.len(), 3);
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Value {
     /// Its name.
@@ -84,16 +74,6 @@ pub struct Value {
 }
 
 /// A size of a value.
-///
-/// ```
-/// use elman::files::{Accepts, File, Size, Source, open};
-///
-/// let file = Source::parse("fixtures/sine/rnn.onnx".as_ref());
-/// let File::Graph(graph) = open(&file, Accepts::Model)? else { panic!("{file} is a graph") };
-/// let input_size = graph.inputs[0].sizes.last();
-/// assert_eq!(input_size, Some(&Size::Fixed(1)));
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Size {
     /// Always the same.
@@ -157,23 +137,6 @@ impl Graph {
     }
 
     /// Writes the model through a sink. The same graph gives the same bytes.
-    ///
-    /// ```
-    /// use elman::files::{Accepts, File, Graph, Node, Overwrite, Sink, Source, open};
-    ///
-    /// let folder = tempfile::tempdir()?;
-    /// let path = folder.path().join("tanh.onnx");
-    /// let names = |name: &str| vec![name.to_owned()];
-    /// let (inputs, outputs) = (names("x"), names("y"));
-    /// let tanh = Node { op_type: "Tanh".to_owned(), inputs, outputs, ..Node::default() };
-    /// let graph = Graph { opset: Some(14), nodes: vec![tanh], ..Graph::default() };
-    /// let mut sink = Sink::open(&path, Overwrite::Replace)?;
-    /// graph.clone().write(&mut sink)?;
-    /// sink.commit()?;
-    /// let File::Graph(again) = open(&Source::Path(path), Accepts::Model)? else { panic!("a graph") };
-    /// assert_eq!((again.opset, again.nodes), (graph.opset, graph.nodes));
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
     ///
     /// # Errors
     /// [`FileError::OutOfMemory`], [`FileError::Write`], and [`FileError::Malformed`] where the model has more bytes than

@@ -25,19 +25,6 @@ impl TensorReader<'_> {
     /// shape with three axes. A stream or a member only has the next part of the first axis, with all of the
     /// second one.
     ///
-    /// ```
-    /// use elman::files::{Accepts, Part, Source, open};
-    ///
-    /// let source = Source::parse("fixtures/x.npy".as_ref());
-    /// let mut file = open(&source, Accepts::Tensor)?.into_tensor()?;
-    /// // Steps 1 to 3 of sequences 0 and 1 of (L, N, H_in), as (N, L, H_in).
-    /// let part = Part { first: 1..4, second: 0..2, swapped: true };
-    /// let mut values: Vec<f32> = Vec::new();
-    /// file.reader()?.read_part([5, 3, 10], &part, &mut values)?;
-    /// assert_eq!(values.len(), 2 * 3 * 10);
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
-    ///
     /// # Errors
     /// [`FileError::Read`], [`FileError::Malformed`] if the numbers end too early, [`FileError::OutOfMemory`].
     pub fn read_part<T: Element>(

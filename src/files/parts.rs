@@ -56,19 +56,6 @@ impl Sink {
 
     /// Begins a tensor of `shape` that is written in parts, as one of three axes.
     ///
-    /// ```
-    /// use elman::files::{Overwrite, Part, Sink};
-    ///
-    /// let folder = tempfile::tempdir()?;
-    /// let path = folder.path().join("output.npy");
-    /// // Unbatched, (L, D * H_out), is a batch of one sequence.
-    /// let mut parts = Sink::open(&path, Overwrite::Replace)?.into_parts::<f32>(&[4, 20], [4, 1, 20])?;
-    /// parts.write(&Part { first: 0..4, second: 0..1, swapped: false }, &[0.5_f32; 4 * 20])?;
-    /// parts.finish()?.commit()?;
-    /// assert_eq!(std::fs::metadata(path)?.len(), 128 + 4 * 20 * 4);
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
-    ///
     /// # Errors
     /// [`FileError::Write`].
     pub fn into_parts<T: Stored>(

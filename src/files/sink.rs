@@ -15,17 +15,6 @@ use super::waiting::{StandardOutput, standard_output};
 use crate::files::error::FileError;
 
 /// What happens to a target that exists.
-///
-/// ```
-/// use elman::files::{FileError, Overwrite, Sink};
-///
-/// let folder = tempfile::tempdir()?;
-/// let path = folder.path().join("output.npy");
-/// std::fs::write(&path, "old")?;
-/// assert!(matches!(Sink::open(&path, Overwrite::Refuse), Err(FileError::Create { .. })));
-/// assert!(Sink::open(&path, Overwrite::Replace).is_ok());
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overwrite {
     /// It is replaced.

@@ -108,20 +108,6 @@ impl Arrays {
 }
 
 /// Frames on standard input: little-endian f32 numbers without any header, so many for each frame.
-///
-/// ```
-/// use elman::files::{Answers, Frames};
-/// use ndarray::arr1;
-///
-/// // The sum of the features of each frame that comes in.
-/// let (mut frames, mut answers) = (Frames::stdin(10)?, Answers::stdout()?);
-/// let mut frame = [0.0_f32; 10];
-/// while frames.read(&mut frame)? {
-///     answers.frame(&arr1(&[frame.iter().sum::<f32>()]).into_dyn().view())?;
-/// }
-/// assert!(!frames.read(&mut frame)?, "nothing comes behind the end");
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
 #[derive(Debug)]
 pub struct Frames {
     reader: Waiting<io::Stdin>,
@@ -167,17 +153,6 @@ impl Frames {
 }
 
 /// Answers on standard output, each handed on as soon as it is complete.
-///
-/// ```
-/// use elman::files::Answers;
-/// use ndarray::ArrayD;
-///
-/// let mut answers = Answers::stdout()?;
-/// // An array as .npy, and the numbers of a frame without a header.
-/// answers.array(&ArrayD::<i64>::zeros(vec![5]).view())?;
-/// answers.frame(&ArrayD::<f32>::zeros(vec![20]).view())?;
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
 pub struct Answers {
     writer: BufWriter<StandardOutput>,
 }

@@ -21,20 +21,6 @@ static TEMPORARY: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 ///
 /// The list stays locked for good. Whoever would make another temporary file waits, and so does whoever
 /// finds one gone and would complain about it, until the process has died.
-///
-/// ```
-/// use elman::files::{Overwrite, Sink, remove_temporary_files};
-///
-/// let folder = tempfile::tempdir()?;
-/// let sink = Sink::open(&folder.path().join("output.npy"), Overwrite::Replace)?;
-/// assert_eq!(std::fs::read_dir(folder.path())?.count(), 1);
-/// // In a thread that waits for signals, when one has come.
-/// remove_temporary_files();
-/// assert_eq!(std::fs::read_dir(folder.path())?.count(), 0);
-/// # // The end of `sink` would wait for good.
-/// # std::mem::forget(sink);
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
 pub fn remove_temporary_files() {
     let mut paths = TEMPORARY.lock().unwrap_or_else(PoisonError::into_inner);
     for path in paths.drain(..) {
@@ -169,16 +155,6 @@ pub(super) fn uninterrupted<T>(work: impl FnOnce() -> T) -> T {
 
 /// The file or folder that an output at `path` ends up as, under a name that every path to it shares.
 /// None for what is not replaced: standard output, a pipe, a device.
-///
-/// ```
-/// use std::path::Path;
-/// use elman::files::written_file;
-///
-/// // Two names of one file: a result must not be written over another.
-/// let (output, h_n) = (Path::new("y.npy"), Path::new("./y.npy"));
-/// assert_eq!(written_file(output), written_file(h_n));
-/// assert_eq!(written_file(Path::new("-")), None);
-/// ```
 pub fn written_file(path: &Path) -> Option<PathBuf> {
     /// The path without links and dots. What does not exist is named by the folder that it would be in.
     fn canonical(path: &Path) -> PathBuf {

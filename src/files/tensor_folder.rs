@@ -64,20 +64,6 @@ pub(super) fn read_text(folder: &Path) -> Result<Option<Text>, FileError> {
 
 /// Opens a folder for tensors: one that exists may hold only tensors that `own` knows, and their text.
 ///
-/// ```
-/// use elman::files::{FileError, Overwrite, open_folder};
-/// use elman::is_parameter_name;
-///
-/// let outside = tempfile::tempdir()?;
-/// let path = outside.path().join("notes");
-/// std::fs::create_dir(&path)?;
-/// std::fs::write(path.join("precious.txt"), "")?;
-/// // Nothing else than weights is ever replaced by weights.
-/// let refused = open_folder(&path, Overwrite::Replace, is_parameter_name);
-/// assert!(matches!(refused, Err(FileError::Create { .. })));
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
-///
 /// # Errors
 /// [`FileError::Create`].
 pub fn open_folder(
@@ -91,21 +77,6 @@ pub fn open_folder(
 }
 
 /// Writes tensors and the text beside them as files of a folder.
-///
-/// ```
-/// use elman::files::{Overwrite, Source, open_folder, write_folder};
-/// use elman::{Checkpoint, Config, Generator, Rnn, is_parameter_name};
-///
-/// let outside = tempfile::tempdir()?;
-/// let path = outside.path().join("w");
-/// let rnn = Rnn::<f32>::new(Config::new(10, 20), &mut Generator::new(0))?;
-/// let folder = open_folder(&path, Overwrite::Replace, is_parameter_name)?;
-/// write_folder(&folder, &rnn.to_tensors(), &rnn.config().to_json().to_string())?;
-/// folder.commit()?;
-/// assert!(path.join("weight_ih_l0.npy").exists());
-/// assert_eq!(Checkpoint::read(&Source::Path(path), None, None)?.config(), rnn.config());
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
 ///
 /// # Errors
 /// [`FileError::Write`].

@@ -13,16 +13,6 @@ use crate::element::Element;
 const LONG: f64 = 1e6;
 
 /// The format of a single tensor.
-///
-/// ```
-/// use elman::files::TensorFormat;
-///
-/// let format = TensorFormat::of("output.tsv".as_ref());
-/// assert_eq!(format, Some(TensorFormat::Tsv));
-/// assert!(TensorFormat::Tsv.is_table());
-/// assert!(TensorFormat::Tsv.holds(&[50, 8]) && !TensorFormat::Tsv.holds(&[5, 3, 20]));
-/// assert_eq!(TensorFormat::of("output.png".as_ref()), None);
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TensorFormat {
     /// NumPy's, for tensors of any rank.
@@ -60,17 +50,6 @@ impl TensorFormat {
     }
 
     /// Writes a tensor.
-    ///
-    /// ```
-    /// use elman::files::TensorFormat;
-    /// use ndarray::arr2;
-    ///
-    /// let output = arr2(&[[0.1_f32, -1.0], [2.0, 1e-9]]).into_dyn();
-    /// let mut text = Vec::new();
-    /// TensorFormat::Csv.write(&mut text, &output.view())?;
-    /// assert_eq!(String::from_utf8(text)?, "0.1,-1\n2,1e-9\n");
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
     ///
     /// # Errors
     /// What the writer says, and [`io::ErrorKind::InvalidInput`] for a shape that the format does not hold.

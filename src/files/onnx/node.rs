@@ -7,21 +7,6 @@ use super::messages::{AttributeProto, NodeProto};
 use crate::files::escaped;
 
 /// An operation.
-///
-/// ```
-/// use elman::files::{Attribute, Node};
-///
-/// let node = Node {
-///     op_type: "Transpose".to_owned(),
-///     inputs: vec!["x".to_owned()],
-///     outputs: vec!["input".to_owned()],
-///     attributes: vec![("perm".to_owned(), Attribute::Ints(vec![1, 0, 2]))],
-///     ..Node::default()
-/// };
-/// assert_eq!(node.label(), "input");
-/// assert_eq!((node.input(0), node.input(1), node.output(0)), (Some("x"), None, Some("input")));
-/// assert_eq!(node.attribute("perm"), Some(&Attribute::Ints(vec![1, 0, 2])));
-/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Node {
     /// Such as `Transpose`.
@@ -39,17 +24,6 @@ pub struct Node {
 }
 
 /// A constant of an operation.
-///
-/// ```
-/// use elman::files::{Accepts, Attribute, File, Source, open};
-///
-/// let file = Source::parse("fixtures/sine/rnn.onnx".as_ref());
-/// let File::Graph(graph) = open(&file, Accepts::Model)? else { panic!("{file} is a graph") };
-/// let layer = graph.nodes.iter().find(|node| node.op_type == "RNN");
-/// let hidden_size = layer.and_then(|layer| layer.attribute("hidden_size"));
-/// assert_eq!(hidden_size, Some(&Attribute::Int(8)));
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Attribute {
     /// A number.

@@ -18,20 +18,6 @@ const EXTERNAL: i32 = 1;
 
 /// A tensor of a graph: an initializer, or the value of a Constant node. What the file says of it is held
 /// against its bytes when it is asked for, so that a model may hold others of types that are not read.
-///
-/// ```
-/// use elman::files::{Accepts, File, Source, open};
-///
-/// let file = Source::parse("fixtures/sine/rnn.onnx".as_ref());
-/// let File::Graph(graph) = open(&file, Accepts::Model)? else { panic!("{file} is a graph") };
-/// // W of ONNX, (D, H_out, H_in), is a weight_ih of PyTorch.
-/// let layer = graph.nodes.iter().find(|node| node.op_type == "RNN");
-/// let name = layer.and_then(|layer| layer.input(1));
-/// let weight_ih = graph.tensors.iter().find(|tensor| Some(tensor.name()) == name);
-/// let header = weight_ih.map(|tensor| tensor.header()).transpose()?;
-/// assert_eq!(header.map(|header| header.shape), Some(vec![1, 8, 1]));
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct GraphTensor {
     /// The file and the tensor, for messages.
@@ -54,18 +40,6 @@ impl GraphTensor {
 
     /// A tensor of this shape from the numbers of `parts`, one behind the other.
     ///
-    /// ```
-    /// use elman::files::{GraphTensor, StoredType};
-    /// use ndarray::arr1;
-    ///
-    /// // B of ONNX, (D, 2 * H_out), holds both biases of PyTorch.
-    /// let (bias_ih, bias_hh) = (arr1(&[0.5_f32, 1.0]).into_dyn(), arr1(&[2.0_f32, 4.0]).into_dyn());
-    /// let bias = GraphTensor::stacked("B", &[1, 4], &[&bias_ih, &bias_hh])?;
-    /// assert_eq!((bias.name(), bias.header()?.stored), ("B", StoredType::F32));
-    /// assert_eq!(bias.read(None)?.shape(), [1, 4]);
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
-    ///
     /// # Errors
     /// [`FileError::OutOfMemory`].
     pub fn stacked<T: Element>(
@@ -87,15 +61,6 @@ impl GraphTensor {
     }
 
     /// A tensor (N) of integers.
-    ///
-    /// ```
-    /// use elman::files::GraphTensor;
-    ///
-    /// let starts = GraphTensor::integers("starts", &[0, 2]);
-    /// assert_eq!(starts.as_integers(), Some(vec![0, 2]));
-    /// assert_eq!(starts.header()?.shape, [2]);
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
     pub fn integers(name: &str, values: &[i64]) -> Self {
         let raw = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         Self::raw(name, &[values.len()], StoredType::I64, raw)
@@ -154,17 +119,6 @@ impl GraphTensor {
 
     /// Its numbers. They become `dtype`; without one, doubles stay what they are and everything else
     /// becomes f32.
-    ///
-    /// ```
-    /// use elman::files::GraphTensor;
-    /// use elman::Dtype;
-    /// use ndarray::arr1;
-    ///
-    /// let bias = GraphTensor::stacked("B", &[2], &[&arr1(&[0.5_f32, 1.0]).into_dyn()])?;
-    /// assert_eq!(bias.read(None)?.dtype(), Dtype::F32);
-    /// assert_eq!(bias.read(Some(Dtype::F64))?.dtype(), Dtype::F64);
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
     ///
     /// # Errors
     /// Those of [`GraphTensor::header`]; [`FileError::Malformed`] where there are fewer or more numbers than
