@@ -159,25 +159,6 @@ impl TensorFile {
         matches!(self.body, Body::File(..))
     }
 
-    /// The numbers in [parts](TensorReader::read_part). The tensor itself comes back if it is a table, a member
-    /// of an archive or in Fortran order.
-    ///
-    /// # Errors
-    /// The tensor.
-    #[allow(clippy::result_large_err, reason = "the caller goes on with the tensor")]
-    pub fn into_reader(self) -> Result<TensorReader<'static>, Self> {
-        let TensorFile { place, header, body } = self;
-        match body {
-            Body::File(file, start) if !header.fortran_order => {
-                Ok(TensorReader::file(file, start, header, place))
-            }
-            Body::Stream(reader) if !header.fortran_order => {
-                Ok(TensorReader::stream(reader, false, header, place))
-            }
-            body => Err(TensorFile { place, header, body }),
-        }
-    }
-
     /// The numbers as they are stored, to be read once.
     ///
     /// # Errors
