@@ -19,7 +19,7 @@ use crate::checkpoint::error::CheckpointError;
 use crate::element::Dtype;
 use crate::files::{FileError, Graph, Node, TEXT_NAME};
 
-use cell::Cell;
+use cell::LayerNode;
 use trace::Trace;
 pub use write::write_onnx;
 
@@ -62,7 +62,7 @@ pub(super) fn read(
     let trace = Trace::new(graph);
     let chain = choose(graph, chains(graph, &trace), asked).map_err(within)?;
     let mut zeros = HashSet::new();
-    let cells = chain.iter().map(|node| Cell::new(node, &trace, &mut zeros));
+    let cells = chain.iter().map(|node| LayerNode::new(node, &trace, &mut zeros));
     let cells = cells.collect::<Result<Vec<_>, _>>().map_err(within)?;
     refuse_copies(&cells).map_err(within)?;
     let told = cell::config(&cells).map_err(within)?;
@@ -74,7 +74,7 @@ pub(super) fn read(
     for (tensor, parameter) in tensors.iter_mut().zip(config.parameters()) {
         tensor.name = parameter.name;
     }
-    let reversed = cells.iter().any(Cell::is_reversed);
+    let reversed = cells.iter().any(LayerNode::is_reversed);
     Ok(Checkpoint {
         place: graph.place.clone(),
         recognised: format!(".onnx, opset {opset}, {}", listed(chain.iter().copied())),
@@ -149,7 +149,7 @@ fn choose<'a>(
 }
 
 /// Refuses nodes of which many read the same tensor.
-fn refuse_copies(cells: &[Cell<'_>]) -> Result<(), CheckpointError> {
+fn refuse_copies(cells: &[LayerNode<'_>]) -> Result<(), CheckpointError> {
     let (mut seen, mut shared) = (HashSet::new(), 0_usize);
     for cell in cells {
         for tensor in cell.tensors() {
@@ -189,7 +189,7 @@ fn configuration(graph: &Graph, told: &Config) -> Result<Config, CheckpointError
 }
 
 /// What a user should know: that it is no whole model, and what is not as in PyTorch.
-fn notes(graph: &Graph, chain: &[&Node], cells: &[Cell<'_>]) -> Vec<String> {
+fn notes(graph: &Graph, chain: &[&Node], cells: &[LayerNode<'_>]) -> Vec<String> {
     let mut notes = Vec::new();
     let others = around::others(graph, chain);
     if !others.is_empty() {
@@ -197,7 +197,7 @@ fn notes(graph: &Graph, chain: &[&Node], cells: &[Cell<'_>]) -> Vec<String> {
         notes
             .push(format!("only the layer is run, {layer}; the nodes around it are not: {others}"));
     }
-    if cells.iter().any(Cell::is_reversed) {
+    if cells.iter().any(LayerNode::is_reversed) {
         notes.push("the layer runs from each sequence's last step to its first".to_owned());
     }
     for cell in cells.iter().filter(|cell| cell.state_is_computed) {

@@ -21,7 +21,7 @@ enum Direction {
 
 /// A node whose weights are known to have the shapes of a layer.
 #[derive(Debug)]
-pub(super) struct Cell<'a> {
+pub(super) struct LayerNode<'a> {
     pub(super) node: &'a Node,
     direction: Direction,
     nonlinearity: Nonlinearity,
@@ -45,7 +45,7 @@ const B: usize = 3;
 const SEQUENCE_LENS: usize = 4;
 const INITIAL_H: usize = 5;
 
-impl<'a> Cell<'a> {
+impl<'a> LayerNode<'a> {
     /// Checks what a node says, and the shapes of its weights.
     /// Of first states, `zeros` are those that have been found to be zeros.
     pub(super) fn new(
@@ -70,7 +70,7 @@ impl<'a> Cell<'a> {
         let state_is_computed = check_state(node, trace, zeros)?;
         let swapped = node.input(X).is_some_and(|x| trace.origin(x).is_swapped());
         let batch_first = trace::is_batch_first(node) != swapped;
-        Ok(Cell {
+        Ok(LayerNode {
             node,
             direction,
             nonlinearity,
@@ -120,7 +120,7 @@ impl<'a> Cell<'a> {
 }
 
 /// The configuration of a stack of nodes, which must agree in what PyTorch says once for all layers.
-pub(super) fn config(cells: &[Cell<'_>]) -> Result<Config, CheckpointError> {
+pub(super) fn config(cells: &[LayerNode<'_>]) -> Result<Config, CheckpointError> {
     let Some(first) = cells.first() else { unreachable!("a chain of no nodes") };
     let both = first.direction == Direction::Both;
     let config = Config {
@@ -133,7 +133,7 @@ pub(super) fn config(cells: &[Cell<'_>]) -> Result<Config, CheckpointError> {
     };
     let width = first.hidden_size.saturating_mul(if both { 2 } else { 1 });
     for cell in &cells[1..] {
-        let facts = |cell: &Cell<'_>, input_size: usize| {
+        let facts = |cell: &LayerNode<'_>, input_size: usize| {
             [
                 ("direction", format!("{:?}", cell.direction).to_lowercase()),
                 ("activations", cell.nonlinearity.to_string()),
