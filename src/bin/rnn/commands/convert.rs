@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use anyhow::Result;
-use elman::{Dtype, Element, Params};
+use elman::{Checkpoint, Dtype, Element};
 
 use crate::args::Convert;
 use crate::explain::hint;
+use crate::explain::weights::hinted;
 use crate::failure::Data;
-use crate::layer::Weights;
+use crate::layer;
 use crate::report::Notes;
 use crate::weights_output::{WeightsOutput, report};
 
@@ -16,9 +17,9 @@ pub(crate) fn convert(args: &Convert) -> Result<()> {
     let remedy = |other: &str| hint::convert(&args.source.to_string_lossy(), other);
     let output = WeightsOutput::open(&args.target, args.report.overwrite(), remedy)?;
     let mut notes = Notes::default();
-    let weights = Weights::read(&args.of_weights, &args.source, args.dtype, &mut notes)?;
+    let weights = layer::read(&args.of_weights, &args.source, args.dtype, &mut notes)?;
     if args.report.verbose {
-        notes.note(weights.recognised());
+        notes.note(format!("{}: recognised as {}", weights.place, weights.recognised));
     }
     match weights.dtype {
         Dtype::F32 => convert_as::<f32>(args, weights, output, notes),
@@ -28,11 +29,11 @@ pub(crate) fn convert(args: &Convert) -> Result<()> {
 
 fn convert_as<T: Element>(
     args: &Convert,
-    weights: Weights,
+    weights: Checkpoint,
     output: WeightsOutput,
     mut notes: Notes,
 ) -> Result<()> {
-    if weights.is_reversed() {
+    if weights.reversed {
         let message = format!(
             "{}: expected a layer that begins at the first step, got direction reverse, which torch.nn.RNN \
              does not have: convert writes no such layer",
@@ -40,14 +41,15 @@ fn convert_as<T: Element>(
         );
         return Err(Data(message).into());
     }
-    let config = weights.config(&args.layer, &mut notes)?;
+    let config = layer::merged_config(&weights, &args.layer, &mut notes)?;
     let mut saved = config.to_json();
     // An assumed nonlinearity must not become a fact: a later flag may set it. A node of ONNX always has one.
-    let assumed = !weights.says_nonlinearity() && args.layer.nonlinearity.is_none();
+    let assumed = !weights.explicit_nonlinearity && args.layer.nonlinearity.is_none();
     if let (true, Some(saved)) = (assumed, saved.as_object_mut()) {
         saved.shift_remove("nonlinearity");
     }
-    let mut params: Params<T> = weights.into_params(&config)?;
+    let params = weights.into_params::<T>(config.clone());
+    let mut params = params.map_err(|error| hinted(error, &config))?;
     if args.merge_bias {
         params.merge_bias();
     }

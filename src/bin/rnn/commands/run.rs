@@ -5,14 +5,13 @@ mod plan;
 
 use anyhow::Result;
 use elman::files::{Accepts, open};
-use elman::{Dtype, Element, Error, Rnn};
+use elman::{Checkpoint, Dtype, Element, Error, Rnn};
 use ndarray::ArrayD;
 
 use crate::args::Run;
 use crate::conversion::conversion;
 use crate::explain::shapes::{Places, explain};
 use crate::finite;
-use crate::layer::Weights;
 use crate::pipeline::destination::shown;
 use crate::pipeline::extent::Extent;
 use crate::pipeline::input::Input;
@@ -47,7 +46,7 @@ pub(crate) fn run(args: &Run) -> Result<()> {
 fn run_as<T: Element>(
     plan: &RunPlan<'_>,
     (mut rng, mut outputs): (Rng, OutputFiles),
-    weights: Option<Weights>,
+    weights: Option<Checkpoint>,
     mut input: Input,
     mut notes: Notes,
 ) -> Result<()> {

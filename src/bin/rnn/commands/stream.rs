@@ -6,14 +6,15 @@ use std::time::Instant;
 
 use anyhow::Result;
 use elman::files::{Accepts, Answers, Arrays, FileError, Frames, Header, Source, StoredType, open};
-use elman::{Config, Dtype, Element, Kernel, Rnn, zeros};
+use elman::{Checkpoint, Config, Dtype, Element, Kernel, Rnn, zeros};
 use ndarray::ArrayD;
 
 use crate::args::Stream;
 use crate::conversion::conversion;
 use crate::explain::hint;
+use crate::explain::weights::hinted;
 use crate::failure::{Data, Usage, with_hint};
-use crate::layer::Weights;
+use crate::layer;
 use crate::pipeline::carried::Carried;
 use crate::pipeline::state::{StateFile, check_shape};
 use crate::report::Notes;
@@ -22,19 +23,19 @@ use crate::threads;
 pub(crate) fn stream(args: &Stream) -> Result<()> {
     check_streams(args)?;
     let mut notes = Notes::default();
-    let weights = Weights::read(&args.of_weights, &args.weights, args.dtype, &mut notes)?;
+    let weights = layer::read(&args.of_weights, &args.weights, args.dtype, &mut notes)?;
     match weights.dtype {
         Dtype::F32 => stream_as::<f32>(args, weights, notes),
         Dtype::F64 => stream_as::<f64>(args, weights, notes),
     }
 }
 
-fn stream_as<T: Element>(args: &Stream, weights: Weights, mut notes: Notes) -> Result<()> {
-    let config = weights.config(&args.layer, &mut notes)?;
+fn stream_as<T: Element>(args: &Stream, weights: Checkpoint, mut notes: Notes) -> Result<()> {
+    let config = layer::merged_config(&weights, &args.layer, &mut notes)?;
     refuse_reverse(args, &config, &weights)?;
-    notes.warnings.extend(weights.not_finite());
+    notes.warnings.extend(layer::not_finite(&weights));
     let place = weights.place.clone();
-    let rnn = weights.into_rnn::<T>(&config)?;
+    let rnn = weights.into_rnn::<T>(config.clone()).map_err(|error| hinted(error, &config))?;
     let rnn = rnn.with_kernel(args.kernel.unwrap_or_else(Kernel::best));
     let pool = threads::pool(args.threads, &mut notes.notes)?;
     if args.verbose {
@@ -172,8 +173,8 @@ fn check_streams(args: &Stream) -> Result<()> {
 }
 
 /// Rejects bidirectional and reversed layers: their state cannot be carried.
-fn refuse_reverse(args: &Stream, config: &Config, weights: &Weights) -> Result<()> {
-    let found = match (config.bidirectional, weights.is_reversed()) {
+fn refuse_reverse(args: &Stream, config: &Config, weights: &Checkpoint) -> Result<()> {
+    let found = match (config.bidirectional, weights.reversed) {
         _ if args.independent => return Ok(()),
         (true, _) => "expected one direction, got a bidirectional layer",
         (false, true) => "expected the forward direction, got a layer that runs in reverse",

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use elman::files::{Source, TensorFile, written_file};
-use elman::{Dtype, Element, Kernel, Rnn};
+use elman::{Checkpoint, Dtype, Element, Kernel, Params, Rnn};
 
 use crate::args::{LayerArgs, ReportArgs, RngArgs, Run, WeightsArgs};
 use crate::explain::hint;
 use crate::explain::shapes::{Places, explain};
+use crate::explain::weights::hinted;
 use crate::failure::{Data, Usage, with_hint};
-use crate::layer::{Weights, config_from_flags, fresh, note_dropout};
+use crate::layer::{self, config_from_flags, merged_config, note_dropout};
 use crate::pipeline::destination::{refuse_terminal, shown};
 use crate::pipeline::input::Input;
 use crate::pipeline::lengths::{self, PaddedSizes};
@@ -105,12 +106,10 @@ impl<'a> RunPlan<'a> {
     }
 
     /// Reads the weights that were named.
-    pub(super) fn weights(&self, notes: &mut Notes) -> Result<Option<Weights>> {
+    pub(super) fn weights(&self, notes: &mut Notes) -> Result<Option<Checkpoint>> {
         let Some(path) = self.weights else { return Ok(None) };
-        let weights = Weights::read(self.of_weights, path, self.dtype, notes)?;
-        if self.report.verbose {
-            notes.note(weights.recognised());
-        }
+        let weights = layer::read(self.of_weights, path, self.dtype, notes)?;
+        self.note_recognised(&weights.place, &weights.recognised, notes);
         Ok(Some(weights))
     }
 
@@ -122,7 +121,7 @@ impl<'a> RunPlan<'a> {
     }
 
     /// The names of all inputs, for messages and the report.
-    pub(super) fn places(&self, weights: Option<&Weights>, input: &Input) -> Places {
+    pub(super) fn places(&self, weights: Option<&Checkpoint>, input: &Input) -> Places {
         Places {
             input: input.place().to_owned(),
             input_shape: input.shape(),
@@ -136,13 +135,13 @@ impl<'a> RunPlan<'a> {
     /// The layer: with the weights that were named, else with fresh ones.
     pub(super) fn build<T: Element>(
         &self,
-        weights: Option<Weights>,
+        weights: Option<Checkpoint>,
         places: &Places,
         rng: &mut Rng,
         notes: &mut Notes,
     ) -> Result<Rnn<T>> {
         let config = if let Some(weights) = &weights {
-            weights.config(self.layer, notes)?
+            merged_config(weights, self.layer, notes)?
         } else {
             // A tensor without axes is refused later, by the layer.
             let features = places.input_shape.last().copied().unwrap_or(1);
@@ -151,17 +150,19 @@ impl<'a> RunPlan<'a> {
         note_dropout(&config, self.pass.train, notes);
         let Some(weights) = weights else {
             // The one size that did not come from a flag is that of the input.
-            let rnn = fresh(&config, &mut rng.generator);
-            let rnn = rnn.map_err(|error| explain(error, &config, places))?;
+            let params = Params::init(config.clone(), &mut rng.generator);
+            let rnn = params.and_then(Rnn::from_params);
+            let rnn = rnn.map_err(|error| explain(error.into(), &config, places))?;
             return Ok(rnn.with_kernel(self.kernel));
         };
-        if let Some(found) = weights.not_finite() {
+        if let Some(found) = layer::not_finite(&weights) {
             if self.pass.check_finite {
                 return Err(Data(found).into());
             }
             notes.warn(found);
         }
-        Ok(weights.into_rnn(&config)?.with_kernel(self.kernel))
+        let rnn = weights.into_rnn(config.clone()).map_err(|error| hinted(error, &config))?;
+        Ok(rnn.with_kernel(self.kernel))
     }
 
     /// Reads `--lengths` for a tensor, if they were named.
