@@ -135,7 +135,7 @@ pub(crate) struct WeightsArgs {
 pub(crate) struct RngArgs {
     /// A whole number as for torch.manual_seed, or `random` [default: 67280421310721].
     #[arg(long, value_name = "S", allow_hyphen_values = true, value_parser = seed)]
-    pub(crate) seed: Option<Seed>,
+    pub(crate) seed: Option<u64>,
     /// Generator state to go on from and to leave behind: torch.get_rng_state() as .npy.
     #[arg(long, value_name = "FILE")]
     pub(crate) rng: Option<PathBuf>,
@@ -175,13 +175,4 @@ pub(crate) enum ReportForm {
     Json,
     /// Nothing.
     None,
-}
-
-/// The value of `--seed`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Seed {
-    /// A number; a negative one counts modulo 2^64.
-    Number(u64),
-    /// A seed that the program draws.
-    Random,
 }

@@ -42,10 +42,23 @@ pub(crate) struct TensorLine {
     pub(crate) file: Option<String>,
 }
 
+impl TensorLine {
+    pub(crate) fn new(
+        name: &str,
+        (shape, axes): (&[usize], &[&'static str]),
+        dtype: impl ToString,
+        file: Option<String>,
+    ) -> Self {
+        let (name, shape, axes) = (name.to_owned(), shape.to_vec(), axes.to_vec());
+        TensorLine { name, shape, axes, dtype: dtype.to_string(), file }
+    }
+}
+
 /// How a forward pass ran.
 #[derive(Debug)]
 pub(crate) struct RunLine {
-    pub(crate) train: bool,
+    /// PyTorch's name: train or eval.
+    pub(crate) mode: &'static str,
     pub(crate) kernel: &'static str,
     pub(crate) threads: usize,
     pub(crate) seconds: f64,
@@ -107,9 +120,8 @@ impl Report {
         let tensors = self.tensors.iter().map(tensor_row);
         let rows: Vec<_> = weights.into_iter().chain(seed).chain(tensors).chain(rng).collect();
         lines.extend(aligned(&rows));
-        if let Some(RunLine { kernel, threads, seconds, .. }) = &self.run {
+        if let Some(RunLine { mode, kernel, threads, seconds }) = &self.run {
             let s = if *threads == 1 { "" } else { "s" };
-            let mode = self.mode().unwrap_or_default();
             lines.push(format!("{mode}, kernel {kernel}, {threads} thread{s}, {seconds:.6} s"));
         }
         lines.extend(self.notes.notes.iter().map(|text| format!("note: {text}")));
@@ -127,18 +139,13 @@ impl Report {
             "seed": self.seed,
             "rng": self.rng,
             "tensors": self.tensors,
-            "mode": self.mode(),
+            "mode": run.map(|run| run.mode),
             "kernel": run.map(|run| run.kernel),
             "threads": run.map(|run| run.threads),
             "seconds": run.map(|run| run.seconds),
             "notes": self.notes.notes,
             "warnings": self.notes.warnings,
         })
-    }
-
-    /// PyTorch's name for the mode of the forward pass.
-    fn mode(&self) -> Option<&'static str> {
-        self.run.as_ref().map(|run| if run.train { "train" } else { "eval" })
     }
 }
 

@@ -1,17 +1,15 @@
 //! `--seed` and `--rng`: the source of random numbers, and the state for the next command.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use elman::files::{
-    Accepts, Overwrite, Sink, Source, StoredType, TensorFile, open, write_npy, written_file,
+    Accepts, Header, Overwrite, Sink, Source, StoredType, TensorFile, open, write_npy, written_file,
 };
 use elman::{Error, Generator, STATE_BYTES};
 use ndarray::ArrayView1;
 
-use crate::args::{RngArgs, Seed};
+use crate::args::RngArgs;
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
 use crate::pipeline::destination::shown;
@@ -34,18 +32,15 @@ impl Rng {
         for output in outputs {
             refuse_shared(args, output.as_ref())?;
         }
-        // A state replaces only a state: any other file was named by mistake.
-        if let (Some(_), Some(path)) = (args.seed, &args.rng)
-            && path.is_file()
-        {
-            let source = Source::Path(path.clone());
-            check_state(&open(&source, Accepts::Tensor)?.into_tensor()?)?;
-        }
         let generator = match (args.seed, &args.rng) {
-            (Some(Seed::Number(seed)), _) => Generator::new(seed),
-            // The standard library seeds its hash tables from the system.
-            (Some(Seed::Random), _) => Generator::new(RandomState::new().build_hasher().finish()),
-            (None, Some(path)) => read_state(&Source::Path(path.clone()))?,
+            (Some(seed), path) => {
+                // A state replaces only a state: any other file was named by mistake.
+                if let Some(path) = path.as_ref().filter(|path| path.is_file()) {
+                    open_state(path)?;
+                }
+                Generator::new(seed)
+            }
+            (None, Some(path)) => read_state(open_state(path)?)?,
             (None, None) => Generator::new(Generator::DEFAULT_SEED),
         };
         let seed = (args.seed.is_some() || args.rng.is_none()).then(|| generator.seed());
@@ -75,25 +70,21 @@ fn refuse_shared(args: &RngArgs, output: &Path) -> Result<()> {
     Err(with_hint(Usage(message), hint::set("--rng", "rng.npy")))
 }
 
-fn read_state(source: &Source) -> Result<Generator> {
-    let file = open(source, Accepts::Tensor)?.into_tensor()?;
+/// Opens the state of a generator, and checks its header.
+fn open_state(path: &Path) -> Result<TensorFile> {
+    let file = open(&Source::Path(path.to_owned()), Accepts::Tensor)?.into_tensor()?;
+    let Header { stored, shape, .. } = file.header();
+    if *stored != StoredType::U8 || *shape != [STATE_BYTES] {
+        let what = format!("expected u8 in shape [{STATE_BYTES}], got {stored} in shape {shape:?}");
+        return Err(Error::GeneratorState { what }).context(file.place().to_owned());
+    }
+    Ok(file)
+}
+
+fn read_state(file: TensorFile) -> Result<Generator> {
     let place = file.place().to_owned();
-    check_state(&file)?;
     // Every byte is a number that f32 holds exactly.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
     let bytes: Vec<u8> = file.read::<f32>()?.iter().map(|&byte| byte as u8).collect();
     Generator::from_state(&bytes).context(place)
-}
-
-/// Checks the header of a generator's state.
-fn check_state(file: &TensorFile) -> Result<()> {
-    let header = file.header();
-    if header.stored != StoredType::U8 || header.shape != [STATE_BYTES] {
-        let what = format!(
-            "expected u8 in shape [{STATE_BYTES}], got {} in shape {:?}",
-            header.stored, header.shape
-        );
-        return Err(Error::GeneratorState { what }).context(file.place().to_owned());
-    }
-    Ok(())
 }

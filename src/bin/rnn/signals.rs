@@ -6,11 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
 
-/// Work left to a signal that ends the process.
-type Work = Box<dyn FnOnce() -> Result<()> + Send>;
-
-/// `None` unless a command has called [`before_dying`].
-static BEFORE_DYING: Mutex<Option<Work>> = Mutex::new(None);
+/// Work left to a signal that ends the process; `None` unless a command has called [`before_dying`].
+static BEFORE_DYING: Mutex<Option<Box<dyn FnOnce() -> Result<()> + Send>>> = Mutex::new(None);
 
 /// Registers work for the first signal that ends the process, before its temporary files are removed. A second
 /// signal does not wait for it.

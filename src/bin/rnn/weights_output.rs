@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 #[cfg(feature = "safetensors")]
 use elman::files::write_safetensors;
-use elman::files::{AnyArray, Folder, Overwrite, Sink, open_folder, write_folder, write_npz};
+use elman::files::{Folder, Overwrite, Sink, open_folder, write_folder, write_npz};
 #[cfg(feature = "onnx")]
 use elman::write_onnx;
 use elman::{Config, Dtype, Element, Parameter, is_parameter_name};
@@ -19,16 +19,11 @@ use crate::report::{Notes, Report, TensorLine};
 /// A writable output for weights.
 pub(crate) enum WeightsOutput {
     Folder(Folder),
-    File(Sink, WeightsFormat),
-}
-
-/// Formats of one file.
-pub(crate) enum WeightsFormat {
-    Npz,
+    Npz(Sink),
     #[cfg(feature = "safetensors")]
-    Safetensors,
+    Safetensors(Sink),
     #[cfg(feature = "onnx")]
-    Onnx,
+    Onnx(Sink),
 }
 
 /// The outputs that this build writes.
@@ -55,16 +50,17 @@ impl WeightsOutput {
         let is_folder = existing.as_ref().is_some_and(std::fs::Metadata::is_dir);
         let is_file = existing.as_ref().is_none_or(std::fs::Metadata::is_file);
         let extension = path.extension().unwrap_or_default().to_string_lossy();
-        let format = match &*extension {
-            "npz" => WeightsFormat::Npz,
+        let sink = || Sink::open(path, overwrite);
+        Ok(match &*extension {
+            "npz" => Self::Npz(sink()?),
             #[cfg(feature = "safetensors")]
-            "safetensors" => WeightsFormat::Safetensors,
+            "safetensors" => Self::Safetensors(sink()?),
             #[cfg(feature = "onnx")]
-            "onnx" => WeightsFormat::Onnx,
+            "onnx" => Self::Onnx(sink()?),
             // A pipe or a device, by any name.
-            _ if stdout || !(is_folder || is_file) => WeightsFormat::Npz,
+            _ if stdout || !(is_folder || is_file) => Self::Npz(sink()?),
             other if is_folder || other.is_empty() => {
-                return Ok(Self::Folder(open_folder(path, overwrite, is_parameter_name)?));
+                Self::Folder(open_folder(path, overwrite, is_parameter_name)?)
             }
             other => {
                 let place = shown(path);
@@ -72,8 +68,7 @@ impl WeightsOutput {
                     format!("{place}: expected {EXPECTED} or - for weights, got .{other}");
                 return Err(with_hint(Usage(message), remedy("weights/")));
             }
-        };
-        Ok(Self::File(Sink::open(path, overwrite)?, format))
+        })
     }
 
     /// Notes about the files that will be replaced, and about f64, in which no version of ONNX Runtime computes.
@@ -84,7 +79,7 @@ impl WeightsOutput {
             notes.note(format!("{place}: the {replaced} files that stood there are replaced"));
         }
         #[cfg(feature = "onnx")]
-        if let (Self::File(_, WeightsFormat::Onnx), Dtype::F64) = (self, dtype) {
+        if let (Self::Onnx(_), Dtype::F64) = (self, dtype) {
             let text = "ONNX Runtime has no RNN for f64; --dtype f32 makes one that it runs";
             notes.warn(text.to_owned());
         }
@@ -101,27 +96,27 @@ impl WeightsOutput {
         saved: &Value,
     ) -> Result<()> {
         let text = format!("{saved:#}\n");
-        let (mut sink, format) = match self {
+        match self {
             Self::Folder(folder) => {
                 write_folder(&folder, tensors, &text)?;
-                return Ok(folder.commit()?);
+                Ok(folder.commit()?)
             }
-            Self::File(sink, format) => (sink, format),
-        };
-        match format {
-            WeightsFormat::Npz => {
-                let members = tensors.iter().map(|(name, tensor)| {
-                    let array: &dyn AnyArray = tensor;
-                    (name.as_str(), array)
-                });
+            Self::Npz(mut sink) => {
+                let members = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor as _));
                 write_npz(&mut sink, &members.collect::<Vec<_>>(), &text)?;
+                Ok(sink.commit()?)
             }
             #[cfg(feature = "safetensors")]
-            WeightsFormat::Safetensors => write_safetensors(&mut sink, tensors, &text)?,
+            Self::Safetensors(mut sink) => {
+                write_safetensors(&mut sink, tensors, &text)?;
+                Ok(sink.commit()?)
+            }
             #[cfg(feature = "onnx")]
-            WeightsFormat::Onnx => write_onnx(&mut sink, tensors, config)?,
+            Self::Onnx(mut sink) => {
+                write_onnx(&mut sink, tensors, config)?;
+                Ok(sink.commit()?)
+            }
         }
-        Ok(sink.commit()?)
     }
 }
 
@@ -132,13 +127,7 @@ pub(crate) fn report(
     path: &Path,
     notes: Notes,
 ) -> Report {
-    let line = |Parameter { name, shape, axes }| TensorLine {
-        name,
-        shape,
-        axes,
-        dtype: dtype.to_string(),
-        file: None,
-    };
+    let line = |own: Parameter| TensorLine::new(&own.name, (&own.shape, &own.axes), dtype, None);
     Report {
         command,
         layer: Some((config.clone(), dtype)),

@@ -1,13 +1,15 @@
 //! Parsers of values, each with a message for other words.
 
+use std::collections::hash_map::RandomState;
 use std::ffi::OsStr;
+use std::hash::{BuildHasher, Hasher};
 use std::num::NonZeroU64;
 use std::str::FromStr;
 
 use clap::builder::{PossibleValue, TypedValueParser};
 use elman::{Dtype, Error, Kernel, Nonlinearity};
 
-use super::{COMMANDS, Seed};
+use super::COMMANDS;
 
 /// The value of a word, if it is `accepted`; the message names the `expected` values.
 fn parsed<T: FromStr>(
@@ -112,8 +114,8 @@ pub(crate) fn columns(text: &str) -> Result<ColumnList, String> {
 
 fn kernel(text: &str) -> Result<Kernel, String> {
     Kernel::supported().find(|kernel| kernel.name() == text).ok_or_else(|| {
-        let names: Vec<_> = Kernel::supported().map(Kernel::name).collect();
-        format!("expected a kernel that this CPU supports, {}, got '{text}'", names.join(", "))
+        let names = (KERNEL.names)().join(", ");
+        format!("expected a kernel that this CPU supports, {names}, got '{text}'")
     })
 }
 
@@ -138,15 +140,16 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     bytes.ok_or_else(|| format!("expected a number of bytes, such as 1000000 or 64M, got '{text}'"))
 }
 
-/// A seed as in `torch.manual_seed`: -2^63 to 2^64 - 1.
-pub(crate) fn seed(text: &str) -> Result<Seed, String> {
+/// A seed as in `torch.manual_seed`, -2^63 to 2^64 - 1, of which a negative one counts modulo 2^64; or one that is
+/// drawn here.
+pub(crate) fn seed(text: &str) -> Result<u64, String> {
     if text == "random" {
-        return Ok(Seed::Random);
+        // The standard library seeds its hash tables from the system.
+        return Ok(RandomState::new().build_hasher().finish());
     }
     let unsigned = text.parse::<u64>().ok();
     let seed = unsigned.or_else(|| text.parse::<i64>().ok().map(i64::cast_unsigned));
-    seed.map(Seed::Number)
-        .ok_or_else(|| format!("expected a seed from -2^63 to 2^64 - 1, or random, got '{text}'"))
+    seed.ok_or_else(|| format!("expected a seed from -2^63 to 2^64 - 1, or random, got '{text}'"))
 }
 
 #[cfg(test)]

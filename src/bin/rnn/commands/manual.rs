@@ -1,10 +1,10 @@
-//! `rnn completions`, `rnn man` and `rnn python`: documentation generated from the grammar of the command line.
+//! `rnn completions` and `rnn man`: documentation generated from the grammar of the command line.
 
 use anyhow::Result;
 use clap::{Command, CommandFactory};
 use clap_mangen::Man as Page;
 
-use crate::args::{Args, Completions, Man, PYTHON};
+use crate::args::{Args, Completions, Man};
 use crate::failure::{Usage, with_hint};
 use crate::report::print;
 
@@ -45,19 +45,12 @@ pub(crate) fn man(args: &Man) -> Result<()> {
 fn verbatim(page: &str) -> String {
     let (mut kept, mut indented) = (String::new(), false);
     for line in page.lines() {
-        let is_indented = line.starts_with("    ");
-        match (indented, is_indented) {
-            (false, true) => kept += ".nf\n",
-            (true, false) => kept += ".fi\n",
-            _ => {}
+        if line.starts_with("    ") != indented {
+            indented = !indented;
+            kept += if indented { ".nf\n" } else { ".fi\n" };
         }
-        indented = is_indented;
         kept += line;
         kept.push('\n');
     }
     kept
-}
-
-pub(crate) fn python() -> Result<()> {
-    print(PYTHON, false)
 }

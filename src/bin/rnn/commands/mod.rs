@@ -14,7 +14,8 @@ pub(crate) mod unpack;
 
 use anyhow::Result;
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Command, PYTHON};
+use crate::report;
 
 /// Runs the typed command.
 pub(crate) fn dispatch(args: &Args) -> Result<()> {
@@ -34,6 +35,6 @@ pub(crate) fn dispatch(args: &Args) -> Result<()> {
         Command::Bench(args) => bench::bench(args),
         Command::Completions(args) => manual::completions(args),
         Command::Man(args) => manual::man(args),
-        Command::Python => manual::python(),
+        Command::Python => report::print(PYTHON, false),
     }
 }

@@ -20,7 +20,6 @@ use crate::rng::Rng;
 const MAX_AXES: usize = 64;
 
 pub(crate) fn randn(args: &Randn) -> Result<()> {
-    check_shape(&args.shape, args.dtype)?;
     match args.dtype {
         Dtype::F32 => randn_as::<f32>(args),
         Dtype::F64 => randn_as::<f64>(args),
@@ -28,6 +27,7 @@ pub(crate) fn randn(args: &Randn) -> Result<()> {
 }
 
 fn randn_as<T: Element>(args: &Randn) -> Result<()> {
+    check_shape(&args.shape, size_of::<T>())?;
     let stdout_taken = args.output == Path::new("-");
     if stdout_taken {
         refuse_terminal("-o", "x.npy")?;
@@ -44,20 +44,15 @@ fn randn_as<T: Element>(args: &Randn) -> Result<()> {
     let seed = rng.seed;
     rng.save()?;
 
-    let tensor = TensorLine {
-        name: "randn".to_owned(),
-        shape: args.shape.clone(),
-        axes: Vec::new(),
-        dtype: args.dtype.to_string(),
-        file: Some(shown(&args.output)),
-    };
+    let file = Some(shown(&args.output));
+    let tensor = TensorLine::new("randn", (&args.shape, &[]), args.dtype, file);
     let rng = args.rng.rng.as_deref().map(shown);
     let report = Report { command: "randn", seed, rng, tensors: vec![tensor], ..Report::default() };
     report.print(&args.report, stdout_taken)
 }
 
-/// Refuses a shape that no reader of the file would accept.
-fn check_shape(shape: &[usize], dtype: Dtype) -> Result<()> {
+/// Refuses a shape that no reader of the file would accept. One number has `size` bytes.
+fn check_shape(shape: &[usize], size: usize) -> Result<()> {
     let usage = |message| Err(with_hint(Usage(message), hint::help()));
     if shape.len() > MAX_AXES {
         let found = shape.len();
@@ -65,16 +60,11 @@ fn check_shape(shape: &[usize], dtype: Dtype) -> Result<()> {
             "--shape: expected at most {MAX_AXES} axes, as NumPy reads them, got {found}"
         ));
     }
-    let size = match dtype {
-        Dtype::F32 => size_of::<f32>(),
-        Dtype::F64 => size_of::<f64>(),
-    };
     // NumPy and ndarray ignore empty axes when they count bytes. A tensor without empty axes that is too large
     // fails as a lack of memory.
     let mut sizes = shape.iter().copied().filter(|&size| size > 0);
     let bytes = sizes.try_fold(size, usize::checked_mul);
-    let countable = bytes.is_some_and(|bytes| isize::try_from(bytes).is_ok());
-    if !countable && shape.contains(&0) {
+    if bytes.is_none_or(|bytes| isize::try_from(bytes).is_err()) && shape.contains(&0) {
         let most = isize::MAX;
         return usage(format!(
             "--shape: expected at most {most} bytes where empty axes do not count, got {shape:?}"

@@ -97,8 +97,8 @@ fn forward<T: Element>(
     }
     let cut = pass.cut(&mut input, outputs, plan.report.announce(), &mut notes.notes)?;
     let (results, seconds) = pass.run(&pool, (input, cut), h_0, outputs, &mut rng.generator)?;
-    let kernel = pass.rnn.kernel().name();
-    Ok((results, RunLine { train: pass.options.train, kernel, threads, seconds }))
+    let (mode, kernel) = (if plan.pass.train { "train" } else { "eval" }, pass.rnn.kernel().name());
+    Ok((results, RunLine { mode, kernel, threads, seconds }))
 }
 
 /// The tensors of the report. `written` holds the files of output, `h_n`, the last outputs and all hidden states.
@@ -109,8 +109,7 @@ fn lines<T: Element>(
     written: [Option<String>; 4],
 ) -> Vec<TensorLine> {
     let line = |name: &str, axes: &[&'static str], shape: &[usize], file: Option<String>| {
-        let (name, shape, axes) = (name.to_owned(), shape.to_vec(), axes.to_vec());
-        TensorLine { name, shape, axes, dtype: T::DTYPE.to_string(), file }
+        TensorLine::new(name, (shape, axes), T::DTYPE, file)
     };
     let axes = if pass.options.split_directions { &pass.axes.split() } else { pass.axes };
     let h_0 = places.h_0.clone().unwrap_or_else(|| "zeros".to_owned());

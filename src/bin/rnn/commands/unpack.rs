@@ -99,12 +99,8 @@ fn write<T: Element>(
     let open = |path: &Path| Sink::open(path, args.report.overwrite());
     let mut sink = open(&args.output)?;
     let mut lengths_sink = args.lengths.as_deref().map(open).transpose()?;
-    let line = |name: &str, shape: &[usize], path: &Path| TensorLine {
-        name: name.to_owned(),
-        shape: shape.to_vec(),
-        axes: Vec::new(),
-        dtype: T::DTYPE.to_string(),
-        file: Some(shown(path)),
+    let line = |name: &str, shape: &[usize], path: &Path| {
+        TensorLine::new(name, (shape, &[]), T::DTYPE, Some(shown(path)))
     };
     let mut tensors = Vec::new();
     if single {

@@ -16,19 +16,15 @@ pub(crate) fn from_clap(error: clap::Error) -> anyhow::Error {
     let message = match std::error::Error::source(&error) {
         // clap's own message is the whole help.
         _ if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            expected_command()
+            let (last, others) =
+                COMMANDS.split_last().map_or(("", &[][..]), |(last, others)| (last, others));
+            format!("expected a command: {} or {last}", others.join(", "))
         }
         Some(source) if error.kind() == ErrorKind::ValueValidation => format!("{flag}: {source}"),
         _ => first_paragraph(&error, flag),
     };
     let tanh = || hint::set("--nonlinearity", "tanh");
     with_hint(Usage(message), if flag == "--nonlinearity" { tanh() } else { hint::help() })
-}
-
-fn expected_command() -> String {
-    let (last, others) =
-        COMMANDS.split_last().map_or(("", &[][..]), |(last, others)| (last, others));
-    format!("expected a command: {} or {last}", others.join(", "))
 }
 
 /// The first paragraph of clap's message, and a flag or a command that looks like the typed one.
