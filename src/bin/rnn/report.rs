@@ -46,11 +46,11 @@ impl TensorLine {
     pub(crate) fn new(
         name: &str,
         (shape, axes): (&[usize], &[&'static str]),
-        dtype: impl ToString,
+        dtype: String,
         file: Option<String>,
     ) -> Self {
         let (name, shape, axes) = (name.to_owned(), shape.to_vec(), axes.to_vec());
-        TensorLine { name, shape, axes, dtype: dtype.to_string(), file }
+        TensorLine { name, shape, axes, dtype, file }
     }
 }
 

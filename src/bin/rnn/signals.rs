@@ -6,8 +6,10 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
 
+type LastWork = Box<dyn FnOnce() -> Result<()> + Send>;
+
 /// Work left to a signal that ends the process; `None` unless a command has called [`before_dying`].
-static BEFORE_DYING: Mutex<Option<Box<dyn FnOnce() -> Result<()> + Send>>> = Mutex::new(None);
+static BEFORE_DYING: Mutex<Option<LastWork>> = Mutex::new(None);
 
 /// Registers work for the first signal that ends the process, before its temporary files are removed. A second
 /// signal does not wait for it.

@@ -127,7 +127,9 @@ pub(crate) fn report(
     path: &Path,
     notes: Notes,
 ) -> Report {
-    let line = |own: Parameter| TensorLine::new(&own.name, (&own.shape, &own.axes), dtype, None);
+    let line = |own: Parameter| {
+        TensorLine::new(&own.name, (&own.shape, &own.axes), dtype.to_string(), None)
+    };
     Report {
         command,
         layer: Some((config.clone(), dtype)),

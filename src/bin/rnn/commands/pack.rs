@@ -138,11 +138,11 @@ fn steps_and_batch(args: &Pack, shape: &[usize]) -> Option<(usize, usize)> {
 
 /// The lines of the report about a packed sequence.
 fn lines<T>(packed: &PackedSequence<T>, dtype: Dtype, file: &str) -> Vec<TensorLine> {
-    let line = |name: &str, shape: &[usize], dtype: &str| {
+    let line = |name: &str, shape: &[usize], dtype: String| {
         TensorLine::new(name, (shape, &[]), dtype, Some(file.to_owned()))
     };
-    let data = line(PACKED[0], packed.data.shape(), &dtype.to_string());
+    let data = line(PACKED[0], packed.data.shape(), dtype.to_string());
     let whole = whole_members(packed).into_iter();
-    let whole = whole.map(|(name, numbers)| line(name, numbers.shape(), "i64"));
+    let whole = whole.map(|(name, numbers)| line(name, numbers.shape(), "i64".to_owned()));
     std::iter::once(data).chain(whole).collect()
 }

@@ -45,7 +45,7 @@ fn randn_as<T: Element>(args: &Randn) -> Result<()> {
     rng.save()?;
 
     let file = Some(shown(&args.output));
-    let tensor = TensorLine::new("randn", (&args.shape, &[]), args.dtype, file);
+    let tensor = TensorLine::new("randn", (&args.shape, &[]), args.dtype.to_string(), file);
     let rng = args.rng.rng.as_deref().map(shown);
     let report = Report { command: "randn", seed, rng, tensors: vec![tensor], ..Report::default() };
     report.print(&args.report, stdout_taken)

@@ -109,7 +109,7 @@ fn lines<T: Element>(
     written: [Option<String>; 4],
 ) -> Vec<TensorLine> {
     let line = |name: &str, axes: &[&'static str], shape: &[usize], file: Option<String>| {
-        TensorLine::new(name, (shape, axes), T::DTYPE, file)
+        TensorLine::new(name, (shape, axes), T::DTYPE.to_string(), file)
     };
     let axes = if pass.options.split_directions { &pass.axes.split() } else { pass.axes };
     let h_0 = places.h_0.clone().unwrap_or_else(|| "zeros".to_owned());

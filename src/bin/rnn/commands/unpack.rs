@@ -100,7 +100,7 @@ fn write<T: Element>(
     let mut sink = open(&args.output)?;
     let mut lengths_sink = args.lengths.as_deref().map(open).transpose()?;
     let line = |name: &str, shape: &[usize], path: &Path| {
-        TensorLine::new(name, (shape, &[]), T::DTYPE, Some(shown(path)))
+        TensorLine::new(name, (shape, &[]), T::DTYPE.to_string(), Some(shown(path)))
     };
     let mut tensors = Vec::new();
     if single {
