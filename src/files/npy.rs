@@ -80,8 +80,9 @@ impl<T: Stored> AnyArray for ArrayD<T> {
 /// # Errors
 /// What the writer says.
 pub fn write_npy<T: Stored>(writer: &mut dyn Write, array: &ArrayViewD<'_, T>) -> io::Result<()> {
-    // In Fortran order, ndarray-npy would write the numbers as they stand in memory.
-    if !array.is_standard_layout() {
+    // In Fortran order, ndarray-npy would write the numbers as they stand in memory. It panics over some views with
+    // an axis of length 0 or 1, which are in standard layout and no slice.
+    if !array.is_standard_layout() || array.as_slice_memory_order().is_none() {
         writer.write_all(&header_bytes(T::DESCR, array.shape())?)?;
         return write_numbers(writer, array);
     }
