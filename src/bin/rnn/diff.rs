@@ -15,13 +15,12 @@ use elman::files::{self, Accepts, File, Source};
 
 use crate::args::Diff;
 use crate::failure::with_hint;
+use crate::place::index;
 
-use compare::Rule;
+use compare::{NumberPair, Rule};
 use configuration::Configuration;
-pub(crate) use json::json;
 use pairs::Pair;
-pub(crate) use text::text;
-pub(crate) use words::Words;
+use words::Words;
 
 /// The result of a comparison.
 #[derive(Debug)]
@@ -31,6 +30,7 @@ pub(crate) struct Findings {
     /// True if tensors were compared by their names.
     named: bool,
     rule: Rule,
+    words: Words,
     pairs: Vec<Pair>,
     configuration: Option<Configuration>,
     /// A command that would compare more.
@@ -50,23 +50,37 @@ pub(crate) fn open(source: &Source) -> Result<File> {
 
 /// Compares both sides.
 pub(crate) fn find(mut a: File, mut b: File, places: [String; 2], args: &Diff) -> Result<Findings> {
-    let rule =
-        Rule { exact: args.exact, rtol: args.rtol, atol: args.atol, equal_nan: args.equal_nan };
+    let Diff { exact, rtol, atol, equal_nan, axes, batch_first, bidirectional, .. } = *args;
+    let rule = Rule { exact, rtol, atol, equal_nan };
+    let words = Words { axes, batch_first, bidirectional };
     let prefix = args.prefix.as_deref().map(|prefix| prefix.trim_end_matches('.'));
-    let configuration = Configuration::compare(&a, &b, prefix);
-    let named = matches!((&a, &b), (File::Bundle(_), File::Bundle(_)));
-    let pairs = if let (File::Bundle(a), File::Bundle(b)) = (&mut a, &mut b) {
-        pairs::by_name(a, b, &rule, prefix)?
-    } else {
-        vec![pairs::single(&mut a, &mut b, &rule)?]
+    let (named, pairs, configuration) = match (&mut a, &mut b) {
+        (File::Bundle(a), File::Bundle(b)) => {
+            (true, pairs::by_name(a, b, &rule, prefix)?, Configuration::compare(a, b, prefix))
+        }
+        _ => (false, vec![pairs::single(&mut a, &mut b, &rule)?], None),
     };
     let hint = pairs::unmatched(&pairs).and_then(|names| prefix::hint(&names));
-    Ok(Findings { places, named, rule, pairs, configuration, hint })
+    Ok(Findings { places, named, rule, words, pairs, configuration, hint })
 }
 
 impl Findings {
     pub(crate) fn equal(&self) -> bool {
-        self.pairs.iter().all(Pair::equal)
+        self.pairs.iter().all(|pair| pair.difference().is_none())
             && self.configuration.as_ref().is_none_or(Configuration::equal)
+    }
+
+    /// The index of two numbers of a pair, and its words: those of the tensors' axes, which follow from the
+    /// common name in bundles, else from both places.
+    fn place(&self, pair: &Pair, numbers: &NumberPair) -> (Vec<usize>, Option<String>) {
+        let sides = || pair.sides.iter().flatten();
+        let shape = sides().next().map_or(&[][..], |tensor| &tensor.shape);
+        let names = match &pair.name {
+            Some(name) => vec![name.as_str()],
+            None => sides().map(|tensor| tensor.place.as_str()).collect(),
+        };
+        let index = index(numbers.index, shape, false);
+        let words = self.words.of(&names, shape, &index);
+        (index, words)
     }
 }

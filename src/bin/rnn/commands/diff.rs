@@ -4,7 +4,7 @@ use anyhow::Result;
 use elman::files::Source;
 
 use crate::args::{Diff, ReportForm};
-use crate::diff::{Words, find, json, open, text};
+use crate::diff::{find, open};
 use crate::failure::{Different, Usage};
 use crate::report::print;
 
@@ -19,8 +19,8 @@ pub(crate) fn diff(args: &Diff) -> Result<()> {
     match args.report {
         _ if args.quiet => {}
         ReportForm::None => {}
-        ReportForm::Text => print(&text(&findings, &Words::new(args)), false)?,
-        ReportForm::Json => print(&format!("{}\n", json(&findings, &Words::new(args))), false)?,
+        ReportForm::Text => print(&findings.text(), false)?,
+        ReportForm::Json => print(&format!("{}\n", findings.json()), false)?,
     }
     if findings.equal() { Ok(()) } else { Err(Different.into()) }
 }

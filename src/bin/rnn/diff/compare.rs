@@ -67,12 +67,6 @@ pub(super) struct Comparison {
     pub(super) nans: Nans,
 }
 
-enum Verdict {
-    Same,
-    Within,
-    Beyond,
-}
-
 impl Rule {
     /// Begins to compare tensors of two types, which are the same for [`Measure::Bits`].
     pub(super) fn begin(&self, stored: [StoredType; 2]) -> Comparison {
@@ -151,30 +145,24 @@ impl Comparison {
         }
         let [stored, other] = self.stored;
         let ulp = if stored == other { ulp_distance(stored, bits) } else { None };
-        match self.verdict(place, bits) {
-            Verdict::Same => {}
-            Verdict::Within => self.within.add(place, ulp),
-            Verdict::Beyond => self.beyond.add(place, ulp),
-        }
-    }
-
-    fn verdict(&self, NumberPair { a, b, .. }: NumberPair, [a_bits, b_bits]: [u64; 2]) -> Verdict {
+        let NumberPair { a, b, .. } = place;
         let same = match self.measure {
             _ if self.equal_nan && is_nan(a) && is_nan(b) => true,
-            Measure::Bits => a_bits == b_bits,
+            Measure::Bits => bits[0] == bits[1],
             Measure::Close { .. } => is_same(a, b),
         };
-        if same {
-            return Verdict::Same;
-        }
-        match self.measure {
+        let within = match self.measure {
             Measure::Close { rtol, atol } => {
                 let distance = distance(a, b);
                 // An infinite b would allow for everything.
-                let close = distance.is_finite() && distance <= atol + rtol * b.to_f64().abs();
-                if close { Verdict::Within } else { Verdict::Beyond }
+                distance.is_finite() && distance <= atol + rtol * b.to_f64().abs()
             }
-            Measure::Bits => Verdict::Beyond,
+            Measure::Bits => false,
+        };
+        match (same, within) {
+            (true, _) => {}
+            (_, true) => self.within.add(place, ulp),
+            _ => self.beyond.add(place, ulp),
         }
     }
 }

@@ -4,15 +4,15 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use anyhow::Result;
-use elman::files::{Bundle, BundleFormat, File, StoredType, TensorFile, TensorReader};
+use elman::files::{Bundle, BundleFormat, File, FileError, StoredType, TensorFile, TensorReader};
 
 use super::compare::{Comparison, Rule};
 use super::prefix;
-use crate::explain::hint;
+use crate::explain::{hint, swapped};
 use crate::failure::{Data, with_hint};
 
 /// A tensor as its file describes it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Described {
     pub(super) place: String,
     pub(super) stored: StoredType,
@@ -24,25 +24,39 @@ pub(super) struct Described {
 pub(super) struct Pair {
     /// Their common name in bundles.
     pub(super) name: Option<String>,
-    pub(super) relation: Relation,
-}
-
-/// The result for a pair.
-#[derive(Debug)]
-pub(super) enum Relation {
-    /// Only the first or the second bundle has it.
-    OnlyIn(usize, Described),
-    /// Their shapes differ.
-    Shapes([Described; 2]),
-    /// Their types differ, with `--exact`.
-    Types([Described; 2]),
-    /// Their numbers were compared.
-    Numbers([Described; 2], Box<Comparison>),
+    /// `None` if A or B has no such tensor.
+    pub(super) sides: [Option<Described>; 2],
+    /// `None` if a side is missing, the shapes differ or, with `--exact`, the types differ.
+    pub(super) comparison: Option<Comparison>,
 }
 
 impl Pair {
-    pub(super) fn equal(&self) -> bool {
-        matches!(&self.relation, Relation::Numbers(_, comparison) if comparison.beyond.count == 0)
+    /// The kind of the difference; `None` if the tensors are equal.
+    pub(super) fn difference(&self) -> Option<&'static str> {
+        match (&self.sides, &self.comparison) {
+            ([_, None], _) => Some("only_in_a"),
+            ([None, _], _) => Some("only_in_b"),
+            (_, Some(comparison)) => (comparison.beyond.count > 0).then_some("numbers"),
+            ([Some(a), Some(b)], None) if a.shape == b.shape => Some("dtype"),
+            _ => Some("shape"),
+        }
+    }
+
+    /// A hint for shapes that are equal except for two swapped axes.
+    pub(super) fn hint(&self) -> Option<String> {
+        let [Some(a), Some(b)] = &self.sides else { return None };
+        if a.shape.len() != b.shape.len() {
+            return None;
+        }
+        let differ = (0..a.shape.len()).filter(|&axis| a.shape[axis] != b.shape[axis]);
+        let [first, second] = differ.collect::<Vec<_>>()[..] else { return None };
+        let mut shape = a.shape.clone();
+        shape.swap(first, second);
+        let fit = format!("axes {first} and {second} swapped would fit");
+        (shape == b.shape).then(|| match swapped(&a.place, first, second) {
+            Some(command) => format!("{fit}: {command}"),
+            None => fit,
+        })
     }
 }
 
@@ -54,37 +68,32 @@ pub(super) fn by_name(
     prefix: Option<&str>,
 ) -> Result<Vec<Pair>> {
     let (a_names, b_names) = prefix::names(a, b, prefix)?;
-    let places: HashMap<_, _> = b_names.iter().map(|(i, name)| (name, *i)).collect();
-    let mut pairs = Vec::new();
-    for (index, name) in &a_names {
-        let index = *index;
-        let relation = match places.get(name) {
-            Some(&other) => {
-                let at = [a.entry_place(index), b.entry_place(other)];
-                walk(a.reader(index)?, b.reader(other)?, at, rule)?
-            }
-            None => Relation::OnlyIn(0, described(a, index)),
-        };
-        pairs.push(Pair { name: Some(name.clone()), relation });
-    }
     let in_a: HashSet<_> = a_names.iter().map(|(_, name)| name).collect();
-    for (index, name) in b_names.iter().filter(|(_, name)| !in_a.contains(name)) {
-        pairs.push(Pair {
-            name: Some(name.clone()),
-            relation: Relation::OnlyIn(1, described(b, *index)),
-        });
-    }
-    Ok(pairs)
+    let in_b: HashMap<_, _> = b_names.iter().map(|(index, name)| (name, *index)).collect();
+    let of_a = a_names.iter().map(|(index, name)| (name, Some(*index), in_b.get(name).copied()));
+    let others = b_names.iter().filter(|(_, name)| !in_a.contains(name));
+    let all = of_a.chain(others.map(|(index, name)| (name, None, Some(*index))));
+    let pairs = all.map(|(name, at_a, at_b)| {
+        let sides = [at_a.map(|index| described(a, index)), at_b.map(|index| described(b, index))];
+        let comparison = match (&sides, at_a.zip(at_b)) {
+            ([Some(of_a), Some(of_b)], Some((at_a, at_b))) => {
+                compare([of_a, of_b], [a.reader(at_a)?, b.reader(at_b)?], rule)?
+            }
+            _ => None,
+        };
+        Ok(Pair { name: Some(name.clone()), sides, comparison })
+    });
+    pairs.collect()
 }
 
 /// The names of either side, if none is on both.
 pub(super) fn unmatched(pairs: &[Pair]) -> Option<[HashSet<&str>; 2]> {
-    let mut sides = [HashSet::new(), HashSet::new()];
+    let mut names = [HashSet::new(), HashSet::new()];
     for pair in pairs {
-        let Relation::OnlyIn(side, _) = &pair.relation else { return None };
-        sides[*side].insert(pair.name.as_deref()?);
+        let side = pair.sides.iter().position(Option::is_none)?;
+        names[1 - side].insert(pair.name.as_deref()?);
     }
-    Some(sides)
+    Some(names)
 }
 
 /// Compares two tensors; a bundle with one tensor counts as a tensor.
@@ -94,16 +103,20 @@ pub(super) fn single(a: &mut File, b: &mut File, rule: &Rule) -> Result<Pair> {
         | (File::Bundle(bundle), File::Tensor(tensor)) => refuse_several(tensor, bundle)?,
         _ => {}
     }
-    let ((a_place, a), (b_place, b)) = (only(a)?, only(b)?);
-    let relation = walk(a, b, [a_place, b_place], rule)?;
-    Ok(Pair { name: None, relation })
+    let ((of_a, a), (of_b, b)) = (only(a)?, only(b)?);
+    let comparison = compare([&of_a, &of_b], [a, b], rule)?;
+    Ok(Pair { name: None, sides: [Some(of_a), Some(of_b)], comparison })
 }
 
-/// The place and the numbers of the one tensor.
-fn only(file: &mut File) -> Result<(String, TensorReader<'_>)> {
+/// The one tensor of a file.
+fn only(file: &mut File) -> Result<(Described, TensorReader<'_>)> {
     Ok(match file {
-        File::Tensor(tensor) => (tensor.place().to_owned(), tensor.reader()?),
-        File::Bundle(bundle) => (bundle.entry_place(0), bundle.reader(0)?),
+        File::Tensor(tensor) => {
+            let (place, header) = (tensor.place().to_owned(), tensor.header().clone());
+            let described = Described { place, stored: header.stored, shape: header.shape };
+            (described, tensor.reader()?)
+        }
+        File::Bundle(bundle) => (described(bundle, 0), bundle.reader(0)?),
         #[cfg(feature = "onnx")]
         File::Graph(graph) => unreachable!("{}: tensors", graph.place),
     })
@@ -138,34 +151,23 @@ fn described(bundle: &Bundle, index: usize) -> Described {
     Described { place, stored: entry.stored, shape: entry.shape.clone() }
 }
 
-/// Reads two tensors side by side, a piece of each at a time, and compares their numbers.
-fn walk(
-    mut a: TensorReader<'_>,
-    mut b: TensorReader<'_>,
-    at: [String; 2],
+/// Reads two tensors side by side, a piece of each at a time, and compares their numbers. `None` if their
+/// shapes or, with `--exact`, their types differ.
+fn compare(
+    [a, b]: [&Described; 2],
+    [mut a_reader, mut b_reader]: [TensorReader<'_>; 2],
     rule: &Rule,
-) -> Result<Relation> {
-    let [a_place, b_place] = at;
-    let of = |place: String, numbers: &TensorReader<'_>| Described {
-        place,
-        stored: numbers.header().stored,
-        shape: numbers.header().shape.clone(),
-    };
-    let sides = [of(a_place, &a), of(b_place, &b)];
-    if sides[0].shape != sides[1].shape {
-        return Ok(Relation::Shapes(sides));
+) -> Result<Option<Comparison>, FileError> {
+    if a.shape != b.shape || (rule.exact && a.stored != b.stored) {
+        return Ok(None);
     }
-    let stored = [sides[0].stored, sides[1].stored];
-    if rule.exact && stored[0] != stored[1] {
-        return Ok(Relation::Types(sides));
-    }
-    let mut comparison = rule.begin(stored);
+    let mut comparison = rule.begin([a.stored, b.stored]);
     let (mut a_bits, mut b_bits) = (Vec::new(), Vec::new());
     loop {
-        a.next_bits(&mut a_bits)?;
-        b.next_bits(&mut b_bits)?;
+        a_reader.next_bits(&mut a_bits)?;
+        b_reader.next_bits(&mut b_bits)?;
         if a_bits.is_empty() {
-            return Ok(Relation::Numbers(sides, Box::new(comparison)));
+            return Ok(Some(comparison));
         }
         comparison.extend(&a_bits, &b_bits);
     }

@@ -1,149 +1,95 @@
 //! The report as text.
 
 use super::Findings;
-use super::compare::{Comparison, Differences, Measure, Nans, NumberPair, Rule};
-use super::pairs::{Described, Pair, Relation};
-use super::words::Words;
-use crate::explain::swapped;
+use super::compare::{Comparison, Differences, Measure, Nans, NumberPair};
+use super::pairs::{Described, Pair};
 use crate::number::short;
-use crate::place::index;
 
-pub(crate) fn text(findings: &Findings, words: &Words) -> String {
-    let mut lines = Vec::new();
-    for pair in &findings.pairs {
-        describe(pair, findings, words, &mut lines);
+impl Findings {
+    pub(crate) fn text(&self) -> String {
+        let mut lines = Vec::new();
+        for pair in &self.pairs {
+            self.describe(pair, &mut lines);
+        }
+        lines.extend(self.configuration.as_ref().map(|found| found.text(&self.places)));
+        if self.named {
+            let equal = self.pairs.iter().filter(|pair| pair.difference().is_none()).count();
+            let tensors = if self.pairs.len() == 1 { "tensor" } else { "tensors" };
+            lines.push(format!("{equal} of {} {tensors} equal", self.pairs.len()));
+        }
+        lines.extend(self.hint.as_ref().map(|hint| format!("hint: {hint}")));
+        lines.join("\n") + "\n"
     }
-    if let Some(configuration) = &findings.configuration {
-        lines.push(configuration.text(&findings.places));
-    }
-    if findings.named {
-        let equal = findings.pairs.iter().filter(|pair| pair.equal()).count();
-        let tensors = if findings.pairs.len() == 1 { "tensor" } else { "tensors" };
-        lines.push(format!("{equal} of {} {tensors} equal", findings.pairs.len()));
-    }
-    lines.extend(findings.hint.as_ref().map(|hint| format!("hint: {hint}")));
-    lines.join("\n") + "\n"
-}
 
-/// A line for a pair, and the lines of its differences.
-fn describe(pair: &Pair, findings: &Findings, words: &Words, lines: &mut Vec<String>) {
-    let name = pair.name.clone().unwrap_or_else(|| findings.places.join(", "));
-    let places = &findings.places;
-    match &pair.relation {
-        Relation::OnlyIn(side, tensor) => {
-            let Described { stored, shape, .. } = tensor;
-            lines.push(format!("{name}: {stored} {shape:?}: only in {}", places[*side]));
+    /// A line for a pair, and the lines of its differences.
+    fn describe(&self, pair: &Pair, lines: &mut Vec<String>) {
+        let name = pair.name.clone().unwrap_or_else(|| self.places.join(", "));
+        let (tensors, verdict) = match (&pair.sides, &pair.comparison) {
+            ([Some(a), Some(b)], Some(comparison)) => (both(a, b), self.verdict(comparison)),
+            ([Some(a), Some(b)], None) if a.shape == b.shape => {
+                (both(a, b), "types differ (exact)".to_owned())
+            }
+            ([Some(a), Some(b)], None) => (both(a, b), "shapes differ".to_owned()),
+            ([a, b], _) => {
+                let place = &self.places[usize::from(a.is_none())];
+                (a.iter().chain(b).map(|one| both(one, one)).collect(), format!("only in {place}"))
+            }
+        };
+        lines.push(format!("{name}: {tensors}: {verdict}"));
+        lines.extend(pair.hint().map(|hint| format!("  hint: {hint}")));
+        if let Some(comparison) = &pair.comparison {
+            lines.extend(self.details(pair, comparison).iter().map(|line| format!("  {line}")));
         }
-        Relation::Shapes(sides) => {
-            lines.push(format!("{name}: {}: shapes differ", both(sides)));
-            lines.extend(hint(sides).map(|hint| format!("  hint: {hint}")));
+    }
+
+    fn verdict(&self, comparison: &Comparison) -> String {
+        let measure = match comparison.measure {
+            Measure::Bits => "exact".to_owned(),
+            Measure::Close { rtol, atol } => format!("rtol {}, atol {}", short(rtol), short(atol)),
+        };
+        let nan = if self.rule.equal_nan { ", equal NaN" } else { "" };
+        match comparison.beyond.count {
+            0 => format!("equal ({measure}{nan})"),
+            count => format!("{count} of {} differ ({measure}{nan})", comparison.count),
         }
-        Relation::Types(sides) => {
-            lines.push(format!("{name}: {}: types differ (exact)", both(sides)));
+    }
+
+    /// The largest differences and the first one, with their places, and the counts of NaN.
+    fn details(&self, pair: &Pair, comparison: &Comparison) -> Vec<String> {
+        let at = |numbers: &NumberPair| {
+            let (index, words) = self.place(pair, numbers);
+            let words = words.map_or(String::new(), |words| format!(" ({words})"));
+            format!("at {index:?}{words}: {}, expected {}", numbers.a, numbers.b)
+        };
+        let Differences { count, absolute, relative, ulp, first } = comparison.shown();
+        let mut lines = Vec::new();
+        if comparison.beyond.count == 0 && *count > 0 {
+            lines.push(format!("{count} of {} differ within the tolerance", comparison.count));
         }
-        Relation::Numbers(sides, comparison) => {
-            let verdict = verdict(comparison, &findings.rule);
-            lines.push(format!("{name}: {}: {verdict}", both(sides)));
-            let mut details = Vec::new();
-            add_differences(comparison, sides, pair, words, &mut details);
-            add_nans(comparison.nans, places, &mut details);
-            lines.extend(details.into_iter().map(|line| format!("  {line}")));
+        for (name, largest) in [("absolute", absolute), ("relative", relative)] {
+            lines.extend(largest.as_ref().map(|(by, place)| {
+                format!("largest {name} difference {} {}", short(*by), at(place))
+            }));
         }
+        lines.extend(
+            ulp.as_ref().map(|(by, place)| format!("largest ulp distance {by} {}", at(place))),
+        );
+        lines.extend(first.as_ref().map(|place| format!("first difference {}", at(place))));
+        let (Nans { only_a, only_b, both }, [a, b]) = (comparison.nans, &self.places);
+        if only_a + only_b + both > 0 {
+            lines
+                .push(format!("NaN: {only_a} in {a} alone, {only_b} in {b} alone, {both} in both"));
+        }
+        lines
     }
 }
 
 /// Types and shapes of both sides, once if they are equal.
-fn both([a, b]: &[Described; 2]) -> String {
+fn both(a: &Described, b: &Described) -> String {
     match (a.stored == b.stored, a.shape == b.shape) {
         (true, true) => format!("{} {:?}", a.stored, a.shape),
         (true, false) => format!("{} {:?}, {:?}", a.stored, a.shape, b.shape),
         (false, true) => format!("{}, {} {:?}", a.stored, b.stored, a.shape),
         (false, false) => format!("{} {:?}, {} {:?}", a.stored, a.shape, b.stored, b.shape),
     }
-}
-
-fn verdict(comparison: &Comparison, rule: &Rule) -> String {
-    let measure = match comparison.measure {
-        Measure::Bits => "exact".to_owned(),
-        Measure::Close { rtol, atol } => format!("rtol {}, atol {}", short(rtol), short(atol)),
-    };
-    let nan = if rule.equal_nan { ", equal NaN" } else { "" };
-    match comparison.beyond.count {
-        0 => format!("equal ({measure}{nan})"),
-        count => format!("{count} of {} differ ({measure}{nan})", comparison.count),
-    }
-}
-
-/// The largest differences and the first one, with their places.
-fn add_differences(
-    comparison: &Comparison,
-    sides: &[Described; 2],
-    pair: &Pair,
-    words: &Words,
-    lines: &mut Vec<String>,
-) {
-    let shown = comparison.shown();
-    if comparison.beyond.count == 0 && shown.count > 0 {
-        let (count, all) = (shown.count, comparison.count);
-        lines.push(format!("{count} of {all} differ within the tolerance"));
-    }
-    let at = |place: &NumberPair| {
-        let index = index(place.index, &sides[0].shape, false);
-        let words = words_of(words, pair, sides, &index);
-        let words = words.map_or(String::new(), |words| format!(" ({words})"));
-        format!("at {index:?}{words}: {}, expected {}", place.a, place.b)
-    };
-    let Differences { absolute, relative, ulp, first, .. } = shown;
-    if let Some((by, place)) = absolute {
-        lines.push(format!("largest absolute difference {} {}", short(*by), at(place)));
-    }
-    if let Some((by, place)) = relative {
-        lines.push(format!("largest relative difference {} {}", short(*by), at(place)));
-    }
-    if let Some((by, place)) = ulp {
-        lines.push(format!("largest ulp distance {by} {}", at(place)));
-    }
-    if let Some(place) = first {
-        lines.push(format!("first difference {}", at(place)));
-    }
-}
-
-fn add_nans(nans: Nans, [a, b]: &[String; 2], lines: &mut Vec<String>) {
-    let Nans { only_a, only_b, both } = nans;
-    if nans != Nans::default() {
-        lines.push(format!("NaN: {only_a} in {a} alone, {only_b} in {b} alone, {both} in both"));
-    }
-}
-
-/// An index in the words of the tensors' axes, which follow from the common name in bundles, else from both
-/// places.
-pub(super) fn words_of(
-    words: &Words,
-    pair: &Pair,
-    [a, b]: &[Described; 2],
-    index: &[usize],
-) -> Option<String> {
-    match &pair.name {
-        Some(name) => words.of(&[name], &a.shape, index),
-        None => words.of(&[&a.place, &b.place], &a.shape, index),
-    }
-}
-
-/// A hint for shapes that are equal except for two swapped axes.
-pub(super) fn hint([a, b]: &[Described; 2]) -> Option<String> {
-    if a.shape.len() != b.shape.len() {
-        return None;
-    }
-    let differ: Vec<_> =
-        (0..a.shape.len()).filter(|&axis| a.shape[axis] != b.shape[axis]).collect();
-    let [first, second] = *differ else { return None };
-    let mut shape = a.shape.clone();
-    shape.swap(first, second);
-    (shape == b.shape).then(|| {
-        let fit = format!("axes {first} and {second} swapped would fit");
-        match swapped(&a.place, first, second) {
-            Some(command) => format!("{fit}: {command}"),
-            None => fit,
-        }
-    })
 }

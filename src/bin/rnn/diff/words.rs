@@ -1,22 +1,17 @@
 //! Places in words: the step, row and unit of an index. A shape does not tell an output from an `h_n`, so
 //! only a name or a flag gives words.
 
-use crate::args::{Diff, NamedAxes};
+use crate::args::NamedAxes;
 
 /// The flags that tell the axes.
 #[derive(Debug)]
-pub(crate) struct Words {
-    axes: Option<NamedAxes>,
-    batch_first: bool,
-    bidirectional: bool,
+pub(super) struct Words {
+    pub(super) axes: Option<NamedAxes>,
+    pub(super) batch_first: bool,
+    pub(super) bidirectional: bool,
 }
 
 impl Words {
-    pub(crate) fn new(args: &Diff) -> Self {
-        let Diff { axes, batch_first, bidirectional, .. } = *args;
-        Words { axes, batch_first, bidirectional }
-    }
-
     /// The words for an index of a tensor with this shape and these names.
     pub(super) fn of(&self, names: &[&str], shape: &[usize], index: &[usize]) -> Option<String> {
         let words = match self.axes.unwrap_or_else(|| self.guess(names)) {
