@@ -3,11 +3,8 @@
 mod bundle;
 mod description;
 mod eigenvalues;
-mod facts;
-mod packed;
 mod pieces;
 mod print;
-mod state;
 mod statistics;
 mod tensor;
 mod weights;
@@ -24,7 +21,7 @@ pub(crate) use description::Description;
 /// Opens a file and describes it.
 pub(crate) fn describe(file: &OsStr, args: &Info) -> Result<Description> {
     match open(&Source::parse(file), Accepts::Anything)? {
-        File::Tensor(file) => tensor::describe(file, args),
+        File::Tensor(file) => tensor::describe(file, args.values),
         File::Bundle(bundle) => bundle::describe(bundle, args),
         #[cfg(feature = "onnx")]
         File::Graph(graph) => {

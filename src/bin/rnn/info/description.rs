@@ -2,37 +2,22 @@
 
 use serde_json::{Value, json};
 
-use crate::report::Notes;
+use crate::report::{Notes, aligned};
 
 #[derive(Debug)]
 pub(crate) struct Description {
-    place: String,
+    pub(super) place: String,
     /// The kind of the file's contents.
-    kind: &'static str,
-    format: String,
+    pub(super) kind: &'static str,
+    pub(super) format: String,
     /// The text below the first line.
-    lines: Vec<String>,
+    pub(super) lines: Vec<String>,
     /// The fields between those that every description has: a JSON object.
-    fields: Value,
-    notes: Notes,
+    pub(super) fields: Value,
+    pub(super) notes: Notes,
 }
 
 impl Description {
-    pub(super) fn new(
-        place: &str,
-        kind: &'static str,
-        format: &impl ToString,
-        lines: Vec<String>,
-        fields: Value,
-    ) -> Self {
-        let (place, format, notes) = (place.to_owned(), format.to_string(), Notes::default());
-        Description { place, kind, format, lines, fields, notes }
-    }
-
-    pub(super) fn with_notes(self, notes: Notes) -> Self {
-        Description { notes, ..self }
-    }
-
     pub(crate) fn text(&self) -> String {
         let Description { place, kind, format, .. } = self;
         let mut lines = vec![format!("{place}: {kind}, {format}")];
@@ -47,6 +32,37 @@ impl Description {
         let Notes { notes, warnings } = self.notes;
         merged(merged(first, self.fields), json!({"notes": notes, "warnings": warnings}))
     }
+}
+
+/// One tensor of several.
+#[derive(Debug)]
+pub(super) struct Listed {
+    /// Name, shape, type and statistics.
+    pub(super) row: [String; 4],
+    /// The same and more as a JSON object.
+    pub(super) object: Value,
+    /// Its numbers as PyTorch prints them, with `--values`.
+    pub(super) values: Option<String>,
+}
+
+/// A line for each tensor, a line about all, then the numbers of each below its name.
+pub(super) fn table(tensors: &[Listed], meaning: Option<&str>) -> Vec<String> {
+    let mut lines = aligned(&tensors.iter().map(|tensor| tensor.row.clone()).collect::<Vec<_>>());
+    lines.extend(meaning.map(str::to_owned));
+    lines.extend(tensors.iter().filter_map(|tensor| {
+        tensor.values.as_ref().map(|values| format!("{}:\n{values}", tensor.row[0]))
+    }));
+    lines
+}
+
+/// The tensors as a list of JSON objects.
+pub(super) fn list(tensors: Vec<Listed>) -> Value {
+    tensors.into_iter().map(|tensor| merged(tensor.object, values_json(tensor.values))).collect()
+}
+
+/// A JSON object with the numbers, or an empty one.
+pub(super) fn values_json(values: Option<String>) -> Value {
+    values.map_or_else(|| json!({}), |values| json!({"values": values}))
 }
 
 /// A JSON object with the fields of another one behind its own.

@@ -31,12 +31,10 @@ pub(super) struct Occurrences {
 /// Statistics of the numbers so far.
 #[derive(Debug)]
 pub(super) struct Gathering {
-    stored: StoredType,
-    shape: Vec<usize>,
-    fortran: bool,
+    header: Header,
     passed: usize,
-    min: Option<Number>,
-    max: Option<Number>,
+    /// The least and the largest finite number.
+    range: Option<[Number; 2]>,
     moments: Moments,
     /// The sum of integers, which is exact.
     sum: i128,
@@ -55,12 +53,9 @@ struct Moments {
 impl Gathering {
     pub(super) fn new(header: &Header) -> Self {
         Gathering {
-            stored: header.stored,
-            shape: header.shape.clone(),
-            fortran: header.fortran_order,
+            header: header.clone(),
             passed: 0,
-            min: None,
-            max: None,
+            range: None,
             moments: Moments::default(),
             sum: 0,
             nan: Occurrences::default(),
@@ -79,18 +74,19 @@ impl Gathering {
 
     pub(super) fn finish(self) -> Statistics {
         let Moments { count, mean, squares } = self.moments;
-        let same = self.min == self.max;
-        let mean = match self.min {
+        let [min, max] = self.range.map_or([None; 2], |range| range.map(Some));
+        let same = min == max;
+        let mean = match min {
             Some(Number::F64(min)) if same => min,
-            _ if !self.stored.is_float() => self.sum as f64 / count as f64,
+            _ if !self.header.stored.is_float() => self.sum as f64 / count as f64,
             _ => mean,
         };
         // Equal numbers have no deviation at all, however their mean was rounded.
         let std = if same { 0.0 } else { (squares / (count as f64 - 1.0)).sqrt() };
         Statistics {
             finite: count,
-            min: self.min.map(|min| exact(self.stored, min)),
-            max: self.max.map(|max| exact(self.stored, max)),
+            min: min.map(|min| exact(self.header.stored, min)),
+            max: max.map(|max| exact(self.header.stored, max)),
             mean: (count > 0).then_some(mean),
             std: (count > 1).then_some(std),
             nan: self.nan,
@@ -99,7 +95,9 @@ impl Gathering {
     }
 
     fn add_floats(&mut self, numbers: &[f64]) {
-        let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
+        let [mut min, mut max] = self
+            .range
+            .map_or([f64::INFINITY, f64::NEG_INFINITY], |range| range.map(Number::to_f64));
         let (mut count, mut sum) = (0, 0.0);
         for (i, &x) in numbers.iter().enumerate() {
             if x.is_finite() {
@@ -110,24 +108,21 @@ impl Gathering {
                 self.add_other(self.passed + i, x);
             }
         }
-        if count == 0 {
-            return;
+        if count > 0 {
+            self.range = Some([min, max].map(Number::F64));
+            let finite = numbers.iter().copied().filter(|x| x.is_finite());
+            self.moments.add(count, sum / count as f64, finite);
         }
-        if let (Some(Number::F64(least)), Some(Number::F64(most))) = (self.min, self.max) {
-            (min, max) = (min.min(least), max.max(most));
-        }
-        (self.min, self.max) = (Some(Number::F64(min)), Some(Number::F64(max)));
-        let finite = numbers.iter().copied().filter(|x| x.is_finite());
-        self.moments.add(count, sum / count as f64, finite);
     }
 
     fn add_integers(&mut self, numbers: &[i128]) {
-        let (Some(&min), Some(&max)) = (numbers.iter().min(), numbers.iter().max()) else { return };
-        let (mut least, mut most) = (min, max);
-        if let (Some(Number::Integer(min)), Some(Number::Integer(max))) = (self.min, self.max) {
-            (least, most) = (least.min(min), most.max(max));
-        }
-        (self.min, self.max) = (Some(Number::Integer(least)), Some(Number::Integer(most)));
+        let known = self.range.into_iter().flatten().filter_map(|number| match number {
+            Number::Integer(number) => Some(number),
+            _ => None,
+        });
+        let all = numbers.iter().copied().chain(known);
+        let (Some(min), Some(max)) = (all.clone().min(), all.max()) else { return };
+        self.range = Some([min, max].map(Number::Integer));
         // The sum of all 64-bit numbers of a file fits in 128 bits.
         let sum: i128 = numbers.iter().sum();
         self.sum += sum;
@@ -140,8 +135,8 @@ impl Gathering {
         let found = if x.is_nan() { &mut self.nan } else { &mut self.inf };
         found.count += 1;
         // The first in the order of the axes, which is that of row-major files alone.
-        if found.first.is_none() || self.fortran {
-            let index = index(place, &self.shape, self.fortran);
+        if found.first.is_none() || self.header.fortran_order {
+            let index = index(place, &self.header.shape, self.header.fortran_order);
             if found.first.as_ref().is_none_or(|first| index < *first) {
                 found.first = Some(index);
             }
