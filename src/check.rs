@@ -7,7 +7,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use ndarray::{Array3, ArrayBase, ArrayD, ArrayViewD, Axis, IxDyn, RawData, s};
+use ndarray::{Array3, ArrayBase, ArrayViewD, Axis, IxDyn, RawData, s};
 use rayon::ThreadPool;
 
 use crate::error::Error;
@@ -35,6 +35,9 @@ pub struct Variant<'a> {
     split: Split,
 }
 
+/// The rows and the steps of one pass.
+type Pass = (Range<usize>, Range<usize>);
+
 /// How the work is divided into passes.
 #[derive(Debug)]
 enum Split {
@@ -42,12 +45,9 @@ enum Split {
     Whole,
     /// One pass over the batch as a packed sequence.
     Packed,
-    /// A pass for each range of steps; the hidden state is carried over, as in `rnn stream`.
-    Chunks(Vec<Range<usize>>),
-    /// A pass for each sequence, unbatched and without padding.
-    Sequences,
-    /// A pass for each range of rows.
-    Batches(Vec<Range<usize>>),
+    /// Several passes, which `words` describe. The hidden state is carried over, as in `rnn stream`. Ranges
+    /// of one row have no axis of the batch if `unbatched`.
+    Passes { passes: Vec<Pass>, unbatched: bool, words: String },
 }
 
 /// The bytes in which two results differ.
@@ -124,13 +124,25 @@ impl<T: Element> Case<T> {
         let batch = self.lengths.len();
         // Without a sequence there is nothing to divide.
         let Some(&longest) = self.lengths.iter().max() else { return Vec::new() };
-        let mut splits = vec![Split::Packed, Split::Sequences];
+        let alone = self.lengths.iter().enumerate().map(|(row, &len)| (row..row + 1, 0..len));
+        let (passes, words) = (alone.collect(), "each sequence alone".to_owned());
+        let mut splits = vec![Split::Packed, Split::Passes { passes, unbatched: true, words }];
+        let sizes = |pieces: &[Range<usize>]| {
+            let lens: Vec<_> = pieces.iter().map(|piece| piece.len().to_string()).collect();
+            lens.join(", ")
+        };
         if batch > 1 {
-            splits.push(Split::Batches(cut(generator, batch)));
+            let pieces = cut(generator, batch);
+            let words = format!("batches of {} sequences", sizes(&pieces));
+            let passes = pieces.into_iter().map(|rows| (rows, 0..self.input.dim().0)).collect();
+            splits.push(Split::Passes { passes, unbatched: false, words });
         }
         // The reverse direction begins with the last step.
         if longest > 1 && !self.rnn.config().bidirectional {
-            splits.push(Split::Chunks(cut(generator, longest)));
+            let pieces = cut(generator, longest);
+            let words = format!("chunks of {} steps", sizes(&pieces));
+            let passes = pieces.into_iter().map(|steps| (0..batch, steps)).collect();
+            splits.push(Split::Passes { passes, unbatched: false, words });
         }
         splits
     }
@@ -138,23 +150,13 @@ impl<T: Element> Case<T> {
     /// The output, (L, N, D * `H_out`) with zeros beyond the end of a sequence, and `h_n`.
     fn compute(&self, variant: &Variant<'_>) -> Result<Output<T>, Error> {
         let rnn = self.rnn.clone().with_kernel(variant.kernel);
-        let (steps, batch, _) = self.input.dim();
         variant.pool.install(|| match &variant.split {
             Split::Whole => {
                 let (input, h_0) = (self.input.view().into_dyn(), self.h_0.view().into_dyn());
                 forward(&rnn, input, &self.lengths, h_0)
             }
             Split::Packed => self.packed(&rnn),
-            Split::Chunks(chunks) => {
-                self.in_passes(&rnn, chunks.iter().map(|steps| (0..batch, steps.clone())), false)
-            }
-            Split::Sequences => {
-                let lengths = self.lengths.iter().enumerate();
-                self.in_passes(&rnn, lengths.map(|(row, &len)| (row..row + 1, 0..len)), true)
-            }
-            Split::Batches(batches) => {
-                self.in_passes(&rnn, batches.iter().map(|rows| (rows.clone(), 0..steps)), false)
-            }
+            Split::Passes { passes, unbatched, .. } => self.in_passes(&rnn, passes, *unbatched),
         })
     }
 
@@ -168,19 +170,17 @@ impl<T: Element> Case<T> {
         Ok(Output { output, ..result })
     }
 
-    /// A pass for each of these ranges of rows and steps; a range of one row without its axis if
-    /// `unbatched`.
     fn in_passes(
         &self,
         rnn: &Rnn<T>,
-        passes: impl Iterator<Item = (Range<usize>, Range<usize>)>,
+        passes: &[Pass],
         unbatched: bool,
     ) -> Result<Output<T>, Error> {
         let (steps, batch, _) = self.input.dim();
         let features = rnn.config().num_directions() * rnn.config().hidden_size;
         let mut output = Array3::from_elem((steps, batch, features), T::ZERO);
         let mut h_n = self.h_0.clone();
-        for (rows, steps) in passes {
+        for (rows, steps) in passes.iter().cloned() {
             let left = |&length: &usize| length.saturating_sub(steps.start).min(steps.len());
             let lengths: Vec<_> = self.lengths[rows.clone()].iter().map(left).collect();
             let (all, states) = (s![steps, rows.clone(), ..], s![.., rows, ..]);
@@ -238,17 +238,11 @@ impl fmt::Display for Variant<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let threads = self.pool.current_num_threads();
         write!(f, "kernel {}, threads {threads}, ", self.kernel.name())?;
-        let pieces = |pieces: &[Range<usize>]| {
-            let lens: Vec<_> = pieces.iter().map(|piece| piece.len().to_string()).collect();
-            lens.join(", ")
-        };
-        match &self.split {
-            Split::Whole => f.write_str("the whole batch"),
-            Split::Packed => f.write_str("the whole batch packed"),
-            Split::Chunks(chunks) => write!(f, "chunks of {} steps", pieces(chunks)),
-            Split::Sequences => f.write_str("each sequence alone"),
-            Split::Batches(batches) => write!(f, "batches of {} sequences", pieces(batches)),
-        }
+        f.write_str(match &self.split {
+            Split::Whole => "the whole batch",
+            Split::Packed => "the whole batch packed",
+            Split::Passes { words, .. } => words,
+        })
     }
 }
 
@@ -259,35 +253,29 @@ impl ByteDifferences {
     /// If their shapes differ: no byte would show that bug.
     pub fn between<T: Element>(expected: &Output<T>, found: &Output<T>) -> Self {
         let mut differences = ByteDifferences::default();
-        differences.add("output", "step", &expected.output, &found.output);
-        differences.add("h_n", "state", &expected.h_n, &found.h_n);
-        differences
-    }
-
-    fn add<T: Element>(
-        &mut self,
-        tensor: &'static str,
-        axis: &'static str,
-        expected: &ArrayD<T>,
-        found: &ArrayD<T>,
-    ) {
-        assert_eq!(expected.shape(), found.shape(), "shape of {tensor}");
-        for ((index, &expected), &found) in expected.indexed_iter().zip(found) {
-            let (bytes, others) = (expected.to_le_bytes(), found.to_le_bytes());
-            let pairs = bytes.as_ref().iter().zip(others.as_ref());
-            let different = pairs.filter(|(byte, other)| byte != other).count() as u64;
-            if different == 0 {
-                continue;
+        for (tensor, axis, expected, found) in [
+            ("output", "step", &expected.output, &found.output),
+            ("h_n", "state", &expected.h_n, &found.h_n),
+        ] {
+            assert_eq!(expected.shape(), found.shape(), "shape of {tensor}");
+            for ((index, &expected), &found) in expected.indexed_iter().zip(found) {
+                let (bytes, others) = (expected.to_le_bytes(), found.to_le_bytes());
+                let pairs = bytes.as_ref().iter().zip(others.as_ref());
+                let different = pairs.filter(|(byte, other)| byte != other).count() as u64;
+                if different == 0 {
+                    continue;
+                }
+                differences.bytes += different;
+                differences.first.get_or_insert_with(|| Mismatch {
+                    tensor,
+                    axis,
+                    index: [index[0], index[1], index[2]],
+                    expected: format!("{expected:?}"),
+                    found: format!("{found:?}"),
+                });
             }
-            self.bytes += different;
-            self.first.get_or_insert_with(|| Mismatch {
-                tensor,
-                axis,
-                index: [index[0], index[1], index[2]],
-                expected: format!("{expected:?}"),
-                found: format!("{found:?}"),
-            });
         }
+        differences
     }
 }
 
