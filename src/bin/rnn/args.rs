@@ -12,7 +12,7 @@ mod pack;
 mod randn;
 mod run;
 mod stream;
-mod values;
+pub(crate) mod values;
 
 use std::path::PathBuf;
 use std::sync::LazyLock;

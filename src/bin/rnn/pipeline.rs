@@ -4,24 +4,18 @@
 //! sections: some steps of all sequences, or all steps of some sequences; the next one is read and the last one
 //! written meanwhile. The bytes are the same.
 
-pub(crate) mod answered;
 pub(crate) mod carried;
 pub(crate) mod destination;
 pub(crate) mod extent;
 mod flow;
-mod footprint;
 pub(crate) mod held;
 pub(crate) mod input;
 pub(crate) mod lengths;
 pub(crate) mod output;
 pub(crate) mod packed;
 pub(crate) mod pass;
-mod reader;
-pub(crate) mod results;
-mod rows;
 mod stages;
 pub(crate) mod state;
-mod writer;
 
 use std::time::Instant;
 
@@ -34,77 +28,56 @@ use crate::progress;
 
 use extent::{Cut, Form};
 use flow::Flow;
-use footprint::footprint;
-use held::{Announce, WHOLE_BYTES};
-use input::Input;
+use held::WHOLE_BYTES;
+use input::{Input, Reader, read_whole};
 use output::OutputFiles;
-use pass::{Pass, Stage};
-use reader::{Reader, read_whole};
-use results::Results;
+use pass::{Pass, Results, Stage};
 use stages::Stages;
 
 impl<T: Element> Pass<'_, T> {
-    /// Decides how the run is cut, `None` for a single pass, and announces what is held in memory.
-    pub(crate) fn cut(
-        &self,
-        input: &mut Input,
-        outputs: &OutputFiles,
-        announce: Announce,
-        notes: &mut Vec<String>,
-    ) -> Result<Option<Cut>> {
-        let extent = self.extent;
-        let cut = self.cut_by_size(input, outputs);
-        let cut = match cut {
-            Some(cut) => Reader::new(input, extent)?.map(|_| cut),
-            None => None,
-        };
-        let (words, bytes) = match cut {
-            Some(cut) => {
-                // Two sections are in memory. The first ones are as large as any.
-                let two = extent.sections(cut).take(2).map(|section| extent.bytes(&section));
-                (cut.words(), held::sum(two))
-            }
-            None => ("input and output are held whole", footprint(self.rnn, self.options, extent)),
-        };
-        held::announce(words, bytes, announce, notes);
-        Ok(cut)
-    }
-
-    /// How the run is cut if its input can be. A table is written row by row, and the rows of a section lie
-    /// in all of it. Masks are drawn in the order of the whole batch, every layer's states are a tensor each, and
-    /// an output with more steps than the input has no section for them.
-    fn cut_by_size(&self, input: &Input, outputs: &OutputFiles) -> Option<Cut> {
-        let Pass { rnn, extent, options, .. } = self;
-        let config = rnn.config();
-        let tensor = matches!(extent.form, Form::Unbatched | Form::Batched);
-        let single = (options.train && config.dropout > 0.0 && config.num_layers > 1)
-            || (tensor && outputs.output_is_text())
-            || options.all_hidden
-            || (extent.form == Form::Unbatched && extent.lengths.is_some())
-            || (tensor && options.total_length.is_some())
-            || extent.bytes(&extent.whole()) <= WHOLE_BYTES;
-        let seekable = input.is_file() && outputs.output_is_file();
-        if single { None } else { extent.cut(seekable) }
-    }
-
     /// Runs the layer over the input: the results, and the seconds that it took. An output that is too large to
-    /// be held is written on the way.
+    /// be held is written on the way. A note announces what is held in memory.
     pub(crate) fn run(
         &self,
         pool: &ThreadPool,
-        (input, cut): (Input, Option<Cut>),
+        mut input: Input,
         h_0: Option<ArrayD<T>>,
         outputs: &mut OutputFiles,
         generator: &mut Generator,
+        notes: &mut Vec<String>,
     ) -> Result<(Results<T>, f64)> {
-        let start = Instant::now();
-        let flow = Flow::new(self, h_0, cut.is_some_and(Cut::in_time))?;
-        let Some(cut) = cut else {
-            let mode = if self.options.train { Mode::Train(generator) } else { Mode::Eval };
-            return self.whole(flow, pool, input, mode);
-        };
-        let results = self.in_sections(flow, pool, cut, input, outputs)?;
-        Ok((results, start.elapsed().as_secs_f64()))
+        let (extent, announce) = (self.extent, self.args.report.announce());
+        let cut = self.cut(&input, outputs);
+        let reader = cut.and_then(|_| Reader::new(&mut input, extent).transpose()).transpose()?;
+        if let (Some(cut), Some(reader)) = (cut, reader) {
+            // Two sections are in memory. The first ones are as large as any.
+            let two = extent.sections(cut).take(2).map(|section| extent.bytes(&section));
+            held::announce(cut.words(), held::sum(two), announce, notes);
+            let start = Instant::now();
+            let flow = Flow::new(self, h_0, cut.in_time())?;
+            let results = self.in_sections(flow, pool, cut, reader, outputs)?;
+            return Ok((results, start.elapsed().as_secs_f64()));
+        }
+        held::announce("input and output are held whole", self.footprint(), announce, notes);
+        let mode = if self.args.train { Mode::Train(generator) } else { Mode::Eval };
+        self.whole(Flow::new(self, h_0, false)?, pool, input, mode)
+    }
+
+    /// How the run is cut, `None` for a single pass. A table is written row by row, and the rows of a section lie
+    /// in all of it. Masks are drawn in the order of the whole batch, every layer's states are a tensor each, and
+    /// an output with more steps than the input has no section for them.
+    fn cut(&self, input: &Input, outputs: &OutputFiles) -> Option<Cut> {
+        let Pass { rnn, extent, args, .. } = self;
+        let config = rnn.config();
+        let tensor = matches!(extent.form, Form::Unbatched | Form::Batched);
+        let single = (args.train && config.dropout > 0.0 && config.num_layers > 1)
+            || (tensor && outputs.output_is_text())
+            || args.all_hidden.is_some()
+            || (extent.form == Form::Unbatched && extent.lengths.is_some())
+            || (tensor && args.total_length.is_some())
+            || extent.bytes(&extent.whole()) <= WHOLE_BYTES;
+        let seekable = input.is_file() && outputs.output_is_file();
+        if single { None } else { extent.cut(seekable) }
     }
 
     /// Everything as one section.
@@ -123,7 +96,7 @@ impl<T: Element> Pass<'_, T> {
         let seconds = start.elapsed().as_secs_f64();
         drop(input);
         let all_hidden =
-            if self.options.all_hidden { self.all_hidden(&layers)? } else { Vec::new() };
+            if self.args.all_hidden.is_some() { self.all_hidden(&layers)? } else { Vec::new() };
         let output = layers.pop();
         output.iter().try_for_each(|output| self.check(Stage::Output, &section, output))?;
         let (h_n, last) = flow.finish()?;
@@ -136,12 +109,10 @@ impl<T: Element> Pass<'_, T> {
         mut flow: Flow<'_, T>,
         pool: &ThreadPool,
         cut: Cut,
-        mut input: Input,
+        mut reader: Reader<'_>,
         outputs: &mut OutputFiles,
     ) -> Result<Results<T>> {
         let extent = self.extent;
-        let reader = Reader::new(&mut input, extent)?;
-        let mut reader = reader.unwrap_or_else(|| unreachable!("the run has been cut"));
         let mut writer = outputs.begin(self)?;
         let progress = progress::bytes(extent.bytes(&extent.whole()));
         let stages = Stages {

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 
 use anyhow::{Context, Result};
-use elman::files::{Sink, Source, TensorFile};
+use elman::files::{Sink, TensorFile};
 use elman::{Dtype, Element, PackedSequence, pack_padded_sequence, pack_sequence};
 use ndarray::{ArrayD, ArrayViewD, Axis};
 
@@ -31,9 +31,7 @@ pub(crate) fn pack(args: &Pack) -> Result<()> {
         let message = "expected one tensor from stdin, got - for more than one".to_owned();
         return Err(Usage(message).into());
     }
-    let source = Source::parse(&args.input);
-    let columns: Vec<_> = args.columns.iter().flat_map(|list| list.0.clone()).collect();
-    let input = Input::open(&source, &columns, args.lengths.is_none())?;
+    let input = Input::open(&args.input, &args.columns, args.lengths.is_none())?;
     let sink = Sink::open(&args.output, args.report.overwrite())?;
     match input.natural() {
         Dtype::F32 => pack_as::<f32>(args, input, sink, stdout),

@@ -1,68 +1,87 @@
 //! `rnn run`: the forward pass.
 
-mod padding;
-mod plan;
+mod check;
 
 use anyhow::Result;
-use elman::files::{Accepts, open};
-use elman::{Checkpoint, Dtype, Element, Error, Rnn};
+use elman::files::{Accepts, Source, StoredType, open};
+use elman::{Checkpoint, Dtype, Element, Error, Kernel, Params, Rnn};
 use ndarray::ArrayD;
 
 use crate::args::Run;
 use crate::conversion::conversion;
 use crate::explain::shapes::{Places, explain};
+use crate::explain::weights::hinted;
+use crate::failure::Data;
 use crate::finite;
+use crate::layer::{self, config_from_flags, merged_config, note_dropout};
 use crate::pipeline::destination::shown;
 use crate::pipeline::extent::Extent;
 use crate::pipeline::input::Input;
-use crate::pipeline::lengths;
-use crate::pipeline::output::OutputFiles;
+use crate::pipeline::lengths::{self, PaddedSizes};
+use crate::pipeline::output::{OutputFiles, files, named};
 use crate::pipeline::packed::read_index;
-use crate::pipeline::pass::Pass;
-use crate::pipeline::results::{AxisNames, Results};
+use crate::pipeline::pass::{AxisNames, Pass, Results};
 use crate::report::{Notes, Report, RunLine, TensorLine};
 use crate::rng::Rng;
 use crate::threads;
 
-use plan::RunPlan;
-
 pub(crate) fn run(args: &Run) -> Result<()> {
-    let plan = RunPlan::new(args)?;
+    check::check(args)?;
     // An output that cannot be written is reported before large files are read: of the input, its headers are.
-    let rng = Rng::open(plan.rng, plan.outputs.files())?;
-    let outputs = OutputFiles::open(&plan.outputs)?;
+    let rng = Rng::open(&args.rng, files(args))?;
+    let mut outputs = OutputFiles::open(args)?;
     let mut notes = Notes::default();
-    let weights = plan.weights(&mut notes)?;
-    let input = plan.open_input()?;
-    padding::check(&plan, &input)?;
-    let outputs = outputs.for_input(&plan.outputs, input.is_archive())?;
+    let weights = weights(args, &mut notes)?;
+    // An archive of one tensor is that tensor, unless the output is an archive too.
+    let output = args.output.as_ref().and_then(|output| output.extension());
+    let archive = args.lengths.is_none() && output.is_some_and(|extension| extension == "npz");
+    let input = Input::open(&args.input, &args.columns, archive)?;
+    check::check_padding(args, &input)?;
+    outputs.for_input(args, input.is_archive())?;
     let of_weights = weights.as_ref().map(|weights| weights.dtype);
-    match plan.dtype.or(of_weights).unwrap_or_else(|| input.natural()) {
-        Dtype::F32 => run_as::<f32>(&plan, (rng, outputs), weights, input, notes),
-        Dtype::F64 => run_as::<f64>(&plan, (rng, outputs), weights, input, notes),
+    match args.dtype.or(of_weights).unwrap_or_else(|| input.natural()) {
+        Dtype::F32 => run_as::<f32>(args, (rng, outputs), weights, input, notes),
+        Dtype::F64 => run_as::<f64>(args, (rng, outputs), weights, input, notes),
     }
 }
 
+/// Reads the weights that were named.
+fn weights(args: &Run, notes: &mut Notes) -> Result<Option<Checkpoint>> {
+    let Some(path) = &args.weights else { return Ok(None) };
+    let weights = layer::read(&args.of_weights, path, args.dtype, notes)?;
+    if args.report.verbose {
+        notes.note(format!("{}: recognised as {}", weights.place, weights.recognised));
+    }
+    Ok(Some(weights))
+}
+
 fn run_as<T: Element>(
-    plan: &RunPlan<'_>,
+    args: &Run,
     (mut rng, mut outputs): (Rng, OutputFiles),
     weights: Option<Checkpoint>,
     mut input: Input,
     mut notes: Notes,
 ) -> Result<()> {
     let (seed, fresh) = (rng.seed, weights.is_none());
-    let places = plan.places(weights.as_ref(), &input);
-    let rnn = plan.build::<T>(weights, &places, &mut rng, &mut notes)?;
+    let places = Places {
+        input: input.place().to_owned(),
+        input_shape: input.shape(),
+        h_0: args.h0.as_ref().map(|path| Source::parse(path).to_string()),
+        weights: weights.as_ref().map(|weights| weights.place.clone()),
+        hidden_size: args.layer.hidden_size,
+        lengths: args.lengths.is_some() || input.is_archive(),
+    };
+    let rnn = build::<T>(args, weights, &places, &mut rng, &mut notes)?;
+    let rnn = rnn.with_kernel(args.kernel.unwrap_or_else(Kernel::best));
     let dropout = rnn.config().dropout > 0.0 && rnn.config().num_layers > 1;
-    let seed = seed.filter(|_| fresh || (plan.pass.train && dropout));
+    let seed = seed.filter(|_| fresh || (args.train && dropout));
     let explained = |error| explain(error, rnn.config(), &places);
 
-    let extent = extent(plan, &rnn, &mut input, &mut notes).map_err(explained)?;
+    let extent = extent(args, &rnn, &mut input, &mut notes).map_err(explained)?;
     let axes = AxisNames::new(rnn.config(), &extent.form);
-    let pass =
-        Pass { rnn: &rnn, extent: &extent, axes: &axes, options: &plan.pass, place: &places.input };
+    let pass = Pass { rnn: &rnn, extent: &extent, args, axes, place: &places.input };
     outputs.check_shapes(&pass.shapes())?;
-    let ended = forward(plan, &pass, input, &mut outputs, &mut rng, &mut notes);
+    let ended = forward(&pass, input, &mut outputs, &mut rng, &mut notes);
     let (mut results, run) = ended.map_err(explained)?;
     let written = outputs.commit(&pass, &mut results)?;
     rng.save()?;
@@ -72,32 +91,62 @@ fn run_as<T: Element>(
         tensors: lines(&pass, &places, &results, written),
         weights: places.weights,
         seed,
-        rng: plan.rng.rng.as_deref().map(shown),
+        rng: args.rng.rng.as_deref().map(shown),
         run: Some(run),
         notes,
     };
-    report.print(plan.report, plan.outputs.on_stdout())
+    report.print(&args.report, named(args).contains(&Some("-".as_ref())))
+}
+
+/// The layer: with the weights that were named, else with fresh ones.
+fn build<T: Element>(
+    args: &Run,
+    weights: Option<Checkpoint>,
+    places: &Places,
+    rng: &mut Rng,
+    notes: &mut Notes,
+) -> Result<Rnn<T>> {
+    let config = if let Some(weights) = &weights {
+        merged_config(weights, &args.layer, notes)?
+    } else {
+        // A tensor without axes is refused later, by the layer.
+        let features = places.input_shape.last().copied().unwrap_or(1);
+        config_from_flags(&args.layer, Some(features))?
+    };
+    note_dropout(&config, args.train, notes);
+    let Some(weights) = weights else {
+        // The one size that did not come from a flag is that of the input.
+        let params = Params::init(config.clone(), &mut rng.generator);
+        let rnn = params.and_then(Rnn::from_params);
+        return rnn.map_err(|error| explain(error.into(), &config, places));
+    };
+    if let Some(found) = layer::not_finite(&weights) {
+        if args.check_finite {
+            return Err(Data(found).into());
+        }
+        notes.warn(found);
+    }
+    weights.into_rnn(config.clone()).map_err(|error| hinted(error, &config))
 }
 
 /// The forward pass, from the state that was named.
 fn forward<T: Element>(
-    plan: &RunPlan<'_>,
     pass: &Pass<'_, T>,
-    mut input: Input,
+    input: Input,
     outputs: &mut OutputFiles,
     rng: &mut Rng,
     notes: &mut Notes,
 ) -> Result<(Results<T>, RunLine)> {
-    let h_0 = read_h_0(plan, pass, notes)?;
-    let pool = threads::pool(plan.threads, &mut notes.notes)?;
+    let Pass { rnn, extent, args, .. } = pass;
+    let h_0 = read_h_0(pass, notes)?;
+    let pool = threads::pool(args.threads, &mut notes.notes)?;
     let threads = pool.current_num_threads();
-    if plan.report.verbose {
-        let plan = pass.rnn.plan(pass.extent.steps, pass.extent.batch, threads);
-        notes.note(format!("plan: {plan}"));
+    if args.report.verbose {
+        notes.note(format!("plan: {}", rnn.plan(extent.steps, extent.batch, threads)));
     }
-    let cut = pass.cut(&mut input, outputs, plan.report.announce(), &mut notes.notes)?;
-    let (results, seconds) = pass.run(&pool, (input, cut), h_0, outputs, &mut rng.generator)?;
-    let (mode, kernel) = (if plan.pass.train { "train" } else { "eval" }, pass.rnn.kernel().name());
+    let (generator, notes) = (&mut rng.generator, &mut notes.notes);
+    let (results, seconds) = pass.run(&pool, input, h_0, outputs, generator, notes)?;
+    let (mode, kernel) = (if args.train { "train" } else { "eval" }, rnn.kernel().name());
     Ok((results, RunLine { mode, kernel, threads, seconds }))
 }
 
@@ -111,7 +160,7 @@ fn lines<T: Element>(
     let line = |name: &str, axes: &[&'static str], shape: &[usize], file: Option<String>| {
         TensorLine::new(name, (shape, axes), T::DTYPE.to_string(), file)
     };
-    let axes = if pass.options.split_directions { &pass.axes.split() } else { pass.axes };
+    let axes = if pass.args.split_directions { &pass.axes.split() } else { &pass.axes };
     let h_0 = places.h_0.clone().unwrap_or_else(|| "zeros".to_owned());
     let h_0_shape = pass.rnn.hidden_shape(pass.extent.batched());
     let [output_shape, h_n_shape, last_shape] = pass.shapes();
@@ -134,56 +183,70 @@ fn lines<T: Element>(
 
 /// Checks the headers of the input, and reads everything but its numbers: lengths, batch sizes, indices.
 fn extent<T: Element>(
-    plan: &RunPlan<'_>,
+    args: &Run,
     rnn: &Rnn<T>,
     input: &mut Input,
     notes: &mut Notes,
 ) -> Result<Extent> {
+    let mut sizes = None;
     if let Input::Tensor(file) = &input {
         // First of all: the shape explains most mistakes.
-        rnn.check_input(&file.header().shape)?;
+        sizes = Some(rnn.check_input(&file.header().shape)?);
     }
     input.warn(notes);
     for (place, stored, recognised) in input.tensors() {
-        plan.note_recognised(&format!("{place}: input"), &recognised, notes);
-        notes.notes.extend(conversion::<T>(plan.dtype, &format!("{place}: input"), stored)?);
+        note_type::<T>(args, &format!("{place}: input"), stored, &recognised, notes)?;
     }
     let index = match input {
         Input::Packed(bundle, data) => Some(read_index(bundle, data)?),
         _ => None,
     };
-    let lengths = match &*input {
-        Input::Tensor(file) => plan.read_lengths(rnn, file)?,
+    let lengths = match (sizes, &args.lengths) {
+        (Some((steps, batch)), Some(text)) => {
+            let (batch_first, batched) = (rnn.config().batch_first, input.shape().len() == 3);
+            Some(lengths::read(text, &PaddedSizes { batch, steps, batch_first, batched })?)
+        }
         _ => None,
     };
-    let extent = Extent::new(rnn, input, lengths, index)?;
+    let extent = input.extent(rnn, lengths, index)?;
     match (&extent.index, &extent.lengths) {
-        (Some(index), _) => lengths::check_total(&index.lengths()?, plan.pass.total_length)?,
-        (_, Some(own)) => lengths::check_total(own, plan.pass.total_length)?,
+        (Some(index), _) => lengths::check_total(&index.lengths()?, args.total_length)?,
+        (_, Some(own)) => lengths::check_total(own, args.total_length)?,
         _ => {}
     }
     Ok(extent)
 }
 
-/// Reads `h_0` if it was named, and checks its shape.
-fn read_h_0<T: Element>(
-    plan: &RunPlan<'_>,
-    pass: &Pass<'_, T>,
+/// Notes the type of a tensor if it is converted, and how the tensor was recognised if more is to be said.
+fn note_type<T: Element>(
+    args: &Run,
+    name: &str,
+    stored: StoredType,
+    recognised: &str,
     notes: &mut Notes,
-) -> Result<Option<ArrayD<T>>> {
-    let Some(source) = &plan.h_0 else { return Ok(None) };
-    let file = open(source, Accepts::Tensor)?.into_tensor()?;
+) -> Result<()> {
+    if args.report.verbose {
+        notes.note(format!("{name}: recognised as {recognised}"));
+    }
+    notes.notes.extend(conversion::<T>(args.dtype, name, stored)?);
+    Ok(())
+}
+
+/// Reads `h_0` if it was named, and checks its shape.
+fn read_h_0<T: Element>(pass: &Pass<'_, T>, notes: &mut Notes) -> Result<Option<ArrayD<T>>> {
+    let Pass { rnn, extent, args, .. } = pass;
+    let Some(path) = &args.h0 else { return Ok(None) };
+    let file = open(&Source::parse(path), Accepts::Tensor)?.into_tensor()?;
     let name = format!("{}: h_0", file.place());
-    plan.note_recognised(&name, &file.recognised(), notes);
-    notes.notes.extend(conversion::<T>(plan.dtype, &name, file.header().stored)?);
-    let expected = pass.rnn.hidden_shape(pass.extent.batched());
+    note_type::<T>(args, &name, file.header().stored, &file.recognised(), notes)?;
+    let expected = rnn.hidden_shape(extent.batched());
     let found = file.header().shape.clone();
     if found != expected {
         return Err(Error::HiddenShape { expected, found }.into());
     }
     let h_0 = file.read()?;
-    if plan.pass.check_finite {
-        finite::all_finite(&format!("{source}: h_0"), &h_0.view(), &pass.axes.state, &[])?;
+    if args.check_finite {
+        finite::all_finite(&name, &h_0.view(), &pass.axes.state, &[])?;
     }
     Ok(Some(h_0))
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use elman::files::{AnyArray, Sink, Source, write_npy, write_npz, written_file};
+use elman::files::{AnyArray, Sink, write_npy, write_npz, written_file};
 use elman::{
     Dtype, Element, PackedSequence, PaddingSide, pad_packed_sequence, pad_sequence, unpack_sequence,
 };
@@ -44,7 +44,7 @@ pub(crate) fn unpack(args: &Unpack) -> Result<()> {
         let remedy = if padded { ("-o", "padded.npy") } else { ("--lengths", "lengths.npy") };
         refuse_terminal(remedy.0, remedy.1)?;
     }
-    let input = Input::open(&Source::parse(&args.input), &[], false)?;
+    let input = Input::open(&args.input, &[], false)?;
     match input.natural() {
         Dtype::F32 => unpack_as::<f32>(args, input, single, stdout),
         Dtype::F64 => unpack_as::<f64>(args, input, single, stdout),

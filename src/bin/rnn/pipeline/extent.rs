@@ -5,13 +5,11 @@
 
 use std::ops::Range;
 
-use anyhow::Result;
 use elman::files::Part;
 use elman::{Element, PackedSequence, Rnn};
 use ndarray::{ArrayD, Axis};
 
 use super::held;
-use super::input::Input;
 
 /// Bytes of a section's input or output, the larger of the two. A few sections are in memory at a time.
 const SECTION_BYTES: usize = 8 << 20;
@@ -87,35 +85,22 @@ impl Cut {
 }
 
 impl Extent {
-    /// The sizes of an input to this layer. `lengths` are those of a tensor's sequences, `index` belongs to a
-    /// packed input.
-    pub(crate) fn new<T: Element>(
+    /// The sizes of an input to this layer, L and N first. `lengths` are those of its sequences, `index` belongs to
+    /// a packed input.
+    pub(super) fn new<T: Element>(
         rnn: &Rnn<T>,
-        input: &Input,
+        form: Form,
+        (steps, batch): (usize, usize),
         lengths: Option<Vec<usize>>,
         index: Option<PackedSequence<()>>,
-    ) -> Result<Self> {
+    ) -> Self {
         let config = rnn.config();
-        let (form, (steps, batch), lengths) = match (input, &index) {
-            (Input::Ragged(_, entries), _) => {
-                let own: Vec<_> = entries.iter().map(|entry| entry.shape[0]).collect();
-                let names = entries.iter().map(|entry| entry.name.clone()).collect();
-                let sizes = (own.iter().copied().max().unwrap_or(0), own.len());
-                (Form::Ragged(names), sizes, Some(own))
-            }
-            (_, Some(index)) => (Form::Packed, (index.batch_sizes.len(), index.batch()), None),
-            _ => {
-                let unbatched = input.shape().len() == 2;
-                let form = if unbatched { Form::Unbatched } else { Form::Batched };
-                (form, rnn.check_input(&input.shape())?, lengths)
-            }
-        };
         let sizes = index.iter().flat_map(|index| &index.batch_sizes);
         let offsets = std::iter::once(0).chain(sizes.scan(0, |rows, size| {
             *rows += size;
             Some(*rows)
         }));
-        Ok(Extent {
+        Extent {
             batch_first: form == Form::Batched && config.batch_first,
             form,
             steps,
@@ -127,7 +112,7 @@ impl Extent {
             width: config.num_directions() * config.hidden_size,
             element_bytes: size_of::<T>(),
             forward_only: !config.bidirectional && !rnn.is_reversed(),
-        })
+        }
     }
 
     /// N, or `None` for a single sequence without an axis for it.

@@ -1,11 +1,20 @@
-//! The input of a run, in each of its forms: a tensor, a packed sequence, or sequences of their own lengths.
+//! The input of a run, in each of its forms: a tensor, a packed sequence, or sequences of their own lengths; read
+//! whole or section by section.
+
+use std::ffi::OsStr;
+use std::ops::Range;
 
 use anyhow::Result;
-use elman::Dtype;
-use elman::files::{Accepts, Bundle, Entry, File, Source, StoredType, TensorFile, open};
+use elman::files::{
+    Accepts, Bundle, Entry, File, Source, StoredType, TensorFile, TensorReader, open,
+};
+use elman::{Dtype, Element, PackedSequence, Rnn, pack_padded_sequence, pack_sequence};
+use ndarray::{ArrayD, Axis, IxDyn};
 
+use super::extent::{Extent, Form, Section};
 use super::held;
-use super::packed::{PACKED, explain_none};
+use super::packed::{PACKED, explain_none, read_data};
+use crate::args::values::ColumnList;
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
 use crate::report::Notes;
@@ -27,8 +36,11 @@ impl Input {
     /// Opens an input, or the chosen columns of a table. An archive with `data` and `batch_sizes` in it is
     /// packed. One member alone is that tensor, or a batch of one sequence with `archive` if it has two axes.
     /// Several members of two axes and one width are sequences.
-    pub(crate) fn open(source: &Source, columns: &[String], archive: bool) -> Result<Self> {
-        let file = open(source, Accepts::Sequences { columns }).map_err(explain_none)?;
+    pub(crate) fn open(input: &OsStr, columns: &[ColumnList], archive: bool) -> Result<Self> {
+        let source = Source::parse(input);
+        let columns: Vec<_> = columns.iter().flat_map(|list| list.0.clone()).collect();
+        let accepts = Accepts::Sequences { columns: &columns };
+        let file = open(&source, accepts).map_err(explain_none)?;
         let is_table = matches!(&file, File::Tensor(file) if is_table(file));
         if !columns.is_empty() && !is_table {
             let message = format!("{source}: expected a table with --columns, got none");
@@ -130,9 +142,145 @@ impl Input {
     pub(crate) fn is_archive(&self) -> bool {
         !matches!(self, Input::Tensor(_))
     }
+
+    /// The sizes of this input to a layer. `lengths` are those of a tensor's sequences, `index` belongs to a packed
+    /// input.
+    pub(crate) fn extent<T: Element>(
+        &self,
+        rnn: &Rnn<T>,
+        lengths: Option<Vec<usize>>,
+        index: Option<PackedSequence<()>>,
+    ) -> Result<Extent> {
+        let (form, sizes, lengths) = match (self, &index) {
+            (Input::Ragged(_, entries), _) => {
+                let own: Vec<_> = entries.iter().map(|entry| entry.shape[0]).collect();
+                let names = entries.iter().map(|entry| entry.name.clone()).collect();
+                let sizes = (own.iter().copied().max().unwrap_or(0), own.len());
+                (Form::Ragged(names), sizes, Some(own))
+            }
+            (_, Some(index)) => (Form::Packed, (index.batch_sizes.len(), index.batch()), None),
+            _ => {
+                let unbatched = self.shape().len() == 2;
+                let form = if unbatched { Form::Unbatched } else { Form::Batched };
+                (form, rnn.check_input(&self.shape())?, lengths)
+            }
+        };
+        Ok(Extent::new(rnn, form, sizes, lengths, index))
+    }
 }
 
 /// Whether a tensor was read from text.
-pub(crate) fn is_table(file: &TensorFile) -> bool {
+fn is_table(file: &TensorFile) -> bool {
     file.header().stored == StoredType::Text
+}
+
+/// A section of an input or an output.
+pub(crate) enum Rows<T> {
+    /// Sequences of one length, with the axes of their file.
+    Padded(ArrayD<T>),
+    /// Sequences of different lengths, packed.
+    Packed(PackedSequence<T>),
+}
+
+impl<T> Rows<T> {
+    /// The memory of the numbers, to be used again.
+    pub(super) fn into_memory(self) -> Vec<T> {
+        let (Rows::Padded(data) | Rows::Packed(PackedSequence { data, .. })) = self;
+        data.into_raw_vec_and_offset().0
+    }
+}
+
+/// The same numbers in another shape of the same size. A transposed tensor is copied, because its axes would come
+/// apart.
+pub(super) fn reshaped<T: Clone>(mut tensor: ArrayD<T>, shape: &[usize]) -> ArrayD<T> {
+    if tensor.shape() == shape {
+        return tensor;
+    }
+    if !tensor.is_standard_layout() {
+        tensor = tensor.as_standard_layout().into_owned();
+    }
+    let reshaped = tensor.into_shape_with_order(IxDyn(shape));
+    reshaped.unwrap_or_else(|_| unreachable!("as many numbers"))
+}
+
+/// Reads everything.
+pub(super) fn read_whole<T: Element>(input: Input, extent: &Extent) -> Result<Rows<T>> {
+    Ok(match (input, &extent.index) {
+        (Input::Tensor(file), _) => pack_tensor(file.read()?, extent, &extent.whole())?,
+        (Input::Packed(mut bundle, _), Some(index)) => {
+            Rows::Packed(read_data(&mut bundle, index.clone())?)
+        }
+        (Input::Packed(mut bundle, _) | Input::Ragged(mut bundle, _), _) => {
+            read_ragged(&mut bundle, 0..extent.batch)?
+        }
+    })
+}
+
+/// Packs a section of a tensor if its sequences have lengths.
+fn pack_tensor<T: Element>(
+    tensor: ArrayD<T>,
+    extent: &Extent,
+    section: &Section,
+) -> Result<Rows<T>> {
+    let Some(lengths) = extent.lengths_in(section) else { return Ok(Rows::Padded(tensor)) };
+    let tensor = if tensor.ndim() == 2 { tensor.insert_axis(Axis(1)) } else { tensor };
+    let packed = pack_padded_sequence(tensor.view(), &lengths, extent.batch_first, false)?;
+    Ok(Rows::Packed(packed))
+}
+
+/// Reads and packs some of the sequences of an archive.
+fn read_ragged<T: Element>(bundle: &mut Bundle, rows: Range<usize>) -> Result<Rows<T>> {
+    let own = rows.map(|index| bundle.read_as(index)).collect::<Result<Vec<ArrayD<T>>, _>>()?;
+    let views: Vec<_> = own.iter().map(|own| own.view()).collect();
+    Ok(Rows::Packed(pack_sequence(&views, false)?))
+}
+
+/// An input that is read section by section.
+pub(super) enum Reader<'a> {
+    /// A tensor, or the data of a packed sequence.
+    Rows(TensorReader<'a>),
+    Ragged(&'a mut Bundle),
+}
+
+impl<'a> Reader<'a> {
+    /// Begins to read. `None` if the input can only be read whole.
+    pub(super) fn new(input: &'a mut Input, extent: &Extent) -> Result<Option<Self>> {
+        let expected = [extent.rows(&extent.whole()), extent.input_size];
+        let reader = match input {
+            Input::Tensor(file) if file.format() != ".npy" => return Ok(None),
+            Input::Packed(_, data) if data.shape != expected => return Ok(None),
+            Input::Tensor(file) => file.reader()?,
+            Input::Packed(bundle, _) => bundle.reader(bundle.position(PACKED[0]).unwrap_or(0))?,
+            Input::Ragged(bundle, _) => return Ok(Some(Reader::Ragged(bundle))),
+        };
+        Ok((!reader.header().fortran_order).then_some(Reader::Rows(reader)))
+    }
+
+    /// Reads a section.
+    pub(super) fn read<T: Element>(
+        &mut self,
+        extent: &Extent,
+        section: &Section,
+        mut memory: Vec<T>,
+    ) -> Result<Rows<T>> {
+        let reader = match self {
+            Reader::Ragged(bundle) => return read_ragged(bundle, section.rows.clone()),
+            Reader::Rows(reader) => reader,
+        };
+        reader.read_part(extent.axes(extent.input_size), &extent.place(section), &mut memory)?;
+        let tensor = extent.tensor(section, memory);
+        let Some(index) = &extent.index else { return pack_tensor(tensor, extent, section) };
+        let batch_sizes = index.batch_sizes[section.steps.clone()].to_vec();
+        let (sorted_indices, unsorted_indices) = (None, None);
+        let packed = PackedSequence { data: tensor, batch_sizes, sorted_indices, unsorted_indices };
+        Ok(Rows::Packed(packed))
+    }
+
+    /// Checks that nothing follows the numbers, once all of them have been read.
+    pub(super) fn expect_end(&mut self) -> Result<()> {
+        match self {
+            Reader::Rows(reader) => Ok(reader.expect_end()?),
+            Reader::Ragged(_) => Ok(()),
+        }
+    }
 }

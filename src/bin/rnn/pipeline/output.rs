@@ -1,50 +1,42 @@
-//! The files of a run's outputs.
+//! The files of a run's outputs, written whole or section by section.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use elman::files::{AnyArray, Overwrite, Sink, TensorFormat, write_npz};
-use elman::{Element, unpack_sequence};
+use elman::files::{AnyArray, ArchiveWriter, PartWriter, Sink, TensorFormat, write_npz};
+use elman::{Element, PackedSequence, unpack_sequence};
 use ndarray::{ArrayD, ArrayViewD};
 
 use super::destination::{check_extension, check_shape, shown, tensor_format};
-use super::extent::Form;
-use super::packed::write_packed;
-use super::pass::Pass;
-use super::results::Results;
-use super::rows::{Rows, reshaped};
-use super::writer::Writer;
+use super::extent::{Form, Section};
+use super::input::{Rows, reshaped};
+use super::packed::{PACKED, whole_members, write_packed};
+use super::pass::{Pass, Results};
+use crate::args::Run;
 
 /// Names and flags of the outputs.
 pub(crate) const OUTPUTS: [(&str, &str); 4] =
     [("output", "-o"), ("h_n", "--hn"), ("last", "--last"), ("all hidden states", "--all-hidden")];
 
-/// Where the outputs go, in the order of [`OUTPUTS`].
-#[derive(Clone, Debug)]
-pub(crate) struct OutputPaths {
-    pub(crate) paths: [Option<PathBuf>; 4],
-    pub(crate) overwrite: Overwrite,
+/// The outputs that were named, in the order of [`OUTPUTS`].
+pub(crate) fn named(args: &Run) -> [Option<&Path>; 4] {
+    [&args.output, &args.hn, &args.last, &args.all_hidden].map(Option::as_deref)
 }
 
-impl OutputPaths {
-    /// The paths that were named, or the defaults if none was.
-    fn named(&self, archive: bool) -> [Option<PathBuf>; 4] {
-        if self.paths.iter().any(Option::is_some) {
-            return self.paths.clone();
+/// The outputs that were named, or the defaults if none was.
+fn wanted(args: &Run, archive: bool) -> [Option<&Path>; 4] {
+    let output = if archive { "output.npz" } else { "output.npy" };
+    match named(args) {
+        [None, None, None, None] => {
+            [Some(output), Some("h_n.npy"), None, None].map(|path| path.map(Path::new))
         }
-        let output = if archive { "output.npz" } else { "output.npy" };
-        [Some(PathBuf::from(output)), Some(PathBuf::from("h_n.npy")), None, None]
+        named => named,
     }
+}
 
-    /// Whether one of them is standard output.
-    pub(crate) fn on_stdout(&self) -> bool {
-        self.paths.iter().flatten().any(|path| path == Path::new("-"))
-    }
-
-    /// Every file that is written, except standard output.
-    pub(crate) fn files(&self) -> impl Iterator<Item = PathBuf> {
-        self.named(false).into_iter().flatten().filter(|path| path != Path::new("-"))
-    }
+/// Every file that is written, except standard output.
+pub(crate) fn files(args: &Run) -> impl Iterator<Item = &Path> {
+    wanted(args, false).into_iter().flatten().filter(|path| *path != Path::new("-"))
 }
 
 /// The outputs of a run, found writable, in the order of [`OUTPUTS`].
@@ -58,8 +50,9 @@ struct OutputFile {
 }
 
 impl OutputFile {
-    fn open(path: &Path, overwrite: Overwrite) -> Result<Self> {
-        Ok(OutputFile { path: path.to_owned(), sink: Some(Sink::open(path, overwrite)?) })
+    fn open(path: &Path, args: &Run) -> Result<Self> {
+        let sink = Sink::open(path, args.report.overwrite())?;
+        Ok(OutputFile { path: path.to_owned(), sink: Some(sink) })
     }
 
     /// The format of a single tensor; that of an archive does not depend on the extension.
@@ -77,32 +70,32 @@ impl OutputFile {
 
 impl OutputFiles {
     /// Opens what was named; if nothing was, `h_n.npy`, and the output once the form of the input is known.
-    pub(crate) fn open(paths: &OutputPaths) -> Result<Self> {
-        let [output, hn, last, all_hidden] = &paths.paths;
+    pub(crate) fn open(args: &Run) -> Result<Self> {
+        let [output, hn, last, all_hidden] = named(args);
         for (path, flag) in [(hn, "--hn"), (last, "--last")] {
-            path.as_ref().map(|path| tensor_format(path, flag)).transpose()?;
+            path.map(|path| tensor_format(path, flag)).transpose()?;
         }
         if let Some(path) = all_hidden {
             check_extension(path, "--all-hidden", true)?;
         }
-        let [_, named @ ..] = &paths.named(false);
+        let mut paths = wanted(args, false);
+        paths[0] = output;
         let mut files = [const { None }; 4];
-        for (file, path) in files.iter_mut().zip(std::iter::once(output).chain(named)) {
-            let open = |path| OutputFile::open(path, paths.overwrite);
-            *file = path.as_deref().map(open).transpose()?;
+        for (file, path) in files.iter_mut().zip(paths) {
+            *file = path.map(|path| OutputFile::open(path, args)).transpose()?;
         }
         Ok(OutputFiles(files))
     }
 
     /// Gives the output the form of its input: an .npz if that is an archive, else a .npy.
-    pub(crate) fn for_input(mut self, paths: &OutputPaths, archive: bool) -> Result<Self> {
-        match (&paths.paths[0], &paths.named(archive)[0]) {
+    pub(crate) fn for_input(&mut self, args: &Run, archive: bool) -> Result<()> {
+        match (&args.output, wanted(args, archive)[0]) {
             (Some(path), _) if archive => check_extension(path, "-o", true)?,
             (Some(path), _) => drop(tensor_format(path, "-o")?),
-            (None, Some(path)) => self.0[0] = Some(OutputFile::open(path, paths.overwrite)?),
+            (None, Some(path)) => self.0[0] = Some(OutputFile::open(path, args)?),
             (None, None) => {}
         }
-        Ok(self)
+        Ok(())
     }
 
     /// Refuses a table for a tensor that it cannot hold, before the tensor is computed. `shapes` are those of the
@@ -203,4 +196,69 @@ fn members<'a, T: Element>(
     tensors: impl Iterator<Item = (&'a String, &'a ArrayD<T>)>,
 ) -> Vec<(&'a str, &'a dyn AnyArray)> {
     tensors.map(|(name, tensor)| (name.as_str(), tensor as &dyn AnyArray)).collect()
+}
+
+/// The file of an output that has been begun.
+pub(super) enum Writer<T> {
+    Tensor(PartWriter<T>),
+    Archive(Box<ArchiveWriter>),
+}
+
+impl<T: Element> Writer<T> {
+    /// Begins the output.
+    pub(super) fn begin(sink: Sink, pass: &Pass<'_, T>) -> Result<Self> {
+        let (extent, [shape, ..]) = (pass.extent, pass.shapes());
+        Ok(match extent.form {
+            Form::Unbatched | Form::Batched => {
+                Writer::Tensor(sink.into_parts(&shape, extent.axes(extent.width))?)
+            }
+            Form::Ragged(_) => Writer::Archive(Box::new(sink.into_archive())),
+            Form::Packed => {
+                let mut archive = sink.into_archive();
+                archive.begin::<T>(PACKED[0], &shape)?;
+                Writer::Archive(Box::new(archive))
+            }
+        })
+    }
+
+    /// Writes a section.
+    pub(super) fn write(
+        &mut self,
+        pass: &Pass<'_, T>,
+        section: &Section,
+        output: Rows<T>,
+    ) -> Result<()> {
+        let extent = pass.extent;
+        match (self, &extent.form, output) {
+            (Writer::Tensor(parts), _, output) => {
+                let numbers = extent.numbers(pass.tensor(section, output)?);
+                Ok(parts.write(&extent.place(section), &numbers)?)
+            }
+            (Writer::Archive(archive), Form::Ragged(names), Rows::Packed(packed)) => {
+                for (name, own) in names[section.rows.clone()].iter().zip(unpack_sequence(&packed)?)
+                {
+                    archive.member(name, &pass.unpacked(own))?;
+                }
+                Ok(())
+            }
+            (
+                Writer::Archive(archive),
+                _,
+                Rows::Packed(PackedSequence { data, .. }) | Rows::Padded(data),
+            ) => Ok(archive.append(&extent.numbers(data))?),
+        }
+    }
+
+    /// Ends the output. A regular file still holds its previous content until the sink is committed.
+    pub(super) fn finish(self, pass: &Pass<'_, T>) -> Result<Sink> {
+        Ok(match self {
+            Writer::Tensor(parts) => parts.finish()?,
+            Writer::Archive(mut archive) => {
+                for (name, numbers) in pass.extent.index.iter().flat_map(whole_members) {
+                    archive.member(name, &numbers)?;
+                }
+                archive.finish()?
+            }
+        })
+    }
 }

@@ -1,20 +1,20 @@
-//! The layer, sizes and choices of a run, with the shapes and checks that follow from them.
+//! The layer, sizes and flags of a run, with the shapes, bytes and checks that follow from them.
 
 use anyhow::Result;
-use elman::{Element, PackedSequence, Rnn, pad_packed_sequence, unpack_sequence};
+use elman::{Config, Element, PackedSequence, Rnn, pad_packed_sequence, unpack_sequence};
 use ndarray::{ArrayD, Axis};
 
 use super::extent::{Extent, Form, Section};
-use super::results::AxisNames;
-use super::rows::{Rows, reshaped};
+use super::input::{Rows, reshaped};
+use crate::args::Run;
 use crate::finite::all_finite;
 
-/// The layer, sizes and choices of a run.
+/// The layer, sizes and flags of a run.
 pub(crate) struct Pass<'a, T> {
     pub(crate) rnn: &'a Rnn<T>,
     pub(crate) extent: &'a Extent,
-    pub(crate) axes: &'a AxisNames,
-    pub(crate) options: &'a PassOptions,
+    pub(crate) args: &'a Run,
+    pub(crate) axes: AxisNames,
     /// The name of the input, for messages.
     pub(crate) place: &'a str,
 }
@@ -26,36 +26,16 @@ pub(super) enum Stage {
     Output,
 }
 
-/// The choices about a forward pass.
-#[derive(Clone, Debug)]
-#[allow(clippy::struct_excessive_bools, reason = "choices that do not exclude each other")]
-pub(crate) struct PassOptions {
-    /// The value behind the end of a sequence.
-    pub(crate) padding: f64,
-    /// Steps of a padded output. `None`: those of the input.
-    pub(crate) total_length: Option<usize>,
-    /// Whether the last output of each sequence is wanted.
-    pub(crate) last: bool,
-    /// Whether the hidden states of every layer are wanted.
-    pub(crate) all_hidden: bool,
-    /// Whether outputs have an axis for the directions.
-    pub(crate) split_directions: bool,
-    pub(crate) train: bool,
-    /// Whether NaN and infinity are errors.
-    pub(crate) check_finite: bool,
-}
-
 impl<T: Element> Pass<'_, T> {
     /// The shapes of output, `h_n` and the last outputs, as they are written; of ragged outputs, that of all rows.
     pub(crate) fn shapes(&self) -> [Vec<usize>; 3] {
-        let Pass { rnn, extent, options, .. } = self;
+        let Pass { rnn, extent, args, .. } = self;
         let mut output = extent.output_shape();
-        if let (Form::Unbatched | Form::Batched, Some(total)) = (&extent.form, options.total_length)
-        {
+        if let (Form::Unbatched | Form::Batched, Some(total)) = (&extent.form, args.total_length) {
             output[usize::from(extent.batch_first)] = total;
         }
         let mut h_n = rnn.hidden_shape(extent.batched());
-        if options.split_directions {
+        if args.split_directions {
             h_n.splice(..1, [rnn.config().num_layers, rnn.config().num_directions()]);
         }
         let last = extent.batched().into_iter().chain([extent.width]).collect();
@@ -66,7 +46,7 @@ impl<T: Element> Pass<'_, T> {
     pub(super) fn split(&self, shape: &[usize]) -> Vec<usize> {
         let directions = self.rnn.config().num_directions();
         match shape {
-            [rows @ .., features] if self.options.split_directions => {
+            [rows @ .., features] if self.args.split_directions => {
                 [rows, &[directions, features / directions]].concat()
             }
             _ => shape.to_vec(),
@@ -112,7 +92,7 @@ impl<T: Element> Pass<'_, T> {
 
     /// The value behind the end of a sequence.
     pub(super) fn padding(&self) -> T {
-        T::from_f64(self.options.padding)
+        T::from_f64(self.args.padding_value.unwrap_or(0.0))
     }
 
     /// A packed section as a tensor in the form of the input; of packed and ragged inputs, batched.
@@ -124,14 +104,14 @@ impl<T: Element> Pass<'_, T> {
     ) -> Result<ArrayD<T>> {
         let unbatched = self.extent.form == Form::Unbatched;
         let batch_first = self.rnn.config().batch_first && !unbatched;
-        let total = self.options.total_length.unwrap_or(section.steps.len());
+        let total = self.args.total_length.unwrap_or(section.steps.len());
         let (padded, _) = pad_packed_sequence(packed, batch_first, padding, Some(total))?;
         Ok(if unbatched { padded.index_axis_move(Axis(1), 0) } else { padded })
     }
 
     /// Reports NaN and infinity if that is asked for. Padding is not checked.
     pub(super) fn check(&self, stage: Stage, section: &Section, rows: &Rows<T>) -> Result<()> {
-        if !self.options.check_finite {
+        if !self.args.check_finite {
             return Ok(());
         }
         let input = format!("{}: input", self.place);
@@ -163,4 +143,93 @@ impl<T: Element> Pass<'_, T> {
             }
         }
     }
+
+    /// The most bytes that are held at one time, or as many as a number can say: a tensor with lengths is packed, run
+    /// and padded again, ragged sequences are packed and taken apart. Before and after the pass, two of these forms
+    /// are in memory.
+    pub(super) fn footprint(&self) -> usize {
+        let Pass { rnn, extent, args, .. } = self;
+        let (config, size) = (rnn.config(), size_of::<T>());
+        let (layers, width) = (config.num_layers, extent.width);
+        let dropout = args.train && config.dropout > 0.0;
+        // Of one row, a step of one sequence.
+        let input = config.input_size * size;
+        let output = width * size * if args.all_hidden.is_some() { layers } else { 1 };
+        let masks = if dropout { (layers - 1) * width } else { 0 };
+        let [input, output, masks] = [input, output, masks].map(|bytes| bytes as u128);
+
+        let all = extent.rows(&extent.whole()) as u128;
+        let total = args.total_length.unwrap_or(extent.steps).saturating_mul(extent.batch) as u128;
+        let valid = extent.lengths.iter().flatten().map(|&length| length as u128).sum();
+        let (rows, padded, repacked) = match (&extent.form, &extent.lengths) {
+            (Form::Packed, _) => (all, total, None),
+            (Form::Ragged(_), _) => (all, total, Some(all)),
+            (_, Some(_)) => (valid, total, Some(total)),
+            (_, None) => (all, all, None),
+        };
+        // The hidden states of all layers are copied out of the outputs.
+        let apart = if args.all_hidden.is_some() { output * padded } else { 0 };
+        let mut most = (rows * (input + output + masks)).max(rows * output + apart);
+        if let Some(padded) = repacked {
+            most = most.max(input * (all + rows)).max(output * (rows + padded));
+        }
+        usize::try_from(most).unwrap_or(usize::MAX)
+    }
+}
+
+/// Names of the axes of each tensor.
+#[derive(Clone)]
+pub(crate) struct AxisNames {
+    pub(crate) input: Vec<&'static str>,
+    pub(crate) output: Vec<&'static str>,
+    /// Of the hidden states of each layer and direction, which are padded if the output is packed.
+    pub(crate) all_hidden: Vec<&'static str>,
+    /// Of `h_0` and `h_n`.
+    pub(crate) state: Vec<&'static str>,
+}
+
+impl AxisNames {
+    pub(crate) fn new(config: &Config, form: &Form) -> Self {
+        let (states, features) = if config.bidirectional {
+            ("directions*num_layers", "directions*hidden_size")
+        } else {
+            ("num_layers", "hidden_size")
+        };
+        let padded: &[_] = match form {
+            Form::Unbatched => &["seq_len"],
+            _ if config.batch_first => &["batch", "seq_len"],
+            _ => &["seq_len", "batch"],
+        };
+        let sequence: &[_] = match form {
+            Form::Unbatched | Form::Batched => padded,
+            Form::Packed | Form::Ragged(_) => &["rows"],
+        };
+        let batch: &[_] = if *form == Form::Unbatched { &[] } else { &["batch"] };
+        AxisNames {
+            input: [sequence, &["input_size"]].concat(),
+            output: [sequence, &[features]].concat(),
+            all_hidden: [padded, &["hidden_size"]].concat(),
+            state: [&[states], batch, &["hidden_size"]].concat(),
+        }
+    }
+
+    /// The axes of the outputs, if the directions have an axis of their own.
+    pub(crate) fn split(&self) -> Self {
+        let mut split = self.clone();
+        split.output.pop();
+        split.output.extend(["directions", "hidden_size"]);
+        split.state.splice(..1, ["num_layers", "directions"]);
+        split
+    }
+}
+
+/// The results that are wanted.
+pub(crate) struct Results<T> {
+    /// `None` if it has been written section by section.
+    pub(crate) output: Option<Rows<T>>,
+    pub(crate) h_n: ArrayD<T>,
+    /// The last output of each sequence, (N, D * `H_out`), or (D * `H_out`).
+    pub(crate) last: Option<ArrayD<T>>,
+    /// `h_l0`, `h_l0_reverse`, `h_l1`, ..., each in the layout of the output, with `H_out` features.
+    pub(crate) all_hidden: Vec<(String, ArrayD<T>)>,
 }

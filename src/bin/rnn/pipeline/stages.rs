@@ -6,7 +6,7 @@ use std::thread::{Builder, ScopedJoinHandle};
 use anyhow::{Result, anyhow};
 
 use super::extent::Section;
-use super::rows::Rows;
+use super::input::Rows;
 
 /// Buffers in use: one section is read while another one is computed.
 const BUFFERS: usize = 2;

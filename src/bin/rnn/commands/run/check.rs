@@ -1,0 +1,113 @@
+//! The arguments of `rnn run` that exclude each other.
+
+use std::path::Path;
+
+use anyhow::Result;
+use elman::files::{Source, written_file};
+
+use crate::args::Run;
+use crate::explain::hint;
+use crate::failure::{Usage, with_hint};
+use crate::pipeline::destination::{refuse_terminal, shown};
+use crate::pipeline::input::Input;
+use crate::pipeline::output::{OUTPUTS, files, named};
+
+/// Checks what can be checked before anything is opened.
+pub(super) fn check(args: &Run) -> Result<()> {
+    let files = [Some(&args.input), args.h0.as_ref()].into_iter().flatten();
+    let files = files.filter(|file| Source::parse(file) == Source::Stdin);
+    let texts = [&args.weights, &args.lengths].into_iter().flatten().filter(|text| *text == "-");
+    if files.count() + texts.count() > 1 {
+        let message = "expected one tensor from stdin, got - for more than one".to_owned();
+        return Err(Usage(message).into());
+    }
+    check_outputs(args)?;
+    refuse_among_weights(args)
+}
+
+/// Refuses outputs in the folder of the weights: they would be a tensor too many there, or replace one.
+fn refuse_among_weights(args: &Run) -> Result<()> {
+    let weights = args.weights.as_ref().and_then(|path| Path::new(path).canonicalize().ok());
+    let Some(weights) = weights.filter(|weights| weights.is_dir()) else { return Ok(()) };
+    let inside =
+        |path: &&Path| written_file(path).is_some_and(|file| file.parent() == Some(&weights));
+    let Some(path) = files(args).find(inside) else { return Ok(()) };
+    let message =
+        format!("expected outputs outside the folder of the weights, got {}", shown(path));
+    Err(with_hint(Usage(message), hint::outputs_outside()))
+}
+
+/// Refuses two outputs in one place, and binary data on a terminal.
+fn check_outputs(args: &Run) -> Result<()> {
+    let examples = ["output.npy", "h_n.npy", "last.npy", "all.npz"];
+    let all = || named(args).into_iter().zip(OUTPUTS).zip(examples);
+    let stdout = Path::new("-");
+    let mut seen: Vec<(&str, &Path)> = Vec::new();
+    for ((path, (name, flag)), example) in all() {
+        let Some(path) = path else { continue };
+        let same = |(_, other): &&(&str, &Path)| match (written_file(path), written_file(other)) {
+            (Some(file), Some(other)) => file == other,
+            _ => path == stdout && *other == stdout,
+        };
+        if let Some((other, first)) = seen.iter().find(same) {
+            let message = if path == stdout {
+                format!("expected one tensor on stdout, got - for {other} and {name}")
+            } else {
+                format!("expected two files, got {} for {other} and {name}", shown(first))
+            };
+            return Err(with_hint(Usage(message), hint::set(flag, example)));
+        }
+        seen.push((name, path));
+    }
+    match all().find(|((path, _), _)| *path == Some(stdout)) {
+        Some(((_, (_, flag)), example)) => refuse_terminal(flag, example),
+        None => Ok(()),
+    }
+}
+
+/// Refuses `--lengths`, `--padding-value` and `--total-length` if nothing is padded. `--last` and `--all-hidden`
+/// may hold padding for packed or single sequences too.
+pub(super) fn check_padding(args: &Run, input: &Input) -> Result<()> {
+    let all = args.all_hidden.is_some();
+    let (value, total) = if input.is_archive() {
+        (args.last.is_some() || all, all)
+    } else {
+        (args.lengths.is_some(), args.lengths.is_some())
+    };
+    let flags = [
+        ("--padding-value", args.padding_value.filter(|_| !value).map(|value| value.to_string())),
+        ("--total-length", args.total_length.filter(|_| !total).map(|total| total.to_string())),
+    ];
+    let flags: Vec<_> =
+        flags.into_iter().filter_map(|(flag, value)| Some((flag, value?))).collect();
+    let lengths = input.is_archive() && args.lengths.is_some();
+    if flags.is_empty() && !lengths {
+        return Ok(());
+    }
+    Err(refused(args, input, &flags))
+}
+
+/// The error about these flags with their values, and about `--lengths`.
+fn refused(args: &Run, input: &Input, flags: &[(&str, String)]) -> anyhow::Error {
+    let unwanted: Vec<_> = flags.iter().map(|(flag, _)| *flag).collect();
+    let (place, names) = (input.place(), unwanted.join(" and "));
+    if !input.is_archive() {
+        let message =
+            format!("{names}: expected --lengths, which say where padding begins, got none");
+        return with_hint(Usage(message), hint::without(&unwanted));
+    }
+    if flags.is_empty() {
+        let message = format!(
+            "{place}: expected a padded tensor with --lengths, got sequences that have their own"
+        );
+        return with_hint(Usage(message), hint::without(&["--lengths"]));
+    }
+    let own = if input.is_packed() { "a packed sequence" } else { "single sequences" };
+    let message =
+        format!("{place}: expected a padded tensor and --lengths with {names}, got {own}");
+    // The result can be padded in a pipeline, if standard output is free and the result can be packed.
+    let [_, taken @ ..] = named(args);
+    let taken = taken.contains(&Some(Path::new("-")));
+    let packs = !taken && (input.is_packed() || !args.split_directions);
+    with_hint(Usage(message), packs.then(|| hint::padded(flags, input.is_packed())))
+}
