@@ -52,9 +52,14 @@ impl<T: Element> Pass<'_, T> {
         if let (Some(cut), Some(reader)) = (cut, reader) {
             // Two sections are in memory. The first ones are as large as any.
             let two = extent.sections(cut).take(2).map(|section| extent.bytes(&section));
-            held::announce(cut.words(), held::sum(two), announce, notes);
+            let words = if cut.in_time {
+                "steps are held in chunks"
+            } else {
+                "whole sequences are held in blocks"
+            };
+            held::announce(words, held::sum(two), announce, notes);
             let start = Instant::now();
-            let flow = Flow::new(self, h_0, cut.in_time())?;
+            let flow = Flow::new(self, h_0, cut.in_time)?;
             let results = self.in_sections(flow, pool, cut, reader, outputs)?;
             return Ok((results, start.elapsed().as_secs_f64()));
         }

@@ -13,7 +13,7 @@ use crate::args::{Side, Unpack};
 use crate::conversion;
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
-use crate::pipeline::destination::{check_extension, refuse_terminal, shown};
+use crate::pipeline::destination::{check_extension, refuse_terminal, shown, with_extension};
 use crate::pipeline::held;
 use crate::pipeline::input::Input;
 use crate::pipeline::lengths::check_total;
@@ -65,8 +65,7 @@ fn refuse_padding(args: &Unpack) -> Result<()> {
     }
     let (place, flags) = (shown(&args.output), given.join(" and "));
     let message = format!("{place}: expected .npy or - for a padded tensor ({flags}), got .npz");
-    let padded = args.output.with_extension("npy");
-    Err(with_hint(Usage(message), hint::set("-o", padded.to_string_lossy())))
+    Err(with_hint(Usage(message), with_extension(&args.output, "-o", "npy")))
 }
 
 fn unpack_as<T: Element>(args: &Unpack, input: Input, single: bool, stdout: bool) -> Result<()> {

@@ -26,7 +26,7 @@ pub(crate) fn tensor_format(path: &Path, flag: &str) -> Result<TensorFormat> {
             shown(path),
             path.extension().unwrap_or_default().to_string_lossy()
         );
-        with_hint(Usage(message), as_npy(path, flag))
+        with_hint(Usage(message), with_extension(path, flag, "npy"))
     })
 }
 
@@ -39,13 +39,12 @@ pub(crate) fn check_shape(path: &Path, (name, flag): (&str, &str), shape: &[usiz
         "{}: {name}: expected rows and columns for a table, got shape {shape:?}",
         shown(path)
     );
-    Err(with_hint(Usage(message), as_npy(path, flag)))
+    Err(with_hint(Usage(message), with_extension(path, flag, "npy")))
 }
 
-/// The command with a tensor that goes to .npy.
-fn as_npy(path: &Path, flag: &str) -> String {
-    let other = path.with_extension("npy");
-    hint::set(flag, other.to_string_lossy())
+/// The command with another extension of an output.
+pub(crate) fn with_extension(path: &Path, flag: &str, extension: &str) -> String {
+    hint::set(flag, path.with_extension(extension).to_string_lossy())
 }
 
 /// Refuses an extension other than that of the format, .npy for a tensor and .npz for an archive.
@@ -60,8 +59,7 @@ pub(crate) fn check_extension(path: &Path, flag: &str, archive: bool) -> Result<
         shown(path),
         extension.to_string_lossy()
     );
-    let other = path.with_extension(expected);
-    Err(with_hint(Usage(message), hint::set(flag, other.to_string_lossy())))
+    Err(with_hint(Usage(message), with_extension(path, flag, expected)))
 }
 
 /// Refuses binary data on a terminal. The hint gives `flag` the value `example`.

@@ -44,7 +44,7 @@ pub(crate) struct Extent {
     /// Batch sizes and indices of a packed input.
     pub(crate) index: Option<PackedSequence<()>>,
     /// Rows before each step of a packed input, and the number of all rows.
-    offsets: Vec<usize>,
+    pub(super) offsets: Vec<usize>,
     pub(crate) input_size: usize,
     /// Features of the output, D * `H_out`.
     pub(crate) width: usize,
@@ -65,23 +65,11 @@ pub(crate) struct Section {
 /// How a run is cut into sections of about one size. They are not listed: the header of a stream may promise
 /// any number of them.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Cut {
+pub(super) struct Cut {
     /// Whether a section has some steps of all sequences; else it has all steps of some sequences.
-    in_time: bool,
+    pub(super) in_time: bool,
     /// Largest size of a section, unless a single step or sequence is larger.
     bytes: usize,
-}
-
-impl Cut {
-    /// Whether a section has some steps of all sequences.
-    pub(crate) fn in_time(self) -> bool {
-        self.in_time
-    }
-
-    /// The words for sections that are in memory.
-    pub(crate) fn words(self) -> &'static str {
-        if self.in_time { "steps are held in chunks" } else { "whole sequences are held in blocks" }
-    }
 }
 
 impl Extent {
@@ -95,18 +83,14 @@ impl Extent {
         index: Option<PackedSequence<()>>,
     ) -> Self {
         let config = rnn.config();
-        let sizes = index.iter().flat_map(|index| &index.batch_sizes);
-        let offsets = std::iter::once(0).chain(sizes.scan(0, |rows, size| {
-            *rows += size;
-            Some(*rows)
-        }));
+        let sizes = index.as_ref().map_or(&[][..], |index| &index.batch_sizes);
         Extent {
             batch_first: form == Form::Batched && config.batch_first,
             form,
             steps,
             batch,
             lengths,
-            offsets: offsets.collect(),
+            offsets: offsets(sizes),
             index,
             input_size: config.input_size,
             width: config.num_directions() * config.hidden_size,
@@ -121,7 +105,7 @@ impl Extent {
     }
 
     /// The shape of the output; of ragged sequences, that of all their rows.
-    pub(crate) fn output_shape(&self) -> Vec<usize> {
+    pub(super) fn output_shape(&self) -> Vec<usize> {
         match self.form {
             Form::Unbatched => vec![self.steps, self.width],
             Form::Batched if self.batch_first => vec![self.batch, self.steps, self.width],
@@ -131,19 +115,19 @@ impl Extent {
     }
 
     /// Everything as one section.
-    pub(crate) fn whole(&self) -> Section {
+    pub(super) fn whole(&self) -> Section {
         Section { steps: 0..self.steps, rows: 0..self.batch }
     }
 
     /// Steps that sequences of a section have in it. `None` if all of them have all of its steps.
-    pub(crate) fn lengths_in(&self, section: &Section) -> Option<Vec<usize>> {
+    pub(super) fn lengths_in(&self, section: &Section) -> Option<Vec<usize>> {
         let Section { steps, rows } = section;
         let own = self.lengths.as_ref()?[rows.clone()].iter();
         Some(own.map(|&length| length.clamp(steps.start, steps.end) - steps.start).collect())
     }
 
     /// Rows of a section: of a tensor, padding included.
-    pub(crate) fn rows(&self, section: &Section) -> usize {
+    pub(super) fn rows(&self, section: &Section) -> usize {
         let Section { steps, rows } = section;
         match (&self.form, &self.lengths) {
             (Form::Packed, _) => self.offsets[steps.end] - self.offsets[steps.start],
@@ -152,26 +136,21 @@ impl Extent {
         }
     }
 
-    /// The rows of a packed input that stand before a step.
-    pub(crate) fn offset(&self, step: usize) -> usize {
-        self.offsets[step]
-    }
-
     /// Rows of a packed input that have a step after the section.
-    pub(crate) fn continuing(&self, section: &Section) -> usize {
+    pub(super) fn continuing(&self, section: &Section) -> usize {
         let index = self.index.as_ref();
         index.and_then(|index| index.batch_sizes.get(section.steps.end)).copied().unwrap_or(0)
     }
 
     /// Bytes of the input and output of a section.
-    pub(crate) fn bytes(&self, section: &Section) -> usize {
+    pub(super) fn bytes(&self, section: &Section) -> usize {
         let numbers = self.rows(section).saturating_mul(self.input_size + self.width);
         numbers.saturating_mul(self.element_bytes)
     }
 
     /// How the run is cut. `seekable` says that input and output can be read and written at any place. `None`
     /// if the run has to be made in one pass.
-    pub(crate) fn cut(&self, seekable: bool) -> Option<Cut> {
+    pub(super) fn cut(&self, seekable: bool) -> Option<Cut> {
         let row = self.input_size.max(self.width) * self.element_bytes;
         let blocks = |bytes| Some(Cut { in_time: false, bytes });
         let chunks = |bytes| self.forward_only.then_some(Cut { in_time: true, bytes });
@@ -193,7 +172,7 @@ impl Extent {
     }
 
     /// The sections in their order.
-    pub(crate) fn sections(&self, cut: Cut) -> impl Iterator<Item = Section> {
+    pub(super) fn sections(&self, cut: Cut) -> impl Iterator<Item = Section> {
         let row = self.input_size.max(self.width) * self.element_bytes;
         let all = if cut.in_time { self.steps } else { self.batch };
         let mut next = 0;
@@ -223,7 +202,7 @@ impl Extent {
     }
 
     /// The place of a section in a file. In memory, time comes first.
-    pub(crate) fn place(&self, Section { steps, rows }: &Section) -> Part {
+    pub(super) fn place(&self, Section { steps, rows }: &Section) -> Part {
         let (steps, rows) = (steps.clone(), rows.clone());
         if self.index.is_some() {
             let first = self.offsets[steps.start]..self.offsets[steps.end];
@@ -236,7 +215,7 @@ impl Extent {
     }
 
     /// The axes of the file of the input, or of the output.
-    pub(crate) fn axes(&self, features: usize) -> [usize; 3] {
+    pub(super) fn axes(&self, features: usize) -> [usize; 3] {
         match self.form {
             Form::Packed => [self.offsets[self.steps], 1, features],
             _ if self.rows_first() => [self.batch, self.steps, features],
@@ -245,7 +224,7 @@ impl Extent {
     }
 
     /// The numbers of a section, (steps, rows, features) in memory, as a tensor in the form of the input.
-    pub(crate) fn tensor<T>(&self, section: &Section, numbers: Vec<T>) -> ArrayD<T> {
+    pub(super) fn tensor<T>(&self, section: &Section, numbers: Vec<T>) -> ArrayD<T> {
         let sizes = match self.form {
             Form::Packed => vec![self.rows(section), 1, self.input_size],
             _ => vec![section.steps.len(), section.rows.len(), self.input_size],
@@ -261,7 +240,7 @@ impl Extent {
     }
 
     /// The numbers of a section of the output as (steps, rows, features) in memory.
-    pub(crate) fn numbers<T: Clone>(&self, mut tensor: ArrayD<T>) -> Vec<T> {
+    pub(super) fn numbers<T: Clone>(&self, mut tensor: ArrayD<T>) -> Vec<T> {
         if self.batch_first {
             tensor.swap_axes(0, 1);
         }
@@ -276,4 +255,14 @@ impl Extent {
     fn rows_first(&self) -> bool {
         self.batch_first && self.batch > 1
     }
+}
+
+/// The rows of a packed sequence before each step, and the number of all rows.
+pub(super) fn offsets(batch_sizes: &[usize]) -> Vec<usize> {
+    let mut rows = 0;
+    let after = batch_sizes.iter().map(|size| {
+        rows += size;
+        rows
+    });
+    std::iter::once(0).chain(after).collect()
 }

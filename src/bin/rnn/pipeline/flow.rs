@@ -4,7 +4,7 @@ use anyhow::Result;
 use elman::{Batch, Element, Keep, Mode, Options, Output, Session, zeros};
 use ndarray::{ArrayD, ArrayViewMutD, Axis, IxDyn, Slice};
 
-use super::extent::{Form, Section};
+use super::extent::{Form, Section, offsets};
 use super::input::{Rows, reshaped};
 use super::pass::Pass;
 use crate::finite::all_finite;
@@ -126,12 +126,7 @@ fn keep_last<T: Element>(
         }
         Rows::Packed(packed) => packed,
     };
-    let offsets: Vec<_> = std::iter::once(0)
-        .chain(packed.batch_sizes.iter().scan(0, |rows, size| {
-            *rows += size;
-            Some(*rows)
-        }))
-        .collect();
+    let offsets = offsets(&packed.batch_sizes);
     for (row, &length) in packed.lengths()?.iter().enumerate().filter(|(_, length)| **length > 0) {
         let place = packed.unsorted_indices.as_ref().map_or(row, |own| own[row]);
         if place < continuing {

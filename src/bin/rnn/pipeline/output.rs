@@ -10,7 +10,7 @@ use ndarray::{ArrayD, ArrayViewD};
 use super::destination::{check_extension, check_shape, shown, tensor_format};
 use super::extent::{Form, Section};
 use super::input::{Rows, reshaped};
-use super::packed::{PACKED, whole_members, write_packed};
+use super::packed::{PACKED, whole_members};
 use super::pass::{Pass, Results};
 use crate::args::Run;
 
@@ -167,28 +167,22 @@ impl OutputFiles {
     }
 }
 
-/// Writes an output in the form of its input.
+/// Writes a whole output in the form of its input.
 fn write_output<T: Element>(
     file: &mut OutputFile,
     pass: &Pass<'_, T>,
     output: Rows<T>,
 ) -> Result<()> {
-    let [shape, ..] = pass.shapes();
-    match (output, &pass.extent.form, &mut file.sink) {
-        (Rows::Packed(mut packed), Form::Packed, Some(sink)) => {
-            packed.data = reshaped(packed.data, &shape);
-            write_packed(sink, &packed)
-        }
-        (Rows::Packed(packed), Form::Ragged(names), Some(sink)) => {
-            let own: Vec<_> =
-                unpack_sequence(&packed)?.into_iter().map(|own| pass.unpacked(own)).collect();
-            Ok(write_npz(sink, &members(names.iter().zip(&own)), "")?)
-        }
-        (output, ..) => {
-            let tensor = pass.tensor(&pass.extent.whole(), output)?;
-            file.write(&reshaped(tensor, &shape).view())
-        }
+    let whole = pass.extent.whole();
+    if let Form::Unbatched | Form::Batched = pass.extent.form {
+        let [shape, ..] = pass.shapes();
+        return file.write(&reshaped(pass.tensor(&whole, output)?, &shape).view());
     }
+    let Some(sink) = file.sink.take() else { return Ok(()) };
+    let mut writer = Writer::begin(sink, pass)?;
+    writer.write(pass, &whole, output)?;
+    file.sink = Some(writer.finish(pass)?);
+    Ok(())
 }
 
 /// Tensors with their names as members of an archive.

@@ -124,7 +124,7 @@ impl<T: Element> Pass<'_, T> {
             Form::Unbatched => vec![step],
             Form::Batched if self.extent.batch_first => vec![row, step],
             Form::Batched => vec![step, row],
-            Form::Packed => vec![self.extent.offset(step)],
+            Form::Packed => vec![self.extent.offsets[step]],
             Form::Ragged(_) => Vec::new(),
         };
         match (rows, &self.extent.form) {
