@@ -36,7 +36,7 @@ pub struct Variant<'a> {
 }
 
 /// The rows and the steps of one pass.
-type Pass = (Range<usize>, Range<usize>);
+type PassRanges = (Range<usize>, Range<usize>);
 
 /// How the work is divided into passes.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ enum Split {
     Packed,
     /// Several passes, which `words` describe. The hidden state is carried over, as in `rnn stream`. Ranges
     /// of one row have no axis of the batch if `unbatched`.
-    Passes { passes: Vec<Pass>, unbatched: bool, words: String },
+    Passes { passes: Vec<PassRanges>, unbatched: bool, words: String },
 }
 
 /// The bytes in which two results differ.
@@ -173,7 +173,7 @@ impl<T: Element> Case<T> {
     fn in_passes(
         &self,
         rnn: &Rnn<T>,
-        passes: &[Pass],
+        passes: &[PassRanges],
         unbatched: bool,
     ) -> Result<Output<T>, Error> {
         let (steps, batch, _) = self.input.dim();

@@ -72,12 +72,10 @@ fn workloads(args: &Bench) -> Vec<Workload> {
                         ..Config::new(input_size, hidden_size)
                     };
                     for &batch in &args.batch {
-                        workloads.extend(args.seq_len.iter().map(|&seq_len| Workload {
-                            config: config.clone(),
-                            seq_len,
-                            batch,
-                            threads,
-                        }));
+                        for &seq_len in &args.seq_len {
+                            let config = config.clone();
+                            workloads.push(Workload { config, seq_len, batch, threads });
+                        }
                     }
                 }
             }

@@ -87,10 +87,10 @@ impl Printer {
     pub(super) fn text(&self) -> String {
         let empty = self.shape.contains(&0);
         let too_many = !empty && self.count == 0;
-        let numbers = match () {
-            () if empty => "[]".to_owned(),
-            () if too_many => "...".to_owned(),
-            () => self.nested(&self.words(), 0, PREFIX.len()),
+        let numbers = match (empty, too_many) {
+            (true, _) => "[]".to_owned(),
+            (_, true) => "...".to_owned(),
+            _ => self.nested(&self.words(), 0, PREFIX.len()),
         };
         let mut suffixes = Vec::new();
         if empty && self.shape.len() != 1 || too_many {
@@ -111,29 +111,25 @@ impl Printer {
 
     /// The numbers in the order of the axes, all of one width.
     fn words(&self) -> Vec<String> {
-        let words = self.words_of_file();
+        let words: Vec<_> = if self.stored.is_float() {
+            let numbers: Vec<_> = self.numbers.iter().map(|number| number.to_f64()).collect();
+            let form = FloatFormat::of(&numbers);
+            numbers.iter().map(|&x| form.word(x)).collect()
+        } else {
+            let word = |number: &Number| match (self.stored, number) {
+                (StoredType::Bool, Number::Integer(0)) => "False".to_owned(),
+                (StoredType::Bool, _) => "True".to_owned(),
+                _ => number.to_string(),
+            };
+            let words: Vec<_> = self.numbers.iter().map(word).collect();
+            let width = words.iter().map(String::len).max().unwrap_or(1);
+            words.iter().map(|word| format!("{word:>width$}")).collect()
+        };
         if !self.fortran {
             return words;
         }
         let at = |i| place(&index(i, &self.seen, false), &self.seen, true);
         (0..words.len()).map(|i| words[at(i)].clone()).collect()
-    }
-
-    /// The numbers in the order of the file, all of one width.
-    fn words_of_file(&self) -> Vec<String> {
-        if self.stored.is_float() {
-            let numbers: Vec<_> = self.numbers.iter().map(|number| number.to_f64()).collect();
-            let form = FloatFormat::of(&numbers);
-            return numbers.iter().map(|&x| form.word(x)).collect();
-        }
-        let word = |number: &Number| match (self.stored, number) {
-            (StoredType::Bool, Number::Integer(0)) => "False".to_owned(),
-            (StoredType::Bool, _) => "True".to_owned(),
-            _ => number.to_string(),
-        };
-        let words: Vec<_> = self.numbers.iter().map(word).collect();
-        let width = words.iter().map(String::len).max().unwrap_or(1);
-        words.iter().map(|word| format!("{word:>width$}")).collect()
     }
 
     /// The words of the axes from `axis` on, in brackets.

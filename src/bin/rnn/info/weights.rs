@@ -86,7 +86,7 @@ fn listed(parameter: Parameter, stored: StoredType, tensor: &ArrayD<f64>, args: 
         // `None` if a number is not finite.
         radius = if computed { spectral_radius(shape[0], &numbers) } else { None };
         let found = if computed { or_none(radius.map(rounded)) } else { "not computed".to_owned() };
-        words += &format!(", spectral radius {found}");
+        words = format!("{words}, spectral radius {found}");
     }
     let values = args.values.then(|| {
         // Integers have become floats.
