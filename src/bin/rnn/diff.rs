@@ -2,8 +2,6 @@
 
 mod compare;
 mod configuration;
-#[cfg(feature = "onnx")]
-mod graph;
 mod json;
 mod pairs;
 mod prefix;
@@ -37,15 +35,34 @@ pub(crate) struct Findings {
     hint: Option<String>,
 }
 
-/// Opens one side. The hint for an .onnx converts its layer to tensors with names.
+/// Opens one side. The hint for an .onnx, whose tensors have other names, converts its layer.
 pub(crate) fn open(source: &Source) -> Result<File> {
-    files::open(source, Accepts::Tensors).map_err(|error| {
-        #[cfg(feature = "onnx")]
-        let hint = graph::conversion(source);
-        #[cfg(not(feature = "onnx"))]
-        let hint = None;
-        with_hint(error, hint)
-    })
+    let opened = files::open(source, Accepts::Tensors);
+    opened.map_err(|error| with_hint(error, conversion(source)))
+}
+
+#[cfg(not(feature = "onnx"))]
+fn conversion(_: &Source) -> Option<String> {
+    None
+}
+
+/// A command that writes the layer of an .onnx as a new .npz beside it. `None` if the file is something else,
+/// or if its layer cannot be written.
+#[cfg(feature = "onnx")]
+fn conversion(source: &Source) -> Option<String> {
+    // The bytes of a pipe have been read.
+    let Source::Path(path) = source else { return None };
+    let file = path.is_file().then(|| files::open(source, Accepts::Anything))?;
+    let Ok(File::Graph(graph)) = file else { return None };
+    let layer = elman::Checkpoint::of_graph(&graph, None, None).ok()?;
+    if layer.reversed {
+        return None;
+    }
+    let beside = ["npz", "onnx.npz"].map(|extension| path.with_extension(extension));
+    let target = beside.iter().find(|path| !path.exists())?;
+    // A word with a dash before it would be a flag.
+    let file = path.to_str().filter(|file| !file.starts_with('-'))?;
+    Some(crate::explain::hint::convert(file, target.to_str()?))
 }
 
 /// Compares both sides.
