@@ -8,13 +8,6 @@ use std::ops::{Add, Div, Mul, Sub};
 use ndarray_npy::WritableElement;
 
 /// The name of a type of number that the layer computes in.
-///
-/// ```
-/// use elman::{Dtype, Element};
-///
-/// assert_eq!(f64::DTYPE, Dtype::F64);
-/// assert_eq!(Dtype::F32.to_string(), "f32");
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dtype {
     /// 32-bit floats.
@@ -35,17 +28,6 @@ impl fmt::Display for Dtype {
 /// A number that the layer computes in: `f32` or `f64`.
 ///
 /// It cannot be implemented for another type: the kernel's registers for each type are private.
-///
-/// ```
-/// use elman::Element;
-///
-/// fn mean<T: Element>(values: &[T]) -> T {
-///     let sum = values.iter().fold(T::ZERO, |sum, &value| sum + value);
-///     sum / T::from_f64(values.len() as f64)
-/// }
-/// assert_eq!(mean(&[1.0_f32, 2.0]), 1.5);
-/// assert_eq!(mean(&[1.0_f64, 2.0]), 1.5);
-/// ```
 pub trait Element:
     Registers
     + Copy
@@ -93,8 +75,8 @@ pub trait Element:
     fn ln(self) -> Self;
     /// Sine and cosine of a number in [0, 2π], with the same bits on every machine.
     fn sin_cos(self) -> (Self, Self);
-    /// A uniform sample from [0, 1) out of random words: a multiple of 2^-24 in f32, which takes one word, and
-    /// of 2^-53 in f64, which takes two.
+    /// A uniform sample from [0, 1) made of random words: a multiple of 2^-24 in f32, which takes one word, and of
+    /// 2^-53 in f64, which takes two.
     fn unit(next_word: impl FnMut() -> u32) -> Self;
 }
 
@@ -110,15 +92,15 @@ pub trait Registers: Sized + 'static {
     const LINE: usize = 64 / size_of::<Self>();
     /// 1.5 * 2^(digits - 1): adding and subtracting it rounds to a whole number.
     const ROUND: Self;
-    /// The one NaN that is ever computed.
+    /// The canonical NaN: every NaN that the kernel computes has these bits.
     const NAN: Self;
-    /// The polynomials of the kernel's tanh, lowest power first; `kernel::tanh` says which.
+    /// The polynomials of the kernel's tanh, lowest power first; see `kernel::tanh`.
     const TANH_SMALL: &'static [Self];
     const TANH_REDUCED: &'static [Self];
 }
 
-/// As many numbers as one register holds. Every operation works on each lane alone and rounds once,
-/// as IEEE 754 says, so that all instances give the same bits.
+/// A register of numbers. Every operation works on each lane alone and rounds once, as IEEE 754 requires, so that all
+/// instances give the same bits.
 pub trait Vector: Copy {
     type Element: Element;
     const LANES: usize;
@@ -133,8 +115,7 @@ pub trait Vector: Copy {
     /// `to` is valid for writing `LANES` elements.
     unsafe fn store(self, to: *mut Self::Element);
 
-    /// Asks for the cache line at `at` to be brought into the second-level cache. It is a hint: any
-    /// address will do.
+    /// Prefetches the cache line at `at` into the second-level cache. It is a hint: any address is allowed.
     fn prefetch(at: *const Self::Element);
 
     /// `self * factor + addend`, rounded once.
@@ -155,6 +136,15 @@ pub trait Vector: Copy {
     fn exp2_of_rounded(self) -> Self;
 }
 
+macro_rules! casts {
+    ($type:ty: $($method:ident $from:ty),*) => {$(
+        #[inline(always)]
+        fn $method(value: $from) -> Self {
+            value as $type
+        }
+    )*};
+}
+
 macro_rules! element {
     ($type:ty, $dtype:expr, $ln:path, $sin_cos:path, $unit:expr) => {
         #[allow(clippy::cast_possible_truncation, reason = "rounding to the type is the purpose")]
@@ -163,22 +153,7 @@ macro_rules! element {
             const DTYPE: Dtype = $dtype;
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
-            #[inline(always)]
-            fn from_f64(value: f64) -> Self {
-                value as $type
-            }
-            #[inline(always)]
-            fn from_f32(value: f32) -> Self {
-                value as $type
-            }
-            #[inline(always)]
-            fn from_i64(value: i64) -> Self {
-                value as $type
-            }
-            #[inline(always)]
-            fn from_u64(value: u64) -> Self {
-                value as $type
-            }
+            casts!($type: from_f64 f64, from_f32 f32, from_i64 i64, from_u64 u64);
             #[inline(always)]
             fn to_le_bytes(self) -> impl AsRef<[u8]> {
                 <$type>::to_le_bytes(self)

@@ -1,5 +1,5 @@
 //! PyTorch's random numbers on the CPU, bit for bit: the generator, its state, and the three
-//! things that an RNN draws from it: uniform weights, normal tensors and dropout masks.
+//! kinds of samples that an RNN needs: uniform weights, normal tensors and dropout masks.
 //!
 //! Every function draws from one stream in memory order, so the order of the calls is part of the
 //! result, as it is in PyTorch.
@@ -20,7 +20,7 @@ const MATRIX_A: u32 = 0x9908_b0df;
 const UPPER_MASK: u32 = 0x8000_0000;
 const LOWER_MASK: u32 = 0x7fff_ffff;
 
-/// Samples of a block of normal samples; PyTorch makes fewer of them in another way.
+/// Samples of a block of normal samples; PyTorch computes shorter tensors in another way.
 const BLOCK: usize = 16;
 
 /// PyTorch's CPU generator: MT19937 and, beside it, one normal sample in reserve.
@@ -35,7 +35,7 @@ const BLOCK: usize = 16;
 /// let mut values = [0.0_f32; 3];
 /// generator.normal(&mut values);
 /// assert_eq!(format!("{values:.4?}"), "[1.5410, -0.2934, -2.1788]");
-/// // They come in pairs, of two f64 each.
+/// // They come in pairs; a pair takes two f64, which are four words.
 /// assert!(generator.keeps_normal());
 /// assert_eq!(generator.position(), 8);
 /// ```
@@ -46,7 +46,7 @@ pub struct Generator {
     /// Words of the block that have been drawn. 0 means a new generator, whose block holds the seed's words
     /// and is not yet twisted; a block of which all `N` words are drawn is twisted at the next draw.
     next: usize,
-    /// The second of two normal samples made at once, if only the first was asked for.
+    /// The second of a pair of normal samples, if only the first has been used.
     next_normal: Option<f64>,
 }
 
@@ -84,7 +84,7 @@ impl Generator {
         self.next
     }
 
-    /// Whether a normal sample is kept for the next draw: they come in pairs.
+    /// Whether a normal sample is kept for the next draw: normal samples are computed in pairs.
     pub fn keeps_normal(&self) -> bool {
         self.next_normal.is_some()
     }
@@ -94,15 +94,6 @@ impl Generator {
     /// Both bounds are rounded to `T` first. A number takes one word of the stream in f32, two in
     /// f64. The value is u (high - low) + low with one rounding, because PyTorch's AVX2 and
     /// AVX-512 kernels fuse the two operations; a value that rounds to `high` becomes `low`.
-    ///
-    /// ```
-    /// use elman::Generator;
-    ///
-    /// // torch.manual_seed(0); torch.rand(3)
-    /// let mut values = [0.0_f32; 3];
-    /// Generator::new(0).uniform(0.0, 1.0, &mut values);
-    /// assert_eq!(format!("{values:.4?}"), "[0.4963, 0.7682, 0.0885]");
-    /// ```
     pub fn uniform<T: Element>(&mut self, low: f64, high: f64, out: &mut [T]) {
         let (low, high) = (T::from_f64(low), T::from_f64(high));
         let width = high - low;
@@ -114,20 +105,10 @@ impl Generator {
 
     /// Fills `out` with standard normal samples, as `torch.randn` does for a contiguous tensor.
     ///
-    /// Sixteen samples and more come in blocks from the Box-Muller transform, in `T`. Fewer come
-    /// one by one, in f64 for either type, and may leave one in reserve for the next such call.
-    /// f32 has PyTorch's bits everywhere. In f64 PyTorch depends on the C library that it runs
-    /// on; more than 99 % of the samples have its bits, the others are a few units in the last
-    /// place away.
-    ///
-    /// ```
-    /// use elman::Generator;
-    ///
-    /// // torch.manual_seed(0); torch.randn(2, 10)
-    /// let mut values = [0.0_f32; 2 * 10];
-    /// Generator::new(0).normal(&mut values);
-    /// assert_eq!(format!("{:.4?}", &values[..3]), "[-1.1258, -1.1524, -0.2506]");
-    /// ```
+    /// Sixteen samples and more are computed in blocks by the Box-Muller transform, in `T`. Fewer are computed one by
+    /// one, in f64 for either type, and may leave one in reserve for the next such call. In f32 all samples have
+    /// PyTorch's bits. In f64 PyTorch's depend on its C library; more than 99 % of the samples have its bits, the
+    /// others differ by a few units in the last place.
     pub fn normal<T: Element>(&mut self, out: &mut [T]) {
         if out.len() < BLOCK {
             out.fill_with(|| T::from_f64(self.single_normal()));
@@ -152,15 +133,6 @@ impl Generator {
     ///
     /// `dropout` is in [0, 1]. At both ends the mask is constant and, as in `torch.dropout`, nothing
     /// is drawn; otherwise an element takes two words of the stream.
-    ///
-    /// ```
-    /// use elman::Generator;
-    ///
-    /// // torch.manual_seed(0); torch.dropout(torch.ones(8), 0.5, train=True) > 0
-    /// let mut mask = [false; 8];
-    /// Generator::new(0).keep_mask(0.5, &mut mask);
-    /// assert_eq!(mask, [false, false, true, false, false, false, true, true]);
-    /// ```
     pub fn keep_mask(&mut self, dropout: f64, out: &mut [bool]) {
         if dropout <= 0.0 || dropout >= 1.0 {
             out.fill(dropout <= 0.0);
@@ -181,7 +153,7 @@ impl Generator {
             self.next_normal = Some(radius * sin);
             radius * cos
         });
-        // Adding the mean, 0, makes 0.0 of -0.0.
+        // PyTorch adds the mean, 0, which turns -0.0 into 0.0.
         sample + 0.0
     }
 
@@ -223,7 +195,7 @@ fn box_muller<T: Element>(block: &mut [T; BLOCK]) {
     for j in 0..BLOCK / 2 {
         let radius = (T::from_f64(-2.0) * (T::ONE - block[j]).ln()).sqrt();
         let (sin, cos) = (T::from_f64(TAU) * block[j + BLOCK / 2]).sin_cos();
-        // Again the mean, 0, is added.
+        // PyTorch adds the mean, 0, here too.
         block[j] = radius * cos + T::ZERO;
         block[j + BLOCK / 2] = radius * sin + T::ZERO;
     }
@@ -235,16 +207,17 @@ mod tests {
     #![allow(clippy::float_cmp, reason = "the same bits are what is promised")]
 
     use super::*;
+    use crate::element::elementary::tests::checksum;
 
-    /// As a seed it is the same as 5.
+    /// A seed with the numbers of seed 5.
     const SEED_5: u64 = (1 << 32) + 5;
 
     /// 1/sqrt(20), the bound of the weights of 20 hidden units.
     const BOUND: f64 = 0.223_606_797_749_979;
 
     /// Seed, size, and the checksums of `uniform_(-BOUND, BOUND)` in f32 and in f64 and of `randn`
-    /// in f32 and in f64. In the two largest of the last kind, of the last two seeds, some samples
-    /// are not PyTorch's: those checksums are the crate's own.
+    /// in f32 and in f64. In `randn` in f64 of size 1000, some samples of the last two seeds differ from
+    /// PyTorch's: those two checksums are the crate's own.
     #[rustfmt::skip]
     const CHECKSUMS: [(u64, usize, [u32; 4]); 32] = [
         (0, 1, [0x91e1_ecb0, 0x495f_9552, 0xef34_6e5c, 0xc744_065b]),
@@ -280,13 +253,6 @@ mod tests {
         (SEED_5, 40, [0xc2b6_e579, 0x0120_dbe2, 0x673c_6ae1, 0x5d11_5d2b]),
         (SEED_5, 1000, [0x1f33_cf17, 0xd2f9_8230, 0xa379_0394, 0x2557_7503]),
     ];
-
-    /// FNV-1a, 32 bits.
-    pub(super) fn checksum(bytes: impl IntoIterator<Item = u8>) -> u32 {
-        bytes
-            .into_iter()
-            .fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
-    }
 
     fn checksum_f32(values: &[f32]) -> u32 {
         checksum(values.iter().flat_map(|value| value.to_le_bytes()))

@@ -8,8 +8,8 @@
 //! h_t = act(pre_t + h_{t-1} W_hh^T)
 //! ```
 //!
-//! A hidden state is written once: to the output, or to the input of the next layer. Reverse is only the order
-//! of steps. A stack that runs forward only passes long sequences through in segments of time, so that its
+//! A hidden state is written once: to the output, or to the input of the next layer. The reverse direction differs only
+//! in the order of steps. A stack that runs forward only passes long sequences through in segments of time, so that its
 //! buffers stay small. A bidirectional stack needs every step of a layer before the next layer can begin, so
 //! its one segment is the whole sequence; so is that of a stack whose single direction runs in reverse.
 //!
@@ -29,7 +29,7 @@ use std::ops::Range;
 
 use crate::batch::BatchSizes;
 use crate::element::Element;
-use crate::kernel::{Activation, Aligned, Kernel, Panels, Walk};
+use crate::kernel::{Activation, Aligned, Kernel, Panels, Product, RowsMut, Walk};
 
 use block::Buffers;
 pub(crate) use block::{Block, Steps, Work, Workspace};
@@ -165,7 +165,7 @@ impl<T: Element> Sections<'_, T> {
         states: &mut [&mut [T]],
         buffers: &mut Buffers<T>,
     ) {
-        // A plan of this kind has one block.
+        // A plan of directions has one block.
         let ([forward, reverse], [pre, reverse_pre]) = (states, &mut buffers.pre[..]) else {
             return;
         };
@@ -212,10 +212,24 @@ enum Input<'a, T> {
     Layer { data: &'a [T], first_step: usize },
 }
 
-impl<T> Section<'_, T> {
+impl<T: Element> Section<'_, T> {
     /// Whether every step of the segment has a single row, and no step of the sequence has more.
     fn is_one_row(&self) -> bool {
         self.sizes.is_one_row(self.segment)
+    }
+
+    /// The pre-activations `X W_ih^T + b` of some columns, for `rows` rows of `x`, (rows, features in).
+    fn project(&self, columns: Range<usize>, x: &[T], pre: &mut [T], rows: usize) {
+        self.stack.kernel.product(Product {
+            x,
+            x_stride: self.cell.input_size,
+            panels: self.cell.ih().columns_in(columns.clone()),
+            start: &self.cell.bias[columns.clone()],
+            start_stride: 0,
+            out: RowsMut::new(pre, rows, columns.len(), columns.len()),
+            activation: Activation::Identity,
+            walk: Walk::Forwards,
+        });
     }
 
     /// The first column of this direction in a layer's output.
@@ -258,14 +272,14 @@ impl<T> Section<'_, T> {
     }
 }
 
-/// The walk over the panels in step `t`. It alternates, so that a step begins with the panels that the last one
+/// The walk over the panels in step `t`. It alternates, so that a step begins with the panels that the step before
 /// left in the cache. With one row and 4 MB of weights this takes a third less time.
 fn walk(t: usize) -> Walk {
     if t.is_multiple_of(2) { Walk::Forwards } else { Walk::Backwards }
 }
 
-/// Dropout on one element: `x * mask / (1 - p)`. A dropped element is multiplied by zero, as in PyTorch,
-/// so that NaN and the sign of zero are the same.
+/// Dropout on one element: `x * mask / (1 - p)`. A dropped element is multiplied by zero, so that NaN and the sign of
+/// zero are those of PyTorch.
 pub(crate) fn dropped<T: Element>(value: T, keep: bool, scale: T) -> T {
     value * if keep { scale } else { T::ZERO }
 }

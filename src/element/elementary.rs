@@ -5,11 +5,11 @@
 //! which every machine rounds alike. There are two families: single precision repeats, operation
 //! by operation, the polynomials that PyTorch runs on vectors; double precision, for which PyTorch
 //! calls the platform's library, aims at the correctly rounded result, which a good library
-//! returns for all but about one argument in a thousand.
+//! returns for about 999 of 1000 arguments.
 
 use std::f32::consts::FRAC_1_SQRT_2 as SQRT_HALF_F32;
 use std::f64::consts::{FRAC_2_PI, FRAC_PI_2, SQRT_2};
-use std::ops::{Add, Mul, Neg};
+use std::ops::{Add, Div, Mul, Neg};
 
 // ---------------------------------------------------------------------------------------------
 // Single precision
@@ -41,8 +41,8 @@ const COS_POLYNOMIAL: [f32; 3] = [2.443_315_7e-5, -1.388_731_6e-3, 4.166_664_6e-
 
 /// The natural logarithm of a positive, normal number, with the bits of PyTorch's `log256_ps`.
 ///
-/// The compiler of PyTorch's AVX2 kernel has fused some products with the sum that follows, and not others; every
-/// `mul_add` here, and every absent one, repeats its choice.
+/// The compiler of PyTorch's AVX2 kernel has fused some products with the following sum, and not others; `mul_add` is
+/// used exactly for those that it has fused.
 pub(crate) fn ln_f32(x: f32) -> f32 {
     // x = m 2^e with 1/2 <= m < 1, then sqrt(1/2) <= m < sqrt(2).
     let bits = x.to_bits();
@@ -95,8 +95,8 @@ fn rotate<T: Neg<Output = T>>(quarters: u32, sin: T, cos: T) -> (T, T) {
 // Double precision
 // ---------------------------------------------------------------------------------------------
 
-/// Terms of a series that are summed in twice the precision: enough for the rounding errors of the others to
-/// be below 2^-70 of the result.
+/// Terms of a series that are summed in twice the precision: with four, the rounding errors of the others are below
+/// 2^-70 of the result.
 const LEADING: u32 = 4;
 
 /// π/2 in three parts: the nearest double, and twice the nearest double to the remainder.
@@ -125,7 +125,7 @@ const FDLIBM_LOG_POLYNOMIAL: [f64; 7] = [
 pub(crate) fn ln(x: f64) -> f64 {
     // ln x = k ln 2 + 2 artanh s, s = f/(2 + f); 2 artanh s = 2s (1 + z/3 + z^2/5 + ...), z = s^2.
     let (k, f) = split(x);
-    let s = Double::quotient(f, Double::sum(2.0, f));
+    let s = Double::from(f) / Double::sum(2.0, f);
     let z = s * s;
     // z is below 0.0295: the first term left out, z^15/31, is below 2^-81.
     let coefficient = |n: u32| f64::from(2 * n + 1);
@@ -202,9 +202,9 @@ fn split(x: f64) -> (f64, f64) {
 /// The algorithms are those of T. J. Dekker, "A floating-point technique for extending the
 /// available precision", 1971, with a fused multiply-add for the error of a product.
 #[derive(Clone, Copy)]
-struct Double {
-    hi: f64,
-    lo: f64,
+pub(crate) struct Double {
+    pub(crate) hi: f64,
+    pub(crate) lo: f64,
 }
 
 impl Double {
@@ -220,15 +220,9 @@ impl Double {
         Double { hi, lo: a.mul_add(b, -hi) }
     }
 
-    fn quotient(a: f64, b: Double) -> Self {
-        let q = a / b.hi;
-        let remainder = (-q).mul_add(b.hi, a) - q * b.lo;
-        Double::sum(q, remainder / b.hi)
-    }
-
     /// 1/n. The compiler evaluates it if `n` is a constant.
     fn reciprocal(n: f64) -> Self {
-        Double::quotient(1.0, Double::from(n))
+        Double::from(1.0) / Double::from(n)
     }
 }
 
@@ -259,8 +253,19 @@ impl Mul for Double {
     }
 }
 
+impl Div for Double {
+    type Output = Double;
+
+    /// Long division, one double at a time.
+    fn div(self, divisor: Double) -> Double {
+        let q = self.hi / divisor.hi;
+        let remainder = (-q).mul_add(divisor.hi, self.hi) - q * divisor.lo + self.lo;
+        Double::sum(q, remainder / divisor.hi)
+    }
+}
+
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     #![allow(clippy::float_cmp, reason = "the same bits are what is promised")]
 
     use std::f64::consts::{PI, TAU};
@@ -268,7 +273,7 @@ mod tests {
     use super::*;
 
     /// FNV-1a, 32 bits.
-    fn checksum(bytes: impl IntoIterator<Item = u8>) -> u32 {
+    pub(crate) fn checksum(bytes: impl IntoIterator<Item = u8>) -> u32 {
         bytes
             .into_iter()
             .fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))

@@ -44,19 +44,6 @@ impl Generator {
 
     /// The generator with this state, to continue the stream of PyTorch or of [`Generator::state`].
     ///
-    /// ```
-    /// use elman::Generator;
-    ///
-    /// let mut generator = Generator::new(0);
-    /// generator.uniform(0.0, 1.0, &mut [0.0_f32; 5]);
-    /// let mut same = Generator::from_state(&generator.state())?;
-    /// let [mut a, mut b] = [[0.0_f64; 3]; 2];
-    /// generator.normal(&mut a);
-    /// same.normal(&mut b);
-    /// assert_eq!(a, b);
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
-    ///
     /// # Errors
     /// [`Error::GeneratorState`] if there are too few or too many bytes, or a field has a value that no generator
     /// has. Fields that PyTorch does not read back, like the padding, are ignored.
@@ -119,8 +106,8 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::checksum;
     use super::*;
+    use crate::element::elementary::tests::checksum;
 
     fn sum(generator: &Generator) -> u32 {
         checksum(generator.state())

@@ -1,11 +1,9 @@
-//! A double-buffered matrix: in each step every worker reads all of the last one and writes its own columns of
-//! the next.
+//! A double-buffered matrix: in each step every worker reads the whole of one buffer and writes its own columns of
+//! the other; the next step swaps the buffers.
 //!
-//! There are two buffers. In step i every worker reads the whole of one and writes its own columns of the
-//! other; step i + 1 goes the other way. A worker begins a step only after all workers have ended the one
+//! A worker begins a step only after all workers have ended the one
 //! before, so no worker writes a buffer that another one still reads. The `unsafe` below relies on this alone,
-//! and this file ensures it, whatever its callers do. The workers may run on different threads, or several on
-//! one thread; this file does not know.
+//! and this file ensures it, for any caller. The workers may run on different threads, or several on one thread.
 
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,12 +14,12 @@ use super::{Aligned, RowsMut};
 use crate::element::Element;
 
 /// Polls of the other workers before a thread sleeps: some tens of microseconds, several times what it takes to
-/// wake it. There may be fewer processors than workers. A thread that only yielded would keep its processor,
-/// and the others would share it for all later steps; a thread that sleeps is given another.
+/// wake it. There may be fewer processors than workers: a thread that only yields stays on its processor and may share
+/// it with others for all later steps; a thread that sleeps is scheduled on another.
 const SPINS: usize = 1000;
 
-/// Longest sleep. To see every sleeper, each step would have to wait until its writes have reached memory,
-/// which takes longer than a short step; without that a sleeper is sometimes missed, and wakes by itself.
+/// Longest sleep. To see every sleeping thread, each step would have to wait until its writes have reached memory,
+/// which takes longer than a short step. Without that, a wake-up is sometimes lost, and the sleep times out.
 const MAX_SLEEP: Duration = Duration::from_micros(100);
 
 /// The buffers, and the progress of the workers.
@@ -31,14 +29,14 @@ pub(crate) struct DoubleBuffer<'a, T> {
     rows: usize,
     /// Elements from one row to the next: whole cache lines, so that no two rows share one.
     stride: usize,
-    /// Where the columns of each worker end, in ascending order.
+    /// End column of each worker, in ascending order.
     ends: &'a [usize],
     progress: &'a [Progress],
-    /// Workers that have been handed out.
+    /// Workers that `workers` has returned.
     given: AtomicUsize,
     /// Whether a worker was dropped by a panic: the others would wait for it forever.
     broken: AtomicBool,
-    /// Threads that sleep, and how they are woken.
+    /// The number of sleeping threads, and the condition variable that wakes them.
     sleeping: AtomicUsize,
     sleep_lock: Mutex<()>,
     woken: Condvar,
@@ -104,7 +102,7 @@ impl<'a, T: Element> DoubleBuffer<'a, T> {
         }
     }
 
-    /// The workers, in the order of their columns; each is handed out once. A step waits for all of them.
+    /// The workers, in the order of their columns; each is returned once. A step waits for all of them.
     pub(crate) fn workers(&self) -> impl Iterator<Item = Worker<'_, T>> {
         std::iter::from_fn(|| {
             let index = self.given.fetch_add(1, Ordering::Relaxed);
@@ -154,8 +152,8 @@ impl<T> DoubleBuffer<'_, T> {
 
 impl<T: Element> Worker<'_, T> {
     /// Runs a step: waits until every worker has ended the step before, then calls `write` with the whole
-    /// matrix of that step, its stride, and the worker's own columns of the next one. Resteps these columns,
-    /// row by row, for a copy that no other worker waits for.
+    /// matrix of that step, its stride, and the worker's own columns of the next one. Returns these columns,
+    /// row by row, to be copied while no other worker waits.
     pub(crate) fn step(
         &mut self,
         write: impl FnOnce(&[T], usize, RowsMut<'_, T>),

@@ -5,8 +5,8 @@
 //! [`vector`]). All of them give the same bits.
 //!
 //! This module uses std and `element` alone. It must not know files, threads, ndarray or errors; it cannot
-//! fail, and it allocates nothing: it fills the slices that it is given. It is single-threaded, except for
-//! [`double_buffer`], through which several workers write one matrix, on whatever threads they run.
+//! fail, and it allocates nothing: it fills slices of its callers. It is single-threaded, except for
+//! [`double_buffer`], through which workers on several threads write one matrix.
 //!
 //! A new instruction set needs a register for each type in a file like [`x86`], its name in [`Registers`] and
 //! [`Kernel`], and a branch in `run_on!`.
@@ -36,15 +36,6 @@ use crate::element::Element;
 ///
 /// A value exists only after the CPU was asked for the instructions, so holding one is the proof that
 /// they may be used.
-///
-/// ```
-/// use elman::Kernel;
-///
-/// // avx512, avx2, portable if the CPU supports all of them.
-/// let names: Vec<_> = Kernel::supported().map(Kernel::name).collect();
-/// assert_eq!(names.first(), Some(&Kernel::best().name()));
-/// assert_eq!(names.last(), Some(&"portable"));
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kernel(InstructionSet);
 
@@ -87,7 +78,7 @@ impl Kernel {
     /// Every kernel that this CPU supports, the fastest first.
     ///
     /// The last one is always `portable`: plain arrays, compiled for the target's base instructions.
-    /// Where those have no fused multiply-add it is some hundred times slower than the others.
+    /// If the target has no fused multiply-add, it is some hundred times slower than the others.
     pub fn supported() -> impl Iterator<Item = Kernel> {
         let sets = [
             #[cfg(target_arch = "x86_64")]
@@ -115,8 +106,7 @@ impl Kernel {
         }
     }
 
-    /// Runs `rounds` of a loop of independent fused multiply-adds that does nothing else, and returns the
-    /// number of floating-point operations in it.
+    /// Runs `rounds` rounds of independent fused multiply-adds, and returns the number of floating-point operations.
     pub fn multiply_adds<T: Element>(self, rounds: usize) -> f64 {
         let sum = run_on!(
             self, T, rounds: usize, T,
@@ -133,7 +123,7 @@ impl Kernel {
         2.0 * sums as f64 * rounds as f64
     }
 
-    /// Reads all of `data`, and does nothing else.
+    /// Reads all of `data`.
     pub fn read<T: Element>(self, data: &[T]) {
         let sum = run_on!(
             self, T, data: &[T], T,

@@ -6,8 +6,8 @@ use crate::element::Element;
 
 /// Sixteen numbers, the first of them at the beginning of a cache line.
 ///
-/// Panels consist of these, because a vector that crosses the end of a line takes two reads: with panels that begin
-/// anywhere, a step of one row of 512 features takes 1.4 times as long.
+/// Panels consist of these, because a vector that crosses the end of a line takes two reads: with unaligned panels, a
+/// step of one row of 512 features takes 1.4 times as long.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C, align(64))]
 pub(crate) struct Aligned<T>([T; 16]);
@@ -16,7 +16,7 @@ impl<T: Element> Aligned<T> {
     pub(super) const NUMBERS: usize = 16;
 
     fn numbers(all: &[Self]) -> &[T] {
-        // SAFETY: numbers of 4 or 8 bytes leave no padding between the arrays, and both slices are of the same
+        // SAFETY: numbers of 4 or 8 bytes leave no padding between the arrays, and both slices cover the same
         // bytes.
         unsafe { std::slice::from_raw_parts(all.as_ptr().cast(), all.len() * Self::NUMBERS) }
     }
@@ -73,7 +73,7 @@ impl<'a, T: Element> Panels<'a, T> {
         }
     }
 
-    /// The weights again, (columns, k) in row-major order.
+    /// The weights, (columns, k) in row-major order: the inverse of [`Panels::pack`].
     pub(crate) fn unpack(self) -> impl Iterator<Item = T> {
         (0..self.columns).flat_map(move |column| {
             let (first, stride) = Self::place(column, self.columns, self.k);

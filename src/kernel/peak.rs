@@ -1,11 +1,9 @@
-//! The limits of the machine: loops of nothing but multiply-adds or reads.
+//! The limits of the machine: loops of only multiply-adds or only reads.
 
 use crate::element::{Element, Vector};
 
-/// N independent sums: enough to hide the latency of the fused multiply-add, and as many as a tile keeps in the
-/// registers of the instruction set.
-///
-/// Returns a number that depends on all of them, so that the compiler keeps them all.
+/// Computes N independent sums: enough to hide the latency of the fused multiply-add, and as many as a tile keeps in
+/// registers. The result depends on all of them, so that the compiler removes none.
 #[inline(always)]
 pub(super) fn multiply_add<V: Vector, const N: usize>(rounds: usize) -> V::Element {
     let one = V::splat(V::Element::ONE);
@@ -20,7 +18,7 @@ pub(super) fn multiply_add<V: Vector, const N: usize>(rounds: usize) -> V::Eleme
     total(&sums)
 }
 
-/// Reads `data` from its first whole cache line on, as many times N vectors as there are.
+/// Reads the blocks of N vectors of `data`, from its first whole cache line on.
 #[inline(always)]
 pub(super) fn read<V: Vector, const N: usize>(data: &[V::Element]) -> V::Element {
     let mut sums = [V::splat(V::Element::ZERO); N];

@@ -20,8 +20,8 @@
 //! # The tile
 //!
 //! A tile keeps the sums of R rows and C vectors of columns in registers while it walks along k: one
-//! broadcast of the input serves C vectors, and one vector of the panel serves R rows. The totals lie
-//! beside it and are touched once for each chain. All rows use a panel before the
+//! broadcast of the input serves C vectors, and one vector of the panel serves R rows. The totals
+//! are touched once for each chain. All rows use a panel before the
 //! next one begins: a panel that comes from memory is read once, while the next one is fetched.
 //!
 //! A single row reuses no weight, and the sums of one panel do not hide the latency of the fused
@@ -92,6 +92,6 @@ pub(crate) struct Recurrence<'a, T> {
     /// (steps, columns).
     pub(crate) out: RowsMut<'a, T>,
     pub(crate) activation: Activation,
-    /// Whether the last step of `start` and `out` comes first.
+    /// Whether the scan runs from the last step of `start` and `out` to the first.
     pub(crate) reverse: bool,
 }

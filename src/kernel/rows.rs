@@ -15,7 +15,7 @@ pub(crate) struct RowsMut<'a, T> {
     owner: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: it is a slice with gaps, and may be sent to another thread like a slice.
+// SAFETY: the view borrows its elements exclusively, as a mutable slice does, which is `Send` for the same `T`.
 unsafe impl<T: Send> Send for RowsMut<'_, T> {}
 
 impl<'a, T> RowsMut<'a, T> {

@@ -23,8 +23,8 @@ pub(super) fn compute<V: Vector, const ROWS: usize, const UNIT: usize>(
     }
 }
 
-/// A [`Product`] as pointers. `new` checks its bounds once; it lives no longer than the call that was given
-/// the product, and its methods are called only for rows and columns of it.
+/// A [`Product`] as pointers. `new` checks its bounds once; it lives no longer than the call that takes the product,
+/// and its methods are called only for rows and columns of the product.
 pub(super) struct Tiles<V: Vector> {
     pub(super) rows: usize,
     pub(super) k: usize,
@@ -91,7 +91,7 @@ impl<V: Vector> Tiles<V> {
     #[inline(always)]
     pub(super) fn splat_x(&self, row: usize, k: usize) -> V {
         debug_assert!(row < self.rows && k < self.k);
-        // SAFETY: the row and k are there, and `new` has checked that they lie in the slice.
+        // SAFETY: the row and k are within bounds, and `new` has checked that they lie in the slice.
         let x = unsafe { self.x.add(row * self.x_stride + k) };
         // SAFETY: the same.
         V::splat(unsafe { *x })
@@ -107,8 +107,8 @@ impl<V: Vector> Tiles<V> {
         }
     }
 
-    /// The start of one vector of columns. Some lanes have no column at the right edge of W; no lane has one
-    /// in the padding of its last line.
+    /// The start of one vector of columns. At the right edge of W some lanes have no column; in the padding of its
+    /// last line no lane has one.
     #[inline(always)]
     pub(super) fn load_start(&self, row: usize, column: usize) -> V {
         let lanes = self.columns.saturating_sub(column).min(V::LANES);
@@ -116,7 +116,7 @@ impl<V: Vector> Tiles<V> {
             return V::splat(V::Element::ZERO);
         }
         debug_assert!(row < self.rows);
-        // SAFETY: the row is there, and so is the column; `new` has checked that they lie in the slice.
+        // SAFETY: row and column are within bounds, and `new` has checked that they lie in the slice.
         let from = unsafe { self.start.add(row * self.start_stride + column) };
         if lanes == V::LANES {
             // SAFETY: all lanes are columns of this row.
@@ -136,7 +136,7 @@ impl<V: Vector> Tiles<V> {
             return;
         }
         debug_assert!(row < self.rows);
-        // SAFETY: the row is there, and so is the column; they are those of a `RowsMut`.
+        // SAFETY: row and column are within the bounds of a `RowsMut`.
         let to = unsafe { self.out.add(row * self.out_stride + column) };
         if lanes == V::LANES {
             // SAFETY: all lanes are columns of this row.
@@ -287,5 +287,5 @@ pub(super) fn add_sums<V: Vector, const R: usize, const C: usize>(
     }
 }
 
-/// Room for one vector of any instance: 16 lanes are the most.
+/// Space for one vector of any instance: none has more than 16 lanes.
 type Edge<T> = [T; 16];

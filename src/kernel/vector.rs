@@ -3,6 +3,16 @@
 use super::tanh;
 use crate::element::{Element, Registers, Vector};
 
+/// Methods that are one operator on each pair of lanes.
+macro_rules! binary {
+    ($($method:ident $operator:tt),*) => {$(
+        #[inline(always)]
+        fn $method(self, other: Self) -> Self {
+            Lanes::each(|lane| self.0[lane] $operator other.0[lane])
+        }
+    )*};
+}
+
 macro_rules! registers {
     ($type:ident, $avx512:ident $avx2:ident, round $round:expr, exponent from bit $exponent:literal;
      $small:ident $reduced:ident) => {
@@ -47,25 +57,7 @@ macro_rules! registers {
                 Lanes::each(|lane| <$type>::mul_add(self.0[lane], factor.0[lane], addend.0[lane]))
             }
 
-            #[inline(always)]
-            fn add(self, other: Self) -> Self {
-                Lanes::each(|lane| self.0[lane] + other.0[lane])
-            }
-
-            #[inline(always)]
-            fn sub(self, other: Self) -> Self {
-                Lanes::each(|lane| self.0[lane] - other.0[lane])
-            }
-
-            #[inline(always)]
-            fn mul(self, other: Self) -> Self {
-                Lanes::each(|lane| self.0[lane] * other.0[lane])
-            }
-
-            #[inline(always)]
-            fn div(self, other: Self) -> Self {
-                Lanes::each(|lane| self.0[lane] / other.0[lane])
-            }
+            binary!(add +, sub -, mul *, div /);
 
             #[inline(always)]
             fn abs(self) -> Self {
@@ -109,8 +101,8 @@ registers! {
     f64, F64x8 F64x4, round 6_755_399_441_055_744.0, exponent from bit 52; SMALL_F64 REDUCED_F64
 }
 
-/// The portable instance: an array that the compiler may turn into whatever the target has.
-/// On a target without fused multiply-add each one is a call of libm: right, and hundreds of times slower.
+/// The portable instance: an array, which the compiler may vectorise. On a target without fused multiply-add each
+/// `mul_add` is a call of libm: correct, and hundreds of times slower.
 #[derive(Clone, Copy, Debug)]
 #[repr(transparent)]
 pub struct Lanes<T, const N: usize>([T; N]);

@@ -18,6 +18,16 @@ macro_rules! op {
     };
 }
 
+/// Methods that are one intrinsic on two registers.
+macro_rules! binary {
+    ($($method:ident $intrinsic:ident),*) => {$(
+        #[inline(always)]
+        fn $method(self, other: Self) -> Self {
+            Self(op!($intrinsic(self.0, other.0)))
+        }
+    )*};
+}
+
 /// Implements [`Vector`] for a register: each method is the intrinsic of that name, or a few.
 macro_rules! instance {
     ($name:ident: $register:ty, $lanes:literal of $element:ty, exponent from bit $exponent:literal;
@@ -60,25 +70,7 @@ macro_rules! instance {
                 $name(op!($fma(self.0, factor.0, addend.0)))
             }
 
-            #[inline(always)]
-            fn add(self, other: Self) -> Self {
-                $name(op!($add(self.0, other.0)))
-            }
-
-            #[inline(always)]
-            fn sub(self, other: Self) -> Self {
-                $name(op!($sub(self.0, other.0)))
-            }
-
-            #[inline(always)]
-            fn mul(self, other: Self) -> Self {
-                $name(op!($mul(self.0, other.0)))
-            }
-
-            #[inline(always)]
-            fn div(self, other: Self) -> Self {
-                $name(op!($div(self.0, other.0)))
-            }
+            binary!(add $add, sub $sub, mul $mul, div $div);
 
             #[inline(always)]
             fn abs(self) -> Self {
@@ -152,35 +144,27 @@ instance! {
 }
 
 /// Defines a choice between the lanes of `yes` and `no` by a comparison, whose result is a mask in AVX-512 and a
-/// register in AVX2.
+/// register in AVX2; the two blends take it at different places.
 macro_rules! choose {
-    ($name:ident: $register:ty, masks $compare:ident $blend:ident) => {
+    ($name:ident: $register:ty, $compare:ident, ($mask:ident, $yes:ident, $no:ident) => $blend:expr) => {
         #[inline(always)]
         fn $name<const COMPARISON: i32>(
             left: $register,
             right: $register,
-            yes: $register,
-            no: $register,
+            $yes: $register,
+            $no: $register,
         ) -> $register {
-            let mask = op!($compare::<COMPARISON>(left, right));
-            op!($blend(mask, no, yes))
-        }
-    };
-    ($name:ident: $register:ty, registers $compare:ident $blend:ident) => {
-        #[inline(always)]
-        fn $name<const COMPARISON: i32>(
-            left: $register,
-            right: $register,
-            yes: $register,
-            no: $register,
-        ) -> $register {
-            let mask = op!($compare::<COMPARISON>(left, right));
-            op!($blend(no, yes, mask))
+            let $mask = op!($compare::<COMPARISON>(left, right));
+            $blend
         }
     };
 }
 
-choose!(choose_f32x16: __m512, masks _mm512_cmp_ps_mask _mm512_mask_blend_ps);
-choose!(choose_f64x8: __m512d, masks _mm512_cmp_pd_mask _mm512_mask_blend_pd);
-choose!(choose_f32x8: __m256, registers _mm256_cmp_ps _mm256_blendv_ps);
-choose!(choose_f64x4: __m256d, registers _mm256_cmp_pd _mm256_blendv_pd);
+choose!(choose_f32x16: __m512, _mm512_cmp_ps_mask, (mask, yes, no) =>
+    op!(_mm512_mask_blend_ps(mask, no, yes)));
+choose!(choose_f64x8: __m512d, _mm512_cmp_pd_mask, (mask, yes, no) =>
+    op!(_mm512_mask_blend_pd(mask, no, yes)));
+choose!(choose_f32x8: __m256, _mm256_cmp_ps, (mask, yes, no) =>
+    op!(_mm256_blendv_ps(no, yes, mask)));
+choose!(choose_f64x4: __m256d, _mm256_cmp_pd, (mask, yes, no) =>
+    op!(_mm256_blendv_pd(no, yes, mask)));

@@ -1,4 +1,4 @@
-//! A block of the batch: its rows, its results, and the buffers that it is computed in.
+//! A block of the batch: its rows, its results, and its buffers.
 
 use crate::batch::BatchSizes;
 use crate::kernel::Aligned;
@@ -16,9 +16,9 @@ pub(crate) struct Block<'a, T> {
 /// A tensor of the block, (rows, features), that is written step by step.
 #[derive(Debug)]
 pub(crate) enum Steps<'a, T> {
-    /// All rows in one piece, from a step of the sequence on.
+    /// All rows in one slice, from step `first_step` on.
     Whole { data: &'a mut [T], width: usize, first_step: usize },
-    /// A piece for each step, with rows of other blocks between them.
+    /// A slice for each step; rows of other blocks lie between them.
     Parts(Vec<&'a mut [T]>),
 }
 
@@ -58,7 +58,7 @@ impl<T> Steps<'_, T> {
     }
 }
 
-/// Buffers in which blocks are computed one after the other.
+/// Buffers of a thread, which computes its blocks one after the other.
 #[derive(Debug, Default)]
 pub(crate) struct Workspace<T> {
     /// Outputs of layers over a segment, (rows, D * `H_out`): of two layers that follow each other, or, if

@@ -4,7 +4,7 @@
 //! Each share owns some panels of the weights. It projects its own columns alone; in the scan it reads
 //! all of `h_{t-1}` and writes its columns of `h_t`, so the threads meet once a step ([`DoubleBuffer`]).
 //!
-//! No thread waits for one that the pool does not run: the shares are divided among the threads that have
+//! No thread waits for a thread that the pool has not started: the shares are divided among the threads that have
 //! arrived when the work begins ([`run_together`]).
 
 use std::ops::Range;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::{Buffers, Input, Section, Steps, walk};
 use crate::element::Element;
-use crate::kernel::{Activation, DoubleBuffer, Product, Progress, RowsMut, Walk, Worker};
+use crate::kernel::{DoubleBuffer, Product, Progress, RowsMut, Worker};
 
 /// The time that the first thread waits for the others: several times the cost of waking a thread.
 const ARRIVAL: Duration = Duration::from_micros(300);
@@ -30,8 +30,8 @@ struct Share<'a, T> {
     pre: &'a mut [T],
 }
 
-/// Runs a section of the whole batch; the columns of the shares end at `ends`. `state`, (rows, `H_out`), holds the states before the first step of
-/// each row, and those after its last when the section ends.
+/// Runs a section of the whole batch; the columns of the shares end at `ends`. `state`, (rows, `H_out`), holds the
+/// states before the first step of each row, and those after its last when the section ends.
 pub(super) fn run<T: Element>(
     section: &Section<'_, T>,
     ends: &[usize],
@@ -72,8 +72,14 @@ pub(super) fn run<T: Element>(
 /// Runs some of the shares, on one thread, in step with the others.
 fn run_shares<T: Element>(section: &Section<'_, T>, shares: &mut [Share<'_, T>]) {
     for chunk in section.chunks() {
+        let (data, first_step) = match *section.input {
+            Input::Batch { data, .. } => (data, 0),
+            Input::Layer { data, first_step } => (data, first_step),
+        };
+        let x = &data[section.rows_between(first_step, chunk.start) * section.cell.input_size..];
+        let rows = section.rows_between(chunk.start, chunk.end);
         for share in &mut *shares {
-            project(section, share, &chunk);
+            section.project(share.columns.clone(), x, share.pre, rows);
         }
         for t in section.steps(chunk.clone()) {
             for share in &mut *shares {
@@ -83,29 +89,8 @@ fn run_shares<T: Element>(section: &Section<'_, T>, shares: &mut [Share<'_, T>])
     }
 }
 
-/// `pre = X W_ih^T + b` for the share's columns of all rows of a chunk.
-fn project<T: Element>(section: &Section<'_, T>, share: &mut Share<'_, T>, chunk: &Range<usize>) {
-    let columns = share.columns.clone();
-    let (data, first_step) = match *section.input {
-        Input::Batch { data, .. } => (data, 0),
-        Input::Layer { data, first_step } => (data, first_step),
-    };
-    let width = section.cell.input_size;
-    let rows = section.rows_between(chunk.start, chunk.end);
-    section.stack.kernel.product(Product {
-        x: &data[section.rows_between(first_step, chunk.start) * width..],
-        x_stride: width,
-        panels: section.cell.ih().columns_in(columns.clone()),
-        start: &section.cell.bias[columns.clone()],
-        start_stride: 0,
-        out: RowsMut::new(share.pre, rows, columns.len(), columns.len()),
-        activation: Activation::Identity,
-        walk: Walk::Forwards,
-    });
-}
-
 /// `h_t = act(pre_t + h_{t-1} W_hh^T)` for the share's columns, whose pre-activations begin at row
-/// `pre_row`. A row that has not begun still has its first state in both buffers of the double buffer.
+/// `pre_row`. A row that begins later still has its first state in both buffers of the double buffer.
 fn step<T: Element>(section: &Section<'_, T>, share: &mut Share<'_, T>, pre_row: usize, t: usize) {
     let Share { columns, worker, output, state, pre } = share;
     let (stack, rows, width) = (section.stack, section.sizes.size(t), columns.len());

@@ -1,5 +1,5 @@
-//! Pipelined layers: they run at the same time, each a segment of time behind the one below it. This serves
-//! few rows of a stack that runs forward only.
+//! Pipelined layers: they run at the same time, each a segment of time behind the one below it. This is used for few
+//! rows of a stack that runs forward only.
 //!
 //! ```text
 //! round     0   1   2   3

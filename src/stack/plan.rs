@@ -1,11 +1,11 @@
-//! How a forward pass is divided: one function from shapes to a plan.
+//! The plan of a forward pass: one function from shapes to a plan.
 
 use std::ops::Range;
 use std::sync::OnceLock;
 
 use crate::batch::BatchSizes;
 
-/// How a pass is divided. It changes the time that the pass takes, and not a bit of its result.
+/// The division of a pass among threads and steps. It changes the time of the pass, and no bit of its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) parallel: Parallel,
@@ -15,7 +15,7 @@ pub(crate) struct Plan {
     pub(crate) chunk: usize,
 }
 
-/// The work that runs at the same time.
+/// The units of work that run at the same time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Parallel {
     /// Blocks of rows of the batch, in order; `threads` of them at a time, each with a workspace of its own.
@@ -44,33 +44,33 @@ pub(crate) struct Shape {
     pub(crate) element_bytes: usize,
     /// Cores that this process may use.
     pub(crate) cores: usize,
-    /// Where each of n shares of the columns ends: panels of weights are not divided.
+    /// End column of each of n shares of the columns: panels of weights are not divided.
     pub(crate) share_out: fn(usize, usize) -> Vec<usize>,
 }
 
-/// Fewest rows of a block: with fewer, a panel of weights is read for too little work. A guess.
+/// Fewest rows of a block: with fewer, too little work is done for each read of a panel of weights. A guess.
 const MIN_BLOCK_ROWS: usize = 8;
 /// Most rows of a block while the weights fit in the cache: its states and pre-activations then fit
 /// beside them. A guess.
 const MAX_BLOCK_ROWS: usize = 256;
 /// Fewest multiplications that are worth waking another thread: some ten microseconds of work. A guess.
 const MIN_BLOCK_WORK: usize = 1 << 20;
-/// Fewest multiplications of a thread in one step if columns are shared: with fewer, meeting after every step
-/// takes longer than it saves. With two threads, one row of 256 features gains and one of 128 loses.
+/// Fewest multiplications of a thread in one step if columns are shared: with fewer, synchronising after every step
+/// costs more than it saves. With two threads, one row of 256 features gains and one of 128 loses.
 const MIN_STEP_WORK: usize = 1 << 15;
 /// Fewest multiplications of a thread in one layer and direction if columns are shared: several times the cost
-/// of bringing the threads together. A guess.
+/// of starting the threads together. A guess.
 const MIN_SHARE_WORK: usize = 1 << 23;
 /// Bytes of the buffer for pre-activations: an eighth of the L2 that it was tuned on.
 const CHUNK_BYTES: usize = 256 << 10;
-/// Fewest rows that are projected at once, even beyond that buffer: with fewer, panels are read for too little
-/// work.
+/// Fewest rows that are projected at once, even beyond that buffer: with fewer, too little work is done for each read
+/// of a panel.
 const MIN_CHUNK_ROWS: usize = 64;
 /// Recurrent weights up to this size are assumed to stay in one core's cache from step to step: three
 /// quarters of the L2 that it was tuned on.
 const CACHED_BYTES: usize = 3 << 19;
-/// Bytes of a layer's output over one segment if columns are shared: bringing the threads together for a
-/// shorter one would not pay.
+/// Bytes of a layer's output over one segment if columns are shared: for a shorter one, starting the threads would
+/// cost more than it saves.
 const SEGMENT_BYTES: usize = 8 << 20;
 
 /// Cores that this process may use. The system is asked once, because that takes longer than a small pass.
@@ -83,7 +83,7 @@ impl Plan {
     /// The plan for a shape and a number of threads.
     pub(crate) fn new(shape: &Shape, threads: usize) -> Self {
         let columns = shape.columns(threads);
-        // Two directions at the same time never wait for each other; three shares and more use more threads.
+        // Two directions at once never wait for each other, so columns replace them only with three shares or more.
         let by_columns = columns.len() > if shape.both_directions(threads) { 2 } else { 1 };
         if by_columns { shape.by_columns(columns) } else { shape.by_blocks(threads) }
     }
@@ -125,7 +125,7 @@ impl Plan {
 }
 
 impl Shape {
-    /// Where the columns of each thread end, if threads should share columns.
+    /// End columns of the shares of the threads; at most one end if threads should not share columns.
     fn columns(&self, threads: usize) -> Vec<usize> {
         let Shape { batch, hidden_size, .. } = *self;
         if self.is_cached() && batch / threads >= MIN_BLOCK_ROWS {
@@ -187,7 +187,7 @@ impl Shape {
     }
 
     /// Whether the two directions should run at the same time: with few rows, and with weights that stay in
-    /// each core's cache. (Larger weights are better divided: half of them may fit.)
+    /// each core's cache. (Larger weights are divided instead: half of them may fit.)
     fn both_directions(&self, threads: usize) -> bool {
         let step = self.batch.saturating_mul(self.hidden_size).saturating_mul(self.hidden_size);
         let worth = step.saturating_mul(self.steps) >= MIN_BLOCK_WORK;
@@ -230,152 +230,53 @@ impl std::fmt::Display for Plan {
 mod tests {
     use super::*;
 
-    fn plan(
-        steps: usize,
-        batch: usize,
-        sizes: [usize; 2],
-        directions: usize,
-        threads: usize,
-    ) -> String {
-        let [input_size, hidden_size] = sizes;
-        let shape = Shape {
+    /// Two layers on two cores.
+    fn shape(steps: usize, batch: usize, [input_size, hidden_size]: [usize; 2]) -> Shape {
+        Shape {
             steps,
             batch,
             input_size,
             hidden_size,
             num_layers: 2,
-            directions,
+            directions: 1,
             reversed: false,
             element_bytes: 4,
             cores: 2,
             share_out: |columns, shares| (1..=shares).map(|i| columns * i / shares).collect(),
-        };
-        Plan::new(&shape, threads).to_string()
+        }
     }
 
     #[test]
-    #[allow(clippy::too_many_lines, reason = "a table")]
     fn each_shape_has_its_plan() {
-        for (steps, batch, sizes, directions, threads, expected) in [
-            (5, 3, [10, 20], 1, 2, "one thread, 5 steps projected at once, 5 through all layers"),
-            (
-                128,
-                64,
-                [128, 256],
-                1,
-                1,
-                "one thread, 4 steps projected at once, 4 through all layers",
-            ),
-            (
-                128,
-                64,
-                [128, 256],
-                1,
-                2,
-                "2 blocks of rows on 2 threads, 8 steps projected at once, 8 through all layers",
-            ),
-            (
-                128,
-                64,
-                [128, 256],
-                2,
-                2,
-                "2 blocks of rows on 2 threads, 8 steps projected at once, 128 through all layers",
-            ),
-            (
-                20,
-                4096,
-                [32, 64],
-                1,
-                2,
-                "16 blocks of rows on 2 threads, 4 steps projected at once, 4 through all layers",
-            ),
-            (
-                1000,
-                1,
-                [512, 512],
-                1,
-                2,
-                "columns in 2 shares, 128 steps projected at once, 1000 through all layers",
-            ),
-            (
-                1000,
-                1,
-                [512, 512],
-                1,
-                8,
-                "columns in 2 shares, 128 steps projected at once, 1000 through all layers",
-            ),
-            (
-                50,
-                64,
-                [1760, 1760],
-                1,
-                2,
-                "columns in 2 shares, 1 steps projected at once, 18 through all layers",
-            ),
-            (1, 1, [512, 512], 1, 2, "one thread, 1 steps projected at once, 1 through all layers"),
-            (
-                1000,
-                1,
-                [64, 64],
-                2,
-                2,
-                "both directions at once, 1000 steps projected at once, 1000 through all layers",
-            ),
-            (
-                128,
-                6,
-                [256, 256],
-                2,
-                2,
-                "both directions at once, 42 steps projected at once, 128 through all layers",
-            ),
-            (
-                128,
-                6,
-                [1024, 1024],
-                2,
-                2,
-                "columns in 2 shares, 11 steps projected at once, 128 through all layers",
-            ),
-            (
-                1000,
-                1,
-                [64, 64],
-                1,
-                2,
-                "one thread, 1000 steps projected at once, 1000 through all layers",
-            ),
-            (
-                9000,
-                1,
-                [64, 64],
-                1,
-                2,
-                "layers at the same time, 512 steps projected at once, 512 through all layers",
-            ),
-            (6, 0, [3, 5], 2, 8, "one thread, 6 steps projected at once, 6 through all layers"),
+        for (steps, batch, sizes, directions, threads, parallel, chunk, segment) in [
+            (5, 3, [10, 20], 1, 2, "one thread", 5, 5),
+            (128, 64, [128, 256], 1, 1, "one thread", 4, 4),
+            (128, 64, [128, 256], 1, 2, "2 blocks of rows on 2 threads", 8, 8),
+            (128, 64, [128, 256], 2, 2, "2 blocks of rows on 2 threads", 8, 128),
+            (20, 4096, [32, 64], 1, 2, "16 blocks of rows on 2 threads", 4, 4),
+            (1000, 1, [512, 512], 1, 2, "columns in 2 shares", 128, 1000),
+            (1000, 1, [512, 512], 1, 8, "columns in 2 shares", 128, 1000),
+            (50, 64, [1760, 1760], 1, 2, "columns in 2 shares", 1, 18),
+            (1, 1, [512, 512], 1, 2, "one thread", 1, 1),
+            (1000, 1, [64, 64], 2, 2, "both directions at once", 1000, 1000),
+            (128, 6, [256, 256], 2, 2, "both directions at once", 42, 128),
+            (128, 6, [1024, 1024], 2, 2, "columns in 2 shares", 11, 128),
+            (1000, 1, [64, 64], 1, 2, "one thread", 1000, 1000),
+            (9000, 1, [64, 64], 1, 2, "layers at the same time", 512, 512),
+            (6, 0, [3, 5], 2, 8, "one thread", 6, 6),
         ] {
-            assert_eq!(plan(steps, batch, sizes, directions, threads), expected);
+            let plan = Plan::new(&Shape { directions, ..shape(steps, batch, sizes) }, threads);
+            let expected = format!(
+                "{parallel}, {chunk} steps projected at once, {segment} through all layers"
+            );
+            assert_eq!(plan.to_string(), expected);
         }
     }
 
     #[test]
     fn a_reversed_stack_is_not_cut_in_time() {
         for (batch, hidden_size, threads) in [(1, 64, 1), (1, 64, 2), (64, 256, 2), (2, 512, 2)] {
-            let shape = Shape {
-                steps: 9000,
-                batch,
-                input_size: 3,
-                hidden_size,
-                num_layers: 2,
-                directions: 1,
-                reversed: true,
-                element_bytes: 4,
-                cores: 2,
-                share_out: |columns, shares| (1..=shares).map(|i| columns * i / shares).collect(),
-            };
+            let shape = Shape { reversed: true, ..shape(9000, batch, [3, hidden_size]) };
             let Plan { segment, parallel, .. } = Plan::new(&shape, threads);
             assert_eq!(segment, 9000, "{batch} {hidden_size} {threads}");
             assert_ne!(parallel, Parallel::Layers, "{batch} {hidden_size} {threads}");

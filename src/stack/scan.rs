@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Input, Section, Steps, walk};
 use crate::element::Element;
-use crate::kernel::{Activation, Product, Recurrence, RowsMut, Walk};
+use crate::kernel::{Product, Recurrence, RowsMut};
 
 /// Runs a section. `state`, (rows, `H_out`), holds the states before the first step of each row, and those
 /// after its last when the section ends; `pre` has room for the pre-activations of a chunk.
@@ -29,7 +29,7 @@ pub(super) fn run<T: Element>(
 }
 
 /// The rows of the section's segment, (rows, D * `H_out`), if they stand in one piece.
-pub(super) fn rows_of<'a, T>(
+pub(super) fn rows_of<'a, T: Element>(
     section: &Section<'_, T>,
     output: &'a mut Steps<'_, T>,
 ) -> Option<RowsMut<'a, T>> {
@@ -41,7 +41,7 @@ pub(super) fn rows_of<'a, T>(
 
 /// Runs a section while another thread may write the other direction's columns of the same rows. `output` is
 /// (rows of the segment, `H_out`). A step reads the states before it from `state`, into which each step copies
-/// its own: a copy costs little beside a product.
+/// its own: a copy costs little compared with a product.
 pub(super) fn apart<T: Element>(
     section: &Section<'_, T>,
     mut output: RowsMut<'_, T>,
@@ -103,13 +103,14 @@ fn one_row<T: Element>(
 fn project<T: Element>(section: &Section<'_, T>, chunk: Range<usize>, pre: &mut [T]) {
     let (stack, sizes, width) = (section.stack, section.sizes, section.cell.input_size);
     let rows = section.rows_between(chunk.start, chunk.end);
+    let all = 0..stack.hidden_size;
     match *section.input {
         Input::Layer { data, first_step } => {
             let x = &data[section.rows_between(first_step, chunk.start) * width..];
-            project_rows(section, x, pre, rows);
+            section.project(all, x, pre, rows);
         }
         Input::Batch { data, .. } if sizes.rows() == stack.batch_sizes.rows() => {
-            project_rows(section, &data[sizes.offset(chunk.start) * width..], pre, rows);
+            section.project(all, &data[sizes.offset(chunk.start) * width..], pre, rows);
         }
         Input::Batch { data, first_row } => {
             for t in chunk.clone() {
@@ -117,26 +118,11 @@ fn project<T: Element>(section: &Section<'_, T>, chunk: Range<usize>, pre: &mut 
                 let (to, rows) = (section.rows_between(chunk.start, t), sizes.size(t));
                 if rows > 0 {
                     let pre = &mut pre[to * stack.hidden_size..];
-                    project_rows(section, &data[row * width..], pre, rows);
+                    section.project(all.clone(), &data[row * width..], pre, rows);
                 }
             }
         }
     }
-}
-
-/// The pre-activations of `rows` rows of `x`.
-fn project_rows<T: Element>(section: &Section<'_, T>, x: &[T], pre: &mut [T], rows: usize) {
-    let hidden_size = section.stack.hidden_size;
-    section.stack.kernel.product(Product {
-        x,
-        x_stride: section.cell.input_size,
-        panels: section.cell.ih(),
-        start: &section.cell.bias,
-        start_stride: 0,
-        out: RowsMut::new(pre, rows, hidden_size, hidden_size),
-        activation: Activation::Identity,
-        walk: Walk::Forwards,
-    });
 }
 
 /// `h_t = act(pre_t + h W_hh^T)`, with the row's state h after the step before in the scan, or, for
