@@ -75,15 +75,25 @@
 //! The bytes of a sequence's result do not depend on the rest of the batch, on chunks of time, on the number of
 //! threads, or on the instruction set; `kernel::product` says why.
 //!
+//! # Where to look
+//!
+//! | question | place |
+//! |---|---|
+//! | the order of summation | `kernel::product` |
+//! | a file that is read | `files::open` (opened as a `handle`, recognised by `format`), then `files::reader` (its numbers in pieces, converted by `decode`) |
+//! | a file that is written | `files::sink`, then `files::temporary` (written beside its target, renamed when complete) |
+//! | a run of `rnn run` | `src/bin/rnn/commands/run.rs` |
+//!
 //! # Where to add
 //!
 //! | addition | place |
 //! |---|---|
-//! | a file format | a module in `files`; its first bytes in `files::source::Format`, its extension in `TensorFormat` or `BundleFormat` |
-//! | a flag | `src/bin/rnn/args/COMMAND.rs`; the command of that name turns it into a plan |
+//! | a file format | a module in `files`; its first bytes in `files::format`, its extension in `TensorFormat` or `BundleFormat` |
+//! | a flag of COMMAND | `src/bin/rnn/args/COMMAND.rs`; used in `commands/COMMAND.rs`, for `run` by way of `commands/run/plan.rs` |
 //! | a hint or an explanation | `src/bin/rnn/explain` |
 //! | an instruction set | a file like `kernel/x86.rs`, its registers in `kernel/vector.rs`, its name in `kernel::Kernel` |
-//! | a type of number | `element::Element` and its registers in `kernel/vector.rs` |
+//! | a stored type of number | `files::StoredType`, with its conversion in `files::decode` and its exact value in `files::number`; each format names its own |
+//! | a computed type of number | `element::{Dtype, Element}` and its registers in `kernel/vector.rs` and `kernel/x86.rs`; the compiler lists the matches on `Dtype` |
 //! | a way to use threads | a variant of `stack::plan::Parallel` |
 
 mod array;
