@@ -15,13 +15,13 @@ use crate::array::{array, checked_len, values};
 use crate::error::Error;
 use crate::memory::{lengthen, reserved};
 
-pub(crate) use order::{Order, check_lengths, inverse, pad, total_steps};
+pub(crate) use order::{Order, PADDED, check_lengths, inverse, pad, total_steps};
 pub(crate) use sizes::BatchSizes;
 
-/// What memory for the output is called in an error.
+/// The output's name in an out-of-memory error.
 pub(crate) const OUTPUT: &str = "output";
 
-/// Input of a layer: the rows of one step together, and how to give the output the form of the input.
+/// Input of a layer: the rows of one step together, and the form that the output takes from the input.
 ///
 /// A time-major tensor is borrowed, as is a packed sequence; a batch-first tensor, and one of sequences of
 /// different lengths, is copied once.
@@ -46,8 +46,8 @@ pub struct Batch<'a, T: Clone> {
     pub(crate) sizes: BatchSizes,
     /// N, the number of sequences, those of length 0 included.
     pub(crate) sequences: usize,
-    /// For each place in packed order the sequence that stands there, (N); `None` if all N sequences have a
-    /// first step and stand in their original order.
+    /// The sequence at each place in packed order, (N); `None` if all N sequences have a first step and stand in
+    /// their original order.
     pub(crate) sorted: Option<Cow<'a, [usize]>>,
     /// Shape of the input.
     pub(crate) shape: IxDyn,
@@ -104,7 +104,7 @@ impl<'a, T: Clone> Batch<'a, T> {
         };
         let rows = match time_major.to_slice() {
             Some(rows) => Cow::Borrowed(rows),
-            // One copy, because the rows of a step have to stand together.
+            // One copy, because the kernel reads the rows of a step side by side.
             None => Cow::Owned(values(&time_major, "input")?),
         };
         let sizes = BatchSizes::Constant { steps, rows: sequences };
@@ -168,8 +168,8 @@ impl<'a, T: Clone> Batch<'a, T> {
         }
         let shape = [padding.total_length.unwrap_or(self.steps()), self.sequences, features];
         let mut output = if let Some(sorted) = &self.sorted {
-            // Another copy. To move the rows apart in place was measured, and is no faster: it takes the
-            // system longer to give memory than to copy it.
+            // Another copy. Moving the rows apart in place was measured and is no faster: allocating the memory takes
+            // longer than the copy.
             let unsorted = inverse(sorted, "sorted_indices")?;
             pad(&output, &self.sizes, Some(&unsorted), &shape, &padding.value)?
         } else {
@@ -199,7 +199,7 @@ impl<'a, T: Clone> Batch<'a, T> {
         Ok(Some(own))
     }
 
-    /// Writes them back. Sequences without a step keep their state.
+    /// The inverse of [`Batch::gather`]. Sequences without a step keep their state.
     pub(crate) fn scatter(&self, own: &[T], all: &mut [T], hidden_size: usize) {
         let mut own = own.chunks_exact(hidden_size);
         for all in all.chunks_exact_mut((self.sequences * hidden_size).max(1)) {

@@ -129,15 +129,6 @@ impl Config {
     ///
     /// Only the two sizes are required; the other fields default to PyTorch's values.
     ///
-    /// ```
-    /// use elman::{Config, Nonlinearity};
-    ///
-    /// let text = r#"{"input_size": 10, "hidden_size": 20, "nonlinearity": "relu"}"#;
-    /// let config = Config::from_json(text)?;
-    /// assert_eq!(config, Config { nonlinearity: Nonlinearity::Relu, ..Config::new(10, 20) });
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
-    ///
     /// # Errors
     /// [`Error::Config`] names the field; and the errors of [`Config::check`].
     pub fn from_json(text: &str) -> Result<Self, Error> {

@@ -2,18 +2,10 @@
 
 use crate::memory::OutOfMemory;
 
-/// Why the layer refuses its arguments, or could not finish.
+/// An error of the layer: an invalid argument, or too little memory.
 ///
-/// The text says what was expected and what was found, in one line without a full stop. Shapes stand
-/// in brackets, in PyTorch's order.
-///
-/// ```
-/// use elman::{Config, Error};
-///
-/// let error = Config::new(10, 0).check().unwrap_err();
-/// assert!(matches!(error, Error::ZeroSize { name: "hidden_size" }));
-/// assert_eq!(error.to_string(), "expected hidden_size of at least 1, got 0");
-/// ```
+/// The text names the expected and the found value, in one line without a full stop. Shapes stand in brackets, in
+/// PyTorch's order.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -35,7 +27,7 @@ pub enum Error {
         /// The name.
         found: String,
     },
-    /// A saved configuration that cannot be understood.
+    /// A saved configuration that is not valid.
     #[error("configuration: {what}")]
     Config {
         /// What was expected and what was found.
@@ -58,13 +50,13 @@ pub enum Error {
         /// Shape of the input.
         found: Vec<usize>,
     },
-    /// A sequence without a single step.
+    /// A sequence without steps.
     #[error("input: expected seq_len of at least 1, got 0 in shape {found:?}")]
     NoSteps {
         /// Shape of the input.
         found: Vec<usize>,
     },
-    /// `h_0` does not have the shape that the layer and the input ask for.
+    /// `h_0` does not have the shape that the layer and the input require.
     #[error("h_0: expected shape {expected:?}, got {found:?}")]
     HiddenShape {
         /// (D * `num_layers`, N, `H_out`), without N for unbatched input.
@@ -72,7 +64,7 @@ pub enum Error {
         /// Shape of `h_0`.
         found: Vec<usize>,
     },
-    /// A layer with a reverse direction, whose state is not carried from some steps to the next ones.
+    /// A layer with a reverse direction, whose state cannot be carried to later steps.
     #[error(
         "expected {}, which cannot be carried from array to array: its reverse direction begins at the last \
          step, which is still to come",
@@ -83,25 +75,25 @@ pub enum Error {
         /// Whether the layer has both directions.
         bidirectional: bool,
     },
-    /// A tensor without the axes that it needs.
+    /// A tensor with too few or too many axes.
     #[error("{name}: expected {expected}, got {} in shape {found:?}", found.len())]
     Rank {
-        /// What it is.
+        /// The tensor.
         name: String,
-        /// How many axes it needs, and which.
+        /// The number of axes that it needs, and their names.
         expected: &'static str,
         /// Its shape.
         found: Vec<usize>,
     },
-    /// More or fewer lengths than sequences.
+    /// The number of lengths is not that of the sequences.
     #[error("lengths: expected {expected}, one for each sequence, got {found}")]
     LengthCount {
         /// N, the number of sequences.
         expected: usize,
-        /// Lengths.
+        /// The number of lengths.
         found: usize,
     },
-    /// A length beyond the steps of the padded tensor.
+    /// A length that exceeds the steps of the padded tensor.
     #[error(
         "lengths: expected at most {steps}, the steps (seq_len) of the input, got {found} in row {row}"
     )]
@@ -113,7 +105,7 @@ pub enum Error {
         /// Its length.
         found: usize,
     },
-    /// A sequence that is longer than the one before it, where they were said to be sorted.
+    /// A sequence that is longer than the one before it, with `enforce_sorted`.
     #[error(
         "lengths: expected descending order (enforce_sorted), got {found} in row {row} after {before}"
     )]
@@ -125,18 +117,18 @@ pub enum Error {
         /// Its length.
         found: usize,
     },
-    /// Fewer steps asked for than the longest sequence has.
+    /// A `total_length` below the longest length.
     #[error("total_length: expected at least {longest}, the longest length, got {found}")]
     TotalLength {
         /// The longest length.
         longest: usize,
-        /// What was asked for.
+        /// The `total_length`.
         found: usize,
     },
-    /// A list without a sequence, from which the shape of the result would follow.
+    /// An empty list of sequences, which does not determine the shape of the result.
     #[error("sequences: expected at least 1, got 0")]
     NoSequences,
-    /// A sequence whose steps have another shape than those of the first.
+    /// A sequence whose steps differ in shape from those of the first.
     #[error(
         "sequence {row}: expected steps of shape {expected:?}, as in sequence 0, got shape {found:?}"
     )]
@@ -148,18 +140,18 @@ pub enum Error {
         /// Shape of this sequence.
         found: Vec<usize>,
     },
-    /// Parts of a packed sequence that do not belong together.
+    /// Fields of a packed sequence that are inconsistent.
     #[error("packed sequence: {what}")]
     Packed {
         /// What was expected and what was found.
         what: String,
     },
-    /// The weights of the first layer, which tell the sizes of the whole, are absent or no matrices.
+    /// A weight of the first layer, which determines the sizes, is absent or not a matrix.
     #[error("{name}: expected a matrix that tells the layer's sizes, got {}", shape_or_none(found.as_deref()))]
     NoSizes {
         /// PyTorch's name of the parameter.
         name: String,
-        /// Its shape, where it is there.
+        /// Its shape; `None` if it is absent.
         found: Option<Vec<usize>>,
     },
     /// A parameter is absent.
@@ -170,7 +162,7 @@ pub enum Error {
         /// Its shape.
         expected: Vec<usize>,
     },
-    /// A tensor that the layer has no parameter for.
+    /// A tensor that is not a parameter of the layer.
     #[error("{name}: expected only the parameters of {layer}, got one more of shape {found:?}")]
     ExtraTensor {
         /// Name of the tensor.
@@ -180,7 +172,7 @@ pub enum Error {
         /// Shape of the tensor.
         found: Vec<usize>,
     },
-    /// A parameter has another shape than the layer asks for.
+    /// A parameter whose shape is not that of the layer.
     #[error("{name}: expected shape {expected:?}, got {found:?}")]
     TensorShape {
         /// PyTorch's name of the parameter.
@@ -190,13 +182,13 @@ pub enum Error {
         /// Its shape here.
         found: Vec<usize>,
     },
-    /// A generator state that PyTorch could not have written.
+    /// A generator state that is not valid.
     #[error("generator state: {what}")]
     GeneratorState {
         /// What was expected and what was found.
         what: String,
     },
-    /// The machine refused memory.
+    /// The allocator returned no memory.
     #[error(transparent)]
     OutOfMemory(#[from] OutOfMemory),
 }

@@ -66,7 +66,7 @@ mod planned {
 
     static PLAN: OnceLock<FaultPlan> = OnceLock::new();
 
-    /// Operations so far: of the kind that fails, or of any kind.
+    /// Number of operations so far: of the failing kind, or of any kind.
     static COUNT: AtomicU64 = AtomicU64::new(0);
 
     /// Sets the faults of this process. Only the first call counts.
@@ -92,7 +92,7 @@ mod planned {
                 if number.is_multiple_of(2) {
                     return Err(io::ErrorKind::Interrupted.into());
                 }
-                // One to seven bytes: no number of a tensor ends where its bytes are cut.
+                // One to seven bytes: the cuts fall inside the numbers of a tensor.
                 Ok(len.min(usize::try_from(number / 2 % 7).unwrap_or(0) + 1))
             }
             FaultPlan::Fail { .. } | FaultPlan::Short => Ok(len),

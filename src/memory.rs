@@ -4,7 +4,7 @@ use std::collections::TryReserveError;
 
 use crate::faults::{Operation, pass};
 
-/// The machine refused memory.
+/// The allocator returned no memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("out of memory: {what} needs {}", bytes_or_more(*bytes))]
 pub struct OutOfMemory {
@@ -20,20 +20,8 @@ fn bytes_or_more(bytes: usize) -> String {
 
 /// The zeros of a tensor of these sizes. `what` names the tensor in an error.
 ///
-/// ```
-/// use elman::{OutOfMemory, zeros};
-/// use ndarray::Array3;
-///
-/// let h_0: Vec<f32> = zeros(&[2, 3, 20], "h_0")?;
-/// let h_0 = Array3::from_shape_vec((2, 3, 20), h_0)?;
-/// assert_eq!(h_0[[1, 2, 19]], 0.0);
-/// let refused = zeros::<f32>(&[1 << 40, 1 << 40], "h_0");
-/// assert!(matches!(refused, Err(OutOfMemory { what: "h_0", .. })));
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
-///
 /// # Errors
-/// [`OutOfMemory`]; `vec![0.0; n]` would abort the process.
+/// [`OutOfMemory`].
 pub fn zeros<T: Clone + Default>(
     sizes: &[usize],
     what: &'static str,
@@ -91,7 +79,7 @@ pub(crate) fn grow<T>(
     Ok(())
 }
 
-/// The answer of the allocator, unless a test injects a fault.
+/// The result of the allocator, unless a test injects a fault.
 fn granted(
     answer: Result<(), TryReserveError>,
     what: &'static str,

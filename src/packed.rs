@@ -39,9 +39,9 @@ pub struct PackedSequence<T> {
     pub data: ArrayD<T>,
     /// Number of sequences that have step t, (longest length).
     pub batch_sizes: Vec<usize>,
-    /// For each sequence in packed order its place in the original one, (N); `None` if the two are the same.
+    /// The original place of each sequence in packed order, (N); `None` if the two orders are the same.
     pub sorted_indices: Option<Vec<usize>>,
-    /// For each sequence in the original order its place in the packed one, (N).
+    /// The packed place of each sequence in the original order, (N).
     pub unsorted_indices: Option<Vec<usize>>,
 }
 
@@ -97,22 +97,8 @@ impl<T> PackedSequence<T> {
     }
 
     /// The sequence as a batch for [`Rnn::forward`](crate::Rnn::forward). Its rows are borrowed; the output has
-    /// as many, and becomes a packed sequence by [`PackedSequence::with_data`]. `h_0` and `h_n` are those of all
+    /// as many, and [`PackedSequence::with_data`] makes it a packed sequence. `h_0` and `h_n` are those of all
     /// N sequences in the original order; a sequence of length 0 keeps its state.
-    ///
-    /// ```
-    /// use elman::{Config, Generator, Options, Rnn, pack_sequence};
-    /// use ndarray::ArrayD;
-    ///
-    /// let rnn = Rnn::<f32>::new(Config::new(10, 20), &mut Generator::new(0))?;
-    /// let [short, long] = [3, 5].map(|len| ArrayD::ones(vec![len, 10]));
-    /// let packed = pack_sequence(&[short.view(), long.view()], false)?;
-    /// let result = rnn.forward(packed.as_batch()?, Options::default())?;
-    /// let output = packed.with_data(result.output)?;
-    /// assert_eq!(output.data.shape(), [8, 20]);
-    /// assert_eq!(result.h_n.shape(), [1, 2, 20]);
-    /// # Ok::<_, elman::Error>(())
-    /// ```
     ///
     /// # Errors
     /// Those of [`PackedSequence::new`], [`Error::Rank`], and [`Error::OutOfMemory`].
@@ -140,7 +126,7 @@ impl<T> PackedSequence<T> {
         })
     }
 
-    /// Other data of the same sequences, with as many rows.
+    /// The same sequences with other data, which has as many rows.
     ///
     /// # Errors
     /// Those of [`PackedSequence::new`].
@@ -240,60 +226,28 @@ mod tests {
 
     #[test]
     fn inconsistent_parts_are_refused() {
-        type Indices<'a> = Option<&'a [usize]>;
-        let too_many = format!("data: expected {} rows, the sum of batch_sizes, got 0", usize::MAX);
-        let cases: [(usize, &[usize], Indices<'_>, Indices<'_>, &str); 10] = [
-            (3, &[2, 0, 1], None, None, "batch_sizes: expected at least 1 row in step 1, got 0"),
-            (0, &[0], None, None, "batch_sizes: expected at least 1 row in step 0, got 0"),
-            (
-                5,
-                &[2, 3],
-                None,
-                None,
-                "batch_sizes: expected at most 2 rows in step 1, as in the step before, got 3",
-            ),
-            (4, &[2, 1], None, None, "data: expected 3 rows, the sum of batch_sizes, got 4"),
-            (0, &[usize::MAX, 2], None, None, &too_many),
-            (
-                3,
-                &[2, 1],
-                Some(&[1, 1]),
-                None,
-                "sorted_indices: expected each of 0 to 1 once, got 1 at 1",
-            ),
-            (
-                3,
-                &[2, 1],
-                None,
-                Some(&[0, 2]),
-                "unsorted_indices: expected each of 0 to 1 once, got 2 at 1",
-            ),
-            (
-                3,
-                &[2, 1],
-                Some(&[0]),
-                None,
-                "sorted_indices: expected at least 2, one for each row of step 0, got 1",
-            ),
-            (
-                3,
-                &[3],
-                Some(&[1, 2, 0]),
-                Some(&[1, 2, 0]),
-                "unsorted_indices: expected the inverse of sorted_indices, got another list",
-            ),
-            (
-                3,
-                &[2, 1],
-                Some(&[0, 1]),
-                Some(&[0]),
-                "unsorted_indices: expected the inverse of sorted_indices, got another list",
-            ),
-        ];
-        for (rows, batch_sizes, sorted, unsorted, expected) in cases {
+        let refuse = |rows, batch_sizes: &[usize], sorted, unsorted, expected: &str| {
             let found = packed(rows, batch_sizes, sorted, unsorted).unwrap_err();
             assert_eq!(found, format!("packed sequence: {expected}"));
-        }
+        };
+        let zero = "batch_sizes: expected at least 1 row in step";
+        refuse(3, &[2, 0, 1], None, None, &format!("{zero} 1, got 0"));
+        refuse(0, &[0], None, None, &format!("{zero} 0, got 0"));
+        let grows = "batch_sizes: expected at most 2 rows in step 1, as in the step before, got 3";
+        refuse(5, &[2, 3], None, None, grows);
+        let sum = "data: expected 3 rows, the sum of batch_sizes, got 4";
+        refuse(4, &[2, 1], None, None, sum);
+        let too_many = format!("data: expected {} rows, the sum of batch_sizes, got 0", usize::MAX);
+        refuse(0, &[usize::MAX, 2], None, None, &too_many);
+        let twice = "sorted_indices: expected each of 0 to 1 once, got 1 at 1";
+        refuse(3, &[2, 1], Some(&[1, 1]), None, twice);
+        let beyond = "unsorted_indices: expected each of 0 to 1 once, got 2 at 1";
+        refuse(3, &[2, 1], None, Some(&[0, 2]), beyond);
+        let few = "sorted_indices: expected at least 2, one for each row of step 0, got 1";
+        refuse(3, &[2, 1], Some(&[0]), None, few);
+        let other = "unsorted_indices: expected the inverse of sorted_indices, got another list";
+        refuse(3, &[3], Some(&[1, 2, 0]), Some(&[1, 2, 0]), other);
+        refuse(3, &[2, 1], Some(&[0, 1]), Some(&[0]), other);
         let scalar = PackedSequence::new(arr0(1).into_dyn(), vec![1], None, None);
         let expected = "data: expected at least 1 dimension, (rows, *), got 0 in shape []";
         assert_eq!(scalar.unwrap_err().to_string(), expected);

@@ -36,26 +36,12 @@ pub struct CellParams<T> {
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Params<T> {
-    config: Config,
-    cells: Vec<CellParams<T>>,
+    pub(crate) config: Config,
+    pub(crate) cells: Vec<CellParams<T>>,
 }
 
 impl<T: Element> Params<T> {
     /// Takes the tensors of a `state_dict`, in any order. Every shape is checked against `config`.
-    ///
-    /// ```
-    /// use elman::{Config, Error, Params};
-    /// use ndarray::ArrayD;
-    ///
-    /// let config = Config { bias: false, ..Config::new(10, 20) };
-    /// let weight_hh = ("weight_hh_l0".to_owned(), ArrayD::<f32>::zeros(vec![20, 20]));
-    /// let weight_ih = ("weight_ih_l0".to_owned(), ArrayD::zeros(vec![20, 10]));
-    /// let absent = Params::from_tensors(config.clone(), vec![weight_hh.clone()]);
-    /// assert!(matches!(absent, Err(Error::MissingTensor { name, .. }) if name == "weight_ih_l0"));
-    /// let params = Params::from_tensors(config, vec![weight_hh, weight_ih])?;
-    /// assert_eq!(params.cells()[0].weight_ih.dim(), (20, 10));
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
     ///
     /// # Errors
     /// [`Error::MissingTensor`], [`Error::TensorShape`] and [`Error::ExtraTensor`] name the tensor.
@@ -92,20 +78,11 @@ impl<T: Element> Params<T> {
     /// Draws fresh parameters as `nn.RNN(...)` does: every number, biases included, from
     /// U(-sqrt(k), sqrt(k)) with k = 1 / `hidden_size`, in the order of the `state_dict`.
     ///
-    /// ```
-    /// use elman::{Config, Generator, Params};
-    ///
-    /// // torch.manual_seed(0); rnn = nn.RNN(10, 20); rnn.weight_ih_l0[0, 0]
-    /// let params = Params::<f32>::init(Config::new(10, 20), &mut Generator::new(0))?;
-    /// assert_eq!(format!("{:.4}", params.cells()[0].weight_ih[[0, 0]]), "-0.0017");
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
-    ///
     /// # Errors
     /// The errors of [`Config::check`], and [`Error::OutOfMemory`].
     pub fn init(config: Config, generator: &mut Generator) -> Result<Self, Error> {
         config.check()?;
-        // All memory is allocated first: each of many small tensors may fit although they do not fit together.
+        // The whole size is tried first: each of many small tensors may fit although all of them together do not.
         let count = config.num_parameters();
         let too_large = OutOfMemory { what: WEIGHTS, bytes: usize::MAX };
         drop(reserved::<T>(count.ok_or(too_large)?, WEIGHTS)?);
@@ -147,15 +124,6 @@ impl<T: Element> Params<T> {
     /// The configuration of the layer.
     pub fn config(&self) -> &Config {
         &self.config
-    }
-
-    pub(crate) fn into_parts(self) -> (Config, Vec<CellParams<T>>) {
-        (self.config, self.cells)
-    }
-
-    /// The opposite of [`Params::into_parts`].
-    pub(crate) fn from_parts(config: Config, cells: Vec<CellParams<T>>) -> Self {
-        Params { config, cells }
     }
 
     /// `tensors` are all parameters in order, their shapes checked.

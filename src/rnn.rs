@@ -80,14 +80,14 @@ impl<T: Element> Rnn<T> {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn from_params(params: Params<T>) -> Result<Self, Error> {
-        let (config, params) = params.into_parts();
         let (mut cells, mut biases) = (Vec::new(), Vec::new());
         // One by one: a packed cell replaces its parameters, so that memory holds the weights once.
-        for cell in params {
+        for cell in params.cells {
             cells.push(pack(&cell)?);
             biases.push(cell.bias);
         }
         let (kernel, cores) = (Kernel::best(), stack::cores());
+        let config = params.config;
         Ok(Rnn { config, reversed: false, cells, biases, kernel, cores, spare: Spare::new() })
     }
 
@@ -106,7 +106,7 @@ impl<T: Element> Rnn<T> {
             weight_hh: matrix(cell.hh()),
             bias: bias.clone(),
         });
-        Params::from_parts(self.config.clone(), cells.collect()).into_tensors()
+        Params { config: self.config.clone(), cells: cells.collect() }.into_tensors()
     }
 
     /// The same layer with its single direction running from each sequence's last step to its first, as the
@@ -153,8 +153,7 @@ impl<T: Element> Rnn<T> {
     /// The forward pass over a batch; see [`Batch`] and [`Options`] for examples. Threads are those of the
     /// current rayon pool. The layer keeps the buffers of a pass for the next one.
     ///
-    /// In [`Mode::Eval`], the bits of a sequence's result depend on nothing but the sequence, the
-    /// weights and its `h_0`. The masks of [`Mode::Train`] are drawn in the order of the whole batch.
+    /// In [`Mode::Eval`], the bits of a sequence's result depend only on the sequence, the weights and its `h_0`. The masks of [`Mode::Train`] are drawn in the order of the whole batch.
     ///
     /// # Errors
     /// [`Error::InputSize`], [`Error::NoSteps`], [`Error::TotalLength`], [`Error::HiddenShape`], and [`Error::OutOfMemory`].
@@ -175,12 +174,12 @@ impl<T: Element> Rnn<T> {
         } else {
             self.pass(&batch.rows, &batch.sizes, &mut h_n, mode, keep)?
         };
-        // The way back does not need the rows: a packed copy makes room for the padded output.
+        // `restore` does not read the rows: freeing a packed copy makes room for the padded output.
         batch.rows = Cow::default();
         let width = self.config.num_directions() * hidden_size;
         let restore = |layer| batch.restore(layer, width, &padding);
         let mut layers = layers.into_iter().map(restore).collect::<Result<Vec<_>, _>>()?;
-        // A layer's configuration has been checked: it has one layer at least.
+        // The configuration has been checked: `num_layers` is at least 1.
         let output = layers.pop().unwrap_or_else(|| unreachable!("a pass without an output"));
         let h_n = array(&self.hidden_shape(batch.batched()), h_n);
         Ok(Output { output, h_n, lower_layers: layers })
@@ -222,7 +221,7 @@ impl<T: Element> Rnn<T> {
         Ok(())
     }
 
-    /// Checks that the state after some steps is that before the next ones.
+    /// Checks that the state can be carried from some steps to the next ones.
     ///
     /// # Errors
     /// [`Error::Carried`] for a bidirectional or reversed layer.

@@ -1,4 +1,4 @@
-//! Sequences of different lengths: the order in which they are packed, their rows packed, and padded again.
+//! Sequences of different lengths: their order in packed data, and functions that pack and pad their rows.
 
 use std::cmp::Reverse;
 use std::iter::repeat_n;
@@ -10,15 +10,15 @@ use crate::array::{array, checked_len, contiguous};
 use crate::error::Error;
 use crate::memory::{OutOfMemory, checked_product, reserved};
 
-/// What memory for packed rows is called in an error.
+/// The name of packed rows in an out-of-memory error.
 const PACKED: &str = "packed data";
 
-/// What memory for a padded batch is called in an error.
-const PADDED: &str = "padded batch";
+/// The name of a padded batch in an out-of-memory error.
+pub(crate) const PADDED: &str = "padded batch";
 
 /// The order of packed sequences, the longest first.
 pub(crate) struct Order {
-    /// For each place in packed order the sequence that stands there, (N).
+    /// The sequence at each place in packed order, (N).
     pub(crate) sorted: Vec<usize>,
     /// Number of sequences that have step t, (longest length).
     pub(crate) batch_sizes: Vec<usize>,
@@ -29,7 +29,7 @@ impl Order {
     pub(crate) fn new(lengths: &[usize]) -> Result<Self, Error> {
         let mut sorted = reserved(lengths.len(), "indices")?;
         sorted.extend(0..lengths.len());
-        // A stable sort would allocate. No two keys are equal, so this one gives the same.
+        // A stable sort would allocate. No two keys are equal, so an unstable one gives the same order.
         sorted.sort_unstable_by_key(|&n| (Reverse(lengths[n]), n));
         let longest = sorted.first().map_or(0, |&n| lengths[n]);
         let mut batch_sizes = reserved(longest, "batch sizes")?;
@@ -69,7 +69,7 @@ impl Order {
     ) -> Result<ArrayD<T>, Error> {
         let (second, features) = (padded.len_of(Axis(1)), &padded.shape()[2..]);
         let width = checked_product(features, PACKED)?;
-        // A layout of another kind is rare, and worth a copy of its own: reading it row by row is slow.
+        // Other layouts are rare, and are copied first: reading them row by row is slow.
         let padded = contiguous(padded, "input")?;
         let rows = padded.as_slice().unwrap_or_default();
         self.pack(features, |t, n| {
@@ -110,7 +110,7 @@ pub(crate) fn pad<T: Clone>(
     let (batch, width) = (shape[1], checked_product(&shape[2..], PADDED)?);
     let len = checked_len(shape, PADDED)?;
     let mut padded = reserved(len, PADDED)?;
-    // An array without values may have very many rows.
+    // An array of width 0 may have very many rows, which need no work.
     for row in 0..len.checked_div(width).unwrap_or(0) {
         let (t, n) = (row / batch, row % batch);
         let place = unsorted.map_or(n, |unsorted| unsorted[n]);

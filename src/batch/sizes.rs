@@ -18,7 +18,7 @@ impl BatchSizes {
     /// The sizes of a checked packed sequence: constant if they are equal, which is faster.
     pub(crate) fn new(sizes: &[usize]) -> Result<Self, Error> {
         let (steps, rows) = (sizes.len(), sizes.first().copied().unwrap_or(0));
-        // They never grow.
+        // Sizes never grow, so the last equals the first only if all are equal.
         if sizes.last().is_none_or(|&last| last == rows) {
             return Ok(BatchSizes::Constant { steps, rows });
         }
@@ -81,7 +81,7 @@ impl BatchSizes {
         }
     }
 
-    /// Whether each of these steps has a single row, and no step of the sequence has more.
+    /// Whether each of these steps has a single row, and no step of the batch has more.
     pub(crate) fn is_one_row(&self, steps: &Range<usize>) -> bool {
         self.size(0) == 1 && self.offset(steps.end) - self.offset(steps.start) == steps.len()
     }

@@ -112,15 +112,6 @@ impl Config {
     /// They determine sizes, layers, directions and bias. Nonlinearity, `batch_first` and dropout become PyTorch's
     /// defaults. [`Params::from_tensors`](crate::Params::from_tensors) checks the shapes against each other.
     ///
-    /// ```
-    /// use elman::Config;
-    ///
-    /// let shapes: [(&str, &[usize]); 2] = [("weight_ih_l0", &[20, 10]), ("weight_hh_l0", &[20, 20])];
-    /// let config = Config::infer(shapes.into_iter())?;
-    /// assert_eq!(config.to_string(), "RNN(10, 20, bias=False)");
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
-    ///
     /// # Errors
     /// [`Error::NoSizes`] if the weights of the first layer do not determine the sizes.
     pub fn infer<'a>(shapes: impl Iterator<Item = (&'a str, &'a [usize])>) -> Result<Self, Error> {

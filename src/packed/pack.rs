@@ -12,7 +12,7 @@ use crate::memory::{checked_product, reserved};
 /// `batch_first`: PyTorch's `pack_padded_sequence`.
 ///
 /// With `enforce_sorted` the lengths have to be in descending order, and both lists of indices are `None`.
-/// Without it they may be in any order; sequences of equal length keep theirs, which PyTorch leaves open.
+/// Without it they may be in any order; sequences of equal length keep their order, which PyTorch does not specify.
 ///
 /// Unlike in PyTorch, lengths of 0 are allowed. `batch_sizes[0]` counts the sequences with a first step;
 /// `sorted_indices` has all N, the empty ones last. A batch with empty sequences therefore has indices with
@@ -44,8 +44,8 @@ pub fn pack_padded_sequence<T: Clone>(
     packed(data, order, lengths, enforce_sorted)
 }
 
-/// Packs a list of sequences, (their length, *) each: PyTorch's `pack_sequence`. `enforce_sorted` and lengths
-/// of 0 are those of [`pack_padded_sequence`].
+/// Packs a list of sequences, (their length, *) each: PyTorch's `pack_sequence`. `enforce_sorted` and lengths of 0 are
+/// as in [`pack_padded_sequence`].
 ///
 /// ```
 /// use elman::{pack_sequence, unpack_sequence};
@@ -110,7 +110,7 @@ pub(super) fn all_contiguous<'a, T: Clone>(
     Ok(all)
 }
 
-/// Checks that the lengths are in descending order if `enforce_sorted` says so.
+/// With `enforce_sorted`, checks that the lengths are in descending order.
 fn check_order(lengths: &[usize], enforce_sorted: bool) -> Result<(), Error> {
     match (1..lengths.len()).find(|&n| enforce_sorted && lengths[n] > lengths[n - 1]) {
         Some(row) => Err(Error::LengthOrder { row, before: lengths[row - 1], found: lengths[row] }),
@@ -126,7 +126,7 @@ fn packed<T>(
     enforce_sorted: bool,
 ) -> Result<PackedSequence<T>, Error> {
     let Order { sorted, batch_sizes } = order;
-    // Only the indices count sequences without a step.
+    // Only the indices contain sequences of length 0.
     let (sorted_indices, unsorted_indices) = if enforce_sorted && !lengths.contains(&0) {
         (None, None)
     } else {

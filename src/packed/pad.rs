@@ -7,12 +7,9 @@ use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
 use super::PackedSequence;
 use super::pack::{all_contiguous, lengths_and_features};
 use crate::array::{array, checked_len, contiguous, values};
-use crate::batch::{BatchSizes, check_lengths, pad, total_steps};
+use crate::batch::{BatchSizes, PADDED, check_lengths, pad, total_steps};
 use crate::error::Error;
 use crate::memory::{checked_product, reserved};
-
-/// What memory for a padded batch is called in an error.
-const WHAT: &str = "padded batch";
 
 /// The side of a sequence that is padded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,7 +52,7 @@ pub fn pad_packed_sequence<T: Clone>(
     let sizes = BatchSizes::new(&sequence.batch_sizes)?;
     let steps = total_steps(sizes.steps(), total_length)?;
     let shape = [&[steps, lengths.len()], &sequence.data.shape()[1..]].concat();
-    let data = contiguous(&sequence.data, WHAT)?;
+    let data = contiguous(&sequence.data, PADDED)?;
     let rows = data.as_slice().unwrap_or_default();
     let unsorted = sequence.unsorted_indices.as_deref();
     let mut padded = pad(rows, &sizes, unsorted, &shape, &padding_value)?;
@@ -66,19 +63,7 @@ pub fn pad_packed_sequence<T: Clone>(
 }
 
 /// The padded batch of a list of sequences, (their length, *) each: (L, N, *), or (N, L, *) with
-/// `batch_first`, where L is the longest length. PyTorch's `pad_sequence`.
-///
-/// ```
-/// use elman::{PaddingSide, pad_sequence, unpad_sequence};
-/// use ndarray::{arr1, arr2};
-///
-/// let [a, b] = [&[4, 5][..], &[1, 2, 3]].map(|values| arr1(values).into_dyn());
-/// let pad = |side| pad_sequence(&[a.view(), b.view()], true, 0, side);
-/// assert_eq!(pad(PaddingSide::Left)?, arr2(&[[0, 4, 5], [1, 2, 3]]).into_dyn());
-/// let padded = pad(PaddingSide::Right)?;
-/// assert_eq!(unpad_sequence(padded.view(), &[2, 3], true)?, [a, b]);
-/// # Ok::<_, elman::Error>(())
-/// ```
+/// `batch_first`; L is the longest length. PyTorch's `pad_sequence`.
 ///
 /// # Errors
 /// [`Error::NoSequences`], [`Error::Rank`], [`Error::SequenceShape`], and [`Error::OutOfMemory`].
@@ -93,10 +78,10 @@ pub fn pad_sequence<T: Clone>(
     let batch = lengths.len();
     let axes = if batch_first { [batch, steps] } else { [steps, batch] };
     let shape = [&axes[..], features].concat();
-    let width = checked_product(features, WHAT)?;
+    let width = checked_product(features, PADDED)?;
     let sequences = all_contiguous(sequences)?;
-    let len = checked_len(&shape, WHAT)?;
-    let mut padded = reserved(len, WHAT)?;
+    let len = checked_len(&shape, PADDED)?;
+    let mut padded = reserved(len, PADDED)?;
     for row in 0..len.checked_div(width).unwrap_or(0) {
         let (t, n) =
             if batch_first { (row % steps, row / steps) } else { (row / batch, row % batch) };
@@ -151,8 +136,8 @@ pub fn unpack_sequence<T: Clone>(sequence: &PackedSequence<T>) -> Result<Vec<Arr
     let lengths = sequence.lengths()?;
     let sizes = BatchSizes::new(&sequence.batch_sizes)?;
     let features = &sequence.data.shape()[1..];
-    let width = checked_product(features, WHAT)?;
-    let data = contiguous(&sequence.data, WHAT)?;
+    let width = checked_product(features, PADDED)?;
+    let data = contiguous(&sequence.data, PADDED)?;
     let rows = data.as_slice().unwrap_or_default();
     let mut sequences = reserved(lengths.len(), "sequences")?;
     for (n, &length) in lengths.iter().enumerate() {

@@ -10,7 +10,7 @@ use crate::kernel::DoubleBuffer;
 use crate::memory::{OutOfMemory, fit, reserved};
 use crate::stack::{Block, Parallel, Plan, Shape, Steps, Work, Workspace};
 
-/// Workspaces of past passes, kept for the next ones: allocating and clearing memory takes time.
+/// Workspaces of earlier passes, kept for later ones: allocating and clearing memory takes time.
 #[derive(Debug)]
 pub(super) struct Spare<T>(Mutex<Vec<Workspace<T>>>);
 
@@ -19,7 +19,7 @@ impl<T> Spare<T> {
         Spare(Mutex::new(Vec::new()))
     }
 
-    /// Takes all of them: another pass at the same time makes its own.
+    /// Takes all of them: a concurrent pass allocates its own.
     pub(super) fn take(&self) -> Vec<Workspace<T>> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -127,8 +127,8 @@ fn most_rows<T>(blocks: &[Block<'_, T>], steps: usize) -> usize {
     sizes.map(|sizes| sizes.offset(steps.min(sizes.steps()))).max().unwrap_or(0)
 }
 
-/// Gives the buffers of a workspace the sizes for blocks of up to `rows`. Their content does not matter:
-/// everything is written before it is read.
+/// Resizes the buffers of a workspace for blocks of up to `rows`. Their content is unspecified: everything is written
+/// before it is read.
 fn fit_workspace<T: Element>(
     workspace: &mut Workspace<T>,
     shape: &Shape,

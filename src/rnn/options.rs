@@ -1,11 +1,11 @@
-//! How a forward pass is made, and its result.
+//! The options of a forward pass, and its result.
 
 use ndarray::{ArrayD, ArrayViewD};
 
 use crate::{Generator, Padding};
 
-/// How a forward pass is made. The default starts from zeros, applies no dropout, keeps the output of the last
-/// layer, and pads with zeros.
+/// Options of a forward pass. By default it starts from zeros, applies no dropout, keeps the output of the last layer,
+/// and pads with zeros.
 ///
 /// ```
 /// use elman::{Batch, Config, Generator, Keep, Mode, Options, Rnn};

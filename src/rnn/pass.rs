@@ -36,7 +36,7 @@ impl<T: Element> Rnn<T> {
         for first in (0..layers).step_by(depth) {
             let mut below = outputs.last().map_or(input, Vec::as_slice);
             if let Some(mask) = first.checked_sub(1).and_then(|gap| masks.get(gap)) {
-                // A copy, because the output is kept as it was before dropout.
+                // A copy, because the kept output is that before dropout.
                 dropped_out = reserved(below.len(), "dropout")?;
                 let kept = below.iter().zip(mask);
                 dropped_out.extend(kept.map(|(&h, &keep)| dropped(h, keep, self.mask_scale())));

@@ -34,7 +34,7 @@ pub struct Session<'a, T> {
     rnn: &'a Rnn<T>,
     /// (D * `num_layers`, N, `H_out`), or (D * `num_layers`, `H_out`) for unbatched input; `None` for zeros.
     h: Option<ArrayD<T>>,
-    /// Sequences that a layer with a reverse direction has passed: it passes each of them once.
+    /// End of the rows of the last step: a layer with a reverse direction passes each sequence once.
     passed: usize,
 }
 
@@ -93,7 +93,7 @@ impl<'a, T: Element> Session<'a, T> {
                 none.insert(array(&shape, zeros(&shape, "h_n")?))
             }
         };
-        // A state of other sequences does not pass the layer's own check.
+        // If N differs, the layer's own check fails on the whole state.
         let mut own = if h.ndim() == 3 && rows.end <= h.len_of(Axis(1)) {
             h.slice_axis_mut(Axis(1), Slice::from(rows.clone()))
         } else {
