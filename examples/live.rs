@@ -1,11 +1,11 @@
-//! A layer out of a checkpoint, stepped through a sequence that is still coming in.
+//! A layer from a checkpoint, stepped through a live sequence.
 //!
 //! ```sh
 //! seq 0 0.3 15 | cargo run --example live -- fixtures/sine/rnn.pt
 //! ```
 //!
-//! Each line of standard input is one step: numbers between commas or spaces. Each is answered at once
-//! with the features of the last layer's hidden state, which is carried from step to step.
+//! Each line of standard input is one step: numbers between commas or spaces. The program answers each
+//! at once with the last layer's hidden state, which is carried from step to step.
 
 use std::error::Error;
 use std::ffi::OsString;

@@ -1,5 +1,4 @@
-//! What fuzzing has found to be of interest, run again through the bodies of the fuzz targets in `fuzz/`:
-//! every file of the corpus, with everything that a target holds against what the library says.
+//! The corpus of the fuzz targets in `fuzz/`, run again through the targets' bodies and assertions.
 
 use std::fs;
 use std::panic;
@@ -39,7 +38,7 @@ fn replay(folder: &Path, run: fn(&[u8])) {
         let path = file.unwrap().path();
         let data = fs::read(&path).unwrap();
         let ended = panic::catch_unwind(|| run(&data));
-        assert!(ended.is_ok(), "{}: what is wrong with it stands above", path.display());
+        assert!(ended.is_ok(), "{}: the target panicked, as printed above", path.display());
         count += 1;
     }
     assert!(count > 0, "{}: no file in it", folder.display());

@@ -1,5 +1,4 @@
-//! Every variant of the library's errors, made to happen, with its exact text. A variant that nothing here
-//! makes happen fails the test.
+//! Every variant of the library's errors, with its exact text. A variant without a case fails the test.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -58,7 +57,7 @@ fn variants() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_variant_happens_and_says_what_is_wrong() {
+fn every_variant_has_a_case_with_its_text() {
     let sandbox = Sandbox::new();
     let mut seen = BTreeSet::new();
     let cases = [of_configurations(), of_tensors(), of_lengths(), of_weights(), of_the_machine()];
@@ -258,14 +257,13 @@ fn of_files(sandbox: &Sandbox) -> Vec<Case> {
     ]
 }
 
-/// What only a machine does that fails, or that is asked for too much.
+/// Failures of the system: a failed read, and memory that cannot be allocated.
 fn of_the_machine() -> Vec<Case> {
-    // The first page of a process is never there to be read.
+    // The first page of a process is never mapped, so reading it fails.
     let memory = files::open(&Source::parse("/proc/self/mem".as_ref()), Accepts::Tensor);
     let full = Sink::open(Path::new("/dev/full"), Overwrite::Replace);
     let full = full.and_then(|mut sink| sink.write(|to| to.write_all(b"x")));
-    // More than the half of all addresses that any system gives to a process, and a number that
-    // overflows.
+    // More than the half of all addresses that a process has on any system, and a number that overflows.
     let huge = 1_usize << (usize::BITS - 3);
     let (refused, overflows) =
         (elman::zeros::<u8>(&[huge], "input"), elman::zeros::<f32>(&[usize::MAX, 2], "input"));

@@ -1,5 +1,5 @@
-//! The forward pass of the library: against the naive judge, and against itself in every other way of
-//! computing the same thing.
+//! The forward pass of the library: against the naive one, and against itself with other kernels, threads, blocks and
+//! chunks.
 
 use elman::check::{Case, below};
 use elman::{Config, Element, Generator, Kernel, Nonlinearity, Output, Rnn};
@@ -8,8 +8,8 @@ use proptest::prelude::*;
 
 use crate::naive;
 
-/// How far f32 may be from the naive float64 result for layers of up to 70 features, relative to the
-/// largest value if ReLU lets values grow: ten roundings of 6e-8, times a safety factor of two.
+/// Largest difference of f32 from the naive float64 result for layers of up to 70 features, relative to the largest
+/// value if ReLU lets values grow: ten roundings of 6e-8, times a safety factor of two.
 const TOLERANCE_F32: f64 = 2e-6;
 /// The same for f64.
 const TOLERANCE_F64: f64 = 4e-15;
@@ -214,7 +214,7 @@ fn both_directions_of_few_rows_at_once_change_no_byte() {
 
 #[test]
 fn layers_at_the_same_time_change_no_byte() {
-    // One row, and so few that the batch is not cut.
+    // One row, and few enough rows that the batch is not cut into blocks.
     for (batch, steps) in [(1, 3000), (3, 2000)] {
         let mut recipe = Recipe::new(20, 70, steps, batch);
         recipe.config = Config { num_layers: 4, ..recipe.config };
@@ -231,7 +231,7 @@ fn layers_at_the_same_time_change_no_byte() {
 
 #[test]
 fn many_passes_at_once_on_one_pool_end() {
-    // More passes that want to share columns than there are threads to share them with.
+    // More passes with shared columns than threads.
     let case = Recipe::new(40, 300, 200, 1).case::<f32>();
     let expected = with_threads(1, || run(&case));
     with_threads(3, || {
@@ -250,8 +250,7 @@ fn long_sequences_pass_through_in_chunks() {
     in_two_pieces(&recipe.case::<f32>(), 1234);
 }
 
-/// The promised order of operations, seen from outside: the first step of a ReLU layer from zeros is the
-/// sum itself, where it is positive.
+/// The promised order of operations: the first step of a ReLU layer from zeros is the sum itself if that is positive.
 #[test]
 fn sums_are_chains_of_64() {
     let mut recipe = Recipe::new(200, 30, 1, 1);

@@ -1,4 +1,4 @@
-//! Inputs that are not held in memory: their parts give the bytes of the whole.
+//! Inputs that are read in parts: they give the bytes of a single pass.
 
 use std::fs::File;
 use std::io::Write;
@@ -11,7 +11,7 @@ use crate::support::Sandbox;
 /// Features of each step.
 const FEATURES: usize = 64;
 
-/// `i.npy` of this shape, `i.npz` with the same, which is held whole, and `w.npz`.
+/// `i.npy` of this shape, `i.npz` with the same numbers, which is read whole, and `w.npz`.
 fn given(shape: &[usize], flags: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     let mut bits = 1_u32;
@@ -48,38 +48,38 @@ fn parts_give_the_bytes_of_the_whole(shape: &[usize], flags: &str) {
 }
 
 #[test]
-fn of_a_single_sequence() {
+fn a_single_sequence_in_parts() {
     parts_give_the_bytes_of_the_whole(&[260_000, FEATURES], "");
 }
 
 #[test]
-fn of_a_batch() {
+fn a_batch_in_parts() {
     parts_give_the_bytes_of_the_whole(&[2600, 101, FEATURES], "--nonlinearity relu");
 }
 
 #[test]
-fn of_a_batch_with_the_batch_first() {
+fn a_batch_first_in_parts() {
     parts_give_the_bytes_of_the_whole(&[101, 2600, FEATURES], "--batch-first");
 }
 
-/// Too long for whole ones to be a part.
+/// Sequences so long that a part holds none of them whole.
 #[test]
-fn of_long_sequences_with_the_batch_first() {
+fn long_sequences_batch_first_in_parts() {
     parts_give_the_bytes_of_the_whole(&[6, 45_000, FEATURES], "--batch-first");
 }
 
 #[test]
-fn of_both_directions() {
+fn both_directions_in_parts() {
     parts_give_the_bytes_of_the_whole(&[2600, 101, FEATURES], "--bidirectional");
 }
 
 #[test]
-fn of_both_directions_with_the_batch_first() {
+fn both_directions_batch_first_in_parts() {
     parts_give_the_bytes_of_the_whole(&[101, 2600, FEATURES], "--bidirectional --batch-first");
 }
 
 #[test]
-fn of_sequences_of_different_lengths() {
+fn sequences_of_different_lengths_in_parts() {
     for (shape, flags) in [
         ([2600, 101, FEATURES], ""),
         ([101, 2600, FEATURES], "--batch-first"),
@@ -107,12 +107,12 @@ fn of_sequences_of_different_lengths() {
 
 /// Sequences of their own lengths, as an archive of tensors and as packed ones.
 #[test]
-fn of_an_archive() {
+fn an_archive_in_parts() {
     for flags in ["", "--bidirectional"] {
         let sandbox = given(&[260, 1010, FEATURES], flags);
         let lengths: Vec<_> = (0..1010).map(|row| (row * 7919 % 61 + 200).to_string()).collect();
         std::fs::write(sandbox.path("lengths.txt"), lengths.join("\n")).unwrap();
-        // A length for the output asks for a single pass.
+        // `--total-length` makes the run a single pass.
         let flags = "--lengths lengths.txt --total-length 260 --last whole_l.npy -q";
         let whole = format!("run -w w.npz -i i.npy {flags} -o whole.npy --hn whole_h.npy");
         sandbox.rnn(&whole).succeeds();
@@ -139,9 +139,9 @@ fn of_an_archive() {
     }
 }
 
-/// Once, before anything else, with the bytes that there are.
+/// A note names the bytes of data that is buffered whole.
 #[test]
-fn data_that_is_held_is_announced() {
+fn data_that_is_buffered_whole_is_announced() {
     let sandbox = given(&[260, 1010, FEATURES], "--bidirectional");
     // 262,600 rows of 64 features, and of 12 of the output, 4 bytes each.
     let (input, output) = (262_600 * 64 * 4, 262_600 * 12 * 4);
@@ -150,17 +150,17 @@ fn data_that_is_held_is_announced() {
         let outcome = sandbox.rnn(line);
         assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), expected), "{line}");
         assert!(!outcome.stdout_text().contains("note: "), "{line}");
-        // -q asks for silence.
+        // -q suppresses the note.
         sandbox.rnn(&format!("{line} -q")).succeeds();
     };
     let both = |bytes: usize| format!("note: input and output are held whole: {bytes} bytes\n");
-    // Two blocks of so few sequences are not worth a word.
+    // The two blocks are too small for a note.
     said("run -w w.npz -i i.npy -o o.npy", "");
     said("run -w w.npz -i i.npz -o o.npy", &both(input + output));
     // Two layers of two directions; the hidden states of each are a tensor beside the output.
     said("run -w w.npz -i i.npy --all-hidden a.npz", &both(input + 2 * output));
     let line = format!("run -w w.npz -i i.npy --lengths {lengths} --total-length 1000");
-    // Padded before, packed, and padded after: the first two are the most.
+    // Padded input, packed input, padded output: the first two together are the most.
     said(&line, &both(input + input / 2));
     let line = format!("pack -i i.npy --lengths {lengths} -o p.npz");
     let words = "sequences and packed data are held whole";
@@ -179,7 +179,7 @@ fn data_that_is_held_is_announced() {
             &format!("note: {words}: {} bytes\n", tensors * input),
         );
     }
-    // Blocks of sequences, each of them small.
+    // Small blocks of sequences.
     said("run -w w.npz -i o.npz -o y.npz", "");
     said(
         "pack -i o.npz -o p.npz",
@@ -195,7 +195,7 @@ fn data_that_is_held_is_announced() {
     assert!(json.stdout_text().contains(&note));
 }
 
-/// A bar that is over at once only flickers.
+/// A progress bar for less than a second would only flicker.
 #[test]
 fn a_run_of_less_than_a_second_shows_no_bar() {
     let sandbox = given(&[270_000, FEATURES], "");
@@ -209,7 +209,7 @@ fn a_run_of_less_than_a_second_shows_no_bar() {
     }
 }
 
-/// A .npy of zeros that takes no room on the disk.
+/// A sparse .npy of zeros, which needs no disk space.
 fn zeros(sandbox: &Sandbox, shape: &[usize]) {
     let mut file = File::create(sandbox.path("zeros.npy")).unwrap();
     let mut header = Vec::new();
@@ -228,7 +228,7 @@ fn zeros(sandbox: &Sandbox, shape: &[usize]) {
 #[test]
 fn memory_does_not_grow_with_the_input() {
     let sandbox = given(&[1, FEATURES], "");
-    // Two gigabytes, in an address space of one, of which threads take a part without using it.
+    // Two gigabytes, in an address space of one, a part of which is reserved by threads.
     zeros(&sandbox, &[8_000_000, FEATURES]);
     let run = "ulimit -v 1000000; rnn run -w w.npz -i zeros.npy --hn h.npy -q --threads 2";
     sandbox.shell(run).succeeds();
@@ -275,7 +275,6 @@ fn endless() -> Sandbox {
     sandbox
 }
 
-/// A failed output ends the reading of the input.
 #[test]
 fn a_failed_output_ends_the_reading() {
     let script = "cat head /dev/zero | timeout 30 rnn run -w w.npz -i - -o /dev/full -q";
@@ -283,9 +282,9 @@ fn a_failed_output_ends_the_reading() {
     endless().shell(script).fails(74, failure);
 }
 
-/// The sections of an input are not listed, whatever its header promises.
+/// The program does not allocate a list of the sections that a header announces.
 #[test]
-fn a_stream_that_promises_more_than_it_has_takes_no_memory_for_it() {
+fn a_stream_shorter_than_its_header_says_takes_no_memory_for_the_rest() {
     let missing = "expected 1152921504606846976 bytes after the header for shape \
                    [4503599627370496, 64], got 1048576";
     for outputs in ["-o y.npy", "--last y.npy"] {

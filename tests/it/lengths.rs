@@ -66,7 +66,7 @@ impl Case {
         (layers.pop().unwrap(), h_n)
     }
 
-    /// The obvious way: every sequence alone, unbatched, and padding behind it up to `total` steps.
+    /// The expected result: every sequence alone, unbatched, padded to `total` steps.
     fn one_by_one(&self, total: usize) -> Output<f32> {
         let config = self.rnn.config();
         let (batch, states) = (self.lengths.len(), config.num_layers * config.num_directions());
@@ -194,7 +194,7 @@ fn every_plan_gives_the_same_bytes() {
     ] {
         let case = Case::new(config, steps, lengths, true);
         let active = lengths.iter().filter(|&&length| length > 0).count();
-        // Columns are shared by no more threads than there are cores.
+        // Columns are never shared by more threads than cores.
         let found = case.rnn.plan(steps, active, 2);
         assert!(found.starts_with(plan) || cores == 1, "{found}");
         for threads in [1, 2, 3] {

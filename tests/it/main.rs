@@ -1,5 +1,4 @@
-//! One crate of integration tests. They run the real binary, or the library if the command line does not show
-//! what a test needs.
+//! The integration tests. They run the real binary, or the library if the command line cannot show a result.
 #![allow(clippy::unwrap_used, reason = "a panic is a failed test")]
 
 mod support;
@@ -12,7 +11,6 @@ mod convert;
 #[cfg(all(feature = "csv", feature = "onnx", feature = "pt", feature = "safetensors"))]
 mod corpus;
 mod diff;
-/// Every variant of the error type, provoked.
 mod errors;
 mod faults;
 mod files;

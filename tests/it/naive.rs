@@ -1,4 +1,4 @@
-//! The slow and obvious judge: an Elman RNN, one number at a time, in float64. It is never optimised.
+//! The naive RNN that the fast one is compared with: one number at a time, in float64. It is never optimised.
 
 use elman::{Config, Nonlinearity};
 use ndarray::{Array2, Array3, ArrayD, Axis, Ix1, Ix2};
@@ -44,7 +44,7 @@ pub(crate) fn forward(
 struct Cell {
     weight_ih: Array2<f64>,
     weight_hh: Array2<f64>,
-    /// `b_ih + b_hh`, or nothing.
+    /// `b_ih + b_hh`; `None` without bias.
     bias: Option<Vec<f64>>,
 }
 
@@ -78,8 +78,8 @@ impl Cell {
     }
 }
 
-/// The order of operations that the outputs' bits are promised by, one number at a time: chains of 64
-/// fused multiply-adds from zero, added in ascending order to `start`.
+/// The promised order of operations, one number at a time: chains of 64 fused multiply-adds from zero, added in
+/// ascending order to `start`.
 pub(crate) fn chained_sum(start: f32, x: &[f32], weights: &[f32]) -> f32 {
     let chains = x.chunks(64).zip(weights.chunks(64));
     chains.fold(start, |total, (x, weights)| {

@@ -1,15 +1,15 @@
-//! Commands behind each other: tensors and weights pass through, reports stand beside them on stderr.
+//! Pipelines of commands: tensors and weights pass through pipes, reports go to stderr.
 
 use crate::support::{Outcome, Sandbox};
 
-/// Fails the test unless a pipeline ended well; what it has printed on stderr is the caller's to judge.
+/// Fails the test unless a pipeline succeeded; the caller checks its stderr.
 #[track_caller]
 fn ended_well(outcome: Outcome) -> Outcome {
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     outcome
 }
 
-/// `w/`, `x.npy`, and what comes out where every step goes through files.
+/// `w/`, `x.npy`, and the results if every step reads and writes files.
 fn by_files() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox
@@ -38,7 +38,7 @@ fn h_n_and_h_0_pass_through_pipes() {
     let sandbox = by_files();
     let hn = sandbox.rnn("run -q -i x.npy -w w --hn -").succeeds();
     assert_eq!(hn.stdout, sandbox.bytes("h.npy"));
-    // The second half of a sequence goes on from the state that the first has left.
+    // The second half of a sequence continues from the state after the first.
     let files = "rnn run -q -i x.npy -w w --h0 h.npy -o twice.npy";
     sandbox.shell(files).succeeds();
     let piped = "rnn run -q -i x.npy -w w --hn - | rnn run -q -i x.npy -w w --h0 - -o -";
@@ -63,7 +63,7 @@ fn weights_pass_through_pipes() {
 fn an_archive_passes_through_a_pipe_as_input() {
     let sandbox = by_files();
     sandbox.shell("rnn init -q --no-bias --input-size 2 --hidden 1 -o - > two.npz").succeeds();
-    // Members that are no sequences of one width are an error even there, and it names the stream.
+    // Members that are not sequences of one width are an error that names the stream.
     let outcome = sandbox.shell("cat two.npz | rnn run -i - -w w");
     outcome.fails(
         65,
@@ -74,7 +74,7 @@ fn an_archive_passes_through_a_pipe_as_input() {
 #[test]
 fn reports_stand_on_stderr_beside_a_tensor() {
     let sandbox = by_files();
-    // One after the other, so that their order is certain.
+    // One after the other, so that their order is fixed.
     let script = "rnn randn --shape 5,3,10 -o - > a.npy 2> randn.txt
         rnn run -w w -i - -o - < a.npy > b.npy 2> run.txt
         rnn init --input-size 10 --hidden 20 -o - > c.npz 2> init.txt
@@ -108,13 +108,13 @@ fn one_failure_does_not_hang_the_pipeline() {
     ));
     let codes = piped.stdout_text();
     let codes: Vec<_> = codes.split_whitespace().collect();
-    // The reader knows what is wrong from the header, and may be gone before the rest has been written.
+    // The reader fails at the header, and may end before the writer has written the rest.
     assert!(codes == ["0", "0", "65", "0"] || codes == ["0", "141", "65", "0"], "{codes:?}");
     let message = "rnn: stdin: input: expected 10 features (input_size) on the last axis, got 7 in shape [5, 3, 7]\n";
     assert!(piped.stderr.starts_with(message), "{}", piped.stderr);
 }
 
-/// The lines that the manual recommends to users of NumPy. Without NumPy there is nothing to test.
+/// The manual's lines for users of NumPy. Without NumPy the test passes.
 #[test]
 fn numpy_in_the_pipe() {
     let sandbox = by_files();
@@ -148,7 +148,7 @@ fn a_pipe_may_send_a_limited_number_of_bytes() {
         sandbox.shell(&most(len)).succeeds();
         sandbox.shell(&most(len - 1)).fails(65, &refused("stdin", len - 1, "more"));
     }
-    // In front of the command, through a pipe with a name, and of a sender that never ends.
+    // The flag before the command, with a named pipe, and with an endless sender.
     let fifo = format!(
         "mkfifo pipe; cat x.npy > pipe & rnn --max-bytes {} info pipe; code=$?; wait; exit $code",
         len - 1
@@ -156,7 +156,7 @@ fn a_pipe_may_send_a_limited_number_of_bytes() {
     sandbox.shell(&fifo).fails(65, &refused("pipe", len - 1, "more"));
     let endless = "yes 1,2,3 | rnn run -w w -i - -o z.npy -q --max-bytes 64K";
     sandbox.shell(endless).fails(65, &refused("stdin", 65536, "more"));
-    // A file has the length that it has, and a stream of arrays has no end: each of them is held against it.
+    // The limit does not apply to files, and applies to each array of a stream alone.
     sandbox.rnn("run -w w -i x.npy -o z.npy -q --max-bytes 10").succeeds();
     let numbers = len - 128;
     let stream =

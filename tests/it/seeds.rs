@@ -1,5 +1,5 @@
-//! Tutorials of `nn.RNN` as command lines: every snippet with its Python above it, and every pitfall with the
-//! message that explains it.
+//! Tutorials of `nn.RNN` as command lines: each snippet below its Python, and each pitfall with the message that
+//! explains it.
 
 use ndarray::{ArrayD, Axis, s};
 
@@ -113,7 +113,7 @@ eval, kernel K, T threads, S s
     assert_eq!(output.slice(s![.., 3, ..]), h_n.slice(s![0, .., ..]));
 }
 
-/// The same in one line, on weights that are drawn on the way: `nn.RNN(3, 5, batch_first=True)(input)`
+/// The same in one line, with fresh weights: `nn.RNN(3, 5, batch_first=True)(input)`
 #[test]
 fn a_layer_and_its_forward_pass_in_one_line() {
     let sandbox = Sandbox::new();
@@ -145,7 +145,7 @@ fn a_layer_without_a_hidden_size() {
     Sandbox::new().rnn("init --input-size 10 -o w/").fails(2, stderr);
 }
 
-/// `nn.RNN(20, 10)(torch.randn(5, 3, 10))` where `nn.RNN(10, 20)` was meant.
+/// `nn.RNN(20, 10)(torch.randn(5, 3, 10))` instead of `nn.RNN(10, 20)`.
 #[test]
 fn sizes_in_the_wrong_order() {
     let sandbox = Sandbox::new();
@@ -243,8 +243,8 @@ eval, kernel K, T threads, S s
     assert_eq!(report, expected);
 }
 
-/// `rnn = nn.RNN(input_size=3, hidden_size=2, num_layers=1)`: `rnn(torch.randn(4, 3, 5))` fails, for its
-/// features are not on the last axis, and `rnn(torch.randn(5, 4, 3))` gives (5, 4, 2).
+/// `rnn = nn.RNN(input_size=3, hidden_size=2, num_layers=1)`: `rnn(torch.randn(4, 3, 5))` fails, because
+/// its features are not on the last axis, and `rnn(torch.randn(5, 4, 3))` gives (5, 4, 2).
 #[test]
 fn axes_in_the_wrong_order() {
     let sandbox = Sandbox::new();
@@ -270,7 +270,7 @@ fn a_hidden_state_with_the_batch_first() {
     sandbox.rnn("run -w w/ -i x.npy --h0 h0.npy").fails(65, stderr);
 }
 
-/// (batch, `seq_len`, features) for a layer without `batch_first`: the state's batch tells.
+/// (batch, `seq_len`, features) for a layer without `batch_first`: the batch of the state reveals it.
 #[test]
 fn input_with_the_batch_first_for_a_layer_without() {
     let sandbox = Sandbox::new();
@@ -377,7 +377,7 @@ eval, kernel K, T threads, S s
     assert_eq!(output.index_axis(Axis(0), 3), h_n.index_axis(Axis(0), 0));
 }
 
-/// A step at a time, with the state carried: the hidden state is the only connection of two steps.
+/// One step at a time: only the hidden state is carried between steps.
 #[test]
 fn one_step_after_the_other() {
     let sandbox = Sandbox::new();
@@ -473,7 +473,7 @@ h_n      [2, 3, 20] num_layers 2, batch 3, hidden_size 20  f32  h_n.npy
 
 /// `torch.manual_seed(0)`, `rnn = nn.RNN(10, 20, 2)`, `input = torch.randn(5, 3, 10)`,
 /// `h0 = torch.randn(2, 3, 20)`, `output, hn = rnn(input, h0)`: number for number, and the generator
-/// stands where PyTorch's does after each line.
+/// has PyTorch's state after each line.
 #[test]
 fn the_example_of_the_documentation_number_for_number() {
     let sandbox = Sandbox::new();

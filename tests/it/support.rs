@@ -49,13 +49,13 @@ impl Sandbox {
         finish(command, stdin, format!("rnn {}", words.join(" ")))
     }
 
-    /// Runs a shell script in this folder, where `rnn` is the binary under test.
+    /// Runs a shell script in this folder, with `rnn` as the binary under test.
     pub(crate) fn shell(&self, script: &str) -> Outcome {
         let mut command = self.command(Path::new("bash"));
         let folder = Path::new(env!("CARGO_BIN_EXE_rnn")).parent().unwrap();
         let path = std::env::var("PATH").unwrap_or_default();
         command.env("PATH", format!("{}:{path}", folder.display()));
-        // An address sanitizer reserves terabytes of addresses, and fails under a limit on them.
+        // An address sanitizer reserves terabytes of addresses, and fails under an address limit.
         let unlimited = "ulimit() { test $1 = -v || builtin ulimit \"$@\"; }; ";
         let unlimited = std::env::var_os("ASAN_OPTIONS").map_or("", |_| unlimited);
         command.args(["-c", &format!("{unlimited}{script}")]);
@@ -226,7 +226,7 @@ pub(crate) fn cases<T: DeserializeOwned>(section: &str) -> T {
 
 /// The file of `--rng` for a generator in this state of the fixtures.
 pub(crate) fn state_file(name: &str) -> Vec<u8> {
-    // Every byte is a number that f32 holds exactly.
+    // f32 represents every byte exactly.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
     let state = fixture::<f32>(name).mapv(|byte| byte as u8);
     let mut file = Vec::new();

@@ -1,6 +1,6 @@
-//! PyTorch judges the forward pass: every case of the fixtures, and those of PyTorch's own tests of the
-//! layer that a command line can show. T1 to T17 count these tests; the missing ones are about gradients,
-//! devices, packed sequences and arguments that the command line does not have.
+//! The forward pass against PyTorch: every case of the fixtures, and those of PyTorch's own tests of the layer that a
+//! command line can repeat. T1 to T17 number PyTorch's tests; the missing ones concern gradients, devices, packed
+//! sequences and arguments that the command line does not have.
 
 use std::fmt::Debug;
 
@@ -10,17 +10,17 @@ use serde::Deserialize;
 
 use crate::support::{Sandbox, cases, fixture, fixture_path, largest_difference, state_file};
 
-/// What f32 may differ by from PyTorch's f32, relative to the largest value where that is above 1: some
-/// ten roundings of 6e-8, for PyTorch adds in another order. The largest difference found is 1.9e-7 in eval
-/// mode, and 5.7e-7 where dropout of 0.9 makes everything it keeps ten times as large.
+/// Largest difference from PyTorch's f32, relative to the largest value if that is above 1: about ten roundings of
+/// 6e-8, because PyTorch adds in another order. The largest difference found is 1.9e-7 in eval mode, and 5.7e-7 with
+/// dropout of 0.9, which multiplies the kept elements by ten.
 const F32_TOLERANCE: f64 = 1e-6;
 
 /// The same for f64, whose roundings are 1.1e-16. The largest difference found is 5.2e-16; PyTorch's own
-/// tanh, which is 2 ulp off, may be more than that on another processor.
+/// tanh, which is 2 ulp off, may differ by more on another processor.
 const F64_TOLERANCE: f64 = 1e-13;
 
-/// How far a sum of a thousand f32 numbers may be from a whole multiple of one of them: the sum is some
-/// 750 multiples, and has lost some ten roundings of 6e-8 of that.
+/// Largest distance of a sum of a thousand f32 numbers from a whole multiple of one of them: the sum is about 750
+/// multiples, and its relative error is about ten roundings of 6e-8.
 const COUNT_TOLERANCE: f64 = 1e-3;
 
 /// A CASE of `cases.json`.
@@ -72,8 +72,8 @@ impl Case {
         words
     }
 
-    /// Runs the case with more words behind it, and returns output and `h_n`, held against PyTorch's.
-    /// `files` is everything that may lie in the folder afterwards.
+    /// Runs the case with more words, compares output and `h_n` with PyTorch's, and returns them. `files` lists all
+    /// files of the folder after the run.
     #[track_caller]
     fn check<T: Element>(
         &self,
@@ -198,7 +198,7 @@ fn relu_3_layers_f64() {
     runs("relu", 3, "f64");
 }
 
-/// The runs above and those that a filter might have lost.
+/// The fixtures contain exactly the runs above.
 #[test]
 fn the_fixtures_have_384_runs_of_two_types() {
     let cases: Vec<Case> = cases("/run");
@@ -256,8 +256,8 @@ fn bits(array: &ArrayD<f32>) -> (Vec<usize>, Vec<u32>) {
     (array.shape().to_vec(), array.iter().map(|x| x.to_bits()).collect())
 }
 
-/// T2: the arguments that the constructor of `nn.RNN` rejects. `--no-bias` takes no value, so that a bias that is no
-/// truth value cannot be typed.
+/// T2: the arguments that the constructor of `nn.RNN` rejects. `--no-bias` takes no value, so a bias
+/// of another type cannot be typed.
 #[test]
 fn bad_constructions_are_refused() {
     let sandbox = Sandbox::new();
@@ -282,9 +282,9 @@ fn bad_constructions_are_refused() {
     assert_eq!(sandbox.names(), [""; 0]);
 }
 
-/// What a negative size is called. The flag and not the word behind it is what was wrong.
+/// The message about a negative size names its flag, and does not take the size for another flag.
 #[test]
-fn a_negative_size_is_refused_by_the_name_of_its_flag() {
+fn the_message_about_a_negative_size_names_its_flag() {
     let sandbox = Sandbox::new();
     let stderr = "rnn: --input-size: expected a whole number of at least 1, got '-1'\n\
                   hint: rnn init --help\n";
@@ -292,7 +292,7 @@ fn a_negative_size_is_refused_by_the_name_of_its_flag() {
     sandbox.rnn("init -o w --input-size -1 --hidden-size 20").fails(2, stderr);
 }
 
-/// T2, of truth values: only true and false are some, in the spelling of the shell.
+/// T2, truth values: only `true` and `false` are accepted.
 #[test]
 fn batch_first_takes_only_a_truth_value() {
     let sandbox = Sandbox::new();
@@ -306,7 +306,7 @@ fn batch_first_takes_only_a_truth_value() {
     }
 }
 
-/// T2, of types: the layer does not change its type, or the input's, without being asked to.
+/// T2, types: neither the layer's type nor the input's is converted without `--dtype`.
 #[test]
 fn input_of_another_type_is_refused() {
     for (of_layer, of_input) in [("f32", "f64"), ("f64", "f32")] {
@@ -322,13 +322,13 @@ fn input_of_another_type_is_refused() {
     }
 }
 
-/// Makes weights, and says nothing.
+/// Writes fresh weights, without a report.
 #[track_caller]
 fn init(sandbox: &Sandbox, flags: &str) {
     sandbox.rnn(&format!("init --report none {flags}")).succeeds();
 }
 
-/// Makes a tensor, and says nothing.
+/// Writes a random tensor, without a report.
 #[track_caller]
 fn randn(sandbox: &Sandbox, flags: &str) {
     sandbox.rnn(&format!("randn --report none {flags}")).succeeds();
@@ -356,7 +356,7 @@ fn every_wrong_size_is_refused() {
     assert_eq!(sandbox.names(), ["h0.npy", "w", "x.npy"]);
 }
 
-/// T3, of features: the hint makes the same layer with other features.
+/// T3, features: the hint makes the same layer with other features.
 #[test]
 fn the_hint_for_wrong_features_keeps_the_rest_of_the_layer() {
     let sandbox = Sandbox::new();
@@ -428,7 +428,7 @@ fn dropout_scales_the_elements_that_it_keeps() {
             assert!((tens - tens.round()).abs() < COUNT_TOLERANCE, "{dropout}: {tens}");
             near(&output, &ArrayD::from_elem(vec![1, 1, 1000], value), "output");
         } else {
-            // Sums of tens are exact in f32, whatever their order.
+            // Sums of tens are exact in f32 in any order.
             assert_eq!(first.to_bits(), value.to_bits(), "{dropout}");
         }
     }
@@ -495,7 +495,7 @@ fn a_seed_repeats_dropout() {
     assert!(outputs[3] == outputs[4], "the seed of a new torch.Generator() is the default");
 }
 
-/// T9: no steps, no result.
+/// T9: a sequence of no steps is an error.
 #[test]
 fn a_sequence_of_no_steps_is_refused() {
     let sandbox = Sandbox::new();
@@ -579,7 +579,7 @@ fn shapes_are_not_broadcast() {
     assert_eq!((found.code, found.stderr.lines().next()), (Some(65), Some(message)));
 }
 
-/// T17: the order in which a file holds its numbers makes no difference.
+/// T17: column-major input gives the result of row-major input.
 #[test]
 fn column_major_input_equals_row_major_input() {
     fn check<T: Element>(dtype: &str) {
@@ -617,7 +617,7 @@ fn column_major<T: Element>(sandbox: &Sandbox, array: &ArrayD<T>) -> Vec<u8> {
     file
 }
 
-/// T17: weights that were written and read again, in either format, are those that were drawn.
+/// T17: weights that are written and read again, in either format, give the output of the fresh ones.
 #[test]
 fn saved_weights_give_the_output_of_the_fresh_ones() {
     for dtype in ["f32", "f64"] {

@@ -11,7 +11,7 @@ pub(crate) fn npy(header: &str, body: &[u8]) -> Vec<u8> {
     [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), b"\n", body].concat()
 }
 
-/// Small numbers that every signed type holds.
+/// Small numbers that every signed type can represent.
 pub(crate) const SIGNED: [i8; 6] = [-2, 1, 0, 3, 1, -1];
 
 /// The numbers as bytes of a dtype.
