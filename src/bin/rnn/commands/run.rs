@@ -19,7 +19,6 @@ use crate::pipeline::extent::Extent;
 use crate::pipeline::input::Input;
 use crate::pipeline::lengths::{self, PaddedSizes};
 use crate::pipeline::output::{OutputFiles, files, named};
-use crate::pipeline::packed::read_index;
 use crate::pipeline::pass::{AxisNames, Pass, Results};
 use crate::report::{Notes, Report, RunLine, TensorLine};
 use crate::rng::Rng;
@@ -31,7 +30,11 @@ pub(crate) fn run(args: &Run) -> Result<()> {
     let rng = Rng::open(&args.rng, files(args))?;
     let mut outputs = OutputFiles::open(args)?;
     let mut notes = Notes::default();
-    let weights = weights(args, &mut notes)?;
+    let read = |path| layer::read(&args.of_weights, path, args.dtype, &mut notes);
+    let weights = args.weights.as_deref().map(read).transpose()?;
+    if let Some(weights) = weights.as_ref().filter(|_| args.report.verbose) {
+        notes.note(format!("{}: recognised as {}", weights.place, weights.recognised));
+    }
     // An archive of one tensor is that tensor, unless the output is an archive too.
     let output = args.output.as_ref().and_then(|output| output.extension());
     let archive = args.lengths.is_none() && output.is_some_and(|extension| extension == "npz");
@@ -43,16 +46,6 @@ pub(crate) fn run(args: &Run) -> Result<()> {
         Dtype::F32 => run_as::<f32>(args, (rng, outputs), weights, input, notes),
         Dtype::F64 => run_as::<f64>(args, (rng, outputs), weights, input, notes),
     }
-}
-
-/// Reads the weights that were named.
-fn weights(args: &Run, notes: &mut Notes) -> Result<Option<Checkpoint>> {
-    let Some(path) = &args.weights else { return Ok(None) };
-    let weights = layer::read(&args.of_weights, path, args.dtype, notes)?;
-    if args.report.verbose {
-        notes.note(format!("{}: recognised as {}", weights.place, weights.recognised));
-    }
-    Ok(Some(weights))
 }
 
 fn run_as<T: Element>(
@@ -197,10 +190,6 @@ fn extent<T: Element>(
     for (place, stored, recognised) in input.tensors() {
         note_type::<T>(args, &format!("{place}: input"), stored, &recognised, notes)?;
     }
-    let index = match input {
-        Input::Packed(bundle, data) => Some(read_index(bundle, data)?),
-        _ => None,
-    };
     let lengths = match (sizes, &args.lengths) {
         (Some((steps, batch)), Some(text)) => {
             let (batch_first, batched) = (rnn.config().batch_first, input.shape().len() == 3);
@@ -208,7 +197,7 @@ fn extent<T: Element>(
         }
         _ => None,
     };
-    let extent = input.extent(rnn, lengths, index)?;
+    let extent = input.extent(rnn, lengths)?;
     match (&extent.index, &extent.lengths) {
         (Some(index), _) => lengths::check_total(&index.lengths()?, args.total_length)?,
         (_, Some(own)) => lengths::check_total(own, args.total_length)?,

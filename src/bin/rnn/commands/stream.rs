@@ -43,7 +43,9 @@ fn stream_as<T: Element>(args: &Stream, weights: Checkpoint, mut notes: Notes) -
         notes.note(format!("{config}, {}, kernel {kernel}, threads {threads}", T::DTYPE));
     }
     let mut carried = start(args, &rnn, &place, &mut notes)?;
-    print_notes(args, &mut notes)?;
+    // An endless stream has no report.
+    notes.notes.iter().try_for_each(|text| print(args, &format!("note: {text}")))?;
+    notes.warnings.iter().try_for_each(|text| print(args, &format!("warning: {text}")))?;
 
     let start = Instant::now();
     // Everything runs on one thread of the pool: a short array takes less time than waking a thread.
@@ -186,17 +188,6 @@ fn refuse_reverse(args: &Stream, config: &Config, weights: &Checkpoint) -> Resul
         weights.place
     );
     Err(with_hint(Data(message), hint::whole_sequences()))
-}
-
-/// Prints the notes so far, because an endless stream has no report.
-fn print_notes(args: &Stream, notes: &mut Notes) -> Result<()> {
-    for text in notes.notes.drain(..) {
-        print(args, &format!("note: {text}"))?;
-    }
-    for text in notes.warnings.drain(..) {
-        print(args, &format!("warning: {text}"))?;
-    }
-    Ok(())
 }
 
 /// Prints a line beside the answers.

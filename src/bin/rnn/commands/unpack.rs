@@ -143,7 +143,7 @@ fn held_bytes<T>(
         Some(Side::Left) => vec![*rows, *rows, padded[0], padded[1]],
         _ => vec![*rows, padded[1]],
     };
-    held.iter().fold(0, |bytes: usize, rows| bytes.saturating_add(rows.saturating_mul(row)))
+    held::sum(held.iter().map(|rows| rows.saturating_mul(row)))
 }
 
 /// The padded tensor. With the padding on the left, sequences end together.

@@ -49,7 +49,8 @@ impl<'a, T: Element> Carried<'a, T> {
         count: u64,
         checkpoint: Option<NonZeroU64>,
     ) -> Self {
-        let answered = Arc::new(Answered::new(file, count, checkpoint));
+        let last = Mutex::new(Last { h_n: None, count, unsaved: 0 });
+        let answered = Arc::new(Answered { file, checkpoint, last });
         self.answered = Some(Arc::clone(&answered));
         signals::before_dying(move || answered.save_at_last());
         self
@@ -145,11 +146,6 @@ struct Last<T> {
 }
 
 impl<T: Stored> Answered<T> {
-    /// `count` arrays have gone into the state before.
-    fn new(file: StateFile, count: u64, checkpoint: Option<NonZeroU64>) -> Self {
-        Answered { file, checkpoint, last: Mutex::new(Last { h_n: None, count, unsaved: 0 }) }
-    }
-
     /// Writes an answer; `h_n` is the state after it.
     fn answer(&self, h_n: ArrayD<T>, write: impl FnOnce() -> Result<(), FileError>) -> Result<()> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);

@@ -13,7 +13,7 @@ use ndarray::{ArrayD, Axis, IxDyn};
 
 use super::extent::{Extent, Form, Section};
 use super::held;
-use super::packed::{PACKED, explain_none, read_data};
+use super::packed::{PACKED, explain_none, read_data, read_index};
 use crate::args::values::ColumnList;
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
@@ -41,7 +41,8 @@ impl Input {
         let columns: Vec<_> = columns.iter().flat_map(|list| list.0.clone()).collect();
         let accepts = Accepts::Sequences { columns: &columns };
         let file = open(&source, accepts).map_err(explain_none)?;
-        let is_table = matches!(&file, File::Tensor(file) if is_table(file));
+        let is_table =
+            matches!(&file, File::Tensor(file) if file.header().stored == StoredType::Text);
         if !columns.is_empty() && !is_table {
             let message = format!("{source}: expected a table with --columns, got none");
             return Err(with_hint(Usage(message), hint::without(&["--columns"])));
@@ -133,45 +134,37 @@ impl Input {
         }
     }
 
-    /// Whether it is a packed sequence.
-    pub(crate) fn is_packed(&self) -> bool {
-        matches!(self, Input::Packed(..))
-    }
-
     /// Whether the output is an archive, as this is one.
     pub(crate) fn is_archive(&self) -> bool {
         !matches!(self, Input::Tensor(_))
     }
 
-    /// The sizes of this input to a layer. `lengths` are those of a tensor's sequences, `index` belongs to a packed
-    /// input.
+    /// The sizes of this input to a layer, with everything but its numbers. `lengths` are those of a tensor's
+    /// sequences.
     pub(crate) fn extent<T: Element>(
-        &self,
+        &mut self,
         rnn: &Rnn<T>,
         lengths: Option<Vec<usize>>,
-        index: Option<PackedSequence<()>>,
     ) -> Result<Extent> {
-        let (form, sizes, lengths) = match (self, &index) {
-            (Input::Ragged(_, entries), _) => {
+        Ok(match self {
+            Input::Tensor(file) => {
+                let shape = &file.header().shape;
+                let form = if shape.len() == 2 { Form::Unbatched } else { Form::Batched };
+                Extent::new(rnn, form, rnn.check_input(shape)?, lengths, None)
+            }
+            Input::Packed(bundle, data) => {
+                let index = read_index(bundle, data)?;
+                let sizes = (index.batch_sizes.len(), index.batch());
+                Extent::new(rnn, Form::Packed, sizes, None, Some(index))
+            }
+            Input::Ragged(_, entries) => {
                 let own: Vec<_> = entries.iter().map(|entry| entry.shape[0]).collect();
                 let names = entries.iter().map(|entry| entry.name.clone()).collect();
                 let sizes = (own.iter().copied().max().unwrap_or(0), own.len());
-                (Form::Ragged(names), sizes, Some(own))
+                Extent::new(rnn, Form::Ragged(names), sizes, Some(own), None)
             }
-            (_, Some(index)) => (Form::Packed, (index.batch_sizes.len(), index.batch()), None),
-            _ => {
-                let unbatched = self.shape().len() == 2;
-                let form = if unbatched { Form::Unbatched } else { Form::Batched };
-                (form, rnn.check_input(&self.shape())?, lengths)
-            }
-        };
-        Ok(Extent::new(rnn, form, sizes, lengths, index))
+        })
     }
-}
-
-/// Whether a tensor was read from text.
-fn is_table(file: &TensorFile) -> bool {
-    file.header().stored == StoredType::Text
 }
 
 /// A section of an input or an output.

@@ -231,7 +231,8 @@ impl<T: Element> Writer<T> {
             (Writer::Archive(archive), Form::Ragged(names), Rows::Packed(packed)) => {
                 for (name, own) in names[section.rows.clone()].iter().zip(unpack_sequence(&packed)?)
                 {
-                    archive.member(name, &pass.unpacked(own))?;
+                    let shape = pass.split(own.shape());
+                    archive.member(name, &reshaped(own, &shape))?;
                 }
                 Ok(())
             }

@@ -5,7 +5,7 @@ use elman::{Config, Element, PackedSequence, Rnn, pad_packed_sequence, unpack_se
 use ndarray::{ArrayD, Axis};
 
 use super::extent::{Extent, Form, Section};
-use super::input::{Rows, reshaped};
+use super::input::Rows;
 use crate::args::Run;
 use crate::finite::all_finite;
 
@@ -51,12 +51,6 @@ impl<T: Element> Pass<'_, T> {
             }
             _ => shape.to_vec(),
         }
-    }
-
-    /// A single sequence of the output, as it is written.
-    pub(super) fn unpacked(&self, own: ArrayD<T>) -> ArrayD<T> {
-        let shape = self.split(own.shape());
-        reshaped(own, &shape)
     }
 
     /// A section of the output as a tensor in the form of the input.

@@ -102,12 +102,13 @@ fn refused(args: &Run, input: &Input, flags: &[(&str, String)]) -> anyhow::Error
         );
         return with_hint(Usage(message), hint::without(&["--lengths"]));
     }
-    let own = if input.is_packed() { "a packed sequence" } else { "single sequences" };
+    let is_packed = matches!(input, Input::Packed(..));
+    let own = if is_packed { "a packed sequence" } else { "single sequences" };
     let message =
         format!("{place}: expected a padded tensor and --lengths with {names}, got {own}");
     // The result can be padded in a pipeline, if standard output is free and the result can be packed.
     let [_, taken @ ..] = named(args);
     let taken = taken.contains(&Some(Path::new("-")));
-    let packs = !taken && (input.is_packed() || !args.split_directions);
-    with_hint(Usage(message), packs.then(|| hint::padded(flags, input.is_packed())))
+    let packs = !taken && (is_packed || !args.split_directions);
+    with_hint(Usage(message), packs.then(|| hint::padded(flags, is_packed)))
 }
