@@ -44,8 +44,8 @@ pub(crate) fn values<T: Clone, D: Dimension>(
     Ok(values)
 }
 
-/// The same values in row-major order, because rows are read as they stand in memory. They are copied only if
-/// their order is another one.
+/// The same values in row-major order, because rows are read as slices. They are copied only if they are
+/// in another order.
 pub(crate) fn contiguous<'a, T: Clone, D: Dimension>(
     from: &'a ArrayRef<T, D>,
     what: &'static str,

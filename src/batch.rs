@@ -1,6 +1,6 @@
 //! The canonical batch: time-major, without padding.
 //!
-//! The rows of one step stand together, step after step; [`BatchSizes`] says how many sequences are active in
+//! The rows of one step are adjacent, step after step; [`BatchSizes`] says how many sequences are active in
 //! each step, never more than in the step before. Sequences of one length are the case of constant sizes, an
 //! unbatched sequence is a batch of one.
 

@@ -127,9 +127,9 @@ pub trait Vector: Copy {
     fn abs(self) -> Self;
     /// The magnitude of `self` with the sign of `sign`.
     fn copysign(self, sign: Self) -> Self;
-    /// `yes` in the lanes where `self < other`, else `no`; `no` also if either is NaN.
+    /// `yes` in lanes with `self < other`, else `no`; `no` also if either is NaN.
     fn select_lt(self, other: Self, yes: Self, no: Self) -> Self;
-    /// `self`, with the canonical NaN in the lanes where `of` is NaN.
+    /// `self`, with the canonical NaN in lanes with NaN in `of`.
     fn nan_from(self, of: Self) -> Self;
     /// 2^n for `self` = `n + Registers::ROUND` and a normal number 2^n: the low bits of that sum are n, and a
     /// shift makes them the exponent.

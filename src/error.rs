@@ -4,7 +4,7 @@ use crate::memory::OutOfMemory;
 
 /// An error of the layer: an invalid argument, or too little memory.
 ///
-/// The text names the expected and the found value, in one line without a full stop. Shapes stand in brackets, in
+/// The text names the expected and the found value, in one line without a full stop. Shapes are in brackets, in
 /// PyTorch's order.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -30,7 +30,7 @@ pub enum Error {
     /// A saved configuration that is not valid.
     #[error("configuration: {what}")]
     Config {
-        /// What was expected and what was found.
+        /// The expected and the found value.
         what: String,
     },
     /// The input is neither (L, N, `H_in`) nor (L, `H_in`).
@@ -143,7 +143,7 @@ pub enum Error {
     /// Fields of a packed sequence that are inconsistent.
     #[error("packed sequence: {what}")]
     Packed {
-        /// What was expected and what was found.
+        /// The expected and the found value.
         what: String,
     },
     /// A weight of the first layer, which determines the sizes, is absent or not a matrix.
@@ -185,7 +185,7 @@ pub enum Error {
     /// A generator state that is not valid.
     #[error("generator state: {what}")]
     GeneratorState {
-        /// What was expected and what was found.
+        /// The expected and the found value.
         what: String,
     },
     /// The allocator returned no memory.

@@ -131,7 +131,7 @@ impl Generator {
     /// Fills `out` with a dropout mask as `bernoulli_(1 - dropout)` does for tensors of either type: true for a
     /// kept element, with probability 1 - `dropout`.
     ///
-    /// `dropout` is in [0, 1]. At both ends the mask is constant and, as in `torch.dropout`, nothing
+    /// `dropout` is in [0, 1]. For 0 and 1 the mask is constant and, as in `torch.dropout`, no word
     /// is drawn; otherwise an element takes two words of the stream.
     pub fn keep_mask(&mut self, dropout: f64, out: &mut [bool]) {
         if dropout <= 0.0 || dropout >= 1.0 {

@@ -1,6 +1,6 @@
 //! PyTorch's packed sequences, and its functions from and to lists and padded batches.
 //!
-//! The rows of one step stand together, step after step; `batch_sizes[t]` rows are active in step t, and never
+//! The rows of one step are adjacent, step after step; `batch_sizes[t]` rows are active in step t, and never
 //! more than in the step before.
 
 mod pack;

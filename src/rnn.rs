@@ -153,10 +153,12 @@ impl<T: Element> Rnn<T> {
     /// The forward pass over a batch; see [`Batch`] and [`Options`] for examples. Threads are those of the
     /// current rayon pool. The layer keeps the buffers of a pass for the next one.
     ///
-    /// In [`Mode::Eval`], the bits of a sequence's result depend only on the sequence, the weights and its `h_0`. The masks of [`Mode::Train`] are drawn in the order of the whole batch.
+    /// In [`Mode::Eval`], the bits of a sequence's result depend only on the sequence, the weights and its `h_0`. The
+    /// masks of [`Mode::Train`] are drawn in the order of the whole batch.
     ///
     /// # Errors
-    /// [`Error::InputSize`], [`Error::NoSteps`], [`Error::TotalLength`], [`Error::HiddenShape`], and [`Error::OutOfMemory`].
+    /// [`Error::InputSize`], [`Error::NoSteps`], [`Error::TotalLength`], [`Error::HiddenShape`], and
+    /// [`Error::OutOfMemory`].
     pub fn forward(
         &self,
         mut batch: Batch<'_, T>,

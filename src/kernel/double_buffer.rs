@@ -1,9 +1,9 @@
 //! A double-buffered matrix: in each step every worker reads the whole of one buffer and writes its own columns of
 //! the other; the next step swaps the buffers.
 //!
-//! A worker begins a step only after all workers have ended the one
-//! before, so no worker writes a buffer that another one still reads. The `unsafe` below relies on this alone,
-//! and this file ensures it, for any caller. The workers may run on different threads, or several on one thread.
+//! A worker begins a step only after all workers have ended the one before, so no worker writes a buffer that another
+//! one still reads. The `unsafe` below relies on this alone, and this file ensures it for any caller. The workers may
+//! run on different threads, or several on one thread.
 
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

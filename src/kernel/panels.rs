@@ -31,8 +31,8 @@ impl<T: Element> Aligned<T> {
 
 /// A weight matrix W of (columns, k), cut into panels of three cache lines of columns.
 ///
-/// Inside a panel the columns of one k stand side by side: `[panel][k][column]`. The remaining
-/// lines stand in one or two panels of two lines. A panel of a single line would have too few independent sums, so
+/// Inside a panel the columns of one k are adjacent: `[panel][k][column]`. The remaining lines form one or two panels
+/// of two lines. A panel of a single line would have too few independent sums, so
 /// there is one only if W has no other line. Zeros fill the last line, so that the kernel can read whole vectors
 /// everywhere.
 #[derive(Clone, Copy, Debug)]

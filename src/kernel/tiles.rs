@@ -154,7 +154,7 @@ impl<V: Vector> Tiles<V> {
 #[derive(Clone, Copy)]
 struct Ahead<V: Vector> {
     from: *const V::Element,
-    /// Elements from one k to the next; 0 fetches nothing new.
+    /// Elements from one k to the next; 0 prefetches the same line again.
     step: usize,
 }
 

@@ -41,7 +41,7 @@ pub struct Options<'a, T> {
 /// Whether dropout is applied.
 #[derive(Debug, Default)]
 pub enum Mode<'a> {
-    /// As after `rnn.eval()`: dropout does nothing.
+    /// As after `rnn.eval()`: no dropout.
     #[default]
     Eval,
     /// As after `rnn.train()`: the masks are drawn from this generator, as PyTorch draws them.

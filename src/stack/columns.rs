@@ -2,7 +2,7 @@
 //! one core's cache.
 //!
 //! Each share owns some panels of the weights. It projects its own columns alone; in the scan it reads
-//! all of `h_{t-1}` and writes its columns of `h_t`, so the threads meet once a step ([`DoubleBuffer`]).
+//! all of `h_{t-1}` and writes its columns of `h_t`, so the threads synchronise once a step ([`DoubleBuffer`]).
 //!
 //! No thread waits for a thread that the pool has not started: the shares are divided among the threads that have
 //! arrived when the work begins ([`run_together`]).

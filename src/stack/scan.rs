@@ -28,7 +28,7 @@ pub(super) fn run<T: Element>(
     }
 }
 
-/// The rows of the section's segment, (rows, D * `H_out`), if they stand in one piece.
+/// The rows of the section's segment, (rows, D * `H_out`), if they are one slice.
 pub(super) fn rows_of<'a, T: Element>(
     section: &Section<'_, T>,
     output: &'a mut Steps<'_, T>,
@@ -98,7 +98,7 @@ fn one_row<T: Element>(
     }
 }
 
-/// `pre = X W_ih^T + b` for all rows of a chunk: one product if the rows stand together, else one for
+/// `pre = X W_ih^T + b` for all rows of a chunk: one product if the rows are adjacent, else one for
 /// each step.
 fn project<T: Element>(section: &Section<'_, T>, chunk: Range<usize>, pre: &mut [T]) {
     let (stack, sizes, width) = (section.stack, section.sizes, section.cell.input_size);
