@@ -69,11 +69,9 @@ fn run_as<T: Element>(
     let dropout = rnn.config().dropout > 0.0 && rnn.config().num_layers > 1;
     let seed = seed.filter(|_| fresh || (args.train && dropout));
     let explained = |error| explain(error, rnn.config(), &places);
-
     let extent = extent(args, &rnn, &mut input, &mut notes).map_err(explained)?;
     let axes = AxisNames::new(rnn.config(), &extent.form);
     let pass = Pass { rnn: &rnn, extent: &extent, args, axes, place: &places.input };
-    outputs.check_shapes(&pass.shapes())?;
     let ended = forward(&pass, input, &mut outputs, &mut rng, &mut notes);
     let (mut results, run) = ended.map_err(explained)?;
     let written = outputs.commit(&pass, &mut results)?;
@@ -131,6 +129,7 @@ fn forward<T: Element>(
     notes: &mut Notes,
 ) -> Result<(Results<T>, RunLine)> {
     let Pass { rnn, extent, args, .. } = pass;
+    outputs.check_shapes(&pass.shapes())?;
     let h_0 = read_h_0(pass, notes)?;
     let pool = threads::pool(args.threads, &mut notes.notes)?;
     let threads = pool.current_num_threads();
