@@ -194,6 +194,8 @@ impl Bundle {
         let header = super::Header::plain(self.entries[index].stored, &self.entries[index].shape);
         match &mut self.body {
             Body::Folder(paths, open) => {
+                // One file at a time is open.
+                *open = None;
                 open.insert(TensorFile::in_folder(&paths[index])?).reader()
             }
             Body::Npz(archive) => archive.reader(index, place),
