@@ -5,7 +5,6 @@
 //! B holds both biases of each direction, (D, 2 * `H_out`). Nodes whose outputs are the inputs of the next
 //! are one layer of PyTorch's.
 
-mod around;
 mod cell;
 mod trace;
 mod write;
@@ -191,7 +190,7 @@ fn configuration(graph: &Graph, told: &Config) -> Result<Config, CheckpointError
 /// What a user should know: that it is no whole model, and what is not as in PyTorch.
 fn notes(graph: &Graph, chain: &[&Node], cells: &[LayerNode<'_>]) -> Vec<String> {
     let mut notes = Vec::new();
-    let others = around::others(graph, chain);
+    let others = others(graph, chain);
     if !others.is_empty() {
         let (layer, others) = (listed(chain.iter().copied()), listed(others));
         notes
@@ -207,6 +206,38 @@ fn notes(graph: &Graph, chain: &[&Node], cells: &[LayerNode<'_>]) -> Vec<String>
         ));
     }
     notes
+}
+
+/// The nodes before and behind a chain that do more than to move numbers: a model may be more than its
+/// layer. What `h_0` is made of does not count.
+fn others<'a>(graph: &'a Graph, chain: &[&'a Node]) -> Vec<&'a Node> {
+    let Some(first) = chain.first() else { return Vec::new() };
+    let mut needed: HashSet<_> = first.input(0).into_iter().collect();
+    let mut found: Vec<_> = Vec::new();
+    for node in graph.nodes.iter().rev() {
+        if node.outputs.iter().any(|name| needed.contains(name.as_str())) {
+            needed.extend(node.inputs.iter().map(String::as_str).filter(|name| !name.is_empty()));
+            found.push(node);
+        }
+    }
+    found.reverse();
+    let own: HashSet<_> = chain.iter().map(|node| std::ptr::from_ref(*node)).collect();
+    // Other nodes may read any layer, and not only the last.
+    let outputs = chain.iter().flat_map(|node| [node.output(0), node.output(1)]);
+    let mut given: HashSet<_> = outputs.flatten().collect();
+    for node in &graph.nodes {
+        let reads = node.inputs.iter().any(|name| given.contains(name.as_str()));
+        // Who asks for sizes, as for those of a first state, does not read the numbers.
+        if reads && node.op_type != "Shape" && !own.contains(&std::ptr::from_ref(node)) {
+            given.extend(node.outputs.iter().map(String::as_str).filter(|name| !name.is_empty()));
+            // The states of the layers are put together to h_n, and the last step is taken out.
+            if !matches!(node.op_type.as_str(), "Concat" | "Gather") {
+                found.push(node);
+            }
+        }
+    }
+    found.retain(|node| !trace::is_move(node));
+    found
 }
 
 /// Nodes as notes and errors show them.

@@ -11,7 +11,7 @@ use zip::read::ZipFile;
 use zip::result::ZipError;
 
 use super::handle::Handle;
-use super::reader::{TensorReader, broken_archive, missing};
+use super::reader::{Bytes, TensorReader, broken_archive, missing};
 use super::{Header, escaped};
 use crate::files::error::FileError;
 
@@ -87,7 +87,7 @@ impl Archive {
     ) -> Result<TensorReader<'_>, FileError> {
         let (size, mut member) = self.open(index, &place)?;
         let header = read_header(&mut member, size, &place)?;
-        Ok(TensorReader::member(Box::new(member), header, place))
+        Ok(TensorReader::new(Bytes::Member(Box::new(member)), header, place))
     }
 
     /// Opens a member, which has the size that the directory declares.
@@ -141,9 +141,8 @@ pub(super) fn not_found<'a>(
 
 /// Reads the header of a member, and checks it against the size that the directory declares.
 fn read_header(member: &mut impl Read, size: u64, place: &str) -> Result<Header, FileError> {
-    let malformed = |what: String| Err(FileError::Malformed { place: place.to_owned(), what });
     if size == 0 {
-        return malformed("empty member; expected .npy".to_owned());
+        return Err(FileError::malformed(place, "empty member; expected .npy"));
     }
     let mut magic = Vec::new();
     member
@@ -151,7 +150,8 @@ fn read_header(member: &mut impl Read, size: u64, place: &str) -> Result<Header,
         .read_to_end(&mut magic)
         .map_err(|source| broken_archive(source, place.to_owned()))?;
     if magic != b"\x93NUMPY" {
-        return malformed("expected .npy in the archive, got another format".to_owned());
+        let what = "expected .npy in the archive, got another format";
+        return Err(FileError::malformed(place, what));
     }
     let header = Header::read(&mut magic.chain(member), place, Some(size));
     let (header, length) = header.map_err(|error| match error {
@@ -162,7 +162,8 @@ fn read_header(member: &mut impl Read, size: u64, place: &str) -> Result<Header,
     match usize::try_from(got).unwrap_or(usize::MAX) {
         got if got < expected => Err(missing(place, &header, got)),
         got if got > expected => {
-            malformed(format!("expected {expected} bytes after the header, got {got}"))
+            let what = format!("expected {expected} bytes after the header, got {got}");
+            Err(FileError::malformed(place, what))
         }
         _ => Ok(header),
     }

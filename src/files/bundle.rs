@@ -1,18 +1,22 @@
 //! Tensors by name: a folder of .npy files, an archive, a checkpoint.
 
+use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use ndarray::ArrayD;
 
 use super::archive::{Archive, not_found};
 use super::handle::Handle;
+use super::limit::MAX_TEXT_BYTES;
 #[cfg(feature = "pt")]
 use super::pt::PtFile;
 use super::reader::TensorReader;
 #[cfg(feature = "safetensors")]
 use super::safetensors::SafetensorsFile;
-use super::tensor_folder::{read_text, tensor_paths};
-use super::{BundleFormat, Entry, ModuleAttribute, Tensor, TensorFile, Text, escaped, show};
+use super::{
+    BundleFormat, Entry, ModuleAttribute, TEXT_NAME, Tensor, TensorFile, Text, escaped, show,
+};
 use crate::element::{Dtype, Element};
 use crate::files::error::FileError;
 
@@ -46,15 +50,7 @@ enum Body {
     Pt(PtFile),
 }
 
-impl std::fmt::Debug for Bundle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Bundle")
-            .field("place", &self.place)
-            .field("entries", &self.entries)
-            .field("text", &self.text)
-            .finish_non_exhaustive()
-    }
-}
+debug_fields!(Bundle, place, entries, text);
 
 impl Bundle {
     /// Every .npy file of a folder, in the order of their names, and the text beside them.
@@ -234,6 +230,56 @@ impl Bundle {
         let error = self.expected("one member");
         let Body::Npz(archive) = self.body else { return Err(error) };
         TensorFile::member(archive, None, self.place)
+    }
+}
+
+/// The .npy files of a folder, in the order of their names.
+fn tensor_paths(folder: &Path, place: &str) -> Result<Vec<PathBuf>, FileError> {
+    let absent = |source| FileError::Open { place: place.to_owned(), source };
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(absent)? {
+        let path = entry.map_err(absent)?.path();
+        // Hidden files are other programs' own, as those that macOS writes beside what it copies.
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !hidden && path.extension().is_some_and(|extension| extension == "npy") {
+            paths.push(path);
+        }
+    }
+    if paths.is_empty() {
+        let what = "expected a folder of .npy files, got none in it";
+        return Err(FileError::malformed(place, what));
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// Reads the text beside tensors, where there is one.
+fn read_text(folder: &Path) -> Result<Option<Text>, FileError> {
+    let path = &folder.join(TEXT_NAME);
+    let place = show(path);
+    let file = match Handle::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(FileError::Open { place, source }),
+    };
+    let mut bytes = Vec::new();
+    match file.take(MAX_TEXT_BYTES + 1).read_to_end(&mut bytes) {
+        Ok(_) => {}
+        // Linux opens a folder for reading, and refuses only to read it.
+        Err(source) if path.is_dir() => return Err(FileError::Open { place, source }),
+        Err(source) => return Err(FileError::Read { place, source }),
+    }
+    if bytes.len() as u64 > MAX_TEXT_BYTES {
+        let what = format!("expected at most {MAX_TEXT_BYTES} bytes of text, got more");
+        return Err(FileError::Malformed { place, what });
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Some(Text { place, text })),
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            let what = format!("expected UTF-8 text, got bad bytes at {at}");
+            Err(FileError::Malformed { place, what })
+        }
     }
 }
 

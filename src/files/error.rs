@@ -75,3 +75,13 @@ pub enum FileError {
     #[error(transparent)]
     OutOfMemory(#[from] OutOfMemory),
 }
+
+impl FileError {
+    pub(super) fn malformed(place: &str, what: impl Into<String>) -> Self {
+        FileError::Malformed { place: place.to_owned(), what: what.into() }
+    }
+
+    pub(super) fn reading(place: &str) -> impl Fn(io::Error) -> Self {
+        move |source| FileError::Read { place: place.to_owned(), source }
+    }
+}

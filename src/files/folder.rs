@@ -4,14 +4,15 @@ use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use ndarray::ArrayD;
 use tempfile::TempDir;
 
-use super::counted::CountedFile;
-use super::handle::{Handle, rename, sync_folder};
+use super::handle::{CountedFile, Handle, rename, sync_folder};
 use super::temporary::{
     Remembered, folder_of, refused, resolve, said, temporary_folder, uninterrupted, without_slash,
 };
-use super::{Overwrite, show};
+use super::{Overwrite, TEXT_NAME, show, write_npy};
+use crate::element::Element;
 use crate::files::error::FileError;
 
 /// A folder that is replaced as one.
@@ -27,15 +28,7 @@ pub struct Folder {
     remembered: Remembered,
 }
 
-impl std::fmt::Debug for Folder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Folder")
-            .field("path", &self.path)
-            .field("existed", &self.existed)
-            .field("temporary", &self.temporary)
-            .finish_non_exhaustive()
-    }
-}
+debug_fields!(Folder, path, existed, temporary);
 
 impl Folder {
     /// Checks that a folder can be written at `path`. One that exists may hold only files that `own`
@@ -140,6 +133,21 @@ impl Folder {
         }
         sync_folder(folder_of(path)).map_err(write)
     }
+}
+
+/// Writes tensors and the text beside them as files of a folder.
+///
+/// # Errors
+/// [`FileError::Write`].
+pub fn write_folder<T: Element>(
+    folder: &Folder,
+    tensors: &[(String, ArrayD<T>)],
+    text: &str,
+) -> Result<(), FileError> {
+    for (name, tensor) in tensors {
+        folder.write(&format!("{name}.npy"), |file| write_npy(file, &tensor.view()))?;
+    }
+    folder.write(TEXT_NAME, |file| file.write_all(text.as_bytes()))
 }
 
 /// Why a folder must not be replaced: something in it that `own` does not know.

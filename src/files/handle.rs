@@ -2,7 +2,7 @@
 //! the bytes of the standard streams. A test can let any of them fail.
 
 use std::fs;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use crate::faults::{Operation, pass};
@@ -133,7 +133,7 @@ pub(super) fn read_full(reader: &mut dyn Read, bytes: &mut [u8]) -> io::Result<u
         match reader.read(&mut bytes[got..]) {
             Ok(0) => break,
             Ok(n) => got += n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
@@ -155,8 +155,84 @@ pub(super) fn rename<T>(rename: impl FnOnce() -> io::Result<T>) -> io::Result<T>
 /// Makes a rename last. Not every file system can; the rename itself has been done.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     match Handle::open(folder).and_then(|folder| folder.sync_all()) {
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(()),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
         result => result,
     }
+}
+
+/// A file from some place on. The system is told the place with each call, and not beforehand with one of its
+/// own: of short runs there are very many.
+pub(super) struct At<'a> {
+    pub(super) file: &'a Handle,
+    pub(super) at: u64,
+}
+
+impl Read for At<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl Write for At<'_> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let written = self.file.write_at(buffer, self.at)?;
+        self.at += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A file that is written. After an error it takes what comes and counts it.
+pub(super) struct CountedFile<'a> {
+    file: &'a mut Handle,
+    written: u64,
+    needed: u64,
+    failed: Option<io::Error>,
+}
+
+impl<'a> CountedFile<'a> {
+    pub(super) fn new(file: &'a mut Handle) -> Self {
+        CountedFile { file, written: 0, needed: 0, failed: None }
+    }
+
+    /// The error with the bytes, where there was one.
+    pub(super) fn finish(self) -> io::Result<()> {
+        self.failed.map_or(Ok(()), |error| Err(with_bytes(&error, self.written, self.needed)))
+    }
+}
+
+impl Write for CountedFile<'_> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let written = match &self.failed {
+            Some(_) => buffer.len(),
+            None => match self.file.write(buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
+                Err(error) => {
+                    self.failed = Some(error);
+                    buffer.len()
+                }
+                Ok(written) => {
+                    self.written += written as u64;
+                    written
+                }
+            },
+        };
+        self.needed += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A failed write, and how far it came.
+pub(super) fn with_bytes(error: &io::Error, written: u64, needed: u64) -> io::Error {
+    io::Error::new(error.kind(), format!("{written} of {needed} bytes written: {error}"))
 }

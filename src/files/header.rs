@@ -23,14 +23,28 @@ pub enum StoredType {
 }
 
 impl StoredType {
+    /// Each with its name, the bytes of one number (of text, those that it becomes first), and NumPy's letter
+    /// and size.
+    const ALL: [(StoredType, &'static str, usize, &'static str); 14] = [
+        (StoredType::Bool, "bool", 1, "?"),
+        (StoredType::I8, "i8", 1, "i1"),
+        (StoredType::I16, "i16", 2, "i2"),
+        (StoredType::I32, "i32", 4, "i4"),
+        (StoredType::I64, "i64", 8, "i8"),
+        (StoredType::U8, "u8", 1, "u1"),
+        (StoredType::U16, "u16", 2, "u2"),
+        (StoredType::U32, "u32", 4, "u4"),
+        (StoredType::U64, "u64", 8, "u8"),
+        (StoredType::F16, "f16", 2, "f2"),
+        (StoredType::BF16, "bf16", 2, ""),
+        (StoredType::F32, "f32", 4, "f4"),
+        (StoredType::F64, "f64", 8, "f8"),
+        (StoredType::Text, "text", 8, ""),
+    ];
+
     /// Bytes of one number; of text, those that it becomes first.
     pub fn size(self) -> usize {
-        match self {
-            StoredType::Bool | StoredType::I8 | StoredType::U8 => 1,
-            StoredType::I16 | StoredType::U16 | StoredType::F16 | StoredType::BF16 => 2,
-            StoredType::I32 | StoredType::U32 | StoredType::F32 => 4,
-            StoredType::I64 | StoredType::U64 | StoredType::F64 | StoredType::Text => 8,
-        }
+        Self::ALL[self as usize].2
     }
 
     /// The type that its numbers are computed in where nobody asks for another: doubles stay what they
@@ -51,43 +65,34 @@ impl StoredType {
     }
 
     /// The type for NumPy's letter and size.
-    pub(super) fn parse(letter: char, size: &str) -> Option<Self> {
-        Some(match (letter, size) {
-            ('?', "") | ('b', "1") => StoredType::Bool,
-            ('i', "1") => StoredType::I8,
-            ('i', "2") => StoredType::I16,
-            ('i', "4") => StoredType::I32,
-            ('i', "8") => StoredType::I64,
-            ('u', "1") => StoredType::U8,
-            ('u', "2") => StoredType::U16,
-            ('u', "4") => StoredType::U32,
-            ('u', "8") => StoredType::U64,
-            ('f', "2") => StoredType::F16,
-            ('f', "4") => StoredType::F32,
-            ('f', "8") => StoredType::F64,
-            _ => return None,
-        })
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let numpy = if text == "b1" { "?" } else { text };
+        let known = |(.., own): &&(_, _, _, &str)| !own.is_empty() && *own == numpy;
+        Self::ALL.iter().find(known).map(|(stored, ..)| *stored)
+    }
+
+    /// The type of this name in .safetensors.
+    #[cfg(feature = "safetensors")]
+    pub(super) fn named(name: &str) -> Option<Self> {
+        let known = |(stored, own, ..): &&(StoredType, &str, _, _)| {
+            *stored != StoredType::Text && own.to_uppercase() == name
+        };
+        Self::ALL.iter().find(known).map(|(stored, ..)| *stored)
+    }
+}
+
+impl From<Dtype> for StoredType {
+    fn from(dtype: Dtype) -> Self {
+        match dtype {
+            Dtype::F32 => StoredType::F32,
+            Dtype::F64 => StoredType::F64,
+        }
     }
 }
 
 impl std::fmt::Display for StoredType {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            StoredType::Bool => "bool",
-            StoredType::I8 => "i8",
-            StoredType::I16 => "i16",
-            StoredType::I32 => "i32",
-            StoredType::I64 => "i64",
-            StoredType::U8 => "u8",
-            StoredType::U16 => "u16",
-            StoredType::U32 => "u32",
-            StoredType::U64 => "u64",
-            StoredType::F16 => "f16",
-            StoredType::BF16 => "bf16",
-            StoredType::F32 => "f32",
-            StoredType::F64 => "f64",
-            StoredType::Text => "text",
-        })
+        f.pad(Self::ALL[*self as usize].1)
     }
 }
 

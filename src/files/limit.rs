@@ -80,10 +80,7 @@ pub(super) fn check_array(bytes: u64, place: &str) -> Result<(), FileError> {
     if bytes <= STREAM_BYTES.load(Ordering::Relaxed) {
         return Ok(());
     }
-    Err(FileError::Malformed {
-        place: place.to_owned(),
-        what: refused(&format!("an array of {bytes}")),
-    })
+    Err(FileError::malformed(place, refused(&format!("an array of {bytes}"))))
 }
 
 fn refused(got: &str) -> String {

@@ -6,11 +6,21 @@
 //!
 //! This module does not know what an RNN is. It and the binary alone touch files and standard streams.
 
+/// `Debug` with some of the fields: readers and writers have none.
+macro_rules! debug_fields {
+    ($type:ty, $($field:ident),*) => {
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($type))
+                    $(.field(stringify!($field), &self.$field))*
+                    .finish_non_exhaustive()
+            }
+        }
+    };
+}
+
 mod archive;
-mod archive_writer;
-mod at;
 mod bundle;
-mod counted;
 mod decode;
 mod entry;
 mod error;
@@ -27,7 +37,6 @@ mod number;
 mod onnx;
 mod open;
 mod part;
-mod parts;
 #[cfg(feature = "pt")]
 mod pt;
 mod reader;
@@ -39,34 +48,30 @@ mod stream;
 mod table;
 mod temporary;
 mod tensor_file;
-mod tensor_folder;
 mod tensor_format;
 mod waiting;
 
 #[cfg(feature = "safetensors")]
 pub use self::safetensors::write_safetensors;
-pub use archive_writer::ArchiveWriter;
 pub use bundle::Bundle;
 pub use entry::{AttributeValue, BundleFormat, Entry, ModuleAttribute, Text};
 pub use error::FileError;
-pub use folder::Folder;
+pub use folder::{Folder, write_folder};
 pub use header::{Header, StoredType};
 pub use limit::limit_streams;
 pub use npy::{AnyArray, Stored, write_npy};
-pub use npz::write_npz;
+pub use npz::{ArchiveWriter, write_npz};
 pub use number::Number;
 #[cfg(feature = "onnx")]
 pub use onnx::{Attribute, Graph, GraphTensor, Node, Size, Value};
 pub use open::{Accepts, File, open};
-pub use part::Part;
-pub use parts::PartWriter;
+pub use part::{Part, PartWriter};
 pub use reader::TensorReader;
 pub use sink::{Overwrite, Sink};
 pub use source::Source;
 pub use stream::{Answers, Arrays, Frames};
 pub use temporary::{remove_temporary_files, written_file};
 pub use tensor_file::TensorFile;
-pub use tensor_folder::{open_folder, write_folder};
 pub use tensor_format::TensorFormat;
 
 use std::path::Path;

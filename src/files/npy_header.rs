@@ -72,7 +72,7 @@ fn fill(
     let missing = (len - bytes.len()) as u64;
     if read_up_to(reader, bytes, missing, place)? < missing {
         let what = format!("truncated header at byte {}", bytes.len());
-        return Err(FileError::Malformed { place: place.to_owned(), what });
+        return Err(FileError::malformed(place, what));
     }
     Ok(())
 }
@@ -84,8 +84,7 @@ fn read_up_to(
     more: u64,
     place: &str,
 ) -> Result<u64, FileError> {
-    let got = reader.take(more).read_to_end(bytes);
-    let got = got.map_err(|source| FileError::Read { place: place.to_owned(), source })?;
+    let got = reader.take(more).read_to_end(bytes).map_err(FileError::reading(place))?;
     Ok(got as u64)
 }
 
@@ -225,8 +224,7 @@ impl Cursor<'_> {
         let rest = order.map_or(descr.as_str(), |_| &descr[1..]);
         let letter = rest.chars().next().unwrap_or(' ');
         let size = rest.get(letter.len_utf8()..).unwrap_or("");
-        let stored =
-            StoredType::parse(letter, size).ok_or_else(|| unsupported(&descr, letter, size))?;
+        let stored = StoredType::parse(rest).ok_or_else(|| unsupported(&descr, letter, size))?;
         // `=` and no mark mean the writer's own order. NumPy never writes them; little-endian is the
         // order of nearly every machine.
         Ok((stored, order == Some('>')))

@@ -87,13 +87,12 @@ impl Graph {
     pub(super) fn read(opened: Opened, place: String) -> Result<Self, FileError> {
         let bytes = opened.read_whole("model", &place)?;
         wire::check(&bytes, &place)?;
-        let malformed = |what: String| FileError::Malformed { place: place.clone(), what };
         // What the bytes hold is not copied: numbers stay where they are.
-        let model =
-            ModelProto::decode(Bytes::from(bytes)).map_err(|error| malformed(error.to_string()))?;
+        let model = ModelProto::decode(Bytes::from(bytes))
+            .map_err(|error| FileError::malformed(&place, error.to_string()))?;
         let standard = |set: &&OperatorSetIdProto| matches!(&*set.domain, "" | "ai.onnx");
         let Some(graph) = model.graph else {
-            return Err(malformed("expected a model with a graph, got none".to_owned()));
+            return Err(FileError::malformed(&place, "expected a model with a graph, got none"));
         };
         let mut tensors = Vec::new();
         for tensor in graph.initializer {
@@ -127,13 +126,11 @@ impl Graph {
         let outputs = self.nodes.iter().flat_map(|node| &node.outputs).map(String::as_str);
         let names = self.tensors.iter().map(GraphTensor::name).chain(outputs);
         let mut seen = HashSet::new();
-        match names.filter(|name| !name.is_empty()).find(|name| !seen.insert(*name)) {
-            None => Ok(()),
-            Some(name) => {
-                let what = format!("two values have the same name, '{name}'");
-                Err(FileError::Malformed { place: self.place.clone(), what })
-            }
-        }
+        let double = names.filter(|name| !name.is_empty()).find(|name| !seen.insert(*name));
+        double.map_or(Ok(()), |name| {
+            let what = format!("two values have the same name, '{name}'");
+            Err(FileError::malformed(&self.place, what))
+        })
     }
 
     /// Writes the model through a sink. The same graph gives the same bytes.

@@ -44,32 +44,28 @@ pub enum Accepts<'a> {
 
 impl Accepts<'_> {
     fn expected(self) -> Expected {
-        use Format::{Npy, Pickle, Safetensors, Tar, Text, Zip};
+        use Format::{Npy, Onnx, Pickle, Safetensors, Tar, Text, Zip};
+        let onnx = cfg!(feature = "onnx");
         let (formats, words): (&[Format], _) = match self {
             Accepts::Tensor | Accepts::Sequences { .. } => {
                 (&[Npy, Text, Zip], ".npy, .npz or a table")
             }
-            Accepts::Tensors => (
+            Accepts::Anything if onnx => (
+                &[Npy, Text, Zip, Safetensors, Pickle, Tar, Onnx],
+                ".npy, .npz, a table, a folder of .npy files, .safetensors, .pt or .onnx",
+            ),
+            Accepts::Tensors | Accepts::Anything => (
                 &[Npy, Text, Zip, Safetensors, Pickle, Tar],
                 ".npy, .npz, a table, a folder of .npy files, .safetensors or .pt",
             ),
-            #[cfg(feature = "onnx")]
-            Accepts::Model => (
-                &[Zip, Safetensors, Pickle, Tar, Format::Onnx],
+            Accepts::Model if onnx => (
+                &[Zip, Safetensors, Pickle, Tar, Onnx],
                 "a folder of .npy files, .npz, .safetensors, .pt or .onnx",
             ),
-            #[cfg(not(feature = "onnx"))]
             Accepts::Model => (
                 &[Zip, Safetensors, Pickle, Tar],
                 "a folder of .npy files, .npz, .safetensors or .pt",
             ),
-            #[cfg(feature = "onnx")]
-            Accepts::Anything => (
-                &[Npy, Text, Zip, Safetensors, Pickle, Tar, Format::Onnx],
-                ".npy, .npz, a table, a folder of .npy files, .safetensors, .pt or .onnx",
-            ),
-            #[cfg(not(feature = "onnx"))]
-            Accepts::Anything => return Accepts::Tensors.expected(),
         };
         Expected { formats, words }
     }
@@ -105,8 +101,8 @@ pub fn open(source: &Source, accepts: Accepts<'_>) -> Result<File, FileError> {
         }
         Source::Path(path) => (Some(path.as_path()), None),
         Source::Member(..) if matches!(accepts, Accepts::Model) => {
-            let what = "expected a folder or an archive, got the name of a member".to_owned();
-            return Err(FileError::Malformed { place, what });
+            let what = "expected a folder or an archive, got the name of a member";
+            return Err(FileError::malformed(&place, what));
         }
         Source::Member(path, name) => (Some(path.as_path()), Some(name.as_str())),
     };
@@ -163,8 +159,7 @@ impl File {
             File::Bundle(bundle) => Err(bundle.expected("one member")),
             #[cfg(feature = "onnx")]
             File::Graph(graph) => {
-                let what = "expected one tensor, got a graph".to_owned();
-                Err(FileError::Malformed { place: graph.place, what })
+                Err(FileError::malformed(&graph.place, "expected one tensor, got a graph"))
             }
         }
     }

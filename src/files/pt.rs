@@ -18,7 +18,7 @@ use super::archive::Archive;
 use super::handle::Handle;
 use super::header::check_size;
 use super::limit::{MAX_SHARED, SMALL_CHECKPOINT_BYTES};
-use super::reader::TensorReader;
+use super::reader::{Bytes, TensorReader};
 use super::temporary::{Remembered, temporary_file};
 use super::{Entry, Header, ModuleAttribute, StoredType, escaped};
 use crate::files::error::FileError;
@@ -102,7 +102,8 @@ impl PtFile {
         if cfg!(target_endian = "big") {
             bytes.chunks_exact_mut(tensor.dtype().size()).for_each(<[u8]>::reverse);
         }
-        Ok(TensorReader::stream(Box::new(Cursor::new(bytes)), true, header, place))
+        let bytes = Bytes::Stream { reader: Box::new(Cursor::new(bytes)), checked: true };
+        Ok(TensorReader::new(bytes, header, place))
     }
 
     /// Attributes of the objects around the tensors.

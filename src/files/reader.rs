@@ -3,16 +3,13 @@
 //! Numbers are read in the order of the file. A regular file can be read at any place; a stream and a member
 //! of an archive only from their beginning to their end.
 
-use std::fmt;
 use std::io::{self, Read};
-use std::sync::Arc;
 
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 
 use super::Header;
-use super::at::At;
 use super::decode::{append_bits, append_numbers, fortran_place};
-use super::handle::{Handle, read_full};
+use super::handle::{At, Handle, read_full};
 use crate::element::Element;
 use crate::files::error::FileError;
 use crate::memory::{grow, reserved};
@@ -54,47 +51,20 @@ pub struct TensorReader<'a> {
 }
 
 /// Where the bytes of the numbers come from.
-enum Bytes<'a> {
+pub(super) enum Bytes<'a> {
     /// A regular file that is as long as its header says, and the position of the first number.
-    File(Arc<Handle>, u64),
-    /// Bytes that are read once, in order. `checked` says that their number agrees with the header.
+    File(&'a Handle, u64),
+    /// Bytes that are read once, in order. `checked` says that their number agrees with the header; without
+    /// it, memory grows only as fast as bytes arrive.
     Stream { reader: Box<dyn Read + Send + 'a>, checked: bool },
     /// A member of an archive, whose checksum is checked at its end.
     Member(Box<dyn Read + Send + 'a>),
 }
 
-impl fmt::Debug for TensorReader<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TensorReader")
-            .field("place", &self.place)
-            .field("header", &self.header)
-            .finish_non_exhaustive()
-    }
-}
+debug_fields!(TensorReader<'_>, place, header);
 
 impl<'a> TensorReader<'a> {
-    /// The numbers of a regular file from byte `start` on.
-    pub(super) fn file(file: Arc<Handle>, start: u64, header: Header, place: String) -> Self {
-        TensorReader::new(Bytes::File(file, start), header, place)
-    }
-
-    /// The numbers of a stream. `checked` says that it has as many bytes as the header says; without it memory
-    /// grows only as fast as bytes arrive.
-    pub(super) fn stream(
-        reader: Box<dyn Read + Send + 'a>,
-        checked: bool,
-        header: Header,
-        place: String,
-    ) -> Self {
-        TensorReader::new(Bytes::Stream { reader, checked }, header, place)
-    }
-
-    /// The numbers of a member of an archive.
-    pub(super) fn member(reader: Box<dyn Read + Send + 'a>, header: Header, place: String) -> Self {
-        TensorReader::new(Bytes::Member(reader), header, place)
-    }
-
-    fn new(bytes: Bytes<'a>, header: Header, place: String) -> Self {
+    pub(super) fn new(bytes: Bytes<'a>, header: Header, place: String) -> Self {
         // With one axis, both orders are the same.
         let in_file_order = !header.fortran_order || header.shape.len() < 2;
         let piece = Vec::new();
@@ -311,7 +281,11 @@ mod tests {
     }
 
     fn reader(header: Header, bytes: &[u8]) -> TensorReader<'_> {
-        TensorReader::stream(Box::new(bytes), false, header, "a.npy".to_owned())
+        TensorReader::new(
+            Bytes::Stream { reader: Box::new(bytes), checked: false },
+            header,
+            "a.npy".to_owned(),
+        )
     }
 
     fn rest(reader: &mut TensorReader<'_>) -> Result<Vec<u64>, FileError> {

@@ -14,11 +14,11 @@ use serde_json::{Map, Value, json};
 use super::handle::Handle;
 use super::limit::MAX_SAFETENSORS_HEADER_BYTES;
 use super::npy::write_numbers;
-use super::reader::TensorReader;
+use super::reader::{Bytes, TensorReader};
 use super::{Entry, Header, Sink, TEXT_NAME, Text, escaped};
-use crate::element::{Dtype, Element};
+use crate::element::Element;
 use crate::files::error::FileError;
-use header::{METADATA, StatedHeader, known, malformed, parse, within};
+use header::{METADATA, StatedHeader, known, parse, within};
 
 /// A file whose header has been read, and the range of each tensor's bytes in it.
 pub(super) struct SafetensorsFile {
@@ -37,19 +37,17 @@ impl SafetensorsFile {
         let StatedHeader { metadata, tensors } = parse(&header, place)?;
         drop(header);
         // The end of the last tensor first: then no other tensor lies behind the end of the file.
-        let len = file
-            .metadata()
-            .map_err(|source| FileError::Read { place: place.to_owned(), source })?;
+        let len = file.metadata().map_err(FileError::reading(place))?;
         let expected = tensors.last().map_or(0, |(_, stated)| stated.data_offsets.1) as u64;
         let got = len.len().saturating_sub(start);
         if got != expected {
             let what = format!("expected {expected} bytes of tensors, got {got}");
-            return Err(malformed(place, what));
+            return Err(FileError::malformed(place, what));
         }
         let mut entries = Vec::new();
         let mut ranges = Vec::new();
         for (name, stated) in tensors {
-            let (stored, _) = known(&stated.dtype).map_err(|what| within(place, &name, what))?;
+            let stored = known(&stated.dtype).map_err(|what| within(place, &name, what))?;
             let (first, last) = stated.data_offsets;
             ranges.push(start + first as u64..start + last as u64);
             entries.push(Entry { name: escaped(&name), stored, shape: stated.shape.0 });
@@ -67,34 +65,35 @@ impl SafetensorsFile {
         place: String,
     ) -> Result<TensorReader<'_>, FileError> {
         let Range { start, end } = self.ranges[index];
-        self.file
-            .seek(SeekFrom::Start(start))
-            .map_err(|source| FileError::Read { place: place.clone(), source })?;
-        let bytes = Box::new((&mut self.file).take(end - start));
-        Ok(TensorReader::stream(bytes, true, header, place))
+        self.file.seek(SeekFrom::Start(start)).map_err(FileError::reading(&place))?;
+        let reader = Box::new((&mut self.file).take(end - start));
+        Ok(TensorReader::new(Bytes::Stream { reader, checked: true }, header, place))
     }
 }
 
 /// The text of the header. Nothing is allocated before the file is known to be that long.
 fn read_header(file: &mut Handle, place: &str) -> Result<Vec<u8>, FileError> {
-    let read = |source| FileError::Read { place: place.to_owned(), source };
-    let present = file.metadata().map_err(read)?.len().saturating_sub(8);
+    let read = FileError::reading(place);
+    let present = file.metadata().map_err(&read)?.len().saturating_sub(8);
     let mut length = Vec::new();
-    file.take(8).read_to_end(&mut length).map_err(read)?;
+    file.take(8).read_to_end(&mut length).map_err(&read)?;
     let Ok(length) = <[u8; 8]>::try_from(length.as_slice()) else {
-        return Err(malformed(place, format!("truncated header at byte {}", length.len())));
+        return Err(FileError::malformed(
+            place,
+            format!("truncated header at byte {}", length.len()),
+        ));
     };
     let length = u64::from_le_bytes(length);
     if length > MAX_SAFETENSORS_HEADER_BYTES {
         let what = format!("header of {length} bytes; limit {MAX_SAFETENSORS_HEADER_BYTES}");
-        return Err(malformed(place, what));
+        return Err(FileError::malformed(place, what));
     }
     if length > present {
         let what = format!("expected a header of {length} bytes, got {present}");
-        return Err(malformed(place, what));
+        return Err(FileError::malformed(place, what));
     }
     let mut header = Vec::new();
-    file.take(length).read_to_end(&mut header).map_err(read)?;
+    file.take(length).read_to_end(&mut header).map_err(&read)?;
     Ok(header)
 }
 
@@ -124,10 +123,7 @@ pub fn write_safetensors<T: Element>(
 ) -> Result<(), FileError> {
     let mut tensors: Vec<_> = tensors.iter().collect();
     tensors.sort_by_key(|(name, _)| name);
-    let dtype = match T::DTYPE {
-        Dtype::F32 => "F32",
-        Dtype::F64 => "F64",
-    };
+    let dtype = T::DTYPE.to_string().to_uppercase();
     let mut header = Map::new();
     header.insert(METADATA.to_owned(), json!({"format": "pt", TEXT_NAME: text}));
     let mut start = 0;

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::counted::CountedFile;
-use super::handle::{Handle, rename, sync_folder};
+use super::handle::{CountedFile, Handle, rename, sync_folder};
 use super::show;
 use super::temporary::{Remembered, folder_of, refused, resolve, temporary_file};
 use super::waiting::{StandardOutput, standard_output};

@@ -79,12 +79,12 @@ impl Opened {
         place: &str,
         expected: Expected,
     ) -> Result<(Self, Format), FileError> {
-        let read = |source| FileError::Read { place: place.to_owned(), source };
+        let read = FileError::reading(place);
         let absent = |source| FileError::Open { place: place.to_owned(), source };
         let mut start = Vec::new();
         let Some(path) = path else {
             let mut stdin = standard_input();
-            (&mut stdin).take(Format::BYTES as u64).read_to_end(&mut start).map_err(read)?;
+            (&mut stdin).take(Format::BYTES as u64).read_to_end(&mut start).map_err(&read)?;
             let format = Format::recognise(&start, place, expected)?;
             return Ok((Opened::stream(start, stdin), format));
         };
@@ -93,10 +93,10 @@ impl Opened {
         if metadata.is_dir() {
             return Err(absent(io::Error::other("is a directory; expected a file")));
         }
-        (&mut file).take(Format::BYTES as u64).read_to_end(&mut start).map_err(read)?;
+        (&mut file).take(Format::BYTES as u64).read_to_end(&mut start).map_err(&read)?;
         let format = Format::recognise(&start, place, expected)?;
         if metadata.is_file() {
-            file.seek(SeekFrom::Start(0)).map_err(read)?;
+            file.seek(SeekFrom::Start(0)).map_err(&read)?;
             return Ok((Opened::File(file, metadata.len()), format));
         }
         Ok((Opened::stream(start, file), format))
@@ -117,8 +117,7 @@ impl Opened {
         };
         let mut piece = vec![0; PIECE_BYTES];
         loop {
-            let got = read_full(&mut reader, &mut piece)
-                .map_err(|source| FileError::Read { place: place.to_owned(), source })?;
+            let got = read_full(&mut reader, &mut piece).map_err(FileError::reading(place))?;
             if got == 0 {
                 return Ok(bytes);
             }
@@ -133,10 +132,10 @@ impl Opened {
         match self {
             Opened::File(file, _) => Ok(file),
             Opened::Stream(mut stream) => {
-                let read = |source| FileError::Read { place: place.to_owned(), source };
-                let mut file = Handle::unnamed().map_err(read)?;
-                io::copy(&mut stream, &mut file).map_err(read)?;
-                file.seek(SeekFrom::Start(0)).map_err(read)?;
+                let read = FileError::reading(place);
+                let mut file = Handle::unnamed().map_err(&read)?;
+                io::copy(&mut stream, &mut file).map_err(&read)?;
+                file.seek(SeekFrom::Start(0)).map_err(&read)?;
                 Ok(file)
             }
         }

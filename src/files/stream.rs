@@ -7,7 +7,7 @@ use ndarray::{ArrayD, ArrayViewD};
 use super::format::{Expected, Format};
 use super::handle::read_full;
 use super::limit::check_array;
-use super::reader::TensorReader;
+use super::reader::{Bytes, TensorReader};
 use super::waiting::{StandardOutput, Waiting, standard_input, standard_output};
 use super::{Header, Stored, write_npy};
 use crate::element::Element;
@@ -45,11 +45,7 @@ pub struct Arrays {
     offset: u64,
 }
 
-impl std::fmt::Debug for Arrays {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Arrays").field("place", &self.place()).finish_non_exhaustive()
-    }
-}
+debug_fields!(Arrays, name, count, start);
 
 impl Arrays {
     /// Those on standard input.
@@ -76,7 +72,7 @@ impl Arrays {
         let mut bytes = Vec::new();
         Read::take(&mut self.reader, Format::BYTES as u64)
             .read_to_end(&mut bytes)
-            .map_err(|source| FileError::Read { place: self.name.clone(), source })?;
+            .map_err(FileError::reading(&self.name))?;
         if bytes.is_empty() {
             return Ok(None);
         }
@@ -84,7 +80,7 @@ impl Arrays {
         let expected = Expected { formats: &[Format::Npy, Format::Zip], words: ".npy or the end" };
         if Format::recognise(&bytes, &place, expected)? == Format::Zip {
             let what = "expected .npy, got an archive: its arrays cannot be read one by one";
-            return Err(FileError::Malformed { place, what: what.to_owned() });
+            return Err(FileError::malformed(&place, what));
         }
         let mut whole = Cursor::new(bytes).chain(&mut self.reader);
         let (header, length) = Header::read(&mut whole, &place, None)?;
@@ -100,8 +96,8 @@ impl Arrays {
     /// [`FileError::OutOfMemory`].
     pub fn read<T: Element>(&mut self, header: &Header) -> Result<ArrayD<T>, FileError> {
         let place = self.place();
-        let reader = Box::new(&mut self.reader);
-        let array = TensorReader::stream(reader, false, header.clone(), place).read_array()?;
+        let bytes = Bytes::Stream { reader: Box::new(&mut self.reader), checked: false };
+        let array = TensorReader::new(bytes, header.clone(), place).read_array()?;
         self.offset += header.body_bytes() as u64;
         Ok(array)
     }
@@ -131,8 +127,8 @@ impl Frames {
     /// # Errors
     /// [`FileError::Malformed`] where the stream ends within a frame, and [`FileError::Read`].
     pub fn read<T: Element>(&mut self, frame: &mut [T]) -> Result<bool, FileError> {
-        let got = read_full(&mut self.reader, &mut self.bytes)
-            .map_err(|source| FileError::Read { place: "stdin".to_owned(), source })?;
+        let got =
+            read_full(&mut self.reader, &mut self.bytes).map_err(FileError::reading("stdin"))?;
         if got == 0 {
             return Ok(false);
         }
@@ -157,11 +153,7 @@ pub struct Answers {
     writer: BufWriter<StandardOutput>,
 }
 
-impl std::fmt::Debug for Answers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Answers").finish_non_exhaustive()
-    }
-}
+debug_fields!(Answers,);
 
 impl Answers {
     /// Those on standard output.

@@ -90,5 +90,5 @@ fn parse(bytes: &[u8], place: &str, wanted: &[String]) -> Result<Table, FileErro
 #[cfg(not(feature = "csv"))]
 fn parse(_: &[u8], place: &str, _: &[String]) -> Result<Table, FileError> {
     let what = "expected .npy or .npz, got text: this build does not read tables (feature csv)";
-    Err(FileError::Malformed { place: place.to_owned(), what: what.to_owned() })
+    Err(FileError::malformed(place, what))
 }

@@ -2,15 +2,13 @@
 
 use std::io::{self, Cursor, Read};
 use std::path::Path;
-use std::sync::Arc;
 
 use ndarray::ArrayD;
 
 use super::archive::Archive;
-use super::at::At;
 use super::format::{Expected, Format};
-use super::handle::Handle;
-use super::reader::{TensorReader, missing};
+use super::handle::{At, Handle};
+use super::reader::{Bytes, TensorReader, missing};
 use super::source::Opened;
 use super::table::Table;
 use super::{Header, StoredType, show};
@@ -38,7 +36,7 @@ pub struct TensorFile {
 
 enum Body {
     /// A regular file that is long enough, and the position of its first number.
-    File(Arc<Handle>, u64),
+    File(Handle, u64),
     /// The rest of a stream.
     Stream(Box<dyn Read + Send>),
     /// A member of an archive, and its place for messages.
@@ -48,14 +46,7 @@ enum Body {
     Table(Box<Table>),
 }
 
-impl std::fmt::Debug for TensorFile {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TensorFile")
-            .field("place", &self.place)
-            .field("header", &self.header)
-            .finish_non_exhaustive()
-    }
-}
+debug_fields!(TensorFile, place, header);
 
 impl TensorFile {
     pub(super) fn npy(opened: Opened, place: String) -> Result<Self, FileError> {
@@ -72,7 +63,7 @@ impl TensorFile {
                     let got = usize::try_from(got).unwrap_or(usize::MAX);
                     return Err(missing(&place, &header, got));
                 }
-                Ok(TensorFile { place, header, body: Body::File(Arc::new(file), start) })
+                Ok(TensorFile { place, header, body: Body::File(file, start) })
             }
         }
     }
@@ -168,12 +159,12 @@ impl TensorFile {
         let reader: Box<dyn Read + Send + '_> = match &mut self.body {
             Body::Member { archive, index, place } => return archive.reader(*index, place.clone()),
             Body::File(file, start) => {
-                return Ok(TensorReader::file(Arc::clone(file), *start, header, place));
+                return Ok(TensorReader::new(Bytes::File(file, *start), header, place));
             }
             Body::Stream(reader) => Box::new(reader),
             Body::Table(table) => Box::new(Cursor::new(std::mem::take(&mut **table).into_bytes()?)),
         };
-        Ok(TensorReader::stream(reader, false, header, place))
+        Ok(TensorReader::new(Bytes::Stream { reader, checked: false }, header, place))
     }
 
     /// Reads the numbers, converted to T.

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 #[cfg(feature = "safetensors")]
 use elman::files::write_safetensors;
-use elman::files::{Folder, Overwrite, Sink, open_folder, write_folder, write_npz};
+use elman::files::{Folder, Overwrite, Sink, TEXT_NAME, write_folder, write_npz};
 #[cfg(feature = "onnx")]
 use elman::write_onnx;
 use elman::{Config, Dtype, Element, Parameter, is_parameter_name};
@@ -60,7 +60,7 @@ impl WeightsOutput {
             // A pipe or a device, by any name.
             _ if stdout || !(is_folder || is_file) => Self::Npz(sink()?),
             other if is_folder || other.is_empty() => {
-                Self::Folder(open_folder(path, overwrite, is_parameter_name)?)
+                Self::Folder(Folder::open(path, overwrite, is_weights)?)
             }
             other => {
                 let place = shown(path);
@@ -118,6 +118,11 @@ impl WeightsOutput {
             }
         }
     }
+}
+
+/// Whether a file belongs to a folder of weights, which may be replaced.
+fn is_weights(file: &str) -> bool {
+    file == TEXT_NAME || file.strip_suffix(".npy").is_some_and(is_parameter_name)
 }
 
 /// The report of written weights.

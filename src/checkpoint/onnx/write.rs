@@ -5,11 +5,9 @@ use std::collections::HashMap;
 use ndarray::ArrayD;
 
 use crate::checkpoint::error::CheckpointError;
-use crate::element::{Dtype, Element};
+use crate::element::Element;
 use crate::error::Error;
-use crate::files::{
-    Attribute, FileError, Graph, GraphTensor, Node, Sink, Size, StoredType, TEXT_NAME, Value,
-};
+use crate::files::{Attribute, FileError, Graph, GraphTensor, Node, Sink, Size, TEXT_NAME, Value};
 use crate::{Config, Nonlinearity};
 
 /// The set of operators that is written: the first whose RNN is that of today, bar the types of numbers.
@@ -101,10 +99,7 @@ fn in_order<'a, T>(
 
 /// A graph without nodes: what goes in, what comes out, and the configuration beside it.
 fn ends<T: Element>(config: &Config) -> Graph {
-    let stored = Some(match T::DTYPE {
-        Dtype::F32 => StoredType::F32,
-        Dtype::F64 => StoredType::F64,
-    });
+    let stored = Some(T::DTYPE.into());
     let value = |name: &str, sizes: [Size; 3]| Value {
         name: name.to_owned(),
         stored,

@@ -25,10 +25,8 @@ const LARGE_END_BYTES: u64 = 56;
 /// Rejects an archive that declares too many members, or a directory that has no room in it. Every record
 /// that looks like an end is checked, because the reader of archives may take it for one.
 pub(super) fn check(file: &mut Handle, place: &str) -> Result<(), FileError> {
-    let found =
-        fault(file).map_err(|source| FileError::Read { place: place.to_owned(), source })?;
-    let Some(what) = found else { return Ok(()) };
-    Err(FileError::Malformed { place: place.to_owned(), what })
+    let found = fault(file).map_err(FileError::reading(place))?;
+    found.map_or(Ok(()), |what| Err(FileError::malformed(place, what)))
 }
 
 /// The first fault in the ends of an archive.

@@ -53,11 +53,7 @@ impl GraphTensor {
             // Memory does not refuse to be written to.
             let _ = write_numbers(&mut raw, *part);
         }
-        let stored = match T::DTYPE {
-            Dtype::F32 => StoredType::F32,
-            Dtype::F64 => StoredType::F64,
-        };
-        Ok(Self::raw(name, shape, stored, raw))
+        Ok(Self::raw(name, shape, T::DTYPE.into(), raw))
     }
 
     /// A tensor (N) of integers.

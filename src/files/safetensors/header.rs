@@ -6,7 +6,7 @@ use std::fmt;
 use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde::Deserialize;
-use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::files::error::FileError;
 use crate::files::header::check_size;
@@ -123,16 +123,16 @@ impl<'de> Visitor<'de> for AxesVisitor {
 /// The checked header, with the tensors in the order of their bytes.
 pub(super) fn parse(header: &[u8], place: &str) -> Result<StatedHeader, FileError> {
     let mut header: StatedHeader = serde_json::from_slice(header).map_err(|error| {
-        malformed(place, format!("broken header: {}", escaped(&error.to_string())))
+        FileError::malformed(place, format!("broken header: {}", escaped(&error.to_string())))
     })?;
     let keys = header.metadata.iter().map(|(key, _)| key);
     if let Some(key) = first_double(keys) {
         let what = format!("two values of the metadata have the same key, {}", escaped(key));
-        return Err(malformed(place, what));
+        return Err(FileError::malformed(place, what));
     }
     if let Some(name) = first_double(header.tensors.iter().map(|(name, _)| name)) {
         let what = format!("two tensors have the same name, {}", escaped(name));
-        return Err(malformed(place, what));
+        return Err(FileError::malformed(place, what));
     }
     for (name, stated) in &header.tensors {
         check(stated).map_err(|what| within(place, name, what))?;
@@ -144,33 +144,17 @@ pub(super) fn parse(header: &[u8], place: &str) -> Result<StatedHeader, FileErro
     Ok(header)
 }
 
-/// The type with this name, and the crate's name of it.
-pub(super) fn known(dtype: &str) -> Result<(StoredType, Dtype), String> {
-    Ok(match dtype {
-        "BOOL" => (StoredType::Bool, Dtype::BOOL),
-        "I8" => (StoredType::I8, Dtype::I8),
-        "I16" => (StoredType::I16, Dtype::I16),
-        "I32" => (StoredType::I32, Dtype::I32),
-        "I64" => (StoredType::I64, Dtype::I64),
-        "U8" => (StoredType::U8, Dtype::U8),
-        "U16" => (StoredType::U16, Dtype::U16),
-        "U32" => (StoredType::U32, Dtype::U32),
-        "U64" => (StoredType::U64, Dtype::U64),
-        "F16" => (StoredType::F16, Dtype::F16),
-        "BF16" => (StoredType::BF16, Dtype::BF16),
-        "F32" => (StoredType::F32, Dtype::F32),
-        "F64" => (StoredType::F64, Dtype::F64),
-        _ => {
-            let dtype = escaped(dtype);
-            let list = "F64, F32, F16, BF16, I8 to I64, U8 to U64 or BOOL";
-            return Err(format!("dtype {dtype}; expected {list}"));
-        }
+/// The type of this name.
+pub(super) fn known(dtype: &str) -> Result<StoredType, String> {
+    StoredType::named(dtype).ok_or_else(|| {
+        let list = "F64, F32, F16, BF16, I8 to I64, U8 to U64 or BOOL";
+        format!("dtype {}; expected {list}", escaped(dtype))
     })
 }
 
 /// Checks that a tensor has as many bytes as its shape and type need.
 fn check(stated: &StatedTensor) -> Result<(), String> {
-    let (stored, _) = known(&stated.dtype)?;
+    let stored = known(&stated.dtype)?;
     let StatedTensor { shape: Axes(shape), data_offsets: (start, end), .. } = stated;
     check_size(shape, stored)?;
     let expected = shape.iter().product::<usize>() * stored.size();
@@ -187,7 +171,9 @@ fn check(stated: &StatedTensor) -> Result<(), String> {
 /// Checks that every byte belongs to exactly one tensor.
 fn check_ranges(tensors: &[(String, StatedTensor)], place: &str) -> Result<(), FileError> {
     let info = |(name, stated): &(String, StatedTensor)| {
-        let (_, dtype) = known(&stated.dtype).map_err(|what| within(place, name, what))?;
+        let dtype = Dtype::deserialize(stated.dtype.as_str().into_deserializer());
+        let dtype = dtype
+            .map_err(|error: de::value::Error| FileError::malformed(place, error.to_string()))?;
         let StatedTensor { shape: Axes(shape), data_offsets, .. } = stated;
         let info = TensorInfo { dtype, shape: shape.clone(), data_offsets: *data_offsets };
         Ok((name.clone(), info))
@@ -195,7 +181,7 @@ fn check_ranges(tensors: &[(String, StatedTensor)], place: &str) -> Result<(), F
     let infos = tensors.iter().map(info).collect::<Result<_, FileError>>()?;
     let Err(error) = Metadata::new(None, infos) else { return Ok(()) };
     let SafeTensorError::InvalidOffset(name) = error else {
-        return Err(malformed(place, format!("broken header: {error}")));
+        return Err(FileError::malformed(place, format!("broken header: {error}")));
     };
     let index = tensors.iter().position(|(found, _)| *found == name).unwrap_or(0);
     let expected = index.checked_sub(1).map_or(0, |before| tensors[before].1.data_offsets.1);
@@ -212,10 +198,6 @@ fn first_double<'a>(mut names: impl Iterator<Item = &'a String>) -> Option<&'a S
     names.find(|name| !seen.insert(*name))
 }
 
-pub(super) fn malformed(place: &str, what: String) -> FileError {
-    FileError::Malformed { place: place.to_owned(), what }
-}
-
 pub(super) fn within(place: &str, name: &str, what: String) -> FileError {
-    malformed(&format!("{place}:{}", escaped(name)), what)
+    FileError::malformed(&format!("{place}:{}", escaped(name)), what)
 }
