@@ -181,9 +181,6 @@ impl Bundle {
     }
 
     /// The numbers of the tensor at `index` as they are stored.
-    ///
-    /// # Errors
-    /// [`FileError::Open`], [`FileError::Malformed`] and [`FileError::Read`] name the place.
     pub fn reader(&mut self, index: usize) -> Result<TensorReader<'_>, FileError> {
         let place = self.entry_place(index);
         #[cfg(any(feature = "pt", feature = "safetensors"))]
@@ -204,9 +201,6 @@ impl Bundle {
 
     /// Reads the numbers of the tensor at `index`, converted to `dtype`; without one, f64 stays f64 and
     /// everything else becomes f32.
-    ///
-    /// # Errors
-    /// Those of [`Bundle::reader`] and [`TensorReader::read`].
     pub fn read(&mut self, index: usize, dtype: Option<Dtype>) -> Result<Tensor, FileError> {
         Ok(match dtype.unwrap_or(self.entries[index].stored.natural()) {
             Dtype::F32 => Tensor::F32(self.read_as(index)?),
@@ -215,9 +209,6 @@ impl Bundle {
     }
 
     /// Reads the numbers of the tensor at `index`, converted to T.
-    ///
-    /// # Errors
-    /// Those of [`Bundle::reader`] and [`TensorReader::read`].
     pub fn read_as<T: Element>(&mut self, index: usize) -> Result<ArrayD<T>, FileError> {
         self.reader(index)?.read()
     }

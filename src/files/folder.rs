@@ -1,13 +1,13 @@
 //! A folder as an output.
 
 use std::fs;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use ndarray::ArrayD;
 use tempfile::TempDir;
 
-use super::handle::{CountedFile, Handle, rename, sync_folder};
+use super::handle::{Handle, rename, sync_folder, write_whole};
 use super::temporary::{
     Remembered, folder_of, refused, resolve, said, temporary_folder, uninterrupted, without_slash,
 };
@@ -33,9 +33,6 @@ debug_fields!(Folder, path, existed, temporary);
 impl Folder {
     /// Checks that a folder can be written at `path`. One that exists may hold only files that `own`
     /// knows by their names.
-    ///
-    /// # Errors
-    /// [`FileError::Create`].
     pub fn open(
         path: &Path,
         overwrite: Overwrite,
@@ -68,28 +65,17 @@ impl Folder {
     }
 
     /// Writes a file of the folder.
-    ///
-    /// # Errors
-    /// [`FileError::Write`].
     pub fn write(
         &self,
         name: &str,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), FileError> {
         let place = Path::new(&self.place).join(name).to_string_lossy().into_owned();
-        let whole = || {
-            // Whoever removes the folder because of a signal must not meet a file that has just come up in it.
-            let path = self.temporary.path().join(name);
-            let mut file = uninterrupted(|| Handle::create_new(&path))?;
-            let mut counted = CountedFile::new(&mut file);
-            let mut buffered = BufWriter::new(&mut counted);
-            write(&mut buffered)?;
-            buffered.flush()?;
-            drop(buffered);
-            counted.finish()?;
-            file.sync_all()
-        };
-        whole().map_err(|source| FileError::Write { place, source })
+        // Whoever removes the folder because of a signal must not meet a file that has just come up in it.
+        let path = self.temporary.path().join(name);
+        uninterrupted(|| Handle::create_new(&path))
+            .and_then(|mut file| write_whole(&mut file, write))
+            .map_err(|source| FileError::Write { place, source })
     }
 
     /// Puts the folder in its place. On Linux the old and the new one change places in one step, where
@@ -136,9 +122,6 @@ impl Folder {
 }
 
 /// Writes tensors and the text beside them as files of a folder.
-///
-/// # Errors
-/// [`FileError::Write`].
 pub fn write_folder<T: Element>(
     folder: &Folder,
     tensors: &[(String, ArrayD<T>)],

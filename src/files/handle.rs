@@ -2,7 +2,7 @@
 //! the bytes of the standard streams. A test can let any of them fail.
 
 use std::fs;
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use crate::faults::{Operation, pass};
@@ -188,23 +188,35 @@ impl Write for At<'_> {
     }
 }
 
-/// A file that is written. After an error it takes what comes and counts it.
-pub(super) struct CountedFile<'a> {
+/// Writes the whole content of a file through a buffer, and puts it on the disk.
+pub(super) fn write_whole(
+    file: &mut Handle,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut counted = CountedFile { file, written: 0, needed: 0, failed: None };
+    write_buffered(&mut counted, write)?;
+    let CountedFile { file, written, needed, failed } = counted;
+    failed.map_or(Ok(()), |error| Err(with_bytes(&error, written, needed)))?;
+    file.sync_all()
+}
+
+/// Writes through a buffer.
+pub(super) fn write_buffered(
+    to: impl Write,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut to = BufWriter::with_capacity(1 << 16, to);
+    write(&mut to)?;
+    to.flush()
+}
+
+/// A file that is written. After an error it takes what comes and counts it, so that the message can say how
+/// many bytes a full disk lacks.
+struct CountedFile<'a> {
     file: &'a mut Handle,
     written: u64,
     needed: u64,
     failed: Option<io::Error>,
-}
-
-impl<'a> CountedFile<'a> {
-    pub(super) fn new(file: &'a mut Handle) -> Self {
-        CountedFile { file, written: 0, needed: 0, failed: None }
-    }
-
-    /// The error with the bytes, where there was one.
-    pub(super) fn finish(self) -> io::Result<()> {
-        self.failed.map_or(Ok(()), |error| Err(with_bytes(&error, self.written, self.needed)))
-    }
 }
 
 impl Write for CountedFile<'_> {

@@ -6,6 +6,8 @@
 //!
 //! This module does not know what an RNN is. It and the binary alone touch files and standard streams.
 
+#![allow(clippy::missing_errors_doc, reason = "the variants of FileError say when they occur")]
+
 /// `Debug` with some of the fields: readers and writers have none.
 macro_rules! debug_fields {
     ($type:ty, $($field:ident),*) => {
@@ -21,7 +23,6 @@ macro_rules! debug_fields {
 
 mod archive;
 mod bundle;
-mod decode;
 mod entry;
 mod error;
 mod folder;

@@ -46,9 +46,6 @@ pub(super) const PIECE_BYTES: usize = 1 << 16;
 /// An array of any type that is written.
 pub trait AnyArray {
     /// Writes it as [`write_npy`] does.
-    ///
-    /// # Errors
-    /// What the writer says.
     fn write(&self, writer: &mut dyn Write) -> io::Result<()>;
     /// Bytes of its numbers.
     fn bytes(&self) -> usize;
@@ -76,9 +73,6 @@ impl<T: Stored> AnyArray for ArrayD<T> {
 /// assert!(file.ends_with(&[1.0_f32, 2.0].map(f32::to_le_bytes).concat()));
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
-///
-/// # Errors
-/// What the writer says.
 pub fn write_npy<T: Stored>(writer: &mut dyn Write, array: &ArrayViewD<'_, T>) -> io::Result<()> {
     // In Fortran order, ndarray-npy would write the numbers as they stand in memory. It panics over some views with
     // an axis of length 0 or 1, which are in standard layout and no slice.

@@ -9,29 +9,10 @@ use zip::write::{SimpleFileOptions, StreamWriter};
 
 use super::limit::MAX_MEMBERS;
 use super::npy::{header_bytes, write_numbers};
-use super::sink::Target;
 use super::{AnyArray, Sink, Stored};
 use crate::files::error::FileError;
 
 /// Writes arrays as an .npz archive, stored as NumPy stores them, with the text as its comment.
-///
-/// ```
-/// use elman::Config;
-/// use elman::files::{Overwrite, Sink, write_npz};
-/// use ndarray::ArrayD;
-///
-/// let folder = tempfile::tempdir()?;
-/// let path = folder.path().join("w.npz");
-/// let weight_ih = ArrayD::<f32>::zeros(vec![20, 10]);
-/// let weight_hh = ArrayD::<f32>::zeros(vec![20, 20]);
-/// let config = Config { bias: false, ..Config::new(10, 20) };
-/// let mut sink = Sink::open(&path, Overwrite::Replace)?;
-/// let members = [("weight_ih_l0", &weight_ih as _), ("weight_hh_l0", &weight_hh as _)];
-/// write_npz(&mut sink, &members, &config.to_json().to_string())?;
-/// sink.commit()?;
-/// assert!(path.exists());
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
 ///
 /// # Errors
 /// [`FileError::Write`]; also where the text is too long for a comment, which holds 65535 bytes, or where there are
@@ -41,12 +22,7 @@ pub fn write_npz(
     members: &[(&str, &dyn AnyArray)],
     text: &str,
 ) -> Result<(), FileError> {
-    sink.write(|file| {
-        write_archive(file, members, text).map_err(|error| match error {
-            ZipError::Io(source) => source,
-            error => io::Error::other(error),
-        })
-    })
+    sink.write(|file| write_archive(file, members, text).map_err(system_error))
 }
 
 fn write_archive(
@@ -68,9 +44,16 @@ fn write_archive(
     Ok(())
 }
 
-/// How a member of so many bytes is stored. The same tensors give the same bytes: no clock, no compression
+fn system_error(error: ZipError) -> io::Error {
+    match error {
+        ZipError::Io(source) => source,
+        error => io::Error::other(error),
+    }
+}
+
+/// How a member of this many bytes is stored. The same tensors give the same bytes: no clock, no compression
 /// whose library may change.
-pub(super) fn options(bytes: usize) -> SimpleFileOptions {
+fn options(bytes: usize) -> SimpleFileOptions {
     SimpleFileOptions::default()
         .compression_method(zip::CompressionMethod::Stored)
         .last_modified_time(zip::DateTime::default())
@@ -82,24 +65,6 @@ const BUFFER_BYTES: usize = 1 << 16;
 
 /// An archive whose members are written one after the other, with the bytes that
 /// [`write_npz`](super::write_npz) writes.
-///
-/// ```
-/// use elman::files::{Accepts, File, Overwrite, Sink, Source, open};
-/// use ndarray::ArrayD;
-///
-/// let folder = tempfile::tempdir()?;
-/// let path = folder.path().join("output.npz");
-/// let mut archive = Sink::open(&path, Overwrite::Replace)?.into_archive();
-/// // Rows of (rows, D * H_out) as they come, and a member in one piece.
-/// archive.begin::<f32>("data", &[3, 20])?;
-/// archive.append(&[0.5_f32; 2 * 20])?;
-/// archive.append(&[0.5_f32; 20])?;
-/// archive.member("batch_sizes", &ArrayD::<i64>::ones(vec![3]))?;
-/// archive.finish()?.commit()?;
-/// let File::Bundle(mut bundle) = open(&Source::Path(path), Accepts::Tensors)? else { panic!() };
-/// assert_eq!(bundle.read_as::<f32>(0)?.shape(), [3, 20]);
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
 #[derive(Debug)]
 pub struct ArchiveWriter {
     zip: Option<ZipWriter<StreamWriter<BufWriter<SinkWriter>>>>,
@@ -152,9 +117,6 @@ impl Sink {
 
 impl ArchiveWriter {
     /// Writes a whole member.
-    ///
-    /// # Errors
-    /// [`FileError::Write`].
     pub fn member(&mut self, name: &str, array: &dyn AnyArray) -> Result<(), FileError> {
         self.write(|zip| {
             zip.start_file(format!("{name}.npy"), options(array.bytes()))?;
@@ -163,9 +125,6 @@ impl ArchiveWriter {
     }
 
     /// Begins a member of this shape, whose numbers follow.
-    ///
-    /// # Errors
-    /// [`FileError::Write`].
     pub fn begin<T: Stored>(&mut self, name: &str, shape: &[usize]) -> Result<(), FileError> {
         let bytes = shape.iter().fold(size_of::<T>(), |bytes, &size| bytes.saturating_mul(size));
         self.write(|zip| {
@@ -175,32 +134,18 @@ impl ArchiveWriter {
     }
 
     /// Writes the next numbers of the member that was begun last.
-    ///
-    /// # Errors
-    /// [`FileError::Write`].
     pub fn append<T: Stored>(&mut self, numbers: &[T]) -> Result<(), FileError> {
         self.write(|zip| Ok(write_numbers(zip, numbers)?))
     }
 
     /// Ends the archive. A regular target still holds its previous content until the sink is committed.
-    ///
-    /// # Errors
-    /// [`FileError::Write`].
     pub fn finish(mut self) -> Result<Sink, FileError> {
-        let mut finished = None;
-        if let Some(zip) = self.zip.take() {
-            let writer = zip.finish().map(StreamWriter::into_inner);
-            finished = Some(writer.map_err(|error| self.failed(error))?);
-        }
-        let writer = finished.unwrap_or_else(|| unreachable!("an archive is finished once"));
+        let Some(zip) = self.zip.take() else { unreachable!("an archive is finished once") };
+        let writer = zip.finish().map_err(|error| self.failed(error))?.into_inner();
         let writer = writer.into_inner().map_err(|error| self.failed(error.into_error().into()))?;
         self.check()?;
         let mut sink = writer.sink;
-        let ended = match &mut sink.target {
-            Target::Replace { temporary, .. } => temporary.as_file().sync_all(),
-            other => other.direct().flush(),
-        };
-        ended.map_err(|error| self.failed(error.into()))?;
+        sink.target.end().map_err(|error| self.failed(error.into()))?;
         Ok(sink)
     }
 
@@ -228,11 +173,7 @@ impl ArchiveWriter {
     }
 
     fn failed(&self, error: ZipError) -> FileError {
-        let source = match error {
-            ZipError::Io(source) => source,
-            error => io::Error::other(error),
-        };
-        FileError::Write { place: self.place.clone(), source }
+        FileError::Write { place: self.place.clone(), source: system_error(error) }
     }
 }
 

@@ -89,9 +89,6 @@ impl Accepts<'_> {
 /// assert!(refused.unwrap_err().to_string().contains("expected one member, got weight_ih_l0, "));
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
-///
-/// # Errors
-/// [`FileError::Open`], [`FileError::Malformed`] and [`FileError::Read`] name the place.
 pub fn open(source: &Source, accepts: Accepts<'_>) -> Result<File, FileError> {
     let place = source.to_string();
     let (path, member) = match source {

@@ -113,9 +113,6 @@ impl Sink {
     }
 
     /// Begins a tensor of `shape` that is written in parts, as one of three axes.
-    ///
-    /// # Errors
-    /// [`FileError::Write`].
     pub fn into_parts<T: Stored>(
         self,
         shape: &[usize],
@@ -142,9 +139,6 @@ impl Sink {
 
 impl<T: Stored> PartWriter<T> {
     /// Writes a part. A pipe only takes the next part of the first axis, with the whole of the second one.
-    ///
-    /// # Errors
-    /// [`FileError::Write`].
     pub fn write(&mut self, part: &Part, values: &[T]) -> Result<(), FileError> {
         let [_, second, width] = self.shape;
         let whole = part.second == (0..second) && !part.swapped;
@@ -177,18 +171,11 @@ impl<T: Stored> PartWriter<T> {
 
     /// Ends the tensor. A regular target still holds what it held before, until the sink is committed.
     ///
-    /// # Errors
-    /// [`FileError::Write`].
-    ///
     /// # Panics
     /// Where a part has not been written.
     pub fn finish(mut self) -> Result<Sink, FileError> {
         assert_eq!(self.written, self.shape.iter().product::<usize>(), "a part is missing");
-        let ended = match &mut self.sink.target {
-            Target::Replace { temporary, .. } => temporary.as_file().sync_all(),
-            other => other.direct().flush(),
-        };
-        ended.map_err(|source| self.failed(source))?;
+        self.sink.target.end().map_err(|source| self.failed(source))?;
         Ok(self.sink)
     }
 

@@ -8,8 +8,8 @@ use std::io::{self, Read};
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 
 use super::Header;
-use super::decode::{append_bits, append_numbers, fortran_place};
 use super::handle::{At, Handle, read_full};
+use super::number::{append_bits, append_numbers, fortran_place};
 use crate::element::Element;
 use crate::files::error::FileError;
 use crate::memory::{grow, reserved};
@@ -201,9 +201,6 @@ impl<'a> TensorReader<'a> {
 
     /// Checks that nothing follows the numbers, once all of them have been read. The checksum of a member is
     /// checked here.
-    ///
-    /// # Errors
-    /// [`FileError::Malformed`], [`FileError::Read`].
     pub fn expect_end(&mut self) -> Result<(), FileError> {
         let expected = self.header.body_bytes() as u64;
         let mut at;

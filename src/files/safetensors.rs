@@ -99,23 +99,6 @@ fn read_header(file: &mut Handle, place: &str) -> Result<Vec<u8>, FileError> {
 
 /// Writes tensors as .safetensors, with the text in the metadata beside PyTorch's mark. They stand in the
 /// order of their names, as all writers of the format have them: the same tensors give the same bytes.
-///
-/// ```
-/// use elman::files::{Overwrite, Sink, Source, write_safetensors};
-/// use elman::{Checkpoint, Config, Generator, Rnn};
-///
-/// let folder = tempfile::tempdir()?;
-/// let path = folder.path().join("w.safetensors");
-/// let rnn = Rnn::<f32>::new(Config::new(10, 20), &mut Generator::new(0))?;
-/// let mut sink = Sink::open(&path, Overwrite::Replace)?;
-/// write_safetensors(&mut sink, &rnn.to_tensors(), &rnn.config().to_json().to_string())?;
-/// sink.commit()?;
-/// assert_eq!(Checkpoint::read(&Source::Path(path), None, None)?.config(), rnn.config());
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
-///
-/// # Errors
-/// [`FileError::Write`].
 pub fn write_safetensors<T: Element>(
     sink: &mut Sink,
     tensors: &[(String, ArrayD<T>)],

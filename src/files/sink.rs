@@ -2,12 +2,12 @@
 //! that a path holds either what it held before or the whole new content, whatever happens between.
 
 use std::fs;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::handle::{CountedFile, Handle, rename, sync_folder};
+use super::handle::{Handle, rename, sync_folder, write_buffered, write_whole};
 use super::show;
 use super::temporary::{Remembered, folder_of, refused, resolve, temporary_file};
 use super::waiting::{StandardOutput, standard_output};
@@ -67,13 +67,18 @@ impl Target {
             Target::Stdout(stdout) => Box::new(stdout),
         }
     }
+
+    /// Ends what was written without a buffer.
+    pub(super) fn end(&mut self) -> io::Result<()> {
+        match self {
+            Target::Replace { temporary, .. } => temporary.as_file().sync_all(),
+            other => other.direct().flush(),
+        }
+    }
 }
 
 impl Sink {
     /// Checks that `path` can be written. `-` is standard output.
-    ///
-    /// # Errors
-    /// [`FileError::Create`].
     pub fn open(path: &Path, overwrite: Overwrite) -> Result<Self, FileError> {
         let place = show(path);
         let create = |what: String| FileError::Create { place: place.clone(), what, source: None };
@@ -116,32 +121,15 @@ impl Sink {
     }
 
     /// Writes the whole content through `write`. A regular target still holds what it held before.
-    ///
-    /// # Errors
-    /// [`FileError::Write`].
     pub fn write(
         &mut self,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), FileError> {
-        fn buffered(
-            to: impl Write,
-            write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-        ) -> io::Result<()> {
-            let mut to = BufWriter::with_capacity(1 << 16, to);
-            write(&mut to)?;
-            to.flush()
-        }
-        match &mut self.target {
-            Target::Replace { temporary, .. } => {
-                let mut counted = CountedFile::new(temporary.as_file_mut());
-                buffered(&mut counted, write)
-                    .and_then(|()| counted.finish())
-                    .and_then(|()| temporary.as_file().sync_all())
-            }
-            Target::Direct(file) => buffered(file, write),
-            Target::Stdout(stdout) => buffered(stdout, write),
-        }
-        .map_err(|source| FileError::Write { place: self.place.clone(), source })
+        let written = match &mut self.target {
+            Target::Replace { temporary, .. } => write_whole(temporary.as_file_mut(), write),
+            other => write_buffered(other.direct(), write),
+        };
+        written.map_err(|source| FileError::Write { place: self.place.clone(), source })
     }
 
     /// Puts the written content in its place, in one step.

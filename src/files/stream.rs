@@ -18,21 +18,6 @@ const ANSWER_BYTES: usize = 1 << 16;
 
 /// .npy arrays one behind the other, as repeated `np.save` on one file writes them. No byte behind an array
 /// is waited for before the array is handed out.
-///
-/// ```
-/// use elman::files::{Answers, Arrays};
-/// use elman::{Config, Generator, Rnn};
-///
-/// // Each array on standard input is an input of a layer, and its output is the answer to it.
-/// let rnn = Rnn::<f32>::new(Config::new(10, 20), &mut Generator::new(0))?;
-/// let (mut arrays, mut answers) = (Arrays::stdin(), Answers::stdout()?);
-/// while let Some(header) = arrays.header()? {
-///     assert_eq!(header.shape.last(), Some(&10), "{}", arrays.place());
-///     let input = arrays.read::<f32>(&header)?;
-///     answers.array(&rnn.call(input.view(), None)?.output.view())?;
-/// }
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
 pub struct Arrays {
     reader: Box<dyn Read + Send>,
     /// Where the bytes come from, for messages.
@@ -114,9 +99,6 @@ pub struct Frames {
 
 impl Frames {
     /// Those on standard input, of `len` numbers each.
-    ///
-    /// # Errors
-    /// [`FileError::OutOfMemory`].
     pub fn stdin(len: usize) -> Result<Self, FileError> {
         let bytes = crate::memory::zeros(&[len, size_of::<f32>()], "a frame")?;
         Ok(Frames { reader: standard_input(), count: 0, bytes })
@@ -157,26 +139,17 @@ debug_fields!(Answers,);
 
 impl Answers {
     /// Those on standard output.
-    ///
-    /// # Errors
-    /// [`FileError::Write`].
     pub fn stdout() -> Result<Self, FileError> {
         let writer = BufWriter::with_capacity(ANSWER_BYTES, standard_output().map_err(failed)?);
         Ok(Answers { writer })
     }
 
     /// Writes an array as .npy.
-    ///
-    /// # Errors
-    /// [`FileError::Write`].
     pub fn array<T: Stored>(&mut self, array: &ArrayViewD<'_, T>) -> Result<(), FileError> {
         write_npy(&mut self.writer, array).and_then(|()| self.writer.flush()).map_err(failed)
     }
 
     /// Writes numbers as little-endian f32, without any header.
-    ///
-    /// # Errors
-    /// [`FileError::Write`].
     #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is the format")]
     pub fn frame<T: Element>(&mut self, frame: &ArrayViewD<'_, T>) -> Result<(), FileError> {
         let mut write = || {

@@ -35,7 +35,16 @@ pub(super) struct Table {
 impl Table {
     /// Reads a table, or those of its columns that are `wanted`.
     pub(super) fn read(opened: Opened, place: &str, wanted: &[String]) -> Result<Self, FileError> {
-        parse(&opened.read_whole("input", place)?, place, wanted)
+        let bytes = opened.read_whole("input", place)?;
+        #[cfg(feature = "csv")]
+        return read::parse(&bytes, place, wanted);
+        #[cfg(not(feature = "csv"))]
+        {
+            let _ = (bytes, wanted);
+            let what =
+                "expected .npy or .npz, got text: this build does not read tables (feature csv)";
+            Err(FileError::malformed(place, what))
+        }
     }
 
     /// Names of the columns.
@@ -80,15 +89,4 @@ impl Table {
         }
         Ok(array(&self.shape, values))
     }
-}
-
-#[cfg(feature = "csv")]
-fn parse(bytes: &[u8], place: &str, wanted: &[String]) -> Result<Table, FileError> {
-    read::parse(bytes, place, wanted)
-}
-
-#[cfg(not(feature = "csv"))]
-fn parse(_: &[u8], place: &str, _: &[String]) -> Result<Table, FileError> {
-    let what = "expected .npy or .npz, got text: this build does not read tables (feature csv)";
-    Err(FileError::malformed(place, what))
 }

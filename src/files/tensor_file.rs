@@ -151,9 +151,6 @@ impl TensorFile {
     }
 
     /// The numbers as they are stored, to be read once.
-    ///
-    /// # Errors
-    /// [`FileError::Read`], [`FileError::Malformed`], [`FileError::OutOfMemory`].
     pub fn reader(&mut self) -> Result<TensorReader<'_>, FileError> {
         let (header, place) = (self.header.clone(), self.place.clone());
         let reader: Box<dyn Read + Send + '_> = match &mut self.body {

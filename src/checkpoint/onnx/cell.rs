@@ -66,7 +66,14 @@ impl<'a> LayerNode<'a> {
             let width = hidden_size.saturating_mul(2);
             expect(node, B, &[directions, width], &bias.header()?.shape)?;
         }
-        refuse_lengths(node, trace)?;
+        // Lengths that are part of the model would be those of one batch.
+        if node.input(SEQUENCE_LENS).is_some_and(|name| trace.constant(name).is_some()) {
+            let what = format!(
+                "{}: expected an input of the model, got a constant",
+                INPUTS[SEQUENCE_LENS]
+            );
+            return Err(refused(node, what));
+        }
         let state_is_computed = check_state(node, trace, zeros)?;
         let swapped = node.input(X).is_some_and(|x| trace.origin(x).is_swapped());
         let batch_first = trace::is_batch_first(node) != swapped;
@@ -249,17 +256,6 @@ fn required<'a>(
         };
         refused(node, format!("{}: expected a constant of the model, got {got}", INPUTS[index]))
     })
-}
-
-/// Refuses lengths that are part of the model: they would be those of one batch.
-fn refuse_lengths<'a>(node: &'a Node, trace: &Trace<'a>) -> Result<(), CheckpointError> {
-    let name = node.input(SEQUENCE_LENS);
-    if name.is_some_and(|name| trace.constant(name).is_some()) {
-        let what =
-            format!("{}: expected an input of the model, got a constant", INPUTS[SEQUENCE_LENS]);
-        return Err(refused(node, what));
-    }
-    Ok(())
 }
 
 /// Refuses a first state of the model's own that is not zero, and tells whether other nodes compute it.

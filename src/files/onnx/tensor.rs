@@ -5,11 +5,11 @@ use prost::bytes::Bytes;
 
 use super::messages::TensorProto;
 use crate::element::{Dtype, Element};
-use crate::files::decode::append_numbers;
 use crate::files::error::FileError;
 use crate::files::header::check_size;
 use crate::files::limit::MAX_AXES;
 use crate::files::npy::write_numbers;
+use crate::files::number::append_numbers;
 use crate::files::{Header, StoredType, Tensor, escaped};
 use crate::memory::reserved;
 
@@ -39,9 +39,6 @@ impl GraphTensor {
     }
 
     /// A tensor of this shape from the numbers of `parts`, one behind the other.
-    ///
-    /// # Errors
-    /// [`FileError::OutOfMemory`].
     pub fn stacked<T: Element>(
         name: &str,
         shape: &[usize],

@@ -28,7 +28,11 @@ pub(super) fn parse(bytes: &[u8], place: &str, wanted: &[String]) -> Result<Tabl
     let (first_line, width) = (lines.line(), lines.record.len());
     if lines.record.iter().any(|cell| number(cell).is_none()) {
         lines.refuse_decimal_commas()?;
-        lines.names = lines.record.iter().map(name).collect();
+        lines.names = lines
+            .record
+            .iter()
+            .map(|cell| String::from_utf8_lossy(cell.trim_ascii()).into_owned())
+            .collect();
     }
     let columns = lines.columns(wanted)?;
     let mut table = Table {
@@ -45,8 +49,8 @@ pub(super) fn parse(bytes: &[u8], place: &str, wanted: &[String]) -> Result<Tabl
     let mut more = lines.names.is_empty() || lines.next()?;
     while more {
         if lines.record.len() != width {
-            let (cells, found) = (count(width), lines.record.len());
-            let what = format!("expected {cells}, as in line {first_line}, got {found}");
+            let (s, found) = (if width == 1 { "" } else { "s" }, lines.record.len());
+            let what = format!("expected {width} cell{s}, as in line {first_line}, got {found}");
             return Err(lines.wrong("", &what));
         }
         lines.numbers(&columns, &mut table)?;
@@ -274,14 +278,6 @@ fn parsed<T: std::str::FromStr>(cell: &[u8]) -> Option<T> {
 fn has_comma(cell: &[u8]) -> bool {
     let text = String::from_utf8_lossy(cell);
     text.contains(',') && parsed::<f64>(text.replacen(',', ".", 1).as_bytes()).is_some()
-}
-
-fn name(cell: &[u8]) -> String {
-    String::from_utf8_lossy(cell.trim_ascii()).into_owned()
-}
-
-fn count(cells: usize) -> String {
-    if cells == 1 { "1 cell".to_owned() } else { format!("{cells} cells") }
 }
 
 /// The name of a column in a list that has commas between the names.
