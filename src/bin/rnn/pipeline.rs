@@ -46,7 +46,7 @@ impl<T: Element> Pass<'_, T> {
         generator: &mut Generator,
         notes: &mut Vec<String>,
     ) -> Result<(Results<T>, f64)> {
-        let (extent, announce) = (self.extent, self.args.report.announce());
+        let (extent, announce) = (self.extent, self.options.announce);
         let cut = self.cut(&input, outputs);
         let reader = cut.and_then(|_| Reader::new(&mut input, extent).transpose()).transpose()?;
         if let (Some(cut), Some(reader)) = (cut, reader) {
@@ -64,7 +64,7 @@ impl<T: Element> Pass<'_, T> {
             return Ok((results, start.elapsed().as_secs_f64()));
         }
         held::announce("input and output are held whole", self.footprint(), announce, notes);
-        let mode = if self.args.train { Mode::Train(generator) } else { Mode::Eval };
+        let mode = if self.options.train { Mode::Train(generator) } else { Mode::Eval };
         self.whole(Flow::new(self, h_0, false)?, pool, input, mode)
     }
 
@@ -72,14 +72,14 @@ impl<T: Element> Pass<'_, T> {
     /// in all of it. Masks are drawn in the order of the whole batch, every layer's states are a tensor each, and
     /// an output with more steps than the input has no section for them.
     fn cut(&self, input: &Input, outputs: &OutputFiles) -> Option<Cut> {
-        let Pass { rnn, extent, args, .. } = self;
+        let Pass { rnn, extent, options, .. } = self;
         let config = rnn.config();
         let tensor = matches!(extent.form, Form::Unbatched | Form::Batched);
-        let single = (args.train && config.dropout > 0.0 && config.num_layers > 1)
+        let single = (options.train && config.dropout > 0.0 && config.num_layers > 1)
             || (tensor && outputs.output_is_text())
-            || args.all_hidden.is_some()
+            || options.all_hidden
             || (extent.form == Form::Unbatched && extent.lengths.is_some())
-            || (tensor && args.total_length.is_some())
+            || (tensor && options.total_length.is_some())
             || extent.bytes(&extent.whole()) <= WHOLE_BYTES;
         let seekable = input.is_file() && outputs.output_is_file();
         if single { None } else { extent.cut(seekable) }
@@ -101,7 +101,7 @@ impl<T: Element> Pass<'_, T> {
         let seconds = start.elapsed().as_secs_f64();
         drop(input);
         let all_hidden =
-            if self.args.all_hidden.is_some() { self.all_hidden(&layers)? } else { Vec::new() };
+            if self.options.all_hidden { self.all_hidden(&layers)? } else { Vec::new() };
         let output = layers.pop();
         output.iter().try_for_each(|output| self.check(Stage::Output, &section, output))?;
         let (h_n, last) = flow.finish()?;

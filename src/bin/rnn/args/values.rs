@@ -94,6 +94,13 @@ impl<T: Clone + Send + Sync + 'static> TypedValueParser for Named<T> {
 #[derive(Clone, Debug)]
 pub(crate) struct ColumnList(pub(crate) Vec<String>);
 
+impl ColumnList {
+    /// The names of all lists, in order.
+    pub(crate) fn names(lists: &[ColumnList]) -> Vec<String> {
+        lists.iter().flat_map(|list| list.0.clone()).collect()
+    }
+}
+
 /// Names with commas between them. One in quotes may have commas itself, and a quote as two.
 #[allow(clippy::unnecessary_wraps, reason = "as the other parsers")]
 pub(crate) fn columns(text: &str) -> Result<ColumnList, String> {

@@ -7,6 +7,7 @@ use elman::files::{Sink, TensorFile};
 use elman::{Dtype, Element, PackedSequence, pack_padded_sequence, pack_sequence};
 use ndarray::{ArrayD, ArrayViewD, Axis};
 
+use crate::args::values::ColumnList;
 use crate::args::{Pack, Side};
 use crate::conversion::{self, is_of_other_size};
 use crate::explain::hint;
@@ -31,7 +32,8 @@ pub(crate) fn pack(args: &Pack) -> Result<()> {
         let message = "expected one tensor from stdin, got - for more than one".to_owned();
         return Err(Usage(message).into());
     }
-    let input = Input::open(&args.input, &args.columns, args.lengths.is_none())?;
+    let input =
+        Input::open(&args.input, &ColumnList::names(&args.columns), args.lengths.is_none())?;
     let sink = Sink::open(&args.output, args.report.overwrite())?;
     match input.natural() {
         Dtype::F32 => pack_as::<f32>(args, input, sink, stdout),

@@ -1,6 +1,6 @@
 //! `rnn run`: the forward pass.
 
-mod check;
+mod plan;
 
 use anyhow::Result;
 use elman::files::{Accepts, Source, StoredType, open};
@@ -18,38 +18,37 @@ use crate::pipeline::destination::shown;
 use crate::pipeline::extent::Extent;
 use crate::pipeline::input::Input;
 use crate::pipeline::lengths::{self, PaddedSizes};
-use crate::pipeline::output::{OutputFiles, files, named};
+use crate::pipeline::output::OutputFiles;
 use crate::pipeline::pass::{AxisNames, Pass, Results};
 use crate::report::{Notes, Report, RunLine, TensorLine};
 use crate::rng::Rng;
 use crate::threads;
 
+use plan::RunPlan;
+
 pub(crate) fn run(args: &Run) -> Result<()> {
-    check::check(args)?;
+    let plan = RunPlan::new(args)?;
     // An output that cannot be written is reported before large files are read: of the input, its headers are.
-    let rng = Rng::open(&args.rng, files(args))?;
-    let mut outputs = OutputFiles::open(args)?;
+    let rng = Rng::open(&args.rng, plan.outputs.files())?;
+    let mut outputs = OutputFiles::open(&plan.outputs)?;
     let mut notes = Notes::default();
     let read = |path| layer::read(&args.of_weights, path, args.dtype, &mut notes);
     let weights = args.weights.as_deref().map(read).transpose()?;
     if let Some(weights) = weights.as_ref().filter(|_| args.report.verbose) {
         notes.note(format!("{}: recognised as {}", weights.place, weights.recognised));
     }
-    // An archive of one tensor is that tensor, unless the output is an archive too.
-    let output = args.output.as_ref().and_then(|output| output.extension());
-    let archive = args.lengths.is_none() && output.is_some_and(|extension| extension == "npz");
-    let input = Input::open(&args.input, &args.columns, archive)?;
-    check::check_padding(args, &input)?;
-    outputs.for_input(args, input.is_archive())?;
+    let input = Input::open(&args.input, &plan.columns, plan.archive)?;
+    plan::check_padding(args, &input)?;
+    outputs.for_input(&plan.outputs, input.is_archive())?;
     let of_weights = weights.as_ref().map(|weights| weights.dtype);
     match args.dtype.or(of_weights).unwrap_or_else(|| input.natural()) {
-        Dtype::F32 => run_as::<f32>(args, (rng, outputs), weights, input, notes),
-        Dtype::F64 => run_as::<f64>(args, (rng, outputs), weights, input, notes),
+        Dtype::F32 => run_as::<f32>((args, &plan), (rng, outputs), weights, input, notes),
+        Dtype::F64 => run_as::<f64>((args, &plan), (rng, outputs), weights, input, notes),
     }
 }
 
 fn run_as<T: Element>(
-    args: &Run,
+    (args, plan): (&Run, &RunPlan),
     (mut rng, mut outputs): (Rng, OutputFiles),
     weights: Option<Checkpoint>,
     mut input: Input,
@@ -71,8 +70,8 @@ fn run_as<T: Element>(
     let explained = |error| explain(error, rnn.config(), &places);
     let extent = extent(args, &rnn, &mut input, &mut notes).map_err(explained)?;
     let axes = AxisNames::new(rnn.config(), &extent.form);
-    let pass = Pass { rnn: &rnn, extent: &extent, args, axes, place: &places.input };
-    let ended = forward(&pass, input, &mut outputs, &mut rng, &mut notes);
+    let pass = Pass { rnn: &rnn, extent: &extent, options: &plan.pass, axes, place: &places.input };
+    let ended = forward(args, &pass, input, &mut outputs, &mut rng, &mut notes);
     let (mut results, run) = ended.map_err(explained)?;
     let written = outputs.commit(&pass, &mut results)?;
     rng.save()?;
@@ -86,7 +85,7 @@ fn run_as<T: Element>(
         run: Some(run),
         notes,
     };
-    report.print(&args.report, named(args).contains(&Some("-".as_ref())))
+    report.print(&args.report, plan.outputs.on_stdout())
 }
 
 /// The layer: with the weights that were named, else with fresh ones.
@@ -122,15 +121,16 @@ fn build<T: Element>(
 
 /// The forward pass, from the state that was named.
 fn forward<T: Element>(
+    args: &Run,
     pass: &Pass<'_, T>,
     input: Input,
     outputs: &mut OutputFiles,
     rng: &mut Rng,
     notes: &mut Notes,
 ) -> Result<(Results<T>, RunLine)> {
-    let Pass { rnn, extent, args, .. } = pass;
+    let Pass { rnn, extent, .. } = pass;
     outputs.check_shapes(&pass.shapes())?;
-    let h_0 = read_h_0(pass, notes)?;
+    let h_0 = read_h_0(args, pass, notes)?;
     let pool = threads::pool(args.threads, &mut notes.notes)?;
     let threads = pool.current_num_threads();
     if args.report.verbose {
@@ -152,7 +152,7 @@ fn lines<T: Element>(
     let line = |name: &str, axes: &[&'static str], shape: &[usize], file: Option<String>| {
         TensorLine::new(name, (shape, axes), T::DTYPE.to_string(), file)
     };
-    let axes = if pass.args.split_directions { &pass.axes.split() } else { &pass.axes };
+    let axes = if pass.options.split_directions { &pass.axes.split() } else { &pass.axes };
     let h_0 = places.h_0.clone().unwrap_or_else(|| "zeros".to_owned());
     let h_0_shape = pass.rnn.hidden_shape(pass.extent.batched());
     let [output_shape, h_n_shape, last_shape] = pass.shapes();
@@ -221,8 +221,12 @@ fn note_type<T: Element>(
 }
 
 /// Reads `h_0` if it was named, and checks its shape.
-fn read_h_0<T: Element>(pass: &Pass<'_, T>, notes: &mut Notes) -> Result<Option<ArrayD<T>>> {
-    let Pass { rnn, extent, args, .. } = pass;
+fn read_h_0<T: Element>(
+    args: &Run,
+    pass: &Pass<'_, T>,
+    notes: &mut Notes,
+) -> Result<Option<ArrayD<T>>> {
+    let Pass { rnn, extent, .. } = pass;
     let Some(path) = &args.h0 else { return Ok(None) };
     let file = open(&Source::parse(path), Accepts::Tensor)?.into_tensor()?;
     let name = format!("{}: h_0", file.place());

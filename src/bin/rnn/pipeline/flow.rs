@@ -26,7 +26,7 @@ impl<'a, T: Element> Flow<'a, T> {
         h_0: Option<ArrayD<T>>,
         in_time: bool,
     ) -> Result<Self> {
-        let Pass { rnn, extent, args, .. } = pass;
+        let Pass { rnn, extent, options, .. } = pass;
         let mut h = match h_0 {
             Some(h_0) if extent.form == Form::Unbatched => h_0.insert_axis(Axis(1)),
             Some(h_0) => h_0,
@@ -41,7 +41,7 @@ impl<'a, T: Element> Flow<'a, T> {
             h = h.select(Axis(1), order);
         }
         let mut last = None;
-        if args.last.is_some() {
+        if options.last {
             let shape = [extent.batch, extent.width];
             let mut rows = zeros(&shape, "last")?;
             rows.fill(pass.padding());
@@ -57,7 +57,7 @@ impl<'a, T: Element> Flow<'a, T> {
         input: &Rows<T>,
         mode: Mode<'_>,
     ) -> Result<Vec<Rows<T>>> {
-        let Pass { extent, args, .. } = self.pass;
+        let Pass { extent, options: wanted, .. } = self.pass;
         let unbatched = extent.form == Form::Unbatched;
         let batch = match input {
             Rows::Padded(tensor) if unbatched => {
@@ -66,7 +66,7 @@ impl<'a, T: Element> Flow<'a, T> {
             Rows::Padded(tensor) => Batch::new(tensor.view(), extent.batch_first)?,
             Rows::Packed(packed) => packed.as_batch()?,
         };
-        let keep = if args.all_hidden.is_some() { Keep::All } else { Keep::Last };
+        let keep = if wanted.all_hidden { Keep::All } else { Keep::Last };
         let options = Options { mode, keep, ..Options::default() };
         let Output { output, mut lower_layers, .. } =
             self.session.step_rows(section.rows.clone(), batch, options)?;
@@ -102,7 +102,7 @@ impl<'a, T: Element> Flow<'a, T> {
             h_n.index_axis_inplace(Axis(1), 0);
             last = last.map(|last| last.index_axis_move(Axis(0), 0));
         }
-        if self.pass.args.check_finite {
+        if self.pass.options.check_finite {
             all_finite("h_n", &h_n.view(), &self.pass.axes.state, &[])?;
         }
         let [_, shape, _] = self.pass.shapes();

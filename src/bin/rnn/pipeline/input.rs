@@ -14,7 +14,6 @@ use ndarray::{ArrayD, Axis, IxDyn};
 use super::extent::{Extent, Form, Section};
 use super::held;
 use super::packed::{PACKED, explain_none, read_data, read_index};
-use crate::args::values::ColumnList;
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
 use crate::report::Notes;
@@ -36,10 +35,9 @@ impl Input {
     /// Opens an input, or the chosen columns of a table. An archive with `data` and `batch_sizes` in it is
     /// packed. One member alone is that tensor, or a batch of one sequence with `archive` if it has two axes.
     /// Several members of two axes and one width are sequences.
-    pub(crate) fn open(input: &OsStr, columns: &[ColumnList], archive: bool) -> Result<Self> {
+    pub(crate) fn open(input: &OsStr, columns: &[String], archive: bool) -> Result<Self> {
         let source = Source::parse(input);
-        let columns: Vec<_> = columns.iter().flat_map(|list| list.0.clone()).collect();
-        let accepts = Accepts::Sequences { columns: &columns };
+        let accepts = Accepts::Sequences { columns };
         let file = open(&source, accepts).map_err(explain_none)?;
         let is_table =
             matches!(&file, File::Tensor(file) if file.header().stored == StoredType::Text);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use elman::files::{AnyArray, ArchiveWriter, PartWriter, Sink, TensorFormat, write_npz};
+use elman::files::{AnyArray, ArchiveWriter, Overwrite, PartWriter, Sink, TensorFormat, write_npz};
 use elman::{Element, PackedSequence, unpack_sequence};
 use ndarray::{ArrayD, ArrayViewD};
 
@@ -12,31 +12,38 @@ use super::extent::{Form, Section};
 use super::input::{Rows, reshaped};
 use super::packed::{PACKED, whole_members};
 use super::pass::{Pass, Results};
-use crate::args::Run;
 
 /// Names and flags of the outputs.
 pub(crate) const OUTPUTS: [(&str, &str); 4] =
     [("output", "-o"), ("h_n", "--hn"), ("last", "--last"), ("all hidden states", "--all-hidden")];
 
 /// The outputs that were named, in the order of [`OUTPUTS`].
-pub(crate) fn named(args: &Run) -> [Option<&Path>; 4] {
-    [&args.output, &args.hn, &args.last, &args.all_hidden].map(Option::as_deref)
+#[derive(Debug)]
+pub(crate) struct OutputPaths {
+    pub(crate) named: [Option<PathBuf>; 4],
+    /// The fate of files that exist.
+    pub(crate) overwrite: Overwrite,
 }
 
-/// The outputs that were named, or the defaults if none was.
-fn wanted(args: &Run, archive: bool) -> [Option<&Path>; 4] {
-    let output = if archive { "output.npz" } else { "output.npy" };
-    match named(args) {
-        [None, None, None, None] => {
-            [Some(output), Some("h_n.npy"), None, None].map(|path| path.map(Path::new))
+impl OutputPaths {
+    /// The outputs that were named, or the defaults if none was.
+    fn wanted(&self, archive: bool) -> [Option<&Path>; 4] {
+        if self.named.iter().any(Option::is_some) {
+            return self.named.each_ref().map(Option::as_deref);
         }
-        named => named,
+        let output = if archive { "output.npz" } else { "output.npy" };
+        [Some(output), Some("h_n.npy"), None, None].map(|path| path.map(Path::new))
     }
-}
 
-/// Every file that is written, except standard output.
-pub(crate) fn files(args: &Run) -> impl Iterator<Item = &Path> {
-    wanted(args, false).into_iter().flatten().filter(|path| *path != Path::new("-"))
+    /// Every file that is written, except standard output.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.wanted(false).into_iter().flatten().filter(|path| *path != Path::new("-"))
+    }
+
+    /// Whether an output goes to standard output.
+    pub(crate) fn on_stdout(&self) -> bool {
+        self.named.iter().flatten().any(|path| path == Path::new("-"))
+    }
 }
 
 /// The outputs of a run, found writable, in the order of [`OUTPUTS`].
@@ -50,8 +57,8 @@ struct OutputFile {
 }
 
 impl OutputFile {
-    fn open(path: &Path, args: &Run) -> Result<Self> {
-        let sink = Sink::open(path, args.report.overwrite())?;
+    fn open(path: &Path, overwrite: Overwrite) -> Result<Self> {
+        let sink = Sink::open(path, overwrite)?;
         Ok(OutputFile { path: path.to_owned(), sink: Some(sink) })
     }
 
@@ -70,29 +77,29 @@ impl OutputFile {
 
 impl OutputFiles {
     /// Opens what was named; if nothing was, `h_n.npy`, and the output once the form of the input is known.
-    pub(crate) fn open(args: &Run) -> Result<Self> {
-        let [output, hn, last, all_hidden] = named(args);
+    pub(crate) fn open(outputs: &OutputPaths) -> Result<Self> {
+        let [output, hn, last, all_hidden] = outputs.named.each_ref().map(Option::as_deref);
         for (path, flag) in [(hn, "--hn"), (last, "--last")] {
             path.map(|path| tensor_format(path, flag)).transpose()?;
         }
         if let Some(path) = all_hidden {
             check_extension(path, "--all-hidden", true)?;
         }
-        let mut paths = wanted(args, false);
+        let mut paths = outputs.wanted(false);
         paths[0] = output;
         let mut files = [const { None }; 4];
         for (file, path) in files.iter_mut().zip(paths) {
-            *file = path.map(|path| OutputFile::open(path, args)).transpose()?;
+            *file = path.map(|path| OutputFile::open(path, outputs.overwrite)).transpose()?;
         }
         Ok(OutputFiles(files))
     }
 
     /// Gives the output the form of its input: an .npz if that is an archive, else a .npy.
-    pub(crate) fn for_input(&mut self, args: &Run, archive: bool) -> Result<()> {
-        match (&args.output, wanted(args, archive)[0]) {
+    pub(crate) fn for_input(&mut self, outputs: &OutputPaths, archive: bool) -> Result<()> {
+        match (&outputs.named[0], outputs.wanted(archive)[0]) {
             (Some(path), _) if archive => check_extension(path, "-o", true)?,
             (Some(path), _) => drop(tensor_format(path, "-o")?),
-            (None, Some(path)) => self.0[0] = Some(OutputFile::open(path, args)?),
+            (None, Some(path)) => self.0[0] = Some(OutputFile::open(path, outputs.overwrite)?),
             (None, None) => {}
         }
         Ok(())

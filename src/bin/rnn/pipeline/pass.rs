@@ -5,15 +5,37 @@ use elman::{Config, Element, PackedSequence, Rnn, pad_packed_sequence, unpack_se
 use ndarray::{ArrayD, Axis};
 
 use super::extent::{Extent, Form, Section};
+use super::held::Announce;
 use super::input::Rows;
-use crate::args::Run;
 use crate::finite::all_finite;
 
-/// The layer, sizes and flags of a run.
+/// The options of a pass.
+#[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "options that do not exclude each other")]
+pub(crate) struct PassOptions {
+    /// Whether dropout is applied.
+    pub(crate) train: bool,
+    /// Whether NaN and infinity are errors.
+    pub(crate) check_finite: bool,
+    /// Whether the directions have an axis of their own in the outputs.
+    pub(crate) split_directions: bool,
+    /// Whether the last output of each sequence is wanted.
+    pub(crate) last: bool,
+    /// Whether the hidden states of every layer are wanted.
+    pub(crate) all_hidden: bool,
+    /// Steps of a padded output; `None` for those of the input.
+    pub(crate) total_length: Option<usize>,
+    /// The value behind the end of a sequence.
+    pub(crate) padding_value: f64,
+    /// Where data that is held in memory is announced.
+    pub(crate) announce: Announce,
+}
+
+/// The layer, sizes and options of a run.
 pub(crate) struct Pass<'a, T> {
     pub(crate) rnn: &'a Rnn<T>,
     pub(crate) extent: &'a Extent,
-    pub(crate) args: &'a Run,
+    pub(crate) options: &'a PassOptions,
     pub(crate) axes: AxisNames,
     /// The name of the input, for messages.
     pub(crate) place: &'a str,
@@ -29,13 +51,14 @@ pub(super) enum Stage {
 impl<T: Element> Pass<'_, T> {
     /// The shapes of output, `h_n` and the last outputs, as they are written; of ragged outputs, that of all rows.
     pub(crate) fn shapes(&self) -> [Vec<usize>; 3] {
-        let Pass { rnn, extent, args, .. } = self;
+        let Pass { rnn, extent, options, .. } = self;
         let mut output = extent.output_shape();
-        if let (Form::Unbatched | Form::Batched, Some(total)) = (&extent.form, args.total_length) {
+        if let (Form::Unbatched | Form::Batched, Some(total)) = (&extent.form, options.total_length)
+        {
             output[usize::from(extent.batch_first)] = total;
         }
         let mut h_n = rnn.hidden_shape(extent.batched());
-        if args.split_directions {
+        if options.split_directions {
             h_n.splice(..1, [rnn.config().num_layers, rnn.config().num_directions()]);
         }
         let last = extent.batched().into_iter().chain([extent.width]).collect();
@@ -46,7 +69,7 @@ impl<T: Element> Pass<'_, T> {
     pub(super) fn split(&self, shape: &[usize]) -> Vec<usize> {
         let directions = self.rnn.config().num_directions();
         match shape {
-            [rows @ .., features] if self.args.split_directions => {
+            [rows @ .., features] if self.options.split_directions => {
                 [rows, &[directions, features / directions]].concat()
             }
             _ => shape.to_vec(),
@@ -86,7 +109,7 @@ impl<T: Element> Pass<'_, T> {
 
     /// The value behind the end of a sequence.
     pub(super) fn padding(&self) -> T {
-        T::from_f64(self.args.padding_value.unwrap_or(0.0))
+        T::from_f64(self.options.padding_value)
     }
 
     /// A packed section as a tensor in the form of the input; of packed and ragged inputs, batched.
@@ -98,14 +121,14 @@ impl<T: Element> Pass<'_, T> {
     ) -> Result<ArrayD<T>> {
         let unbatched = self.extent.form == Form::Unbatched;
         let batch_first = self.rnn.config().batch_first && !unbatched;
-        let total = self.args.total_length.unwrap_or(section.steps.len());
+        let total = self.options.total_length.unwrap_or(section.steps.len());
         let (padded, _) = pad_packed_sequence(packed, batch_first, padding, Some(total))?;
         Ok(if unbatched { padded.index_axis_move(Axis(1), 0) } else { padded })
     }
 
     /// Reports NaN and infinity if that is asked for. Padding is not checked.
     pub(super) fn check(&self, stage: Stage, section: &Section, rows: &Rows<T>) -> Result<()> {
-        if !self.args.check_finite {
+        if !self.options.check_finite {
             return Ok(());
         }
         let input = format!("{}: input", self.place);
@@ -142,18 +165,19 @@ impl<T: Element> Pass<'_, T> {
     /// and padded again, ragged sequences are packed and taken apart. Before and after the pass, two of these forms
     /// are in memory.
     pub(super) fn footprint(&self) -> usize {
-        let Pass { rnn, extent, args, .. } = self;
+        let Pass { rnn, extent, options, .. } = self;
         let (config, size) = (rnn.config(), size_of::<T>());
         let (layers, width) = (config.num_layers, extent.width);
-        let dropout = args.train && config.dropout > 0.0;
+        let dropout = options.train && config.dropout > 0.0;
         // Of one row, a step of one sequence.
         let input = config.input_size * size;
-        let output = width * size * if args.all_hidden.is_some() { layers } else { 1 };
+        let output = width * size * if options.all_hidden { layers } else { 1 };
         let masks = if dropout { (layers - 1) * width } else { 0 };
         let [input, output, masks] = [input, output, masks].map(|bytes| bytes as u128);
 
         let all = extent.rows(&extent.whole()) as u128;
-        let total = args.total_length.unwrap_or(extent.steps).saturating_mul(extent.batch) as u128;
+        let total =
+            options.total_length.unwrap_or(extent.steps).saturating_mul(extent.batch) as u128;
         let valid = extent.lengths.iter().flatten().map(|&length| length as u128).sum();
         let (rows, padded, repacked) = match (&extent.form, &extent.lengths) {
             (Form::Packed, _) => (all, total, None),
@@ -162,7 +186,7 @@ impl<T: Element> Pass<'_, T> {
             (_, None) => (all, all, None),
         };
         // The hidden states of all layers are copied out of the outputs.
-        let apart = if args.all_hidden.is_some() { output * padded } else { 0 };
+        let apart = if options.all_hidden { output * padded } else { 0 };
         let mut most = (rows * (input + output + masks)).max(rows * output + apart);
         if let Some(padded) = repacked {
             most = most.max(input * (all + rows)).max(output * (rows + padded));

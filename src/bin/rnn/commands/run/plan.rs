@@ -1,4 +1,4 @@
-//! The arguments of `rnn run` that exclude each other.
+//! What `rnn run` is going to do: its arguments, found not to exclude each other, as the pipeline takes them.
 
 use std::path::Path;
 
@@ -6,14 +6,50 @@ use anyhow::Result;
 use elman::files::{Source, written_file};
 
 use crate::args::Run;
+use crate::args::values::ColumnList;
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
 use crate::pipeline::destination::{refuse_terminal, shown};
 use crate::pipeline::input::Input;
-use crate::pipeline::output::{OUTPUTS, files, named};
+use crate::pipeline::output::{OUTPUTS, OutputPaths};
+use crate::pipeline::pass::PassOptions;
 
-/// Checks what can be checked before anything is opened.
-pub(super) fn check(args: &Run) -> Result<()> {
+/// The plan of a run.
+pub(super) struct RunPlan {
+    pub(super) outputs: OutputPaths,
+    pub(super) pass: PassOptions,
+    pub(super) columns: Vec<String>,
+    /// Whether a tensor alone in an archive stays a batch of one sequence: if the output is an archive too.
+    pub(super) archive: bool,
+}
+
+impl RunPlan {
+    /// Checks what can be checked before anything is opened.
+    pub(super) fn new(args: &Run) -> Result<Self> {
+        check_stdin(args)?;
+        let named = [&args.output, &args.hn, &args.last, &args.all_hidden].map(Clone::clone);
+        let outputs = OutputPaths { named, overwrite: args.report.overwrite() };
+        check_outputs(&outputs)?;
+        refuse_among_weights(args, &outputs)?;
+        let pass = PassOptions {
+            train: args.train,
+            check_finite: args.check_finite,
+            split_directions: args.split_directions,
+            last: args.last.is_some(),
+            all_hidden: args.all_hidden.is_some(),
+            total_length: args.total_length,
+            padding_value: args.padding_value.unwrap_or(0.0),
+            announce: args.report.announce(),
+        };
+        let columns = ColumnList::names(&args.columns);
+        let output = args.output.as_ref().and_then(|output| output.extension());
+        let archive = args.lengths.is_none() && output.is_some_and(|extension| extension == "npz");
+        Ok(RunPlan { outputs, pass, columns, archive })
+    }
+}
+
+/// Refuses a second tensor from standard input.
+fn check_stdin(args: &Run) -> Result<()> {
     let files = [Some(&args.input), args.h0.as_ref()].into_iter().flatten();
     let files = files.filter(|file| Source::parse(file) == Source::Stdin);
     let texts = [&args.weights, &args.lengths].into_iter().flatten().filter(|text| *text == "-");
@@ -21,26 +57,26 @@ pub(super) fn check(args: &Run) -> Result<()> {
         let message = "expected one tensor from stdin, got - for more than one".to_owned();
         return Err(Usage(message).into());
     }
-    check_outputs(args)?;
-    refuse_among_weights(args)
+    Ok(())
 }
 
 /// Refuses outputs in the folder of the weights: they would be a tensor too many there, or replace one.
-fn refuse_among_weights(args: &Run) -> Result<()> {
+fn refuse_among_weights(args: &Run, outputs: &OutputPaths) -> Result<()> {
     let weights = args.weights.as_ref().and_then(|path| Path::new(path).canonicalize().ok());
     let Some(weights) = weights.filter(|weights| weights.is_dir()) else { return Ok(()) };
     let inside =
         |path: &&Path| written_file(path).is_some_and(|file| file.parent() == Some(&weights));
-    let Some(path) = files(args).find(inside) else { return Ok(()) };
+    let Some(path) = outputs.files().find(inside) else { return Ok(()) };
     let message =
         format!("expected outputs outside the folder of the weights, got {}", shown(path));
     Err(with_hint(Usage(message), hint::outputs_outside()))
 }
 
 /// Refuses two outputs in one place, and binary data on a terminal.
-fn check_outputs(args: &Run) -> Result<()> {
+fn check_outputs(outputs: &OutputPaths) -> Result<()> {
     let examples = ["output.npy", "h_n.npy", "last.npy", "all.npz"];
-    let all = || named(args).into_iter().zip(OUTPUTS).zip(examples);
+    let named = outputs.named.each_ref().map(Option::as_deref);
+    let all = || named.into_iter().zip(OUTPUTS).zip(examples);
     let stdout = Path::new("-");
     let mut seen: Vec<(&str, &Path)> = Vec::new();
     for ((path, (name, flag)), example) in all() {
@@ -107,8 +143,8 @@ fn refused(args: &Run, input: &Input, flags: &[(&str, String)]) -> anyhow::Error
     let message =
         format!("{place}: expected a padded tensor and --lengths with {names}, got {own}");
     // The result can be padded in a pipeline, if standard output is free and the result can be packed.
-    let [_, taken @ ..] = named(args);
-    let taken = taken.contains(&Some(Path::new("-")));
+    let taken = [&args.hn, &args.last, &args.all_hidden];
+    let taken = taken.into_iter().flatten().any(|path| path == Path::new("-"));
     let packs = !taken && (is_packed || !args.split_directions);
     with_hint(Usage(message), packs.then(|| hint::padded(flags, is_packed)))
 }
