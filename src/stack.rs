@@ -20,6 +20,7 @@
 //! the data; this module allocates a few words for each thread.
 
 mod block;
+mod cell;
 mod columns;
 mod pipelined;
 mod plan;
@@ -29,34 +30,12 @@ use std::ops::Range;
 
 use crate::batch::BatchSizes;
 use crate::element::Element;
-use crate::kernel::{Activation, Aligned, Kernel, Panels, Product, RowsMut, Walk};
+use crate::kernel::{Activation, Kernel, Product, RowsMut, Walk};
 
 use block::Buffers;
 pub(crate) use block::{Block, Steps, Work, Workspace};
+pub(crate) use cell::Cell;
 pub(crate) use plan::{Parallel, Plan, Shape, cores};
-
-/// The weights of one layer and direction, packed for the kernel.
-#[derive(Clone, Debug)]
-pub(crate) struct Cell<T> {
-    /// Panels of `weight_ih`, (`H_out`, `input_size`).
-    pub(crate) weight_ih: Vec<Aligned<T>>,
-    /// Panels of `weight_hh`, (`H_out`, `H_out`).
-    pub(crate) weight_hh: Vec<Aligned<T>>,
-    /// `b_ih + b_hh`, (`H_out`); zeros without bias.
-    pub(crate) bias: Vec<T>,
-    /// Features that this layer takes in.
-    pub(crate) input_size: usize,
-}
-
-impl<T: Element> Cell<T> {
-    pub(crate) fn ih(&self) -> Panels<'_, T> {
-        Panels::new(&self.weight_ih, self.bias.len(), self.input_size)
-    }
-
-    pub(crate) fn hh(&self) -> Panels<'_, T> {
-        Panels::new(&self.weight_hh, self.bias.len(), self.bias.len())
-    }
-}
 
 /// The data that all blocks of one forward pass share.
 #[derive(Debug)]

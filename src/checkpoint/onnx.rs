@@ -18,7 +18,7 @@ use crate::checkpoint::error::CheckpointError;
 use crate::element::Dtype;
 use crate::files::{FileError, Graph, Node, TEXT_NAME};
 
-use cell::LayerNode;
+use cell::{Direction, LayerNode};
 use trace::Trace;
 pub use write::write_onnx;
 
@@ -73,7 +73,7 @@ pub(super) fn read(
     for (tensor, parameter) in tensors.iter_mut().zip(config.parameters()) {
         tensor.name = parameter.name;
     }
-    let reversed = cells.iter().any(LayerNode::is_reversed);
+    let reversed = cells.iter().any(|cell| cell.direction == Direction::Reverse);
     Ok(Checkpoint {
         place: graph.place.clone(),
         recognised: format!(".onnx, opset {opset}, {}", listed(chain.iter().copied())),
@@ -196,7 +196,7 @@ fn notes(graph: &Graph, chain: &[&Node], cells: &[LayerNode<'_>]) -> Vec<String>
         notes
             .push(format!("only the layer is run, {layer}; the nodes around it are not: {others}"));
     }
-    if cells.iter().any(LayerNode::is_reversed) {
+    if cells.iter().any(|cell| cell.direction == Direction::Reverse) {
         notes.push("the layer runs from each sequence's last step to its first".to_owned());
     }
     for cell in cells.iter().filter(|cell| cell.state_is_computed) {

@@ -42,23 +42,22 @@ impl Header {
         length[..length_bytes].copy_from_slice(&bytes[8..]);
         let length = u64::from_le_bytes(length);
         if length > MAX_NPY_HEADER_BYTES as u64 {
-            let what = format!("header of {length} bytes; limit {MAX_NPY_HEADER_BYTES}");
-            return Err(malformed(what));
+            return Err(malformed(format!(
+                "header of {length} bytes; limit {MAX_NPY_HEADER_BYTES}"
+            )));
         }
         let start = bytes.len();
         let cut_off =
             |got: u64| malformed(format!("expected a header of {length} bytes, got {got}"));
-        let present = len.map_or(length, |len| len.saturating_sub(start as u64));
-        if present < length {
-            return Err(cut_off(present));
+        let mut got = len.map_or(length, |len| len.saturating_sub(start as u64));
+        if got >= length {
+            // `length` is at most the limit, as checked above.
+            got = read_up_to(reader, &mut bytes, length, place)?;
         }
-        // `length` is at most the limit, as checked above.
-        let got = read_up_to(reader, &mut bytes, length, place)?;
         if got < length {
             return Err(cut_off(got));
         }
-        let header = parse(&bytes, start, version.0).map_err(malformed)?;
-        Ok((header, bytes.len() as u64))
+        Ok((parse(&bytes, start, version.0).map_err(malformed)?, bytes.len() as u64))
     }
 }
 

@@ -130,6 +130,7 @@ fn run_together<S: Send>(shares: Vec<S>, work: impl Fn(&mut [S]) + Sync) {
     let meeting = Mutex::new(Meeting::<Vec<S>> { arrived: 1, jobs: None });
     let changed = Condvar::new();
     let lock = || meeting.lock().unwrap_or_else(PoisonError::into_inner);
+    let run = |jobs: Option<Vec<S>>| jobs.into_iter().for_each(|mut jobs| work(&mut jobs));
     let help = || {
         let mut now = lock();
         if now.jobs.is_some() {
@@ -143,9 +144,7 @@ fn run_together<S: Send>(shares: Vec<S>, work: impl Fn(&mut [S]) + Sync) {
         }
         let job = now.jobs.as_mut().and_then(|jobs| jobs[place].take());
         drop(now);
-        if let Some(mut job) = job {
-            work(&mut job);
-        }
+        run(job);
     };
     rayon::scope(|scope| {
         for _ in 1..threads {
@@ -161,8 +160,6 @@ fn run_together<S: Send>(shares: Vec<S>, work: impl Fn(&mut [S]) + Sync) {
         now.jobs = Some(jobs);
         drop(now);
         changed.notify_all();
-        if let Some(mut own) = own {
-            work(&mut own);
-        }
+        run(own);
     });
 }

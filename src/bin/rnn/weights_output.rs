@@ -89,6 +89,7 @@ impl WeightsOutput {
 
     /// Writes the tensors and the known part of their configuration, `saved`, and puts them in their place in
     /// one step. A graph holds the whole configuration.
+    #[cfg_attr(not(feature = "onnx"), allow(unused_variables, reason = "only a graph needs it"))]
     pub(crate) fn write<T: Element>(
         self,
         tensors: &[(String, ArrayD<T>)],

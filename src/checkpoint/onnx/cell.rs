@@ -13,7 +13,7 @@ use crate::{Config, Nonlinearity};
 
 /// Which way a node runs over the steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Direction {
+pub(super) enum Direction {
     Forward,
     Reverse,
     Both,
@@ -23,7 +23,7 @@ enum Direction {
 #[derive(Debug)]
 pub(super) struct LayerNode<'a> {
     pub(super) node: &'a Node,
-    direction: Direction,
+    pub(super) direction: Direction,
     nonlinearity: Nonlinearity,
     /// Whether its input is (N, L, features).
     batch_first: bool,
@@ -46,8 +46,7 @@ const SEQUENCE_LENS: usize = 4;
 const INITIAL_H: usize = 5;
 
 impl<'a> LayerNode<'a> {
-    /// Checks what a node says, and the shapes of its weights.
-    /// Of first states, `zeros` are those that have been found to be zeros.
+    /// Checks the attributes of a node and the shapes of its weights. `zeros` names the first states that are zeros.
     pub(super) fn new(
         node: &'a Node,
         trace: &Trace<'a>,
@@ -68,10 +67,8 @@ impl<'a> LayerNode<'a> {
         }
         // Lengths that are part of the model would be those of one batch.
         if node.input(SEQUENCE_LENS).is_some_and(|name| trace.constant(name).is_some()) {
-            let what = format!(
-                "{}: expected an input of the model, got a constant",
-                INPUTS[SEQUENCE_LENS]
-            );
+            let lengths = INPUTS[SEQUENCE_LENS];
+            let what = format!("{lengths}: expected an input of the model, got a constant");
             return Err(refused(node, what));
         }
         let state_is_computed = check_state(node, trace, zeros)?;
@@ -88,11 +85,6 @@ impl<'a> LayerNode<'a> {
             bias,
             state_is_computed,
         })
-    }
-
-    /// Whether it runs from the last step to the first, and in no other direction.
-    pub(super) fn is_reversed(&self) -> bool {
-        self.direction == Direction::Reverse
     }
 
     /// Its weights and its bias.

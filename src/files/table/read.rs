@@ -28,11 +28,8 @@ pub(super) fn parse(bytes: &[u8], place: &str, wanted: &[String]) -> Result<Tabl
     let (first_line, width) = (lines.line(), lines.record.len());
     if lines.record.iter().any(|cell| number(cell).is_none()) {
         lines.refuse_decimal_commas()?;
-        lines.names = lines
-            .record
-            .iter()
-            .map(|cell| String::from_utf8_lossy(cell.trim_ascii()).into_owned())
-            .collect();
+        let text = |cell: &[u8]| String::from_utf8_lossy(cell.trim_ascii()).into_owned();
+        lines.names = lines.record.iter().map(text).collect();
     }
     let columns = lines.columns(wanted)?;
     let mut table = Table {
