@@ -47,15 +47,13 @@ impl Header {
             )));
         }
         let start = bytes.len();
-        let cut_off =
-            |got: u64| malformed(format!("expected a header of {length} bytes, got {got}"));
         let mut got = len.map_or(length, |len| len.saturating_sub(start as u64));
         if got >= length {
             // `length` is at most the limit, as checked above.
             got = read_up_to(reader, &mut bytes, length, place)?;
         }
         if got < length {
-            return Err(cut_off(got));
+            return Err(malformed(format!("expected a header of {length} bytes, got {got}")));
         }
         Ok((parse(&bytes, start, version.0).map_err(malformed)?, bytes.len() as u64))
     }
