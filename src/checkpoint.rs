@@ -162,7 +162,7 @@ impl Checkpoint {
     }
 
     /// The parameters, with a configuration that may differ in what names and shapes do not tell. They do
-    /// not know whether the layer [is reversed](Checkpoint::is_reversed).
+    /// not know whether the layer runs over reversed time.
     ///
     /// # Errors
     /// Those of [`Params::from_tensors`], in [`CheckpointError::Weights`].
