@@ -1,4 +1,4 @@
-//! The numbers that the layer computes in, one by one and as registers of them.
+//! The numbers that the layer computes in.
 
 pub(crate) mod elementary;
 
@@ -6,6 +6,8 @@ use std::fmt;
 use std::ops::{Add, Div, Mul, Sub};
 
 use ndarray_npy::WritableElement;
+
+use crate::kernel::Registers;
 
 /// The name of a type of number that the layer computes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +32,6 @@ impl fmt::Display for Dtype {
 /// It cannot be implemented for another type: the kernel's registers for each type are private.
 pub trait Element:
     Registers
-    + Copy
-    + Default
     + PartialOrd
     + Add<Output = Self>
     + Sub<Output = Self>
@@ -39,21 +39,11 @@ pub trait Element:
     + Div<Output = Self>
     + Into<f64>
     + WritableElement
-    + fmt::Debug
     + fmt::Display
     + fmt::LowerExp
-    + Send
-    + Sync
-    + 'static
 {
     /// The type's name.
     const DTYPE: Dtype;
-    /// Zero.
-    const ZERO: Self;
-    /// One.
-    const ONE: Self;
-    /// The nearest number to a double.
-    fn from_f64(value: f64) -> Self;
     /// The same number, rounded to the type.
     fn from_f32(value: f32) -> Self;
     /// The nearest number to an integer.
@@ -80,62 +70,6 @@ pub trait Element:
     fn unit(next_word: impl FnMut() -> u32) -> Self;
 }
 
-/// The kernel's side of a number type. It seals [`Element`], because its name cannot be reached from outside.
-pub trait Registers: Sized + 'static {
-    /// The instances of [`Vector`] for this type.
-    #[cfg(target_arch = "x86_64")]
-    type Avx512: Vector<Element = Self>;
-    #[cfg(target_arch = "x86_64")]
-    type Avx2: Vector<Element = Self>;
-    type Portable: Vector<Element = Self>;
-    /// Numbers that fill a cache line of 64 bytes.
-    const LINE: usize = 64 / size_of::<Self>();
-    /// 1.5 * 2^(digits - 1): adding and subtracting it rounds to a whole number.
-    const ROUND: Self;
-    /// The canonical NaN: every NaN that the kernel computes has these bits.
-    const NAN: Self;
-    /// The polynomials of the kernel's tanh, lowest power first; see `kernel::tanh`.
-    const TANH_SMALL: &'static [Self];
-    const TANH_REDUCED: &'static [Self];
-}
-
-/// A register of numbers. Every operation works on each lane alone and rounds once, as IEEE 754 requires, so that all
-/// instances give the same bits.
-pub trait Vector: Copy {
-    type Element: Element;
-    const LANES: usize;
-
-    fn splat(value: Self::Element) -> Self;
-
-    /// # Safety
-    /// `from` is valid for reading `LANES` elements.
-    unsafe fn load(from: *const Self::Element) -> Self;
-
-    /// # Safety
-    /// `to` is valid for writing `LANES` elements.
-    unsafe fn store(self, to: *mut Self::Element);
-
-    /// Prefetches the cache line at `at` into the second-level cache. It is a hint: any address is allowed.
-    fn prefetch(at: *const Self::Element);
-
-    /// `self * factor + addend`, rounded once.
-    fn mul_add(self, factor: Self, addend: Self) -> Self;
-    fn add(self, other: Self) -> Self;
-    fn sub(self, other: Self) -> Self;
-    fn mul(self, other: Self) -> Self;
-    fn div(self, other: Self) -> Self;
-    fn abs(self) -> Self;
-    /// The magnitude of `self` with the sign of `sign`.
-    fn copysign(self, sign: Self) -> Self;
-    /// `yes` in lanes with `self < other`, else `no`; `no` also if either is NaN.
-    fn select_lt(self, other: Self, yes: Self, no: Self) -> Self;
-    /// `self`, with the canonical NaN in lanes with NaN in `of`.
-    fn nan_from(self, of: Self) -> Self;
-    /// 2^n for `self` = `n + Registers::ROUND` and a normal number 2^n: the low bits of that sum are n, and a
-    /// shift makes them the exponent.
-    fn exp2_of_rounded(self) -> Self;
-}
-
 macro_rules! casts {
     ($type:ty: $($method:ident $from:ty),*) => {$(
         #[inline(always)]
@@ -151,9 +85,7 @@ macro_rules! element {
         #[allow(clippy::cast_lossless, reason = "one text for both types")]
         impl Element for $type {
             const DTYPE: Dtype = $dtype;
-            const ZERO: Self = 0.0;
-            const ONE: Self = 1.0;
-            casts!($type: from_f64 f64, from_f32 f32, from_i64 i64, from_u64 u64);
+            casts!($type: from_f32 f32, from_i64 i64, from_u64 u64);
             #[inline(always)]
             fn to_le_bytes(self) -> impl AsRef<[u8]> {
                 <$type>::to_le_bytes(self)

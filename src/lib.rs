@@ -55,14 +55,13 @@
 //! | [`files`] | files: formats, sources, sinks |
 //! | `checkpoint` | weights from files, and to .onnx: the meeting point of files and layers |
 //! | `check` | invariance: the same bytes in every way of computing a batch |
-//! | `element` | the numbers: one sealed trait for f32 and f64, and registers of them |
+//! | `element` | the numbers: one trait for f32 and f64, sealed by the kernel's registers of them |
 //! | `error`, `memory`, `array` | the layer's errors (`files` has its own), fallible allocation, arrays in row-major order |
 //! | `faults` | injected faults, in builds with debug assertions |
 //!
 //! # Invariants
 //!
-//! 1. `kernel` uses std and `element`: no files, threads, ndarray or errors. It cannot fail, and it allocates
-//!    nothing.
+//! 1. `kernel` uses std alone: no files, threads, ndarray or errors. It cannot fail, and it allocates nothing.
 //! 2. `stack` cannot fail: `rnn` has checked every shape, and has allocated, fallibly, all memory that grows
 //!    with the data.
 //! 3. Only `files` and the binary touch files and standard streams; only the binary's `main` prints errors and
@@ -91,9 +90,9 @@
 //! | a file format | a module in `files`; its first bytes in `files::format`, its extension in `TensorFormat` or `BundleFormat` |
 //! | a flag of COMMAND | `src/bin/rnn/args/COMMAND.rs`; used in `commands/COMMAND.rs`, for `run` by way of `commands/run/plan.rs` |
 //! | a hint or an explanation | `src/bin/rnn/explain` |
-//! | an instruction set | a file like `kernel/x86.rs`, its registers in `kernel/vector.rs`, its name in `kernel::Kernel` |
+//! | an instruction set | a file like `kernel/x86.rs`, its registers in `kernel::vector::Registers`, its name in `kernel::Kernel` |
 //! | a stored type of number | `files::StoredType`, with its conversion in `files::decode` and its exact value in `files::number`; each format names its own |
-//! | a computed type of number | `element::{Dtype, Element}` and its registers in `kernel/vector.rs` and `kernel/x86.rs`; the compiler lists the matches on `Dtype` |
+//! | a computed type of number | `element::{Dtype, Element}` and its registers in `kernel/portable.rs` and `kernel/x86.rs`; the compiler lists the matches on `Dtype` |
 //! | a way to use threads | a variant of `stack::plan::Parallel` |
 
 mod array;

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::vector::Registers;
 use super::{Aligned, RowsMut};
-use crate::element::Element;
 
 /// Polls of the other workers before a thread sleeps: some tens of microseconds, several times what it takes to
 /// wake it. There may be fewer processors than workers: a thread that only yields stays on its processor and may share
@@ -60,7 +60,7 @@ pub(crate) struct Worker<'r, T> {
     steps: usize,
 }
 
-impl<'a, T: Element> DoubleBuffer<'a, T> {
+impl<'a, T: Registers> DoubleBuffer<'a, T> {
     /// The length of a buffer of (rows, columns); `None` if it overflows.
     pub(crate) fn len(rows: usize, columns: usize) -> Option<usize> {
         columns.div_ceil(Aligned::<T>::NUMBERS).checked_mul(rows)
@@ -150,7 +150,7 @@ impl<T> DoubleBuffer<'_, T> {
     }
 }
 
-impl<T: Element> Worker<'_, T> {
+impl<T: Registers> Worker<'_, T> {
     /// Runs a step: waits until every worker has ended the step before, then calls `write` with the whole
     /// matrix of that step, its stride, and the worker's own columns of the next one. Returns these columns,
     /// row by row, to be copied while no other worker waits.

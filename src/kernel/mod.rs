@@ -1,22 +1,20 @@
 //! The arithmetic, on slices: products with panels of weights, and the nonlinearity.
 //!
-//! One algorithm ([`product`], [`tanh`]), written once over a small vector trait
-//! ([`crate::element::Vector`]), and thin instances of the trait for each instruction set ([`x86`],
-//! [`vector`]). All of them give the same bits.
+//! One algorithm ([`product`], [`tanh`]), written once over a small trait ([`vector`]), and thin instances of the
+//! trait for each instruction set ([`x86`], [`portable`]). All of them give the same bits.
 //!
-//! This module uses std and `element` alone. It must not know files, threads, ndarray or errors; it cannot
+//! This module uses std alone. It must not know files, threads, ndarray or errors; it cannot
 //! fail, and it allocates nothing: it fills slices of its callers. It is single-threaded, except for
 //! [`double_buffer`], through which workers on several threads write one matrix.
 //!
-//! A new instruction set needs a register for each type in a file like [`x86`], its name in [`Registers`] and
-//! [`Kernel`], and a branch in `run_on!`.
-//!
-//! [`Registers`]: crate::element::Registers
+//! A new instruction set needs a register for each type in a file like [`x86`], its name in
+//! [`vector::Registers`] and [`Kernel`], and a branch in `run_on!`.
 
 mod double_buffer;
 mod one_row;
 mod panels;
 mod peak;
+mod portable;
 mod product;
 mod rows;
 mod tanh;
@@ -29,8 +27,7 @@ pub(crate) use double_buffer::{DoubleBuffer, Progress, Worker};
 pub(crate) use panels::{Aligned, Panels};
 pub(crate) use product::{Activation, Product, Recurrence, Walk};
 pub(crate) use rows::RowsMut;
-
-use crate::element::Element;
+pub(crate) use vector::Registers;
 
 /// A way to run the arithmetic that this CPU supports.
 ///
@@ -54,12 +51,12 @@ macro_rules! run_on {
      $avx512:expr, $avx2:expr, $portable:expr) => {{
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
-        fn avx512<$T: Element>($argument: $type) -> $output {
+        fn avx512<$T: Registers>($argument: $type) -> $output {
             $avx512($argument)
         }
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2,fma")]
-        fn avx2<$T: Element>($argument: $type) -> $output {
+        fn avx2<$T: Registers>($argument: $type) -> $output {
             $avx2($argument)
         }
         match $kernel.0 {
@@ -107,7 +104,7 @@ impl Kernel {
     }
 
     /// Runs `rounds` rounds of independent fused multiply-adds, and returns the number of floating-point operations.
-    pub fn multiply_adds<T: Element>(self, rounds: usize) -> f64 {
+    pub fn multiply_adds<T: Registers>(self, rounds: usize) -> f64 {
         let sum = run_on!(
             self, T, rounds: usize, T,
             peak::multiply_add::<T::Avx512, 24>,
@@ -124,7 +121,7 @@ impl Kernel {
     }
 
     /// Reads all of `data`.
-    pub fn read<T: Element>(self, data: &[T]) {
+    pub fn read<T: Registers>(self, data: &[T]) {
         let sum = run_on!(
             self, T, data: &[T], T,
             peak::read::<T::Avx512, 16>,
@@ -138,7 +135,7 @@ impl Kernel {
     ///
     /// AVX-512 has 32 registers: 8 rows x 3 vectors keep 24 sums, and leave room for a row of the panel and
     /// the input. AVX2 has 16: 4 rows x 3 vectors keep 12 sums.
-    pub(crate) fn product<T: Element>(self, product: Product<'_, T>) {
+    pub(crate) fn product<T: Registers>(self, product: Product<'_, T>) {
         run_on!(
             self, T, product: Product<'_, T>, (),
             tiles::compute::<T::Avx512, 8, 1>,
@@ -148,7 +145,7 @@ impl Kernel {
     }
 
     /// Computes a recurrence; see [`Recurrence`].
-    pub(crate) fn recur<T: Element>(self, recurrence: Recurrence<'_, T>) {
+    pub(crate) fn recur<T: Registers>(self, recurrence: Recurrence<'_, T>) {
         run_on!(
             self, T, recurrence: Recurrence<'_, T>, (),
             one_row::recur::<T::Avx512, 1>,

@@ -3,7 +3,7 @@
 use super::Panels;
 use super::product::{CHAIN, Recurrence, Walk};
 use super::tiles::{Place, Tiles, add_sums};
-use crate::element::{Element, Registers, Vector};
+use super::vector::{Registers, Vector};
 
 /// Computes `recurrence`. UNIT vectors fill a cache line.
 #[inline(always)]

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::element::Element;
+use super::vector::Registers;
 
 /// Sixteen numbers, the first of them at the beginning of a cache line.
 ///
@@ -12,7 +12,7 @@ use crate::element::Element;
 #[repr(C, align(64))]
 pub(crate) struct Aligned<T>([T; 16]);
 
-impl<T: Element> Aligned<T> {
+impl<T: Registers> Aligned<T> {
     pub(super) const NUMBERS: usize = 16;
 
     fn numbers(all: &[Self]) -> &[T] {
@@ -42,7 +42,7 @@ pub(crate) struct Panels<'a, T> {
     k: usize,
 }
 
-impl<'a, T: Element> Panels<'a, T> {
+impl<'a, T: Registers> Panels<'a, T> {
     /// Columns of a panel: with three vectors of sixteen, eight rows fill the registers of AVX-512.
     pub(crate) const WIDTH: usize = 3 * T::LINE;
 

@@ -1,6 +1,6 @@
 //! The limits of the machine: loops of only multiply-adds or only reads.
 
-use crate::element::{Element, Vector};
+use super::vector::{Registers, Vector};
 
 /// Computes N independent sums: enough to hide the latency of the fused multiply-add, and as many as a tile keeps in
 /// registers. The result depends on all of them, so that the compiler removes none.

@@ -17,7 +17,7 @@
 //! 0.258. Feeding the remainder of the division back into 1 - 1/h makes these means 0.2504 and 0.256,
 //! and the function 8 to 20 % slower.
 
-use crate::element::{Element, Registers, Vector};
+use super::vector::{Registers, Vector};
 
 // The polynomials of the formulas above, lowest power first, as `fixtures/tanh.py` derives them: P for
 // squares in [0, 1], with an error relative to the result, and Q for |r| up to (ln 2)/4, with that of p.
@@ -135,7 +135,7 @@ fn constant<V: Vector>(value: f64) -> V {
 
 #[cfg(test)]
 mod tests {
-    use super::super::vector::Lanes;
+    use super::super::portable::Lanes;
     use super::*;
     use crate::element::elementary::Double;
 

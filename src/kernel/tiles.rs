@@ -3,7 +3,7 @@
 use super::Panels;
 use super::product::{Activation, CHAIN, Product, Walk};
 use super::tanh::tanh;
-use crate::element::{Element, Vector};
+use super::vector::{Registers, Vector};
 
 /// Weights beyond this size are prefetched, panel by panel: the reads of a layer between two uses of them may
 /// have evicted them from the second-level cache. With a cache of 2 MB, weights of 1 MB gain 6 %.

@@ -1,115 +1,64 @@
-//! The registers of each number type, and the portable ones: plain arrays.
+//! The traits of numbers and of registers of them.
 
-use super::tanh;
-use crate::element::{Element, Registers, Vector};
+use std::fmt::Debug;
 
-/// Methods that are one operator on each pair of lanes.
-macro_rules! binary {
-    ($($method:ident $operator:tt),*) => {$(
-        #[inline(always)]
-        fn $method(self, other: Self) -> Self {
-            Lanes::each(|lane| self.0[lane] $operator other.0[lane])
-        }
-    )*};
+/// A number that the kernel computes in: `f32` or `f64`. The trait seals `Element`, because its name cannot be reached
+/// from outside the crate.
+pub trait Registers: Copy + Default + Debug + Send + Sync + 'static {
+    /// The instances of [`Vector`] for this type.
+    #[cfg(target_arch = "x86_64")]
+    type Avx512: Vector<Element = Self>;
+    #[cfg(target_arch = "x86_64")]
+    type Avx2: Vector<Element = Self>;
+    type Portable: Vector<Element = Self>;
+    const ZERO: Self;
+    const ONE: Self;
+    /// Numbers that fill a cache line of 64 bytes.
+    const LINE: usize = 64 / size_of::<Self>();
+    /// 1.5 * 2^(digits - 1): adding and subtracting it rounds to a whole number.
+    const ROUND: Self;
+    /// The canonical NaN: every NaN that the kernel computes has these bits.
+    const NAN: Self;
+    /// The polynomials of the kernel's tanh, lowest power first; see [`super::tanh`].
+    const TANH_SMALL: &'static [Self];
+    const TANH_REDUCED: &'static [Self];
+    /// The nearest number to a double.
+    fn from_f64(value: f64) -> Self;
 }
 
-macro_rules! registers {
-    ($type:ident, $avx512:ident $avx2:ident, round $round:expr, exponent from bit $exponent:literal;
-     $small:ident $reduced:ident) => {
-        impl Registers for $type {
-            #[cfg(target_arch = "x86_64")]
-            type Avx512 = super::x86::$avx512;
-            #[cfg(target_arch = "x86_64")]
-            type Avx2 = super::x86::$avx2;
-            type Portable = Lanes<Self, { 32 / size_of::<$type>() }>;
-            const ROUND: Self = $round;
-            const NAN: Self = <$type>::NAN;
-            const TANH_SMALL: &'static [Self] = &tanh::$small;
-            const TANH_REDUCED: &'static [Self] = &tanh::$reduced;
-        }
+/// A register of numbers. Every operation works on each lane alone and rounds once, as IEEE 754 requires, so that all
+/// instances give the same bits.
+pub trait Vector: Copy {
+    type Element: Registers;
+    const LANES: usize;
 
-        impl<const N: usize> Vector for Lanes<$type, N> {
-            type Element = $type;
-            const LANES: usize = N;
+    fn splat(value: Self::Element) -> Self;
 
-            #[inline(always)]
-            fn splat(value: $type) -> Self {
-                Lanes([value; N])
-            }
+    /// # Safety
+    /// `from` is valid for reading `LANES` elements.
+    unsafe fn load(from: *const Self::Element) -> Self;
 
-            #[inline(always)]
-            unsafe fn load(from: *const $type) -> Self {
-                // SAFETY: the caller promises N readable elements; an array of them needs no more alignment than one.
-                unsafe { from.cast::<Self>().read() }
-            }
+    /// # Safety
+    /// `to` is valid for writing `LANES` elements.
+    unsafe fn store(self, to: *mut Self::Element);
 
-            #[inline(always)]
-            unsafe fn store(self, to: *mut $type) {
-                // SAFETY: the caller promises N writable elements; an array of them needs no more alignment than one.
-                unsafe { to.cast::<Self>().write(self) }
-            }
+    /// Prefetches the cache line at `at` into the second-level cache. It is a hint: any address is allowed.
+    fn prefetch(at: *const Self::Element);
 
-            #[inline(always)]
-            fn prefetch(_: *const $type) {}
-
-            #[inline(always)]
-            fn mul_add(self, factor: Self, addend: Self) -> Self {
-                Lanes::each(|lane| <$type>::mul_add(self.0[lane], factor.0[lane], addend.0[lane]))
-            }
-
-            binary!(add +, sub -, mul *, div /);
-
-            #[inline(always)]
-            fn abs(self) -> Self {
-                Lanes::each(|lane| self.0[lane].abs())
-            }
-
-            #[inline(always)]
-            fn copysign(self, sign: Self) -> Self {
-                Lanes::each(|lane| self.0[lane].copysign(sign.0[lane]))
-            }
-
-            #[inline(always)]
-            fn select_lt(self, other: Self, yes: Self, no: Self) -> Self {
-                Lanes::each(
-                    |lane| {
-                        if self.0[lane] < other.0[lane] { yes.0[lane] } else { no.0[lane] }
-                    },
-                )
-            }
-
-            #[inline(always)]
-            fn nan_from(self, of: Self) -> Self {
-                Lanes::each(|lane| if of.0[lane].is_nan() { <$type>::NAN } else { self.0[lane] })
-            }
-
-            #[inline(always)]
-            fn exp2_of_rounded(self) -> Self {
-                let one = <$type>::to_bits(1.0);
-                Lanes::each(|lane| {
-                    <$type>::from_bits((self.0[lane].to_bits() << $exponent).wrapping_add(one))
-                })
-            }
-        }
-    };
-}
-
-registers! {
-    f32, F32x16 F32x8, round 12_582_912.0, exponent from bit 23; SMALL_F32 REDUCED_F32
-}
-registers! {
-    f64, F64x8 F64x4, round 6_755_399_441_055_744.0, exponent from bit 52; SMALL_F64 REDUCED_F64
-}
-
-/// The portable instance: an array, which the compiler may vectorise. On a target without fused multiply-add each
-/// `mul_add` is a call of libm: correct, and hundreds of times slower.
-#[derive(Clone, Copy, Debug)]
-#[repr(transparent)]
-pub struct Lanes<T, const N: usize>([T; N]);
-
-impl<T: Element, const N: usize> Lanes<T, N> {
-    #[inline(always)]
-    fn each(number: impl FnMut(usize) -> T) -> Self {
-        Lanes(std::array::from_fn(number))
-    }
+    /// `self * factor + addend`, rounded once.
+    fn mul_add(self, factor: Self, addend: Self) -> Self;
+    fn add(self, other: Self) -> Self;
+    fn sub(self, other: Self) -> Self;
+    fn mul(self, other: Self) -> Self;
+    fn div(self, other: Self) -> Self;
+    fn abs(self) -> Self;
+    /// The magnitude of `self` with the sign of `sign`.
+    fn copysign(self, sign: Self) -> Self;
+    /// `yes` in lanes with `self < other`, else `no`; `no` also if either is NaN.
+    fn select_lt(self, other: Self, yes: Self, no: Self) -> Self;
+    /// `self`, with the canonical NaN in lanes with NaN in `of`.
+    fn nan_from(self, of: Self) -> Self;
+    /// 2^n for `self` = `n + Registers::ROUND` and a normal number 2^n: the low bits of that sum are n, and a
+    /// shift makes them the exponent.
+    fn exp2_of_rounded(self) -> Self;
 }

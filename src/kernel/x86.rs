@@ -8,7 +8,7 @@
 #[allow(clippy::wildcard_imports, reason = "the intrinsics' names are prefixed already")]
 use std::arch::x86_64::*;
 
-use crate::element::{Registers, Vector};
+use super::vector::{Registers, Vector};
 
 /// Calls one intrinsic that touches no memory.
 macro_rules! op {
