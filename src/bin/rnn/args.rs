@@ -1,5 +1,5 @@
 //! The grammar of the command line. These types hold the typed words; each command converts them once, at its
-//! beginning.
+//! beginning. A help of more than a paragraph stands beside them, in `help`, as a terminal shows it.
 #![allow(clippy::doc_markdown, reason = "these comments are the help that a terminal shows")]
 
 mod bench;
@@ -160,6 +160,10 @@ pub(crate) struct ReportArgs {
 }
 
 impl ReportArgs {
+    pub(crate) fn form(&self) -> ReportForm {
+        if self.quiet { ReportForm::None } else { self.report }
+    }
+
     /// The fate of an existing output.
     pub(crate) fn overwrite(&self) -> Overwrite {
         if self.no_clobber { Overwrite::Refuse } else { Overwrite::Replace }

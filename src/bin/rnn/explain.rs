@@ -2,7 +2,6 @@
 
 mod command_line;
 pub(crate) mod hint;
-mod python;
 pub(crate) mod shapes;
 mod usage;
 pub(crate) mod weights;
@@ -16,7 +15,6 @@ use elman::files::FileError;
 use crate::failure::{Bug, Different, Hinted, Reported, exit_code};
 use crate::signals;
 
-pub(crate) use python::swapped;
 pub(crate) use usage::from_clap;
 
 /// Prints an error, `rnn: ...` and `hint: ...`, and chooses the exit code.

@@ -46,7 +46,7 @@ impl<T: Element> Pass<'_, T> {
         generator: &mut Generator,
         notes: &mut Vec<String>,
     ) -> Result<(Results<T>, f64)> {
-        let (extent, announce) = (self.extent, self.options.announce);
+        let (extent, form) = (self.extent, self.options.report);
         let cut = self.cut(&input, outputs);
         let reader = cut.and_then(|_| Reader::new(&mut input, extent).transpose()).transpose()?;
         if let (Some(cut), Some(reader)) = (cut, reader) {
@@ -57,13 +57,13 @@ impl<T: Element> Pass<'_, T> {
             } else {
                 "whole sequences are held in blocks"
             };
-            held::announce(words, held::sum(two), announce, notes);
+            held::announce(words, held::sum(two), form, notes);
             let start = Instant::now();
             let flow = Flow::new(self, h_0, cut.in_time)?;
             let results = self.in_sections(flow, pool, cut, reader, outputs)?;
             return Ok((results, start.elapsed().as_secs_f64()));
         }
-        held::announce("input and output are held whole", self.footprint(), announce, notes);
+        held::announce("input and output are held whole", self.footprint(), form, notes);
         let mode = if self.options.train { Mode::Train(generator) } else { Mode::Eval };
         self.whole(Flow::new(self, h_0, false)?, pool, input, mode)
     }
@@ -138,7 +138,7 @@ impl<T: Element> Pass<'_, T> {
             },
         };
         let ended = stages.run(extent.sections(cut));
-        progress.finish_and_clear();
+        progress.bar.finish_and_clear();
         ended?;
         reader.expect_end()?;
         let (h_n, last) = flow.finish()?;

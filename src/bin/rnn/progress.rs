@@ -11,9 +11,9 @@ const SHOWN_AFTER: Duration = Duration::from_secs(1);
 /// A bar that appears with the first step after the first second.
 #[derive(Clone)]
 pub(crate) struct Bar {
-    inner: ProgressBar,
+    pub(crate) bar: ProgressBar,
     start: Instant,
-    terminal: bool,
+    is_terminal: bool,
 }
 
 /// A bar over bytes, with their rate and the time left.
@@ -31,26 +31,16 @@ fn bar(len: u64, template: &str) -> Bar {
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
-    Bar { inner: bar, start: Instant::now(), terminal: std::io::stderr().is_terminal() }
+    Bar { bar, start: Instant::now(), is_terminal: std::io::stderr().is_terminal() }
 }
 
 impl Bar {
     /// Counts `more` bytes or things as done.
     pub(crate) fn inc(&self, more: u64) {
-        if self.terminal && self.inner.is_hidden() && self.start.elapsed() >= SHOWN_AFTER {
-            self.inner.set_draw_target(ProgressDrawTarget::stderr());
-            self.inner.enable_steady_tick(Duration::from_secs(1));
+        if self.is_terminal && self.bar.is_hidden() && self.start.elapsed() >= SHOWN_AFTER {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+            self.bar.enable_steady_tick(Duration::from_secs(1));
         }
-        self.inner.inc(more);
-    }
-
-    /// Names the current work.
-    pub(crate) fn set_message(&self, message: String) {
-        self.inner.set_message(message);
-    }
-
-    /// Takes the bar away.
-    pub(crate) fn finish_and_clear(&self) {
-        self.inner.finish_and_clear();
+        self.bar.inc(more);
     }
 }

@@ -9,7 +9,6 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::args::{ReportArgs, ReportForm};
-use crate::pipeline::held::Announce;
 
 /// Remarks that a user should see.
 #[derive(Debug, Default)]
@@ -80,23 +79,10 @@ pub(crate) struct Report {
     pub(crate) notes: Notes,
 }
 
-impl ReportArgs {
-    /// Where data that is held in memory is announced.
-    pub(crate) fn announce(&self) -> Announce {
-        match self.report {
-            _ if self.quiet => Announce::Never,
-            ReportForm::Text => Announce::Now,
-            ReportForm::Json => Announce::InReport,
-            ReportForm::None => Announce::Never,
-        }
-    }
-}
-
 impl Report {
     /// Prints the report in the chosen form; on standard error if `stdout_taken`.
     pub(crate) fn print(&self, args: &ReportArgs, stdout_taken: bool) -> Result<()> {
-        match args.report {
-            _ if args.quiet => Ok(()),
+        match args.form() {
             ReportForm::None => Ok(()),
             ReportForm::Text => print(&self.text(), stdout_taken),
             ReportForm::Json => print(&format!("{}\n", self.json()), stdout_taken),

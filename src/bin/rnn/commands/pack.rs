@@ -73,7 +73,7 @@ fn packed<T: Element>(args: &Pack, input: Input, notes: &mut Notes) -> Result<Pa
         }
         (Input::Ragged(mut bundle, entries), None) => {
             let bytes = held::sum(entries.iter().map(|own| held::bytes::<T>(&own.shape)));
-            held::announce(HELD, bytes.saturating_mul(2), args.report.announce(), &mut notes.notes);
+            held::announce(HELD, bytes.saturating_mul(2), args.report.form(), &mut notes.notes);
             let own = (0..entries.len()).map(|index| bundle.read_as(index));
             let own = own.collect::<Result<Vec<ArrayD<T>>, _>>()?;
             let views: Vec<ArrayViewD<'_, T>> = own.iter().map(|own| own.view()).collect();
@@ -115,7 +115,7 @@ fn padded<T: Element>(
     let copies = [steps * batch, rows, if left { rows } else { 0 }];
     let row = held::bytes::<T>(&shape[2..]);
     let bytes = held::sum(copies.iter().map(|rows| rows.saturating_mul(row)));
-    held::announce(HELD, bytes, args.report.announce(), &mut notes.notes);
+    held::announce(HELD, bytes, args.report.form(), &mut notes.notes);
     let padded: ArrayD<T> = file.read()?;
     if !left {
         return pack_padded_sequence(padded.view(), &lengths, batch_first, sorted).context(place);

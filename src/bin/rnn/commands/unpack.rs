@@ -80,7 +80,7 @@ fn unpack_as<T: Element>(args: &Unpack, input: Input, single: bool, stdout: bool
     let sizes = (index.batch_sizes.len(), index.batch());
     let bytes = held_bytes::<T>(args, single, &data.shape, sizes);
     let words = "packed data and sequences are held whole";
-    held::announce(words, bytes, args.report.announce(), &mut notes.notes);
+    held::announce(words, bytes, args.report.form(), &mut notes.notes);
     let packed = read_data::<T>(&mut bundle, index)?;
     check_total(&packed.lengths()?, args.total_length)?;
     let tensors = write(args, &packed, single, &place)?;

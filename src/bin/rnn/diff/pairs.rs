@@ -8,7 +8,7 @@ use elman::files::{Bundle, BundleFormat, File, FileError, StoredType, TensorFile
 
 use super::compare::{Comparison, Rule};
 use super::prefix;
-use crate::explain::{hint, swapped};
+use crate::explain::hint::{self, swapped};
 use crate::failure::{Data, with_hint};
 
 /// A tensor as its file describes it.

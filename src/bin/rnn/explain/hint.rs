@@ -3,7 +3,6 @@
 use elman::{Config, Nonlinearity};
 
 use super::command_line::{CommandLine, quoted};
-use super::python;
 
 /// With another value of a flag.
 pub(crate) fn set(flag: &str, value: impl AsRef<str>) -> String {
@@ -91,11 +90,6 @@ pub(crate) fn without_none(file: &str) -> String {
     format!("leave it out: np.savez('{file}', data=packed.data, batch_sizes=packed.batch_sizes)")
 }
 
-/// The arrays of an archive as f64.
-pub(crate) fn as_f64(file: &str) -> Option<String> {
-    Some(format!("all of them as f64: {}", python::as_f64(file)?))
-}
-
 /// Fresh weights of this configuration.
 pub(super) fn init(config: &Config, folder: &str) -> String {
     let Config { input_size, hidden_size, num_layers, nonlinearity, dropout, .. } = config;
@@ -109,4 +103,34 @@ pub(super) fn init(config: &Config, folder: &str) -> String {
     ];
     let flags: String = flags.into_iter().filter(|(set, _)| *set).map(|(_, flag)| flag).collect();
     format!("rnn init --input-size {input_size} --hidden-size {hidden_size}{flags} -o {folder}")
+}
+
+/// A command that writes `file` with two axes swapped, beside it.
+pub(crate) fn swapped(file: &str, first: usize, second: usize) -> Option<String> {
+    let stem = file.strip_suffix(".npy")?;
+    swap(file, &format!("{stem}-swapped.npy"), first, second)
+}
+
+/// A command that writes `file` with two axes swapped to `to`, which may be the same file.
+pub(super) fn swap(file: &str, to: &str, first: usize, second: usize) -> Option<String> {
+    let code = format!("np.save('{to}', np.load('{file}').swapaxes({first}, {second}))");
+    [file, to].into_iter().all(needs_no_quotes).then(|| python(&code))
+}
+
+/// The arrays of an archive as f64 in another one, beside it.
+pub(crate) fn as_f64(file: &str) -> Option<String> {
+    let stem = file.strip_suffix(".npz")?;
+    let code = format!(
+        "a = np.load('{file}'); np.savez('{stem}-f64.npz', **{{k: a[k].astype('f8') for k in a}})"
+    );
+    needs_no_quotes(file).then(|| format!("all of them as f64: {}", python(&code)))
+}
+
+fn python(code: &str) -> String {
+    format!("python3 -c \"import numpy as np; {code}\"")
+}
+
+/// Whether no character of a path ends a string of Python or has a meaning for the shell around it.
+fn needs_no_quotes(path: &str) -> bool {
+    !path.contains(['\'', '"', '\\', '$', '`', '!'])
 }

@@ -4,8 +4,7 @@ use elman::files::FileError;
 use elman::{Config, Error};
 
 use super::command_line::CommandLine;
-use super::hint;
-use super::python::swapped;
+use super::hint::{self, swapped};
 use crate::failure::with_hint;
 
 /// The inputs, as messages and the report name them.

@@ -16,9 +16,8 @@ pub(crate) fn from_clap(error: clap::Error) -> anyhow::Error {
     let message = match std::error::Error::source(&error) {
         // clap's own message is the whole help.
         _ if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let (last, others) =
-                COMMANDS.split_last().map_or(("", &[][..]), |(last, others)| (last, others));
-            format!("expected a command: {} or {last}", others.join(", "))
+            let (others, last) = COMMANDS.split_at(COMMANDS.len() - 1);
+            format!("expected a command: {} or {}", others.join(", "), last.concat())
         }
         Some(source) if error.kind() == ErrorKind::ValueValidation => format!("{flag}: {source}"),
         _ => first_paragraph(&error, flag),

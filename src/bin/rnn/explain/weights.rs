@@ -4,7 +4,7 @@ use std::path::Path;
 
 use elman::{CheckpointError, Config, Error, is_parameter_name};
 
-use super::{hint, python};
+use super::hint;
 use crate::failure::with_hint;
 
 /// For weights from which no layer can be chosen.
@@ -39,7 +39,7 @@ fn tensor(error: &CheckpointError, config: &Config) -> Option<String> {
         {
             // In its place: a second file beside it would be one tensor too many.
             let file = file(name);
-            python::swap(&file.to_string_lossy(), &file.to_string_lossy(), 0, 1)
+            hint::swap(&file.to_string_lossy(), &file.to_string_lossy(), 0, 1)
         }
         Error::MissingTensor { .. } | Error::TensorShape { .. } => {
             Some(format!("fresh weights show a whole set: {}", hint::init(config, "whole/")))

@@ -5,8 +5,8 @@ use elman::{Config, Element, PackedSequence, Rnn, pad_packed_sequence, unpack_se
 use ndarray::{ArrayD, Axis};
 
 use super::extent::{Extent, Form, Section};
-use super::held::Announce;
 use super::input::Rows;
+use crate::args::ReportForm;
 use crate::finite::all_finite;
 
 /// The options of a pass.
@@ -27,8 +27,8 @@ pub(crate) struct PassOptions {
     pub(crate) total_length: Option<usize>,
     /// The value behind the end of a sequence.
     pub(crate) padding_value: f64,
-    /// Where data that is held in memory is announced.
-    pub(crate) announce: Announce,
+    /// The form of the report, which announces data that is held in memory.
+    pub(crate) report: ReportForm,
 }
 
 /// The layer, sizes and options of a run.

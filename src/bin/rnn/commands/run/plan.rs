@@ -39,7 +39,7 @@ impl RunPlan {
             all_hidden: args.all_hidden.is_some(),
             total_length: args.total_length,
             padding_value: args.padding_value.unwrap_or(0.0),
-            announce: args.report.announce(),
+            report: args.report.form(),
         };
         let columns = ColumnList::names(&args.columns);
         let output = args.output.as_ref().and_then(|output| output.extension());
