@@ -48,12 +48,12 @@ pub(crate) fn print(args: &Bench) -> Result<()> {
         } else {
             check_layer::<f64>(&pools, &mut tally)?;
         }
-        progress.bar.set_message(format!("seconds, {} layers", tally.layers));
+        progress.display.set_message(format!("seconds, {} layers", tally.layers));
         let passed = whole(start.elapsed().as_secs_f64());
         progress.inc((passed - shown) as u64);
         shown = passed;
     }
-    progress.bar.finish_and_clear();
+    progress.display.finish_and_clear();
     tally.print(args.report)
 }
 

@@ -138,7 +138,7 @@ impl<T: Element> Pass<'_, T> {
             },
         };
         let ended = stages.run(extent.sections(cut));
-        progress.bar.finish_and_clear();
+        progress.display.finish_and_clear();
         ended?;
         reader.expect_end()?;
         let (h_n, last) = flow.finish()?;

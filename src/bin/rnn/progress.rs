@@ -11,7 +11,7 @@ const SHOWN_AFTER: Duration = Duration::from_secs(1);
 /// A bar that appears with the first step after the first second.
 #[derive(Clone)]
 pub(crate) struct Bar {
-    pub(crate) bar: ProgressBar,
+    pub(crate) display: ProgressBar,
     start: Instant,
     is_terminal: bool,
 }
@@ -31,16 +31,16 @@ fn bar(len: u64, template: &str) -> Bar {
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
-    Bar { bar, start: Instant::now(), is_terminal: std::io::stderr().is_terminal() }
+    Bar { display: bar, start: Instant::now(), is_terminal: std::io::stderr().is_terminal() }
 }
 
 impl Bar {
     /// Counts `more` bytes or things as done.
     pub(crate) fn inc(&self, more: u64) {
-        if self.is_terminal && self.bar.is_hidden() && self.start.elapsed() >= SHOWN_AFTER {
-            self.bar.set_draw_target(ProgressDrawTarget::stderr());
-            self.bar.enable_steady_tick(Duration::from_secs(1));
+        if self.is_terminal && self.display.is_hidden() && self.start.elapsed() >= SHOWN_AFTER {
+            self.display.set_draw_target(ProgressDrawTarget::stderr());
+            self.display.enable_steady_tick(Duration::from_secs(1));
         }
-        self.bar.inc(more);
+        self.display.inc(more);
     }
 }

@@ -29,14 +29,14 @@ pub(crate) fn bench(args: &Bench) -> Result<()> {
     let mut timings = Vec::new();
     for workload in workloads {
         let Workload { config, seq_len, batch, .. } = &workload;
-        progress.bar.set_message(format!("{config}, {seq_len} x {batch}"));
+        progress.display.set_message(format!("{config}, {seq_len} x {batch}"));
         timings.push(match args.dtype {
             Dtype::F32 => time::<f32>(args, &workload)?,
             Dtype::F64 => time::<f64>(args, &workload)?,
         });
         progress.inc(1);
     }
-    progress.bar.finish_and_clear();
+    progress.display.finish_and_clear();
     match (args.report, timings.as_slice()) {
         (BenchForm::None, _) => Ok(()),
         (BenchForm::Text, all) => print(&all.iter().map(Timing::text).collect::<String>(), false),

@@ -136,7 +136,7 @@ fn gather(
         }
         bar.inc((piece.len() * header.stored.size()) as u64);
     })?;
-    bar.bar.finish_and_clear();
+    bar.display.finish_and_clear();
     Ok((gathering.finish(), printer.map(|printer| printer.text())))
 }
 
