@@ -5,8 +5,6 @@ pub(crate) mod elementary;
 use std::fmt;
 use std::ops::{Add, Div, Mul, Sub};
 
-use ndarray_npy::WritableElement;
-
 use crate::kernel::Registers;
 
 /// The name of a type of number that the layer computes in.
@@ -38,7 +36,6 @@ pub trait Element:
     + Mul<Output = Self>
     + Div<Output = Self>
     + Into<f64>
-    + WritableElement
     + fmt::Display
     + fmt::LowerExp
 {

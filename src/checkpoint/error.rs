@@ -1,15 +1,12 @@
 //! The error of weights in files.
 
 use crate::error::Error;
-use crate::files::FileError;
+use crate::files::{FileError, MAX_LISTED, listed};
 
-/// Layers that an error lists at most.
-const MAX_LISTED: usize = 20;
-
-/// Names of tensors that an error lists at most.
+/// Most names of tensors that an error lists.
 const MAX_NAMES: usize = 5;
 
-/// Why a file gives no layer, or a layer no file.
+/// The error of reading a layer from a file, or of writing one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
@@ -24,7 +21,7 @@ pub enum CheckpointError {
     NoRnn {
         /// Names of the tensors.
         found: Vec<String>,
-        /// What they are the weights of, where that can be told.
+        /// Their likely kind, if it can be told.
         looks: Option<&'static str>,
     },
     /// A saved configuration that the tensors beside it contradict.
@@ -32,12 +29,12 @@ pub enum CheckpointError {
     Contradiction {
         /// PyTorch's name of the argument.
         name: &'static str,
-        /// What names and shapes of the tensors say.
+        /// The value that follows from names and shapes of the tensors.
         expected: String,
-        /// What the configuration says.
+        /// The value in the configuration.
         found: String,
     },
-    /// Tensors of one layer that are of different types.
+    /// Tensors of one layer with different types.
     #[error("{name}: expected {expected}, as {first} is, got {found}")]
     MixedTypes {
         /// The tensor.
@@ -50,17 +47,17 @@ pub enum CheckpointError {
         found: String,
     },
     /// Several layers in a model, and none was chosen.
-    #[error("expected one layer, got {}: {}", found.len(), listed(found))]
+    #[error("expected one layer, got {}: {}", found.len(), prefixes(found))]
     ManyLayers {
-        /// What stands before the names of their parameters.
+        /// The prefixes of their parameters' names.
         found: Vec<String>,
     },
-    /// No layer of a model has the prefix that was asked for.
-    #[error("expected a layer under the prefix '{asked}', got {}", listed(found))]
+    /// No layer of a model has the requested prefix.
+    #[error("expected a layer under the prefix '{asked}', got {}", prefixes(found))]
     NoLayer {
         /// The prefix.
         asked: String,
-        /// Those that there are.
+        /// The prefixes of the model's layers.
         found: Vec<String>,
     },
     /// An LSTM or a GRU.
@@ -68,12 +65,12 @@ pub enum CheckpointError {
     Gates {
         /// Name of the tensor.
         name: String,
-        /// Which of the two.
+        /// The kind of layer.
         kind: &'static str,
         /// Shape of the tensor.
         found: Vec<usize>,
     },
-    /// A node of a graph that is not what a layer can be made of.
+    /// A node of a graph that cannot be part of a layer.
     #[error("node '{name}': {what}")]
     Node {
         /// Its name.
@@ -81,12 +78,12 @@ pub enum CheckpointError {
         /// What was expected and what was found.
         what: String,
     },
-    /// Something about the weights in a file.
+    /// An error in the weights, with the file.
     #[error("{place}: {source}")]
     Weights {
         /// The file.
         place: String,
-        /// What is wrong with them.
+        /// The error.
         source: Box<CheckpointError>,
     },
 }
@@ -103,25 +100,14 @@ impl CheckpointError {
 
 /// The first few names.
 fn some(names: &[String]) -> String {
-    let shown = names[..names.len().min(MAX_NAMES)].join(", ");
-    match names.len().saturating_sub(MAX_NAMES) {
-        _ if names.is_empty() => "no tensors".to_owned(),
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
+    if names.is_empty() { "no tensors".to_owned() } else { listed(names, MAX_NAMES) }
 }
 
 fn looks_like(looks: Option<&str>) -> String {
     looks.map_or(String::new(), |looks| format!(": this looks like {looks}"))
 }
 
-/// Prefixes of layers, as many as fit a line; one that is empty still has to be seen.
-fn listed(layers: &[String]) -> String {
-    let shown = layers.iter().map(|layer| if layer.is_empty() { "''" } else { layer });
-    let shown: Vec<_> = shown.take(MAX_LISTED).collect();
-    match layers.len().saturating_sub(MAX_LISTED) {
-        _ if shown.is_empty() => "none".to_owned(),
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
+/// The first prefixes of layers; quotes make an empty one visible.
+fn prefixes(layers: &[String]) -> String {
+    listed(layers.iter().map(|layer| if layer.is_empty() { "''" } else { layer }), MAX_LISTED)
 }

@@ -16,7 +16,7 @@ use super::{Checkpoint, common_dtype};
 use crate::Config;
 use crate::checkpoint::error::CheckpointError;
 use crate::element::Dtype;
-use crate::files::{FileError, Graph, Node, TEXT_NAME};
+use crate::files::{FileError, Graph, MAX_LISTED, Node, TEXT_NAME, listed};
 
 use cell::{Direction, LayerNode};
 use trace::Trace;
@@ -28,9 +28,6 @@ const MIN_OPSET: i64 = 7;
 /// Most bytes of tensors that are read for another node a second time: a small file with one tensor for
 /// many nodes must not fill the memory.
 const MAX_SHARED_BYTES: usize = 64 << 20;
-
-/// Names that an error lists at most.
-const MAX_LISTED: usize = 20;
 
 /// PyTorch's arguments that the nodes determine.
 const ARGUMENTS: [&str; 7] = [
@@ -76,7 +73,7 @@ pub(super) fn read(
     let reversed = cells.iter().any(|cell| cell.direction == Direction::Reverse);
     Ok(Checkpoint {
         place: graph.place.clone(),
-        recognised: format!(".onnx, opset {opset}, {}", listed(chain.iter().copied())),
+        recognised: format!(".onnx, opset {opset}, {}", shown(chain.iter().copied())),
         dtype: common_dtype(&config, &tensors).map_err(within)?,
         config,
         explicit_nonlinearity: true,
@@ -141,7 +138,7 @@ fn choose<'a>(
     }
     // An LSTM beside the layer does not make it hard to choose.
     chains.into_iter().next().ok_or_else(|| {
-        let what = || format!("expected an RNN node, got {}", listed(&graph.nodes));
+        let what = || format!("expected an RNN node, got {}", shown(&graph.nodes));
         let none = || FileError::Malformed { place: graph.place.clone(), what: what() }.into();
         gated().next().map_or_else(none, refuse)
     })
@@ -192,7 +189,7 @@ fn notes(graph: &Graph, chain: &[&Node], cells: &[LayerNode<'_>]) -> Vec<String>
     let mut notes = Vec::new();
     let others = others(graph, chain);
     if !others.is_empty() {
-        let (layer, others) = (listed(chain.iter().copied()), listed(others));
+        let (layer, others) = (shown(chain.iter().copied()), shown(others));
         notes
             .push(format!("only the layer is run, {layer}; the nodes around it are not: {others}"));
     }
@@ -241,18 +238,7 @@ fn others<'a>(graph: &'a Graph, chain: &[&'a Node]) -> Vec<&'a Node> {
 }
 
 /// Nodes as notes and errors show them.
-fn listed<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> String {
-    let mut shown: Vec<_> = Vec::new();
-    let mut count = 0_usize;
-    for node in nodes {
-        if count < MAX_LISTED {
-            shown.push(format!("{} '{}'", node.op_type, node.label()));
-        }
-        count += 1;
-    }
-    match count.saturating_sub(MAX_LISTED) {
-        _ if count == 0 => "none".to_owned(),
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
+fn shown<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> String {
+    let names = nodes.into_iter().map(|node| format!("{} '{}'", node.op_type, node.label()));
+    listed(names, MAX_LISTED)
 }

@@ -12,14 +12,11 @@ use zip::result::ZipError;
 
 use super::handle::Handle;
 use super::reader::{Bytes, TensorReader, broken_archive, missing};
-use super::{Header, escaped};
+use super::{Header, MAX_LISTED, escaped, listed};
 use crate::files::error::FileError;
 
-/// Most names of members that an error lists: 2 layers in 2 directions have 16.
-const MAX_LISTED: usize = 20;
-
-/// Bytes of a member that are read for its header: nearly all headers have as many. Reading far beyond the
-/// header would meet other faults of the member first.
+/// Bytes of a member that are read for its header: the length of nearly all headers. Reading far beyond the header
+/// would report other faults of the member first.
 const BUFFER_BYTES: usize = 128;
 
 /// An archive whose directory has been read. Names of members are data: they are never used as paths.
@@ -34,16 +31,16 @@ impl Archive {
         directory::check(&mut file, place)?;
         let zip = ZipArchive::with_config(directory::CONFIG, file);
         let zip = zip.map_err(|error| zip_error(error, place))?;
-        let names = zip.file_names_raw().map(String::from_utf8_lossy);
-        let names = names.map(|name| escaped(name.strip_suffix(".npy").unwrap_or(&name)));
+        let raw = zip.file_names_raw().map(String::from_utf8_lossy);
+        let names = raw.map(|name| escaped(name.strip_suffix(".npy").unwrap_or(&name)));
         let names: Vec<_> = names.collect();
         let mut seen = HashSet::new();
         let double = names.iter().find(|name| !seen.insert(*name));
-        // The reader of archives keeps one member of those whose whole names are the same.
+        // The crate keeps one of several members with the same whole name.
         if double.is_some() || zip.has_duplicate_names() {
             let name = double.map_or(String::new(), |name| format!(", {name}"));
             let what = format!("two members of the archive have the same name{name}");
-            return Err(FileError::Malformed { place: place.to_owned(), what });
+            return Err(FileError::malformed(place, what));
         }
         Ok(Archive { zip, names })
     }
@@ -70,7 +67,7 @@ impl Archive {
             }
         };
         let expected = if name.is_some() { "a member of that name" } else { "one member" };
-        index.ok_or_else(|| not_found(expected, self.names.iter(), place))
+        index.ok_or_else(|| not_found(expected, &self.names, place))
     }
 
     /// The header of a member.
@@ -103,8 +100,8 @@ impl Archive {
     }
 }
 
-/// A member whose length is checked against the size that the directory declares: the reader of archives
-/// rejects members that are longer, and accepts shorter ones.
+/// A member whose length is checked against the size that the directory declares: the crate rejects longer members
+/// and accepts shorter ones.
 struct Member<'a> {
     file: ZipFile<'a, Handle>,
     size: u64,
@@ -123,20 +120,13 @@ impl Read for Member<'_> {
     }
 }
 
-/// Members other than those that were expected, in a list.
+/// The error for members other than those that were expected.
 pub(super) fn not_found<'a>(
     expected: &str,
-    names: impl ExactSizeIterator<Item = &'a String>,
+    names: impl IntoIterator<Item = &'a String>,
     place: &str,
 ) -> FileError {
-    let count = names.len();
-    let list = names.take(MAX_LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
-    let what = match count {
-        0 => format!("expected {expected}, got none"),
-        1..=MAX_LISTED => format!("expected {expected}, got {list}"),
-        _ => format!("expected {expected}, got {list} and {} more", count - MAX_LISTED),
-    };
-    FileError::Malformed { place: place.to_owned(), what }
+    FileError::malformed(place, format!("expected {expected}, got {}", listed(names, MAX_LISTED)))
 }
 
 /// Reads the header of a member, and checks it against the size that the directory declares.
@@ -145,10 +135,8 @@ fn read_header(member: &mut impl Read, size: u64, place: &str) -> Result<Header,
         return Err(FileError::malformed(place, "empty member; expected .npy"));
     }
     let mut magic = Vec::new();
-    member
-        .take(6)
-        .read_to_end(&mut magic)
-        .map_err(|source| broken_archive(source, place.to_owned()))?;
+    let read = member.take(6).read_to_end(&mut magic);
+    read.map_err(|source| broken_archive(source, place.to_owned()))?;
     if magic != b"\x93NUMPY" {
         let what = "expected .npy in the archive, got another format";
         return Err(FileError::malformed(place, what));

@@ -88,7 +88,7 @@ impl Bundle {
     pub(super) fn sequences(archive: Archive, place: String) -> Result<Self, FileError> {
         archive.expect_npz(&place)?;
         if archive.names().is_empty() {
-            return Err(not_found("one member", archive.names().iter(), &place));
+            return Err(not_found("one member", archive.names(), &place));
         }
         Self::npz(archive, place)
     }

@@ -1,10 +1,10 @@
 //! Files: tensors in, tensors out.
 //!
-//! What comes in is recognised by its first bytes, whatever its name. Nothing is allocated from a number
-//! in a header before the bytes behind it are known to exist. What goes out is written beside its target
-//! and renamed when it is complete.
+//! An input is recognised by its first bytes, whatever its name. Nothing is allocated from a number in a header
+//! before the bytes behind it are known to exist. An output is written beside its target and renamed when it is
+//! complete.
 //!
-//! This module does not know what an RNN is. It and the binary alone touch files and standard streams.
+//! This module does not know what an RNN is. Only it and the binary touch files and standard streams.
 
 #![allow(clippy::missing_errors_doc, reason = "the variants of FileError say when they occur")]
 
@@ -111,8 +111,23 @@ impl Tensor {
     }
 }
 
-/// A path as an error shows it: control characters escaped, so that a name cannot forge a message, and
-/// an empty path in quotes, so that there is something to see.
+/// Most names that an error lists: 2 layers in 2 directions have 16 tensors.
+pub(crate) const MAX_LISTED: usize = 20;
+
+/// The first names as an error lists them, at most `most`, and the number of the others.
+pub(crate) fn listed<S: AsRef<str>>(names: impl IntoIterator<Item = S>, most: usize) -> String {
+    let mut names = names.into_iter();
+    let shown: Vec<_> = names.by_ref().take(most).collect();
+    let shown: Vec<_> = shown.iter().map(AsRef::as_ref).collect();
+    match names.count() {
+        _ if shown.is_empty() => "none".to_owned(),
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// A path as an error shows it: with control characters escaped, so that a name cannot forge a message, and an
+/// empty path in quotes, so that it is visible.
 fn show(path: &Path) -> String {
     let text = path.to_string_lossy();
     if text.is_empty() {
@@ -121,11 +136,11 @@ fn show(path: &Path) -> String {
     if text.chars().any(char::is_control) { format!("{text:?}") } else { text.into_owned() }
 }
 
-/// A name out of a file as messages show it: nothing in it can move a terminal's cursor or hide text.
+/// A name from a file as messages show it: it cannot move a terminal's cursor or hide text.
 fn escaped(name: &str) -> String {
     let mut text = String::new();
     for c in name.chars() {
-        // Quotes are no danger, and read better as they are.
+        // Quotes are harmless, and easier to read without escapes.
         if c == '\'' || c == '"' { text.push(c) } else { text.extend(c.escape_debug()) }
     }
     text

@@ -4,12 +4,11 @@ use std::io::{self, Write};
 
 use ndarray::{ArrayD, ArrayViewD};
 use ndarray_npy::npy::header::Layout;
-use ndarray_npy::{WritableElement, WriteNpyError, WriteNpyExt};
 
 use crate::element::{Dtype, Element};
 
 /// A type of number that is written.
-pub trait Stored: WritableElement + Copy + 'static {
+pub trait Stored: Copy + 'static {
     /// NumPy's name of the type in little-endian order.
     const DESCR: &'static str;
     /// The number's bytes, in that order.
@@ -40,7 +39,7 @@ impl<T: Element> Stored for T {
     }
 }
 
-/// Bytes that are read and converted at once.
+/// Bytes that are read or written at once.
 pub(super) const PIECE_BYTES: usize = 1 << 16;
 
 /// An array of any type that is written.
@@ -74,19 +73,14 @@ impl<T: Stored> AnyArray for ArrayD<T> {
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 pub fn write_npy<T: Stored>(writer: &mut dyn Write, array: &ArrayViewD<'_, T>) -> io::Result<()> {
-    // In Fortran order, ndarray-npy would write the numbers as they stand in memory. It panics over some views with
-    // an axis of length 0 or 1, which are in standard layout and no slice.
-    if !array.is_standard_layout() || array.as_slice_memory_order().is_none() {
-        writer.write_all(&header_bytes(T::DESCR, array.shape())?)?;
-        return write_numbers(writer, array);
+    writer.write_all(&header_bytes(T::DESCR, array.shape())?)?;
+    match array.as_slice() {
+        Some(numbers) => write_numbers(writer, numbers),
+        None => write_numbers(writer, array),
     }
-    WriteNpyExt::write_npy(array, writer).map_err(|error| match error {
-        WriteNpyError::Io(source) => source,
-        error => io::Error::other(error),
-    })
 }
 
-/// Writes numbers one after the other.
+/// Writes numbers one after the other, through memory of its own.
 pub(super) fn write_numbers<'a, T: Stored>(
     writer: &mut dyn Write,
     numbers: impl IntoIterator<Item = &'a T>,
@@ -94,7 +88,7 @@ pub(super) fn write_numbers<'a, T: Stored>(
     write_pieces(writer, numbers, &mut Vec::with_capacity(PIECE_BYTES))
 }
 
-/// Does so with `piece` as memory for bytes; what it holds does not matter.
+/// Writes numbers one after the other. `piece` is memory for their bytes, with any content.
 pub(super) fn write_pieces<'a, T: Stored>(
     writer: &mut dyn Write,
     numbers: impl IntoIterator<Item = &'a T>,

@@ -1,24 +1,28 @@
-//! .safetensors: a header of JSON, which says where in the file the bytes of each tensor stand.
+//! .safetensors: a header of JSON with the range of bytes of each tensor, then the bytes.
 //!
-//! The header is read here, because JSON that names a tensor twice must be refused and not lose one of
-//! the two; the rules that ranges of bytes keep are those of the crate `safetensors`.
+//! The crate `safetensors` keeps only the last of several tensors with one name; this reader rejects them. The
+//! fuzzer compares the two.
 
-mod header;
-
+use std::collections::HashSet;
+use std::fmt;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 
 use ndarray::ArrayD;
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value, json};
 
 use super::handle::Handle;
-use super::limit::MAX_SAFETENSORS_HEADER_BYTES;
+use super::header::check_size;
+use super::limit::{MAX_AXES, MAX_SAFETENSORS_HEADER_BYTES};
 use super::npy::write_numbers;
 use super::reader::{Bytes, TensorReader};
-use super::{Entry, Header, Sink, TEXT_NAME, Text, escaped};
+use super::{Entry, Header, Sink, StoredType, TEXT_NAME, Text, escaped};
 use crate::element::Element;
 use crate::files::error::FileError;
-use header::{METADATA, StatedHeader, known, parse, within};
+
+/// The name of the header's entry for texts.
+const METADATA: &str = "__metadata__";
 
 /// A file whose header has been read, and the range of each tensor's bytes in it.
 pub(super) struct SafetensorsFile {
@@ -26,17 +30,49 @@ pub(super) struct SafetensorsFile {
     ranges: Vec<Range<u64>>,
 }
 
-/// The tensors of a file, the text beside them, and the file.
-type Opened = (Vec<Entry>, Option<Text>, SafetensorsFile);
+/// The header, with duplicate names.
+#[derive(Default)]
+struct StatedHeader {
+    metadata: Vec<(String, String)>,
+    tensors: Vec<(String, StatedTensor)>,
+}
+
+/// The header's entry of one tensor.
+#[derive(serde::Deserialize)]
+#[serde(expecting = "the dtype, shape and data_offsets of a tensor")]
+struct StatedTensor {
+    dtype: String,
+    shape: Axes,
+    data_offsets: (usize, usize),
+}
+
+/// The sizes of a tensor.
+#[derive(serde::Deserialize)]
+#[serde(try_from = "Vec<usize>")]
+struct Axes(Vec<usize>);
+
+impl TryFrom<Vec<usize>> for Axes {
+    type Error = String;
+
+    fn try_from(sizes: Vec<usize>) -> Result<Self, String> {
+        match sizes.len() {
+            0..=MAX_AXES => Ok(Axes(sizes)),
+            _ => Err(format!("expected at most {MAX_AXES} axes, got more")),
+        }
+    }
+}
 
 impl SafetensorsFile {
     /// Reads the header.
-    pub(super) fn open(mut file: Handle, place: &str) -> Result<Opened, FileError> {
+    pub(super) fn open(
+        mut file: Handle,
+        place: &str,
+    ) -> Result<(Vec<Entry>, Option<Text>, Self), FileError> {
         let header = read_header(&mut file, place)?;
         let start = header.len() as u64 + 8;
         let StatedHeader { metadata, tensors } = parse(&header, place)?;
         drop(header);
-        // The end of the last tensor first: then no other tensor lies behind the end of the file.
+        // The ranges are contiguous, so that the last one tells the length of the file.
         let len = file.metadata().map_err(FileError::reading(place))?;
         let expected = tensors.last().map_or(0, |(_, stated)| stated.data_offsets.1) as u64;
         let got = len.len().saturating_sub(start);
@@ -44,8 +80,7 @@ impl SafetensorsFile {
             let what = format!("expected {expected} bytes of tensors, got {got}");
             return Err(FileError::malformed(place, what));
         }
-        let mut entries = Vec::new();
-        let mut ranges = Vec::new();
+        let (mut entries, mut ranges) = (Vec::new(), Vec::new());
         for (name, stated) in tensors {
             let stored = known(&stated.dtype).map_err(|what| within(place, &name, what))?;
             let (first, last) = stated.data_offsets;
@@ -74,31 +109,152 @@ impl SafetensorsFile {
 /// The text of the header. Nothing is allocated before the file is known to be that long.
 fn read_header(file: &mut Handle, place: &str) -> Result<Vec<u8>, FileError> {
     let read = FileError::reading(place);
+    let malformed = |what: String| Err(FileError::malformed(place, what));
     let present = file.metadata().map_err(&read)?.len().saturating_sub(8);
     let mut length = Vec::new();
     file.take(8).read_to_end(&mut length).map_err(&read)?;
     let Ok(length) = <[u8; 8]>::try_from(length.as_slice()) else {
-        return Err(FileError::malformed(
-            place,
-            format!("truncated header at byte {}", length.len()),
-        ));
+        return malformed(format!("truncated header at byte {}", length.len()));
     };
     let length = u64::from_le_bytes(length);
     if length > MAX_SAFETENSORS_HEADER_BYTES {
-        let what = format!("header of {length} bytes; limit {MAX_SAFETENSORS_HEADER_BYTES}");
-        return Err(FileError::malformed(place, what));
+        return malformed(format!(
+            "header of {length} bytes; limit {MAX_SAFETENSORS_HEADER_BYTES}"
+        ));
     }
     if length > present {
-        let what = format!("expected a header of {length} bytes, got {present}");
-        return Err(FileError::malformed(place, what));
+        return malformed(format!("expected a header of {length} bytes, got {present}"));
     }
     let mut header = Vec::new();
     file.take(length).read_to_end(&mut header).map_err(&read)?;
     Ok(header)
 }
 
-/// Writes tensors as .safetensors, with the text in the metadata beside PyTorch's mark. They stand in the
-/// order of their names, as all writers of the format have them: the same tensors give the same bytes.
+impl<'de> Deserialize<'de> for StatedHeader {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Stated;
+
+        impl<'de> Visitor<'de> for Stated {
+            type Value = StatedHeader;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of tensors")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<StatedHeader, A::Error> {
+                let (mut metadata, mut tensors) = (None, Vec::new());
+                while let Some(name) = map.next_key::<String>()? {
+                    if name != METADATA {
+                        tensors.push((name, map.next_value()?));
+                    } else if metadata.replace(map.next_value::<Texts>()?).is_some() {
+                        let what = format_args!("two entries are named {METADATA}");
+                        return Err(de::Error::custom(what));
+                    }
+                }
+                Ok(StatedHeader {
+                    metadata: metadata.map_or(Vec::new(), |Texts(own)| own),
+                    tensors,
+                })
+            }
+        }
+
+        deserializer.deserialize_map(Stated)
+    }
+}
+
+/// The metadata, with duplicate keys.
+struct Texts(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Stated;
+
+        impl<'de> Visitor<'de> for Stated {
+            type Value = Texts;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of texts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Texts, A::Error> {
+                std::iter::from_fn(|| map.next_entry().transpose())
+                    .collect::<Result<_, _>>()
+                    .map(Texts)
+            }
+        }
+
+        deserializer.deserialize_map(Stated)
+    }
+}
+
+/// The checked header, with the tensors in the order of their bytes.
+fn parse(header: &[u8], place: &str) -> Result<StatedHeader, FileError> {
+    let mut header: StatedHeader = serde_json::from_slice(header).map_err(|error| {
+        FileError::malformed(place, format!("broken header: {}", escaped(&error.to_string())))
+    })?;
+    if let Some(key) = first_double(header.metadata.iter().map(|(key, _)| key)) {
+        let what = format!("two values of the metadata have the same key, {}", escaped(key));
+        return Err(FileError::malformed(place, what));
+    }
+    if let Some(name) = first_double(header.tensors.iter().map(|(name, _)| name)) {
+        let what = format!("two tensors have the same name, {}", escaped(name));
+        return Err(FileError::malformed(place, what));
+    }
+    for (name, stated) in &header.tensors {
+        check(stated).map_err(|what| within(place, name, what))?;
+    }
+    header
+        .tensors
+        .sort_by(|(left, a), (right, b)| (a.data_offsets, left).cmp(&(b.data_offsets, right)));
+    // Every byte belongs to exactly one tensor.
+    let mut expected = 0;
+    for (name, StatedTensor { data_offsets: (start, end), .. }) in &header.tensors {
+        if *start != expected {
+            let what = format!(
+                "expected bytes from {expected} on, where those before it end, got data_offsets [{start}, {end}]"
+            );
+            return Err(within(place, name, what));
+        }
+        expected = *end;
+    }
+    Ok(header)
+}
+
+/// The type of this name.
+fn known(dtype: &str) -> Result<StoredType, String> {
+    StoredType::named(dtype).ok_or_else(|| {
+        let list = "F64, F32, F16, BF16, I8 to I64, U8 to U64 or BOOL";
+        format!("dtype {}; expected {list}", escaped(dtype))
+    })
+}
+
+/// Checks that a tensor has as many bytes as its shape and type need.
+fn check(stated: &StatedTensor) -> Result<(), String> {
+    let StatedTensor { dtype, shape: Axes(shape), data_offsets: (start, end) } = stated;
+    let stored = known(dtype)?;
+    check_size(shape, stored)?;
+    let expected = shape.iter().product::<usize>() * stored.size();
+    match end.checked_sub(*start) {
+        Some(got) if got == expected => Ok(()),
+        Some(got) => Err(format!(
+            "expected {expected} bytes for shape {shape:?} of {dtype}, got {got} in data_offsets [{start}, {end}]"
+        )),
+        None => Err(format!("expected data_offsets that ascend, got [{start}, {end}]")),
+    }
+}
+
+/// The first duplicate name.
+fn first_double<'a>(mut names: impl Iterator<Item = &'a String>) -> Option<&'a String> {
+    let mut seen = HashSet::new();
+    names.find(|name| !seen.insert(*name))
+}
+
+fn within(place: &str, name: &str, what: String) -> FileError {
+    FileError::malformed(&format!("{place}:{}", escaped(name)), what)
+}
+
+/// Writes tensors as .safetensors, with the text in the metadata beside PyTorch's mark. The tensors are sorted by
+/// name, as all writers of the format have them: the same tensors give the same bytes.
 pub fn write_safetensors<T: Element>(
     sink: &mut Sink,
     tensors: &[(String, ArrayD<T>)],
@@ -117,7 +273,7 @@ pub fn write_safetensors<T: Element>(
         start = end;
     }
     let header = Value::Object(header).to_string();
-    // Spaces at its end, so that the numbers start at a multiple of 8 bytes.
+    // Spaces pad the header, so that the numbers start at a multiple of 8 bytes.
     let length = header.len().next_multiple_of(8);
     sink.write(|file| {
         file.write_all(&(length as u64).to_le_bytes())?;

@@ -4,14 +4,11 @@ use csv::{ByteRecord, Reader, ReaderBuilder};
 
 use super::Table;
 use crate::files::error::FileError;
-use crate::files::escaped;
+use crate::files::{MAX_LISTED, escaped, listed};
 use crate::memory::grow;
 
 /// What Windows writes before UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// Columns that an error lists at most.
-const MAX_LISTED: usize = 20;
 
 /// Characters of a cell that an error shows at most: more than any number has.
 const MAX_SHOWN: usize = 40;
@@ -217,14 +214,9 @@ impl<'a> Lines<'a> {
 
     fn no_column(&self, wanted: &str) -> FileError {
         let width = self.record.len();
-        let named: Vec<_> = self.names.iter().take(MAX_LISTED).map(|name| listed(name)).collect();
-        let list = match self.names.len() {
-            0 => String::new(),
-            n if n > MAX_LISTED => {
-                format!("one of {} and {} more, or ", named.join(", "), n - MAX_LISTED)
-            }
-            _ => format!("one of {}, or ", named.join(", ")),
-        };
+        let names = listed(self.names.iter().map(|name| quoted(name)), MAX_LISTED);
+        let list =
+            if self.names.is_empty() { String::new() } else { format!("one of {names}, or ") };
         let what = format!("expected {list}a number from 1 to {width}, got '{}'", shown(wanted));
         self.malformed(format!("columns: {what}"))
     }
@@ -277,8 +269,8 @@ fn has_comma(cell: &[u8]) -> bool {
     text.contains(',') && parsed::<f64>(text.replacen(',', ".", 1).as_bytes()).is_some()
 }
 
-/// The name of a column in a list that has commas between the names.
-fn listed(name: &str) -> String {
+/// The name of a column in a list with commas between the names.
+fn quoted(name: &str) -> String {
     if name.contains(['"', ',']) {
         format!("\"{}\"", shown(&name.replace('"', "\"\"")))
     } else {
