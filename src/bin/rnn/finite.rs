@@ -5,6 +5,7 @@ use elman::Element;
 use ndarray::{ArrayViewD, Dimension};
 
 use crate::failure::Data;
+use crate::report::sizes;
 
 /// A sentence about the first number that is NaN or infinite. `axes` names the axes, outermost first; `first` is
 /// the first index of a part within the whole tensor. Both may be empty.
@@ -23,9 +24,8 @@ pub(crate) fn not_finite<T: Element>(
     index.iter_mut().zip(first).for_each(|(at, first)| *at += first);
     let value: f64 = value.into();
     let value = if value.is_nan() { "NaN".to_owned() } else { value.to_string() };
-    let places: Vec<_> = axes.iter().zip(&index).map(|(axis, at)| format!("{axis} {at}")).collect();
     let places =
-        if places.is_empty() { String::new() } else { format!(" ({})", places.join(", ")) };
+        if axes.is_empty() { String::new() } else { format!(" ({})", sizes(axes, &index)) };
     Some(format!("{name}: expected finite numbers, got {value} at {index:?}{places}"))
 }
 

@@ -3,7 +3,6 @@
 mod bundle;
 mod description;
 mod eigenvalues;
-mod pieces;
 mod print;
 mod statistics;
 mod tensor;

@@ -4,7 +4,7 @@ use elman::files::Number;
 use serde_json::{Number as JsonNumber, Value, json};
 
 /// A number as JSON, exactly.
-pub(crate) fn json(number: Number) -> Value {
+pub(crate) fn exact(number: Number) -> Value {
     match number {
         Number::Integer(value) => JsonNumber::from_i128(value).into(),
         float => double(float.to_f64()),
@@ -50,9 +50,9 @@ mod tests {
 
     #[test]
     fn integers_of_every_type_are_exact_in_json() {
-        assert_eq!(json(Number::Integer(u64::MAX.into())).to_string(), "18446744073709551615");
-        assert_eq!(json(Number::Integer(i64::MIN.into())).to_string(), "-9223372036854775808");
-        assert_eq!(json(Number::F64(0.1)).to_string(), "0.1");
-        assert_eq!(json(Number::F64(f64::INFINITY)), "inf");
+        assert_eq!(exact(Number::Integer(u64::MAX.into())).to_string(), "18446744073709551615");
+        assert_eq!(exact(Number::Integer(i64::MIN.into())).to_string(), "-9223372036854775808");
+        assert_eq!(exact(Number::F64(0.1)).to_string(), "0.1");
+        assert_eq!(exact(Number::F64(f64::INFINITY)), "inf");
     }
 }

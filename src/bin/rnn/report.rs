@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::args::{ReportArgs, ReportForm};
 
 /// Remarks that a user should see.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Notes {
     pub(crate) notes: Vec<String>,
     pub(crate) warnings: Vec<String>,
@@ -26,6 +26,12 @@ impl Notes {
     /// A probable mistake of the user.
     pub(crate) fn warn(&mut self, text: String) {
         self.warnings.push(text);
+    }
+
+    /// The lines of a report.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
+        let notes = self.notes.iter().map(|text| format!("note: {text}"));
+        notes.chain(self.warnings.iter().map(|text| format!("warning: {text}")))
     }
 }
 
@@ -110,8 +116,7 @@ impl Report {
             let s = if *threads == 1 { "" } else { "s" };
             lines.push(format!("{mode}, kernel {kernel}, {threads} thread{s}, {seconds:.6} s"));
         }
-        lines.extend(self.notes.notes.iter().map(|text| format!("note: {text}")));
-        lines.extend(self.notes.warnings.iter().map(|text| format!("warning: {text}")));
+        lines.extend(self.notes.lines());
         lines.join("\n") + "\n"
     }
 
@@ -156,10 +161,15 @@ pub(crate) fn print(text: &str, stdout_taken: bool) -> Result<()> {
 
 fn tensor_row(tensor: &TensorLine) -> [String; 4] {
     let TensorLine { name, shape, axes, dtype, file } = tensor;
-    let axes: Vec<_> =
-        axes.iter().zip(shape).map(|(axis, size)| format!("{axis} {size}")).collect();
-    let shape = format!("{shape:?} {}", axes.join(", ")).trim_end().to_owned();
+    let shape = format!("{shape:?} {}", sizes(axes, shape)).trim_end().to_owned();
     [name.clone(), shape, dtype.clone(), file.clone().unwrap_or_default()]
+}
+
+/// The names of axes with their sizes or indices.
+pub(crate) fn sizes(axes: &[&str], sizes: &[usize]) -> String {
+    let pairs: Vec<_> =
+        axes.iter().zip(sizes).map(|(axis, size)| format!("{axis} {size}")).collect();
+    pairs.join(", ")
 }
 
 /// Rows with their columns under each other. A row without a third column does not widen the second.

@@ -1,7 +1,7 @@
 //! `rnn info`: what is in files.
 
 use anyhow::Result;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::args::{Info, InfoForm};
 use crate::explain;
@@ -21,7 +21,7 @@ pub(crate) fn info(args: &Info) -> Result<()> {
                 print(&format!("{between}{}", description.text()), false)?;
                 between = "\n";
             }
-            Ok(description) => objects.push(description.json()),
+            Ok(description) => objects.push(json!(description)),
             // The other files are still described, as with cat and sha256sum.
             Err(error) => failed = failed.or(Some(explain::report(&error))),
         }

@@ -6,7 +6,7 @@ use super::Findings;
 use super::compare::{Comparison, Measure, NumberPair};
 use super::configuration::Configuration;
 use super::pairs::Pair;
-use crate::number::{double, json as number};
+use crate::number::{double, exact};
 
 impl Findings {
     pub(crate) fn json(&self) -> Value {
@@ -43,7 +43,7 @@ impl Findings {
     fn numbers(&self, pair: &Pair, comparison: &Comparison) -> Value {
         let place = |numbers: &NumberPair| {
             let (index, words) = self.place(pair, numbers);
-            json!({ "index": index, "words": words, "a": number(numbers.a), "b": number(numbers.b) })
+            json!({ "index": index, "words": words, "a": exact(numbers.a), "b": exact(numbers.b) })
         };
         let largest = |by: Value, at: &NumberPair| {
             let mut fields = place(at);

@@ -5,14 +5,13 @@ use elman::files::{Bundle, FileError, StoredType};
 use elman::{Checkpoint, CheckpointError, Error, OutOfMemory, is_parameter_name};
 use serde_json::{Value, json};
 
-use super::description::{Description, list, merged, pairs, table};
-use super::pieces::integers;
+use super::description::{Description, pairs};
 use super::{tensor, weights};
 use crate::args::Info;
 use crate::explain::one_line;
 use crate::pipeline::packed::{PACKED, read_index};
 use crate::pipeline::state::MEMBERS;
-use crate::report::Notes;
+use crate::report::{Notes, sizes};
 
 /// Most lengths of sequences in the text: a line of them.
 const MAX_SHOWN: usize = 20;
@@ -22,47 +21,35 @@ type Contents = (&'static str, Vec<String>, Value);
 
 pub(super) fn describe(mut bundle: Bundle, args: &Info) -> Result<Description> {
     let mut notes = Notes::default();
-    if args.of_weights.prefix.is_some() || has_parameters(&bundle) {
-        let checkpoint =
-            Checkpoint::of_bundle(&mut bundle, None, args.of_weights.prefix.as_deref());
+    let prefix = args.of_weights.prefix.as_deref();
+    if prefix.is_some() || has_parameters(&bundle) {
+        let checkpoint = Checkpoint::of_bundle(&mut bundle, None, prefix);
         match checkpoint.map_err(Into::into).and_then(|layer| weights::describe(layer, args)) {
             Ok(description) => return Ok(description),
             // The layer of --prefix is missing.
-            Err(error) if args.of_weights.prefix.is_some() => return Err(error),
+            Err(error) if prefix.is_some() => return Err(error),
             Err(error) => note_misfit("weights of an RNN", error, &mut notes)?,
         }
     }
-    let all: Vec<_> = (0..bundle.entries().len()).collect();
+    let mut shown: Vec<_> = (0..bundle.entries().len()).collect();
+    let mut contents = ("tensors", Vec::new(), json!({}));
     if is_packed(&bundle) {
         match of_packed(&mut bundle) {
-            Ok(contents) => return described(bundle, &all, contents, args.values),
+            Ok(packed) => contents = packed,
             Err(error) => note_misfit("packed sequence", error, &mut notes)?,
         }
+    } else if let Some(members) = state_members(&bundle) {
+        contents = of_state(&mut bundle, members)?;
+        shown = vec![members[0]];
     }
-    if let Some(members) = state_members(&bundle) {
-        let contents = of_state(&mut bundle, members)?;
-        return described(bundle, &members[..1], contents, args.values);
-    }
-    let contents = ("tensors", Vec::new(), json!({}));
-    Ok(Description { notes, ..described(bundle, &all, contents, args.values)? })
-}
-
-/// Reads and describes some of the tensors.
-fn described(
-    mut bundle: Bundle,
-    indices: &[usize],
-    (kind, mut lines, fields): Contents,
-    values: bool,
-) -> Result<Description> {
-    let tensors = indices.iter().map(|&index| {
+    let tensors = shown.into_iter().map(|index| {
         let name = bundle.entries()[index].name.clone();
-        tensor::listed(name, bundle.reader(index)?, values)
+        tensor::listed(name, bundle.reader(index)?, args.values)
     });
-    let tensors = tensors.collect::<Result<Vec<_>, FileError>>()?;
-    lines.extend(table(&tensors, None));
-    let fields = merged(fields, json!({"tensors": list(tensors)}));
-    let (place, format) = (bundle.place().to_owned(), bundle.format().to_string());
-    Ok(Description { place, kind, format, lines, fields, notes: Notes::default() })
+    let tensors = Some(tensors.collect::<Result<_, FileError>>()?);
+    let (file, format) = (bundle.place().to_owned(), bundle.format().to_string());
+    let (kind, lines, fields) = contents;
+    Ok(Description { file, kind, format, lines, fields, tensors, notes, ..Description::default() })
 }
 
 /// PyTorch's `PackedSequence`, as `rnn pack` and `rnn run` write it.
@@ -96,22 +83,22 @@ fn of_packed(bundle: &mut Bundle) -> Result<Contents> {
 
 /// The file of `rnn stream --state`.
 fn of_state(bundle: &mut Bundle, [h_n, count, fingerprint]: [usize; 3]) -> Result<Contents> {
-    let count: i128 = integers(bundle, count)?.iter().sum();
-    let bytes = integers(bundle, fingerprint)?;
-    let fingerprint = format!("{:016x}", bytes.iter().fold(0, |sum, byte| sum << 8 | byte));
+    let (mut number, mut sum) = (0, 0);
+    tensor::for_each_piece(bundle.reader(count)?, |bits| number = bits[0].cast_signed())?;
+    tensor::for_each_piece(bundle.reader(fingerprint)?, |bytes| {
+        sum = bytes.iter().fold(sum, |sum, byte| sum << 8 | byte);
+    })?;
+    let (count, fingerprint) = (number, format!("{sum:016x}"));
     let shape = &bundle.entries()[h_n].shape;
     let axes: &[&str] = match shape.len() {
         2 => &["num_layers", "hidden_size"],
         _ => &["num_layers", "batch", "hidden_size"],
     };
-    let sizes: Vec<_> =
-        axes.iter().zip(shape).map(|(axis, size)| format!("{axis} {size}")).collect();
     let lines = pairs(&[
         ("count", format!("{count}, the arrays or frames that have gone into it")),
         ("fingerprint", format!("{fingerprint}, of the weights and the nonlinearity")),
-        ("h_n", sizes.join(", ")),
+        ("h_n", sizes(axes, shape)),
     ]);
-    let count = i64::try_from(count).ok();
     let fields = json!({"count": count, "fingerprint": fingerprint, "axes": axes});
     Ok(("stream state", lines, fields))
 }

@@ -1,76 +1,62 @@
-//! The description of a file, as text and as JSON.
+//! The description of a file: its fields are those of the JSON report.
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::report::{Notes, aligned};
 
-#[derive(Debug)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Description {
-    pub(super) place: String,
+    pub(super) file: String,
     /// The kind of the file's contents.
     pub(super) kind: &'static str,
     pub(super) format: String,
     /// The text below the first line.
+    #[serde(skip)]
     pub(super) lines: Vec<String>,
-    /// The fields between those that every description has: a JSON object.
+    /// The fields of this kind: a JSON object.
+    #[serde(flatten)]
     pub(super) fields: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tensors: Option<Vec<Listed>>,
+    /// The line below the tensors.
+    #[serde(skip)]
+    pub(super) meaning: Option<&'static str>,
+    /// The numbers of a single tensor as PyTorch prints them, with `--values`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) values: Option<String>,
+    #[serde(flatten)]
     pub(super) notes: Notes,
+}
+
+/// One tensor of several.
+#[derive(Debug, Serialize)]
+pub(super) struct Listed {
+    /// Name, shape, type and statistics.
+    #[serde(skip)]
+    pub(super) row: [String; 4],
+    /// The same and more: a JSON object.
+    #[serde(flatten)]
+    pub(super) fields: Value,
+    /// As in [`Description`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) values: Option<String>,
 }
 
 impl Description {
     pub(crate) fn text(&self) -> String {
-        let Description { place, kind, format, .. } = self;
-        let mut lines = vec![format!("{place}: {kind}, {format}")];
+        let mut lines = vec![format!("{}: {}, {}", self.file, self.kind, self.format)];
         lines.extend(self.lines.iter().cloned());
-        lines.extend(self.notes.notes.iter().map(|text| format!("note: {text}")));
-        lines.extend(self.notes.warnings.iter().map(|text| format!("warning: {text}")));
+        let tensors = || self.tensors.iter().flatten();
+        lines.extend(aligned(&tensors().map(|tensor| tensor.row.clone()).collect::<Vec<_>>()));
+        lines.extend(self.meaning.map(str::to_owned));
+        lines.extend(tensors().filter_map(|Listed { row: [name, ..], values, .. }| {
+            values.as_ref().map(|values| format!("{name}:\n{values}"))
+        }));
+        lines.extend(self.values.clone());
+        lines.extend(self.notes.lines());
         lines.join("\n") + "\n"
     }
-
-    pub(crate) fn json(self) -> Value {
-        let first = json!({"file": self.place, "kind": self.kind, "format": self.format});
-        let Notes { notes, warnings } = self.notes;
-        merged(merged(first, self.fields), json!({"notes": notes, "warnings": warnings}))
-    }
-}
-
-/// One tensor of several.
-#[derive(Debug)]
-pub(super) struct Listed {
-    /// Name, shape, type and statistics.
-    pub(super) row: [String; 4],
-    /// The same and more as a JSON object.
-    pub(super) object: Value,
-    /// Its numbers as PyTorch prints them, with `--values`.
-    pub(super) values: Option<String>,
-}
-
-/// A line for each tensor, a line about all, then the numbers of each below its name.
-pub(super) fn table(tensors: &[Listed], meaning: Option<&str>) -> Vec<String> {
-    let mut lines = aligned(&tensors.iter().map(|tensor| tensor.row.clone()).collect::<Vec<_>>());
-    lines.extend(meaning.map(str::to_owned));
-    lines.extend(tensors.iter().filter_map(|tensor| {
-        tensor.values.as_ref().map(|values| format!("{}:\n{values}", tensor.row[0]))
-    }));
-    lines
-}
-
-/// The tensors as a list of JSON objects.
-pub(super) fn list(tensors: Vec<Listed>) -> Value {
-    tensors.into_iter().map(|tensor| merged(tensor.object, values_json(tensor.values))).collect()
-}
-
-/// A JSON object with the numbers, or an empty one.
-pub(super) fn values_json(values: Option<String>) -> Value {
-    values.map_or_else(|| json!({}), |values| json!({"values": values}))
-}
-
-/// A JSON object with the fields of another one behind its own.
-pub(super) fn merged(mut object: Value, mut more: Value) -> Value {
-    if let (Value::Object(fields), Value::Object(more)) = (&mut object, &mut more) {
-        fields.append(more);
-    }
-    object
 }
 
 /// Names and values, the values under each other.

@@ -8,8 +8,6 @@ use elman::files::{Number, StoredType};
 
 use crate::place::{index, place};
 
-use super::pieces::Piece;
-
 /// Digits behind the point.
 const PRECISION: usize = 4;
 /// Most numbers of a tensor that is printed whole.
@@ -62,14 +60,14 @@ impl Printer {
         }
     }
 
-    /// Adds the next numbers.
-    pub(super) fn add(&mut self, piece: Piece<'_>) {
-        let end = self.passed + piece.len();
+    /// Adds the next `count` numbers.
+    pub(super) fn add(&mut self, count: usize, number: impl Fn(usize) -> Number) {
+        let end = self.passed + count;
         while self.numbers.len() < self.count
             && let at = self.next_place()
             && at < end
         {
-            self.numbers.push(piece.number(at - self.passed));
+            self.numbers.push(number(at - self.passed));
         }
         self.passed = end;
     }
@@ -112,9 +110,7 @@ impl Printer {
     /// The numbers in the order of the axes, all of one width.
     fn words(&self) -> Vec<String> {
         let words: Vec<_> = if self.stored.is_float() {
-            let numbers: Vec<_> = self.numbers.iter().map(|number| number.to_f64()).collect();
-            let form = FloatFormat::of(&numbers);
-            numbers.iter().map(|&x| form.word(x)).collect()
+            float_words(&self.numbers.iter().map(|number| number.to_f64()).collect::<Vec<_>>())
         } else {
             let word = |number: &Number| match (self.stored, number) {
                 (StoredType::Bool, Number::Integer(0)) => "False".to_owned(),
@@ -168,40 +164,22 @@ fn with_dots(parts: impl Iterator<Item = String>, cut: bool, dots: &str) -> Vec<
     parts
 }
 
-/// The common format of a tensor's floats.
-#[derive(Clone, Copy, Debug)]
-struct FloatFormat {
-    exponent: bool,
-    whole: bool,
-    width: usize,
-}
-
-impl FloatFormat {
-    fn of(numbers: &[f64]) -> Self {
-        let counted = || numbers.iter().copied().filter(|x| x.is_finite() && *x != 0.0);
-        let form = FloatFormat { exponent: false, whole: true, width: 1 };
-        if counted().next().is_none() {
-            return form;
-        }
-        let least = counted().fold(f64::INFINITY, |least, x| least.min(x.abs()));
-        let most = counted().fold(0.0_f64, |most, x| most.max(x.abs()));
-        let exponent = most / least > 1000.0 || most > 1e8 || least < 1e-4;
-        let form = FloatFormat { exponent, whole: counted().all(|x| x.fract() == 0.0), ..form };
-        let width = counted().map(|x| form.word(x).len()).max().unwrap_or(1);
-        FloatFormat { width, ..form }
-    }
-
-    /// A number, right-aligned.
-    fn word(self, x: f64) -> String {
-        let word = match self {
-            _ if x.is_nan() => "nan".to_owned(),
-            _ if x.is_infinite() => x.to_string(),
-            FloatFormat { exponent: true, .. } => with_exponent(x),
-            FloatFormat { whole: true, .. } => format!("{x:.0}."),
-            _ => format!("{x:.PRECISION$}"),
-        };
-        format!("{word:>width$}", width = self.width)
-    }
+/// Floats in their common format, right-aligned.
+fn float_words(numbers: &[f64]) -> Vec<String> {
+    let counted = || numbers.iter().copied().filter(|x| x.is_finite() && *x != 0.0);
+    let least = counted().fold(f64::INFINITY, |least, x| least.min(x.abs()));
+    let most = counted().fold(0.0_f64, |most, x| most.max(x.abs()));
+    let exponent = most / least > 1000.0 || most > 1e8 || least < 1e-4;
+    let whole = counted().all(|x| x.fract() == 0.0);
+    let word = |x: f64| match x {
+        _ if x.is_nan() => "nan".to_owned(),
+        _ if x.is_infinite() => x.to_string(),
+        _ if exponent => with_exponent(x),
+        _ if whole => format!("{x:.0}."),
+        _ => format!("{x:.PRECISION$}"),
+    };
+    let width = counted().map(|x| word(x).len()).max().unwrap_or(1);
+    numbers.iter().map(|&x| format!("{:>width$}", word(x))).collect()
 }
 
 /// A number in Python's `e` format: the exponent has a sign and at least two digits.
@@ -301,9 +279,11 @@ mod tests {
     fn printed(case: &OfTorch, pieces: usize) -> String {
         let mut printer = Printer::new(case.stored(), &case.shape, false);
         if case.stored().is_float() {
-            case.floats().chunks(pieces).for_each(|piece| printer.add(Piece::Floats(piece)));
+            let floats: Vec<_> = case.floats().into_iter().map(Number::F64).collect();
+            floats.chunks(pieces).for_each(|piece| printer.add(piece.len(), |i| piece[i]));
         } else {
-            case.integers().chunks(pieces).for_each(|piece| printer.add(Piece::Integers(piece)));
+            let integers: Vec<_> = case.integers().into_iter().map(Number::Integer).collect();
+            integers.chunks(pieces).for_each(|piece| printer.add(piece.len(), |i| piece[i]));
         }
         printer.text()
     }
@@ -324,14 +304,14 @@ mod tests {
     fn memory_is_allocated_as_numbers_come() {
         let mut printer = Printer::new(StoredType::F32, &[6; 7], false);
         assert_eq!((printer.numbers.len(), printer.count), (0, MAX_SHOWN));
-        printer.add(Piece::Floats(&[0.5; 100]));
+        printer.add(100, |_| Number::F64(0.5));
         assert_eq!(printer.numbers.len(), 100);
     }
 
     #[test]
     fn a_large_tensor_of_many_axes_is_dots() {
         let mut printer = Printer::new(StoredType::U8, &[6; 8], false);
-        printer.add(Piece::Integers(&[1; 1000]));
+        printer.add(1000, |_| Number::Integer(1));
         assert_eq!(printer.numbers.len(), 0);
         let expected = "tensor(..., size=(6, 6, 6, 6, 6, 6, 6, 6), dtype=torch.uint8)";
         assert_eq!(printer.text(), expected);
@@ -346,8 +326,10 @@ mod tests {
         let index = |i: i128| [i % 5, i / 5 % 300, i / 1500];
         let fortran: Vec<i128> =
             all.iter().map(|&i| index(i)).map(|[a, b, c]| (a * 300 + b) * 2 + c).collect();
-        whole.add(Piece::Integers(&all));
-        fortran.chunks(17).for_each(|piece| transposed.add(Piece::Integers(piece)));
+        whole.add(3000, |i| Number::Integer(all[i]));
+        fortran
+            .chunks(17)
+            .for_each(|piece| transposed.add(piece.len(), |i| Number::Integer(piece[i])));
         assert_eq!(whole.text(), transposed.text());
     }
 }

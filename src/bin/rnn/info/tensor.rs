@@ -5,36 +5,32 @@ use elman::files::{FileError, Header, StoredType, TensorFile, TensorReader};
 use elman::{Generator, STATE_BYTES};
 use serde_json::{Value, json};
 
-use super::description::{Description, Listed, merged, pairs, values_json};
-use super::pieces::{Piece, for_each_piece};
+use super::description::{Description, Listed, pairs};
 use super::print::Printer;
-use super::statistics::{Gathering, Occurrences, Statistics};
-use crate::number::{json as number, or_none, rounded};
+use super::statistics::{Occurrences, Statistics};
+use crate::number::{exact, or_none, rounded};
 use crate::progress;
 use crate::report::Notes;
 
-pub(super) fn describe(mut file: TensorFile, values: bool) -> Result<Description> {
-    let (place, format) = (file.place().to_owned(), file.format().to_owned());
-    let header = file.header().clone();
+pub(super) fn describe(mut tensor: TensorFile, values: bool) -> Result<Description> {
+    let (file, format) = (tensor.place().to_owned(), tensor.format().to_owned());
+    let header = tensor.header().clone();
     let maybe_state = header.stored == StoredType::U8 && header.shape == [STATE_BYTES];
     let mut bytes = Vec::new();
-    let (statistics, values) = gather(file.reader()?, values, |piece| {
-        if let (true, Piece::Integers(numbers)) = (maybe_state, piece) {
-            bytes.extend(numbers.iter().filter_map(|&number| u8::try_from(number).ok()));
+    let (statistics, values) = gather(tensor.reader()?, values, |bits| {
+        if maybe_state {
+            bytes.extend(bits.iter().filter_map(|&byte| u8::try_from(byte).ok()));
         }
     })?;
     let mut notes = Notes::default();
-    let generator = maybe_state.then(|| Generator::from_state(&bytes));
-    let (kind, mut lines, fields) = match &generator {
-        Some(Ok(generator)) => of_generator(generator),
-        _ => of_tensor(&header, &statistics, &mut notes),
+    let (kind, lines, fields) = match maybe_state.then(|| Generator::from_state(&bytes)) {
+        Some(Ok(generator)) => of_generator(&generator),
+        other => {
+            notes.notes.extend(other.and_then(Result::err).map(|error| format!("no {error}")));
+            of_tensor(&header, &statistics, &mut notes)
+        }
     };
-    if let Some(Err(error)) = generator {
-        notes.notes.insert(0, format!("no {error}"));
-    }
-    lines.extend(values.clone());
-    let fields = merged(fields, values_json(values));
-    Ok(Description { place, kind, format, lines, fields, notes })
+    Ok(Description { file, kind, format, lines, fields, values, notes, ..Description::default() })
 }
 
 /// The kind, the lines and the JSON fields of a tensor. A note tells which numbers the statistics are of, if
@@ -68,10 +64,10 @@ fn of_tensor(
         "byte_order": byte_order,
     });
     if finite < all && finite > 0 {
-        notes
-            .note(format!("min, max, mean and std are of the {finite} finite number{}", s(finite)));
+        let text = format!("min, max, mean and std are of the {finite} finite number{}", s(finite));
+        notes.note(text);
     }
-    ("tensor", pairs(&rows), merged(fields, statistics_json(statistics)))
+    ("tensor", pairs(&rows), with_statistics(fields, statistics))
 }
 
 fn of_generator(generator: &Generator) -> (&'static str, Vec<String>, Value) {
@@ -83,12 +79,8 @@ fn of_generator(generator: &Generator) -> (&'static str, Vec<String>, Value) {
         ("position", format!("{position} of a block of {block} words")),
         ("kept", format!("{kept} of a pair of normal samples")),
     ]);
-    let fields = json!({
-        "seed": seed,
-        "position": position,
-        "block": block,
-        "keeps_normal": keeps_normal,
-    });
+    let fields =
+        json!({"seed": seed, "position": position, "block": block, "keeps_normal": keeps_normal});
     ("generator state", lines, fields)
 }
 
@@ -100,8 +92,7 @@ pub(super) fn listed(
 ) -> Result<Listed, FileError> {
     let Header { shape, stored, .. } = reader.header().clone();
     let (statistics, values) = gather(reader, values, |_| {})?;
-    let mut all: Vec<_> =
-        words(&statistics).iter().map(|(name, word)| format!("{name} {word}")).collect();
+    let mut all: Vec<_> = words(&statistics).map(|(name, word)| format!("{name} {word}")).into();
     if statistics.finite == 0 {
         all = vec!["no finite numbers".to_owned()];
     }
@@ -111,56 +102,67 @@ pub(super) fn listed(
         }
     }
     let stored = stored.to_string();
-    let object = json!({"name": name, "shape": shape, "dtype": stored});
-    let object = merged(object, statistics_json(&statistics));
-    let row = [name, format!("{shape:?}"), stored, all.join(", ")];
-    Ok(Listed { row, object, values })
+    let fields = json!({"name": name, "shape": shape, "dtype": stored});
+    let fields = with_statistics(fields, &statistics);
+    Ok(Listed { row: [name, format!("{shape:?}"), stored, all.join(", ")], fields, values })
 }
 
-/// Reads a tensor's numbers: their statistics and, if `values`, their print. `watch` sees them too.
+/// Reads a tensor's numbers: their statistics and, if `values`, their print. `watch` sees the bits too.
 fn gather(
     reader: TensorReader<'_>,
     values: bool,
-    mut watch: impl FnMut(Piece<'_>),
+    mut watch: impl FnMut(&[u64]),
 ) -> Result<(Statistics, Option<String>), FileError> {
     let header = reader.header().clone();
-    let mut gathering = Gathering::new(&header);
+    let mut statistics = Statistics::new(&header);
     let printer = || Printer::new(header.stored, &header.shape, header.fortran_order);
     let mut printer = values.then(printer);
     let bar = progress::bytes(header.body_bytes());
-    for_each_piece(reader, |piece| {
-        gathering.add(piece);
-        watch(piece);
+    for_each_piece(reader, |bits| {
+        statistics.add(bits);
+        watch(bits);
         if let Some(printer) = &mut printer {
-            printer.add(piece);
+            printer.add(bits.len(), |index| header.stored.number(bits[index]));
         }
-        bar.inc((piece.len() * header.stored.size()) as u64);
+        bar.inc((bits.len() * header.stored.size()) as u64);
     })?;
     bar.display.finish_and_clear();
-    Ok((gathering.finish(), printer.map(|printer| printer.text())))
+    Ok((statistics, printer.map(|printer| printer.text())))
+}
+
+/// Visits the bits of all numbers, piece by piece, in the order of the file, in which they need no buffer: a
+/// tensor may be larger than memory.
+pub(super) fn for_each_piece(
+    reader: TensorReader<'_>,
+    mut visit: impl FnMut(&[u64]),
+) -> Result<(), FileError> {
+    let (mut reader, mut bits) = (reader.in_file_order(), Vec::new());
+    loop {
+        reader.next_bits(&mut bits)?;
+        if bits.is_empty() {
+            return Ok(());
+        }
+        visit(&bits);
+    }
 }
 
 /// The statistics of the finite numbers, each with its name.
 fn words(statistics: &Statistics) -> [(&'static str, String); 4] {
-    let Statistics { min, max, mean, std, .. } = statistics;
-    [
-        ("min", or_none(min.map(|min| min.to_string()))),
-        ("max", or_none(max.map(|max| max.to_string()))),
-        ("mean", or_none(mean.map(rounded))),
-        ("std", or_none(std.map(rounded))),
-    ]
+    let [min, max] = statistics.range().map(|number| number.map(|number| number.to_string()));
+    let [mean, std] = [statistics.mean(), statistics.std()].map(|number| number.map(rounded));
+    [("min", min), ("max", max), ("mean", mean), ("std", std)]
+        .map(|(name, word)| (name, or_none(word)))
 }
 
-fn statistics_json(statistics: &Statistics) -> Value {
-    let Statistics { min, max, mean, std, nan, inf, .. } = statistics;
-    json!({
-        "min": min.map(number),
-        "max": max.map(number),
-        "mean": mean,
-        "std": std,
-        "nan": {"count": nan.count, "first": nan.first},
-        "inf": {"count": inf.count, "first": inf.first},
-    })
+/// Adds the statistics to a JSON object.
+fn with_statistics(mut fields: Value, statistics: &Statistics) -> Value {
+    let [min, max] = statistics.range().map(|number| json!(number.map(exact)));
+    let [mean, std] = [statistics.mean(), statistics.std()].map(|number| json!(number));
+    let (nan, inf) = (json!(statistics.nan), json!(statistics.inf));
+    let all =
+        [("min", min), ("max", max), ("mean", mean), ("std", std), ("nan", nan), ("inf", inf)];
+    all.into_iter().for_each(|(name, value)| fields[name] = value);
+    fields
 }
 
 /// The count, and the index of the first one.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
-use elman::files::StoredType;
+use elman::files::{Number, StoredType};
 use elman::{Checkpoint, CheckpointError, Parameter, Params};
 use ndarray::ArrayD;
 use serde_json::json;
@@ -12,11 +12,10 @@ use crate::args::Info;
 use crate::finite;
 use crate::layer::others_left_alone;
 use crate::number::{or_none, rounded};
-use crate::report::{Notes, layer_json};
+use crate::report::{Notes, layer_json, sizes};
 
-use super::description::{Description, Listed, list, merged, table};
+use super::description::{Description, Listed};
 use super::eigenvalues::spectral_radius;
-use super::pieces::Piece;
 use super::print::Printer;
 
 /// The explanation below the parameters.
@@ -31,8 +30,7 @@ pub(super) fn describe(checkpoint: Checkpoint, args: &Info) -> Result<Descriptio
     let mut notes = Notes::default();
     notes.notes.extend(others_left_alone(&checkpoint));
     notes.notes.extend(checkpoint.notes.iter().cloned());
-    let place = checkpoint.place.clone();
-    let format = checkpoint.recognised.clone();
+    let (file, format) = (checkpoint.place.clone(), checkpoint.recognised.clone());
     let config = checkpoint.config.clone();
     if config.hidden_size > MAX_ROWS && !args.spectral_radius {
         notes.note(format!(
@@ -51,17 +49,15 @@ pub(super) fn describe(checkpoint: Checkpoint, args: &Info) -> Result<Descriptio
         "prefix": checkpoint.prefix,
         "ignored": checkpoint.ignored,
     });
-    let tensors = tensors(checkpoint, args, &mut notes)?;
-    let mut lines = vec![format!("{config}, {nonlinearity}, {dtype}, {count} parameters")];
-    lines.extend(table(&tensors, Some(MEANING)));
-    let fields = merged(fields, json!({"tensors": list(tensors)}));
-    Ok(Description { place, kind: "weights", format, lines, fields, notes })
+    let tensors = Some(tensors(checkpoint, args, &mut notes)?);
+    let lines = vec![format!("{config}, {nonlinearity}, {dtype}, {count} parameters")];
+    let (kind, meaning) = ("weights", Some(MEANING));
+    Ok(Description { file, kind, format, lines, fields, tensors, meaning, values: None, notes })
 }
 
 /// The parameters in the order of the `state_dict`.
 fn tensors(checkpoint: Checkpoint, args: &Info, notes: &mut Notes) -> Result<Vec<Listed>> {
-    let config = checkpoint.config.clone();
-    let place = checkpoint.place.clone();
+    let (config, place) = (checkpoint.config.clone(), checkpoint.place.clone());
     let named = checkpoint.tensors.iter();
     let stored: HashMap<_, _> = named.map(|named| (named.name.clone(), named.stored)).collect();
     // f64 holds the numbers of either type.
@@ -92,21 +88,20 @@ fn listed(parameter: Parameter, stored: StoredType, tensor: &ArrayD<f64>, args: 
         // Integers have become floats.
         let shown = if stored.is_float() { stored } else { StoredType::F32 };
         let mut printer = Printer::new(shown, &shape, false);
-        printer.add(Piece::Floats(&numbers));
+        printer.add(numbers.len(), |index| Number::F64(numbers[index]));
         printer.text()
     });
-    let sizes: Vec<_> =
-        axes.iter().zip(&shape).map(|(axis, size)| format!("{axis} {size}")).collect();
-    let object = json!({
+    let stored = stored.to_string();
+    let fields = json!({
         "name": name,
         "shape": shape,
         "axes": axes,
-        "dtype": stored.to_string(),
+        "dtype": stored,
         "norm": norm,
         "spectral_radius": radius,
     });
-    let shape = format!("{shape:?} {}", sizes.join(", "));
-    Listed { row: [name, shape, stored.to_string(), words], object, values }
+    let shape = format!("{shape:?} {}", sizes(&axes, &shape));
+    Listed { row: [name, shape, stored, words], fields, values }
 }
 
 /// The square root of the sum of squares, none of which overflows or vanishes.
