@@ -195,8 +195,8 @@ fn common_dtype(config: &Config, tensors: &[NamedTensor]) -> Result<Dtype, Check
         Some(other) => Err(CheckpointError::MixedTypes {
             name: other.name.clone(),
             first: first.name.clone(),
-            expected: dtype.to_string(),
-            found: other.tensor.dtype().to_string(),
+            expected: dtype,
+            found: other.tensor.dtype(),
         }),
     }
 }

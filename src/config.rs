@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::error::Error;
 pub use parameters::{Parameter, is_parameter_name};
@@ -121,7 +122,7 @@ impl Config {
     }
 
     /// The configuration as a JSON object with PyTorch's names, as `rnn.json` holds it.
-    pub fn to_json(&self) -> serde_json::Value {
+    pub fn to_json(&self) -> Value {
         serde_json::to_value(self).unwrap_or_default()
     }
 
@@ -139,6 +140,14 @@ impl Config {
         })?;
         config.check()?;
         Ok(config)
+    }
+
+    /// The arguments that two configurations in JSON both have, with different values: name and both values.
+    pub fn differences(a: &Value, b: &Value) -> Vec<(String, Value, Value)> {
+        let both = a.as_object().into_iter().flatten();
+        let both = both.filter_map(|(name, a)| Some((name, a, b.get(name)?)));
+        let differ = both.filter(|(_, a, b)| a != b);
+        differ.map(|(name, a, b)| (name.clone(), a.clone(), b.clone())).collect()
     }
 }
 

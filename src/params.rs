@@ -1,5 +1,6 @@
 //! The parameters of a layer: its weights and biases.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 
 use ndarray::{Array1, Array2, ArrayD};
@@ -8,7 +9,7 @@ use crate::array::array;
 use crate::element::Element;
 use crate::error::Error;
 use crate::memory::{OutOfMemory, reserved, zeros};
-use crate::{Config, Generator};
+use crate::{Config, Generator, Parameter};
 
 /// The parameters of one layer in one direction.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,31 +48,7 @@ impl<T: Element> Params<T> {
     /// [`Error::MissingTensor`], [`Error::TensorShape`] and [`Error::ExtraTensor`] name the tensor.
     pub fn from_tensors(config: Config, tensors: Vec<(String, ArrayD<T>)>) -> Result<Self, Error> {
         config.check()?;
-        let mut places = HashMap::new();
-        for (place, (name, _)) in tensors.iter().enumerate() {
-            places.entry(name.clone()).or_insert(place);
-        }
-        let mut tensors: Vec<_> = tensors.into_iter().map(Some).collect();
-        // PyTorch's order, so that the error names the first wrong tensor.
-        let mut ordered = Vec::new();
-        for parameter in config.parameters() {
-            let place = places.get(&parameter.name).copied();
-            let Some((name, tensor)) = place.and_then(|place| tensors[place].take()) else {
-                return Err(Error::MissingTensor {
-                    name: parameter.name,
-                    expected: parameter.shape,
-                });
-            };
-            if tensor.shape() != parameter.shape {
-                let found = tensor.shape().to_vec();
-                return Err(Error::TensorShape { name, expected: parameter.shape, found });
-            }
-            ordered.push(tensor);
-        }
-        if let Some((name, tensor)) = tensors.into_iter().flatten().next() {
-            let found = tensor.shape().to_vec();
-            return Err(Error::ExtraTensor { name, layer: config.to_string(), found });
-        }
+        let ordered = in_order::<T, _>(&config, tensors)?;
         Ok(Self::from_ordered(config, ordered.into_iter()))
     }
 
@@ -147,3 +124,33 @@ impl<T: Element> Params<T> {
 
 /// The name of the memory for parameters in an error.
 pub(crate) const WEIGHTS: &str = "weights";
+
+/// The tensors of a `state_dict` in its order, with every shape checked against `config`.
+pub(crate) fn in_order<T, A: Borrow<ArrayD<T>>>(
+    config: &Config,
+    tensors: Vec<(String, A)>,
+) -> Result<Vec<A>, Error> {
+    let mut places = HashMap::new();
+    for (place, (name, _)) in tensors.iter().enumerate() {
+        places.entry(name.clone()).or_insert(place);
+    }
+    let mut tensors: Vec<_> = tensors.into_iter().map(Some).collect();
+    // The order of the parameters, so that the error names the first wrong tensor.
+    let mut ordered = Vec::new();
+    for Parameter { name, shape: expected, .. } in config.parameters() {
+        let place = places.get(&name).copied();
+        let Some((name, tensor)) = place.and_then(|place| tensors[place].take()) else {
+            return Err(Error::MissingTensor { name, expected });
+        };
+        let found = tensor.borrow().shape();
+        if found != expected {
+            return Err(Error::TensorShape { name, expected, found: found.to_vec() });
+        }
+        ordered.push(tensor);
+    }
+    if let Some((name, tensor)) = tensors.into_iter().flatten().next() {
+        let found = tensor.borrow().shape().to_vec();
+        return Err(Error::ExtraTensor { name, layer: config.to_string(), found });
+    }
+    Ok(ordered)
+}

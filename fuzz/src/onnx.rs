@@ -1,7 +1,8 @@
 //! Graphs, up to the layer in one. What has been read and written stays the same when that is done again.
 
 use elman::Checkpoint;
-use elman::files::{Accepts, Attribute, File, Graph, GraphTensor, Node, Size, Source, Value, open};
+use elman::files::proto::NodeProto;
+use elman::files::{Accepts, File, Graph, Source, open};
 
 use super::{layer, pipe, scratch, ways};
 
@@ -14,7 +15,7 @@ pub fn run(data: &[u8]) {
     let Some(graph) = read(&scratch::source(data)) else { return };
     layer::check(Checkpoint::of_graph(&graph, None, None));
     for tensor in &graph.tensors {
-        ways::printable(tensor.place());
+        ways::printable(&tensor.name);
         let integers = tensor.as_integers();
         match tensor.read(None) {
             Ok(read) => {
@@ -50,31 +51,15 @@ fn write(graph: Graph) -> (Vec<u8>, Option<Graph>) {
 /// Everything in a graph that is escaped.
 fn texts(graph: &Graph) -> impl Iterator<Item = &str> {
     let nodes = graph.nodes.iter().flat_map(node_texts);
-    let values = graph.inputs.iter().chain(&graph.outputs).flat_map(value_texts);
-    let tensors = graph.tensors.iter().map(GraphTensor::name);
-    let keys = graph.metadata.iter().map(|(key, _)| key.as_str());
-    nodes.chain(values).chain(tensors).chain(keys)
+    let values = graph.inputs.iter().chain(&graph.outputs).map(|value| &*value.name);
+    let tensors = graph.tensors.iter().map(|tensor| &*tensor.name);
+    nodes.chain(values).chain(tensors)
 }
 
-fn node_texts(node: &Node) -> Vec<&str> {
+fn node_texts(node: &NodeProto) -> Vec<&str> {
     let mut texts = vec![node.op_type.as_str(), &node.name, &node.domain];
-    texts.extend(node.inputs.iter().chain(&node.outputs).map(String::as_str));
-    for (name, attribute) in &node.attributes {
-        texts.push(name);
-        match attribute {
-            Attribute::Text(text) => texts.push(text),
-            Attribute::Texts(several) => texts.extend(several.iter().map(String::as_str)),
-            Attribute::Tensor(tensor) => texts.push(tensor.name()),
-            _ => {}
-        }
-    }
+    texts.extend(node.input.iter().chain(&node.output).map(String::as_str));
+    // The tensor of an attribute has its name.
+    texts.extend(node.attribute.iter().filter_map(|own| Some(&*own.t.as_ref()?.name)));
     texts
-}
-
-fn value_texts(value: &Value) -> Vec<&str> {
-    let sizes = value.sizes.iter().filter_map(|size| match size {
-        Size::Any(name) => Some(name.as_str()),
-        Size::Fixed(_) => None,
-    });
-    sizes.chain([value.name.as_str()]).collect()
 }

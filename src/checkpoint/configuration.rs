@@ -8,16 +8,11 @@ use serde_json::{Map, Value, json};
 use super::names::Found;
 use crate::checkpoint::error::CheckpointError;
 use crate::error::Error;
-use crate::files::{AttributeValue, Bundle, Text};
-use crate::{Config, Nonlinearity, is_parameter_name};
+use crate::files::{AttributeValue, Bundle, Text, listed};
+use crate::{Config, is_parameter_name};
 
-/// The arguments among a PyTorch module's attributes that names and shapes do not tell.
-#[derive(Default)]
-struct ModuleArguments {
-    nonlinearity: Option<Nonlinearity>,
-    batch_first: Option<bool>,
-    dropout: Option<f64>,
-}
+/// Most names of tensors that an error lists.
+const MAX_NAMES: usize = 5;
 
 /// The configuration, and whether the nonlinearity in it comes from the file.
 pub(super) fn read(bundle: &Bundle, found: &Found) -> Result<(Config, bool), CheckpointError> {
@@ -30,14 +25,16 @@ pub(super) fn read(bundle: &Bundle, found: &Found) -> Result<(Config, bool), Che
             Error::NoSizes { found: None, .. } => no_rnn(bundle).unwrap_or(error.into()),
             error => error.into(),
         });
-        let config = told.map_err(|error| error.within(bundle.place()))?;
-        let module = ModuleArguments::of(bundle, found.prefix.trim_end_matches('.'));
-        return Ok((module.fill(&config), module.nonlinearity.is_some()));
+        let told = told.map_err(|error| error.within(bundle.place()))?;
+        let mut fields = told.to_json();
+        let arguments = module_arguments(bundle, found.prefix.trim_end_matches('.'));
+        let explicit_nonlinearity = arguments.contains_key("nonlinearity");
+        arguments.into_iter().for_each(|(name, value)| fields[name] = value);
+        return Ok((serde_json::from_value(fields).unwrap_or(told), explicit_nonlinearity));
     };
-    let config =
-        Config::from_json(text).map_err(|error| CheckpointError::from(error).within(place))?;
-    refuse_misfit(&config, shapes()).map_err(|error| error.within(place))?;
-    Ok((config, explicit_nonlinearity(text)))
+    let saved = Config::from_json(text).map_err(CheckpointError::from);
+    let config = saved.and_then(|saved| refuse_misfit(saved, shapes()));
+    Ok((config.map_err(|error| error.within(place))?, explicit_nonlinearity(text)))
 }
 
 /// PyTorch's arguments that a bundle holds explicitly, under the names of the modules around the layer: those
@@ -52,20 +49,15 @@ pub fn explicit_arguments(bundle: &Bundle) -> Map<String, Value> {
         }
         return fields;
     }
-    let mut fields = Map::new();
     let layers = bundle.attributes().iter().filter(|attribute| attribute.name == "mode");
-    for module in layers.map(|attribute| attribute.module.as_str()) {
-        let ModuleArguments { nonlinearity, batch_first, dropout } =
-            ModuleArguments::of(bundle, module);
-        // An LSTM has a mode too, but is not compared.
-        let Some(nonlinearity) = nonlinearity else { continue };
+    let arguments = layers.map(|layer| (&layer.module, module_arguments(bundle, &layer.module)));
+    // An LSTM has a mode too, but is not compared.
+    let rnns = arguments.filter(|(_, arguments)| arguments.contains_key("nonlinearity"));
+    let dotted = rnns.flat_map(|(module, arguments)| {
         let dot = if module.is_empty() { "" } else { "." };
-        let mut add = |name: &str, value| fields.insert(format!("{module}{dot}{name}"), value);
-        add("nonlinearity", json!(nonlinearity));
-        batch_first.map(|batch_first| add("batch_first", json!(batch_first)));
-        dropout.map(|dropout| add("dropout", json!(dropout)));
-    }
-    fields
+        arguments.into_iter().map(move |(name, value)| (format!("{module}{dot}{name}"), value))
+    });
+    dotted.collect()
 }
 
 /// Whether a saved configuration names the nonlinearity. It does not if the weights came without one.
@@ -73,57 +65,49 @@ fn explicit_nonlinearity(text: &str) -> bool {
     serde_json::from_str(text).is_ok_and(|saved: Value| saved.get("nonlinearity").is_some())
 }
 
-impl ModuleArguments {
-    /// The arguments of the module of this name.
-    fn of(bundle: &Bundle, module: &str) -> Self {
-        let mut found = ModuleArguments::default();
-        for attribute in bundle.attributes().iter().filter(|attribute| attribute.module == module) {
-            match (attribute.name.as_str(), &attribute.value) {
-                ("mode", AttributeValue::Text(mode)) => {
-                    found.nonlinearity = match mode.as_str() {
-                        "RNN_TANH" => Some(Nonlinearity::Tanh),
-                        "RNN_RELU" => Some(Nonlinearity::Relu),
-                        _ => None,
-                    }
-                }
-                ("batch_first", AttributeValue::Bool(first)) => found.batch_first = Some(*first),
-                ("dropout", AttributeValue::Float(p)) if (0.0..=1.0).contains(p) => {
-                    found.dropout = Some(*p);
-                }
-                // dropout=1 is kept as it was written.
-                ("dropout", AttributeValue::Int(p @ 0..=1)) => {
-                    found.dropout = Some(if *p == 1 { 1.0 } else { 0.0 });
-                }
-                _ => {}
-            }
-        }
-        found
-    }
-
-    /// The configuration with these arguments in it.
-    fn fill(&self, config: &Config) -> Config {
-        Config {
-            nonlinearity: self.nonlinearity.unwrap_or(config.nonlinearity),
-            batch_first: self.batch_first.unwrap_or(config.batch_first),
-            dropout: self.dropout.unwrap_or(config.dropout),
-            ..config.clone()
-        }
-    }
+/// The arguments among the attributes of a PyTorch module that names and shapes do not tell.
+fn module_arguments(bundle: &Bundle, module: &str) -> Map<String, Value> {
+    let own = |name: &str| {
+        let mut own = bundle.attributes().iter().filter(|attribute| attribute.module == module);
+        own.rfind(|attribute| attribute.name == name).map(|attribute| &attribute.value)
+    };
+    let nonlinearity = match own("mode") {
+        Some(AttributeValue::Text(mode)) if mode == "RNN_TANH" => Some(json!("tanh")),
+        Some(AttributeValue::Text(mode)) if mode == "RNN_RELU" => Some(json!("relu")),
+        _ => None,
+    };
+    let batch_first = match own("batch_first") {
+        Some(AttributeValue::Bool(first)) => Some(json!(first)),
+        _ => None,
+    };
+    let dropout = match own("dropout") {
+        Some(AttributeValue::Float(p)) if (0.0..=1.0).contains(p) => Some(json!(p)),
+        // Python also accepts dropout=1.
+        Some(AttributeValue::Int(p @ 0..=1)) => Some(json!(if *p == 1 { 1.0 } else { 0.0 })),
+        _ => None,
+    };
+    [("nonlinearity", nonlinearity), ("batch_first", batch_first), ("dropout", dropout)]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect()
 }
 
 /// The error for tensors that are not a layer, with their likely kind; `None` if they are an incomplete layer.
 fn no_rnn(bundle: &Bundle) -> Option<CheckpointError> {
-    let names: Vec<_> = bundle.entries().iter().map(|entry| entry.name.clone()).collect();
+    let names: Vec<_> = bundle.entries().iter().map(|entry| entry.name.as_str()).collect();
     let has = |own: &str| names.iter().any(|name| last(name) == own);
     let looks = if has("weight_ih") && has("weight_hh") {
-        Some("an RNNCell, LSTMCell or GRUCell")
+        ": this looks like an RNNCell, LSTMCell or GRUCell"
     } else if names.iter().any(|name| is_parametrized(name)) {
-        Some("an RNN with weight_norm or another parametrization, which PyTorch can remove")
+        ": this looks like an RNN with weight_norm or another parametrization, which PyTorch can remove"
+    } else if names.iter().any(|name| is_parameter_name(last(name))) {
+        return None;
     } else {
-        None
+        ""
     };
-    let no_parameter = !names.iter().any(|name| is_parameter_name(last(name)));
-    (no_parameter || looks.is_some()).then_some(CheckpointError::NoRnn { found: names, looks })
+    let got = if names.is_empty() { "no tensors".to_owned() } else { listed(&names, MAX_NAMES) };
+    let expected = "expected the weights of an RNN, such as weight_ih_l0";
+    Some(CheckpointError::NoRnn(format!("{expected}, got {got}{looks}")))
 }
 
 /// A name without the modules around it.
@@ -142,39 +126,34 @@ fn is_parametrized(name: &str) -> bool {
 /// Rejects a saved configuration that contradicts a complete set of tensors. If the set is incomplete, the layer
 /// names the wrong tensor later.
 fn refuse_misfit<'a>(
-    saved: &Config,
+    saved: Config,
     shapes: impl Iterator<Item = (&'a str, &'a [usize])>,
-) -> Result<(), CheckpointError> {
-    let shapes: HashMap<_, _> = shapes.collect();
+) -> Result<Config, CheckpointError> {
+    let mut shapes: HashMap<_, _> = shapes.collect();
     let Ok(told) = Config::infer(shapes.iter().map(|(name, shape)| (*name, *shape))) else {
-        return Ok(());
+        return Ok(saved);
     };
-    let mut count = 0;
-    for parameter in told.parameters() {
-        if shapes.get(parameter.name.as_str()) != Some(&parameter.shape.as_slice()) {
-            return Ok(());
-        }
-        count += 1;
+    let complete =
+        told.parameters().all(|own| shapes.remove(&*own.name) == Some(own.shape.as_slice()));
+    if !complete || !shapes.is_empty() {
+        return Ok(saved);
     }
-    if count < shapes.len() {
-        return Ok(());
-    }
-    let names = ["input_size", "hidden_size", "num_layers", "bias", "bidirectional"];
-    refuse_contradiction(&told, saved, &names)
+    refuse_contradiction(&told, saved, &["nonlinearity", "batch_first", "dropout"])
 }
 
-/// Rejects a saved configuration with another value of one of these arguments than the tensors tell.
+/// Rejects a saved configuration that differs from the one that the tensors tell, except in arguments that they
+/// do not determine.
 pub(super) fn refuse_contradiction(
     told: &Config,
-    saved: &Config,
-    names: &[&'static str],
-) -> Result<(), CheckpointError> {
-    let (told, saved) = (told.to_json(), saved.to_json());
+    saved: Config,
+    undetermined: &[&str],
+) -> Result<Config, CheckpointError> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    match names.iter().find(|&&name| told[name] != saved[name]) {
-        None => Ok(()),
-        Some(&name) => {
-            let (expected, found) = (text(&told[name]), text(&saved[name]));
+    let differences = Config::differences(&told.to_json(), &saved.to_json());
+    match differences.into_iter().find(|(name, ..)| !undetermined.contains(&name.as_str())) {
+        None => Ok(saved),
+        Some((name, told, saved)) => {
+            let (expected, found) = (text(&told), text(&saved));
             Err(CheckpointError::Contradiction { name, expected, found })
         }
     }

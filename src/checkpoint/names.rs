@@ -8,53 +8,53 @@ use crate::is_parameter_name;
 
 /// The tensors of one layer.
 pub(super) struct Found {
-    /// What stands before PyTorch's names of the parameters.
+    /// The prefix of the parameters' names, with the dot at its end.
     pub(super) prefix: String,
-    /// Which entries they are, and their names without the prefix.
+    /// The index of each entry, and its name without the prefix.
     pub(super) members: Vec<(usize, String)>,
 }
 
 /// A layer of the model.
 struct Layer<'a> {
-    /// The names of its modules, without the dot behind them.
+    /// The names of its modules, with the dot at their end; empty if there are none.
     prefix: &'a str,
-    /// The entry that says that it is an LSTM or a GRU, and which of the two.
+    /// The entry that shows that the layer is an LSTM or a GRU, and its kind.
     gates: Option<(&'a Entry, &'static str)>,
 }
 
-/// Finds the layer: the one with the prefix that was asked for, else the only one. Where no name is that
-/// of a parameter, all entries are taken for the layer, which then says what it misses.
+/// Finds the layer with the requested prefix, or the only one. If no entry has the name of a parameter, all
+/// entries are taken for the layer, which then reports what it misses.
 pub(super) fn find(entries: &[Entry], asked: Option<&str>) -> Result<Found, CheckpointError> {
     let layers = layers(entries);
+    let names = |layers: &[Layer<'_>]| layers.iter().map(|layer| layer.name().to_owned()).collect();
     if let Some(asked) = asked {
         let asked = asked.strip_suffix('.').unwrap_or(asked);
-        let Some(layer) = layers.iter().find(|layer| layer.prefix == asked) else {
-            return Err(CheckpointError::NoLayer {
-                asked: asked.to_owned(),
-                found: shown(&layers),
-            });
+        return match layers.iter().find(|layer| layer.name() == asked) {
+            Some(layer) => layer.members(entries),
+            None => {
+                Err(CheckpointError::NoLayer { asked: asked.to_owned(), found: names(&layers) })
+            }
         };
-        return layer.refuse_gates().map(|()| under(entries, asked));
     }
-    // An LSTM beside the layer does not make it hard to choose.
+    // An LSTM beside one layer does not make the choice ambiguous.
     let (plain, gated): (Vec<_>, Vec<_>) =
         layers.into_iter().partition(|layer| layer.gates.is_none());
     match (&plain[..], &gated[..]) {
-        ([], []) => Ok(without_prefix(entries, |_| true)),
-        // Whatever else has no module around it belongs to the layer, or is one tensor too many.
-        ([Layer { prefix: "", .. }], _) => Ok(without_prefix(entries, |name| !name.contains('.'))),
-        ([layer], _) => Ok(under(entries, layer.prefix)),
-        ([], [gated, ..]) => gated.refuse_gates().map(|()| under(entries, gated.prefix)),
-        _ => Err(CheckpointError::ManyLayers { found: shown(&plain) }),
+        ([], []) => Ok(members(entries, "", |_| true)),
+        // Other tensors without a module belong to the layer, and may be one too many.
+        ([Layer { prefix: "", .. }], _) => Ok(members(entries, "", |name| !name.contains('.'))),
+        ([layer], _) | ([], [layer, ..]) => layer.members(entries),
+        _ => Err(CheckpointError::ManyLayers { found: names(&plain) }),
     }
 }
 
-/// All layers of a model, in the order in which they begin.
+/// All layers of a model, in the order of their first entries.
 fn layers(entries: &[Entry]) -> Vec<Layer<'_>> {
     let mut layers: Vec<Layer<'_>> = Vec::new();
     let mut places = HashMap::new();
     for entry in entries {
-        let (prefix, own) = entry.name.rsplit_once('.').unwrap_or(("", &entry.name));
+        let dot = entry.name.rfind('.');
+        let (prefix, own) = entry.name.split_at(dot.map_or(0, |dot| dot + 1));
         let is_projection = own.starts_with("weight_hr_l");
         if !is_projection && !is_parameter_name(own) {
             continue;
@@ -63,46 +63,19 @@ fn layers(entries: &[Entry]) -> Vec<Layer<'_>> {
         if place == layers.len() {
             layers.push(Layer { prefix, gates: None });
         }
+        let gates = &mut layers[place].gates;
         if is_projection {
-            // Its recurrent weights have the columns of the projection, and no rows of four times as many.
-            layers[place].gates = Some((entry, "an LSTM with proj_size"));
-        } else if layers[place].gates.is_none() && own.starts_with("weight_hh") {
-            layers[place].gates = gates(entry).map(|kind| (entry, kind));
+            // The recurrent weights of such an LSTM have the columns of the projection: `gates` cannot tell.
+            *gates = Some((entry, "an LSTM with proj_size"));
+        } else if gates.is_none() && own.starts_with("weight_hh") {
+            *gates = self::gates(entry).map(|kind| (entry, kind));
         }
     }
     layers
 }
 
-/// The prefixes of layers, for an error.
-fn shown(layers: &[Layer<'_>]) -> Vec<String> {
-    layers.iter().map(|layer| layer.prefix.to_owned()).collect()
-}
-
-/// A name as the names of modules, without the dot behind them, and that of a parameter.
-fn split(name: &str) -> Option<(&str, &str)> {
-    let (prefix, parameter) = name.rsplit_once('.').unwrap_or(("", name));
-    is_parameter_name(parameter).then_some((prefix, parameter))
-}
-
-/// Those whose names are `wanted`, as they are.
-fn without_prefix(entries: &[Entry], wanted: impl Fn(&str) -> bool) -> Found {
-    let members = entries.iter().map(|entry| entry.name.clone()).enumerate();
-    let members = members.filter(|(_, name)| wanted(name)).collect();
-    Found { prefix: String::new(), members }
-}
-
-fn under(entries: &[Entry], prefix: &str) -> Found {
-    let member = |(index, entry): (usize, &Entry)| {
-        let (found, parameter) = split(&entry.name)?;
-        (found == prefix).then(|| (index, parameter.to_owned()))
-    };
-    let dot = if prefix.is_empty() { "" } else { "." };
-    let members = entries.iter().enumerate().filter_map(member).collect();
-    Found { prefix: format!("{prefix}{dot}"), members }
-}
-
-/// Which other layer a `weight_hh` is of: an LSTM and a GRU have theirs under the same name, with the rows of
-/// four or three gates one below the other.
+/// The kind of layer of a `weight_hh` that is not of an RNN: an LSTM and a GRU have theirs under the same name,
+/// with the rows of four or three gates.
 fn gates(weight_hh: &Entry) -> Option<&'static str> {
     let &[rows, columns] = weight_hh.shape.as_slice() else { return None };
     match rows.checked_div(columns)? {
@@ -114,16 +87,28 @@ fn gates(weight_hh: &Entry) -> Option<&'static str> {
 }
 
 impl Layer<'_> {
-    /// Refuses an LSTM or a GRU.
-    fn refuse_gates(&self) -> Result<(), CheckpointError> {
-        match self.gates {
-            None => Ok(()),
-            Some((entry, kind)) => {
-                let (name, found) = (entry.name.clone(), entry.shape.clone());
-                Err(CheckpointError::Gates { name, found, kind })
-            }
-        }
+    fn name(&self) -> &str {
+        self.prefix.strip_suffix('.').unwrap_or(self.prefix)
     }
+
+    /// Its parameters. An LSTM or a GRU is an error.
+    fn members(&self, entries: &[Entry]) -> Result<Found, CheckpointError> {
+        let Some((Entry { name, shape, .. }, kind)) = self.gates else {
+            return Ok(members(entries, self.prefix, is_parameter_name));
+        };
+        let what = format!("expected the weights of an RNN, got {kind}, in shape {shape:?}");
+        Err(CheckpointError::NoRnn(format!("{name}: {what}")))
+    }
+}
+
+/// The entries with this prefix and a wanted name behind it.
+fn members(entries: &[Entry], prefix: &str, wanted: impl Fn(&str) -> bool) -> Found {
+    let member = |(index, entry): (usize, &Entry)| {
+        let own = entry.name.strip_prefix(prefix).filter(|own| wanted(own))?;
+        Some((index, own.to_owned()))
+    };
+    let members = entries.iter().enumerate().filter_map(member).collect();
+    Found { prefix: prefix.to_owned(), members }
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ pub use npy::{AnyArray, Stored, write_npy};
 pub use npz::{ArchiveWriter, write_npz};
 pub use number::Number;
 #[cfg(feature = "onnx")]
-pub use onnx::{Attribute, Graph, GraphTensor, Node, Size, Value};
+pub use onnx::{Graph, proto};
 pub use open::{Accepts, File, open};
 pub use part::{Part, PartWriter};
 pub use reader::TensorReader;

@@ -2,16 +2,16 @@
 
 use std::collections::HashSet;
 
-use ndarray::{Axis, Slice};
-
 use super::trace::{self, Trace};
+use crate::array::array;
 use crate::checkpoint::NamedTensor;
 use crate::checkpoint::error::CheckpointError;
 use crate::element::Dtype;
-use crate::files::{Attribute, FileError, GraphTensor, Node, StoredType, Tensor};
+use crate::files::proto::{Attribute, NodeProto, TensorProto};
+use crate::files::{FileError, Tensor};
 use crate::{Config, Nonlinearity};
 
-/// Which way a node runs over the steps.
+/// The direction in which a node runs over the steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Direction {
     Forward,
@@ -19,36 +19,30 @@ pub(super) enum Direction {
     Both,
 }
 
-/// A node whose weights are known to have the shapes of a layer.
+/// A node whose weights have the shapes of a layer.
 #[derive(Debug)]
 pub(super) struct LayerNode<'a> {
-    pub(super) node: &'a Node,
+    pub(super) node: &'a NodeProto,
     pub(super) direction: Direction,
     nonlinearity: Nonlinearity,
     /// Whether its input is (N, L, features).
     batch_first: bool,
     input_size: usize,
     hidden_size: usize,
-    weights: [&'a GraphTensor; 2],
-    bias: Option<&'a GraphTensor>,
+    weights: [&'a TensorProto; 2],
+    bias: Option<&'a TensorProto>,
     /// Whether its first state is neither zeros nor an input of the model.
     pub(super) state_is_computed: bool,
 }
 
 /// The inputs of an RNN node, in order.
 const INPUTS: [&str; 6] = ["X", "W", "R", "B", "sequence_lens", "initial_h"];
-/// Places among them.
-const X: usize = 0;
-const W: usize = 1;
-const R: usize = 2;
-const B: usize = 3;
-const SEQUENCE_LENS: usize = 4;
-const INITIAL_H: usize = 5;
 
 impl<'a> LayerNode<'a> {
-    /// Checks the attributes of a node and the shapes of its weights. `zeros` names the first states that are zeros.
+    /// Checks the attributes of a node and the shapes of its weights. `zeros` names the first states that are
+    /// known to be zeros.
     pub(super) fn new(
-        node: &'a Node,
+        node: &'a NodeProto,
         trace: &Trace<'a>,
         zeros: &mut HashSet<&'a str>,
     ) -> Result<Self, CheckpointError> {
@@ -58,21 +52,20 @@ impl<'a> LayerNode<'a> {
         let direction = direction(node)?;
         let directions = trace::directions(node);
         let nonlinearity = nonlinearity(node, directions)?;
-        let (w, r) = (required(node, trace, W)?, required(node, trace, R)?);
-        let bias = node.input(B).map(|_| required(node, trace, B)).transpose()?;
-        let (input_size, hidden_size) = sizes(node, directions, [w, r])?;
+        let weights = [required(node, trace, 1)?, required(node, trace, 2)?];
+        let bias = node.input(3).map(|_| required(node, trace, 3)).transpose()?;
+        let (input_size, hidden_size) = sizes(node, directions, weights)?;
         if let Some(bias) = bias {
             let width = hidden_size.saturating_mul(2);
-            expect(node, B, &[directions, width], &bias.header()?.shape)?;
+            expect(node, "B", &[directions, width], &bias.header()?.shape)?;
         }
-        // Lengths that are part of the model would be those of one batch.
-        if node.input(SEQUENCE_LENS).is_some_and(|name| trace.constant(name).is_some()) {
-            let lengths = INPUTS[SEQUENCE_LENS];
-            let what = format!("{lengths}: expected an input of the model, got a constant");
+        // Constant lengths would be those of one batch.
+        if node.input(4).is_some_and(|name| trace.constant(name).is_some()) {
+            let what = "sequence_lens: expected an input of the model, got a constant";
             return Err(refused(node, what));
         }
         let state_is_computed = check_state(node, trace, zeros)?;
-        let swapped = node.input(X).is_some_and(|x| trace.origin(x).is_swapped());
+        let swapped = node.input(0).is_some_and(|x| trace.origin(x).is_swapped());
         let batch_first = trace::is_batch_first(node) != swapped;
         Ok(LayerNode {
             node,
@@ -81,44 +74,44 @@ impl<'a> LayerNode<'a> {
             batch_first,
             input_size,
             hidden_size,
-            weights: [w, r],
+            weights,
             bias,
             state_is_computed,
         })
     }
 
     /// Its weights and its bias.
-    pub(super) fn tensors(&self) -> impl Iterator<Item = &'a GraphTensor> {
+    pub(super) fn tensors(&self) -> impl Iterator<Item = &'a TensorProto> {
         self.weights.into_iter().chain(self.bias)
-    }
-
-    /// Appends its tensors in the order of the `state_dict`, without names.
-    pub(super) fn read(
-        &self,
-        dtype: Option<Dtype>,
-        tensors: &mut Vec<NamedTensor>,
-    ) -> Result<(), CheckpointError> {
-        let read = |tensor: &GraphTensor| {
-            Ok::<_, FileError>((tensor.header()?.stored, tensor.read(dtype)?))
-        };
-        let weights = [read(self.weights[0])?, read(self.weights[1])?];
-        let bias = self.bias.map(read).transpose()?;
-        for direction in 0..trace::directions(self.node) {
-            for (stored, whole) in &weights {
-                tensors.push(part(*stored, whole, direction, None));
-            }
-            if let Some((stored, whole)) = &bias {
-                let halves = [0..self.hidden_size, self.hidden_size..2 * self.hidden_size];
-                for half in halves {
-                    tensors.push(part(*stored, whole, direction, Some(half.into())));
-                }
-            }
-        }
-        Ok(())
     }
 }
 
-/// The configuration of a stack of nodes, which must agree in what PyTorch says once for all layers.
+/// The tensors of a stack of nodes, which are all parameters of `config`, in the order of the `state_dict`.
+pub(super) fn tensors(
+    cells: &[LayerNode<'_>],
+    config: &Config,
+    dtype: Option<Dtype>,
+) -> Result<Vec<NamedTensor>, CheckpointError> {
+    let read =
+        |tensor: &TensorProto| Ok::<_, FileError>((tensor.header()?.stored, tensor.read(dtype)?));
+    let mut parameters = config.parameters();
+    let mut tensors = Vec::new();
+    for cell in cells {
+        let [w, r] = [read(cell.weights[0])?, read(cell.weights[1])?];
+        let bias = cell.bias.map(read).transpose()?;
+        for direction in 0..config.num_directions() {
+            let biases = bias.iter().flat_map(|b| [(b, 2 * direction), (b, 2 * direction + 1)]);
+            let parts = [(&w, direction), (&r, direction)].into_iter().chain(biases);
+            for (((stored, whole), index), own) in parts.zip(&mut parameters) {
+                let tensor = part(whole, index, &own.shape);
+                tensors.push(NamedTensor { name: own.name, stored: *stored, tensor });
+            }
+        }
+    }
+    Ok(tensors)
+}
+
+/// The configuration of a stack of nodes, which must agree in the arguments that PyTorch has once for all layers.
 pub(super) fn config(cells: &[LayerNode<'_>]) -> Result<Config, CheckpointError> {
     let Some(first) = cells.first() else { unreachable!("a chain of no nodes") };
     let both = first.direction == Direction::Both;
@@ -154,11 +147,11 @@ pub(super) fn config(cells: &[LayerNode<'_>]) -> Result<Config, CheckpointError>
     Ok(config)
 }
 
-/// The features that go in and come out, as W and R have them.
+/// `H_in` and `H_out` by the shapes of W and R.
 fn sizes(
-    node: &Node,
+    node: &NodeProto,
     directions: usize,
-    [w, r]: [&GraphTensor; 2],
+    [w, r]: [&TensorProto; 2],
 ) -> Result<(usize, usize), CheckpointError> {
     let (w_shape, r_shape) = (w.header()?.shape, r.header()?.shape);
     let (&[_, _, input_size], &[_, _, hidden_size]) = (&w_shape[..], &r_shape[..]) else {
@@ -166,54 +159,50 @@ fn sizes(
         return Err(refused(node, what));
     };
     if let Some(Attribute::Int(said)) = node.attribute("hidden_size")
-        && usize::try_from(*said) != Ok(hidden_size)
+        && usize::try_from(said) != Ok(hidden_size)
     {
         let what = format!("hidden_size: expected {hidden_size}, as R has it, got {said}");
         return Err(refused(node, what));
     }
-    expect(node, R, &[directions, hidden_size, hidden_size], &r_shape)?;
-    expect(node, W, &[directions, hidden_size, input_size], &w_shape)?;
+    expect(node, "R", &[directions, hidden_size, hidden_size], &r_shape)?;
+    expect(node, "W", &[directions, hidden_size, input_size], &w_shape)?;
     Ok((input_size, hidden_size))
 }
 
-/// The part of a tensor for one direction, and of a bias, for one of the two.
-fn part(stored: StoredType, whole: &Tensor, direction: usize, rows: Option<Slice>) -> NamedTensor {
-    /// Of numbers of either type: the shapes have been checked.
-    macro_rules! part {
-        ($array:expr) => {{
-            let mut own = $array.index_axis(Axis(0), direction);
-            if let Some(rows) = rows {
-                own.slice_axis_inplace(Axis(0), rows);
-            }
-            own.to_owned()
-        }};
+/// The index-th of the parts of this shape that a tensor consists of: those of the directions, and for biases
+/// both halves of each.
+fn part(whole: &Tensor, index: usize, shape: &[usize]) -> Tensor {
+    let len = shape.iter().product::<usize>();
+    match whole {
+        Tensor::F32(whole) => {
+            Tensor::F32(array(shape, whole.iter().skip(index * len).take(len).copied().collect()))
+        }
+        Tensor::F64(whole) => {
+            Tensor::F64(array(shape, whole.iter().skip(index * len).take(len).copied().collect()))
+        }
     }
-    let tensor = match whole {
-        Tensor::F32(array) => Tensor::F32(part!(array)),
-        Tensor::F64(array) => Tensor::F64(part!(array)),
+}
+
+/// The direction that a node's attribute selects.
+fn direction(node: &NodeProto) -> Result<Direction, CheckpointError> {
+    let text = match node.attribute("direction") {
+        None => return Ok(Direction::Forward),
+        Some(Attribute::Text(text)) => text,
+        Some(_) => return Err(refused(node, "direction: expected a text, got something else")),
     };
-    NamedTensor { name: String::new(), stored, tensor }
-}
-
-/// What the attribute says.
-fn direction(node: &Node) -> Result<Direction, CheckpointError> {
-    match node.attribute("direction") {
-        None => Ok(Direction::Forward),
-        Some(Attribute::Text(text)) => match text.as_str() {
-            "forward" => Ok(Direction::Forward),
-            "reverse" => Ok(Direction::Reverse),
-            "bidirectional" => Ok(Direction::Both),
-            other => {
-                let expected = "expected forward, reverse or bidirectional";
-                Err(refused(node, format!("direction: {expected}, got {other}")))
-            }
-        },
-        Some(_) => Err(refused(node, "direction: expected a text, got something else")),
+    match &*text {
+        "forward" => Ok(Direction::Forward),
+        "reverse" => Ok(Direction::Reverse),
+        "bidirectional" => Ok(Direction::Both),
+        other => {
+            let expected = "expected forward, reverse or bidirectional";
+            Err(refused(node, format!("direction: {expected}, got {other}")))
+        }
     }
 }
 
-/// The one nonlinearity of all directions. ONNX compares its names without regard to case.
-fn nonlinearity(node: &Node, directions: usize) -> Result<Nonlinearity, CheckpointError> {
+/// The nonlinearity, which must be the same in all directions. ONNX ignores the case of its name.
+fn nonlinearity(node: &NodeProto, directions: usize) -> Result<Nonlinearity, CheckpointError> {
     let names = match node.attribute("activations") {
         None => return Ok(Nonlinearity::Tanh),
         Some(Attribute::Texts(names)) => names,
@@ -233,12 +222,12 @@ fn nonlinearity(node: &Node, directions: usize) -> Result<Nonlinearity, Checkpoi
     }
 }
 
-/// A tensor that a node cannot do without.
+/// The tensor at a required input of a node.
 fn required<'a>(
-    node: &'a Node,
+    node: &'a NodeProto,
     trace: &Trace<'a>,
     index: usize,
-) -> Result<&'a GraphTensor, CheckpointError> {
+) -> Result<&'a TensorProto, CheckpointError> {
     let name = node.input(index).unwrap_or_default();
     trace.constant(name).ok_or_else(|| {
         let got = match trace.state(trace.origin(name).source) {
@@ -250,13 +239,13 @@ fn required<'a>(
     })
 }
 
-/// Refuses a first state of the model's own that is not zero, and tells whether other nodes compute it.
+/// Whether other nodes compute the first state. A constant other than zeros is an error.
 fn check_state<'a>(
-    node: &'a Node,
+    node: &'a NodeProto,
     trace: &Trace<'a>,
     zeros: &mut HashSet<&'a str>,
 ) -> Result<bool, CheckpointError> {
-    let Some(name) = node.input(INITIAL_H) else { return Ok(false) };
+    let Some(name) = node.input(5) else { return Ok(false) };
     let source = trace.origin(name).source;
     match trace.state(source) {
         trace::State::Input => Ok(false),
@@ -268,31 +257,28 @@ fn check_state<'a>(
                 Tensor::F64(array) => array.iter().all(|&x| x == 0.0),
             };
             if zero {
-                // Many nodes may begin with one large tensor.
+                // Many nodes may share one large tensor.
                 zeros.insert(source);
                 return Ok(false);
             }
             let expected = "expected zeros or an input of the model";
-            let what =
-                format!("{}: {expected}, got other numbers in '{source}'", INPUTS[INITIAL_H]);
-            Err(refused(node, what))
+            Err(refused(node, format!("initial_h: {expected}, got other numbers in '{source}'")))
         }
     }
 }
 
 fn expect(
-    node: &Node,
-    index: usize,
+    node: &NodeProto,
+    input: &str,
     expected: &[usize],
     found: &[usize],
 ) -> Result<(), CheckpointError> {
     if expected == found {
         return Ok(());
     }
-    let what = format!("{}: expected shape {expected:?}, got {found:?}", INPUTS[index]);
-    Err(refused(node, what))
+    Err(refused(node, format!("{input}: expected shape {expected:?}, got {found:?}")))
 }
 
-fn refused(node: &Node, what: impl Into<String>) -> CheckpointError {
-    CheckpointError::Node { name: node.label().to_owned(), what: what.into() }
+fn refused(node: &NodeProto, what: impl std::fmt::Display) -> CheckpointError {
+    CheckpointError::node(node.label(), what)
 }

@@ -7,7 +7,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::files::{Attribute, Graph, GraphTensor, Node};
+use crate::files::Graph;
+use crate::files::proto::{Attribute, NodeProto, TensorProto};
 
 /// Most axes of a value that are followed: twice as many as the way from one layer to the next takes.
 const MAX_RANK: usize = 8;
@@ -72,7 +73,7 @@ impl<'a> Origin<'a> {
 }
 
 /// Whether a node only moves numbers about, or leaves some of them out, or does nothing at inference.
-pub(super) fn is_move(node: &Node) -> bool {
+pub(super) fn is_move(node: &NodeProto) -> bool {
     const MOVES: [&str; 9] = [
         "Identity",
         "Cast",
@@ -84,23 +85,18 @@ pub(super) fn is_move(node: &Node) -> bool {
         "Slice",
         "Expand",
     ];
-    is_standard(node) && MOVES.contains(&node.op_type.as_str())
-}
-
-/// Whether a node is an operation of ONNX itself.
-pub(super) fn is_standard(node: &Node) -> bool {
-    matches!(&*node.domain, "" | "ai.onnx")
+    node.is_standard() && MOVES.contains(&node.op_type.as_str())
 }
 
 /// Whether a node is an RNN whose axes lie as `batch_first` has them.
-pub(super) fn is_batch_first(node: &Node) -> bool {
-    node.attribute("layout") == Some(&Attribute::Int(1))
+pub(super) fn is_batch_first(node: &NodeProto) -> bool {
+    node.attribute("layout") == Some(Attribute::Int(1))
 }
 
 /// D, by what a node says of its direction.
-pub(super) fn directions(node: &Node) -> usize {
+pub(super) fn directions(node: &NodeProto) -> usize {
     let both = Attribute::Text("bidirectional".to_owned());
-    1 + usize::from(node.attribute("direction") == Some(&both))
+    1 + usize::from(node.attribute("direction") == Some(both))
 }
 
 /// What a first state is.
@@ -109,7 +105,7 @@ pub(super) enum State<'a> {
     /// Given to the model, or zeros.
     Input,
     /// Part of the model.
-    Constant(&'a GraphTensor),
+    Constant(&'a TensorProto),
     /// The output of other nodes.
     Computed,
 }
@@ -117,10 +113,10 @@ pub(super) enum State<'a> {
 /// A graph, and where its values come from.
 #[derive(Debug)]
 pub(super) struct Trace<'a> {
-    tensors: HashMap<&'a str, &'a GraphTensor>,
+    tensors: HashMap<&'a str, &'a TensorProto>,
     inputs: HashSet<&'a str>,
     /// The nodes that fill a shape with one number, by their outputs.
-    fills: HashMap<&'a str, &'a Node>,
+    fills: HashMap<&'a str, &'a NodeProto>,
     origins: HashMap<&'a str, Origin<'a>>,
 }
 
@@ -128,18 +124,18 @@ impl<'a> Trace<'a> {
     /// One pass over the nodes, each of which stands behind those that it reads from. What is read before
     /// it has been written is taken for a value of unknown origin, so that a ring of nodes is none.
     pub(super) fn new(graph: &'a Graph) -> Self {
-        let tensors = graph.tensors.iter().map(|tensor| (tensor.name(), tensor)).collect();
+        let tensors = graph.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
         let inputs = graph.inputs.iter().map(|input| input.name.as_str()).collect();
         let (fills, origins) = (HashMap::new(), HashMap::new());
         let mut trace = Trace { tensors, inputs, fills, origins };
-        for node in graph.nodes.iter().filter(|node| is_standard(node)) {
+        for node in graph.nodes.iter().filter(|node| node.is_standard()) {
             trace.add(node);
         }
         trace
     }
 
     /// Notes where the outputs of a node come from.
-    fn add(&mut self, node: &'a Node) {
+    fn add(&mut self, node: &'a NodeProto) {
         let Some(output) = node.output(0) else { return };
         match (node.op_type.as_str(), node.input(0)) {
             ("RNN", _) => {
@@ -156,7 +152,7 @@ impl<'a> Trace<'a> {
             }
             ("Split", Some(input)) => {
                 let source = self.origin(input).source;
-                for output in &node.outputs {
+                for output in &node.output {
                     self.origins.insert(output, Origin { source, axes: Vec::new(), directions: 0 });
                 }
             }
@@ -176,7 +172,7 @@ impl<'a> Trace<'a> {
     }
 
     /// The tensor that a value is, or is a copy of.
-    pub(super) fn constant(&self, name: &'a str) -> Option<&'a GraphTensor> {
+    pub(super) fn constant(&self, name: &'a str) -> Option<&'a TensorProto> {
         let origin = self.origin(name);
         self.tensors.get(origin.source).copied().filter(|_| origin.is_whole())
     }
@@ -197,15 +193,15 @@ impl<'a> Trace<'a> {
     }
 
     /// The output of the RNN node whose next layer a node is.
-    pub(super) fn layer_below(&self, node: &'a Node) -> Option<&'a str> {
+    pub(super) fn layer_below(&self, node: &'a NodeProto) -> Option<&'a str> {
         let origin = self.origin(node.input(0)?);
         origin.is_input_of_next(is_batch_first(node)).then_some(origin.source)
     }
 
     /// Integers that stand in an attribute, as in old models, or in a constant input.
-    fn integers(&self, node: &'a Node, attribute: &str) -> Option<Vec<i64>> {
+    fn integers(&self, node: &'a NodeProto, attribute: &str) -> Option<Vec<i64>> {
         match (node.attribute(attribute), node.input(1)) {
-            (Some(Attribute::Ints(ints)), _) => Some(ints.clone()).filter(|i| i.len() <= MAX_RANK),
+            (Some(Attribute::Ints(ints)), _) => (ints.len() <= MAX_RANK).then(|| ints.to_vec()),
             (None, Some(input)) => {
                 let tensor = self.tensors.get(input)?;
                 // Many nodes may name one large tensor.
@@ -217,7 +213,7 @@ impl<'a> Trace<'a> {
     }
 
     /// The axes of a node's output; none where they cannot be told.
-    fn moved(&self, node: &'a Node, origin: &Origin<'a>) -> Option<Vec<Axis>> {
+    fn moved(&self, node: &'a NodeProto, origin: &Origin<'a>) -> Option<Vec<Axis>> {
         let axes = &origin.axes;
         let rank = axes.len();
         match node.op_type.as_str() {
@@ -230,7 +226,7 @@ impl<'a> Trace<'a> {
                 perm.iter().map(axis).collect::<Option<Vec<_>>>().filter(|all| all.len() == rank)
             }
             "Squeeze" => {
-                let gone = match (node.inputs.len(), self.integers(node, "axes")) {
+                let gone = match (node.input.len(), self.integers(node, "axes")) {
                     (_, Some(gone)) => places(&gone, rank)?,
                     // Without axes, all of size 1. Whether L or N is 1 is not known, and does not matter:
                     // then the next node would not take what is left.
@@ -256,7 +252,7 @@ impl<'a> Trace<'a> {
     /// The axes after a Reshape to three that leaves the first two where they are: behind them, the
     /// directions of one step come to stand beside each other, and axes of size 1 go. Any other shape, also
     /// one that is computed, could cut steps and sequences in another way.
-    fn reshaped(&self, node: &'a Node, origin: &Origin<'a>) -> Option<Vec<Axis>> {
+    fn reshaped(&self, node: &'a NodeProto, origin: &Origin<'a>) -> Option<Vec<Axis>> {
         // A zero stands for the size that the axis has, unless the node says otherwise.
         let zeros_are_sizes = matches!(node.attribute("allowzero"), None | Some(Attribute::Int(0)));
         let [0, 0, 1.. | -1] = self.integers(node, "shape")?[..] else { return None };

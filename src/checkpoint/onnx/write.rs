@@ -1,24 +1,24 @@
 //! A layer as a graph that ONNX Runtime loads.
 
-use std::collections::HashMap;
-
 use ndarray::ArrayD;
 
 use crate::checkpoint::error::CheckpointError;
 use crate::element::Element;
-use crate::error::Error;
-use crate::files::{Attribute, FileError, Graph, GraphTensor, Node, Sink, Size, TEXT_NAME, Value};
+use crate::files::proto::{
+    Attribute, DimensionProto, NodeProto, StringStringEntryProto, TensorProto, ValueInfoProto,
+};
+use crate::files::{FileError, Graph, Sink, TEXT_NAME};
+use crate::params::in_order;
 use crate::{Config, Nonlinearity};
 
-/// The set of operators that is written: the first whose RNN is that of today, bar the types of numbers.
+/// The operator set that is written: the first with today's RNN, except for additional types of numbers.
 const OPSET: i64 = 14;
 
 /// Writes a layer, with the tensors of its `state_dict` in any order, as an .onnx.
 ///
 /// Its inputs are `input` and `h_0`, its outputs `output` and `h_n`, in PyTorch's shapes for batched input,
-/// with `seq_len` and `batch` left open. What the nodes do not say of the configuration, such as dropout,
-/// is kept beside them. The same layer gives the same bytes. ONNX Runtime has no RNN for f64: such a file
-/// is for this library and others.
+/// with variable `seq_len` and `batch`. The metadata holds the configuration, because nodes have no dropout. The
+/// same layer gives the same bytes. ONNX Runtime has no RNN for f64: such a file is for this library and others.
 ///
 /// ```
 /// use elman::files::{Overwrite, Sink, Source};
@@ -43,105 +43,63 @@ pub fn write_onnx<T: Element>(
     config: &Config,
 ) -> Result<(), CheckpointError> {
     config.check()?;
-    let ordered = in_order(tensors, config)?;
+    let tensors = tensors.iter().map(|(name, tensor)| (name.clone(), tensor)).collect();
+    let ordered = in_order::<T, _>(config, tensors)?;
+    let num_layers = config.num_layers;
     let mut graph = ends::<T>(config);
-    let per_layer = ordered.len() / config.num_layers;
-    if config.num_layers > 1 {
-        split_h_0(&mut graph, config);
+    let along_first = || vec![("axis", Attribute::Int(0))];
+    if num_layers > 1 {
+        let lengths = vec![i64::from(config.bidirectional) + 1; num_layers];
+        graph.tensors.push(TensorProto::integers("h_0_split", &lengths));
+        let states = (0..num_layers).map(|layer| format!("h_0_l{layer}"));
+        let inputs = ["h_0", "h_0_split"];
+        graph.nodes.push(node("Split", "h_0_split", inputs, states, along_first()));
     }
-    let mut x = if config.batch_first {
-        graph.nodes.push(transpose("input_steps", "input", &[1, 0, 2]));
-        "input_steps".to_owned()
-    } else {
-        "input".to_owned()
-    };
-    for (layer, own) in ordered.chunks(per_layer).enumerate() {
+    let mut x = if config.batch_first { "input_steps" } else { "input" }.to_owned();
+    if config.batch_first {
+        graph.nodes.push(transpose(&x, "input", &[1, 0, 2]));
+    }
+    for (layer, own) in ordered.chunks(ordered.len() / num_layers).enumerate() {
         x = add_layer(&mut graph, config, layer, own, x)?;
     }
     if config.batch_first {
         graph.nodes.push(transpose("output", &x, &[1, 0, 2]));
     }
-    if config.num_layers > 1 {
-        let states = (0..config.num_layers).map(|layer| format!("h_n_l{layer}"));
-        let axis = vec![("axis", Attribute::Int(0))];
-        graph.nodes.push(node("Concat", "h_n", states.collect(), vec!["h_n".to_owned()], axis));
+    if num_layers > 1 {
+        let states = (0..num_layers).map(|layer| format!("h_n_l{layer}"));
+        graph.nodes.push(node("Concat", "h_n", states, ["h_n"], along_first()));
     }
     Ok(graph.write(sink)?)
 }
 
-/// The tensors in the order of the `state_dict`, their shapes checked.
-fn in_order<'a, T>(
-    tensors: &'a [(String, ArrayD<T>)],
-    config: &Config,
-) -> Result<Vec<&'a ArrayD<T>>, Error> {
-    let mut given: HashMap<_, _> = tensors.iter().map(|(name, tensor)| (name, tensor)).collect();
-    let mut ordered = Vec::new();
-    for parameter in config.parameters() {
-        let (name, expected) = (parameter.name, parameter.shape);
-        match given.remove(&name) {
-            None => return Err(Error::MissingTensor { name, expected }),
-            Some(tensor) if tensor.shape() != expected => {
-                let found = tensor.shape().to_vec();
-                return Err(Error::TensorShape { name, expected, found });
-            }
-            Some(tensor) => ordered.push(tensor),
-        }
-    }
-    // The first in the order in which they were given.
-    match tensors.iter().find(|(name, _)| given.contains_key(name)) {
-        None => Ok(ordered),
-        Some((name, tensor)) => {
-            let (name, found) = (name.clone(), tensor.shape().to_vec());
-            Err(Error::ExtraTensor { name, layer: config.to_string(), found })
-        }
-    }
-}
-
-/// A graph without nodes: what goes in, what comes out, and the configuration beside it.
+/// A graph without nodes: its inputs, its outputs, and the configuration beside it.
 fn ends<T: Element>(config: &Config) -> Graph {
-    let stored = Some(T::DTYPE.into());
-    let value = |name: &str, sizes: [Size; 3]| Value {
-        name: name.to_owned(),
-        stored,
-        sizes: sizes.to_vec(),
-    };
-    let any = |name: &str| Size::Any(name.to_owned());
-    let sequence = |name: &str, features: usize| {
+    let any = |name: &str| DimensionProto { dim_value: None, dim_param: Some(name.to_owned()) };
+    let fixed =
+        |size: usize| DimensionProto { dim_value: i64::try_from(size).ok(), dim_param: None };
+    let value = |name, sizes| ValueInfoProto::new(name, T::DTYPE.into(), sizes);
+    let sequence = |name, features| {
         let (first, second) =
             if config.batch_first { ("batch", "seq_len") } else { ("seq_len", "batch") };
-        value(name, [any(first), any(second), Size::Fixed(features)])
+        value(name, vec![any(first), any(second), fixed(features)])
     };
     let directions = config.num_directions();
-    let state = |name: &str| {
-        let states = Size::Fixed(directions * config.num_layers);
-        value(name, [states, any("batch"), Size::Fixed(config.hidden_size)])
+    let state = |name| {
+        let states = fixed(directions * config.num_layers);
+        value(name, vec![states, any("batch"), fixed(config.hidden_size)])
     };
+    let (key, text) = (TEXT_NAME.to_owned(), config.to_json().to_string());
     Graph {
         opset: Some(OPSET),
         inputs: vec![sequence("input", config.input_size), state("h_0")],
         outputs: vec![sequence("output", directions * config.hidden_size), state("h_n")],
-        metadata: vec![(TEXT_NAME.to_owned(), config.to_json().to_string())],
+        metadata: vec![StringStringEntryProto { key, value: text }],
         ..Graph::default()
     }
 }
 
-/// `h_0` as the states of each layer.
-fn split_h_0(graph: &mut Graph, config: &Config) {
-    let directions = i64::from(config.bidirectional) + 1;
-    graph.tensors.push(GraphTensor::integers("h_0_split", &vec![directions; config.num_layers]));
-    let outputs = (0..config.num_layers).map(|layer| format!("h_0_l{layer}")).collect();
-    let inputs = vec!["h_0".to_owned(), "h_0_split".to_owned()];
-    graph.nodes.push(node(
-        "Split",
-        "h_0_split",
-        inputs,
-        outputs,
-        vec![("axis", Attribute::Int(0))],
-    ));
-}
-
-/// Adds the node of a layer, which reads `x`, (L, N, features in), and brings its output into the shape
-/// that the next one reads. Returns the name of that.
+/// Adds the node of a layer, which reads `x`, (L, N, features in), and brings its output into the shape of the
+/// next layer's input. Returns the output's name.
 fn add_layer<T: Element>(
     graph: &mut Graph,
     config: &Config,
@@ -156,18 +114,17 @@ fn add_layer<T: Element>(
     let name = |tensor: &str| format!("{tensor}_l{layer}");
     let shapes = [[directions, hidden_size, input_size], [directions, hidden_size, hidden_size]];
     for (kind, (tensor, shape)) in ["W", "R"].into_iter().zip(shapes).enumerate() {
-        graph.tensors.push(GraphTensor::stacked(&name(tensor), &shape, &of(kind))?);
+        graph.tensors.push(TensorProto::stacked(&name(tensor), &shape, &of(kind))?);
     }
     let mut bias = String::new();
     if config.bias {
         bias = name("B");
         let parts: Vec<_> = own.chunks(each).flat_map(|own| &own[2..]).copied().collect();
-        graph.tensors.push(GraphTensor::stacked(&bias, &[directions, 2 * hidden_size], &parts)?);
+        graph.tensors.push(TensorProto::stacked(&bias, &[directions, 2 * hidden_size], &parts)?);
     }
-    let of_all =
-        |tensor: &str| if config.num_layers > 1 { name(tensor) } else { tensor.to_owned() };
-    let inputs = vec![x, name("W"), name("R"), bias, String::new(), of_all("h_0")];
-    let outputs = vec![name("Y"), of_all("h_n")];
+    let state = |state: &str| if config.num_layers > 1 { name(state) } else { state.to_owned() };
+    let inputs = [x, name("W"), name("R"), bias, String::new(), state("h_0")];
+    let outputs = [name("Y"), state("h_n")];
     graph.nodes.push(node("RNN", &name("rnn"), inputs, outputs, attributes(config)));
     let last = layer + 1 == config.num_layers && !config.batch_first;
     let output = if last { "output".to_owned() } else { name("output") };
@@ -175,8 +132,8 @@ fn add_layer<T: Element>(
     Ok(output)
 }
 
-/// What an RNN node says of its layer.
-fn attributes(config: &Config) -> Vec<(&'static str, Attribute)> {
+/// The attributes of an RNN node.
+fn attributes(config: &Config) -> Vec<(&'static str, Attribute<'static>)> {
     let activation = match config.nonlinearity {
         Nonlinearity::Tanh => "Tanh",
         Nonlinearity::Relu => "Relu",
@@ -190,46 +147,42 @@ fn attributes(config: &Config) -> Vec<(&'static str, Attribute)> {
     ]
 }
 
-/// Y, (L, D, N, `H_out`), as (L, N, D * `H_out`).
+/// Turns Y, (L, D, N, `H_out`), into (L, N, D * `H_out`).
 fn join_directions(graph: &mut Graph, config: &Config, layer: usize, output: &str) {
-    let constant = |graph: &mut Graph, name: &str, values: &[i64]| {
-        if layer == 0 {
-            graph.tensors.push(GraphTensor::integers(name, values));
-        }
-        name.to_owned()
-    };
-    let y = format!("Y_l{layer}");
-    let (op_type, inputs) = if config.bidirectional {
+    let mut y = format!("Y_l{layer}");
+    // Zeros stand for the sizes of the input: -1 would be ambiguous for an empty batch.
+    let width = i64::try_from(2 * config.hidden_size).unwrap_or(i64::MAX);
+    let (op_type, constant, values) = if config.bidirectional {
         let steps = format!("Y_steps_l{layer}");
         graph.nodes.push(transpose(&steps, &y, &[0, 2, 1, 3]));
-        // Zeros stand for the sizes of the input: -1 would not do for a batch of none.
-        let width = i64::try_from(2 * config.hidden_size).unwrap_or(i64::MAX);
-        ("Reshape", vec![steps, constant(graph, "output_shape", &[0, 0, width])])
+        y = steps;
+        ("Reshape", "output_shape", &[0, 0, width][..])
     } else {
-        ("Squeeze", vec![y, constant(graph, "directions_axis", &[1])])
+        ("Squeeze", "directions_axis", &[1][..])
     };
-    graph.nodes.push(node(op_type, output, inputs, vec![output.to_owned()], Vec::new()));
+    if layer == 0 {
+        graph.tensors.push(TensorProto::integers(constant, values));
+    }
+    graph.nodes.push(node(op_type, output, [&*y, constant], [output], Vec::new()));
 }
 
-fn transpose(output: &str, input: &str, perm: &[i64]) -> Node {
-    let perm = vec![("perm", Attribute::Ints(perm.to_vec()))];
-    node("Transpose", output, vec![input.to_owned()], vec![output.to_owned()], perm)
+fn transpose(output: &str, input: &str, perm: &[i64]) -> NodeProto {
+    node("Transpose", output, [input], [output], vec![("perm", Attribute::Ints(perm))])
 }
 
 fn node(
     op_type: &str,
     name: &str,
-    inputs: Vec<String>,
-    outputs: Vec<String>,
-    attributes: Vec<(&str, Attribute)>,
-) -> Node {
-    let attributes = attributes.into_iter().map(|(name, value)| (name.to_owned(), value));
-    Node {
+    inputs: impl IntoIterator<Item = impl Into<String>>,
+    outputs: impl IntoIterator<Item = impl Into<String>>,
+    attributes: Vec<(&str, Attribute<'_>)>,
+) -> NodeProto {
+    NodeProto {
         op_type: op_type.to_owned(),
         name: name.to_owned(),
+        input: inputs.into_iter().map(Into::into).collect(),
+        output: outputs.into_iter().map(Into::into).collect(),
+        attribute: attributes.into_iter().map(Into::into).collect(),
         domain: String::new(),
-        inputs,
-        outputs,
-        attributes: attributes.collect(),
     }
 }

@@ -1,116 +1,102 @@
-//! The bytes of a model, held against its messages before anything is made of them: every length lies
-//! within what is there, every text is UTF-8, and there are not so many fields that a small file would
-//! become large in memory. What is wrong is named by its node or tensor.
+//! Checks the bytes of a model before they are decoded: every length lies within the file, every text is UTF-8,
+//! and the number of fields is limited, so that a small file cannot become large in memory. Errors name the node
+//! or the tensor.
 //!
-//! A decoder checks lengths as well, but it cannot say in which of a thousand nodes it was, and it makes
-//! a structure of two hundred bytes out of two.
+//! A decoder checks lengths as well, but its error does not name the node, and it makes a structure of two
+//! hundred bytes out of two.
+
+use std::collections::HashMap;
 
 use crate::files::error::FileError;
 use crate::files::escaped;
 
-/// Most fields of a model, its numbers aside: some times as many as large models have. In memory they take
-/// up to 200 bytes each.
+/// Most fields of a model, its numbers excepted: several times those of large models. A field takes up to
+/// 200 bytes of memory.
 const MAX_FIELDS: usize = 1 << 18;
 
-/// Bytes that the numbers of a model's varints may take in memory beyond those of the file: a byte of it can
-/// become one of eight.
+/// Most bytes by which the decoded varints of a model may exceed the file: one byte of it can become a number
+/// of eight.
 const MAX_DECODED: usize = 64 << 20;
 
-/// A kind of message, as far as its fields are checked.
-struct Message {
-    /// What one of them is called in errors.
-    called: &'static str,
-    /// The field that holds its name.
-    name: u64,
-    fields: &'static [(u64, Kind)],
+/// A message of `onnx.proto`, as far as its fields are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Message {
+    Model,
+    Graph,
+    Node,
+    Attribute,
+    Tensor,
+    Value,
+    Type,
+    TensorType,
+    Shape,
+    Dimension,
+    Opset,
+    Entry,
 }
 
-/// What a field holds, where that matters.
+/// The content of a field that is checked.
 #[derive(Clone, Copy)]
-enum Kind {
-    Message(&'static Message),
+enum Content {
+    Inner(Message),
     Text,
+    /// A text that names the message in errors.
+    Name,
     /// Integers, or many of them in one piece.
     Integers,
-    /// Numbers of a tensor in one piece, each of which takes so many bytes in memory.
+    /// Numbers of a tensor in one piece, and the bytes that each of them takes in memory.
     Numbers(usize),
 }
 
-use Kind::{Integers, Numbers, Text};
-
-const ENTRY: Message = Message { called: "entry", name: 1, fields: &[(1, Text), (2, Text)] };
-const OPSET: Message = Message { called: "opset", name: 1, fields: &[(1, Text)] };
-const TENSOR: Message = Message {
-    called: "tensor",
-    name: 8,
-    fields: &[(1, Integers), (5, Numbers(4)), (7, Numbers(8)), (8, Text)],
-};
-const ATTRIBUTE: Message = Message {
-    called: "attribute",
-    name: 1,
-    fields: &[(1, Text), (5, Kind::Message(&TENSOR)), (8, Integers)],
-};
-const NODE: Message = Message {
-    called: "node",
-    name: 3,
-    fields: &[
-        (1, Text),
-        (2, Text),
-        (3, Text),
-        (4, Text),
-        (5, Kind::Message(&ATTRIBUTE)),
-        (7, Text),
-    ],
-};
-const DIMENSION: Message = Message { called: "dimension", name: 2, fields: &[(2, Text)] };
-const SHAPE: Message =
-    Message { called: "shape", name: 0, fields: &[(1, Kind::Message(&DIMENSION))] };
-const TENSOR_TYPE: Message =
-    Message { called: "type", name: 0, fields: &[(2, Kind::Message(&SHAPE))] };
-const TYPE: Message =
-    Message { called: "type", name: 0, fields: &[(1, Kind::Message(&TENSOR_TYPE))] };
-const VALUE: Message =
-    Message { called: "value", name: 1, fields: &[(1, Text), (2, Kind::Message(&TYPE))] };
-const GRAPH: Message = Message {
-    called: "graph",
-    name: 0,
-    fields: &[
-        (1, Kind::Message(&NODE)),
-        (2, Text),
-        (5, Kind::Message(&TENSOR)),
-        (11, Kind::Message(&VALUE)),
-        (12, Kind::Message(&VALUE)),
-    ],
-};
-const MODEL: Message = Message {
-    called: "model",
-    name: 0,
-    fields: &[
-        (2, Text),
-        (3, Text),
-        (7, Kind::Message(&GRAPH)),
-        (8, Kind::Message(&OPSET)),
-        (14, Kind::Message(&ENTRY)),
-    ],
-};
+impl Message {
+    /// The content of a field, by its number; `None` if it is not checked.
+    fn content(self, number: u64) -> Option<Content> {
+        use Content::{Inner, Integers, Name, Numbers, Text};
+        use Message::{
+            Attribute, Dimension, Entry, Graph, Model, Node, Opset, Shape, Tensor, TensorType,
+            Type, Value,
+        };
+        Some(match (self, number) {
+            (Model, 7) => Inner(Graph),
+            (Model, 8) => Inner(Opset),
+            (Model, 14) => Inner(Entry),
+            (Graph, 1) => Inner(Node),
+            (Graph | Attribute, 5) => Inner(Tensor),
+            (Graph, 11 | 12) => Inner(Value),
+            (Node, 5) => Inner(Attribute),
+            (Value, 2) => Inner(Type),
+            (Type, 1) => Inner(TensorType),
+            (TensorType, 2) => Inner(Shape),
+            (Shape, 1) => Inner(Dimension),
+            (Attribute, 8) | (Tensor, 1) => Integers,
+            (Tensor, 5) => Numbers(4),
+            (Tensor, 7) => Numbers(8),
+            (Attribute | Value | Opset | Entry, 1) => Name,
+            (Dimension, 2) | (Node, 3) | (Tensor, 8) => Name,
+            (Model, 2 | 3) | (Graph | Entry, 2) | (Node, 1 | 2 | 4 | 7) => Text,
+            _ => return None,
+        })
+    }
+}
 
 /// Checks the bytes of a whole model.
 pub(super) fn check(bytes: &[u8], place: &str) -> Result<(), FileError> {
-    let mut left = Left { fields: MAX_FIELDS, decoded: bytes.len().saturating_add(MAX_DECODED) };
-    message(&MODEL, 0, bytes, &mut left).map_err(|Wrong { path, what }| {
+    let mut budget =
+        Budget { fields: MAX_FIELDS, decoded: bytes.len().saturating_add(MAX_DECODED) };
+    check_message(Message::Model, 0, bytes, &mut budget).map_err(|Invalid { path, what }| {
         let within = |place, part: &String| format!("{place}: {part}");
         FileError::Malformed { place: path.iter().rev().fold(place.to_owned(), within), what }
     })
 }
 
-/// What a model may still have.
-struct Left {
+/// The fields and bytes that the rest of a model may have.
+struct Budget {
     fields: usize,
-    /// Bytes of memory for numbers that are shorter in the file.
+    /// Bytes of memory for decoded numbers.
     decoded: usize,
 }
 
-impl Left {
+impl Budget {
     fn take_fields(&mut self, count: usize) -> Result<(), String> {
         let left = self.fields.checked_sub(count);
         self.fields =
@@ -119,7 +105,7 @@ impl Left {
     }
 
     fn take_decoded(&mut self, numbers: &[u8], size: usize) -> Result<(), String> {
-        // The last byte of each has its highest bit clear.
+        // The last byte of a varint has its highest bit clear.
         let count = numbers.iter().filter(|&byte| byte & 0x80 == 0).count();
         let left = self.decoded.checked_sub(count.saturating_mul(size));
         self.decoded = left.ok_or_else(|| {
@@ -130,63 +116,70 @@ impl Left {
     }
 }
 
-/// What is wrong, and the messages around it, from the inside out.
-struct Wrong {
+/// The reason, and the messages around it from the inside out.
+struct Invalid {
     path: Vec<String>,
     what: String,
 }
 
-impl From<String> for Wrong {
+impl From<String> for Invalid {
     fn from(what: String) -> Self {
-        Wrong { path: Vec::new(), what }
+        Invalid { path: Vec::new(), what }
     }
 }
 
-/// Checks the index-th message of a kind, and those within it: the table above says how deep they go.
-fn message(kind: &Message, index: usize, bytes: &[u8], left: &mut Left) -> Result<(), Wrong> {
+/// Checks the index-th message of its kind and those within it. [`Message::content`] limits the depth.
+fn check_message(
+    message: Message,
+    index: usize,
+    bytes: &[u8],
+    budget: &mut Budget,
+) -> Result<(), Invalid> {
+    use Message::{Graph, Model, Shape, TensorType, Type};
     let mut name = None;
-    check_fields(kind, bytes, left, &mut name).map_err(|mut wrong| {
-        if kind.name > 0 {
-            let name = name.map(|name| format!(" '{}'", escaped(name)));
-            wrong.path.push(format!("{} {index}{}", kind.called, name.unwrap_or_default()));
+    check_fields(message, bytes, budget, &mut name).map_err(|mut invalid| {
+        if !matches!(message, Model | Graph | Type | TensorType | Shape) {
+            let kind = format!("{message:?}").to_lowercase();
+            let name = name.map(|name| format!(" '{}'", escaped(name))).unwrap_or_default();
+            invalid.path.push(format!("{kind} {index}{name}"));
         }
-        wrong
+        invalid
     })
 }
 
-/// Checks the fields of a message, and notes its name.
+/// Checks the fields of a message, and sets its name.
 fn check_fields<'a>(
-    kind: &Message,
+    message: Message,
     mut bytes: &'a [u8],
-    left: &mut Left,
+    budget: &mut Budget,
     name: &mut Option<&'a str>,
-) -> Result<(), Wrong> {
-    let mut counts = vec![0; kind.fields.len()];
+) -> Result<(), Invalid> {
+    let mut counts = HashMap::new();
     while !bytes.is_empty() {
         let (number, payload) = field(&mut bytes)?;
-        left.take_fields(1)?;
-        let at = kind.fields.iter().position(|(known, _)| *known == number);
-        if let (Some(at), Some(payload)) = (at, payload) {
-            match kind.fields[at].1 {
-                Kind::Message(inner) => message(inner, counts[at], payload, left)?,
-                Text => {
-                    let text = std::str::from_utf8(payload).map_err(|_| {
-                        format!("field {number}: expected UTF-8 text, got other bytes")
-                    })?;
-                    if number == kind.name {
-                        *name = Some(text);
-                    }
-                }
-                Integers => left.take_fields(payload.len())?,
-                Numbers(size) => left.take_decoded(payload, size)?,
+        budget.take_fields(1)?;
+        let Some((content, payload)) = message.content(number).zip(payload) else { continue };
+        match content {
+            Content::Inner(inner) => {
+                let count = counts.entry(number).or_insert(0);
+                check_message(inner, *count, payload, budget)?;
+                *count += 1;
             }
-            counts[at] += 1;
+            Content::Name | Content::Text => {
+                let text = std::str::from_utf8(payload)
+                    .map_err(|_| format!("field {number}: expected UTF-8 text, got other bytes"))?;
+                if matches!(content, Content::Name) {
+                    *name = Some(text);
+                }
+            }
+            Content::Integers => budget.take_fields(payload.len())?,
+            Content::Numbers(size) => budget.take_decoded(payload, size)?,
         }
     }
     Ok(())
 }
 
-/// Takes a field off the front: its number, and its bytes where it has a length.
+/// Takes a field off the front. Returns its number, and its bytes if it has a length.
 fn field<'a>(bytes: &mut &'a [u8]) -> Result<(u64, Option<&'a [u8]>), String> {
     let key = varint(bytes)?;
     let number = key >> 3;
@@ -209,8 +202,8 @@ fn field<'a>(bytes: &mut &'a [u8]) -> Result<(u64, Option<&'a [u8]>), String> {
     Ok((number, (key & 7 == 2).then_some(taken)))
 }
 
-/// Takes an integer off the front: seven bits in each byte, the lowest first, and a bit that says whether
-/// there is more.
+/// Takes an integer off the front: seven bits in each byte, the lowest first, and a bit that is set in all bytes
+/// but the last.
 fn varint(bytes: &mut &[u8]) -> Result<u64, String> {
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {
@@ -229,7 +222,7 @@ fn varint(bytes: &mut &[u8]) -> Result<u64, String> {
 mod tests {
     use super::*;
 
-    /// A model with one tensor, whose numbers stand in this field.
+    /// A model with one tensor, which has its numbers in this field.
     fn with_numbers(number: u8, numbers: &[u8]) -> Vec<u8> {
         let within = |number: u8, payload: &[u8]| {
             let mut field = vec![number << 3 | 2];
@@ -246,8 +239,8 @@ mod tests {
     }
 
     #[test]
-    fn numbers_take_no_more_memory_than_the_file_and_some() {
-        // Of n bytes, four times as many are n + 64 MiB where n is a third of that.
+    fn decoded_numbers_are_limited() {
+        // n bytes of four decoded ones each are n + 64 MiB if n is a third of 64 MiB.
         let most = MAX_DECODED / 3;
         assert!(check(&with_numbers(5, &vec![1; most]), "m.onnx").is_ok());
         let error = check(&with_numbers(5, &vec![1; most + 1000]), "m.onnx").unwrap_err();
@@ -260,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_list_of_integers_is_no_list_of_fields() {
+    fn only_short_lists_of_integers_count_as_fields() {
         assert!(check(&with_numbers(7, &vec![1; MAX_FIELDS + 1]), "m.onnx").is_ok());
         let error = check(&with_numbers(1, &vec![1; MAX_FIELDS + 1]), "m.onnx").unwrap_err();
         let what = "expected at most 262144 fields in all, got more";

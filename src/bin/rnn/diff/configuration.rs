@@ -1,7 +1,7 @@
 //! The layer's configuration, from the text beside weights or the attributes of modules.
 
-use elman::explicit_arguments;
 use elman::files::Bundle;
+use elman::{Config, explicit_arguments};
 use serde_json::{Map, Value, json};
 
 use super::prefix;
@@ -20,22 +20,21 @@ pub(super) struct Configuration {
 impl Configuration {
     /// `None` if neither bundle has a configuration, or if no argument is in both.
     pub(super) fn compare(a: &Bundle, b: &Bundle, prefix: Option<&str>) -> Option<Self> {
-        let said = |bundle: &Bundle| -> Map<_, _> {
-            let said = explicit_arguments(bundle).into_iter();
-            said.map(|(name, value)| (prefix::without(&name, prefix).to_owned(), value)).collect()
-        };
-        let (a_said, b_said) = (said(a), said(b));
-        let no_configuration = a_said.is_empty() || b_said.is_empty();
-        if let (Some(a), Some(b), true) = (a.text(), b.text(), no_configuration) {
+        let explicit = [a, b].map(|bundle| -> Value {
+            let own = explicit_arguments(bundle).into_iter();
+            own.map(|(name, value)| (prefix::without(&name, prefix).to_owned(), value)).collect()
+        });
+        let is_empty = explicit.each_ref().map(|own| own.as_object().is_none_or(Map::is_empty));
+        if let (Some(a), Some(b), true) = (a.text(), b.text(), is_empty.contains(&true)) {
             return Some(Configuration { texts_differ: a.text != b.text, ..Self::default() });
         }
-        let says = |bundle: &Bundle, said: &Map<_, _>| bundle.text().is_some() || !said.is_empty();
-        let only_in = match (says(a, &a_said), says(b, &b_said)) {
-            (true, true) => return of_arguments(&a_said, &b_said),
-            (false, false) => return None,
-            (in_a, _) => Some(usize::from(!in_a)),
-        };
-        Some(Configuration { only_in, ..Self::default() })
+        match [a.text().is_some() || !is_empty[0], b.text().is_some() || !is_empty[1]] {
+            [true, true] => of_arguments(&explicit),
+            [false, false] => None,
+            [in_a, _] => {
+                Some(Configuration { only_in: Some(usize::from(!in_a)), ..Self::default() })
+            }
+        }
     }
 
     pub(super) fn equal(&self) -> bool {
@@ -70,11 +69,10 @@ impl Configuration {
 }
 
 /// Compares the arguments that both have; `None` if there are none.
-fn of_arguments(a: &Map<String, Value>, b: &Map<String, Value>) -> Option<Configuration> {
-    let both: Vec<_> = a.iter().filter_map(|(name, a)| Some((name, a, b.get(name)?))).collect();
-    let differ = both.iter().filter(|(_, a, b)| a != b);
-    let differences = differ.map(|&(name, a, b)| (name.clone(), a.clone(), b.clone())).collect();
-    (!both.is_empty()).then(|| Configuration { differences, ..Configuration::default() })
+fn of_arguments([a, b]: &[Value; 2]) -> Option<Configuration> {
+    let any = a.as_object()?.keys().any(|name| b.get(name).is_some());
+    let differences = Config::differences(a, b);
+    any.then(|| Configuration { differences, ..Configuration::default() })
 }
 
 #[cfg(test)]
@@ -83,13 +81,13 @@ mod tests {
 
     #[test]
     fn arguments_of_one_side_are_not_compared() {
-        let fields = |value: Value| value.as_object().cloned().unwrap_or_default();
-        let long = fields(json!({ "hidden_size": 4, "bias": true, "nonlinearity": "tanh" }));
-        let relu = fields(json!({ "nonlinearity": "relu", "dropout": 0.5, "hidden_size": 5 }));
-        assert_eq!(of_arguments(&long, &long), Some(Configuration::default()));
-        let found = of_arguments(&long, &relu).map(|c| c.text(&["a".to_owned(), "b".to_owned()]));
+        let long = || json!({ "hidden_size": 4, "bias": true, "nonlinearity": "tanh" });
+        let relu = json!({ "nonlinearity": "relu", "dropout": 0.5, "hidden_size": 5 });
+        assert_eq!(of_arguments(&[long(), long()]), Some(Configuration::default()));
+        let found =
+            of_arguments(&[long(), relu]).map(|c| c.text(&["a".to_owned(), "b".to_owned()]));
         let expected = "configuration differs: hidden_size 4, 5; nonlinearity tanh, relu";
         assert_eq!(found.as_deref(), Some(expected));
-        assert_eq!(of_arguments(&long, &fields(json!({ "rnn.dropout": 0.5 }))), None);
+        assert_eq!(of_arguments(&[long(), json!({ "rnn.dropout": 0.5 })]), None);
     }
 }
