@@ -2,17 +2,9 @@
 //! beginning. A help of more than a paragraph stands beside them, in `help`, as a terminal shows it.
 #![allow(clippy::doc_markdown, reason = "these comments are the help that a terminal shows")]
 
-mod bench;
-mod convert;
-mod diff;
-mod info;
-mod init;
-mod manual;
-mod pack;
-mod randn;
-mod run;
-mod stream;
-pub(crate) mod values;
+mod layer;
+mod tensors;
+mod values;
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -21,16 +13,10 @@ use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 use elman::Nonlinearity;
 use elman::files::Overwrite;
 
-pub(crate) use bench::{Bench, BenchForm};
-pub(crate) use convert::Convert;
-pub(crate) use diff::{Diff, NamedAxes};
-pub(crate) use info::{Info, InfoForm};
-pub(crate) use init::Init;
-pub(crate) use manual::{Completions, Man};
-pub(crate) use pack::{Pack, Side, Unpack};
-pub(crate) use randn::Randn;
-pub(crate) use run::Run;
-pub(crate) use stream::Stream;
+pub(crate) use layer::{Bench, BenchForm, Convert, Init, Run, Stream};
+pub(crate) use tensors::{
+    Completions, Diff, Info, InfoForm, Man, NamedAxes, Pack, Randn, Side, Unpack,
+};
 use values::{NONLINEARITY, bytes, probability, seed, size};
 
 /// The text of `rnn help python`.
@@ -171,9 +157,10 @@ impl ReportArgs {
 }
 
 /// The form of a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ReportForm {
     /// For people.
+    #[default]
     Text,
     /// For scripts: one object, documented and stable.
     Json,

@@ -5,8 +5,8 @@
 //! written meanwhile. The bytes are the same.
 
 pub(crate) mod carried;
+mod cut;
 pub(crate) mod destination;
-pub(crate) mod extent;
 mod flow;
 pub(crate) mod held;
 pub(crate) mod input;
@@ -20,18 +20,18 @@ pub(crate) mod state;
 use std::time::Instant;
 
 use anyhow::Result;
-use elman::{Element, Generator, Mode};
-use ndarray::ArrayD;
+use elman::{Element, Generator, Mode, PackedSequence};
+use ndarray::{ArrayD, Axis};
 use rayon::ThreadPool;
 
 use crate::progress;
+use crate::report::Notes;
 
-use extent::{Cut, Form};
+use cut::Cut;
 use flow::Flow;
-use held::WHOLE_BYTES;
-use input::{Input, Reader, read_whole};
-use output::OutputFiles;
-use pass::{Pass, Results, Stage};
+use input::{Input, Reader};
+use output::{Outputs, Writer};
+use pass::{Pass, Results, Rows, Stage};
 use stages::Stages;
 
 impl<T: Element> Pass<'_, T> {
@@ -42,59 +42,42 @@ impl<T: Element> Pass<'_, T> {
         pool: &ThreadPool,
         mut input: Input,
         h_0: Option<ArrayD<T>>,
-        outputs: &mut OutputFiles,
+        outputs: &mut Outputs,
         generator: &mut Generator,
-        notes: &mut Vec<String>,
+        notes: &mut Notes,
     ) -> Result<(Results<T>, f64)> {
-        let (extent, form) = (self.extent, self.options.report);
-        let cut = self.cut(&input, outputs);
-        let reader = cut.and_then(|_| Reader::new(&mut input, extent).transpose()).transpose()?;
+        let seekable = input.is_file() && outputs.output_is_file();
+        let cut = self.cut(seekable, outputs.output_is_text());
+        let reader = cut.and_then(|_| Reader::new(&mut input, self).transpose()).transpose()?;
         if let (Some(cut), Some(reader)) = (cut, reader) {
             // Two sections are in memory. The first ones are as large as any.
-            let two = extent.sections(cut).take(2).map(|section| extent.bytes(&section));
+            let two = self.sections(cut).take(2).map(|section| self.bytes(&section));
             let words = if cut.in_time {
                 "steps are held in chunks"
             } else {
                 "whole sequences are held in blocks"
             };
-            held::announce(words, held::sum(two), form, notes);
+            held::announce(words, held::sum(two), notes);
             let start = Instant::now();
             let flow = Flow::new(self, h_0, cut.in_time)?;
             let results = self.in_sections(flow, pool, cut, reader, outputs)?;
             return Ok((results, start.elapsed().as_secs_f64()));
         }
-        held::announce("input and output are held whole", self.footprint(), form, notes);
+        held::announce("input and output are held whole", self.footprint(), notes);
         let mode = if self.options.train { Mode::Train(generator) } else { Mode::Eval };
-        self.whole(Flow::new(self, h_0, false)?, pool, input, mode)
-    }
-
-    /// How the run is cut, `None` for a single pass. A table is written row by row, and the rows of a section lie
-    /// in all of it. Masks are drawn in the order of the whole batch, every layer's states are a tensor each, and
-    /// an output with more steps than the input has no section for them.
-    fn cut(&self, input: &Input, outputs: &OutputFiles) -> Option<Cut> {
-        let Pass { rnn, extent, options, .. } = self;
-        let config = rnn.config();
-        let tensor = matches!(extent.form, Form::Unbatched | Form::Batched);
-        let single = (options.train && config.dropout > 0.0 && config.num_layers > 1)
-            || (tensor && outputs.output_is_text())
-            || options.all_hidden
-            || (extent.form == Form::Unbatched && extent.lengths.is_some())
-            || (tensor && options.total_length.is_some())
-            || extent.bytes(&extent.whole()) <= WHOLE_BYTES;
-        let seekable = input.is_file() && outputs.output_is_file();
-        if single { None } else { extent.cut(seekable) }
+        self.in_one_section(Flow::new(self, h_0, false)?, pool, input, mode)
     }
 
     /// Everything as one section.
-    fn whole(
+    fn in_one_section(
         &self,
         mut flow: Flow<'_, T>,
         pool: &ThreadPool,
         input: Input,
         mode: Mode<'_>,
     ) -> Result<(Results<T>, f64)> {
-        let section = self.extent.whole();
-        let input = read_whole(input, self.extent)?;
+        let section = self.whole();
+        let input = input.read_whole(self)?;
         self.check(Stage::Input, &section, &input)?;
         let start = Instant::now();
         let mut layers = pool.install(|| flow.step(&section, &input, mode))?;
@@ -108,6 +91,29 @@ impl<T: Element> Pass<'_, T> {
         Ok((Results { output, h_n, last, all_hidden }, seconds))
     }
 
+    /// The hidden states of each layer and direction, padded if they are packed.
+    fn all_hidden(&self, layers: &[Rows<T>]) -> Result<Vec<(String, ArrayD<T>)>> {
+        let (directions, size) =
+            (self.rnn.config().num_directions(), self.rnn.config().hidden_size);
+        let mut all = Vec::new();
+        for (layer, rows) in layers.iter().enumerate() {
+            let padded;
+            let states = match rows {
+                Rows::Padded(tensor) => tensor,
+                Rows::Packed(packed) => {
+                    padded = self.padded(&self.whole(), packed, self.padding())?;
+                    &padded
+                }
+            };
+            for (direction, suffix) in ["", "_reverse"].into_iter().take(directions).enumerate() {
+                let columns = direction * size..(direction + 1) * size;
+                let own = states.slice_axis(Axis(states.ndim() - 1), columns.into());
+                all.push((format!("h_l{layer}{suffix}"), own.to_owned()));
+            }
+        }
+        Ok(all)
+    }
+
     /// Section by section.
     fn in_sections(
         &self,
@@ -115,34 +121,35 @@ impl<T: Element> Pass<'_, T> {
         pool: &ThreadPool,
         cut: Cut,
         mut reader: Reader<'_>,
-        outputs: &mut OutputFiles,
+        outputs: &mut Outputs,
     ) -> Result<Results<T>> {
-        let extent = self.extent;
-        let mut writer = outputs.begin(self)?;
-        let progress = progress::bytes(extent.bytes(&extent.whole()));
+        let sink = outputs.sinks[0].take();
+        let mut writer = sink.map(|sink| Writer::begin(sink, self)).transpose()?;
+        let progress = progress::bytes(self.bytes(&self.whole()));
         let stages = Stages {
-            read: &mut |section, memory| reader.read(extent, section, memory),
+            read: &mut |section, memory| reader.read(self, section, memory),
             compute: &mut |section, input| {
                 self.check(Stage::Input, section, &input)?;
                 let mut layers = pool.install(|| flow.step(section, &input, Mode::Eval))?;
                 let output = layers.pop().unwrap_or_else(|| unreachable!("a layer's output"));
                 self.check(Stage::Output, section, &output)?;
-                Ok((output, input.into_memory()))
+                let (Rows::Padded(data) | Rows::Packed(PackedSequence { data, .. })) = input;
+                Ok((output, data.into_raw_vec_and_offset().0))
             },
             write: &mut |section, output| {
                 if let Some(writer) = &mut writer {
                     writer.write(self, section, output)?;
                 }
-                progress.inc(extent.bytes(section) as u64);
+                progress.inc(self.bytes(section) as u64);
                 Ok(())
             },
         };
-        let ended = stages.run(extent.sections(cut));
+        let ended = stages.run(self.sections(cut));
         progress.display.finish_and_clear();
         ended?;
         reader.expect_end()?;
         let (h_n, last) = flow.finish()?;
-        outputs.end(writer, self)?;
+        outputs.sinks[0] = writer.map(|writer| writer.finish(self)).transpose()?;
         Ok(Results { output: None, h_n, last, all_hidden: Vec::new() })
     }
 }

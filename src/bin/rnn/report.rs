@@ -8,16 +8,23 @@ use elman::{Config, Dtype};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::args::{ReportArgs, ReportForm};
+use crate::args::ReportForm;
 
 /// Remarks that a user should see.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Notes {
+    /// The form of the report that they belong to.
+    #[serde(skip)]
+    pub(crate) form: ReportForm,
     pub(crate) notes: Vec<String>,
     pub(crate) warnings: Vec<String>,
 }
 
 impl Notes {
+    pub(crate) fn new(form: ReportForm) -> Self {
+        Notes { form, ..Notes::default() }
+    }
+
     /// A decision of the program.
     pub(crate) fn note(&mut self, text: String) {
         self.notes.push(text);
@@ -86,9 +93,9 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Prints the report in the chosen form; on standard error if `stdout_taken`.
-    pub(crate) fn print(&self, args: &ReportArgs, stdout_taken: bool) -> Result<()> {
-        match args.form() {
+    /// Prints the report in the form of its notes; on standard error if `stdout_taken`.
+    pub(crate) fn print(&self, stdout_taken: bool) -> Result<()> {
+        match self.notes.form {
             ReportForm::None => Ok(()),
             ReportForm::Text => print(&self.text(), stdout_taken),
             ReportForm::Json => print(&format!("{}\n", self.json()), stdout_taken),

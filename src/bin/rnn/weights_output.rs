@@ -12,8 +12,7 @@ use elman::{Config, Dtype, Element, Parameter, is_parameter_name};
 use ndarray::ArrayD;
 use serde_json::Value;
 
-use crate::failure::{Usage, with_hint};
-use crate::pipeline::destination::{refuse_terminal_with, shown};
+use crate::pipeline::destination::{refuse_terminal, refused, shown};
 use crate::report::{Notes, Report, TensorLine};
 
 /// A writable output for weights.
@@ -44,7 +43,7 @@ impl WeightsOutput {
     ) -> Result<Self> {
         let stdout = path == Path::new("-");
         if stdout {
-            refuse_terminal_with(|| remedy("w.npz"))?;
+            refuse_terminal(|| remedy("w.npz"))?;
         }
         let existing = std::fs::metadata(path).ok().filter(|_| !stdout);
         let is_folder = existing.as_ref().is_some_and(std::fs::Metadata::is_dir);
@@ -62,11 +61,9 @@ impl WeightsOutput {
             other if is_folder || other.is_empty() => {
                 Self::Folder(Folder::open(path, overwrite, is_weights)?)
             }
-            other => {
-                let place = shown(path);
-                let message =
-                    format!("{place}: expected {EXPECTED} or - for weights, got .{other}");
-                return Err(with_hint(Usage(message), remedy("weights/")));
+            _ => {
+                let expected = format!("{EXPECTED} or - for weights");
+                return Err(refused(path, &expected, remedy("weights/")));
             }
         })
     }

@@ -90,20 +90,9 @@ impl<T: Clone + Send + Sync + 'static> TypedValueParser for Named<T> {
     }
 }
 
-/// Columns of a table, as one word names them.
-#[derive(Clone, Debug)]
-pub(crate) struct ColumnList(pub(crate) Vec<String>);
-
-impl ColumnList {
-    /// The names of all lists, in order.
-    pub(crate) fn names(lists: &[ColumnList]) -> Vec<String> {
-        lists.iter().flat_map(|list| list.0.clone()).collect()
-    }
-}
-
-/// Names with commas between them. One in quotes may have commas itself, and a quote as two.
+/// Names of the columns of a table, with commas between them. One in quotes may have commas itself, and a quote as two.
 #[allow(clippy::unnecessary_wraps, reason = "as the other parsers")]
-pub(crate) fn columns(text: &str) -> Result<ColumnList, String> {
+pub(crate) fn columns(text: &str) -> Result<Vec<String>, String> {
     let (mut names, mut quoted) = (vec![String::new()], false);
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
@@ -116,7 +105,7 @@ pub(crate) fn columns(text: &str) -> Result<ColumnList, String> {
             _ => name.push(c),
         }
     }
-    Ok(ColumnList(names))
+    Ok(names)
 }
 
 fn kernel(text: &str) -> Result<Kernel, String> {
@@ -172,10 +161,7 @@ mod tests {
             ("5\",a", &["5\"", "a"]),
             ("a,", &["a", ""]),
         ] {
-            assert_eq!(
-                columns(text).map(|list| list.0),
-                Ok(expected.iter().map(ToString::to_string).collect())
-            );
+            assert_eq!(columns(text), Ok(expected.iter().map(ToString::to_string).collect()));
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::weights_output::{WeightsOutput, report};
 pub(crate) fn convert(args: &Convert) -> Result<()> {
     let remedy = |other: &str| hint::convert(&args.source.to_string_lossy(), other);
     let output = WeightsOutput::open(&args.target, args.report.overwrite(), remedy)?;
-    let mut notes = Notes::default();
+    let mut notes = Notes::new(args.report.form());
     let weights = layer::read(&args.of_weights, &args.source, args.dtype, &mut notes)?;
     if args.report.verbose {
         notes.note(format!("{}: recognised as {}", weights.place, weights.recognised));
@@ -56,5 +56,5 @@ fn convert_as<T: Element>(
     output.note(&args.target, T::DTYPE, &mut notes);
     output.write(&params.into_tensors(), &config, &saved)?;
     let report = report("convert", (&config, T::DTYPE), &args.target, notes);
-    report.print(&args.report, args.target == Path::new("-"))
+    report.print(args.target == Path::new("-"))
 }

@@ -26,7 +26,7 @@ fn init_as<T: Element>(args: &Init, config: &Config) -> Result<()> {
     let remedy = |other: &str| hint::set("-o", other);
     let output = WeightsOutput::open(&args.output, args.report.overwrite(), remedy)?;
     let tensors = Params::<T>::init(config.clone(), &mut rng.generator)?.into_tensors();
-    let mut notes = Notes::default();
+    let mut notes = Notes::new(args.report.form());
     output.note(&args.output, args.dtype, &mut notes);
     output.write(&tensors, config, &config.to_json())?;
     let seed = rng.seed;
@@ -37,5 +37,5 @@ fn init_as<T: Element>(args: &Init, config: &Config) -> Result<()> {
     }
     let rng = args.rng.rng.as_deref().map(shown);
     let report = report("init", (config, args.dtype), &args.output, notes);
-    Report { seed, rng, ..report }.print(&args.report, args.output == Path::new("-"))
+    Report { seed, rng, ..report }.print(args.output == Path::new("-"))
 }

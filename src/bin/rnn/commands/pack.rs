@@ -7,7 +7,6 @@ use elman::files::{Sink, TensorFile};
 use elman::{Dtype, Element, PackedSequence, pack_padded_sequence, pack_sequence};
 use ndarray::{ArrayD, ArrayViewD, Axis};
 
-use crate::args::values::ColumnList;
 use crate::args::{Pack, Side};
 use crate::conversion::{self, is_of_other_size};
 use crate::explain::hint;
@@ -26,14 +25,13 @@ pub(crate) fn pack(args: &Pack) -> Result<()> {
     check_extension(&args.output, "-o", true)?;
     let stdout = args.output.as_os_str() == "-";
     if stdout {
-        refuse_terminal("-o", "packed.npz")?;
+        refuse_terminal(|| hint::set("-o", "packed.npz"))?;
     }
     if args.input == "-" && args.lengths.as_ref().is_some_and(|lengths| lengths == "-") {
         let message = "expected one tensor from stdin, got - for more than one".to_owned();
         return Err(Usage(message).into());
     }
-    let input =
-        Input::open(&args.input, &ColumnList::names(&args.columns), args.lengths.is_none())?;
+    let input = Input::open(&args.input, &args.columns.concat(), args.lengths.is_none())?;
     let sink = Sink::open(&args.output, args.report.overwrite())?;
     match input.natural() {
         Dtype::F32 => pack_as::<f32>(args, input, sink, stdout),
@@ -42,7 +40,7 @@ pub(crate) fn pack(args: &Pack) -> Result<()> {
 }
 
 fn pack_as<T: Element>(args: &Pack, input: Input, mut sink: Sink, stdout: bool) -> Result<()> {
-    let mut notes = Notes::default();
+    let mut notes = Notes::new(args.report.form());
     input.warn(&mut notes);
     for (place, stored, _) in input.tensors() {
         if is_of_other_size::<T>(stored) {
@@ -61,7 +59,7 @@ fn pack_as<T: Element>(args: &Pack, input: Input, mut sink: Sink, stdout: bool) 
         notes,
         ..Report::default()
     };
-    report.print(&args.report, stdout)
+    report.print(stdout)
 }
 
 fn packed<T: Element>(args: &Pack, input: Input, notes: &mut Notes) -> Result<PackedSequence<T>> {
@@ -71,15 +69,16 @@ fn packed<T: Element>(args: &Pack, input: Input, notes: &mut Notes) -> Result<Pa
             let message = format!("{place}: expected padded or single sequences, got a packed one");
             Err(Usage(message).into())
         }
-        (Input::Ragged(mut bundle, entries), None) => {
+        (Input::Ragged(mut bundle), None) => {
+            let entries = bundle.entries();
             let bytes = held::sum(entries.iter().map(|own| held::bytes::<T>(&own.shape)));
-            held::announce(HELD, bytes.saturating_mul(2), args.report.form(), &mut notes.notes);
+            held::announce(HELD, bytes.saturating_mul(2), notes);
             let own = (0..entries.len()).map(|index| bundle.read_as(index));
             let own = own.collect::<Result<Vec<ArrayD<T>>, _>>()?;
             let views: Vec<ArrayViewD<'_, T>> = own.iter().map(|own| own.view()).collect();
             pack_sequence(&views, args.enforce_sorted).context(place)
         }
-        (Input::Ragged(..), Some(_)) => {
+        (Input::Ragged(_), Some(_)) => {
             let message = format!(
                 "{place}: expected a padded tensor with --lengths, got sequences that have their own"
             );
@@ -115,7 +114,7 @@ fn padded<T: Element>(
     let copies = [steps * batch, rows, if left { rows } else { 0 }];
     let row = held::bytes::<T>(&shape[2..]);
     let bytes = held::sum(copies.iter().map(|rows| rows.saturating_mul(row)));
-    held::announce(HELD, bytes, args.report.form(), &mut notes.notes);
+    held::announce(HELD, bytes, notes);
     let padded: ArrayD<T> = file.read()?;
     if !left {
         return pack_padded_sequence(padded.view(), &lengths, batch_first, sorted).context(place);

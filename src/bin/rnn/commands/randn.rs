@@ -13,7 +13,7 @@ use crate::failure::{Usage, with_hint};
 use crate::pipeline::destination::{
     check_shape as check_table, refuse_terminal, shown, tensor_format,
 };
-use crate::report::{Report, TensorLine};
+use crate::report::{Notes, Report, TensorLine};
 use crate::rng::Rng;
 
 /// Most axes that NumPy can read.
@@ -30,7 +30,7 @@ fn randn_as<T: Element>(args: &Randn) -> Result<()> {
     check_shape(&args.shape, size_of::<T>())?;
     let stdout_taken = args.output == Path::new("-");
     if stdout_taken {
-        refuse_terminal("-o", "x.npy")?;
+        refuse_terminal(|| hint::set("-o", "x.npy"))?;
     }
     let format = tensor_format(&args.output, "-o")?;
     check_table(&args.output, ("randn", "-o"), &args.shape)?;
@@ -47,8 +47,9 @@ fn randn_as<T: Element>(args: &Randn) -> Result<()> {
     let file = Some(shown(&args.output));
     let tensor = TensorLine::new("randn", (&args.shape, &[]), args.dtype.to_string(), file);
     let rng = args.rng.rng.as_deref().map(shown);
-    let report = Report { command: "randn", seed, rng, tensors: vec![tensor], ..Report::default() };
-    report.print(&args.report, stdout_taken)
+    let (tensors, notes) = (vec![tensor], Notes::new(args.report.form()));
+    let report = Report { command: "randn", seed, rng, tensors, notes, ..Report::default() };
+    report.print(stdout_taken)
 }
 
 /// Refuses a shape that no reader of the file would accept. One number has `size` bytes.

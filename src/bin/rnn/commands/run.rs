@@ -2,6 +2,8 @@
 
 mod plan;
 
+use std::ffi::OsStr;
+
 use anyhow::Result;
 use elman::files::{Accepts, Source, StoredType, open};
 use elman::{Checkpoint, Dtype, Element, Error, Kernel, Params, Rnn};
@@ -15,11 +17,10 @@ use crate::failure::Data;
 use crate::finite;
 use crate::layer::{self, config_from_flags, merged_config, note_dropout};
 use crate::pipeline::destination::shown;
-use crate::pipeline::extent::Extent;
 use crate::pipeline::input::Input;
 use crate::pipeline::lengths::{self, PaddedSizes};
-use crate::pipeline::output::OutputFiles;
-use crate::pipeline::pass::{AxisNames, Pass, Results};
+use crate::pipeline::output::Outputs;
+use crate::pipeline::pass::{Pass, Results};
 use crate::report::{Notes, Report, RunLine, TensorLine};
 use crate::rng::Rng;
 use crate::threads;
@@ -27,34 +28,35 @@ use crate::threads;
 use plan::RunPlan;
 
 pub(crate) fn run(args: &Run) -> Result<()> {
-    let plan = RunPlan::new(args)?;
+    let mut plan = RunPlan::new(args)?;
     // An output that cannot be written is reported before large files are read: of the input, its headers are.
     let rng = Rng::open(&args.rng, plan.outputs.files())?;
-    let mut outputs = OutputFiles::open(&plan.outputs)?;
-    let mut notes = Notes::default();
+    plan.outputs.open()?;
+    let mut notes = Notes::new(args.report.form());
     let read = |path| layer::read(&args.of_weights, path, args.dtype, &mut notes);
     let weights = args.weights.as_deref().map(read).transpose()?;
     if let Some(weights) = weights.as_ref().filter(|_| args.report.verbose) {
         notes.note(format!("{}: recognised as {}", weights.place, weights.recognised));
     }
-    let input = Input::open(&args.input, &plan.columns, plan.archive)?;
+    let input = Input::open(&args.input, &args.columns.concat(), plan.archive)?;
     plan::check_padding(args, &input)?;
-    outputs.for_input(&plan.outputs, input.is_archive())?;
+    plan.outputs.for_input(input.is_archive())?;
     let of_weights = weights.as_ref().map(|weights| weights.dtype);
     match args.dtype.or(of_weights).unwrap_or_else(|| input.natural()) {
-        Dtype::F32 => run_as::<f32>((args, &plan), (rng, outputs), weights, input, notes),
-        Dtype::F64 => run_as::<f64>((args, &plan), (rng, outputs), weights, input, notes),
+        Dtype::F32 => run_as::<f32>(args, plan, rng, weights, input, notes),
+        Dtype::F64 => run_as::<f64>(args, plan, rng, weights, input, notes),
     }
 }
 
 fn run_as<T: Element>(
-    (args, plan): (&Run, &RunPlan),
-    (mut rng, mut outputs): (Rng, OutputFiles),
+    args: &Run,
+    RunPlan { mut outputs, options, .. }: RunPlan,
+    mut rng: Rng,
     weights: Option<Checkpoint>,
     mut input: Input,
     mut notes: Notes,
 ) -> Result<()> {
-    let (seed, fresh) = (rng.seed, weights.is_none());
+    let fresh = weights.is_none();
     let places = Places {
         input: input.place().to_owned(),
         input_shape: input.shape(),
@@ -63,29 +65,29 @@ fn run_as<T: Element>(
         hidden_size: args.layer.hidden_size,
         lengths: args.lengths.is_some() || input.is_archive(),
     };
-    let rnn = build::<T>(args, weights, &places, &mut rng, &mut notes)?;
-    let rnn = rnn.with_kernel(args.kernel.unwrap_or_else(Kernel::best));
+    let rnn = build::<T>(args, weights, &places, &mut rng, &mut notes)?
+        .with_kernel(args.kernel.unwrap_or_else(Kernel::best));
     let dropout = rnn.config().dropout > 0.0 && rnn.config().num_layers > 1;
-    let seed = seed.filter(|_| fresh || (args.train && dropout));
+    let seed = rng.seed.filter(|_| fresh || (args.train && dropout));
     let explained = |error| explain(error, rnn.config(), &places);
-    let extent = extent(args, &rnn, &mut input, &mut notes).map_err(explained)?;
-    let axes = AxisNames::new(rnn.config(), &extent.form);
-    let pass = Pass { rnn: &rnn, extent: &extent, options: &plan.pass, axes, place: &places.input };
-    let ended = forward(args, &pass, input, &mut outputs, &mut rng, &mut notes);
-    let (mut results, run) = ended.map_err(explained)?;
+    let lengths = lengths::<T>(args, &rnn, &input, &mut notes).map_err(explained)?;
+    let pass = input.pass(&rnn, &options, &places.input, lengths).map_err(explained)?;
+    let (mut results, run) =
+        forward(args, &pass, input, &mut outputs, &mut rng, &mut notes).map_err(explained)?;
+    let stdout_taken = outputs.on_stdout();
     let written = outputs.commit(&pass, &mut results)?;
     rng.save()?;
-    let report = Report {
+    Report {
         command: "run",
         layer: Some((rnn.config().clone(), T::DTYPE)),
         tensors: lines(&pass, &places, &results, written),
-        weights: places.weights,
+        weights: places.weights.clone(),
         seed,
         rng: args.rng.rng.as_deref().map(shown),
         run: Some(run),
         notes,
-    };
-    report.print(&args.report, plan.outputs.on_stdout())
+    }
+    .print(stdout_taken)
 }
 
 /// The layer: with the weights that were named, else with fresh ones.
@@ -124,21 +126,24 @@ fn forward<T: Element>(
     args: &Run,
     pass: &Pass<'_, T>,
     input: Input,
-    outputs: &mut OutputFiles,
+    outputs: &mut Outputs,
     rng: &mut Rng,
     notes: &mut Notes,
 ) -> Result<(Results<T>, RunLine)> {
-    let Pass { rnn, extent, .. } = pass;
+    match (&pass.index, &pass.lengths) {
+        (Some(index), _) => lengths::check_total(&index.lengths()?, args.total_length)?,
+        (_, Some(own)) => lengths::check_total(own, args.total_length)?,
+        _ => {}
+    }
     outputs.check_shapes(&pass.shapes())?;
-    let h_0 = read_h_0(args, pass, notes)?;
+    let h_0 = args.h0.as_deref().map(|path| read_h_0(args, pass, path, notes)).transpose()?;
     let pool = threads::pool(args.threads, &mut notes.notes)?;
     let threads = pool.current_num_threads();
     if args.report.verbose {
-        notes.note(format!("plan: {}", rnn.plan(extent.steps, extent.batch, threads)));
+        notes.note(format!("plan: {}", pass.rnn.plan(pass.steps, pass.batch, threads)));
     }
-    let (generator, notes) = (&mut rng.generator, &mut notes.notes);
-    let (results, seconds) = pass.run(&pool, input, h_0, outputs, generator, notes)?;
-    let (mode, kernel) = (if args.train { "train" } else { "eval" }, rnn.kernel().name());
+    let (results, seconds) = pass.run(&pool, input, h_0, outputs, &mut rng.generator, notes)?;
+    let (mode, kernel) = (if args.train { "train" } else { "eval" }, pass.rnn.kernel().name());
     Ok((results, RunLine { mode, kernel, threads, seconds }))
 }
 
@@ -147,62 +152,52 @@ fn lines<T: Element>(
     pass: &Pass<'_, T>,
     places: &Places,
     results: &Results<T>,
-    written: [Option<String>; 4],
+    [output, h_n, last, all_hidden]: [Option<String>; 4],
 ) -> Vec<TensorLine> {
     let line = |name: &str, axes: &[&'static str], shape: &[usize], file: Option<String>| {
         TensorLine::new(name, (shape, axes), T::DTYPE.to_string(), file)
     };
-    let axes = if pass.options.split_directions { &pass.axes.split() } else { &pass.axes };
+    let [input_axes, _, hidden_axes, h_0_axes] = pass.axes(false);
+    let [_, output_axes, _, h_n_axes] = pass.axes(pass.options.split_directions);
     let h_0 = places.h_0.clone().unwrap_or_else(|| "zeros".to_owned());
-    let h_0_shape = pass.rnn.hidden_shape(pass.extent.batched());
+    let h_0_shape = pass.rnn.hidden_shape(pass.batched());
     let [output_shape, h_n_shape, last_shape] = pass.shapes();
-    let [output, h_n, last, all_hidden] = written;
     let mut lines = vec![
-        line("input", &axes.input, &places.input_shape, Some(places.input.clone())),
-        line("h_0", &pass.axes.state, &h_0_shape, Some(h_0)),
-        line("output", &axes.output, &output_shape, output),
-        line("h_n", &axes.state, &h_n_shape, h_n),
+        line("input", &input_axes, &places.input_shape, Some(places.input.clone())),
+        line("h_0", &h_0_axes, &h_0_shape, Some(h_0)),
+        line("output", &output_axes, &output_shape, output),
+        line("h_n", &h_n_axes, &h_n_shape, h_n),
     ];
     if results.last.is_some() {
         let names = [&["batch"][2 - last_shape.len()..], &["directions*hidden_size"]].concat();
         lines.push(line("last", &names, &last_shape, last));
     }
     for (name, states) in &results.all_hidden {
-        lines.push(line(name, &axes.all_hidden, states.shape(), all_hidden.clone()));
+        lines.push(line(name, &hidden_axes, states.shape(), all_hidden.clone()));
     }
     lines
 }
 
-/// Checks the headers of the input, and reads everything but its numbers: lengths, batch sizes, indices.
-fn extent<T: Element>(
+/// Checks the header of the input, and reads the lengths of its sequences if it is a tensor.
+fn lengths<T: Element>(
     args: &Run,
     rnn: &Rnn<T>,
-    input: &mut Input,
+    input: &Input,
     notes: &mut Notes,
-) -> Result<Extent> {
-    let mut sizes = None;
-    if let Input::Tensor(file) = &input {
+) -> Result<Option<Vec<usize>>> {
+    let mut padded = None;
+    if let Input::Tensor(file) = input {
         // First of all: the shape explains most mistakes.
-        sizes = Some(rnn.check_input(&file.header().shape)?);
+        let (shape, batch_first) = (&file.header().shape, rnn.config().batch_first);
+        let (steps, batch) = rnn.check_input(shape)?;
+        padded = Some(PaddedSizes { batch, steps, batch_first, batched: shape.len() == 3 });
     }
     input.warn(notes);
     for (place, stored, recognised) in input.tensors() {
         note_type::<T>(args, &format!("{place}: input"), stored, &recognised, notes)?;
     }
-    let lengths = match (sizes, &args.lengths) {
-        (Some((steps, batch)), Some(text)) => {
-            let (batch_first, batched) = (rnn.config().batch_first, input.shape().len() == 3);
-            Some(lengths::read(text, &PaddedSizes { batch, steps, batch_first, batched })?)
-        }
-        _ => None,
-    };
-    let extent = input.extent(rnn, lengths)?;
-    match (&extent.index, &extent.lengths) {
-        (Some(index), _) => lengths::check_total(&index.lengths()?, args.total_length)?,
-        (_, Some(own)) => lengths::check_total(own, args.total_length)?,
-        _ => {}
-    }
-    Ok(extent)
+    let text = args.lengths.as_deref().zip(padded);
+    text.map(|(text, padded)| lengths::read(text, &padded)).transpose()
 }
 
 /// Notes the type of a tensor if it is converted, and how the tensor was recognised if more is to be said.
@@ -220,25 +215,24 @@ fn note_type<T: Element>(
     Ok(())
 }
 
-/// Reads `h_0` if it was named, and checks its shape.
+/// Reads `h_0`, and checks its shape.
 fn read_h_0<T: Element>(
     args: &Run,
     pass: &Pass<'_, T>,
+    path: &OsStr,
     notes: &mut Notes,
-) -> Result<Option<ArrayD<T>>> {
-    let Pass { rnn, extent, .. } = pass;
-    let Some(path) = &args.h0 else { return Ok(None) };
+) -> Result<ArrayD<T>> {
     let file = open(&Source::parse(path), Accepts::Tensor)?.into_tensor()?;
     let name = format!("{}: h_0", file.place());
     note_type::<T>(args, &name, file.header().stored, &file.recognised(), notes)?;
-    let expected = rnn.hidden_shape(extent.batched());
-    let found = file.header().shape.clone();
-    if found != expected {
-        return Err(Error::HiddenShape { expected, found }.into());
+    let (expected, found) = (pass.rnn.hidden_shape(pass.batched()), &file.header().shape);
+    if *found != expected {
+        return Err(Error::HiddenShape { expected, found: found.clone() }.into());
     }
     let h_0 = file.read()?;
     if args.check_finite {
-        finite::all_finite(&name, &h_0.view(), &pass.axes.state, &[])?;
+        let [.., axes] = pass.axes(false);
+        finite::all_finite(&name, &h_0.view(), &axes, &[])?;
     }
-    Ok(Some(h_0))
+    Ok(h_0)
 }

@@ -42,7 +42,7 @@ pub(crate) fn unpack(args: &Unpack) -> Result<()> {
     if stdout {
         let padded = args.output == Path::new("-");
         let remedy = if padded { ("-o", "padded.npy") } else { ("--lengths", "lengths.npy") };
-        refuse_terminal(remedy.0, remedy.1)?;
+        refuse_terminal(|| hint::set(remedy.0, remedy.1))?;
     }
     let input = Input::open(&args.input, &[], false)?;
     match input.natural() {
@@ -74,18 +74,20 @@ fn unpack_as<T: Element>(args: &Unpack, input: Input, single: bool, stdout: bool
         let message = format!("{place}: expected a packed sequence (data, batch_sizes), got none");
         return Err(crate::failure::Data(message).into());
     };
-    let mut notes = Notes::default();
+    let mut notes = Notes::new(args.report.form());
+    let data = &bundle.entries()[data];
     notes.notes.extend(conversion::note::<T>(&format!("{place}:data"), data.stored));
-    let index = read_index(&mut bundle, &data)?;
+    let shape = data.shape.clone();
+    let index = read_index(&mut bundle)?;
     let sizes = (index.batch_sizes.len(), index.batch());
-    let bytes = held_bytes::<T>(args, single, &data.shape, sizes);
+    let bytes = held_bytes::<T>(args, single, &shape, sizes);
     let words = "packed data and sequences are held whole";
-    held::announce(words, bytes, args.report.form(), &mut notes.notes);
+    held::announce(words, bytes, &mut notes);
     let packed = read_data::<T>(&mut bundle, index)?;
     check_total(&packed.lengths()?, args.total_length)?;
     let tensors = write(args, &packed, single, &place)?;
     let report = Report { command: "unpack", tensors, notes, ..Report::default() };
-    report.print(&args.report, stdout)
+    report.print(stdout)
 }
 
 /// Writes the outputs, and returns their lines of the report.

@@ -55,7 +55,7 @@ pub(super) fn describe(mut bundle: Bundle, args: &Info) -> Result<Description> {
 /// PyTorch's `PackedSequence`, as `rnn pack` and `rnn run` write it.
 fn of_packed(bundle: &mut Bundle) -> Result<Contents> {
     let data = bundle.entries()[bundle.position(PACKED[0]).unwrap_or(0)].clone();
-    let packed = read_index(bundle, &data)?;
+    let packed = read_index(bundle)?;
     let lengths = packed.lengths().with_context(|| bundle.place().to_owned())?;
     let (sequences, longest) = (lengths.len(), packed.batch_sizes.len());
     let sum = data.shape.first().copied().unwrap_or(0);

@@ -20,14 +20,8 @@ pub(crate) fn shown(path: &Path) -> String {
 
 /// The format of a tensor, which follows from its extension.
 pub(crate) fn tensor_format(path: &Path, flag: &str) -> Result<TensorFormat> {
-    TensorFormat::of(path).ok_or_else(|| {
-        let message = format!(
-            "{}: expected .npy, .csv, .tsv, .txt or - for a tensor, got .{}",
-            shown(path),
-            path.extension().unwrap_or_default().to_string_lossy()
-        );
-        with_hint(Usage(message), with_extension(path, flag, "npy"))
-    })
+    let expected = ".npy, .csv, .tsv, .txt or - for a tensor";
+    TensorFormat::of(path).ok_or_else(|| refused(path, expected, with_extension(path, flag, "npy")))
 }
 
 /// Refuses a tensor that the format of its file does not hold.
@@ -50,25 +44,22 @@ pub(crate) fn with_extension(path: &Path, flag: &str, extension: &str) -> String
 /// Refuses an extension other than that of the format, .npy for a tensor and .npz for an archive.
 pub(crate) fn check_extension(path: &Path, flag: &str, archive: bool) -> Result<()> {
     let (expected, what) = if archive { ("npz", "tensors") } else { ("npy", "a tensor") };
-    let extension = path.extension().unwrap_or_default();
-    if extension.is_empty() || extension == expected {
+    if path.extension().is_none_or(|own| own.is_empty() || own == expected) {
         return Ok(());
     }
-    let message = format!(
-        "{}: expected .{expected} or - for {what}, got .{}",
-        shown(path),
-        extension.to_string_lossy()
-    );
-    Err(with_hint(Usage(message), with_extension(path, flag, expected)))
+    let hint = with_extension(path, flag, expected);
+    Err(refused(path, &format!(".{expected} or - for {what}"), hint))
 }
 
-/// Refuses binary data on a terminal. The hint gives `flag` the value `example`.
-pub(crate) fn refuse_terminal(flag: &str, example: &str) -> Result<()> {
-    refuse_terminal_with(|| hint::set(flag, example))
+/// The error of an extension that an output does not have.
+pub(crate) fn refused(path: &Path, expected: &str, hint: String) -> anyhow::Error {
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    let message = format!("{}: expected {expected}, got .{extension}", shown(path));
+    with_hint(Usage(message), hint)
 }
 
-/// Refuses binary data on a terminal, with another hint.
-pub(crate) fn refuse_terminal_with(hint: impl FnOnce() -> String) -> Result<()> {
+/// Refuses binary data on a terminal.
+pub(crate) fn refuse_terminal(hint: impl FnOnce() -> String) -> Result<()> {
     if !std::io::stdout().is_terminal() {
         return Ok(());
     }

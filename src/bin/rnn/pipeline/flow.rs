@@ -1,76 +1,68 @@
 //! The hidden state of a run, carried from section to section.
 
 use anyhow::Result;
-use elman::{Batch, Element, Keep, Mode, Options, Output, Session, zeros};
-use ndarray::{ArrayD, ArrayViewMutD, Axis, IxDyn, Slice};
+use elman::{Batch, Element, Keep, Mode, Options, PackedSequence, Session, zeros};
+use ndarray::{ArrayD, ArrayViewMutD, Axis, Slice};
 
-use super::extent::{Form, Section, offsets};
-use super::input::{Rows, reshaped};
-use super::pass::Pass;
+use super::pass::{Form, Pass, Rows, Section, offsets, reshaped};
 use crate::finite::all_finite;
 
 /// The state of a run between two sections.
-pub(crate) struct Flow<'a, T> {
+pub(super) struct Flow<'a, T> {
     pass: &'a Pass<'a, T>,
     session: Session<'a, T>,
     /// The last outputs, (N, D * `H_out`), if they are wanted.
     last: Option<ArrayD<T>>,
-    /// For each packed row its place in the original order, if the state and `last` are in packed order.
-    order: Option<&'a [usize]>,
+    /// The index of a packed input, if the state and `last` are in packed order.
+    packed: Option<&'a PackedSequence<()>>,
 }
 
 impl<'a, T: Element> Flow<'a, T> {
     /// From `h_0` or zeros. A packed input that is passed `in_time` has its state in packed order.
-    pub(crate) fn new(
+    pub(super) fn new(
         pass: &'a Pass<'_, T>,
         h_0: Option<ArrayD<T>>,
         in_time: bool,
     ) -> Result<Self> {
-        let Pass { rnn, extent, options, .. } = pass;
-        let mut h = match h_0 {
-            Some(h_0) if extent.form == Form::Unbatched => h_0.insert_axis(Axis(1)),
-            Some(h_0) => h_0,
-            None => {
-                let shape = rnn.hidden_shape(Some(extent.batch));
-                ArrayD::from_shape_vec(shape.clone(), zeros(&shape, "h_n")?)?
-            }
+        let zeroed = |shape: &[usize], name| -> Result<ArrayD<T>> {
+            Ok(ArrayD::from_shape_vec(shape, zeros(shape, name)?)?)
         };
-        let order = extent.index.as_ref().filter(|_| in_time);
-        let order = order.and_then(|index| index.sorted_indices.as_deref());
-        if let Some(order) = order {
+        let mut h = match h_0 {
+            Some(h_0) if pass.form == Form::Unbatched => h_0.insert_axis(Axis(1)),
+            Some(h_0) => h_0,
+            None => zeroed(&pass.rnn.hidden_shape(Some(pass.batch)), "h_n")?,
+        };
+        let packed = pass.index.as_ref().filter(|_| in_time);
+        if let Some(order) = packed.and_then(|packed| packed.sorted_indices.as_deref()) {
             h = h.select(Axis(1), order);
         }
         let mut last = None;
-        if options.last {
-            let shape = [extent.batch, extent.width];
-            let mut rows = zeros(&shape, "last")?;
-            rows.fill(pass.padding());
-            last = Some(ArrayD::from_shape_vec(IxDyn(&shape), rows)?);
+        if pass.options.last {
+            let last = last.insert(zeroed(&[pass.batch, pass.width()], "last")?);
+            last.fill(pass.padding());
         }
-        Ok(Flow { pass, session: Session::new(pass.rnn, Some(h)), last, order })
+        Ok(Flow { pass, session: Session::new(pass.rnn, Some(h)), last, packed })
     }
 
     /// Passes a section through the layer: the output of the last layer, or those of all.
-    pub(crate) fn step(
+    pub(super) fn step(
         &mut self,
         section: &Section,
         input: &Rows<T>,
         mode: Mode<'_>,
     ) -> Result<Vec<Rows<T>>> {
-        let Pass { extent, options: wanted, .. } = self.pass;
-        let unbatched = extent.form == Form::Unbatched;
+        let pass = self.pass;
+        let unbatched = pass.form == Form::Unbatched;
         let batch = match input {
             Rows::Padded(tensor) if unbatched => {
                 Batch::new(tensor.view().insert_axis(Axis(1)), false)?
             }
-            Rows::Padded(tensor) => Batch::new(tensor.view(), extent.batch_first)?,
+            Rows::Padded(tensor) => Batch::new(tensor.view(), pass.batch_first())?,
             Rows::Packed(packed) => packed.as_batch()?,
         };
-        let keep = if wanted.all_hidden { Keep::All } else { Keep::Last };
+        let keep = if pass.options.all_hidden { Keep::All } else { Keep::Last };
         let options = Options { mode, keep, ..Options::default() };
-        let Output { output, mut lower_layers, .. } =
-            self.session.step_rows(section.rows.clone(), batch, options)?;
-        lower_layers.push(output);
+        let result = self.session.step_rows(section.rows.clone(), batch, options)?;
         let rows = |mut layer: ArrayD<T>| match input {
             Rows::Padded(_) => {
                 if unbatched {
@@ -80,60 +72,64 @@ impl<'a, T: Element> Flow<'a, T> {
             }
             Rows::Packed(packed) => packed.with_data(layer).map(Rows::Packed),
         };
-        let layers = lower_layers.into_iter().map(rows).collect::<Result<Vec<_>, _>>()?;
+        let layers = result.lower_layers.into_iter().chain([result.output]);
+        let layers = layers.map(rows).collect::<Result<Vec<_>, _>>()?;
         if let (Some(last), Some(layer)) = (&mut self.last, layers.last()) {
             let own = last.slice_axis_mut(Axis(0), Slice::from(section.rows.clone()));
-            keep_last(layer, usize::from(extent.batch_first), extent.continuing(section), own)?;
+            pass.keep_last(section, layer, own)?;
         }
         Ok(layers)
     }
 
     /// `h_n` and the last outputs in the form and order of the input, as they are written.
-    pub(crate) fn finish(self) -> Result<(ArrayD<T>, Option<ArrayD<T>>)> {
-        let mut h_n =
-            self.session.into_state().unwrap_or_else(|| unreachable!("it began with one"));
-        let mut last = self.last;
-        let unsorted = self.pass.extent.index.as_ref().filter(|_| self.order.is_some());
-        if let Some(unsorted) = unsorted.and_then(|index| index.unsorted_indices.as_deref()) {
-            h_n = h_n.select(Axis(1), unsorted);
-            last = last.map(|last| last.select(Axis(0), unsorted));
+    pub(super) fn finish(self) -> Result<(ArrayD<T>, Option<ArrayD<T>>)> {
+        let (pass, mut last) = (self.pass, self.last);
+        let state = self.session.into_state();
+        let mut h_n = state.unwrap_or_else(|| unreachable!("it began with one"));
+        if let Some(order) = self.packed.and_then(|packed| packed.unsorted_indices.as_deref()) {
+            h_n = h_n.select(Axis(1), order);
+            last = last.map(|last| last.select(Axis(0), order));
         }
-        if self.pass.extent.form == Form::Unbatched {
+        if pass.form == Form::Unbatched {
             h_n.index_axis_inplace(Axis(1), 0);
             last = last.map(|last| last.index_axis_move(Axis(0), 0));
         }
-        if self.pass.options.check_finite {
-            all_finite("h_n", &h_n.view(), &self.pass.axes.state, &[])?;
+        if pass.options.check_finite {
+            let [.., axes] = pass.axes(false);
+            all_finite("h_n", &h_n.view(), &axes, &[])?;
         }
-        let [_, shape, _] = self.pass.shapes();
+        let [_, shape, _] = pass.shapes();
         Ok((reshaped(h_n, &shape), last))
     }
 }
 
-/// Keeps the last output of each sequence, (N, features). Sequences without a step in this section keep what
-/// they have, and those in the first `continuing` packed rows have a later one.
-fn keep_last<T: Element>(
-    output: &Rows<T>,
-    time_axis: usize,
-    continuing: usize,
-    mut last: ArrayViewMutD<'_, T>,
-) -> Result<()> {
-    let packed = match output {
-        Rows::Padded(tensor) => {
-            let end = tensor.len_of(Axis(time_axis)) - 1;
-            last.assign(&tensor.index_axis(Axis(time_axis), end));
-            return Ok(());
+impl<T: Element> Pass<'_, T> {
+    /// Keeps the last output of each sequence of a section, (N, features). Sequences without a step in it keep what
+    /// they have, and packed ones with a step after it have a later output.
+    fn keep_last(
+        &self,
+        section: &Section,
+        output: &Rows<T>,
+        mut last: ArrayViewMutD<'_, T>,
+    ) -> Result<()> {
+        let packed = match output {
+            Rows::Padded(tensor) => {
+                let axis = Axis(usize::from(self.batch_first()));
+                last.assign(&tensor.index_axis(axis, tensor.len_of(axis) - 1));
+                return Ok(());
+            }
+            Rows::Packed(packed) => packed,
+        };
+        let index = self.index.as_ref();
+        let continuing = index.and_then(|index| index.batch_sizes.get(section.steps.end));
+        let offsets = offsets(&packed.batch_sizes);
+        for (row, &length) in packed.lengths()?.iter().enumerate() {
+            let place = packed.unsorted_indices.as_ref().map_or(row, |own| own[row]);
+            if length > 0 && continuing.is_none_or(|&continuing| place >= continuing) {
+                let from = packed.data.index_axis(Axis(0), offsets[length - 1] + place);
+                last.index_axis_mut(Axis(0), row).assign(&from);
+            }
         }
-        Rows::Packed(packed) => packed,
-    };
-    let offsets = offsets(&packed.batch_sizes);
-    for (row, &length) in packed.lengths()?.iter().enumerate().filter(|(_, length)| **length > 0) {
-        let place = packed.unsorted_indices.as_ref().map_or(row, |own| own[row]);
-        if place < continuing {
-            continue;
-        }
-        let from = packed.data.index_axis(Axis(0), offsets[length - 1] + place);
-        last.index_axis_mut(Axis(0), row).assign(&from);
+        Ok(())
     }
-    Ok(())
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use crate::args::ReportForm;
+use crate::report::Notes;
 
 /// Data of this size is not announced, and an input and an output of this size are not cut into sections: a
 /// guess, far below what machines have.
@@ -19,15 +20,15 @@ pub(crate) fn sum(sizes: impl Iterator<Item = usize>) -> usize {
 }
 
 /// Announces data that is large: on standard error at once, or among the notes of a report for scripts.
-pub(crate) fn announce(what: &str, bytes: usize, form: ReportForm, notes: &mut Vec<String>) {
+pub(crate) fn announce(what: &str, bytes: usize, notes: &mut Notes) {
     let text = format!("{what}: {bytes} bytes");
-    match form {
+    match notes.form {
         _ if bytes <= WHOLE_BYTES => {}
         ReportForm::Text => {
             // The announcement is not worth an error if standard error is closed.
             let _ = writeln!(std::io::stderr(), "note: {text}");
         }
-        ReportForm::Json => notes.push(text),
+        ReportForm::Json => notes.note(text),
         ReportForm::None => {}
     }
 }

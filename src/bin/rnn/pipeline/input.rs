@@ -5,15 +5,13 @@ use std::ffi::OsStr;
 use std::ops::Range;
 
 use anyhow::Result;
-use elman::files::{
-    Accepts, Bundle, Entry, File, Source, StoredType, TensorFile, TensorReader, open,
-};
+use elman::files::{Accepts, Bundle, File, Source, StoredType, TensorFile, TensorReader, open};
 use elman::{Dtype, Element, PackedSequence, Rnn, pack_padded_sequence, pack_sequence};
-use ndarray::{ArrayD, Axis, IxDyn};
+use ndarray::{ArrayD, Axis};
 
-use super::extent::{Extent, Form, Section};
 use super::held;
 use super::packed::{PACKED, explain_none, read_data, read_index};
+use super::pass::{Form, Pass, PassOptions, Rows, Section, offsets};
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
 use crate::report::Notes;
@@ -23,12 +21,11 @@ const MAX_LISTED: usize = 5;
 
 /// The input of a run, whose headers have been read.
 pub(crate) enum Input {
-    /// A tensor.
     Tensor(TensorFile),
-    /// [`PACKED`], of which the last two are optional, and the entry of `data`.
-    Packed(Bundle, Entry),
+    /// [`PACKED`], of which the last two are optional, with `data` at this index.
+    Packed(Bundle, usize),
     /// Tensors of (`L_i`, `H_in`), each under its own name.
-    Ragged(Bundle, Vec<Entry>),
+    Ragged(Bundle),
 }
 
 impl Input {
@@ -51,45 +48,42 @@ impl Input {
             File::Bundle(bundle) => return Ok(Input::Tensor(bundle.into_tensor()?)),
             file => return Ok(Input::Tensor(file.into_tensor()?)),
         };
-        let entries = bundle.entries().to_vec();
+        let entries = bundle.entries();
         if let (Some(data), Some(_)) = (bundle.position(PACKED[0]), bundle.position(PACKED[1])) {
             if entries.iter().any(|entry| !PACKED.contains(&entry.name.as_str())) {
                 return Err(bundle.expected(&format!("only {}", PACKED.join(", "))).into());
             }
-            return Ok(Input::Packed(bundle, entries[data].clone()));
+            return Ok(Input::Packed(bundle, data));
         }
-        let width = entries.first().and_then(|entry| entry.shape.last());
+        let width = entries[0].shape.last();
         if entries.iter().any(|entry| entry.shape.len() != 2 || entry.shape.last() != width) {
             let expected = "one member, a packed sequence (data, batch_sizes), or sequences \
                             (seq_len, input_size) of one input_size";
             return Err(bundle.expected(expected).into());
         }
-        Ok(Input::Ragged(bundle, entries))
+        Ok(Input::Ragged(bundle))
     }
 
     /// The name of the place, for messages.
     pub(crate) fn place(&self) -> &str {
         match self {
             Input::Tensor(file) => file.place(),
-            Input::Packed(bundle, _) | Input::Ragged(bundle, _) => bundle.place(),
+            Input::Packed(bundle, _) | Input::Ragged(bundle) => bundle.place(),
         }
     }
 
     /// The place of each tensor with numbers for the layer, its type, and its recognised format.
     pub(crate) fn tensors(&self) -> Vec<(String, StoredType, String)> {
-        let member = |place, entry: &Entry| (place, entry.stored, "member of an .npz".to_owned());
-        match self {
+        let (bundle, members) = match self {
             Input::Tensor(file) => {
-                vec![(file.place().to_owned(), file.header().stored, file.recognised())]
+                return vec![(file.place().to_owned(), file.header().stored, file.recognised())];
             }
-            Input::Packed(bundle, data) => {
-                vec![member(format!("{}:data", bundle.place()), data)]
-            }
-            Input::Ragged(bundle, entries) => {
-                let places = (0..entries.len()).map(|index| bundle.entry_place(index));
-                places.zip(entries).map(|(place, entry)| member(place, entry)).collect()
-            }
-        }
+            Input::Packed(bundle, data) => (bundle, *data..data + 1),
+            Input::Ragged(bundle) => (bundle, 0..bundle.entries().len()),
+        };
+        let stored = |index: usize| bundle.entries()[index].stored;
+        let recognised = "member of an .npz";
+        members.map(|at| (bundle.entry_place(at), stored(at), recognised.to_owned())).collect()
     }
 
     /// Warns of a first line that was taken for names and may have been a row of numbers.
@@ -116,20 +110,17 @@ impl Input {
     pub(crate) fn shape(&self) -> Vec<usize> {
         match self {
             Input::Tensor(file) => file.header().shape.clone(),
-            Input::Packed(_, data) => data.shape.clone(),
-            Input::Ragged(_, entries) => {
-                let rows = held::sum(entries.iter().map(|entry| entry.shape[0]));
-                vec![rows, entries.first().map_or(0, |entry| entry.shape[1])]
+            Input::Packed(bundle, data) => bundle.entries()[*data].shape.clone(),
+            Input::Ragged(bundle) => {
+                let rows = held::sum(bundle.entries().iter().map(|entry| entry.shape[0]));
+                vec![rows, bundle.entries()[0].shape[1]]
             }
         }
     }
 
     /// Whether any part can be read at any time.
-    pub(crate) fn is_file(&self) -> bool {
-        match self {
-            Input::Tensor(file) => file.is_file(),
-            _ => true,
-        }
+    pub(super) fn is_file(&self) -> bool {
+        if let Input::Tensor(file) = self { file.is_file() } else { true }
     }
 
     /// Whether the output is an archive, as this is one.
@@ -137,86 +128,63 @@ impl Input {
         !matches!(self, Input::Tensor(_))
     }
 
-    /// The sizes of this input to a layer, with everything but its numbers. `lengths` are those of a tensor's
+    /// The run of a layer over this input, with everything but the numbers. `lengths` are those of a tensor's
     /// sequences.
-    pub(crate) fn extent<T: Element>(
+    pub(crate) fn pass<'a, T: Element>(
         &mut self,
-        rnn: &Rnn<T>,
-        lengths: Option<Vec<usize>>,
-    ) -> Result<Extent> {
-        Ok(match self {
+        rnn: &'a Rnn<T>,
+        options: &'a PassOptions,
+        place: &'a str,
+        mut lengths: Option<Vec<usize>>,
+    ) -> Result<Pass<'a, T>> {
+        let mut index = None;
+        let (form, (steps, batch)) = match self {
             Input::Tensor(file) => {
                 let shape = &file.header().shape;
                 let form = if shape.len() == 2 { Form::Unbatched } else { Form::Batched };
-                Extent::new(rnn, form, rnn.check_input(shape)?, lengths, None)
+                (form, rnn.check_input(shape)?)
             }
-            Input::Packed(bundle, data) => {
-                let index = read_index(bundle, data)?;
-                let sizes = (index.batch_sizes.len(), index.batch());
-                Extent::new(rnn, Form::Packed, sizes, None, Some(index))
+            Input::Packed(bundle, _) => {
+                let index = index.insert(read_index(bundle)?);
+                (Form::Packed, (index.batch_sizes.len(), index.batch()))
             }
-            Input::Ragged(_, entries) => {
-                let own: Vec<_> = entries.iter().map(|entry| entry.shape[0]).collect();
-                let names = entries.iter().map(|entry| entry.name.clone()).collect();
-                let sizes = (own.iter().copied().max().unwrap_or(0), own.len());
-                Extent::new(rnn, Form::Ragged(names), sizes, Some(own), None)
+            Input::Ragged(bundle) => {
+                let own: Vec<_> = bundle.entries().iter().map(|entry| entry.shape[0]).collect();
+                let names = bundle.entries().iter().map(|entry| entry.name.clone()).collect();
+                let longest = own.iter().copied().max().unwrap_or(0);
+                (Form::Ragged(names), (longest, lengths.insert(own).len()))
+            }
+        };
+        let offsets = offsets(index.as_ref().map_or(&[], |index| &index.batch_sizes));
+        Ok(Pass { rnn, options, place, form, steps, batch, lengths, index, offsets })
+    }
+
+    /// Reads everything.
+    pub(super) fn read_whole<T: Element>(self, pass: &Pass<'_, T>) -> Result<Rows<T>> {
+        Ok(match (self, &pass.index) {
+            (Input::Tensor(file), _) => pack_tensor(file.read()?, pass, &pass.whole())?,
+            (Input::Packed(mut bundle, _), Some(index)) => {
+                Rows::Packed(read_data(&mut bundle, index.clone())?)
+            }
+            (Input::Packed(mut bundle, _) | Input::Ragged(mut bundle), _) => {
+                read_ragged(&mut bundle, 0..pass.batch)?
             }
         })
     }
 }
 
-/// A section of an input or an output.
-pub(crate) enum Rows<T> {
-    /// Sequences of one length, with the axes of their file.
-    Padded(ArrayD<T>),
-    /// Sequences of different lengths, packed.
-    Packed(PackedSequence<T>),
-}
-
-impl<T> Rows<T> {
-    /// The memory of the numbers, to be used again.
-    pub(super) fn into_memory(self) -> Vec<T> {
-        let (Rows::Padded(data) | Rows::Packed(PackedSequence { data, .. })) = self;
-        data.into_raw_vec_and_offset().0
-    }
-}
-
-/// The same numbers in another shape of the same size. A transposed tensor is copied, because its axes would come
-/// apart.
-pub(super) fn reshaped<T: Clone>(mut tensor: ArrayD<T>, shape: &[usize]) -> ArrayD<T> {
-    if tensor.shape() == shape {
-        return tensor;
-    }
-    if !tensor.is_standard_layout() {
-        tensor = tensor.as_standard_layout().into_owned();
-    }
-    let reshaped = tensor.into_shape_with_order(IxDyn(shape));
-    reshaped.unwrap_or_else(|_| unreachable!("as many numbers"))
-}
-
-/// Reads everything.
-pub(super) fn read_whole<T: Element>(input: Input, extent: &Extent) -> Result<Rows<T>> {
-    Ok(match (input, &extent.index) {
-        (Input::Tensor(file), _) => pack_tensor(file.read()?, extent, &extent.whole())?,
-        (Input::Packed(mut bundle, _), Some(index)) => {
-            Rows::Packed(read_data(&mut bundle, index.clone())?)
-        }
-        (Input::Packed(mut bundle, _) | Input::Ragged(mut bundle, _), _) => {
-            read_ragged(&mut bundle, 0..extent.batch)?
-        }
-    })
-}
-
 /// Packs a section of a tensor if its sequences have lengths.
 fn pack_tensor<T: Element>(
     tensor: ArrayD<T>,
-    extent: &Extent,
-    section: &Section,
+    pass: &Pass<'_, T>,
+    Section { steps, rows }: &Section,
 ) -> Result<Rows<T>> {
-    let Some(lengths) = extent.lengths_in(section) else { return Ok(Rows::Padded(tensor)) };
+    let Some(lengths) = &pass.lengths else { return Ok(Rows::Padded(tensor)) };
+    let own = lengths[rows.clone()].iter();
+    let own: Vec<_> =
+        own.map(|length| length.clamp(&steps.start, &steps.end) - steps.start).collect();
     let tensor = if tensor.ndim() == 2 { tensor.insert_axis(Axis(1)) } else { tensor };
-    let packed = pack_padded_sequence(tensor.view(), &lengths, extent.batch_first, false)?;
-    Ok(Rows::Packed(packed))
+    Ok(Rows::Packed(pack_padded_sequence(tensor.view(), &own, pass.batch_first(), false)?))
 }
 
 /// Reads and packs some of the sequences of an archive.
@@ -235,14 +203,19 @@ pub(super) enum Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Begins to read. `None` if the input can only be read whole.
-    pub(super) fn new(input: &'a mut Input, extent: &Extent) -> Result<Option<Self>> {
-        let expected = [extent.rows(&extent.whole()), extent.input_size];
+    pub(super) fn new<T: Element>(
+        input: &'a mut Input,
+        pass: &Pass<'_, T>,
+    ) -> Result<Option<Self>> {
+        let expected = [pass.rows(&pass.whole()), pass.rnn.config().input_size];
         let reader = match input {
             Input::Tensor(file) if file.format() != ".npy" => return Ok(None),
-            Input::Packed(_, data) if data.shape != expected => return Ok(None),
+            Input::Packed(bundle, data) if bundle.entries()[*data].shape != expected => {
+                return Ok(None);
+            }
             Input::Tensor(file) => file.reader()?,
-            Input::Packed(bundle, _) => bundle.reader(bundle.position(PACKED[0]).unwrap_or(0))?,
-            Input::Ragged(bundle, _) => return Ok(Some(Reader::Ragged(bundle))),
+            Input::Packed(bundle, data) => bundle.reader(*data)?,
+            Input::Ragged(bundle) => return Ok(Some(Reader::Ragged(bundle))),
         };
         Ok((!reader.header().fortran_order).then_some(Reader::Rows(reader)))
     }
@@ -250,7 +223,7 @@ impl<'a> Reader<'a> {
     /// Reads a section.
     pub(super) fn read<T: Element>(
         &mut self,
-        extent: &Extent,
+        pass: &Pass<'_, T>,
         section: &Section,
         mut memory: Vec<T>,
     ) -> Result<Rows<T>> {
@@ -258,20 +231,17 @@ impl<'a> Reader<'a> {
             Reader::Ragged(bundle) => return read_ragged(bundle, section.rows.clone()),
             Reader::Rows(reader) => reader,
         };
-        reader.read_part(extent.axes(extent.input_size), &extent.place(section), &mut memory)?;
-        let tensor = extent.tensor(section, memory);
-        let Some(index) = &extent.index else { return pack_tensor(tensor, extent, section) };
+        let axes = pass.file_axes(pass.rnn.config().input_size);
+        reader.read_part(axes, &pass.part(section), &mut memory)?;
+        let data = pass.formed(section, memory);
+        let Some(index) = &pass.index else { return pack_tensor(data, pass, section) };
         let batch_sizes = index.batch_sizes[section.steps.clone()].to_vec();
         let (sorted_indices, unsorted_indices) = (None, None);
-        let packed = PackedSequence { data: tensor, batch_sizes, sorted_indices, unsorted_indices };
-        Ok(Rows::Packed(packed))
+        Ok(Rows::Packed(PackedSequence { data, batch_sizes, sorted_indices, unsorted_indices }))
     }
 
     /// Checks that nothing follows the numbers, once all of them have been read.
     pub(super) fn expect_end(&mut self) -> Result<()> {
-        match self {
-            Reader::Rows(reader) => Ok(reader.expect_end()?),
-            Reader::Ragged(_) => Ok(()),
-        }
+        if let Reader::Rows(reader) = self { Ok(reader.expect_end()?) } else { Ok(()) }
     }
 }

@@ -1,148 +1,109 @@
 //! The files of a run's outputs, written whole or section by section.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
-use elman::files::{AnyArray, ArchiveWriter, Overwrite, PartWriter, Sink, TensorFormat, write_npz};
+use elman::files::{ArchiveWriter, Overwrite, PartWriter, Sink, TensorFormat, write_npz};
 use elman::{Element, PackedSequence, unpack_sequence};
-use ndarray::{ArrayD, ArrayViewD};
+use ndarray::ArrayViewD;
 
 use super::destination::{check_extension, check_shape, shown, tensor_format};
-use super::extent::{Form, Section};
-use super::input::{Rows, reshaped};
 use super::packed::{PACKED, whole_members};
-use super::pass::{Pass, Results};
+use super::pass::{Form, Pass, Results, Rows, Section, reshaped};
 
 /// Names and flags of the outputs.
 pub(crate) const OUTPUTS: [(&str, &str); 4] =
     [("output", "-o"), ("h_n", "--hn"), ("last", "--last"), ("all hidden states", "--all-hidden")];
 
-/// The outputs that were named, in the order of [`OUTPUTS`].
-#[derive(Debug)]
-pub(crate) struct OutputPaths {
-    pub(crate) named: [Option<PathBuf>; 4],
+/// The files of a run's outputs, in the order of [`OUTPUTS`].
+pub(crate) struct Outputs {
+    pub(crate) paths: [Option<PathBuf>; 4],
+    /// Whether no output was named: then the output is a .npy or an .npz, as the input is.
+    default: bool,
     /// The fate of files that exist.
-    pub(crate) overwrite: Overwrite,
+    overwrite: Overwrite,
+    /// The files that are open; `None` also while a [`Writer`] has the file.
+    pub(super) sinks: [Option<Sink>; 4],
 }
 
-impl OutputPaths {
+impl Outputs {
     /// The outputs that were named, or the defaults if none was.
-    fn wanted(&self, archive: bool) -> [Option<&Path>; 4] {
-        if self.named.iter().any(Option::is_some) {
-            return self.named.each_ref().map(Option::as_deref);
+    pub(crate) fn new(mut paths: [Option<PathBuf>; 4], overwrite: Overwrite) -> Self {
+        let default = paths.iter().all(Option::is_none);
+        if default {
+            paths[..2].clone_from_slice(&["output.npy", "h_n.npy"].map(|path| Some(path.into())));
         }
-        let output = if archive { "output.npz" } else { "output.npy" };
-        [Some(output), Some("h_n.npy"), None, None].map(|path| path.map(Path::new))
+        Outputs { paths, default, overwrite, sinks: [const { None }; 4] }
     }
 
     /// Every file that is written, except standard output.
-    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
-        self.wanted(false).into_iter().flatten().filter(|path| *path != Path::new("-"))
+    pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.paths.iter().flatten().filter(|path| path.as_os_str() != "-")
     }
 
     /// Whether an output goes to standard output.
     pub(crate) fn on_stdout(&self) -> bool {
-        self.named.iter().flatten().any(|path| path == Path::new("-"))
-    }
-}
-
-/// The outputs of a run, found writable, in the order of [`OUTPUTS`].
-pub(crate) struct OutputFiles([Option<OutputFile>; 4]);
-
-/// A file that is going to be written.
-struct OutputFile {
-    path: PathBuf,
-    /// `None` while a [`Writer`] has it.
-    sink: Option<Sink>,
-}
-
-impl OutputFile {
-    fn open(path: &Path, overwrite: Overwrite) -> Result<Self> {
-        let sink = Sink::open(path, overwrite)?;
-        Ok(OutputFile { path: path.to_owned(), sink: Some(sink) })
+        self.paths.iter().flatten().any(|path| path.as_os_str() == "-")
     }
 
-    /// The format of a single tensor; that of an archive does not depend on the extension.
-    fn format(&self) -> TensorFormat {
-        TensorFormat::of(&self.path).unwrap_or(TensorFormat::Npy)
-    }
-
-    /// Writes a tensor in the format that the extension says.
-    fn write<T: Element>(&mut self, tensor: &ArrayViewD<'_, T>) -> Result<()> {
-        let format = self.format();
-        let Some(sink) = &mut self.sink else { return Ok(()) };
-        Ok(sink.write(|file| format.write(file, tensor))?)
-    }
-}
-
-impl OutputFiles {
-    /// Opens what was named; if nothing was, `h_n.npy`, and the output once the form of the input is known.
-    pub(crate) fn open(outputs: &OutputPaths) -> Result<Self> {
-        let [output, hn, last, all_hidden] = outputs.named.each_ref().map(Option::as_deref);
+    /// Opens the files, except an output whose name depends on the form of the input.
+    pub(crate) fn open(&mut self) -> Result<()> {
+        let [_, hn, last, all_hidden] = self.paths.each_ref().map(Option::as_deref);
         for (path, flag) in [(hn, "--hn"), (last, "--last")] {
             path.map(|path| tensor_format(path, flag)).transpose()?;
         }
-        if let Some(path) = all_hidden {
-            check_extension(path, "--all-hidden", true)?;
-        }
-        let mut paths = outputs.wanted(false);
-        paths[0] = output;
-        let mut files = [const { None }; 4];
-        for (file, path) in files.iter_mut().zip(paths) {
-            *file = path.map(|path| OutputFile::open(path, outputs.overwrite)).transpose()?;
-        }
-        Ok(OutputFiles(files))
+        all_hidden.map_or(Ok(()), |path| check_extension(path, "--all-hidden", true))?;
+        (usize::from(self.default)..4).try_for_each(|output| self.open_one(output))
+    }
+
+    fn open_one(&mut self, output: usize) -> Result<()> {
+        let open = |path: &PathBuf| Sink::open(path, self.overwrite);
+        self.sinks[output] = self.paths[output].as_ref().map(open).transpose()?;
+        Ok(())
     }
 
     /// Gives the output the form of its input: an .npz if that is an archive, else a .npy.
-    pub(crate) fn for_input(&mut self, outputs: &OutputPaths, archive: bool) -> Result<()> {
-        match (&outputs.named[0], outputs.wanted(archive)[0]) {
-            (Some(path), _) if archive => check_extension(path, "-o", true)?,
-            (Some(path), _) => drop(tensor_format(path, "-o")?),
-            (None, Some(path)) => self.0[0] = Some(OutputFile::open(path, outputs.overwrite)?),
-            (None, None) => {}
+    pub(crate) fn for_input(&mut self, archive: bool) -> Result<()> {
+        match &mut self.paths[0] {
+            Some(path) if self.default => {
+                path.set_extension(if archive { "npz" } else { "npy" });
+                self.open_one(0)
+            }
+            Some(path) if archive => check_extension(path, "-o", true),
+            Some(path) => tensor_format(path, "-o").map(drop),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Refuses a table for a tensor that it cannot hold, before the tensor is computed. `shapes` are those of the
     /// first outputs.
     pub(crate) fn check_shapes(&self, shapes: &[Vec<usize>; 3]) -> Result<()> {
-        for ((file, output), shape) in self.0.iter().zip(OUTPUTS).zip(shapes) {
-            if let Some(OutputFile { path, .. }) = file {
-                check_shape(path, output, shape)?;
-            }
+        for ((path, output), shape) in self.paths.iter().zip(OUTPUTS).zip(shapes) {
+            path.as_ref().map_or(Ok(()), |path| check_shape(path, output, shape))?;
         }
         Ok(())
+    }
+
+    /// The format of a single tensor; that of an archive does not depend on the extension.
+    fn format(&self, output: usize) -> TensorFormat {
+        self.paths[output].as_deref().and_then(TensorFormat::of).unwrap_or(TensorFormat::Npy)
     }
 
     /// Whether the output is written as text, which is written whole.
-    pub(crate) fn output_is_text(&self) -> bool {
-        self.0[0].as_ref().is_some_and(|output| output.format() != TensorFormat::Npy)
+    pub(super) fn output_is_text(&self) -> bool {
+        self.format(0) != TensorFormat::Npy
     }
 
     /// Whether the output, if there is one, can be written at any place.
-    pub(crate) fn output_is_file(&self) -> bool {
-        let sink = self.0[0].as_ref().and_then(|output| output.sink.as_ref());
-        sink.is_none_or(Sink::is_file)
+    pub(super) fn output_is_file(&self) -> bool {
+        self.sinks[0].as_ref().is_none_or(Sink::is_file)
     }
 
-    /// Begins an output that is written section by section.
-    pub(super) fn begin<T: Element>(&mut self, pass: &Pass<'_, T>) -> Result<Option<Writer<T>>> {
-        let sink = self.0[0].as_mut().and_then(|output| output.sink.take());
-        sink.map(|sink| Writer::begin(sink, pass)).transpose()
-    }
-
-    /// Ends it.
-    pub(super) fn end<T: Element>(
-        &mut self,
-        writer: Option<Writer<T>>,
-        pass: &Pass<'_, T>,
-    ) -> Result<()> {
-        if let (Some(output), Some(writer)) = (&mut self.0[0], writer) {
-            output.sink = Some(writer.finish(pass)?);
-        }
-        Ok(())
+    /// Writes a tensor in the format of its file, if it has one.
+    fn write<T: Element>(&mut self, output: usize, tensor: &ArrayViewD<'_, T>) -> Result<()> {
+        let format = self.format(output);
+        let Some(sink) = &mut self.sinks[output] else { return Ok(()) };
+        Ok(sink.write(|file| format.write(file, tensor))?)
     }
 
     /// Writes what has not been written, then puts everything in its place, and returns the names of the files.
@@ -151,52 +112,31 @@ impl OutputFiles {
         pass: &Pass<'_, T>,
         results: &mut Results<T>,
     ) -> Result<[Option<String>; 4]> {
-        let [output, hn, last, all_hidden] = &mut self.0;
-        if let (Some(file), Some(output)) = (output, results.output.take()) {
-            write_output(file, pass, output)?;
-        }
-        for (file, tensor) in [(hn, Some(&results.h_n)), (last, results.last.as_ref())] {
-            if let (Some(file), Some(tensor)) = (file, tensor) {
-                file.write(&tensor.view())?;
+        let whole = pass.whole();
+        match results.output.take() {
+            Some(output) if pass.is_tensor() && self.sinks[0].is_some() => {
+                let [shape, ..] = pass.shapes();
+                self.write(0, &reshaped(pass.tensor(&whole, output)?, &shape).view())?;
             }
+            Some(output) => {
+                if let Some(sink) = self.sinks[0].take() {
+                    let mut writer = Writer::begin(sink, pass)?;
+                    writer.write(pass, &whole, output)?;
+                    self.sinks[0] = Some(writer.finish(pass)?);
+                }
+            }
+            None => {}
         }
-        if let Some(OutputFile { sink: Some(sink), .. }) = all_hidden {
-            let all = results.all_hidden.iter().map(|(name, tensor)| (name, tensor));
-            write_npz(sink, &members(all), "")?;
+        self.write(1, &results.h_n.view())?;
+        results.last.as_ref().map_or(Ok(()), |last| self.write(2, &last.view()))?;
+        if let Some(sink) = &mut self.sinks[3] {
+            let members = results.all_hidden.iter();
+            let members = members.map(|(name, tensor)| (name.as_str(), tensor as _));
+            write_npz(sink, &members.collect::<Vec<_>>(), "")?;
         }
-        let mut places = [const { None }; 4];
-        for (place, file) in places.iter_mut().zip(self.0) {
-            let Some(OutputFile { path, sink }) = file else { continue };
-            sink.map_or(Ok(()), Sink::commit)?;
-            *place = Some(shown(&path));
-        }
-        Ok(places)
+        self.sinks.into_iter().flatten().try_for_each(Sink::commit)?;
+        Ok(self.paths.map(|path| path.as_deref().map(shown)))
     }
-}
-
-/// Writes a whole output in the form of its input.
-fn write_output<T: Element>(
-    file: &mut OutputFile,
-    pass: &Pass<'_, T>,
-    output: Rows<T>,
-) -> Result<()> {
-    let whole = pass.extent.whole();
-    if let Form::Unbatched | Form::Batched = pass.extent.form {
-        let [shape, ..] = pass.shapes();
-        return file.write(&reshaped(pass.tensor(&whole, output)?, &shape).view());
-    }
-    let Some(sink) = file.sink.take() else { return Ok(()) };
-    let mut writer = Writer::begin(sink, pass)?;
-    writer.write(pass, &whole, output)?;
-    file.sink = Some(writer.finish(pass)?);
-    Ok(())
-}
-
-/// Tensors with their names as members of an archive.
-fn members<'a, T: Element>(
-    tensors: impl Iterator<Item = (&'a String, &'a ArrayD<T>)>,
-) -> Vec<(&'a str, &'a dyn AnyArray)> {
-    tensors.map(|(name, tensor)| (name.as_str(), tensor as &dyn AnyArray)).collect()
 }
 
 /// The file of an output that has been begun.
@@ -208,18 +148,15 @@ pub(super) enum Writer<T> {
 impl<T: Element> Writer<T> {
     /// Begins the output.
     pub(super) fn begin(sink: Sink, pass: &Pass<'_, T>) -> Result<Self> {
-        let (extent, [shape, ..]) = (pass.extent, pass.shapes());
-        Ok(match extent.form {
-            Form::Unbatched | Form::Batched => {
-                Writer::Tensor(sink.into_parts(&shape, extent.axes(extent.width))?)
-            }
-            Form::Ragged(_) => Writer::Archive(Box::new(sink.into_archive())),
-            Form::Packed => {
-                let mut archive = sink.into_archive();
-                archive.begin::<T>(PACKED[0], &shape)?;
-                Writer::Archive(Box::new(archive))
-            }
-        })
+        let [shape, ..] = pass.shapes();
+        if pass.is_tensor() {
+            return Ok(Writer::Tensor(sink.into_parts(&shape, pass.file_axes(pass.width()))?));
+        }
+        let mut archive = sink.into_archive();
+        if pass.form == Form::Packed {
+            archive.begin::<T>(PACKED[0], &shape)?;
+        }
+        Ok(Writer::Archive(Box::new(archive)))
     }
 
     /// Writes a section.
@@ -229,11 +166,10 @@ impl<T: Element> Writer<T> {
         section: &Section,
         output: Rows<T>,
     ) -> Result<()> {
-        let extent = pass.extent;
-        match (self, &extent.form, output) {
+        match (self, &pass.form, output) {
             (Writer::Tensor(parts), _, output) => {
-                let numbers = extent.numbers(pass.tensor(section, output)?);
-                Ok(parts.write(&extent.place(section), &numbers)?)
+                let numbers = pass.numbers(pass.tensor(section, output)?);
+                parts.write(&pass.part(section), &numbers)?;
             }
             (Writer::Archive(archive), Form::Ragged(names), Rows::Packed(packed)) => {
                 for (name, own) in names[section.rows.clone()].iter().zip(unpack_sequence(&packed)?)
@@ -241,14 +177,14 @@ impl<T: Element> Writer<T> {
                     let shape = pass.split(own.shape());
                     archive.member(name, &reshaped(own, &shape))?;
                 }
-                Ok(())
             }
             (
                 Writer::Archive(archive),
                 _,
                 Rows::Packed(PackedSequence { data, .. }) | Rows::Padded(data),
-            ) => Ok(archive.append(&extent.numbers(data))?),
+            ) => archive.append(&pass.numbers(data))?,
         }
+        Ok(())
     }
 
     /// Ends the output. A regular file still holds its previous content until the sink is committed.
@@ -256,7 +192,7 @@ impl<T: Element> Writer<T> {
         Ok(match self {
             Writer::Tensor(parts) => parts.finish()?,
             Writer::Archive(mut archive) => {
-                for (name, numbers) in pass.extent.index.iter().flat_map(whole_members) {
+                for (name, numbers) in pass.index.iter().flat_map(whole_members) {
                     archive.member(name, &numbers)?;
                 }
                 archive.finish()?

@@ -1,7 +1,7 @@
 //! Packed sequences in archives, under PyTorch's names, and whole numbers in files.
 
 use anyhow::{Context, Result};
-use elman::files::{AnyArray, Bundle, Entry, FileError, Sink, StoredType, write_npz};
+use elman::files::{AnyArray, Bundle, FileError, Sink, StoredType, write_npz};
 use elman::{Element, PackedSequence};
 use ndarray::{Array1, ArrayD};
 
@@ -11,8 +11,8 @@ use crate::failure::{Data, with_hint};
 /// The tensors of PyTorch's `PackedSequence`.
 pub(crate) const PACKED: [&str; 4] = ["data", "batch_sizes", "sorted_indices", "unsorted_indices"];
 
-/// Reads batch sizes and indices, and holds them against the header of the data.
-pub(crate) fn read_index(bundle: &mut Bundle, data: &Entry) -> Result<PackedSequence<()>> {
+/// Reads batch sizes and indices, and checks them against the header of the data.
+pub(crate) fn read_index(bundle: &mut Bundle) -> Result<PackedSequence<()>> {
     let mut whole = |name: &str| {
         let Some(index) = bundle.position(name) else { return Ok(None) };
         let place = bundle.entry_place(index);
@@ -21,6 +21,7 @@ pub(crate) fn read_index(bundle: &mut Bundle, data: &Entry) -> Result<PackedSequ
     };
     let [batch_sizes, sorted, unsorted] = [whole(PACKED[1])?, whole(PACKED[2])?, whole(PACKED[3])?];
     // Values without a size: the shape is checked before the data is read.
+    let data = &bundle.entries()[bundle.position(PACKED[0]).unwrap_or(0)];
     let rows = ArrayD::from_elem(data.shape.as_slice(), ());
     let batch_sizes = batch_sizes.unwrap_or_default();
     let index = PackedSequence::new(rows, batch_sizes, sorted, unsorted);

@@ -1,12 +1,13 @@
-//! The layer, sizes and flags of a run, with the shapes, bytes and checks that follow from them.
+//! A run: the layer, the sizes of its input and its options, with the shapes, names and checks that follow from
+//! them.
+
+use std::ops::Range;
 
 use anyhow::Result;
-use elman::{Config, Element, PackedSequence, Rnn, pad_packed_sequence, unpack_sequence};
-use ndarray::{ArrayD, Axis};
+use elman::{Element, PackedSequence, Rnn, pad_packed_sequence, unpack_sequence};
+use ndarray::{ArrayD, Axis, IxDyn};
 
-use super::extent::{Extent, Form, Section};
-use super::input::Rows;
-use crate::args::ReportForm;
+use super::held;
 use crate::finite::all_finite;
 
 /// The options of a pass.
@@ -27,18 +28,64 @@ pub(crate) struct PassOptions {
     pub(crate) total_length: Option<usize>,
     /// The value behind the end of a sequence.
     pub(crate) padding_value: f64,
-    /// The form of the report, which announces data that is held in memory.
-    pub(crate) report: ReportForm,
+}
+
+/// The form of an input, and of the output that belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// One sequence, (L, features).
+    Unbatched,
+    /// Sequences side by side, (L, N, features), or (N, L, features) with `batch_first`.
+    Batched,
+    /// The rows of all sequences step by step, (rows, features).
+    Packed,
+    /// A tensor for each sequence, (`L_i`, features), under its name.
+    Ragged(Vec<String>),
 }
 
 /// The layer, sizes and options of a run.
 pub(crate) struct Pass<'a, T> {
     pub(crate) rnn: &'a Rnn<T>,
-    pub(crate) extent: &'a Extent,
     pub(crate) options: &'a PassOptions,
-    pub(crate) axes: AxisNames,
     /// The name of the input, for messages.
     pub(crate) place: &'a str,
+    pub(crate) form: Form,
+    /// L; of packed and ragged sequences, that of the longest.
+    pub(crate) steps: usize,
+    /// N.
+    pub(crate) batch: usize,
+    /// Steps of each sequence of a tensor or a ragged input. `None` if all of them have L.
+    pub(crate) lengths: Option<Vec<usize>>,
+    /// Batch sizes and indices of a packed input.
+    pub(crate) index: Option<PackedSequence<()>>,
+    /// Rows before each step of a packed input, and the number of all rows.
+    pub(super) offsets: Vec<usize>,
+}
+
+/// Some steps of some sequences.
+#[derive(Clone, Debug)]
+pub(crate) struct Section {
+    pub(crate) steps: Range<usize>,
+    pub(crate) rows: Range<usize>,
+}
+
+/// A section of an input or an output.
+pub(crate) enum Rows<T> {
+    /// Sequences of one length, with the axes of their file.
+    Padded(ArrayD<T>),
+    /// Sequences of different lengths, packed.
+    Packed(PackedSequence<T>),
+}
+
+/// The results that are wanted.
+pub(crate) struct Results<T> {
+    /// `None` if it has been written section by section.
+    pub(crate) output: Option<Rows<T>>,
+    pub(crate) h_n: ArrayD<T>,
+    /// The last output of each sequence, (N, D * `H_out`), or (D * `H_out`).
+    pub(crate) last: Option<ArrayD<T>>,
+    /// `h_l0`, `h_l0_reverse`, `h_l1`, ..., each in the layout of the output, with `H_out` features.
+    pub(crate) all_hidden: Vec<(String, ArrayD<T>)>,
 }
 
 /// The side of the layer that numbers are on.
@@ -49,20 +96,55 @@ pub(super) enum Stage {
 }
 
 impl<T: Element> Pass<'_, T> {
+    /// Whether input and output are a tensor each.
+    pub(super) fn is_tensor(&self) -> bool {
+        matches!(self.form, Form::Unbatched | Form::Batched)
+    }
+
+    /// Whether N is the first axis of a tensor.
+    pub(super) fn batch_first(&self) -> bool {
+        self.form == Form::Batched && self.rnn.config().batch_first
+    }
+
+    /// N, or `None` for a single sequence without an axis for it.
+    pub(crate) fn batched(&self) -> Option<usize> {
+        (self.form != Form::Unbatched).then_some(self.batch)
+    }
+
+    /// Features of the output, D * `H_out`.
+    pub(super) fn width(&self) -> usize {
+        self.rnn.config().num_directions() * self.rnn.config().hidden_size
+    }
+
+    /// Everything as one section.
+    pub(super) fn whole(&self) -> Section {
+        Section { steps: 0..self.steps, rows: 0..self.batch }
+    }
+
+    /// Rows of a section: of a tensor, padding included.
+    pub(super) fn rows(&self, Section { steps, rows }: &Section) -> usize {
+        match (&self.form, &self.lengths) {
+            (Form::Packed, _) => self.offsets[steps.end] - self.offsets[steps.start],
+            (Form::Ragged(_), Some(lengths)) => held::sum(lengths[rows.clone()].iter().copied()),
+            _ => steps.len().saturating_mul(rows.len()),
+        }
+    }
+
     /// The shapes of output, `h_n` and the last outputs, as they are written; of ragged outputs, that of all rows.
     pub(crate) fn shapes(&self) -> [Vec<usize>; 3] {
-        let Pass { rnn, extent, options, .. } = self;
-        let mut output = extent.output_shape();
-        if let (Form::Unbatched | Form::Batched, Some(total)) = (&extent.form, options.total_length)
-        {
-            output[usize::from(extent.batch_first)] = total;
+        let (width, steps) = (self.width(), self.options.total_length.unwrap_or(self.steps));
+        let output = match self.form {
+            Form::Unbatched => vec![steps, width],
+            Form::Batched if self.batch_first() => vec![self.batch, steps, width],
+            Form::Batched => vec![steps, self.batch, width],
+            _ => vec![self.rows(&self.whole()), width],
+        };
+        let mut h_n = self.rnn.hidden_shape(self.batched());
+        if self.options.split_directions {
+            let config = self.rnn.config();
+            h_n.splice(..1, [config.num_layers, config.num_directions()]);
         }
-        let mut h_n = rnn.hidden_shape(extent.batched());
-        if options.split_directions {
-            h_n.splice(..1, [rnn.config().num_layers, rnn.config().num_directions()]);
-        }
-        let last = extent.batched().into_iter().chain([extent.width]).collect();
-        [self.split(&output), h_n, last]
+        [self.split(&output), h_n, self.batched().into_iter().chain([width]).collect()]
     }
 
     /// The shape of an output, (.., D * `H_out`), or (.., D, `H_out`) if the directions have an axis.
@@ -76,7 +158,30 @@ impl<T: Element> Pass<'_, T> {
         }
     }
 
-    /// A section of the output as a tensor in the form of the input.
+    /// Names of the axes of the input, the output, the hidden states of one layer and direction, and `h_n`, whose
+    /// directions are `split` or not.
+    pub(crate) fn axes(&self, split: bool) -> [Vec<&'static str>; 4] {
+        let config = self.rnn.config();
+        let (states, features): (&[_], &[_]) = match (split, config.bidirectional) {
+            (true, _) => (&["num_layers", "directions"], &["directions", "hidden_size"]),
+            (false, true) => (&["directions*num_layers"], &["directions*hidden_size"]),
+            (false, false) => (&["num_layers"], &["hidden_size"]),
+        };
+        let (padded, batch): (&[_], &[_]) = match self.form {
+            Form::Unbatched => (&["seq_len"], &[]),
+            _ if config.batch_first => (&["batch", "seq_len"], &["batch"]),
+            _ => (&["seq_len", "batch"], &["batch"]),
+        };
+        let sequence = if self.is_tensor() { padded } else { &["rows"] };
+        [
+            [sequence, &["input_size"]].concat(),
+            [sequence, features].concat(),
+            [padded, &["hidden_size"]].concat(),
+            [states, batch, &["hidden_size"]].concat(),
+        ]
+    }
+
+    /// A section of an output as a tensor, batched if the input is packed or ragged.
     pub(super) fn tensor(&self, section: &Section, rows: Rows<T>) -> Result<ArrayD<T>> {
         match rows {
             Rows::Padded(tensor) => Ok(tensor),
@@ -84,42 +189,18 @@ impl<T: Element> Pass<'_, T> {
         }
     }
 
-    /// The hidden states of each layer and direction, padded if they are packed.
-    pub(super) fn all_hidden(&self, layers: &[Rows<T>]) -> Result<Vec<(String, ArrayD<T>)>> {
-        let config = self.rnn.config();
-        let (directions, size) = (config.num_directions(), config.hidden_size);
-        let mut all = Vec::new();
-        for (layer, rows) in layers.iter().enumerate() {
-            let padded;
-            let states = match rows {
-                Rows::Padded(tensor) => tensor,
-                Rows::Packed(packed) => {
-                    padded = self.padded(&self.extent.whole(), packed, self.padding())?;
-                    &padded
-                }
-            };
-            for (direction, suffix) in ["", "_reverse"].into_iter().take(directions).enumerate() {
-                let columns = direction * size..(direction + 1) * size;
-                let own = states.slice_axis(Axis(states.ndim() - 1), columns.into());
-                all.push((format!("h_l{layer}{suffix}"), own.to_owned()));
-            }
-        }
-        Ok(all)
-    }
-
     /// The value behind the end of a sequence.
     pub(super) fn padding(&self) -> T {
         T::from_f64(self.options.padding_value)
     }
 
-    /// A packed section as a tensor in the form of the input; of packed and ragged inputs, batched.
-    fn padded(
+    pub(super) fn padded(
         &self,
         section: &Section,
         packed: &PackedSequence<T>,
         padding: T,
     ) -> Result<ArrayD<T>> {
-        let unbatched = self.extent.form == Form::Unbatched;
+        let unbatched = self.form == Form::Unbatched;
         let batch_first = self.rnn.config().batch_first && !unbatched;
         let total = self.options.total_length.unwrap_or(section.steps.len());
         let (padded, _) = pad_packed_sequence(packed, batch_first, padding, Some(total))?;
@@ -131,123 +212,54 @@ impl<T: Element> Pass<'_, T> {
         if !self.options.check_finite {
             return Ok(());
         }
-        let input = format!("{}: input", self.place);
+        let [input_axes, output_axes, ..] = self.axes(false);
         let (name, axes) = match stage {
-            Stage::Input => (input.as_str(), &self.axes.input),
-            Stage::Output => ("output", &self.axes.output),
+            Stage::Input => (format!("{}: input", self.place), input_axes),
+            Stage::Output => ("output".to_owned(), output_axes),
         };
         let (step, row) = (section.steps.start, section.rows.start);
-        let first = match &self.extent.form {
+        let first = match &self.form {
             Form::Unbatched => vec![step],
-            Form::Batched if self.extent.batch_first => vec![row, step],
+            Form::Batched if self.batch_first() => vec![row, step],
             Form::Batched => vec![step, row],
-            Form::Packed => vec![self.extent.offsets[step]],
+            Form::Packed => vec![self.offsets[step]],
             Form::Ragged(_) => Vec::new(),
         };
-        match (rows, &self.extent.form) {
-            (Rows::Padded(tensor), _) => all_finite(name, &tensor.view(), axes, &first),
-            (Rows::Packed(packed), Form::Packed) => {
-                all_finite(name, &packed.data.view(), axes, &first)
-            }
+        match (rows, &self.form) {
             (Rows::Packed(packed), Form::Ragged(names)) => {
                 let (own, axes) = (unpack_sequence(packed)?, [&["seq_len"], &axes[1..]].concat());
                 own.iter().zip(&names[section.rows.clone()]).try_for_each(|(own, member)| {
                     all_finite(&format!("{name}: {member}"), &own.view(), &axes, &first)
                 })
             }
-            (Rows::Packed(packed), _) => {
-                all_finite(name, &self.padded(section, packed, T::ZERO)?.view(), axes, &first)
+            (Rows::Packed(packed), Form::Unbatched | Form::Batched) => {
+                all_finite(&name, &self.padded(section, packed, T::ZERO)?.view(), &axes, &first)
+            }
+            (Rows::Padded(data) | Rows::Packed(PackedSequence { data, .. }), _) => {
+                all_finite(&name, &data.view(), &axes, &first)
             }
         }
     }
-
-    /// The most bytes that are held at one time, or as many as a number can say: a tensor with lengths is packed, run
-    /// and padded again, ragged sequences are packed and taken apart. Before and after the pass, two of these forms
-    /// are in memory.
-    pub(super) fn footprint(&self) -> usize {
-        let Pass { rnn, extent, options, .. } = self;
-        let (config, size) = (rnn.config(), size_of::<T>());
-        let (layers, width) = (config.num_layers, extent.width);
-        let dropout = options.train && config.dropout > 0.0;
-        // Of one row, a step of one sequence.
-        let input = config.input_size * size;
-        let output = width * size * if options.all_hidden { layers } else { 1 };
-        let masks = if dropout { (layers - 1) * width } else { 0 };
-        let [input, output, masks] = [input, output, masks].map(|bytes| bytes as u128);
-
-        let all = extent.rows(&extent.whole()) as u128;
-        let total =
-            options.total_length.unwrap_or(extent.steps).saturating_mul(extent.batch) as u128;
-        let valid = extent.lengths.iter().flatten().map(|&length| length as u128).sum();
-        let (rows, padded, repacked) = match (&extent.form, &extent.lengths) {
-            (Form::Packed, _) => (all, total, None),
-            (Form::Ragged(_), _) => (all, total, Some(all)),
-            (_, Some(_)) => (valid, total, Some(total)),
-            (_, None) => (all, all, None),
-        };
-        // The hidden states of all layers are copied out of the outputs.
-        let apart = if options.all_hidden { output * padded } else { 0 };
-        let mut most = (rows * (input + output + masks)).max(rows * output + apart);
-        if let Some(padded) = repacked {
-            most = most.max(input * (all + rows)).max(output * (rows + padded));
-        }
-        usize::try_from(most).unwrap_or(usize::MAX)
-    }
 }
 
-/// Names of the axes of each tensor.
-#[derive(Clone)]
-pub(crate) struct AxisNames {
-    pub(crate) input: Vec<&'static str>,
-    pub(crate) output: Vec<&'static str>,
-    /// Of the hidden states of each layer and direction, which are padded if the output is packed.
-    pub(crate) all_hidden: Vec<&'static str>,
-    /// Of `h_0` and `h_n`.
-    pub(crate) state: Vec<&'static str>,
+/// The same numbers in another shape of the same size. A transposed tensor is copied, because its axes would come
+/// apart.
+pub(super) fn reshaped<T: Clone>(mut tensor: ArrayD<T>, shape: &[usize]) -> ArrayD<T> {
+    if tensor.shape() == shape {
+        return tensor;
+    }
+    if !tensor.is_standard_layout() {
+        tensor = tensor.as_standard_layout().into_owned();
+    }
+    let reshaped = tensor.into_shape_with_order(IxDyn(shape));
+    reshaped.unwrap_or_else(|_| unreachable!("as many numbers"))
 }
 
-impl AxisNames {
-    pub(crate) fn new(config: &Config, form: &Form) -> Self {
-        let (states, features) = if config.bidirectional {
-            ("directions*num_layers", "directions*hidden_size")
-        } else {
-            ("num_layers", "hidden_size")
-        };
-        let padded: &[_] = match form {
-            Form::Unbatched => &["seq_len"],
-            _ if config.batch_first => &["batch", "seq_len"],
-            _ => &["seq_len", "batch"],
-        };
-        let sequence: &[_] = match form {
-            Form::Unbatched | Form::Batched => padded,
-            Form::Packed | Form::Ragged(_) => &["rows"],
-        };
-        let batch: &[_] = if *form == Form::Unbatched { &[] } else { &["batch"] };
-        AxisNames {
-            input: [sequence, &["input_size"]].concat(),
-            output: [sequence, &[features]].concat(),
-            all_hidden: [padded, &["hidden_size"]].concat(),
-            state: [&[states], batch, &["hidden_size"]].concat(),
-        }
-    }
-
-    /// The axes of the outputs, if the directions have an axis of their own.
-    pub(crate) fn split(&self) -> Self {
-        let mut split = self.clone();
-        split.output.pop();
-        split.output.extend(["directions", "hidden_size"]);
-        split.state.splice(..1, ["num_layers", "directions"]);
-        split
-    }
-}
-
-/// The results that are wanted.
-pub(crate) struct Results<T> {
-    /// `None` if it has been written section by section.
-    pub(crate) output: Option<Rows<T>>,
-    pub(crate) h_n: ArrayD<T>,
-    /// The last output of each sequence, (N, D * `H_out`), or (D * `H_out`).
-    pub(crate) last: Option<ArrayD<T>>,
-    /// `h_l0`, `h_l0_reverse`, `h_l1`, ..., each in the layout of the output, with `H_out` features.
-    pub(crate) all_hidden: Vec<(String, ArrayD<T>)>,
+/// The rows of a packed sequence before each step, and the number of all rows.
+pub(super) fn offsets(batch_sizes: &[usize]) -> Vec<usize> {
+    let after = batch_sizes.iter().scan(0, |rows, size| {
+        *rows += size;
+        Some(*rows)
+    });
+    std::iter::once(0).chain(after).collect()
 }

@@ -5,8 +5,7 @@ use std::thread::{Builder, ScopedJoinHandle};
 
 use anyhow::{Result, anyhow};
 
-use super::extent::Section;
-use super::input::Rows;
+use super::pass::{Rows, Section};
 
 /// Buffers in use: one section is read while another one is computed.
 const BUFFERS: usize = 2;

@@ -1,24 +1,22 @@
 //! What `rnn run` is going to do: its arguments, found not to exclude each other, as the pipeline takes them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use elman::files::{Source, written_file};
 
 use crate::args::Run;
-use crate::args::values::ColumnList;
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
 use crate::pipeline::destination::{refuse_terminal, shown};
 use crate::pipeline::input::Input;
-use crate::pipeline::output::{OUTPUTS, OutputPaths};
+use crate::pipeline::output::{OUTPUTS, Outputs};
 use crate::pipeline::pass::PassOptions;
 
 /// The plan of a run.
 pub(super) struct RunPlan {
-    pub(super) outputs: OutputPaths,
-    pub(super) pass: PassOptions,
-    pub(super) columns: Vec<String>,
+    pub(super) outputs: Outputs,
+    pub(super) options: PassOptions,
     /// Whether a tensor alone in an archive stays a batch of one sequence: if the output is an archive too.
     pub(super) archive: bool,
 }
@@ -27,11 +25,11 @@ impl RunPlan {
     /// Checks what can be checked before anything is opened.
     pub(super) fn new(args: &Run) -> Result<Self> {
         check_stdin(args)?;
-        let named = [&args.output, &args.hn, &args.last, &args.all_hidden].map(Clone::clone);
-        let outputs = OutputPaths { named, overwrite: args.report.overwrite() };
+        let paths = [&args.output, &args.hn, &args.last, &args.all_hidden].map(Clone::clone);
+        let outputs = Outputs::new(paths, args.report.overwrite());
         check_outputs(&outputs)?;
         refuse_among_weights(args, &outputs)?;
-        let pass = PassOptions {
+        let options = PassOptions {
             train: args.train,
             check_finite: args.check_finite,
             split_directions: args.split_directions,
@@ -39,12 +37,10 @@ impl RunPlan {
             all_hidden: args.all_hidden.is_some(),
             total_length: args.total_length,
             padding_value: args.padding_value.unwrap_or(0.0),
-            report: args.report.form(),
         };
-        let columns = ColumnList::names(&args.columns);
         let output = args.output.as_ref().and_then(|output| output.extension());
         let archive = args.lengths.is_none() && output.is_some_and(|extension| extension == "npz");
-        Ok(RunPlan { outputs, pass, columns, archive })
+        Ok(RunPlan { outputs, options, archive })
     }
 }
 
@@ -61,11 +57,11 @@ fn check_stdin(args: &Run) -> Result<()> {
 }
 
 /// Refuses outputs in the folder of the weights: they would be a tensor too many there, or replace one.
-fn refuse_among_weights(args: &Run, outputs: &OutputPaths) -> Result<()> {
+fn refuse_among_weights(args: &Run, outputs: &Outputs) -> Result<()> {
     let weights = args.weights.as_ref().and_then(|path| Path::new(path).canonicalize().ok());
     let Some(weights) = weights.filter(|weights| weights.is_dir()) else { return Ok(()) };
     let inside =
-        |path: &&Path| written_file(path).is_some_and(|file| file.parent() == Some(&weights));
+        |path: &&PathBuf| written_file(path).is_some_and(|file| file.parent() == Some(&weights));
     let Some(path) = outputs.files().find(inside) else { return Ok(()) };
     let message =
         format!("expected outputs outside the folder of the weights, got {}", shown(path));
@@ -73,9 +69,9 @@ fn refuse_among_weights(args: &Run, outputs: &OutputPaths) -> Result<()> {
 }
 
 /// Refuses two outputs in one place, and binary data on a terminal.
-fn check_outputs(outputs: &OutputPaths) -> Result<()> {
+fn check_outputs(outputs: &Outputs) -> Result<()> {
     let examples = ["output.npy", "h_n.npy", "last.npy", "all.npz"];
-    let named = outputs.named.each_ref().map(Option::as_deref);
+    let named = outputs.paths.each_ref().map(Option::as_deref);
     let all = || named.into_iter().zip(OUTPUTS).zip(examples);
     let stdout = Path::new("-");
     let mut seen: Vec<(&str, &Path)> = Vec::new();
@@ -96,7 +92,7 @@ fn check_outputs(outputs: &OutputPaths) -> Result<()> {
         seen.push((name, path));
     }
     match all().find(|((path, _), _)| *path == Some(stdout)) {
-        Some(((_, (_, flag)), example)) => refuse_terminal(flag, example),
+        Some(((_, (_, flag)), example)) => refuse_terminal(|| hint::set(flag, example)),
         None => Ok(()),
     }
 }

@@ -1,0 +1,222 @@
+//! Arguments of the commands around a layer: `run`, `stream`, `init`, `convert` and `bench`.
+
+use std::ffi::OsString;
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, ValueEnum};
+use elman::{Dtype, Kernel, Nonlinearity};
+
+use super::values::{DTYPE, KERNEL, columns, every, number, seconds, size, whole};
+use super::{LayerArgs, ReportArgs, RngArgs, WeightsArgs};
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Run {
+    /// Input, (L, N, H_in), (N, L, H_in) with --batch-first, or (L, H_in): .npy, FILE.npz:NAME, or -. Or a
+    /// table of numbers, (L, H_in): text with commas, semicolons or tabs. Or an .npz of a packed sequence
+    /// (data, batch_sizes, ...), or of sequences of different lengths, (L_i, H_in).
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) input: OsString,
+    /// Columns of a table, in this order: names from its first line, in quotes if they contain commas, or
+    /// numbers from 1 on.
+    #[arg(long, value_name = "A,B", value_parser = columns)]
+    pub(crate) columns: Vec<Vec<String>>,
+    /// Weights: a folder of .npy files, .npz, .safetensors, .pt, .onnx, or -. Without them: fresh ones, as
+    /// nn.RNN(...) makes them.
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) weights: Option<OsString>,
+    #[command(flatten)]
+    pub(crate) of_weights: WeightsArgs,
+    /// h_0, (D*num_layers, N, H_out) or, unbatched, (D*num_layers, H_out). Zeros without it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) h0: Option<OsString>,
+    /// File for output: .npy, or - for stdout; .csv or .tsv for two dimensions; .txt for reading, with four
+    /// decimals. Without any named output: output.npy and h_n.npy.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// File for h_n, in the same formats.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) hn: Option<PathBuf>,
+    /// Steps of each sequence, in any order: a tensor or a text of whole numbers, or a list such as 5,3,2.
+    #[arg(long, value_name = "FILE or N,N", allow_hyphen_values = true)]
+    pub(crate) lengths: Option<OsString>,
+    /// Value of the output behind the end of a sequence; nan and -inf are numbers too [default: 0].
+    #[arg(long, value_name = "X", value_parser = number, allow_hyphen_values = true)]
+    pub(crate) padding_value: Option<f64>,
+    /// Steps of the output, at least as many as the longest sequence has [default: those of the input].
+    #[arg(long, value_name = "L", value_parser = size, allow_negative_numbers = true)]
+    pub(crate) total_length: Option<usize>,
+    /// File for each sequence's last output, (N, D*H_out), in the same formats.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) last: Option<PathBuf>,
+    /// File for every layer's hidden states: an .npz with h_l0, h_l0_reverse, h_l1, ...
+    #[arg(long, value_name = "FILE.npz")]
+    pub(crate) all_hidden: Option<PathBuf>,
+    /// Write output as (L, N, D, H_out) and h_n as (num_layers, D, N, H_out).
+    #[arg(long)]
+    pub(crate) split_directions: bool,
+    /// Apply dropout between the layers, as in training mode.
+    #[arg(long)]
+    pub(crate) train: bool,
+    /// Type of the layer [default: that of the weights, else of the input]; converts both.
+    #[arg(long, value_name = "TYPE", value_parser = DTYPE, hide_possible_values = true)]
+    pub(crate) dtype: Option<Dtype>,
+    /// Refuse NaN and infinity in input, weights and output, and name the first one.
+    #[arg(long)]
+    pub(crate) check_finite: bool,
+    /// Threads [default: RAYON_NUM_THREADS, OMP_NUM_THREADS, or the cores of this process].
+    #[arg(long, value_name = "T", value_parser = size, allow_negative_numbers = true)]
+    pub(crate) threads: Option<usize>,
+    /// Kernel [default: the fastest that this CPU supports]: avx512, avx2 or portable.
+    #[arg(long, value_name = "NAME", value_parser = KERNEL, hide_possible_values = true)]
+    pub(crate) kernel: Option<Kernel>,
+    #[command(flatten)]
+    pub(crate) layer: LayerArgs,
+    #[command(flatten)]
+    pub(crate) rng: RngArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+#[allow(clippy::struct_excessive_bools, reason = "flags that do not exclude each other")]
+pub(crate) struct Stream {
+    /// Weights: a folder of .npy files, .npz, .safetensors, .pt, or .onnx.
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) weights: OsString,
+    #[command(flatten)]
+    pub(crate) of_weights: WeightsArgs,
+    /// h_0 of the first array, (D*num_layers, N, H_out) or, unbatched, (D*num_layers, H_out). Zeros without it.
+    #[arg(long, value_name = "FILE", conflicts_with = "independent")]
+    pub(crate) h0: Option<OsString>,
+    /// Continue from this state if it exists, and save it at the end, or when a signal ends the process.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state: Option<PathBuf>,
+    /// Save the state after every N arrays too.
+    #[arg(long, value_name = "N", requires = "state", value_parser = every, allow_negative_numbers = true)]
+    pub(crate) checkpoint: Option<NonZeroU64>,
+    /// Start each array from zeros: nothing is carried over.
+    #[arg(long, conflicts_with = "state")]
+    pub(crate) independent: bool,
+    /// Bare frames of H_in little-endian f32 numbers instead of .npy, one step at a time.
+    #[arg(long)]
+    pub(crate) frames: bool,
+    /// Type of the layer [default: that of the weights]; converts weights and arrays.
+    #[arg(long, value_name = "TYPE", value_parser = DTYPE, hide_possible_values = true)]
+    pub(crate) dtype: Option<Dtype>,
+    /// Threads [default: RAYON_NUM_THREADS, OMP_NUM_THREADS, or the cores of this process].
+    #[arg(long, value_name = "T", value_parser = size, allow_negative_numbers = true)]
+    pub(crate) threads: Option<usize>,
+    /// Kernel [default: the fastest that this CPU supports]: avx512, avx2 or portable.
+    #[arg(long, value_name = "NAME", value_parser = KERNEL, hide_possible_values = true)]
+    pub(crate) kernel: Option<Kernel>,
+    #[command(flatten)]
+    pub(crate) layer: LayerArgs,
+    /// No notes and no last line on stderr.
+    #[arg(short, long, conflicts_with = "verbose", help_heading = "Report")]
+    pub(crate) quiet: bool,
+    /// Say more: the layer, the kernel, the continued state.
+    #[arg(short, long, help_heading = "Report")]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Init {
+    /// Output for the weights: a folder, FILE.npz, FILE.safetensors, FILE.onnx, or - for an .npz on stdout.
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) output: PathBuf,
+    /// Type of the weights.
+    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = DTYPE, hide_possible_values = true)]
+    pub(crate) dtype: Dtype,
+    #[command(flatten)]
+    pub(crate) layer: LayerArgs,
+    #[command(flatten)]
+    pub(crate) rng: RngArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Convert {
+    /// Weights: a folder of .npy files, .npz, .safetensors, .pt, .onnx, or -.
+    #[arg(value_name = "SRC")]
+    pub(crate) source: OsString,
+    /// Output: a folder, FILE.npz, FILE.safetensors, FILE.onnx, or - for an .npz on stdout.
+    #[arg(value_name = "DST")]
+    pub(crate) target: PathBuf,
+    #[command(flatten)]
+    pub(crate) of_weights: WeightsArgs,
+    /// Type of the output [default: that of the input].
+    #[arg(long, value_name = "TYPE", value_parser = DTYPE, hide_possible_values = true)]
+    pub(crate) dtype: Option<Dtype>,
+    /// Put the sum of both biases into bias_ih, and zeros into bias_hh: the layer computes the same.
+    #[arg(long)]
+    pub(crate) merge_bias: bool,
+    #[command(flatten)]
+    pub(crate) layer: LayerArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Bench {
+    /// Steps of a sequence, L; like every size here, one or a list such as 10,100.
+    #[arg(long, value_name = "L", default_value = "100", value_delimiter = ',', value_parser = size, allow_negative_numbers = true)]
+    pub(crate) seq_len: Vec<usize>,
+    /// Sequences in the batch, N.
+    #[arg(long, value_name = "N", default_value = "1", value_delimiter = ',', value_parser = size, allow_negative_numbers = true)]
+    pub(crate) batch: Vec<usize>,
+    /// Features of one step of the input, H_in.
+    #[arg(long, value_name = "N", default_value = "64", value_delimiter = ',', value_parser = size, allow_negative_numbers = true)]
+    pub(crate) input_size: Vec<usize>,
+    /// Features of a hidden state, H_out.
+    #[arg(long, visible_alias = "hidden", value_name = "N", default_value = "128", value_delimiter = ',', value_parser = size, allow_negative_numbers = true)]
+    pub(crate) hidden_size: Vec<usize>,
+    /// Layers stacked on each other.
+    #[arg(long, visible_alias = "layers", value_name = "N", default_value = "1", value_delimiter = ',', value_parser = size, allow_negative_numbers = true)]
+    pub(crate) num_layers: Vec<usize>,
+    /// Run each layer over the reversed sequence too.
+    #[arg(long)]
+    pub(crate) bidirectional: bool,
+    /// tanh or relu.
+    #[arg(long, value_name = "NAME", default_value = "tanh")]
+    pub(crate) nonlinearity: Nonlinearity,
+    /// Type of the layer.
+    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = DTYPE, hide_possible_values = true)]
+    pub(crate) dtype: Dtype,
+    /// Kernel [default: the fastest that this CPU supports]: avx512, avx2 or portable.
+    #[arg(long, value_name = "NAME", value_parser = KERNEL, hide_possible_values = true)]
+    pub(crate) kernel: Option<Kernel>,
+    /// Threads [default: RAYON_NUM_THREADS, OMP_NUM_THREADS, or the cores of this process].
+    #[arg(long, value_name = "T", value_delimiter = ',', value_parser = size, allow_negative_numbers = true)]
+    pub(crate) threads: Vec<usize>,
+    /// Runs before the measured ones.
+    #[arg(long, value_name = "RUNS", default_value = "2", value_parser = whole, allow_negative_numbers = true)]
+    pub(crate) warmup: usize,
+    /// Least seconds for each shape; with --check, for all layers together, 10 by default.
+    #[arg(long, value_name = "S", default_value = "1", default_value_if("check", "true", "10"), value_parser = seconds, allow_negative_numbers = true)]
+    pub(crate) min_time: f64,
+    /// Measure the machine instead: fused multiply-adds, and reading from each level of the cache.
+    #[arg(long)]
+    pub(crate) peak: bool,
+    /// Check instead that results have the same bytes: random layers on every kernel, on 1, 2, 3 and all
+    /// threads, or those of --threads, in chunks of time, and in other batches.
+    #[arg(long, conflicts_with_all = ["peak", "seq_len", "batch", "input_size", "hidden_size", "num_layers", "bidirectional", "nonlinearity", "dtype", "kernel", "warmup"])]
+    pub(crate) check: bool,
+    /// The form of the result.
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(crate) report: BenchForm,
+}
+
+/// The form of a table of measurements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BenchForm {
+    /// For people.
+    Text,
+    /// For scripts: an object, or, for several shapes, a list of them.
+    Json,
+    /// A table for a README.
+    Markdown,
+    /// Nothing.
+    None,
+}
