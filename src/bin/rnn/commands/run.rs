@@ -56,7 +56,6 @@ fn run_as<T: Element>(
     mut input: Input,
     mut notes: Notes,
 ) -> Result<()> {
-    let fresh = weights.is_none();
     let places = Places {
         input: input.place().to_owned(),
         input_shape: input.shape(),
@@ -68,7 +67,7 @@ fn run_as<T: Element>(
     let rnn = build::<T>(args, weights, &places, &mut rng, &mut notes)?
         .with_kernel(args.kernel.unwrap_or_else(Kernel::best));
     let dropout = rnn.config().dropout > 0.0 && rnn.config().num_layers > 1;
-    let seed = rng.seed.filter(|_| fresh || (args.train && dropout));
+    let seed = rng.seed.filter(|_| places.weights.is_none() || (args.train && dropout));
     let explained = |error| explain(error, rnn.config(), &places);
     let lengths = lengths::<T>(args, &rnn, &input, &mut notes).map_err(explained)?;
     let pass = input.pass(&rnn, &options, &places.input, lengths).map_err(explained)?;
