@@ -4,7 +4,7 @@ use std::io;
 
 use crate::memory::OutOfMemory;
 
-/// Why a file could not be read or written.
+/// The error of reading or writing a file.
 ///
 /// The text is one line without a full stop: the file, what was expected and what was found.
 #[derive(Debug, thiserror::Error)]
@@ -15,18 +15,18 @@ pub enum FileError {
     Open {
         /// The path, as it was given.
         place: String,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// A file that is malformed, unsupported, or not what it claims to be.
+    /// A file that is malformed, unsupported, or of another format than expected.
     #[error("{place}: {what}")]
     Malformed {
-        /// The file, and the member where there is one.
+        /// The file, and the member if there is one.
         place: String,
         /// What was expected and what was found.
         what: String,
     },
-    /// A number of a text that is finite there, and infinite in the type that it is to have.
+    /// A number of a text that is finite, and too large for the type of the result.
     #[error("{place}: {at}: expected a number that {dtype} holds, got '{found}'")]
     Overflow {
         /// The file.
@@ -38,7 +38,7 @@ pub enum FileError {
         /// The number, as it was written.
         found: String,
     },
-    /// Arrays one behind the other where one was expected.
+    /// Several concatenated arrays, and one was expected.
     #[error("{place}: expected one array, got more than one")]
     ManyArrays {
         /// The file.
@@ -49,7 +49,7 @@ pub enum FileError {
     Read {
         /// The path, as it was given.
         place: String,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// An output cannot be created.
@@ -57,21 +57,21 @@ pub enum FileError {
     Create {
         /// The path, as it was given.
         place: String,
-        /// What stands in the way.
+        /// The reason.
         what: String,
-        /// What the system said, where it was asked.
+        /// The error of the system, if it is the reason.
         source: Option<io::Error>,
     },
-    /// Writing failed midway. A file or folder that stood there before still does; a pipe or a device
-    /// has got what was written until then.
+    /// Writing failed midway. A file or folder that existed before is unchanged; a pipe or a device has received
+    /// the bytes before the error.
     #[error("{place}: {source}")]
     Write {
         /// The path, as it was given.
         place: String,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The machine refused memory.
+    /// The system refused memory.
     #[error(transparent)]
     OutOfMemory(#[from] OutOfMemory),
 }
@@ -81,7 +81,44 @@ impl FileError {
         FileError::Malformed { place: place.to_owned(), what: what.into() }
     }
 
+    /// The error of an output that this program refuses to create.
+    pub(super) fn refused(place: &str, what: impl Into<String>) -> Self {
+        FileError::Create { place: place.to_owned(), what: what.into(), source: None }
+    }
+
+    /// The error of an output that the system refuses to create.
+    pub(super) fn creating(place: &str) -> impl Fn(io::Error) -> Self {
+        move |error| FileError::Create {
+            place: place.to_owned(),
+            what: system_text(&error),
+            source: system_error(&error),
+        }
+    }
+
+    pub(super) fn opening(place: &str) -> impl Fn(io::Error) -> Self {
+        move |source| FileError::Open { place: place.to_owned(), source }
+    }
+
     pub(super) fn reading(place: &str) -> impl Fn(io::Error) -> Self {
         move |source| FileError::Read { place: place.to_owned(), source }
     }
+
+    pub(super) fn writing(place: &str) -> impl Fn(io::Error) -> Self {
+        move |source| FileError::Write { place: place.to_owned(), source }
+    }
+}
+
+/// The text of an error without the temporary name in it.
+pub(super) fn system_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" at path ").next().unwrap_or(&text);
+    system_error(error).map_or_else(|| text.to_owned(), |error| error.to_string())
+}
+
+/// The error of the system. tempfile wraps it so that neither `raw_os_error` nor `source` leads to it; only its text
+/// still has the number.
+fn system_error(error: &io::Error) -> Option<io::Error> {
+    let text = error.to_string();
+    let number = || text.split_once("(os error ")?.1.split_once(')')?.0.parse().ok();
+    error.raw_os_error().or_else(number).map(io::Error::from_raw_os_error)
 }

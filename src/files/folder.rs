@@ -1,15 +1,17 @@
 //! A folder as an output.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use ndarray::ArrayD;
 use tempfile::TempDir;
 
+use super::error::system_text;
 use super::handle::{Handle, rename, sync_folder, write_whole};
+use super::sink::KEPT;
 use super::temporary::{
-    Remembered, folder_of, refused, resolve, said, temporary_folder, uninterrupted, without_slash,
+    RegisteredTemp, folder_of, resolve, temporary_folder, uninterrupted, without_slash,
 };
 use super::{Overwrite, TEXT_NAME, show, write_npy};
 use crate::element::Element;
@@ -19,49 +21,48 @@ use crate::files::error::FileError;
 pub struct Folder {
     place: String,
     path: PathBuf,
-    /// Whether there was a folder when this was opened: only such a one is replaced.
+    /// Whether the folder existed when this value was opened; one that did not must not be replaced.
     existed: bool,
     own: Box<dyn Fn(&str) -> bool>,
     temporary: TempDir,
-    /// Held open, so that nobody takes the folder for one that was left behind.
+    /// Held open, so that no other process takes the folder for an abandoned one.
     lock: Option<Handle>,
-    remembered: Remembered,
+    registered: RegisteredTemp,
 }
 
 debug_fields!(Folder, path, existed, temporary);
 
 impl Folder {
-    /// Checks that a folder can be written at `path`. One that exists may hold only files that `own`
-    /// knows by their names.
+    /// Checks that a folder can be written at `path`. One that exists may hold only files whose names `own` accepts.
     pub fn open(
         path: &Path,
         overwrite: Overwrite,
         own: impl Fn(&str) -> bool + 'static,
     ) -> Result<Self, FileError> {
         let place = show(path);
-        let create = |what: String| FileError::Create { place: place.clone(), what, source: None };
-        let refused = |error: &io::Error| refused(&place, error);
         let path = resolve(without_slash(path));
-        if path.file_name().is_none() {
-            // `.`, `..` and the root: the system renames none of them.
-            return Err(create("expected the name of a folder".to_owned()));
-        }
         let existing = fs::metadata(&path).ok();
-        if let Some(existing) = &existing {
+        let refused = if path.file_name().is_none() {
+            // `.`, `..` and the root: the system renames none of them.
+            Some("expected the name of a folder".to_owned())
+        } else if let Some(existing) = &existing {
             if !existing.is_dir() {
-                return Err(create("exists and is not a folder".to_owned()));
+                Some("exists and is not a folder".to_owned())
+            } else if overwrite == Overwrite::Refuse {
+                Some(KEPT.to_owned())
+            } else {
+                foreign(&path, &own)
             }
-            if overwrite == Overwrite::Refuse {
-                return Err(create("exists, and --no-clobber keeps it".to_owned()));
-            }
-            if let Some(what) = foreign(&path, &own) {
-                return Err(create(what));
-            }
+        } else {
+            None
+        };
+        if let Some(what) = refused {
+            return Err(FileError::refused(&place, what));
         }
-        let (temporary, lock, remembered) =
-            temporary_folder(folder_of(&path)).map_err(|error| refused(&error))?;
+        let (temporary, lock, registered) =
+            temporary_folder(folder_of(&path)).map_err(FileError::creating(&place))?;
         let (existed, own) = (existing.is_some(), Box::new(own));
-        Ok(Folder { place, path, existed, own, temporary, lock, remembered })
+        Ok(Folder { place, path, existed, own, temporary, lock, registered })
     }
 
     /// Writes a file of the folder.
@@ -70,54 +71,53 @@ impl Folder {
         name: &str,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), FileError> {
-        let place = Path::new(&self.place).join(name).to_string_lossy().into_owned();
-        // Whoever removes the folder because of a signal must not meet a file that has just come up in it.
+        let place = Path::new(&self.place).join(name);
+        // The clean-up after a signal must not meet a file that is created while it removes the folder.
         let path = self.temporary.path().join(name);
         uninterrupted(|| Handle::create_new(&path))
             .and_then(|mut file| write_whole(&mut file, write))
-            .map_err(|source| FileError::Write { place, source })
+            .map_err(FileError::writing(&place.to_string_lossy()))
     }
 
-    /// Puts the folder in its place. On Linux the old and the new one change places in one step, where
-    /// the file system can do that.
+    /// Moves the folder to its path. On Linux the old and the new one are exchanged in one step, if the file system
+    /// supports that.
     ///
     /// # Errors
-    /// [`FileError::Write`], and [`FileError::Create`] where something has come up meanwhile that this would
-    /// remove: it stays.
+    /// [`FileError::Write`], and [`FileError::Create`] if a file that this would remove has been created meanwhile:
+    /// it is kept.
     pub fn commit(self) -> Result<(), FileError> {
-        // A signal in here would find the old folder under the temporary name, and remove it.
+        // During the exchange, the clean-up after a signal would remove the old folder under the temporary name.
         let replaced = uninterrupted(|| self.replace());
-        // What stands under the temporary name now is the old folder, or the new one after an error.
+        // The temporary name now leads to the old folder, or to the new one after an error.
         let _ = self.temporary.close();
-        drop((self.remembered, self.lock));
+        drop((self.registered, self.lock));
         replaced
     }
 
     fn replace(&self) -> Result<(), FileError> {
         let (new, path) = (self.temporary.path(), self.path.as_path());
-        let write = |source| FileError::Write { place: self.place.clone(), source };
-        let create = |what| FileError::Create { place: self.place.clone(), what, source: None };
-        sync_folder(new).map_err(write)?;
-        // The old folder may have gone since it was looked at.
+        let failed = FileError::writing(&self.place);
+        sync_folder(new).map_err(&failed)?;
+        // The old folder may have been removed since `open`.
         if self.existed && path.exists() {
-            // Nobody may sweep the old folder away before it is known that it has nothing of others in it.
-            let old = fs::File::open(path).map_err(write)?;
+            // The lock keeps other processes from removing the old folder before its content is checked.
+            let old = fs::File::open(path).map_err(&failed)?;
             let _ = old.try_lock();
-            exchange(new, path).map_err(write)?;
-            // Only now does nobody find the old folder any more, and what it holds is certain.
+            exchange(new, path).map_err(&failed)?;
+            // From here on no path leads other programs to the old folder, so that its content is final.
             if let Some(what) = foreign(new, &self.own) {
-                exchange(new, path).map_err(write)?;
-                return Err(create(what));
+                exchange(new, path).map_err(&failed)?;
+                return Err(FileError::refused(&self.place, what));
             }
         } else {
             rename_to_free(new, path).map_err(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => {
-                    create("has come up meanwhile, and is kept".to_owned())
+                ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty => {
+                    FileError::refused(&self.place, "has come up meanwhile, and is kept")
                 }
-                _ => write(error),
+                _ => failed(error),
             })?;
         }
-        sync_folder(folder_of(path)).map_err(write)
+        sync_folder(folder_of(path)).map_err(&failed)
     }
 }
 
@@ -133,43 +133,37 @@ pub fn write_folder<T: Element>(
     folder.write(TEXT_NAME, |file| file.write_all(text.as_bytes()))
 }
 
-/// Why a folder must not be replaced: something in it that `own` does not know.
+/// The reason why a folder must not be replaced: an entry that `own` does not accept.
 fn foreign(folder: &Path, own: &dyn Fn(&str) -> bool) -> Option<String> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        // What has been taken away holds nothing of anybody's.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-        Err(error) => return Some(said(&error)),
+    let find = || {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if !name.to_str().is_some_and(own) || entry.file_type().is_ok_and(|kind| kind.is_dir())
+            {
+                let name = show(Path::new(&name));
+                return Ok(Some(format!("expected a folder of weights alone, got {name} in it")));
+            }
+        }
+        Ok(None)
     };
-    entries.into_iter().find_map(|entry| {
-        let entry = match entry {
-            Ok(entry) => entry,
-            Err(error) => return Some(said(&error)),
-        };
-        let name = entry.file_name();
-        let known = name.to_str().is_some_and(own);
-        (!known || entry.file_type().is_ok_and(|kind| kind.is_dir())).then(|| {
-            let name = show(Path::new(&name));
-            format!("expected a folder of weights alone, got {name} in it")
-        })
+    find().unwrap_or_else(|error: io::Error| {
+        // A removed folder holds no file of another program.
+        (error.kind() != ErrorKind::NotFound).then(|| system_text(&error))
     })
 }
 
-/// Lets two folders change their names.
-#[cfg(target_os = "linux")]
+/// Exchanges the names of two folders, in one step if the system supports that.
 fn exchange(new: &Path, old: &Path) -> io::Result<()> {
-    match rename_with(new, old, rustix::fs::RenameFlags::EXCHANGE) {
-        Err(error) if is_unsupported(&error) => exchange_by_turns(new, old),
-        result => result,
+    #[cfg(target_os = "linux")]
+    if let Some(result) = rename_with(new, old, rustix::fs::RenameFlags::EXCHANGE) {
+        return result;
     }
+    exchange_by_turns(new, old)
 }
 
-/// Lets two folders change their names.
-#[cfg(not(target_os = "linux"))]
-use exchange_by_turns as exchange;
-
-/// Lets two folders change their names, by way of a third one: not in one step. After an error the old
-/// one is where it was. The third name is none that is swept: whoever is killed in between has lost nothing.
+/// Exchanges the names of two folders by way of a third name. After an error the old folder has its name again. The
+/// third name is not one that other processes remove, so that a process that is killed in between loses nothing.
 fn exchange_by_turns(new: &Path, old: &Path) -> io::Result<()> {
     let aside = new.with_extension("old");
     rename(|| fs::rename(old, &aside))?;
@@ -180,40 +174,35 @@ fn exchange_by_turns(new: &Path, old: &Path) -> io::Result<()> {
     rename(|| fs::rename(&aside, new))
 }
 
-/// Renames a folder to a name that nothing has.
-#[cfg(target_os = "linux")]
+/// Renames a folder to a free name, in one step if the system supports that.
 fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
-    match rename_with(from, to, rustix::fs::RenameFlags::NOREPLACE) {
-        Err(error) if is_unsupported(&error) => rename_to_missing(from, to),
-        result => result,
+    #[cfg(target_os = "linux")]
+    if let Some(result) = rename_with(from, to, rustix::fs::RenameFlags::NOREPLACE) {
+        return result;
     }
+    rename_to_missing(from, to)
 }
 
-/// Renames a folder to a name that nothing has.
-#[cfg(not(target_os = "linux"))]
-use rename_to_missing as rename_to_free;
-
-/// Looks first, then renames. What comes up between is replaced only where it is an empty folder: the
-/// system refuses the rest.
+/// Checks that a name is free, then renames. The system refuses to replace a folder that is created in between,
+/// unless it is empty.
 fn rename_to_missing(from: &Path, to: &Path) -> io::Result<()> {
     if to.symlink_metadata().is_ok() {
-        return Err(io::ErrorKind::AlreadyExists.into());
+        return Err(ErrorKind::AlreadyExists.into());
     }
     rename(|| fs::rename(from, to))
 }
 
+/// Renames with a flag; `None` if the kernel or the file system does not support it.
 #[cfg(target_os = "linux")]
-fn rename_with(from: &Path, to: &Path, flags: rustix::fs::RenameFlags) -> io::Result<()> {
+fn rename_with(from: &Path, to: &Path, flag: rustix::fs::RenameFlags) -> Option<io::Result<()>> {
     use rustix::fs::{CWD, renameat_with};
-    rename(|| Ok(renameat_with(CWD, from, CWD, to, flags)?))
-}
-
-/// Whether the kernel or the file system does not know a flag of `renameat2`.
-#[cfg(target_os = "linux")]
-fn is_unsupported(error: &io::Error) -> bool {
     use rustix::io::Errno;
+    let result = rename(|| Ok(renameat_with(CWD, from, CWD, to, flag)?));
+    let errno = result.as_ref().err().and_then(io::Error::raw_os_error);
     let unsupported = [Errno::INVAL, Errno::NOSYS, Errno::NOTSUP];
-    unsupported.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+    let unsupported =
+        unsupported.iter().any(|unsupported| errno == Some(unsupported.raw_os_error()));
+    (!unsupported).then_some(result)
 }
 
 #[cfg(test)]
@@ -242,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_has_come_up_since_is_kept() {
+    fn a_folder_that_was_created_meanwhile_is_kept() {
         for overwrite in [Overwrite::Replace, Overwrite::Refuse] {
             let (sandbox, path, folder) = opened(overwrite, &[]);
             fs::create_dir(&path).unwrap();
@@ -255,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_has_come_up_in_the_old_folder_is_kept() {
+    fn a_file_that_was_created_in_the_old_folder_is_kept() {
         let (sandbox, path, folder) = opened(Overwrite::Replace, &["own"]);
         fs::write(path.join("notes"), b"precious").unwrap();
         let error = folder.commit().unwrap_err();

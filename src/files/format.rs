@@ -28,41 +28,30 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// Bytes that tell the format.
+    /// Bytes that suffice to recognise the format.
     pub(super) const BYTES: usize = 9;
 
     /// The format of a file or stream with this start, which is not empty.
     fn of(start: &[u8]) -> Self {
-        let kinds: [(&[u8], Format); 16] = [
-            (b"\x93NUMPY", Format::Npy),
-            (b"PK\x03\x04", Format::Zip),
-            (b"PK\x05\x06", Format::Zip),
-            (b"\x80\x02", Format::Pickle),
-            (b"\x80\x03", Format::Pickle),
-            (b"\x80\x04", Format::Pickle),
-            (b"\x80\x05", Format::Pickle),
-            (b"sys_info", Format::Tar),
-            (b"\x89PNG", Format::Other(Some("PNG"))),
-            (b"\x1f\x8b", Format::Other(Some("gzip"))),
-            (b"\x89HDF", Format::Other(Some("HDF5"))),
-            (b"%PDF", Format::Other(Some("PDF"))),
-            (b"BZh", Format::Other(Some("bzip2"))),
-            (b"\xff\xd8", Format::Other(Some("JPEG"))),
-            (b"\xff\xfe", Format::Other(Some("text in UTF-16"))),
-            (b"\xfe\xff", Format::Other(Some("text in UTF-16"))),
-        ];
-        // The length of a header below 2^32, then its first brace. A length may begin as a pickle does.
-        if let [_, _, _, _, 0, 0, 0, 0, b'{', ..] = start {
-            return Format::Safetensors;
-        }
-        if let Some((_, format)) = kinds.iter().find(|(magic, _)| start.starts_with(magic)) {
-            return *format;
-        }
+        let other = |name| Format::Other(Some(name));
         match start {
+            // The length of a header below 2^32, then its first brace. A length may begin as a pickle does.
+            [_, _, _, _, 0, 0, 0, 0, b'{', ..] => Format::Safetensors,
+            [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => Format::Npy,
+            [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Format::Zip,
+            [0x80, 2..=5, ..] => Format::Pickle,
+            [0x89, b'P', b'N', b'G', ..] => other("PNG"),
+            [0x1f, 0x8b, ..] => other("gzip"),
+            [0x89, b'H', b'D', b'F', ..] => other("HDF5"),
+            [b'%', b'P', b'D', b'F', ..] => other("PDF"),
+            [b'B', b'Z', b'h', ..] => other("bzip2"),
+            [0xff, 0xd8, ..] => other("JPEG"),
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => other("text in UTF-16"),
             // Field 1 of a ModelProto, a small number, and then one of the fields up to its graph.
             [0x08, 1..0x20, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42, ..] => Format::Onnx,
+            _ if start.starts_with(b"sys_info") => Format::Tar,
             _ if is_text(start) => Format::Text,
-            // The same with a length that no header has, which the reader of headers then names.
+            // A length that no header has, which the reader of headers then reports.
             [.., b'{'] if start.len() == Format::BYTES => Format::Safetensors,
             _ => Format::Other(None),
         }
@@ -75,7 +64,7 @@ impl Format {
         expected: Expected,
     ) -> Result<Self, FileError> {
         let Expected { formats, words } = expected;
-        let malformed = |what: String| Err(FileError::Malformed { place: place.to_owned(), what });
+        let malformed = |what: String| Err(FileError::malformed(place, what));
         if start.is_empty() {
             return malformed(format!("empty file; expected {words}, got 0 bytes"));
         }

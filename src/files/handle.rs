@@ -1,5 +1,5 @@
-//! Files as this program touches them: all reads, writes, syncs and renames pass through here, and so do
-//! the bytes of the standard streams. A test can let any of them fail.
+//! All reads, writes, syncs and renames of files, and the bytes of the standard streams, pass through here, so that
+//! a test can make any of them fail.
 
 use std::fs;
 use std::io::{self, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -9,37 +9,27 @@ use crate::faults::{Operation, pass};
 
 /// An open file.
 #[derive(Debug)]
-pub(super) struct Handle(fs::File);
+pub(super) struct Handle(pub(super) fs::File);
 
 impl Handle {
-    /// Opens a file to be read.
+    /// Opens a file for reading.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         fs::File::open(path).map(Handle)
     }
 
-    /// Makes a file to be written and read, at a path where nothing is.
+    /// Creates a file at a free path, for writing and reading.
     pub(super) fn create_new(path: &Path) -> io::Result<Self> {
         fs::File::options().read(true).write(true).create_new(true).open(path).map(Handle)
     }
 
-    /// Opens what is there already to be written.
-    pub(super) fn open_to_write(path: &Path) -> io::Result<Self> {
-        fs::File::options().write(true).open(path).map(Handle)
-    }
-
-    /// A file without a name, in the folder for temporary ones.
-    pub(super) fn unnamed() -> io::Result<Self> {
-        tempfile::tempfile().map(Handle)
-    }
-
-    /// A path that leads to this very file for as long as it is open, whatever its name leads to by then;
-    /// none where the system has no such paths.
+    /// A path of this file that stays valid while it is open, even if its name is given to another one; `None` if
+    /// the system has no such paths.
     #[cfg(feature = "pt")]
     pub(super) fn own_path(&self) -> Option<std::path::PathBuf> {
         #[cfg(target_os = "linux")]
         {
             let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&self.0));
-            // A process may run where nobody has mounted /proc.
+            // A process may run without a mounted /proc.
             fs::metadata(&path).is_ok().then(|| path.into())
         }
         #[cfg(not(target_os = "linux"))]
@@ -50,51 +40,16 @@ impl Handle {
         self.0.metadata()
     }
 
-    /// Waits until this process alone holds the file; see [`fs::File::lock`].
-    pub(super) fn lock(&self) -> io::Result<()> {
-        self.0.lock()
-    }
-
-    /// Puts content and length on the disk.
+    /// Syncs content and length to the disk.
     pub(super) fn sync_all(&self) -> io::Result<()> {
         pass(Operation::Sync, 0)?;
         self.0.sync_all()
     }
 
-    /// Puts the content on the disk.
+    /// Syncs the content to the disk.
     pub(super) fn sync_data(&self) -> io::Result<()> {
         pass(Operation::Sync, 0)?;
         self.0.sync_data()
-    }
-
-    /// Reads from some place on, wherever the file stands.
-    #[cfg(unix)]
-    pub(super) fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-        let len = pass(Operation::Read, buffer.len())?;
-        std::os::unix::fs::FileExt::read_at(&self.0, &mut buffer[..len], at)
-    }
-
-    /// Writes from some place on, wherever the file stands.
-    #[cfg(unix)]
-    pub(super) fn write_at(&self, buffer: &[u8], at: u64) -> io::Result<usize> {
-        let len = pass(Operation::Write, buffer.len())?;
-        std::os::unix::fs::FileExt::write_at(&self.0, &buffer[..len], at)
-    }
-
-    /// Reads from some place on.
-    #[cfg(not(unix))]
-    pub(super) fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-        (&self.0).seek(SeekFrom::Start(at))?;
-        let len = pass(Operation::Read, buffer.len())?;
-        (&self.0).read(&mut buffer[..len])
-    }
-
-    /// Writes from some place on.
-    #[cfg(not(unix))]
-    pub(super) fn write_at(&self, buffer: &[u8], at: u64) -> io::Result<usize> {
-        (&self.0).seek(SeekFrom::Start(at))?;
-        let len = pass(Operation::Write, buffer.len())?;
-        (&self.0).write(&buffer[..len])
     }
 }
 
@@ -126,7 +81,7 @@ pub(super) fn read(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize>
     from.read(&mut buffer[..len])
 }
 
-/// Reads until `bytes` is full or the source ends, and returns how many bytes that were.
+/// Reads until `bytes` is full or the source ends, and returns the number of bytes.
 pub(super) fn read_full(reader: &mut dyn Read, bytes: &mut [u8]) -> io::Result<usize> {
     let mut got = 0;
     while got < bytes.len() {
@@ -146,41 +101,58 @@ pub(super) fn write(to: &mut impl Write, buffer: &[u8]) -> io::Result<usize> {
     to.write(&buffer[..len])
 }
 
-/// Does what gives a file or folder another name.
+/// Runs an operation that renames a file or folder.
 pub(super) fn rename<T>(rename: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     pass(Operation::Rename, 0)?;
     rename()
 }
 
-/// Makes a rename last. Not every file system can; the rename itself has been done.
+/// Makes a rename in a folder permanent. Some file systems do not support this; the rename itself has been done.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     match Handle::open(folder).and_then(|folder| folder.sync_all()) {
-        Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(()),
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
+        Err(error)
+            if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::PermissionDenied) =>
+        {
+            Ok(())
+        }
         result => result,
     }
 }
 
-/// A file from some place on. The system is told the place with each call, and not beforehand with one of its
-/// own: of short runs there are very many.
-pub(super) struct At<'a> {
+/// A file, read or written from a position on. Each call passes the position to the system: a seek before it would
+/// double the calls, and there may be millions of short runs.
+pub(super) struct FileCursor<'a> {
     pub(super) file: &'a Handle,
     pub(super) at: u64,
 }
 
-impl Read for At<'_> {
+impl Read for FileCursor<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read_at(buffer, self.at)?;
-        self.at += read as u64;
-        Ok(read)
+        let len = pass(Operation::Read, buffer.len())?;
+        #[cfg(unix)]
+        let n = std::os::unix::fs::FileExt::read_at(&self.file.0, &mut buffer[..len], self.at)?;
+        #[cfg(not(unix))]
+        let n = {
+            (&self.file.0).seek(SeekFrom::Start(self.at))?;
+            (&self.file.0).read(&mut buffer[..len])?
+        };
+        self.at += n as u64;
+        Ok(n)
     }
 }
 
-impl Write for At<'_> {
+impl Write for FileCursor<'_> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let written = self.file.write_at(buffer, self.at)?;
-        self.at += written as u64;
-        Ok(written)
+        let len = pass(Operation::Write, buffer.len())?;
+        #[cfg(unix)]
+        let n = std::os::unix::fs::FileExt::write_at(&self.file.0, &buffer[..len], self.at)?;
+        #[cfg(not(unix))]
+        let n = {
+            (&self.file.0).seek(SeekFrom::Start(self.at))?;
+            (&self.file.0).write(&buffer[..len])?
+        };
+        self.at += n as u64;
+        Ok(n)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -188,7 +160,7 @@ impl Write for At<'_> {
     }
 }
 
-/// Writes the whole content of a file through a buffer, and puts it on the disk.
+/// Writes the whole content of a file through a buffer, and syncs it to the disk.
 pub(super) fn write_whole(
     file: &mut Handle,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -210,7 +182,7 @@ pub(super) fn write_buffered(
     to.flush()
 }
 
-/// A file that is written. After an error it takes what comes and counts it, so that the message can say how
+/// A file that is written. After an error it accepts further bytes and counts them, so that the message can say how
 /// many bytes a full disk lacks.
 struct CountedFile<'a> {
     file: &'a mut Handle,
@@ -221,22 +193,19 @@ struct CountedFile<'a> {
 
 impl Write for CountedFile<'_> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let written = match &self.failed {
-            Some(_) => buffer.len(),
-            None => match self.file.write(buffer) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
-                Err(error) => {
-                    self.failed = Some(error);
-                    buffer.len()
-                }
+        let mut taken = buffer.len();
+        if self.failed.is_none() {
+            match self.file.write(buffer) {
                 Ok(written) => {
+                    taken = written;
                     self.written += written as u64;
-                    written
                 }
-            },
-        };
-        self.needed += written as u64;
-        Ok(written)
+                Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
+                Err(error) => self.failed = Some(error),
+            }
+        }
+        self.needed += taken as u64;
+        Ok(taken)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -244,7 +213,7 @@ impl Write for CountedFile<'_> {
     }
 }
 
-/// A failed write, and how far it came.
+/// A failed write with the number of bytes before it.
 pub(super) fn with_bytes(error: &io::Error, written: u64, needed: u64) -> io::Error {
     io::Error::new(error.kind(), format!("{written} of {needed} bytes written: {error}"))
 }

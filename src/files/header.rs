@@ -23,8 +23,7 @@ pub enum StoredType {
 }
 
 impl StoredType {
-    /// Each with its name, the bytes of one number (of text, those that it becomes first), and NumPy's letter
-    /// and size.
+    /// Each with its name, its [size](StoredType::size), and NumPy's letter and size.
     const ALL: [(StoredType, &'static str, usize, &'static str); 14] = [
         (StoredType::Bool, "bool", 1, "?"),
         (StoredType::I8, "i8", 1, "i1"),
@@ -42,13 +41,12 @@ impl StoredType {
         (StoredType::Text, "text", 8, ""),
     ];
 
-    /// Bytes of one number; of text, those that it becomes first.
+    /// Bytes of one number. Text is converted to f64 first.
     pub fn size(self) -> usize {
         Self::ALL[self as usize].2
     }
 
-    /// The type that its numbers are computed in where nobody asks for another: doubles stay what they
-    /// are, and everything else becomes f32.
+    /// The default type of its numbers in computations: f64 for doubles, f32 for all others.
     pub fn natural(self) -> Dtype {
         if self == StoredType::F64 { Dtype::F64 } else { Dtype::F32 }
     }
@@ -67,17 +65,15 @@ impl StoredType {
     /// The type for NumPy's letter and size.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let numpy = if text == "b1" { "?" } else { text };
-        let known = |(.., own): &&(_, _, _, &str)| !own.is_empty() && *own == numpy;
-        Self::ALL.iter().find(known).map(|(stored, ..)| *stored)
+        let found = Self::ALL.iter().find(|(.., own)| !own.is_empty() && *own == numpy);
+        found.map(|(stored, ..)| *stored)
     }
 
     /// The type of this name in .safetensors.
     #[cfg(feature = "safetensors")]
     pub(super) fn named(name: &str) -> Option<Self> {
-        let known = |(stored, own, ..): &&(StoredType, &str, _, _)| {
-            *stored != StoredType::Text && own.to_uppercase() == name
-        };
-        Self::ALL.iter().find(known).map(|(stored, ..)| *stored)
+        let found = Self::ALL.iter().find(|(_, own, ..)| own.to_uppercase() == name);
+        found.map(|(stored, ..)| *stored).filter(|stored| *stored != StoredType::Text)
     }
 }
 
@@ -96,18 +92,7 @@ impl std::fmt::Display for StoredType {
     }
 }
 
-/// What a .npy file says about its array.
-///
-/// ```
-/// use elman::files::{Accepts, Header, Source, StoredType, open};
-///
-/// let source = Source::parse("fixtures/x.npy".as_ref());
-/// let file = open(&source, Accepts::Tensor)?.into_tensor()?;
-/// let Header { stored, shape, .. } = file.header();
-/// assert_eq!((*stored, shape.as_slice()), (StoredType::F32, &[5, 3, 10][..]));
-/// assert_eq!(file.header().body_bytes(), file.header().count() * 4);
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
+/// Type, order and shape of an array.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     /// Type of the numbers.
@@ -121,7 +106,7 @@ pub struct Header {
 }
 
 impl Header {
-    /// That of little-endian numbers in C order.
+    /// The header of little-endian numbers in C order.
     pub(super) fn plain(stored: StoredType, shape: &[usize]) -> Self {
         Header { stored, big_endian: false, fortran_order: false, shape: shape.to_vec() }
     }
@@ -137,13 +122,12 @@ impl Header {
     }
 }
 
-/// Checks that the bytes of all axes, empty ones left out, can be counted: ndarray multiplies them so.
+/// Checks that the product of all sizes except 0 does not overflow in bytes: ndarray requires that.
 pub(super) fn check_size(shape: &[usize], stored: StoredType) -> Result<(), String> {
-    let sizes = shape.iter().copied().filter(|&size| size > 0);
-    // Eight bytes is the widest type that anything is converted to.
+    let mut sizes = shape.iter().copied().filter(|&size| size > 0);
+    // Numbers are converted to types of at most 8 bytes.
     let widest = stored.size().max(8);
-    let bytes = sizes.clone().try_fold(widest, usize::checked_mul);
-    match bytes {
+    match sizes.try_fold(widest, usize::checked_mul) {
         Some(bytes) if isize::try_from(bytes).is_ok() => Ok(()),
         _ => Err(format!("shape {shape:?} is too large")),
     }

@@ -1,4 +1,4 @@
-//! The limits of what a file may make this process hold, in one place.
+//! The limits of the memory that a file can make this process allocate, in one place.
 //!
 //! The header of a regular file is checked against the file's length. A pipe has none, so that its bytes are
 //! counted while they arrive.
@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::files::error::FileError;
 
-/// Longest header of a .npy file: what NumPy accepts by default.
+/// Longest header of a .npy file: the default limit of NumPy.
 pub(super) const MAX_NPY_HEADER_BYTES: usize = 10_000;
 
 /// Longest header that .safetensors allows.
 #[cfg(feature = "safetensors")]
 pub(super) const MAX_SAFETENSORS_HEADER_BYTES: u64 = 100_000_000;
 
-/// Most axes of a tensor if a file can name more than it has bytes for: as many as NumPy and PyTorch have.
+/// Most axes of a tensor: the limit of NumPy and PyTorch.
 #[cfg(any(feature = "onnx", feature = "safetensors"))]
 pub(super) const MAX_AXES: usize = 64;
 
@@ -26,8 +26,8 @@ pub(super) const MAX_TEXT_BYTES: u64 = 1 << 20;
 /// an empty one 90 in the file.
 pub(super) const MAX_MEMBERS: u64 = 100_000;
 
-/// Most times that the bytes of a checkpoint may stand in its tensors: a view can repeat one number a thousand
-/// times, and two modules may share their weights.
+/// Bytes of a checkpoint's tensors for each byte of the file: a view can repeat one number a thousand times, and two
+/// modules may share their weights.
 #[cfg(feature = "pt")]
 pub(super) const MAX_SHARED: u64 = 4;
 
@@ -39,10 +39,10 @@ pub(super) const SMALL_CHECKPOINT_BYTES: u64 = 8 << 20;
 /// Most bytes that this process reads from a pipe.
 static STREAM_BYTES: AtomicU64 = AtomicU64::new(u64::MAX);
 
-/// Sets how many bytes this process reads from standard input, or from any other pipe, from now on. A pipe
-/// that gives more is an [`FileError::Malformed`], or an [`FileError::Read`] of the kind
-/// [`FileTooLarge`](ErrorKind::FileTooLarge). Each of [`Arrays`](super::Arrays), which may have no end, has
-/// this limit. There is none until it is set.
+/// Sets the limit of the bytes that this process reads from standard input, or from any other pipe, from now on. More
+/// bytes are a [`FileError::Malformed`], or a [`FileError::Read`] of the kind
+/// [`FileTooLarge`](ErrorKind::FileTooLarge). For [`Arrays`](super::Arrays), which may have no end, the limit holds
+/// for each array. There is no limit until it is set.
 pub fn limit_streams(bytes: u64) {
     STREAM_BYTES.store(bytes, Ordering::Relaxed);
 }
@@ -62,7 +62,7 @@ impl<R> Limited<R> {
 impl<R: Read> Read for Limited<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.left == 0 && !buffer.is_empty() {
-            // One byte shows that there are too many.
+            // One more byte is enough to know that the limit is exceeded.
             return match self.reader.read(&mut buffer[..1])? {
                 0 => Ok(0),
                 _ => Err(io::Error::new(ErrorKind::FileTooLarge, refused("more"))),

@@ -1,4 +1,4 @@
-//! Numbers out of the bytes of a file: exactly, as bits, or converted to a type that is computed in.
+//! Numbers from the bytes of a file: exact, as bits, or converted to the type of the computation.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::element::Element;
 /// A number of a file, exactly.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Number {
-    /// A whole number, or a truth value as 0 or 1.
+    /// An integer, or a boolean as 0 or 1.
     Integer(i128),
     /// A number of f32, f16 or bf16.
     F32(f32),
@@ -17,7 +17,7 @@ pub enum Number {
 }
 
 impl Number {
-    /// The nearest double. It is the number itself but for whole numbers beyond 2^53.
+    /// The nearest double. It is exact except for integers beyond 2^53.
     pub fn to_f64(self) -> f64 {
         match self {
             Number::Integer(value) => value as f64,
@@ -28,7 +28,7 @@ impl Number {
 }
 
 impl fmt::Display for Number {
-    /// The shortest text that tells the number from its neighbours.
+    /// The shortest text that reads back to the same number.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Number::Integer(value) => write!(f, "{value}"),
@@ -39,7 +39,7 @@ impl fmt::Display for Number {
 }
 
 impl StoredType {
-    /// The number that these bits are, which stand in the lowest of the 64.
+    /// The number with these bits, which are the lowest of the 64.
     #[allow(clippy::cast_possible_truncation, reason = "the bits above belong to wider types")]
     #[allow(clippy::cast_possible_wrap, reason = "the sign is one of the bits")]
     pub fn number(self, bits: u64) -> Number {
@@ -59,7 +59,7 @@ impl StoredType {
         }
     }
 
-    /// The bits of positive infinity; none where the type has no such number.
+    /// The bits of positive infinity; `None` if the type has no infinity.
     pub fn infinity(self) -> Option<u64> {
         match self {
             StoredType::F16 => Some(u64::from(half::f16::INFINITY.to_bits())),
@@ -102,7 +102,7 @@ pub(super) fn append_numbers<T: Element>(header: &Header, bytes: &[u8], values: 
     }
 }
 
-/// Appends the bits of each number, in the lowest of 64. Every byte except 0 is the same truth value.
+/// Appends the bits of each number, in the lowest of 64. Every byte except 0 is the same boolean.
 pub(super) fn append_bits(bytes: &[u8], stored: StoredType, big_endian: bool, bits: &mut Vec<u64>) {
     match stored.size() {
         1 if stored == StoredType::Bool => {

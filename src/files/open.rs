@@ -1,4 +1,4 @@
-//! The one door: a source is opened, recognised by its first bytes, and its header read.
+//! The one way to open a source: it is recognised by its first bytes, and its header is read.
 
 use std::path::Path;
 
@@ -42,32 +42,34 @@ pub enum Accepts<'a> {
     Anything,
 }
 
+/// The formats that are read; each value of [`Accepts`] stands for a range of them.
+const FORMATS: [Format; 7] = [
+    Format::Npy,
+    Format::Text,
+    Format::Zip,
+    Format::Safetensors,
+    Format::Pickle,
+    Format::Tar,
+    Format::Onnx,
+];
+
 impl Accepts<'_> {
     fn expected(self) -> Expected {
-        use Format::{Npy, Onnx, Pickle, Safetensors, Tar, Text, Zip};
         let onnx = cfg!(feature = "onnx");
-        let (formats, words): (&[Format], _) = match self {
-            Accepts::Tensor | Accepts::Sequences { .. } => {
-                (&[Npy, Text, Zip], ".npy, .npz or a table")
+        let (formats, words) = match self {
+            Accepts::Tensor | Accepts::Sequences { .. } => (0..3, ".npy, .npz or a table"),
+            Accepts::Anything if onnx => {
+                (0..7, ".npy, .npz, a table, a folder of .npy files, .safetensors, .pt or .onnx")
             }
-            Accepts::Anything if onnx => (
-                &[Npy, Text, Zip, Safetensors, Pickle, Tar, Onnx],
-                ".npy, .npz, a table, a folder of .npy files, .safetensors, .pt or .onnx",
-            ),
-            Accepts::Tensors | Accepts::Anything => (
-                &[Npy, Text, Zip, Safetensors, Pickle, Tar],
-                ".npy, .npz, a table, a folder of .npy files, .safetensors or .pt",
-            ),
-            Accepts::Model if onnx => (
-                &[Zip, Safetensors, Pickle, Tar, Onnx],
-                "a folder of .npy files, .npz, .safetensors, .pt or .onnx",
-            ),
-            Accepts::Model => (
-                &[Zip, Safetensors, Pickle, Tar],
-                "a folder of .npy files, .npz, .safetensors or .pt",
-            ),
+            Accepts::Tensors | Accepts::Anything => {
+                (0..6, ".npy, .npz, a table, a folder of .npy files, .safetensors or .pt")
+            }
+            Accepts::Model if onnx => {
+                (2..7, "a folder of .npy files, .npz, .safetensors, .pt or .onnx")
+            }
+            Accepts::Model => (2..6, "a folder of .npy files, .npz, .safetensors or .pt"),
         };
-        Expected { formats, words }
+        Expected { formats: &FORMATS[formats], words }
     }
 
     fn folders(self) -> bool {
@@ -75,7 +77,7 @@ impl Accepts<'_> {
     }
 }
 
-/// Opens a source, recognises it by its first bytes, and reads what it says of its tensors.
+/// Opens a source, recognises it by its first bytes, and reads its headers.
 ///
 /// ```
 /// use elman::files::{Accepts, File, Source, open};
@@ -113,7 +115,7 @@ pub fn open(source: &Source, accepts: Accepts<'_>) -> Result<File, FileError> {
     read(path, member, accepts, (opened, format), place)
 }
 
-/// Reads what an opened source says of its tensors, once its format is known to be accepted.
+/// Reads the headers of an opened source whose format is accepted.
 fn read(
     path: Option<&Path>,
     member: Option<&str>,

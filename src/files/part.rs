@@ -3,19 +3,18 @@
 //! A part is a range of the first axis and a range of the second one. In memory its first two axes are in the
 //! order of the file, or swapped.
 
-use std::io::{self, Write};
+use std::io;
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use super::handle::{At, with_bytes};
+use super::handle::{FileCursor, with_bytes};
 use super::npy::{PIECE_BYTES, header_bytes, write_pieces};
 use super::sink::Target;
 use super::{FileError, Sink, Stored, TensorReader};
 use crate::element::Element;
 use crate::memory::{grow, reserved};
 
-/// Bytes after which the system is asked to put what was written on the disk: then little is left to be
-/// waited for at the end.
+/// Bytes after which written bytes are synced to the disk, so that the sync at the end is short.
 const SYNC_BYTES: usize = 64 << 20;
 
 /// A part of a tensor.
@@ -27,6 +26,24 @@ pub struct Part {
     pub second: Range<usize>,
     /// Whether the second axis is the outer one in memory.
     pub swapped: bool,
+}
+
+impl Part {
+    /// Whether its numbers are contiguous in a tensor with this length of the second axis.
+    fn is_contiguous(&self, second: usize) -> bool {
+        self.second == (0..second) && !self.swapped
+    }
+
+    /// The contiguous numbers of the part, in the order of the tensor: one run, or one for each index of the first
+    /// axis.
+    fn runs(&self, second: usize, width: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (mut count, mut len) = (self.first.len(), self.second.len() * width);
+        if self.is_contiguous(second) {
+            (count, len) = (1, count * len);
+        }
+        let start = (self.first.start * second + self.second.start) * width;
+        (0..count).map(move |i| start + i * second * width).map(move |start| start..start + len)
+    }
 }
 
 impl TensorReader<'_> {
@@ -46,23 +63,14 @@ impl TensorReader<'_> {
         let count = part.first.len() * row;
         values.clear();
         grow(values, count, "input", count.saturating_mul(size_of::<T>()))?;
-        if part.second == (0..second) && !part.swapped {
-            self.seek(part.first.start * second * width);
-            return self.append(count, values);
-        }
         if !part.swapped {
-            for index in part.first.clone() {
-                self.seek((index * second + part.second.start) * width);
-                self.append(row, values)?;
-            }
-            return Ok(());
+            return part.runs(second, width).try_for_each(|run| self.append_run(run, values));
         }
         values.resize(count, T::from_f32(0.0));
         let mut own = reserved(row, "input")?;
-        for (i, index) in part.first.clone().enumerate() {
+        for (i, run) in part.runs(second, width).enumerate() {
             own.clear();
-            self.seek((index * second + part.second.start) * width);
-            self.append(row, &mut own)?;
+            self.append_run(run, &mut own)?;
             let to = values.chunks_exact_mut(width).skip(i).step_by(part.first.len());
             for (to, from) in to.zip(own.chunks_exact(width)) {
                 to.copy_from_slice(from);
@@ -73,35 +81,17 @@ impl TensorReader<'_> {
 }
 
 /// A .npy tensor of T that is written part by part.
-///
-/// ```
-/// use elman::files::{Accepts, Overwrite, Part, Sink, Source, open};
-///
-/// let folder = tempfile::tempdir()?;
-/// let path = folder.path().join("output.npy");
-/// let sink = Sink::open(&path, Overwrite::Replace)?;
-/// assert!(sink.is_file());
-/// // (L, N, D * H_out), its last two steps first.
-/// let mut parts = sink.into_parts::<f32>(&[4, 3, 20], [4, 3, 20])?;
-/// for (first, value) in [(2..4, 1.0_f32), (0..2, 0.0)] {
-///     parts.write(&Part { first, second: 0..3, swapped: false }, &[value; 2 * 3 * 20])?;
-/// }
-/// parts.finish()?.commit()?;
-/// let output = open(&Source::Path(path), Accepts::Tensor)?.into_tensor()?.read::<f32>()?;
-/// assert_eq!((output[[1, 0, 0]], output[[2, 0, 0]]), (0.0, 1.0));
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
 #[derive(Debug)]
 pub struct PartWriter<T> {
     sink: Sink,
-    shape: [usize; 3],
-    /// Where the numbers begin.
+    axes: [usize; 3],
+    /// The position of the first number.
     start: u64,
-    /// Numbers that have been written.
+    /// The number of written numbers.
     written: usize,
-    /// Bytes since the system was asked to put them on the disk.
+    /// The number of written bytes since the last sync.
     unsynced: usize,
-    /// Bytes that are about to be written.
+    /// The next bytes to write.
     piece: Vec<u8>,
     numbers: PhantomData<T>,
 }
@@ -118,16 +108,9 @@ impl Sink {
         shape: &[usize],
         axes: [usize; 3],
     ) -> Result<PartWriter<T>, FileError> {
-        let piece = Vec::with_capacity(PIECE_BYTES);
-        let mut parts = PartWriter {
-            sink: self,
-            shape: axes,
-            start: 0,
-            written: 0,
-            unsynced: 0,
-            piece,
-            numbers: PhantomData::<T>,
-        };
+        let (piece, numbers) = (Vec::with_capacity(PIECE_BYTES), PhantomData::<T>);
+        let mut parts =
+            PartWriter { sink: self, axes, start: 0, written: 0, unsynced: 0, piece, numbers };
         let begun = header_bytes(T::DESCR, shape).and_then(|header| {
             parts.start = header.len() as u64;
             parts.sink.target.direct().write_all(&header)
@@ -140,26 +123,18 @@ impl Sink {
 impl<T: Stored> PartWriter<T> {
     /// Writes a part. A pipe only takes the next part of the first axis, with the whole of the second one.
     pub fn write(&mut self, part: &Part, values: &[T]) -> Result<(), FileError> {
-        let [_, second, width] = self.shape;
-        let whole = part.second == (0..second) && !part.swapped;
-        if whole {
-            self.run(part.first.start * second * width, values)?;
-        }
-        for (i, index) in part.first.clone().enumerate().filter(|_| !whole) {
-            let start = (index * second + part.second.start) * width;
+        let [_, second, width] = self.axes;
+        for (i, run) in part.runs(second, width).enumerate() {
             if part.swapped {
                 let rows = values.chunks_exact(width).skip(i).step_by(part.first.len());
-                self.run(start, rows.flatten())?;
+                self.run(run.start, rows.flatten())?;
             } else {
-                self.run(
-                    start,
-                    &values[i * part.second.len() * width..][..part.second.len() * width],
-                )?;
+                self.run(run.start, &values[i * run.len()..][..run.len()])?;
             }
         }
-        // Runs that are no neighbours share pages with those of other parts: each page would be put on the
+        // Runs that are not neighbours share pages with those of other parts: each page would be written to the
         // disk once for every part.
-        self.unsynced += if whole { size_of_val(values) } else { 0 };
+        self.unsynced += if part.is_contiguous(second) { size_of_val(values) } else { 0 };
         if self.unsynced >= SYNC_BYTES {
             self.unsynced = 0;
             if let Target::Replace { temporary, .. } = &self.sink.target {
@@ -169,12 +144,12 @@ impl<T: Stored> PartWriter<T> {
         Ok(())
     }
 
-    /// Ends the tensor. A regular target still holds what it held before, until the sink is committed.
+    /// Ends the tensor. A regular target still holds its previous content until the sink is committed.
     ///
     /// # Panics
-    /// Where a part has not been written.
+    /// If a part has not been written.
     pub fn finish(mut self) -> Result<Sink, FileError> {
-        assert_eq!(self.written, self.shape.iter().product::<usize>(), "a part is missing");
+        assert_eq!(self.written, self.axes.iter().product::<usize>(), "a part is missing");
         self.sink.target.end().map_err(|source| self.failed(source))?;
         Ok(self.sink)
     }
@@ -193,7 +168,11 @@ impl<T: Stored> PartWriter<T> {
         let written = match &mut self.sink.target {
             Target::Replace { temporary, .. } => {
                 let at = self.start + (start * size_of::<T>()) as u64;
-                write_pieces(&mut At { file: temporary.as_file(), at }, values, &mut self.piece)
+                write_pieces(
+                    &mut FileCursor { file: temporary.as_file(), at },
+                    values,
+                    &mut self.piece,
+                )
             }
             other => {
                 assert_eq!(self.written, start, "a pipe is written in order");
@@ -203,7 +182,7 @@ impl<T: Stored> PartWriter<T> {
         };
         if let (Err(error), Target::Replace { .. }) = (&written, &self.sink.target) {
             let bytes = |numbers: usize| self.start + (numbers * size_of::<T>()) as u64;
-            let all = self.shape.iter().product();
+            let all = self.axes.iter().product();
             return Err(self.failed(with_bytes(error, bytes(self.written), bytes(all))));
         }
         self.written += count;
@@ -211,6 +190,6 @@ impl<T: Stored> PartWriter<T> {
     }
 
     fn failed(&self, source: io::Error) -> FileError {
-        FileError::Write { place: self.sink.place.clone(), source }
+        FileError::writing(&self.sink.place)(source)
     }
 }

@@ -19,7 +19,7 @@ use super::handle::Handle;
 use super::header::check_size;
 use super::limit::{MAX_SHARED, SMALL_CHECKPOINT_BYTES};
 use super::reader::{Bytes, TensorReader};
-use super::temporary::{Remembered, temporary_file};
+use super::temporary::{RegisteredTemp, temporary_file};
 use super::{Entry, Header, ModuleAttribute, StoredType, escaped};
 use crate::files::error::FileError;
 use crate::memory::reserved;
@@ -32,7 +32,7 @@ pub(super) struct PtFile {
     tensors: Vec<Tensor>,
     attributes: Vec<ModuleAttribute>,
     /// Dropped after the tensors: some systems cannot remove an open file.
-    _spooled: Option<(NamedTempFile<Handle>, Remembered)>,
+    _spooled: Option<(NamedTempFile<Handle>, RegisteredTemp)>,
 }
 
 impl PtFile {
@@ -113,11 +113,11 @@ impl PtFile {
 }
 
 /// Copies a file that has no name into one that has.
-fn spool(file: &mut Handle) -> io::Result<(NamedTempFile<Handle>, Remembered)> {
-    let (mut named, remembered) = temporary_file(&std::env::temp_dir())?;
+fn spool(file: &mut Handle) -> io::Result<(NamedTempFile<Handle>, RegisteredTemp)> {
+    let (mut named, registered) = temporary_file(&std::env::temp_dir())?;
     file.seek(SeekFrom::Start(0))?;
     io::copy(file, &mut named)?;
-    Ok((named, remembered))
+    Ok((named, registered))
 }
 
 /// Attributes of the modules in a checkpoint. The older layouts hold none that can be read.

@@ -1,42 +1,24 @@
-//! The one reader of numbers behind a header: in pieces, as parts, or as a whole array.
+//! The one reader of the numbers after a header: in pieces, as parts, or as a whole array.
 //!
-//! Numbers are read in the order of the file. A regular file can be read at any place; a stream and a member
-//! of an archive only from their beginning to their end.
+//! A regular file can be read from any position; a stream and a member of an archive only from their beginning to
+//! their end.
 
 use std::io::{self, Read};
+use std::ops::Range;
 
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 
 use super::Header;
-use super::handle::{At, Handle, read_full};
+use super::handle::{FileCursor, Handle, read_full};
 use super::number::{append_bits, append_numbers, fortran_place};
 use crate::element::Element;
 use crate::files::error::FileError;
 use crate::memory::{grow, reserved};
 
-/// Numbers of a piece: a guess, with which the bytes and bits of two tensors stay in a core's own cache.
+/// Numbers of a piece: a guess at which the bytes and bits of two tensors fit in a core's L2 cache.
 const PIECE_NUMBERS: usize = 1 << 14;
 
-/// The numbers of a tensor, of which the next ones can be read.
-///
-/// ```
-/// use elman::files::{Accepts, Source, open};
-///
-/// let source = Source::parse("fixtures/x.npy".as_ref());
-/// let mut file = open(&source, Accepts::Tensor)?.into_tensor()?;
-/// let mut reader = file.reader()?;
-/// let stored = reader.header().stored;
-/// let (mut bits, mut sum) = (Vec::new(), 0.0);
-/// loop {
-///     reader.next_bits(&mut bits)?;
-///     if bits.is_empty() {
-///         break;
-///     }
-///     sum += bits.iter().map(|&bits| stored.number(bits).to_f64()).sum::<f64>();
-/// }
-/// assert!(sum.is_finite());
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
+/// The numbers of a tensor, read one piece after the other.
 pub struct TensorReader<'a> {
     place: String,
     header: Header,
@@ -50,12 +32,12 @@ pub struct TensorReader<'a> {
     piece: Vec<u8>,
 }
 
-/// Where the bytes of the numbers come from.
+/// The source of the bytes.
 pub(super) enum Bytes<'a> {
     /// A regular file that is as long as its header says, and the position of the first number.
     File(&'a Handle, u64),
-    /// Bytes that are read once, in order. `checked` says that their number agrees with the header; without
-    /// it, memory grows only as fast as bytes arrive.
+    /// Bytes that are read once, in order. If `checked`, their number agrees with the header; if not, memory grows
+    /// only as fast as bytes arrive.
     Stream { reader: Box<dyn Read + Send + 'a>, checked: bool },
     /// A member of an archive, whose checksum is checked at its end.
     Member(Box<dyn Read + Send + 'a>),
@@ -76,8 +58,8 @@ impl<'a> TensorReader<'a> {
         &self.header
     }
 
-    /// Makes [`TensorReader::next_bits`] give the numbers in the order of the file, so that a tensor in
-    /// Fortran order is not held in memory.
+    /// Makes [`TensorReader::next_bits`] read the numbers in the order of the file, so that a tensor in Fortran
+    /// order is not held in memory.
     #[must_use]
     pub fn in_file_order(self) -> Self {
         TensorReader { in_file_order: true, ..self }
@@ -93,42 +75,37 @@ impl<'a> TensorReader<'a> {
     pub fn next_bits(&mut self, bits: &mut Vec<u64>) -> Result<(), FileError> {
         bits.clear();
         if !self.in_file_order && self.held.is_none() {
-            self.hold()?;
+            self.held = Some(self.hold()?);
         }
-        let count = PIECE_NUMBERS.min(self.header.count() - self.next);
         let Header { stored, big_endian, .. } = self.header;
-        let Some(held) = &self.held else {
-            if count == 0 {
-                return self.expect_end();
+        let count = PIECE_NUMBERS.min(self.header.count() - self.next);
+        match &self.held {
+            Some(held) => {
+                for index in self.next..self.next + count {
+                    let at = fortran_place(index, &self.header.shape) * stored.size();
+                    append_bits(&held[at..at + stored.size()], stored, big_endian, bits);
+                }
+                self.next += count;
             }
-            append_bits(self.next_bytes(count)?, stored, big_endian, bits);
-            return Ok(());
-        };
-        for index in self.next..self.next + count {
-            let at = fortran_place(index, &self.header.shape) * stored.size();
-            append_bits(&held[at..at + stored.size()], stored, big_endian, bits);
+            None if count == 0 => self.expect_end()?,
+            None => append_bits(self.next_bytes(count)?, stored, big_endian, bits),
         }
-        self.next += count;
         Ok(())
     }
 
-    /// Reads all bytes, because neighbours in C order lie apart in the file.
-    fn hold(&mut self) -> Result<(), FileError> {
+    /// Reads all bytes, because neighbours in C order are apart in the file.
+    fn hold(&mut self) -> Result<Vec<u8>, FileError> {
         let mut whole = Vec::new();
         let (count, bytes) = (self.header.count(), self.header.body_bytes());
-        let mut read = || {
-            while self.next < count {
-                let piece = self.next_bytes(PIECE_NUMBERS.min(count - self.next))?;
-                grow(&mut whole, piece.len(), "input", bytes)?;
-                whole.extend_from_slice(piece);
-            }
-            self.expect_end()
-        };
-        let result = read();
-        // After an error the reader gives nothing more.
-        self.next = if result.is_ok() { 0 } else { count };
-        self.held = Some(whole);
-        result
+        self.next = 0;
+        while self.next < count {
+            let piece = self.next_bytes(PIECE_NUMBERS.min(count - self.next))?;
+            grow(&mut whole, piece.len(), "input", bytes)?;
+            whole.extend_from_slice(piece);
+        }
+        self.expect_end()?;
+        self.next = 0;
+        Ok(whole)
     }
 
     /// Reads the whole array, converted to T, and checks that nothing follows it.
@@ -142,7 +119,7 @@ impl<'a> TensorReader<'a> {
         Ok(array)
     }
 
-    /// Reads the whole array, and nothing behind it.
+    /// Reads the whole array, and no byte after it.
     pub(super) fn read_array<T: Element>(&mut self) -> Result<ArrayD<T>, FileError> {
         let count = self.header.count();
         let known = matches!(self.bytes, Bytes::File(..) | Bytes::Stream { checked: true, .. });
@@ -150,23 +127,24 @@ impl<'a> TensorReader<'a> {
         self.append(count, &mut values)?;
         let shape = IxDyn(&self.header.shape).set_f(self.header.fortran_order);
         // The header's sizes multiply to `count`, and were checked for overflow.
-        Ok(ArrayD::from_shape_vec(shape, values)
-            .unwrap_or_else(|_| unreachable!("{}: shape", self.place)))
+        let array = ArrayD::from_shape_vec(shape, values);
+        Ok(array.unwrap_or_else(|_| unreachable!("{}: shape", self.place)))
     }
 
-    /// Makes the number with this index the next one.
-    pub(super) fn seek(&mut self, index: usize) {
+    /// Appends the numbers with these indices, converted to T.
+    pub(super) fn append_run<T: Element>(
+        &mut self,
+        run: Range<usize>,
+        values: &mut Vec<T>,
+    ) -> Result<(), FileError> {
         let in_order = !matches!(self.bytes, Bytes::File(..));
-        assert!(!in_order || index == self.next, "{}: read out of order", self.place);
-        self.next = index;
+        assert!(!in_order || run.start == self.next, "{}: read out of order", self.place);
+        self.next = run.start;
+        self.append(run.len(), values)
     }
 
     /// Appends the next `count` numbers, converted to T.
-    pub(super) fn append<T: Element>(
-        &mut self,
-        count: usize,
-        values: &mut Vec<T>,
-    ) -> Result<(), FileError> {
+    fn append<T: Element>(&mut self, count: usize, values: &mut Vec<T>) -> Result<(), FileError> {
         let bytes = self.header.count().saturating_mul(size_of::<T>());
         let end = self.next + count;
         while self.next < end {
@@ -185,7 +163,7 @@ impl<'a> TensorReader<'a> {
         self.piece.resize(count * size, 0);
         let got = match &mut self.bytes {
             Bytes::File(file, start) => {
-                read_full(&mut At { file, at: *start + before as u64 }, &mut self.piece)
+                read_full(&mut FileCursor { file, at: *start + before as u64 }, &mut self.piece)
             }
             Bytes::Stream { reader, .. } | Bytes::Member(reader) => {
                 read_full(reader, &mut self.piece)
@@ -206,13 +184,13 @@ impl<'a> TensorReader<'a> {
         let mut at;
         let reader: &mut dyn Read = match &mut self.bytes {
             Bytes::File(file, start) => {
-                at = At { file, at: *start + expected };
+                at = FileCursor { file, at: *start + expected };
                 &mut at
             }
             Bytes::Stream { reader, .. } | Bytes::Member(reader) => reader,
         };
         let mut rest = Vec::new();
-        // As many bytes as tell another array.
+        // These bytes suffice to recognise another array.
         if let Err(source) = reader.take(8).read_to_end(&mut rest) {
             return Err(self.failed(source));
         }
@@ -240,8 +218,8 @@ impl<'a> TensorReader<'a> {
     }
 }
 
-/// An error of the system is [`FileError::Read`]; any other failed read in an archive, a wrong checksum or an end
-/// too early, means that the archive is broken.
+/// The error of a failed read in an archive: [`FileError::Read`] if it is the system's; any other, such as a wrong
+/// checksum, means that the archive is broken.
 pub(super) fn broken_archive(source: io::Error, place: String) -> FileError {
     if source.raw_os_error().is_some() {
         return FileError::Read { place, source };
@@ -249,22 +227,21 @@ pub(super) fn broken_archive(source: io::Error, place: String) -> FileError {
     FileError::Malformed { place, what: format!("broken archive: {source}") }
 }
 
-/// Fewer bytes than the header promises.
+/// The error of fewer bytes than the header declares.
 pub(super) fn missing(place: &str, header: &Header, got: usize) -> FileError {
     let expected = header.body_bytes();
-    let mut what = format!(
-        "expected {expected} bytes after the header for shape {:?}, got {got}",
-        header.shape
-    );
+    let shape = &header.shape;
+    let mut what =
+        format!("expected {expected} bytes after the header for shape {shape:?}, got {got}");
     if got == 0 && expected > 0 {
         what +=
             " (np.save cannot write into a buffered pipe: np.save(open(1, 'wb', 0), array) can)";
     }
-    FileError::Malformed { place: place.to_owned(), what }
+    FileError::malformed(place, what)
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "what cannot be unwrapped is a failed test")]
+#[allow(clippy::unwrap_used, reason = "a panic is a failed test")]
 mod tests {
     use super::*;
     use crate::files::StoredType;
@@ -314,10 +291,10 @@ mod tests {
     }
 
     #[test]
-    fn nothing_comes_after_an_error() {
+    fn an_error_is_repeated() {
         let mut reader = reader(header(StoredType::U8, &[3, 2], true), &[0; 5]);
         assert!(rest(&mut reader).is_err());
-        assert_eq!(rest(&mut reader).unwrap(), [0; 0]);
+        assert!(rest(&mut reader).is_err());
     }
 
     #[test]

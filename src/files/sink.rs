@@ -1,5 +1,5 @@
-//! Where results go. A file or folder is written beside its target and renamed when it is complete, so
-//! that a path holds either what it held before or the whole new content, whatever happens between.
+//! Outputs. A file is written beside its target and renamed when it is complete, so that a path always holds either
+//! its previous content or the whole new content.
 
 use std::fs;
 use std::io::{self, Write};
@@ -9,11 +9,11 @@ use tempfile::NamedTempFile;
 
 use super::handle::{Handle, rename, sync_folder, write_buffered, write_whole};
 use super::show;
-use super::temporary::{Remembered, folder_of, refused, resolve, temporary_file};
+use super::temporary::{RegisteredTemp, folder_of, resolve, temporary_file};
 use super::waiting::{StandardOutput, standard_output};
 use crate::files::error::FileError;
 
-/// What happens to a target that exists.
+/// The treatment of a target that exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overwrite {
     /// It is replaced.
@@ -22,7 +22,10 @@ pub enum Overwrite {
     Refuse,
 }
 
-/// An output that has been found writable.
+/// The reason for [`Overwrite::Refuse`].
+pub(super) const KEPT: &str = "exists, and --no-clobber keeps it";
+
+/// An output that can be written.
 ///
 /// ```
 /// use elman::files::{Overwrite, Sink, write_npy};
@@ -51,24 +54,24 @@ pub(super) enum Target {
         temporary: NamedTempFile<Handle>,
         path: PathBuf,
         overwrite: Overwrite,
-        remembered: Remembered,
+        registered: RegisteredTemp,
     },
-    /// A pipe, a device: written as it is.
+    /// A pipe or a device, written in place.
     Direct(Handle),
     Stdout(StandardOutput),
 }
 
 impl Target {
-    /// What is written to, without a buffer.
-    pub(super) fn direct(&mut self) -> Box<dyn Write + '_> {
+    /// The unbuffered writer.
+    pub(super) fn direct(&mut self) -> &mut dyn Write {
         match self {
-            Target::Replace { temporary, .. } => Box::new(temporary.as_file_mut()),
-            Target::Direct(file) => Box::new(file),
-            Target::Stdout(stdout) => Box::new(stdout),
+            Target::Replace { temporary, .. } => temporary.as_file_mut(),
+            Target::Direct(file) => file,
+            Target::Stdout(stdout) => stdout,
         }
     }
 
-    /// Ends what was written without a buffer.
+    /// Completes unbuffered writes.
     pub(super) fn end(&mut self) -> io::Result<()> {
         match self {
             Target::Replace { temporary, .. } => temporary.as_file().sync_all(),
@@ -81,46 +84,45 @@ impl Sink {
     /// Checks that `path` can be written. `-` is standard output.
     pub fn open(path: &Path, overwrite: Overwrite) -> Result<Self, FileError> {
         let place = show(path);
-        let create = |what: String| FileError::Create { place: place.clone(), what, source: None };
-        let refused = |error: &io::Error| refused(&place, error);
         if path == Path::new("-") {
-            let stdout = standard_output().map_err(|error| refused(&error))?;
+            let stdout = standard_output().map_err(FileError::creating(&place))?;
             return Ok(Sink { place: "stdout".to_owned(), target: Target::Stdout(stdout) });
         }
         let existing = match fs::metadata(path) {
-            Ok(existing) => Some(existing),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            // A name that is too long, a ring of links: better known now than when it is renamed.
-            Err(error) => return Err(refused(&error)),
+            // A name that is too long or a circle of links is reported now, rather than at the rename.
+            found => Some(found.map_err(FileError::creating(&place))?),
         };
         if let Some(existing) = &existing {
             if existing.is_dir() {
-                return Err(create("is a directory; expected a file".to_owned()));
+                return Err(FileError::refused(&place, "is a directory; expected a file"));
             }
             if overwrite == Overwrite::Refuse {
-                return Err(create("exists, and --no-clobber keeps it".to_owned()));
+                return Err(FileError::refused(&place, KEPT));
             }
             if !existing.is_file() {
                 // Before links are followed: /dev/stdout leads to a pipe, which has no path.
-                let file = Handle::open_to_write(path).map_err(|error| refused(&error))?;
+                let file = fs::File::options().write(true).open(path);
+                let file = Handle(file.map_err(FileError::creating(&place))?);
                 return Ok(Sink { place, target: Target::Direct(file) });
             }
         }
-        // A link is followed, so that its target is what gets replaced.
+        // A link is followed, so that its target is replaced.
         let path = resolve(path);
         if path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
-            return Err(create("expected the name of a file".to_owned()));
+            return Err(FileError::refused(&place, "expected the name of a file"));
         }
-        let (temporary, remembered) =
-            temporary_file(folder_of(&path)).map_err(|error| refused(&error))?;
+        let (temporary, registered) =
+            temporary_file(folder_of(&path)).map_err(FileError::creating(&place))?;
         if let Some(existing) = existing {
-            // What is replaced keeps its mode, as it would under a shell's `>`.
+            // The file keeps the mode of the one that it replaces, as under a shell's `>`.
             let _ = fs::set_permissions(temporary.path(), existing.permissions());
         }
-        Ok(Sink { place, target: Target::Replace { temporary, path, overwrite, remembered } })
+        let target = Target::Replace { temporary, path, overwrite, registered };
+        Ok(Sink { place, target })
     }
 
-    /// Writes the whole content through `write`. A regular target still holds what it held before.
+    /// Writes the whole content through `write`. A regular target keeps its previous content until the commit.
     pub fn write(
         &mut self,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -129,31 +131,26 @@ impl Sink {
             Target::Replace { temporary, .. } => write_whole(temporary.as_file_mut(), write),
             other => write_buffered(other.direct(), write),
         };
-        written.map_err(|source| FileError::Write { place: self.place.clone(), source })
+        written.map_err(FileError::writing(&self.place))
     }
 
-    /// Puts the written content in its place, in one step.
+    /// Moves the written content to its path, in one step.
     ///
     /// # Errors
-    /// [`FileError::Write`], and [`FileError::Create`] where a file that must be kept has come up meanwhile.
+    /// [`FileError::Write`], and [`FileError::Create`] if a file that must be kept has been created meanwhile.
     pub fn commit(self) -> Result<(), FileError> {
-        let Target::Replace { temporary, path, overwrite, remembered } = self.target else {
+        let Target::Replace { temporary, path, overwrite, registered } = self.target else {
             return Ok(());
         };
         let renamed = rename(|| match overwrite {
             Overwrite::Replace => Ok(temporary.persist(&path)?),
             Overwrite::Refuse => Ok(temporary.persist_noclobber(&path)?),
         });
-        let place = self.place;
         renamed.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => FileError::Create {
-                place: place.clone(),
-                what: "exists, and --no-clobber keeps it".to_owned(),
-                source: None,
-            },
-            _ => FileError::Write { place: place.clone(), source: error },
+            io::ErrorKind::AlreadyExists => FileError::refused(&self.place, KEPT),
+            _ => FileError::writing(&self.place)(error),
         })?;
-        drop(remembered);
-        sync_folder(folder_of(&path)).map_err(|source| FileError::Write { place, source })
+        drop(registered);
+        sync_folder(folder_of(&path)).map_err(FileError::writing(&self.place))
     }
 }

@@ -67,7 +67,7 @@ impl std::fmt::Display for Source {
 pub(super) enum Opened {
     /// A regular file, and its length.
     File(Handle, u64),
-    /// Anything that cannot seek, from its first byte on.
+    /// A pipe or a device, from its first byte on.
     Stream(Box<dyn Read + Send>),
 }
 
@@ -79,41 +79,43 @@ impl Opened {
         place: &str,
         expected: Expected,
     ) -> Result<(Self, Format), FileError> {
-        let read = FileError::reading(place);
-        let absent = |source| FileError::Open { place: place.to_owned(), source };
         let mut start = Vec::new();
+        let mut recognise = |reader: &mut dyn Read| {
+            let read = reader.take(Format::BYTES as u64).read_to_end(&mut start);
+            read.map_err(FileError::reading(place))?;
+            Format::recognise(&start, place, expected)
+        };
         let Some(path) = path else {
             let mut stdin = standard_input();
-            (&mut stdin).take(Format::BYTES as u64).read_to_end(&mut start).map_err(&read)?;
-            let format = Format::recognise(&start, place, expected)?;
+            let format = recognise(&mut stdin)?;
             return Ok((Opened::stream(start, stdin), format));
         };
-        let mut file = Handle::open(path).map_err(absent)?;
-        let metadata = file.metadata().map_err(absent)?;
+        let mut file = Handle::open(path).map_err(FileError::opening(place))?;
+        let metadata = file.metadata().map_err(FileError::opening(place))?;
         if metadata.is_dir() {
-            return Err(absent(io::Error::other("is a directory; expected a file")));
+            let error = io::Error::other("is a directory; expected a file");
+            return Err(FileError::opening(place)(error));
         }
-        (&mut file).take(Format::BYTES as u64).read_to_end(&mut start).map_err(&read)?;
-        let format = Format::recognise(&start, place, expected)?;
+        let format = recognise(&mut file)?;
         if metadata.is_file() {
-            file.seek(SeekFrom::Start(0)).map_err(&read)?;
+            file.seek(SeekFrom::Start(0)).map_err(FileError::reading(place))?;
             return Ok((Opened::File(file, metadata.len()), format));
         }
         Ok((Opened::stream(start, file), format))
     }
 
-    /// A stream with the bytes of it that have been read, within the limit.
+    /// A stream, within the limit, from its first byte on: `start` has been read already.
     fn stream(start: Vec<u8>, rest: impl Read + Send + 'static) -> Self {
         Opened::Stream(Box::new(Limited::new(Cursor::new(start).chain(rest))))
     }
 
     /// All bytes. The memory for a stream grows only as fast as its bytes arrive.
     pub(super) fn read_whole(self, what: &'static str, place: &str) -> Result<Vec<u8>, FileError> {
-        let (mut reader, mut bytes): (Box<dyn Read + Send>, _) = match self {
-            Opened::File(file, len) => {
-                (Box::new(file), reserved(usize::try_from(len).unwrap_or(usize::MAX), what)?)
-            }
-            Opened::Stream(reader) => (reader, Vec::new()),
+        let len = if let Opened::File(_, len) = &self { *len } else { 0 };
+        let mut bytes = reserved(usize::try_from(len).unwrap_or(usize::MAX), what)?;
+        let mut reader: Box<dyn Read + Send> = match self {
+            Opened::File(file, _) => Box::new(file),
+            Opened::Stream(reader) => reader,
         };
         let mut piece = vec![0; PIECE_BYTES];
         loop {
@@ -129,15 +131,16 @@ impl Opened {
 
     /// A file that can seek: a stream is copied into a temporary file without a name.
     pub(super) fn seekable(self, place: &str) -> Result<Handle, FileError> {
-        match self {
-            Opened::File(file, _) => Ok(file),
-            Opened::Stream(mut stream) => {
-                let read = FileError::reading(place);
-                let mut file = Handle::unnamed().map_err(&read)?;
-                io::copy(&mut stream, &mut file).map_err(&read)?;
-                file.seek(SeekFrom::Start(0)).map_err(&read)?;
-                Ok(file)
-            }
-        }
+        let mut stream = match self {
+            Opened::File(file, _) => return Ok(file),
+            Opened::Stream(stream) => stream,
+        };
+        let mut copy = || {
+            let mut file = Handle(tempfile::tempfile()?);
+            io::copy(&mut stream, &mut file)?;
+            file.seek(SeekFrom::Start(0))?;
+            Ok(file)
+        };
+        copy().map_err(FileError::reading(place))
     }
 }

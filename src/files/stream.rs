@@ -13,32 +13,32 @@ use super::{Header, Stored, write_npy};
 use crate::element::Element;
 use crate::files::error::FileError;
 
-/// Bytes that are written at once: an answer that is not longer arrives as a whole.
+/// Bytes that are written at once: an answer of at most this length arrives as a whole.
 const ANSWER_BYTES: usize = 1 << 16;
 
-/// .npy arrays one behind the other, as repeated `np.save` on one file writes them. No byte behind an array
-/// is waited for before the array is handed out.
+/// Concatenated .npy arrays, as repeated `np.save` on one file writes them. An array is returned without waiting for
+/// any byte after it.
 pub struct Arrays {
     reader: Box<dyn Read + Send>,
-    /// Where the bytes come from, for messages.
+    /// The name of the source, for messages.
     name: String,
-    /// Arrays whose headers have been read.
+    /// The number of headers that have been read.
     count: u64,
-    /// Where the last of them begins.
+    /// The position of the last of them.
     start: u64,
-    /// Where the next byte stands.
+    /// The position of the next byte.
     offset: u64,
 }
 
 debug_fields!(Arrays, name, count, start);
 
 impl Arrays {
-    /// Those on standard input.
+    /// The arrays on standard input.
     pub fn stdin() -> Self {
         Arrays::new(Box::new(standard_input()), "stdin")
     }
 
-    /// Those that a reader gives, such as a socket. `name` is what errors call it.
+    /// The arrays of a reader, such as a socket. Errors call it `name`.
     pub fn new(reader: Box<dyn Read + Send>, name: &str) -> Self {
         Arrays { reader, name: name.to_owned(), count: 0, start: 0, offset: 0 }
     }
@@ -48,16 +48,15 @@ impl Arrays {
         format!("{}: array {} at byte {}", self.name, self.count, self.start)
     }
 
-    /// The header of the next array; none where the stream ends behind the last one.
+    /// The header of the next array; `None` at the end of the stream.
     ///
     /// # Errors
-    /// [`FileError::Malformed`] where something else than an array stands there, and [`FileError::Read`].
+    /// [`FileError::Malformed`] for anything other than an array, and [`FileError::Read`].
     pub fn header(&mut self) -> Result<Option<Header>, FileError> {
         (self.count, self.start) = (self.count + 1, self.offset);
         let mut bytes = Vec::new();
-        Read::take(&mut self.reader, Format::BYTES as u64)
-            .read_to_end(&mut bytes)
-            .map_err(FileError::reading(&self.name))?;
+        let read = Read::take(&mut self.reader, Format::BYTES as u64).read_to_end(&mut bytes);
+        read.map_err(FileError::reading(&self.name))?;
         if bytes.is_empty() {
             return Ok(None);
         }
@@ -74,10 +73,10 @@ impl Arrays {
         Ok(Some(header))
     }
 
-    /// The numbers behind the header that was read last, converted to T.
+    /// The numbers after the header that was read last, converted to T.
     ///
     /// # Errors
-    /// [`FileError::Malformed`] where the stream ends before the array does, [`FileError::Read`],
+    /// [`FileError::Malformed`] if the stream ends within the array, [`FileError::Read`],
     /// [`FileError::OutOfMemory`].
     pub fn read<T: Element>(&mut self, header: &Header) -> Result<ArrayD<T>, FileError> {
         let place = self.place();
@@ -88,7 +87,7 @@ impl Arrays {
     }
 }
 
-/// Frames on standard input: little-endian f32 numbers without any header, so many for each frame.
+/// Frames on standard input, each of the same number of little-endian f32 numbers, without any header.
 #[derive(Debug)]
 pub struct Frames {
     reader: Waiting<io::Stdin>,
@@ -98,19 +97,19 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// Those on standard input, of `len` numbers each.
+    /// Frames of `len` numbers each.
     pub fn stdin(len: usize) -> Result<Self, FileError> {
         let bytes = crate::memory::zeros(&[len, size_of::<f32>()], "a frame")?;
         Ok(Frames { reader: standard_input(), count: 0, bytes })
     }
 
-    /// Fills `frame` with the next one, converted to T; false where the stream ends behind the last one.
+    /// Fills `frame` with the next one, converted to T; false at the end of the stream.
     ///
     /// # Errors
-    /// [`FileError::Malformed`] where the stream ends within a frame, and [`FileError::Read`].
+    /// [`FileError::Malformed`] if the stream ends within a frame, and [`FileError::Read`].
     pub fn read<T: Element>(&mut self, frame: &mut [T]) -> Result<bool, FileError> {
-        let got =
-            read_full(&mut self.reader, &mut self.bytes).map_err(FileError::reading("stdin"))?;
+        let got = read_full(&mut self.reader, &mut self.bytes);
+        let got = got.map_err(FileError::reading("stdin"))?;
         if got == 0 {
             return Ok(false);
         }
@@ -130,23 +129,21 @@ impl Frames {
     }
 }
 
-/// Answers on standard output, each handed on as soon as it is complete.
-pub struct Answers {
-    writer: BufWriter<StandardOutput>,
-}
-
-debug_fields!(Answers,);
+/// Answers on standard output, each flushed as soon as it is complete.
+#[derive(Debug)]
+pub struct Answers(BufWriter<StandardOutput>);
 
 impl Answers {
-    /// Those on standard output.
+    /// Answers on standard output.
     pub fn stdout() -> Result<Self, FileError> {
-        let writer = BufWriter::with_capacity(ANSWER_BYTES, standard_output().map_err(failed)?);
-        Ok(Answers { writer })
+        let stdout = standard_output().map_err(FileError::writing("stdout"))?;
+        Ok(Answers(BufWriter::with_capacity(ANSWER_BYTES, stdout)))
     }
 
     /// Writes an array as .npy.
     pub fn array<T: Stored>(&mut self, array: &ArrayViewD<'_, T>) -> Result<(), FileError> {
-        write_npy(&mut self.writer, array).and_then(|()| self.writer.flush()).map_err(failed)
+        let written = write_npy(&mut self.0, array).and_then(|()| self.0.flush());
+        written.map_err(FileError::writing("stdout"))
     }
 
     /// Writes numbers as little-endian f32, without any header.
@@ -154,14 +151,10 @@ impl Answers {
     pub fn frame<T: Element>(&mut self, frame: &ArrayViewD<'_, T>) -> Result<(), FileError> {
         let mut write = || {
             for &number in frame {
-                self.writer.write_all(&(number.into() as f32).to_le_bytes())?;
+                self.0.write_all(&(number.into() as f32).to_le_bytes())?;
             }
-            self.writer.flush()
+            self.0.flush()
         };
-        write().map_err(failed)
+        write().map_err(FileError::writing("stdout"))
     }
-}
-
-fn failed(source: io::Error) -> FileError {
-    FileError::Write { place: "stdout".to_owned(), source }
 }

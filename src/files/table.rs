@@ -1,8 +1,8 @@
 //! Tables: numbers as text, a row on each line.
 //!
-//! A table is held whole, because its shape is known only where it ends. The first line that is not blank
-//! says what stands between the columns: a tab where there is one outside quotes, else a semicolon where
-//! there is one, else a comma. It names the columns where one of its cells is no number.
+//! A table is held whole, because its shape is known only at its end. The first line that is not blank tells the
+//! separator of columns: a tab if it has one outside quotes, else a semicolon if it has one, else a comma. It names the
+//! columns if one of its cells is not a number.
 
 #[cfg(feature = "csv")]
 mod read;
@@ -19,16 +19,15 @@ use crate::memory::reserved;
 #[derive(Default)]
 #[cfg_attr(not(feature = "csv"), allow(dead_code, reason = "only this feature makes one"))]
 pub(super) struct Table {
-    /// Names of the columns that were read, in their order; none where the table has no line of names.
-    names: Vec<String>,
-    /// What stands between the columns.
+    /// Names of the columns that were read, in their order; empty if the table has no line of names.
+    pub(super) names: Vec<String>,
     separator: u8,
     /// (rows, columns).
-    shape: [usize; 2],
+    pub(super) shape: [usize; 2],
     values: Vec<f64>,
-    /// Numbers whose f32 is not the one that their f64 is rounded to: where that lies halfway between two.
+    /// The f32 of each number whose f64 rounds to another one, because it lies halfway between two.
     singles: Vec<(usize, f32)>,
-    /// The first number that no f32 holds.
+    /// The error for the first number beyond the range of f32.
     beyond_f32: Option<FileError>,
 }
 
@@ -47,17 +46,7 @@ impl Table {
         }
     }
 
-    /// Names of the columns.
-    pub(super) fn names(&self) -> &[String] {
-        &self.names
-    }
-
-    /// (rows, columns).
-    pub(super) fn shape(&self) -> [usize; 2] {
-        self.shape
-    }
-
-    /// What it was recognised as, in words.
+    /// The format, in words.
     pub(super) fn recognised(&self) -> String {
         let separator = match self.separator {
             b'\t' => "tabs",
@@ -75,7 +64,7 @@ impl Table {
         Ok(bytes)
     }
 
-    /// The numbers, rounded to T as if each had been read as one.
+    /// The numbers, each rounded to T as if its text had been read as T.
     pub(super) fn into_array<T: Element>(self) -> Result<ArrayD<T>, FileError> {
         if let (Dtype::F32, Some(error)) = (T::DTYPE, self.beyond_f32) {
             return Err(error);

@@ -7,7 +7,7 @@ use ndarray::ArrayD;
 
 use super::archive::Archive;
 use super::format::{Expected, Format};
-use super::handle::{At, Handle};
+use super::handle::{FileCursor, Handle};
 use super::reader::{Bytes, TensorReader, missing};
 use super::source::Opened;
 use super::table::Table;
@@ -56,7 +56,7 @@ impl TensorFile {
                 Ok(TensorFile { place, header, body: Body::Stream(reader) })
             }
             Opened::File(file, len) => {
-                let mut reader = io::BufReader::new(At { file: &file, at: 0 });
+                let mut reader = io::BufReader::new(FileCursor { file: &file, at: 0 });
                 let (header, start) = Header::read(&mut reader, &place, Some(len))?;
                 let got = len.saturating_sub(start);
                 if got < header.body_bytes() as u64 {
@@ -74,7 +74,7 @@ impl TensorFile {
         columns: &[String],
     ) -> Result<Self, FileError> {
         let table = Box::new(Table::read(opened, &place, columns)?);
-        let header = Header::plain(StoredType::Text, &table.shape());
+        let header = Header::plain(StoredType::Text, &table.shape);
         Ok(TensorFile { place, header, body: Body::Table(table) })
     }
 
@@ -86,7 +86,7 @@ impl TensorFile {
     ) -> Result<Self, FileError> {
         archive.expect_npz(&place)?;
         let index = archive.find(name, &place)?;
-        // The only member needs no name on the command line. Errors in it name it all the same.
+        // The only member needs no name on the command line, and errors name it all the same.
         let own = match name {
             Some(_) => place.clone(),
             None => format!("{place}:{}", archive.names()[index]),
@@ -118,10 +118,10 @@ impl TensorFile {
         &self.header
     }
 
-    /// Names of the columns that were read; none if this is no table, or a table without names.
+    /// Names of the columns that were read; empty for a table without names, and for other formats.
     pub fn column_names(&self) -> &[String] {
         match &self.body {
-            Body::Table(table) => table.names(),
+            Body::Table(table) => &table.names,
             _ => &[],
         }
     }
@@ -145,12 +145,12 @@ impl TensorFile {
         format!("{}, {bytes} {}, {order} order", self.format(), self.header.stored)
     }
 
-    /// Whether [parts](TensorReader::read_part) can be read at any place, and not only in order.
+    /// Whether [parts](TensorReader::read_part) can be read in any order.
     pub fn is_file(&self) -> bool {
         matches!(self.body, Body::File(..))
     }
 
-    /// The numbers as they are stored, to be read once.
+    /// The reader of the stored numbers; each is read once.
     pub fn reader(&mut self) -> Result<TensorReader<'_>, FileError> {
         let (header, place) = (self.header.clone(), self.place.clone());
         let reader: Box<dyn Read + Send + '_> = match &mut self.body {

@@ -1,77 +1,65 @@
-//! Standard input and output that wait. A pipe may have been set to be non-blocking by another process
-//! that holds it too; what is an error there means only that it is not ready yet.
+//! Standard input and output as blocking streams, even if another process that shares the pipe has made it
+//! non-blocking. An error there means only that the pipe is not ready yet.
 
 use std::io::{self, Read, Write};
 
 use super::handle;
 
-/// Which standard stream is waited for.
-#[derive(Clone, Copy, Debug)]
-enum Ready {
-    ToRead,
-    ToWrite,
-}
-
-/// A standard stream, read or written as if it were blocking.
+/// A standard stream that waits until it is ready.
 #[derive(Debug)]
-pub(super) struct Waiting<S> {
-    stream: S,
-    ready: Ready,
-}
+pub(super) struct Waiting<S>(S);
 
-/// Standard input.
-pub(super) fn standard_input() -> Waiting<io::Stdin> {
-    Waiting { stream: io::stdin(), ready: Ready::ToRead }
-}
-
-/// Standard output without the library's own buffer, which would cut binary data at its last line break
-/// and take two writes for one answer.
+/// Standard output without the library's buffer, which would cut binary data at its last line break and need two
+/// writes for one answer.
 #[cfg(unix)]
 pub(super) type StandardOutput = Waiting<std::fs::File>;
-
 /// Standard output.
 #[cfg(not(unix))]
 pub(super) type StandardOutput = Waiting<io::Stdout>;
 
-/// Standard output, opened once more.
-#[cfg(unix)]
-pub(super) fn standard_output() -> io::Result<StandardOutput> {
-    use std::os::fd::AsFd;
-    let file = std::fs::File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    Ok(Waiting { stream: file, ready: Ready::ToWrite })
+/// Standard input.
+pub(super) fn standard_input() -> Waiting<io::Stdin> {
+    Waiting(io::stdin())
 }
 
-/// Standard output.
-#[cfg(not(unix))]
+/// Standard output, through another descriptor if the system has them.
 pub(super) fn standard_output() -> io::Result<StandardOutput> {
-    Ok(Waiting { stream: io::stdout(), ready: Ready::ToWrite })
-}
-
-impl<S> Waiting<S> {
-    /// Does something with the stream, again and again until it is ready for that.
-    fn again<T>(&mut self, mut work: impl FnMut(&mut S) -> io::Result<T>) -> io::Result<T> {
-        loop {
-            match work(&mut self.stream) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait(self.ready)?,
-                result => return result,
-            }
-        }
-    }
+    let stdout = io::stdout();
+    #[cfg(unix)]
+    let stdout = std::fs::File::from(std::os::fd::AsFd::as_fd(&stdout).try_clone_to_owned()?);
+    Ok(Waiting(stdout))
 }
 
 impl<S: Read> Read for Waiting<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.again(|stream| handle::read(stream, buffer))
+        retry(Ready::ToRead, || handle::read(&mut self.0, buffer))
     }
 }
 
 impl<S: Write> Write for Waiting<S> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.again(|stream| handle::write(stream, buffer))
+        retry(Ready::ToWrite, || handle::write(&mut self.0, buffer))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.again(Write::flush)
+        retry(Ready::ToWrite, || self.0.flush())
+    }
+}
+
+/// The state of a standard stream to wait for.
+#[derive(Clone, Copy)]
+enum Ready {
+    ToRead,
+    ToWrite,
+}
+
+/// Repeats an operation until its stream is ready.
+fn retry<T>(ready: Ready, mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match operation() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait(ready)?,
+            result => return result,
+        }
     }
 }
 
@@ -80,11 +68,11 @@ impl<S: Write> Write for Waiting<S> {
 fn wait(ready: Ready) -> io::Result<()> {
     use rustix::event::{PollFd, PollFlags, poll};
     let (stdin, stdout) = (io::stdin(), io::stdout());
-    let mut streams = [match ready {
+    let stream = match ready {
         Ready::ToRead => PollFd::new(&stdin, PollFlags::IN),
         Ready::ToWrite => PollFd::new(&stdout, PollFlags::OUT),
-    }];
-    match poll(&mut streams, None) {
+    };
+    match poll(&mut [stream], None) {
         // The caller tries again, and waits again.
         Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
         Err(error) => Err(error.into()),
