@@ -1,8 +1,8 @@
-//! Weights out of a file, and into an .onnx: where files and layers meet.
+//! Reads the layer of a file, and writes one as an .onnx: files and layers meet here.
 //!
-//! A file holds tensors under names, and perhaps a configuration beside them. Here they become those of
-//! one layer: found among the other tensors of a bigger model, named as PyTorch names them, and their
-//! configuration told from the file or, where it does not say, from names and shapes.
+//! A file holds named tensors, and perhaps a configuration. This module finds those of one layer among the
+//! tensors of a larger model, gives them PyTorch's names, and takes the configuration from the file or infers it
+//! from names and shapes.
 
 mod configuration;
 mod error;
@@ -23,7 +23,7 @@ pub use error::CheckpointError;
 #[cfg(feature = "onnx")]
 pub use onnx::write_onnx;
 
-/// The weights of one layer as a file holds them, and the layer's configuration.
+/// The weights of one layer as they are in a file, and the layer's configuration.
 ///
 /// ```
 /// use elman::Checkpoint;
@@ -31,11 +31,9 @@ pub use onnx::write_onnx;
 ///
 /// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
 /// let checkpoint = Checkpoint::read(&file, None, None)?;
-/// // A state_dict does not say its nonlinearity, and the configuration holds PyTorch's default.
+/// // A state_dict does not contain the nonlinearity: the configuration has PyTorch's default.
 /// assert!(!checkpoint.explicit_nonlinearity);
 /// assert_eq!(checkpoint.recognised, ".npz archive");
-/// assert!(checkpoint.prefix.is_empty() && checkpoint.ignored == 0);
-/// assert!(checkpoint.notes.is_empty() && !checkpoint.reversed);
 /// let config = checkpoint.config.clone();
 /// let rnn = checkpoint.into_rnn::<f32>(config)?;
 /// assert_eq!(rnn.config().to_string(), "RNN(1, 8, num_layers=2)");
@@ -46,14 +44,13 @@ pub use onnx::write_onnx;
 pub struct Checkpoint {
     /// The name of the file, for messages.
     pub place: String,
-    /// The format that the first bytes have told, in words.
+    /// The format that was recognised by the first bytes, in words.
     pub recognised: String,
     /// The type of all tensors.
     pub dtype: Dtype,
-    /// The saved configuration; PyTorch's defaults for everything that neither file nor shapes tell.
+    /// The configuration, with PyTorch's defaults for arguments that neither the file nor the shapes determine.
     pub config: Config,
-    /// Whether the file holds the nonlinearity. A `state_dict` does not, and the configuration then has
-    /// PyTorch's default.
+    /// Whether the file contains the nonlinearity. A `state_dict` does not.
     pub explicit_nonlinearity: bool,
     /// Whether the layer runs from each sequence's last step to its first: `direction="reverse"` of ONNX,
     /// which no configuration of `torch.nn.RNN` has.
@@ -71,7 +68,7 @@ pub struct Checkpoint {
 /// A tensor under PyTorch's name of the parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedTensor {
-    /// Such as `weight_ih_l0`, without the names of the modules around the layer.
+    /// The name without the modules around the layer, such as `weight_ih_l0`.
     pub name: String,
     /// The type of its numbers in the file.
     pub stored: StoredType,
@@ -80,16 +77,15 @@ pub struct NamedTensor {
 }
 
 impl Checkpoint {
-    /// Reads what [`Accepts::Model`] names: a folder of .npy files, .npz, .safetensors, .pt or .onnx.
-    /// Numbers become `dtype`; without one, doubles stay what they are and everything else becomes f32.
+    /// Reads a folder of .npy files, .npz, .safetensors, .pt or .onnx. Numbers become `dtype`, or by default
+    /// [`StoredType::natural`].
     ///
-    /// `prefix` chooses among several layers of a model: what stands before `weight_ih_l0`, with or
+    /// `prefix` chooses among several layers of a model: the part of the names before `weight_ih_l0`, with or
     /// without the dot at its end; in an .onnx, the name of the layer's first node.
     ///
-    /// Of an .onnx, a chain of RNN nodes is a layer, each node one of `num_layers`. Where the graph
-    /// transposes what goes into the first of them, or the node itself has `layout=1`, `batch_first` is
-    /// true. Whatever the node says, `h_0` and `h_n` stay as PyTorch has them, (D * `num_layers`, N,
-    /// `H_out`).
+    /// In an .onnx, a chain of RNN nodes is a layer, each node one of `num_layers`. If the graph transposes the
+    /// input of the first, or if the node has `layout=1`, then `batch_first` is true. `h_0` and `h_n` always have
+    /// PyTorch's shape, (D * `num_layers`, N, `H_out`).
     ///
     /// # Errors
     /// [`CheckpointError::File`]; [`CheckpointError::Weights`] if the file does not hold one RNN layer.
@@ -106,23 +102,10 @@ impl Checkpoint {
         }
     }
 
-    /// The layer among the nodes of a graph.
+    /// Reads the layer of a bundle.
     ///
     /// # Errors
-    /// Those of [`Checkpoint::read`], but for those of the opening.
-    #[cfg(feature = "onnx")]
-    pub fn of_graph(
-        graph: &crate::files::Graph,
-        dtype: Option<Dtype>,
-        prefix: Option<&str>,
-    ) -> Result<Self, CheckpointError> {
-        onnx::read(graph, dtype, prefix)
-    }
-
-    /// The layer among tensors that have names.
-    ///
-    /// # Errors
-    /// Those of [`Checkpoint::read`], but for those of the opening.
+    /// Those of [`Checkpoint::read`], except those of opening the file.
     pub fn of_bundle(
         bundle: &mut Bundle,
         dtype: Option<Dtype>,
@@ -161,8 +144,8 @@ impl Checkpoint {
         self.tensors.into_iter().map(|named| (named.name, array(named.tensor))).collect()
     }
 
-    /// The parameters, with a configuration that may differ in what names and shapes do not tell. They do
-    /// not know whether the layer runs over reversed time.
+    /// The parameters, with a configuration that may differ in arguments that names and shapes do not determine.
+    /// They do not contain `reversed`.
     ///
     /// # Errors
     /// Those of [`Params::from_tensors`], in [`CheckpointError::Weights`].
@@ -172,7 +155,7 @@ impl Checkpoint {
             .map_err(|error| CheckpointError::from(error).within(&place))
     }
 
-    /// The layer, with a configuration that may differ in what names and shapes do not tell.
+    /// The layer, with a configuration that may differ in arguments that names and shapes do not determine.
     ///
     /// # Errors
     /// Those of [`Params::from_tensors`], in [`CheckpointError::Weights`], and
@@ -183,9 +166,9 @@ impl Checkpoint {
     }
 }
 
-/// The type of all parameters. A tensor that is none of them is refused as such, whatever its type.
+/// The type of all parameters. Other tensors are ignored here, because they are an error of their own.
 fn common_dtype(config: &Config, tensors: &[NamedTensor]) -> Result<Dtype, CheckpointError> {
-    // A configuration can promise any number of layers; those beyond the tensors are missing anyway.
+    // A configuration can have any number of layers: parameters beyond the number of tensors are missing anyway.
     let own: HashSet<_> = config.parameters().take(tensors.len()).map(|own| own.name).collect();
     let mut own = tensors.iter().filter(|tensor| own.contains(&tensor.name));
     let Some(first) = own.next() else { return Ok(Dtype::F32) };

@@ -156,21 +156,16 @@ impl fmt::Display for Config {
     /// leaves out the nonlinearity.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RNN({}, {}", self.input_size, self.hidden_size)?;
-        if self.num_layers != 1 {
-            write!(f, ", num_layers={}", self.num_layers)?;
-        }
-        if !self.bias {
-            write!(f, ", bias=False")?;
-        }
-        if self.batch_first {
-            write!(f, ", batch_first=True")?;
-        }
-        if self.dropout != 0.0 {
+        let arguments = [
+            (self.num_layers != 1, "num_layers", self.num_layers.to_string()),
+            (!self.bias, "bias", "False".to_owned()),
+            (self.batch_first, "batch_first", "True".to_owned()),
             // Python prints a whole float with its point: 1.0.
-            write!(f, ", dropout={:?}", self.dropout)?;
-        }
-        if self.bidirectional {
-            write!(f, ", bidirectional=True")?;
+            (self.dropout != 0.0, "dropout", format!("{:?}", self.dropout)),
+            (self.bidirectional, "bidirectional", "True".to_owned()),
+        ];
+        for (_, name, value) in arguments.iter().filter(|(shown, ..)| *shown) {
+            write!(f, ", {name}={value}")?;
         }
         write!(f, ")")
     }

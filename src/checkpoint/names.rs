@@ -25,26 +25,43 @@ struct Layer<'a> {
 /// Finds the layer with the requested prefix, or the only one. If no entry has the name of a parameter, all
 /// entries are taken for the layer, which then reports what it misses.
 pub(super) fn find(entries: &[Entry], asked: Option<&str>) -> Result<Found, CheckpointError> {
-    let layers = layers(entries);
-    let names = |layers: &[Layer<'_>]| layers.iter().map(|layer| layer.name().to_owned()).collect();
-    if let Some(asked) = asked {
-        let asked = asked.strip_suffix('.').unwrap_or(asked);
-        return match layers.iter().find(|layer| layer.name() == asked) {
-            Some(layer) => layer.members(entries),
-            None => {
-                Err(CheckpointError::NoLayer { asked: asked.to_owned(), found: names(&layers) })
-            }
-        };
-    }
+    let asked = asked.map(|asked| asked.strip_suffix('.').unwrap_or(asked));
+    let mut layers = layers(entries);
     // An LSTM beside one layer does not make the choice ambiguous.
-    let (plain, gated): (Vec<_>, Vec<_>) =
-        layers.into_iter().partition(|layer| layer.gates.is_none());
-    match (&plain[..], &gated[..]) {
-        ([], []) => Ok(members(entries, "", |_| true)),
+    if asked.is_none() && layers.iter().any(|layer| layer.gates.is_none()) {
+        layers.retain(|layer| layer.gates.is_none());
+    } else if asked.is_none() {
+        layers.truncate(1);
+    }
+    let names = layers.iter().map(|layer| layer.prefix.strip_suffix('.').unwrap_or(layer.prefix));
+    let Some(place) = choose(&names.collect::<Vec<_>>(), asked)? else {
+        return Ok(members(entries, "", |_| true));
+    };
+    let Layer { prefix, gates } = layers[place];
+    if let Some((Entry { name, shape, .. }, kind)) = gates {
+        let what = format!("expected the weights of an RNN, got {kind}, in shape {shape:?}");
+        return Err(CheckpointError::NoRnn(format!("{name}: {what}")));
+    }
+    if asked.is_none() && prefix.is_empty() {
         // Other tensors without a module belong to the layer, and may be one too many.
-        ([Layer { prefix: "", .. }], _) => Ok(members(entries, "", |name| !name.contains('.'))),
-        ([layer], _) | ([], [layer, ..]) => layer.members(entries),
-        _ => Err(CheckpointError::ManyLayers { found: names(&plain) }),
+        return Ok(members(entries, "", |name| !name.contains('.')));
+    }
+    Ok(members(entries, prefix, is_parameter_name))
+}
+
+/// The place of the requested layer among these, or of the only one; `None` if there are none.
+pub(super) fn choose(
+    names: &[&str],
+    asked: Option<&str>,
+) -> Result<Option<usize>, CheckpointError> {
+    let found = || names.iter().map(|name| (*name).to_owned()).collect();
+    match asked {
+        None if names.len() > 1 => Err(CheckpointError::ManyLayers { found: found() }),
+        None => Ok((names.len() == 1).then_some(0)),
+        Some(asked) => match names.iter().position(|name| *name == asked) {
+            None => Err(CheckpointError::NoLayer { asked: asked.to_owned(), found: found() }),
+            place => Ok(place),
+        },
     }
 }
 
@@ -83,21 +100,6 @@ fn gates(weight_hh: &Entry) -> Option<&'static str> {
         4 => Some("an LSTM, which has four gates"),
         3 => Some("a GRU, which has three gates"),
         _ => None,
-    }
-}
-
-impl Layer<'_> {
-    fn name(&self) -> &str {
-        self.prefix.strip_suffix('.').unwrap_or(self.prefix)
-    }
-
-    /// Its parameters. An LSTM or a GRU is an error.
-    fn members(&self, entries: &[Entry]) -> Result<Found, CheckpointError> {
-        let Some((Entry { name, shape, .. }, kind)) = self.gates else {
-            return Ok(members(entries, self.prefix, is_parameter_name));
-        };
-        let what = format!("expected the weights of an RNN, got {kind}, in shape {shape:?}");
-        Err(CheckpointError::NoRnn(format!("{name}: {what}")))
     }
 }
 

@@ -12,14 +12,14 @@ mod write;
 use std::collections::{HashMap, HashSet};
 
 use super::configuration::refuse_contradiction;
-use super::{Checkpoint, common_dtype};
+use super::{Checkpoint, common_dtype, names};
 use crate::Config;
 use crate::checkpoint::error::CheckpointError;
 use crate::element::Dtype;
 use crate::files::proto::NodeProto;
 use crate::files::{FileError, Graph, MAX_LISTED, TEXT_NAME, listed};
 
-use cell::{Direction, LayerNode};
+use cell::LayerNode;
 use trace::Trace;
 pub use write::write_onnx;
 
@@ -33,47 +33,53 @@ const MAX_SHARED_BYTES: usize = 64 << 20;
 /// RNN nodes that are the layers of one stack, from the first to the last.
 type Chain<'a> = Vec<&'a NodeProto>;
 
-/// Reads the layer of a graph: the one whose first node has the requested name, or the only one.
-pub(super) fn read(
-    graph: &Graph,
-    dtype: Option<Dtype>,
-    asked: Option<&str>,
-) -> Result<Checkpoint, CheckpointError> {
-    let malformed = |what| FileError::Malformed { place: graph.place.clone(), what };
-    let within = |error: CheckpointError| match error {
-        // The error names the tensor, but not the file.
-        CheckpointError::File(FileError::Malformed { place, what }) => {
-            malformed(format!("{place}: {what}")).into()
-        }
-        error => error.within(&graph.place),
-    };
-    let opset = graph.opset.filter(|&opset| opset >= MIN_OPSET).ok_or_else(|| {
-        let got = graph.opset.map_or("none".to_owned(), |opset| opset.to_string());
-        malformed(format!("expected opset {MIN_OPSET} or above, got {got}"))
-    })?;
-    let trace = Trace::new(graph);
-    let chain = choose(graph, chains(graph, &trace), asked).map_err(within)?;
-    let chain = chain
-        .ok_or_else(|| malformed(format!("expected an RNN node, got {}", shown(&graph.nodes))))?;
-    let mut zeros = HashSet::new();
-    let cells = chain.iter().map(|node| LayerNode::new(node, &trace, &mut zeros));
-    let cells = cells.collect::<Result<Vec<_>, _>>().map_err(within)?;
-    refuse_copies(&cells).map_err(within)?;
-    let config = configuration(graph, cell::config(&cells).map_err(within)?)?;
-    let tensors = cell::tensors(&cells, &config, dtype).map_err(within)?;
-    let reversed = cells.iter().any(|cell| cell.direction == Direction::Reverse);
-    Ok(Checkpoint {
-        place: graph.place.clone(),
-        recognised: format!(".onnx, opset {opset}, {}", shown(chain.iter().copied())),
-        dtype: common_dtype(&config, &tensors).map_err(within)?,
-        config,
-        explicit_nonlinearity: true,
-        reversed,
-        prefix: String::new(),
-        ignored: 0,
-        notes: notes(graph, &chain, &cells),
-        tensors,
-    })
+impl Checkpoint {
+    /// Reads the layer of a graph.
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::read`], except those of opening the file.
+    pub fn of_graph(
+        graph: &Graph,
+        dtype: Option<Dtype>,
+        prefix: Option<&str>,
+    ) -> Result<Self, CheckpointError> {
+        let malformed = |what| FileError::Malformed { place: graph.place.clone(), what };
+        let within = |error: CheckpointError| match error {
+            // The error names the tensor, but not the file.
+            CheckpointError::File(FileError::Malformed { place, what }) => {
+                malformed(format!("{place}: {what}")).into()
+            }
+            error => error.within(&graph.place),
+        };
+        let opset = graph.opset.filter(|&opset| opset >= MIN_OPSET).ok_or_else(|| {
+            let got = graph.opset.map_or("none".to_owned(), |opset| opset.to_string());
+            malformed(format!("expected opset {MIN_OPSET} or above, got {got}"))
+        })?;
+        let trace = Trace::new(graph);
+        let chain = choose(graph, chains(graph, &trace), prefix).map_err(within)?;
+        let chain = chain.ok_or_else(|| {
+            malformed(format!("expected an RNN node, got {}", shown(&graph.nodes)))
+        })?;
+        let mut zeros = HashSet::new();
+        let cells = chain.iter().map(|node| LayerNode::new(node, &trace, &mut zeros));
+        let cells = cells.collect::<Result<Vec<_>, _>>().map_err(within)?;
+        refuse_copies(&cells).map_err(within)?;
+        let config = configuration(graph, cell::config(&cells).map_err(within)?)?;
+        let tensors = cell::tensors(&cells, &config, dtype).map_err(within)?;
+        let reversed = cells.iter().any(|cell| cell.direction == "reverse");
+        Ok(Checkpoint {
+            place: graph.place.clone(),
+            recognised: format!(".onnx, opset {opset}, {}", shown(chain.iter().copied())),
+            dtype: common_dtype(&config, &tensors).map_err(within)?,
+            config,
+            explicit_nonlinearity: true,
+            reversed,
+            prefix: String::new(),
+            ignored: 0,
+            notes: notes(graph, &chain, &cells),
+            tensors,
+        })
+    }
 }
 
 /// All RNN nodes as chains, in the order in which they begin.
@@ -108,8 +114,6 @@ fn choose<'a>(
     chains: Vec<Chain<'a>>,
     asked: Option<&str>,
 ) -> Result<Option<Chain<'a>>, CheckpointError> {
-    let label = |chain: &Chain<'a>| chain[0].label();
-    let names = || chains.iter().map(|chain| label(chain).to_owned()).collect();
     let mut gated = graph.nodes.iter().filter(|node| is(node, "LSTM") || is(node, "GRU"));
     let wrong = match asked {
         Some(asked) => gated.find(|node| node.label() == asked),
@@ -121,23 +125,16 @@ fn choose<'a>(
         let what = format!("expected an RNN, got {article} {}", node.op_type);
         return Err(CheckpointError::node(node.label(), what));
     }
-    let Some(asked) = asked else {
-        if chains.len() > 1 {
-            return Err(CheckpointError::ManyLayers { found: names() });
-        }
-        return Ok(chains.into_iter().next());
-    };
-    match chains.iter().position(|chain| label(chain) == asked) {
-        None => Err(CheckpointError::NoLayer { asked: asked.to_owned(), found: names() }),
-        Some(place) => Ok(chains.into_iter().nth(place)),
-    }
+    let labels: Vec<_> = chains.iter().map(|chain| chain[0].label()).collect();
+    let place = names::choose(&labels, asked)?;
+    Ok(place.and_then(|place| chains.into_iter().nth(place)))
 }
 
 /// Limits the bytes of tensors that several nodes read.
 fn refuse_copies(cells: &[LayerNode<'_>]) -> Result<(), CheckpointError> {
     let (mut seen, mut shared) = (HashSet::new(), 0_usize);
     for cell in cells {
-        for tensor in cell.tensors() {
+        for tensor in &cell.tensors {
             if !seen.insert(&tensor.name) {
                 shared = shared.saturating_add(tensor.header()?.body_bytes());
             }
@@ -180,7 +177,7 @@ fn notes(graph: &Graph, chain: &[&NodeProto], cells: &[LayerNode<'_>]) -> Vec<St
         notes
             .push(format!("only the layer is run, {layer}; the nodes around it are not: {others}"));
     }
-    if cells.iter().any(|cell| cell.direction == Direction::Reverse) {
+    if cells.iter().any(|cell| cell.direction == "reverse") {
         notes.push("the layer runs from each sequence's last step to its first".to_owned());
     }
     for cell in cells.iter().filter(|cell| cell.state_is_computed) {

@@ -16,42 +16,24 @@ pub struct Parameter {
     pub axes: Vec<&'static str>,
 }
 
-/// The four kinds of parameters of a layer and direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    WeightIh,
-    WeightHh,
-    BiasIh,
-    BiasHh,
-}
-
-impl Kind {
-    /// In the order of the `state_dict`, which is also the order of the random draws.
-    const ALL: [Kind; 4] = [Kind::WeightIh, Kind::WeightHh, Kind::BiasIh, Kind::BiasHh];
-
-    fn is_bias(self) -> bool {
-        matches!(self, Kind::BiasIh | Kind::BiasHh)
-    }
-}
+/// The kinds of parameters of a layer and direction, in the order of the `state_dict`, which is also the order of
+/// the random draws.
+const KINDS: [&str; 4] = [WEIGHT_IH, WEIGHT_HH, "bias_ih", "bias_hh"];
+const WEIGHT_IH: &str = "weight_ih";
+const WEIGHT_HH: &str = "weight_hh";
 
 /// PyTorch's name of a parameter. No other place builds one.
-fn parameter_name(kind: Kind, layer: usize, reverse: bool) -> String {
-    let kind = match kind {
-        Kind::WeightIh => "weight_ih",
-        Kind::WeightHh => "weight_hh",
-        Kind::BiasIh => "bias_ih",
-        Kind::BiasHh => "bias_hh",
-    };
+fn parameter_name(kind: &str, layer: usize, reverse: bool) -> String {
     let suffix = if reverse { "_reverse" } else { "" };
     format!("{kind}_l{layer}{suffix}")
 }
 
 /// Whether a parameter of some layer can have this name.
 pub fn is_parameter_name(name: &str) -> bool {
-    let (stem, reverse) = name.strip_suffix("_reverse").map_or((name, false), |stem| (stem, true));
-    let layer = stem.rsplit_once("_l").and_then(|(_, layer)| layer.parse().ok());
+    let stem = name.strip_suffix("_reverse");
+    let layer = stem.unwrap_or(name).rsplit_once("_l").and_then(|(_, layer)| layer.parse().ok());
     layer.is_some_and(|layer| {
-        Kind::ALL.iter().any(|&kind| parameter_name(kind, layer, reverse) == name)
+        KINDS.iter().any(|kind| parameter_name(kind, layer, stem.is_some()) == name)
     })
 }
 
@@ -78,16 +60,16 @@ impl Config {
     /// Every parameter, in the order of the `state_dict`: for each layer, for each direction,
     /// `weight_ih`, `weight_hh`, `bias_ih`, `bias_hh`.
     pub fn parameters(&self) -> impl Iterator<Item = Parameter> {
-        let kinds = Kind::ALL.iter().filter(|kind| self.bias || !kind.is_bias());
+        let kinds = &KINDS[..if self.bias { 4 } else { 2 }];
         let places = (0..self.num_layers)
             .flat_map(|layer| (0..self.num_directions()).map(move |direction| (layer, direction)));
         places.flat_map(move |(layer, direction)| {
-            kinds.clone().map(move |&kind| {
+            kinds.iter().map(move |&kind| {
                 let out = (self.hidden_size, "hidden_size");
                 let axes = match kind {
-                    Kind::WeightIh => vec![out, self.layer_input(layer)],
-                    Kind::WeightHh => vec![out, out],
-                    Kind::BiasIh | Kind::BiasHh => vec![out],
+                    WEIGHT_IH => vec![out, self.layer_input(layer)],
+                    WEIGHT_HH => vec![out, out],
+                    _ => vec![out],
                 };
                 let name = parameter_name(kind, layer, direction == 1);
                 let (shape, axes) = axes.into_iter().unzip();
@@ -116,30 +98,28 @@ impl Config {
     /// [`Error::NoSizes`] if the weights of the first layer do not determine the sizes.
     pub fn infer<'a>(shapes: impl Iterator<Item = (&'a str, &'a [usize])>) -> Result<Self, Error> {
         let shapes: HashMap<_, _> = shapes.collect();
-        let has = |kind: Kind, layer: usize, reverse: bool| {
-            shapes.contains_key(parameter_name(kind, layer, reverse).as_str())
+        let has = |kinds: &[&str], layer: usize, reverse: bool| {
+            let mut names = kinds.iter().map(|kind| parameter_name(kind, layer, reverse));
+            names.any(|name| shapes.contains_key(&*name))
         };
-        let any = |kinds: &[Kind], layer: usize| {
-            kinds.iter().any(|&kind| has(kind, layer, false) || has(kind, layer, true))
-        };
-        let matrix = |kind: Kind| {
+        let any = |kinds: &[&str], layer| has(kinds, layer, false) || has(kinds, layer, true);
+        let matrix = |kind: &str| {
             let name = parameter_name(kind, 0, false);
-            match shapes.get(name.as_str()).copied() {
+            match shapes.get(&*name).copied() {
                 Some(&[rows, columns]) => Ok((rows, columns)),
                 found => Err(Error::NoSizes { name, found: found.map(<[usize]>::to_vec) }),
             }
         };
-        let (rows, input_size) = matrix(Kind::WeightIh)?;
+        let (rows, input_size) = matrix(WEIGHT_IH)?;
         // A square weight_hh is better evidence of the hidden size than a weight_ih that may be transposed.
-        let (square, columns) = matrix(Kind::WeightHh)?;
+        let (square, columns) = matrix(WEIGHT_HH)?;
         // There are no more layers than tensors.
         let most = shapes.len();
-        let num_layers = (1..most).find(|&layer| !any(&Kind::ALL, layer)).unwrap_or(most.max(1));
-        let reverse = |layer| Kind::ALL.iter().any(|&kind| has(kind, layer, true));
+        let num_layers = (1..most).find(|&layer| !any(&KINDS, layer)).unwrap_or(most.max(1));
         Ok(Config {
             num_layers,
-            bias: (0..num_layers).any(|layer| any(&[Kind::BiasIh, Kind::BiasHh], layer)),
-            bidirectional: (0..num_layers).any(reverse),
+            bias: (0..num_layers).any(|layer| any(&KINDS[2..], layer)),
+            bidirectional: (0..num_layers).any(|layer| has(&KINDS, layer, true)),
             ..Config::new(input_size, if square == columns { square } else { rows })
         })
     }

@@ -11,26 +11,16 @@ use crate::files::proto::{Attribute, NodeProto, TensorProto};
 use crate::files::{FileError, Tensor};
 use crate::{Config, Nonlinearity};
 
-/// The direction in which a node runs over the steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Direction {
-    Forward,
-    Reverse,
-    Both,
-}
-
 /// A node whose weights have the shapes of a layer.
 #[derive(Debug)]
 pub(super) struct LayerNode<'a> {
     pub(super) node: &'a NodeProto,
-    pub(super) direction: Direction,
-    nonlinearity: Nonlinearity,
-    /// Whether its input is (N, L, features).
-    batch_first: bool,
-    input_size: usize,
-    hidden_size: usize,
-    weights: [&'a TensorProto; 2],
-    bias: Option<&'a TensorProto>,
+    /// `forward`, `reverse` or `bidirectional`.
+    pub(super) direction: String,
+    /// The configuration as if the node were the only layer.
+    config: Config,
+    /// W, R, and B if there is a bias.
+    pub(super) tensors: Vec<&'a TensorProto>,
     /// Whether its first state is neither zeros nor an input of the model.
     pub(super) state_is_computed: bool,
 }
@@ -52,12 +42,11 @@ impl<'a> LayerNode<'a> {
         let direction = direction(node)?;
         let directions = trace::directions(node);
         let nonlinearity = nonlinearity(node, directions)?;
-        let weights = [required(node, trace, 1)?, required(node, trace, 2)?];
+        let [w, r] = [required(node, trace, 1)?, required(node, trace, 2)?];
         let bias = node.input(3).map(|_| required(node, trace, 3)).transpose()?;
-        let (input_size, hidden_size) = sizes(node, directions, weights)?;
+        let (input_size, hidden_size) = sizes(node, directions, [w, r])?;
         if let Some(bias) = bias {
-            let width = hidden_size.saturating_mul(2);
-            expect(node, "B", &[directions, width], &bias.header()?.shape)?;
+            expect(node, "B", &[directions, 2 * hidden_size], &bias.header()?.shape)?;
         }
         // Constant lengths would be those of one batch.
         if node.input(4).is_some_and(|name| trace.constant(name).is_some()) {
@@ -66,23 +55,15 @@ impl<'a> LayerNode<'a> {
         }
         let state_is_computed = check_state(node, trace, zeros)?;
         let swapped = node.input(0).is_some_and(|x| trace.origin(x).is_swapped());
-        let batch_first = trace::is_batch_first(node) != swapped;
-        Ok(LayerNode {
-            node,
-            direction,
+        let config = Config {
             nonlinearity,
-            batch_first,
-            input_size,
-            hidden_size,
-            weights,
-            bias,
-            state_is_computed,
-        })
-    }
-
-    /// Its weights and its bias.
-    pub(super) fn tensors(&self) -> impl Iterator<Item = &'a TensorProto> {
-        self.weights.into_iter().chain(self.bias)
+            bias: bias.is_some(),
+            batch_first: trace::is_batch_first(node) != swapped,
+            bidirectional: directions == 2,
+            ..Config::new(input_size, hidden_size)
+        };
+        let tensors = [w, r].into_iter().chain(bias).collect();
+        Ok(LayerNode { node, direction, config, tensors, state_is_computed })
     }
 }
 
@@ -93,16 +74,16 @@ pub(super) fn tensors(
     dtype: Option<Dtype>,
 ) -> Result<Vec<NamedTensor>, CheckpointError> {
     let read =
-        |tensor: &TensorProto| Ok::<_, FileError>((tensor.header()?.stored, tensor.read(dtype)?));
+        |tensor: &&TensorProto| Ok::<_, FileError>((tensor.header()?.stored, tensor.read(dtype)?));
     let mut parameters = config.parameters();
     let mut tensors = Vec::new();
     for cell in cells {
-        let [w, r] = [read(cell.weights[0])?, read(cell.weights[1])?];
-        let bias = cell.bias.map(read).transpose()?;
+        let wholes = cell.tensors.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         for direction in 0..config.num_directions() {
-            let biases = bias.iter().flat_map(|b| [(b, 2 * direction), (b, 2 * direction + 1)]);
-            let parts = [(&w, direction), (&r, direction)].into_iter().chain(biases);
-            for (((stored, whole), index), own) in parts.zip(&mut parameters) {
+            let weights = wholes[..2].iter().map(|whole| (whole, direction));
+            let biases = wholes[2..].iter();
+            let biases = biases.flat_map(|b| [(b, 2 * direction), (b, 2 * direction + 1)]);
+            for (((stored, whole), index), own) in weights.chain(biases).zip(&mut parameters) {
                 let tensor = part(whole, index, &own.shape);
                 tensors.push(NamedTensor { name: own.name, stored: *stored, tensor });
             }
@@ -114,34 +95,24 @@ pub(super) fn tensors(
 /// The configuration of a stack of nodes, which must agree in the arguments that PyTorch has once for all layers.
 pub(super) fn config(cells: &[LayerNode<'_>]) -> Result<Config, CheckpointError> {
     let Some(first) = cells.first() else { unreachable!("a chain of no nodes") };
-    let both = first.direction == Direction::Both;
-    let config = Config {
-        num_layers: cells.len(),
-        nonlinearity: first.nonlinearity,
-        bias: first.bias.is_some(),
-        batch_first: first.batch_first,
-        bidirectional: both,
-        ..Config::new(first.input_size, first.hidden_size)
+    let config = Config { num_layers: cells.len(), ..first.config.clone() };
+    let facts = |cell: &LayerNode<'_>, input_size: usize| {
+        [
+            ("direction", cell.direction.clone()),
+            ("activations", cell.config.nonlinearity.to_string()),
+            ("hidden_size", cell.config.hidden_size.to_string()),
+            ("B", if cell.config.bias { "a bias" } else { "none" }.to_owned()),
+            ("features of X", input_size.to_string()),
+        ]
     };
-    let width = first.hidden_size.saturating_mul(if both { 2 } else { 1 });
     for cell in &cells[1..] {
-        let facts = |cell: &LayerNode<'_>, input_size: usize| {
-            [
-                ("direction", format!("{:?}", cell.direction).to_lowercase()),
-                ("activations", cell.nonlinearity.to_string()),
-                ("hidden_size", cell.hidden_size.to_string()),
-                ("B", if cell.bias.is_some() { "a bias" } else { "none" }.to_owned()),
-                ("features of X", input_size.to_string()),
-            ]
-        };
-        let pairs = facts(first, width).into_iter().zip(facts(cell, cell.input_size));
-        for ((name, expected), (_, found)) in pairs {
-            if expected != found {
-                let first = first.node.label();
-                let what =
-                    format!("{name}: expected {expected}, as node '{first}' has it, got {found}");
-                return Err(refused(cell.node, what));
-            }
+        let pairs = facts(first, config.layer_input_size(1)).into_iter();
+        let mut pairs = pairs.zip(facts(cell, cell.config.input_size));
+        if let Some(((name, expected), (_, found))) = pairs.find(|(first, own)| first != own) {
+            let first = first.node.label();
+            let what =
+                format!("{name}: expected {expected}, as node '{first}' has it, got {found}");
+            return Err(refused(cell.node, what));
         }
     }
     Ok(config)
@@ -184,21 +155,17 @@ fn part(whole: &Tensor, index: usize, shape: &[usize]) -> Tensor {
 }
 
 /// The direction that a node's attribute selects.
-fn direction(node: &NodeProto) -> Result<Direction, CheckpointError> {
+fn direction(node: &NodeProto) -> Result<String, CheckpointError> {
     let text = match node.attribute("direction") {
-        None => return Ok(Direction::Forward),
+        None => "forward".to_owned(),
         Some(Attribute::Text(text)) => text,
         Some(_) => return Err(refused(node, "direction: expected a text, got something else")),
     };
-    match &*text {
-        "forward" => Ok(Direction::Forward),
-        "reverse" => Ok(Direction::Reverse),
-        "bidirectional" => Ok(Direction::Both),
-        other => {
-            let expected = "expected forward, reverse or bidirectional";
-            Err(refused(node, format!("direction: {expected}, got {other}")))
-        }
+    if matches!(&*text, "forward" | "reverse" | "bidirectional") {
+        return Ok(text);
     }
+    let expected = "expected forward, reverse or bidirectional";
+    Err(refused(node, format!("direction: {expected}, got {text}")))
 }
 
 /// The nonlinearity, which must be the same in all directions. ONNX ignores the case of its name.

@@ -1,8 +1,8 @@
-//! Where the values of a graph come from, as far as the nodes in between only move numbers about.
+//! Traces the values of a graph to their origins through nodes that only move numbers.
 //!
-//! What `torch.onnx.export` puts between two layers turns the output of a node, (L, D, N, `H_out`), into the
-//! input of the next, (L, N, D * `H_out`). Other models get there in other ways, and some go elsewhere: so
-//! the axes are followed one by one, and two nodes are layers of one stack only if the second reads each
+//! `torch.onnx.export` inserts nodes between two layers that turn the output of a node, (L, D, N, `H_out`), into
+//! the input of the next, (L, N, D * `H_out`). Other models use other nodes for that, or compute something else.
+//! The trace therefore follows each axis, and two nodes are layers of one stack only if the second reads each
 //! step of each sequence as the first has written it.
 
 use std::collections::{HashMap, HashSet};
@@ -10,13 +10,13 @@ use std::collections::{HashMap, HashSet};
 use crate::files::Graph;
 use crate::files::proto::{Attribute, NodeProto, TensorProto};
 
-/// Most axes of a value that are followed: twice as many as the way from one layer to the next takes.
+/// Most axes of a value that the trace follows: twice as many as the nodes between two layers need.
 const MAX_RANK: usize = 8;
 
 /// An axis of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Axis {
-    /// The i-th of the value where it comes from.
+    /// The i-th of the origin.
     Own(usize),
     /// L, of the output of an RNN.
     Steps,
@@ -24,35 +24,30 @@ pub(super) enum Axis {
     Batch,
     /// D.
     Directions,
-    /// `H_out`, or, once the directions are beside each other, D * `H_out`.
+    /// `H_out`, or D * `H_out` after the directions were joined.
     Features,
-    /// An axis of size 1 that has been put in.
+    /// An inserted axis of size 1.
     One,
 }
 
 use Axis::{Batch, Directions, Features, One, Own, Steps};
 
-/// Where a value comes from.
+/// The origin of a value.
 #[derive(Clone, Debug)]
 pub(super) struct Origin<'a> {
-    /// The value that the numbers are of.
+    /// The name of the value that was moved.
     pub(super) source: &'a str,
-    /// How its axes lie now. Empty where that is not known, or not all numbers are there any more.
+    /// Its axes in their new order. Empty if the order is unknown, or if numbers were left out.
     pub(super) axes: Vec<Axis>,
     /// D, of the output of an RNN.
     directions: usize,
 }
 
 impl<'a> Origin<'a> {
-    /// A value that is taken as it is. What has other than three axes is not followed through
+    /// A value that was not moved. It is assumed to have three axes: others are not followed through
     /// transpositions.
     fn of(source: &'a str) -> Self {
         Origin { source, axes: vec![Own(0), Own(1), Own(2)], directions: 0 }
-    }
-
-    /// Whether the numbers lie as they do where they come from.
-    pub(super) fn is_whole(&self) -> bool {
-        self.axes == [Own(0), Own(1), Own(2)]
     }
 
     /// Whether the first two of three axes are swapped.
@@ -60,19 +55,13 @@ impl<'a> Origin<'a> {
         self.axes == [Own(1), Own(0), Own(2)]
     }
 
-    /// Whether the value is the output of an RNN as the next layer takes it: (L, N, D * `H_out`), or, with
-    /// `batch_first`, (N, L, D * `H_out`).
-    pub(super) fn is_input_of_next(&self, batch_first: bool) -> bool {
-        self.axes == if batch_first { [Batch, Steps, Features] } else { [Steps, Batch, Features] }
-    }
-
-    /// Whether nothing is lost if this axis goes.
+    /// Whether this axis has size 1.
     fn is_single(&self, axis: Axis) -> bool {
         axis == One || axis == Directions && self.directions == 1
     }
 }
 
-/// Whether a node only moves numbers about, or leaves some of them out, or does nothing at inference.
+/// Whether a node only moves numbers, leaves some out, or does nothing at inference.
 pub(super) fn is_move(node: &NodeProto) -> bool {
     const MOVES: [&str; 9] = [
         "Identity",
@@ -88,41 +77,41 @@ pub(super) fn is_move(node: &NodeProto) -> bool {
     node.is_standard() && MOVES.contains(&node.op_type.as_str())
 }
 
-/// Whether a node is an RNN whose axes lie as `batch_first` has them.
+/// Whether an RNN node has the axes of `batch_first`.
 pub(super) fn is_batch_first(node: &NodeProto) -> bool {
     node.attribute("layout") == Some(Attribute::Int(1))
 }
 
-/// D, by what a node says of its direction.
+/// D, by a node's attribute.
 pub(super) fn directions(node: &NodeProto) -> usize {
     let both = Attribute::Text("bidirectional".to_owned());
     1 + usize::from(node.attribute("direction") == Some(both))
 }
 
-/// What a first state is.
+/// The kind of a first state.
 #[derive(Debug)]
 pub(super) enum State<'a> {
-    /// Given to the model, or zeros.
+    /// An input of the model, or zeros.
     Input,
-    /// Part of the model.
+    /// A tensor of the model.
     Constant(&'a TensorProto),
     /// The output of other nodes.
     Computed,
 }
 
-/// A graph, and where its values come from.
+/// The values of a graph and their origins.
 #[derive(Debug)]
 pub(super) struct Trace<'a> {
     tensors: HashMap<&'a str, &'a TensorProto>,
     inputs: HashSet<&'a str>,
-    /// The nodes that fill a shape with one number, by their outputs.
+    /// The ConstantOfShape nodes, by their outputs.
     fills: HashMap<&'a str, &'a NodeProto>,
     origins: HashMap<&'a str, Origin<'a>>,
 }
 
 impl<'a> Trace<'a> {
-    /// One pass over the nodes, each of which stands behind those that it reads from. What is read before
-    /// it has been written is taken for a value of unknown origin, so that a ring of nodes is none.
+    /// Traces all nodes in one pass, because each follows those that it reads from. A value that is read before
+    /// it is written has no known origin, so that a cycle of nodes cannot be a layer.
     pub(super) fn new(graph: &'a Graph) -> Self {
         let tensors = graph.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
         let inputs = graph.inputs.iter().map(|input| input.name.as_str()).collect();
@@ -134,7 +123,7 @@ impl<'a> Trace<'a> {
         trace
     }
 
-    /// Notes where the outputs of a node come from.
+    /// Adds the origins of a node's outputs.
     fn add(&mut self, node: &'a NodeProto) {
         let Some(output) = node.output(0) else { return };
         match (node.op_type.as_str(), node.input(0)) {
@@ -166,18 +155,18 @@ impl<'a> Trace<'a> {
         }
     }
 
-    /// Where a value comes from.
+    /// The origin of a value.
     pub(super) fn origin(&self, name: &'a str) -> Origin<'a> {
         self.origins.get(name).cloned().unwrap_or_else(|| Origin::of(name))
     }
 
-    /// The tensor that a value is, or is a copy of.
+    /// The tensor that a value is, or that it copies.
     pub(super) fn constant(&self, name: &'a str) -> Option<&'a TensorProto> {
         let origin = self.origin(name);
-        self.tensors.get(origin.source).copied().filter(|_| origin.is_whole())
+        self.tensors.get(origin.source).copied().filter(|_| origin.axes == [Own(0), Own(1), Own(2)])
     }
 
-    /// What a value is that nothing has been moved to.
+    /// The kind of a value that is an origin.
     pub(super) fn state(&self, source: &str) -> State<'a> {
         if let Some(tensor) = self.tensors.get(source) {
             return State::Constant(tensor);
@@ -185,26 +174,28 @@ impl<'a> Trace<'a> {
         let maker = self.fills.get(source);
         match maker.map(|node| node.attribute("value")) {
             Some(Some(Attribute::Tensor(tensor))) => State::Constant(tensor),
-            // Zeros, where nothing else is said.
+            // The default is zeros.
             Some(_) => State::Input,
             None if self.inputs.contains(source) => State::Input,
             None => State::Computed,
         }
     }
 
-    /// The output of the RNN node whose next layer a node is.
+    /// The output of the RNN node that a node reads as its next layer: as (L, N, D * `H_out`), or, if the node
+    /// is batch-first, as (N, L, D * `H_out`).
     pub(super) fn layer_below(&self, node: &'a NodeProto) -> Option<&'a str> {
         let origin = self.origin(node.input(0)?);
-        origin.is_input_of_next(is_batch_first(node)).then_some(origin.source)
+        let (first, second) = if is_batch_first(node) { (Batch, Steps) } else { (Steps, Batch) };
+        (origin.axes == [first, second, Features]).then_some(origin.source)
     }
 
-    /// Integers that stand in an attribute, as in old models, or in a constant input.
+    /// The integers in an attribute, as in old models, or in a constant input.
     fn integers(&self, node: &'a NodeProto, attribute: &str) -> Option<Vec<i64>> {
         match (node.attribute(attribute), node.input(1)) {
             (Some(Attribute::Ints(ints)), _) => (ints.len() <= MAX_RANK).then(|| ints.to_vec()),
             (None, Some(input)) => {
                 let tensor = self.tensors.get(input)?;
-                // Many nodes may name one large tensor.
+                // Many nodes may share one large tensor.
                 let len = tensor.header().ok()?.shape.iter().product::<usize>();
                 (len <= MAX_RANK).then(|| tensor.as_integers()).flatten()
             }
@@ -212,7 +203,7 @@ impl<'a> Trace<'a> {
         }
     }
 
-    /// The axes of a node's output; none where they cannot be told.
+    /// The axes of a node's output; `None` if they are unknown.
     fn moved(&self, node: &'a NodeProto, origin: &Origin<'a>) -> Option<Vec<Axis>> {
         let axes = &origin.axes;
         let rank = axes.len();
@@ -228,8 +219,8 @@ impl<'a> Trace<'a> {
             "Squeeze" => {
                 let gone = match (node.input.len(), self.integers(node, "axes")) {
                     (_, Some(gone)) => places(&gone, rank)?,
-                    // Without axes, all of size 1. Whether L or N is 1 is not known, and does not matter:
-                    // then the next node would not take what is left.
+                    // The default is all axes of size 1. Whether L or N is 1 is unknown and does not matter:
+                    // the next node would reject the remaining axes.
                     (1, None) => (0..rank).filter(|&at| origin.is_single(axes[at])).collect(),
                     _ => return None,
                 };
@@ -249,11 +240,10 @@ impl<'a> Trace<'a> {
         }
     }
 
-    /// The axes after a Reshape to three that leaves the first two where they are: behind them, the
-    /// directions of one step come to stand beside each other, and axes of size 1 go. Any other shape, also
-    /// one that is computed, could cut steps and sequences in another way.
+    /// The axes after a Reshape to three that keeps the first two: it joins the directions of one step and drops
+    /// axes of size 1. Any other shape, including a computed one, could divide steps and sequences differently.
     fn reshaped(&self, node: &'a NodeProto, origin: &Origin<'a>) -> Option<Vec<Axis>> {
-        // A zero stands for the size that the axis has, unless the node says otherwise.
+        // A zero keeps the size of the axis, unless allowzero is set.
         let zeros_are_sizes = matches!(node.attribute("allowzero"), None | Some(Attribute::Int(0)));
         let [0, 0, 1.. | -1] = self.integers(node, "shape")?[..] else { return None };
         let (kept, merged) = origin.axes.split_at_checked(2)?;
@@ -264,7 +254,7 @@ impl<'a> Trace<'a> {
     }
 }
 
-/// Axes that may be counted from the end, as numbers below `rank`.
+/// Axes as numbers below `rank`; negative ones count from the end.
 fn places(axes: &[i64], rank: usize) -> Option<Vec<usize>> {
     let rank = i64::try_from(rank).ok()?;
     let place = |&axis: &i64| if axis < 0 { axis.checked_add(rank) } else { Some(axis) };

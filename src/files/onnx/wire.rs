@@ -81,12 +81,10 @@ impl Message {
 
 /// Checks the bytes of a whole model.
 pub(super) fn check(bytes: &[u8], place: &str) -> Result<(), FileError> {
-    let mut budget =
-        Budget { fields: MAX_FIELDS, decoded: bytes.len().saturating_add(MAX_DECODED) };
-    check_message(Message::Model, 0, bytes, &mut budget).map_err(|Invalid { path, what }| {
-        let within = |place, part: &String| format!("{place}: {part}");
-        FileError::Malformed { place: path.iter().rev().fold(place.to_owned(), within), what }
-    })
+    let decoded = bytes.len().saturating_add(MAX_DECODED);
+    let mut budget = Budget { fields: MAX_FIELDS, decoded };
+    check_fields(Message::Model, bytes, &mut budget, &mut None)
+        .map_err(|what| FileError::malformed(place, what))
 }
 
 /// The fields and bytes that the rest of a model may have.
@@ -96,54 +94,22 @@ struct Budget {
     decoded: usize,
 }
 
-impl Budget {
-    fn take_fields(&mut self, count: usize) -> Result<(), String> {
-        let left = self.fields.checked_sub(count);
-        self.fields =
-            left.ok_or_else(|| format!("expected at most {MAX_FIELDS} fields in all, got more"))?;
-        Ok(())
-    }
-
-    fn take_decoded(&mut self, numbers: &[u8], size: usize) -> Result<(), String> {
-        // The last byte of a varint has its highest bit clear.
-        let count = numbers.iter().filter(|&byte| byte & 0x80 == 0).count();
-        let left = self.decoded.checked_sub(count.saturating_mul(size));
-        self.decoded = left.ok_or_else(|| {
-            let more = MAX_DECODED >> 20;
-            format!("expected numbers of at most {more} MiB more than the file has, got more")
-        })?;
-        Ok(())
-    }
-}
-
-/// The reason, and the messages around it from the inside out.
-struct Invalid {
-    path: Vec<String>,
-    what: String,
-}
-
-impl From<String> for Invalid {
-    fn from(what: String) -> Self {
-        Invalid { path: Vec::new(), what }
-    }
-}
-
 /// Checks the index-th message of its kind and those within it. [`Message::content`] limits the depth.
 fn check_message(
     message: Message,
     index: usize,
     bytes: &[u8],
     budget: &mut Budget,
-) -> Result<(), Invalid> {
-    use Message::{Graph, Model, Shape, TensorType, Type};
+) -> Result<(), String> {
+    use Message::{Graph, Shape, TensorType, Type};
     let mut name = None;
-    check_fields(message, bytes, budget, &mut name).map_err(|mut invalid| {
-        if !matches!(message, Model | Graph | Type | TensorType | Shape) {
-            let kind = format!("{message:?}").to_lowercase();
-            let name = name.map(|name| format!(" '{}'", escaped(name))).unwrap_or_default();
-            invalid.path.push(format!("{kind} {index}{name}"));
+    check_fields(message, bytes, budget, &mut name).map_err(|what| {
+        if matches!(message, Graph | Type | TensorType | Shape) {
+            return what;
         }
-        invalid
+        let kind = format!("{message:?}").to_lowercase();
+        let name = name.map(|name| format!(" '{}'", escaped(name))).unwrap_or_default();
+        format!("{kind} {index}{name}: {what}")
     })
 }
 
@@ -153,27 +119,40 @@ fn check_fields<'a>(
     mut bytes: &'a [u8],
     budget: &mut Budget,
     name: &mut Option<&'a str>,
-) -> Result<(), Invalid> {
+) -> Result<(), String> {
     let mut counts = HashMap::new();
     while !bytes.is_empty() {
         let (number, payload) = field(&mut bytes)?;
-        budget.take_fields(1)?;
-        let Some((content, payload)) = message.content(number).zip(payload) else { continue };
+        let content = message.content(number).zip(payload);
+        let integers = if let Some((Content::Integers, list)) = content { list.len() } else { 0 };
+        let left = budget.fields.checked_sub(1 + integers);
+        budget.fields =
+            left.ok_or_else(|| format!("expected at most {MAX_FIELDS} fields in all, got more"))?;
         match content {
-            Content::Inner(inner) => {
+            None | Some((Content::Integers, _)) => {}
+            Some((Content::Inner(inner), payload)) => {
                 let count = counts.entry(number).or_insert(0);
                 check_message(inner, *count, payload, budget)?;
                 *count += 1;
             }
-            Content::Name | Content::Text => {
+            Some((content @ (Content::Name | Content::Text), payload)) => {
                 let text = std::str::from_utf8(payload)
                     .map_err(|_| format!("field {number}: expected UTF-8 text, got other bytes"))?;
                 if matches!(content, Content::Name) {
                     *name = Some(text);
                 }
             }
-            Content::Integers => budget.take_fields(payload.len())?,
-            Content::Numbers(size) => budget.take_decoded(payload, size)?,
+            Some((Content::Numbers(size), payload)) => {
+                // The last byte of a varint has its highest bit clear.
+                let count = payload.iter().filter(|&byte| byte & 0x80 == 0).count();
+                let left = budget.decoded.checked_sub(count.saturating_mul(size));
+                budget.decoded = left.ok_or_else(|| {
+                    let more = MAX_DECODED >> 20;
+                    format!(
+                        "expected numbers of at most {more} MiB more than the file has, got more"
+                    )
+                })?;
+            }
         }
     }
     Ok(())
