@@ -57,23 +57,19 @@ impl Checkpoint {
         })?;
         let trace = Trace::new(graph);
         let chain = choose(graph, chains(graph, &trace), prefix).map_err(within)?;
-        let chain = chain.ok_or_else(|| {
-            malformed(format!("expected an RNN node, got {}", shown(&graph.nodes)))
-        })?;
         let mut zeros = HashSet::new();
         let cells = chain.iter().map(|node| LayerNode::new(node, &trace, &mut zeros));
         let cells = cells.collect::<Result<Vec<_>, _>>().map_err(within)?;
         refuse_copies(&cells).map_err(within)?;
         let config = configuration(graph, cell::config(&cells).map_err(within)?)?;
         let tensors = cell::tensors(&cells, &config, dtype).map_err(within)?;
-        let reversed = cells.iter().any(|cell| cell.direction == "reverse");
         Ok(Checkpoint {
             place: graph.place.clone(),
             recognised: format!(".onnx, opset {opset}, {}", shown(chain.iter().copied())),
             dtype: common_dtype(&config, &tensors).map_err(within)?,
             config,
             explicit_nonlinearity: true,
-            reversed,
+            reversed: cells.iter().any(|cell| cell.direction == "reverse"),
             prefix: String::new(),
             ignored: 0,
             notes: notes(graph, &chain, &cells),
@@ -108,12 +104,12 @@ fn chains<'a>(graph: &'a Graph, trace: &Trace<'a>) -> Vec<Chain<'a>> {
     chains
 }
 
-/// The requested chain, or the only one; `None` if the graph has no RNN.
+/// The requested chain, or the only one.
 fn choose<'a>(
     graph: &'a Graph,
     chains: Vec<Chain<'a>>,
     asked: Option<&str>,
-) -> Result<Option<Chain<'a>>, CheckpointError> {
+) -> Result<Chain<'a>, CheckpointError> {
     let mut gated = graph.nodes.iter().filter(|node| is(node, "LSTM") || is(node, "GRU"));
     let wrong = match asked {
         Some(asked) => gated.find(|node| node.label() == asked),
@@ -127,7 +123,9 @@ fn choose<'a>(
     }
     let labels: Vec<_> = chains.iter().map(|chain| chain[0].label()).collect();
     let place = names::choose(&labels, asked)?;
-    Ok(place.and_then(|place| chains.into_iter().nth(place)))
+    let chain = place.and_then(|place| chains.into_iter().nth(place));
+    let what = || format!("expected an RNN node, got {}", shown(&graph.nodes));
+    chain.ok_or_else(|| CheckpointError::NoRnn(what()))
 }
 
 /// Limits the bytes of tensors that several nodes read.

@@ -94,6 +94,19 @@ struct Budget {
     decoded: usize,
 }
 
+impl Budget {
+    fn take(&mut self, fields: usize, decoded: usize) -> Result<(), String> {
+        let left = self.fields.checked_sub(fields);
+        self.fields =
+            left.ok_or_else(|| format!("expected at most {MAX_FIELDS} fields in all, got more"))?;
+        let (left, more) = (self.decoded.checked_sub(decoded), MAX_DECODED >> 20);
+        self.decoded = left.ok_or_else(|| {
+            format!("expected numbers of at most {more} MiB more than the file has, got more")
+        })?;
+        Ok(())
+    }
+}
+
 /// Checks the index-th message of its kind and those within it. [`Message::content`] limits the depth.
 fn check_message(
     message: Message,
@@ -124,12 +137,16 @@ fn check_fields<'a>(
     while !bytes.is_empty() {
         let (number, payload) = field(&mut bytes)?;
         let content = message.content(number).zip(payload);
-        let integers = if let Some((Content::Integers, list)) = content { list.len() } else { 0 };
-        let left = budget.fields.checked_sub(1 + integers);
-        budget.fields =
-            left.ok_or_else(|| format!("expected at most {MAX_FIELDS} fields in all, got more"))?;
+        let (integers, decoded) = match content {
+            Some((Content::Integers, list)) => (list.len(), 0),
+            // The last byte of a varint has its highest bit clear.
+            Some((Content::Numbers(size), list)) => {
+                (0, list.iter().filter(|&byte| byte & 0x80 == 0).count().saturating_mul(size))
+            }
+            _ => (0, 0),
+        };
+        budget.take(1 + integers, decoded)?;
         match content {
-            None | Some((Content::Integers, _)) => {}
             Some((Content::Inner(inner), payload)) => {
                 let count = counts.entry(number).or_insert(0);
                 check_message(inner, *count, payload, budget)?;
@@ -142,17 +159,7 @@ fn check_fields<'a>(
                     *name = Some(text);
                 }
             }
-            Some((Content::Numbers(size), payload)) => {
-                // The last byte of a varint has its highest bit clear.
-                let count = payload.iter().filter(|&byte| byte & 0x80 == 0).count();
-                let left = budget.decoded.checked_sub(count.saturating_mul(size));
-                budget.decoded = left.ok_or_else(|| {
-                    let more = MAX_DECODED >> 20;
-                    format!(
-                        "expected numbers of at most {more} MiB more than the file has, got more"
-                    )
-                })?;
-            }
+            _ => {}
         }
     }
     Ok(())
