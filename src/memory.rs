@@ -26,9 +26,8 @@ pub fn zeros<T: Clone + Default>(
     sizes: &[usize],
     what: &'static str,
 ) -> Result<Vec<T>, OutOfMemory> {
-    let len = checked_product(sizes, what)?;
-    let mut vector = reserved(len, what)?;
-    vector.resize(len, T::default());
+    let mut vector = Vec::new();
+    fit(&mut vector, sizes, what)?;
     Ok(vector)
 }
 

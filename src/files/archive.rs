@@ -22,7 +22,9 @@ const BUFFER_BYTES: usize = 128;
 /// An archive whose directory has been read. Names of members are data: they are never used as paths.
 pub(super) struct Archive {
     zip: ZipArchive<Handle>,
-    names: Vec<String>,
+    /// Names of the members, without their `.npy`, as NumPy shows them. Control characters are escaped, because
+    /// messages and reports show the names.
+    pub(super) names: Vec<String>,
 }
 
 impl Archive {
@@ -45,12 +47,6 @@ impl Archive {
         Ok(Archive { zip, names })
     }
 
-    /// Names of the members, without their `.npy`, as NumPy shows them. Control characters are escaped
-    /// here, because messages and reports show the names.
-    pub(super) fn names(&self) -> &[String] {
-        &self.names
-    }
-
     /// The archive's comment, if it is text and not empty.
     pub(super) fn comment(&self) -> Option<String> {
         let comment = std::str::from_utf8(self.zip.comment()).ok()?;
@@ -59,14 +55,12 @@ impl Archive {
 
     /// The index of a member, or of the only one.
     pub(super) fn find(&self, name: Option<&str>, place: &str) -> Result<usize, FileError> {
-        let index = match name {
-            None => (self.names.len() == 1).then_some(0),
+        let (index, expected) = match name.map(escaped) {
+            None => ((self.names.len() == 1).then_some(0), "one member"),
             Some(name) => {
-                let name = escaped(name);
-                self.names.iter().position(|found| *found == name)
+                (self.names.iter().position(|found| *found == name), "a member of that name")
             }
         };
-        let expected = if name.is_some() { "a member of that name" } else { "one member" };
         index.ok_or_else(|| not_found(expected, &self.names, place))
     }
 
@@ -141,7 +135,7 @@ fn read_header(member: &mut impl Read, size: u64, place: &str) -> Result<Header,
         let what = "expected .npy in the archive, got another format";
         return Err(FileError::malformed(place, what));
     }
-    let header = Header::read(&mut magic.chain(member), place, Some(size));
+    let header = Header::read(&mut magic.chain(member), place);
     let (header, length) = header.map_err(|error| match error {
         FileError::Read { place, source } => broken_archive(source, place),
         error => error,
@@ -159,9 +153,8 @@ fn read_header(member: &mut impl Read, size: u64, place: &str) -> Result<Header,
 
 /// The error of a broken archive.
 fn zip_error(error: ZipError, place: &str) -> FileError {
-    let place = place.to_owned();
     match error {
-        ZipError::Io(source) => broken_archive(source, place),
-        error => FileError::Malformed { place, what: format!("broken archive: {error}") },
+        ZipError::Io(source) => broken_archive(source, place.to_owned()),
+        error => FileError::malformed(place, format!("broken archive: {error}")),
     }
 }

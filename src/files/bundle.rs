@@ -59,7 +59,7 @@ impl Bundle {
         let mut entries = Vec::new();
         for path in &paths {
             let name = escaped(&path.file_stem().unwrap_or_default().to_string_lossy());
-            // Closed again at once: a process may hold few files open.
+            // The file is closed at once, because the number of open files is limited.
             entries.push(Entry::new(name, TensorFile::in_folder(path)?.header()));
         }
         let text = read_text(folder)?;
@@ -87,20 +87,19 @@ impl Bundle {
     /// An .npz archive of at least one member.
     pub(super) fn sequences(archive: Archive, place: String) -> Result<Self, FileError> {
         archive.expect_npz(&place)?;
-        if archive.names().is_empty() {
-            return Err(not_found("one member", archive.names(), &place));
+        if archive.names.is_empty() {
+            return Err(not_found("one member", &archive.names, &place));
         }
         Self::npz(archive, place)
     }
 
     fn npz(mut archive: Archive, place: String) -> Result<Self, FileError> {
         let mut entries = Vec::new();
-        for (index, name) in archive.names().to_vec().into_iter().enumerate() {
+        for (index, name) in archive.names.clone().into_iter().enumerate() {
             let header = archive.header(index, &format!("{place}:{name}"))?;
             entries.push(Entry::new(name, &header));
         }
-        let comment = |text| Text { place: format!("{place}: comment"), text };
-        let text = archive.comment().map(comment);
+        let text = archive.comment().map(|text| Text { place: format!("{place}: comment"), text });
         Ok(Bundle { place, entries, text, body: Body::Npz(archive) })
     }
 
@@ -158,7 +157,7 @@ impl Bundle {
         self.text.as_ref()
     }
 
-    /// Attributes of the objects around the tensors; only a checkpoint of a whole module has some.
+    /// Attributes of the modules; only a checkpoint of a whole module has some.
     pub fn attributes(&self) -> &[ModuleAttribute] {
         match &self.body {
             #[cfg(feature = "pt")]
@@ -187,7 +186,7 @@ impl Bundle {
         let header = super::Header::plain(self.entries[index].stored, &self.entries[index].shape);
         match &mut self.body {
             Body::Folder(paths, open) => {
-                // One file at a time is open.
+                // At most one file is open.
                 *open = None;
                 open.insert(TensorFile::in_folder(&paths[index])?).reader()
             }
@@ -226,11 +225,11 @@ impl Bundle {
 
 /// The .npy files of a folder, in the order of their names.
 fn tensor_paths(folder: &Path, place: &str) -> Result<Vec<PathBuf>, FileError> {
-    let absent = |source| FileError::Open { place: place.to_owned(), source };
+    let absent = FileError::opening(place);
     let mut paths = Vec::new();
-    for entry in fs::read_dir(folder).map_err(absent)? {
-        let path = entry.map_err(absent)?.path();
-        // Hidden files are other programs' own, as those that macOS writes beside what it copies.
+    for entry in fs::read_dir(folder).map_err(&absent)? {
+        let path = entry.map_err(&absent)?.path();
+        // Hidden files belong to other programs; macOS writes one beside each file that it copies.
         let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         if !hidden && path.extension().is_some_and(|extension| extension == "npy") {
             paths.push(path);
@@ -244,37 +243,32 @@ fn tensor_paths(folder: &Path, place: &str) -> Result<Vec<PathBuf>, FileError> {
     Ok(paths)
 }
 
-/// Reads the text beside tensors, where there is one.
+/// Reads the text beside tensors, if there is one.
 fn read_text(folder: &Path) -> Result<Option<Text>, FileError> {
     let path = &folder.join(TEXT_NAME);
     let place = show(path);
     let file = match Handle::open(path) {
-        Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(FileError::Open { place, source }),
+        file => file.map_err(FileError::opening(&place))?,
     };
     let mut bytes = Vec::new();
     match file.take(MAX_TEXT_BYTES + 1).read_to_end(&mut bytes) {
-        Ok(_) => {}
-        // Linux opens a folder for reading, and refuses only to read it.
-        Err(source) if path.is_dir() => return Err(FileError::Open { place, source }),
-        Err(source) => return Err(FileError::Read { place, source }),
-    }
+        // Linux opens a folder for reading, and fails only when it is read.
+        Err(source) if path.is_dir() => return Err(FileError::opening(&place)(source)),
+        read => read.map_err(FileError::reading(&place))?,
+    };
     if bytes.len() as u64 > MAX_TEXT_BYTES {
         let what = format!("expected at most {MAX_TEXT_BYTES} bytes of text, got more");
         return Err(FileError::Malformed { place, what });
     }
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok(Some(Text { place, text })),
-        Err(error) => {
-            let at = error.utf8_error().valid_up_to();
-            let what = format!("expected UTF-8 text, got bad bytes at {at}");
-            Err(FileError::Malformed { place, what })
-        }
-    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        FileError::malformed(&place, format!("expected UTF-8 text, got bad bytes at {at}"))
+    })?;
+    Ok(Some(Text { place, text }))
 }
 
-/// The error of a format whose reader was left out when the library was built.
+/// The error of a format whose feature is off in this build.
 #[cfg(not(all(feature = "pt", feature = "safetensors")))]
 fn not_built_in(place: String, format: BundleFormat) -> FileError {
     let what = format!("recognised as {format}, which this build does not read");

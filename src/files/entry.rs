@@ -43,12 +43,11 @@ impl std::fmt::Display for BundleFormat {
     }
 }
 
-/// The text beside tensors.
+/// The text beside tensors, and its place for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct Text {
-    /// Its place, for messages.
     pub place: String,
-    /// The text itself.
     pub text: String,
 }
 
@@ -65,13 +64,10 @@ pub struct ModuleAttribute {
 
 /// The value of an attribute.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum AttributeValue {
-    /// A text.
     Text(String),
-    /// A truth value.
     Bool(bool),
-    /// A whole number.
     Int(i64),
-    /// A float.
     Float(f64),
 }

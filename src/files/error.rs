@@ -6,71 +6,34 @@ use crate::memory::OutOfMemory;
 
 /// The error of reading or writing a file.
 ///
-/// The text is one line without a full stop: the file, what was expected and what was found.
+/// The text is one line without a full stop. `place` is the path as it was given, with the member of an archive;
+/// `what` says what was expected and what was found; `source` is the error of the system.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the fields are those that are explained above")]
 pub enum FileError {
     /// An input is absent, unreadable or a directory.
     #[error("{place}: {source}")]
-    Open {
-        /// The path, as it was given.
-        place: String,
-        /// The error of the system.
-        source: io::Error,
-    },
+    Open { place: String, source: io::Error },
     /// A file that is malformed, unsupported, or of another format than expected.
     #[error("{place}: {what}")]
-    Malformed {
-        /// The file, and the member if there is one.
-        place: String,
-        /// What was expected and what was found.
-        what: String,
-    },
-    /// A number of a text that is finite, and too large for the type of the result.
+    Malformed { place: String, what: String },
+    /// A number of a text that is finite, and too large for the type of the result. `at` is its line and column.
     #[error("{place}: {at}: expected a number that {dtype} holds, got '{found}'")]
-    Overflow {
-        /// The file.
-        place: String,
-        /// The line and the column.
-        at: String,
-        /// The type.
-        dtype: &'static str,
-        /// The number, as it was written.
-        found: String,
-    },
+    Overflow { place: String, at: String, dtype: &'static str, found: String },
     /// Several concatenated arrays, and one was expected.
     #[error("{place}: expected one array, got more than one")]
-    ManyArrays {
-        /// The file.
-        place: String,
-    },
+    ManyArrays { place: String },
     /// Reading failed midway.
     #[error("{place}: {source}")]
-    Read {
-        /// The path, as it was given.
-        place: String,
-        /// The error of the system.
-        source: io::Error,
-    },
-    /// An output cannot be created.
+    Read { place: String, source: io::Error },
+    /// An output cannot be created. There is a `source` if the system refused.
     #[error("{place}: cannot be written: {what}")]
-    Create {
-        /// The path, as it was given.
-        place: String,
-        /// The reason.
-        what: String,
-        /// The error of the system, if it is the reason.
-        source: Option<io::Error>,
-    },
+    Create { place: String, what: String, source: Option<io::Error> },
     /// Writing failed midway. A file or folder that existed before is unchanged; a pipe or a device has received
     /// the bytes before the error.
     #[error("{place}: {source}")]
-    Write {
-        /// The path, as it was given.
-        place: String,
-        /// The error of the system.
-        source: io::Error,
-    },
+    Write { place: String, source: io::Error },
     /// The system refused memory.
     #[error(transparent)]
     OutOfMemory(#[from] OutOfMemory),

@@ -25,8 +25,6 @@ pub struct Folder {
     existed: bool,
     own: Box<dyn Fn(&str) -> bool>,
     temporary: TempDir,
-    /// Held open, so that no other process takes the folder for an abandoned one.
-    lock: Option<Handle>,
     registered: RegisteredTemp,
 }
 
@@ -59,10 +57,10 @@ impl Folder {
         if let Some(what) = refused {
             return Err(FileError::refused(&place, what));
         }
-        let (temporary, lock, registered) =
+        let (temporary, registered) =
             temporary_folder(folder_of(&path)).map_err(FileError::creating(&place))?;
         let (existed, own) = (existing.is_some(), Box::new(own));
-        Ok(Folder { place, path, existed, own, temporary, lock, registered })
+        Ok(Folder { place, path, existed, own, temporary, registered })
     }
 
     /// Writes a file of the folder.
@@ -90,7 +88,7 @@ impl Folder {
         let replaced = uninterrupted(|| self.replace());
         // The temporary name now leads to the old folder, or to the new one after an error.
         let _ = self.temporary.close();
-        drop((self.registered, self.lock));
+        drop(self.registered);
         replaced
     }
 

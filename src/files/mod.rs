@@ -8,7 +8,7 @@
 
 #![allow(clippy::missing_errors_doc, reason = "the variants of FileError say when they occur")]
 
-/// `Debug` with some of the fields: readers and writers have none.
+/// `Debug` with some of the fields, because readers and writers do not implement it.
 macro_rules! debug_fields {
     ($type:ty, $($field:ident),*) => {
         impl std::fmt::Debug for $type {
@@ -84,12 +84,11 @@ use crate::element::Dtype;
 /// The name of the text beside tensors: a file of a folder, a key of the metadata of .safetensors and .onnx.
 pub const TEXT_NAME: &str = "rnn.json";
 
-/// A tensor of one of the types that are computed in.
+/// A tensor in one of the types of computations.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Tensor {
-    /// Of 32-bit floats.
     F32(ArrayD<f32>),
-    /// Of 64-bit floats.
     F64(ArrayD<f64>),
 }
 

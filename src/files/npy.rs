@@ -61,35 +61,16 @@ impl<T: Stored> AnyArray for ArrayD<T> {
 }
 
 /// Writes an array as .npy, always in C order.
-///
-/// ```
-/// use elman::files::write_npy;
-/// use ndarray::arr2;
-///
-/// let mut file = Vec::new();
-/// write_npy(&mut file, &arr2(&[[1.0_f32, 2.0]]).into_dyn().view())?;
-/// assert!(file.starts_with(b"\x93NUMPY\x01\x00"));
-/// assert!(file.ends_with(&[1.0_f32, 2.0].map(f32::to_le_bytes).concat()));
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
 pub fn write_npy<T: Stored>(writer: &mut dyn Write, array: &ArrayViewD<'_, T>) -> io::Result<()> {
     writer.write_all(&header_bytes(T::DESCR, array.shape())?)?;
     match array.as_slice() {
-        Some(numbers) => write_numbers(writer, numbers),
-        None => write_numbers(writer, array),
+        Some(numbers) => write_numbers(writer, numbers, &mut Vec::new()),
+        None => write_numbers(writer, array, &mut Vec::new()),
     }
 }
 
-/// Writes numbers one after the other, through memory of its own.
-pub(super) fn write_numbers<'a, T: Stored>(
-    writer: &mut dyn Write,
-    numbers: impl IntoIterator<Item = &'a T>,
-) -> io::Result<()> {
-    write_pieces(writer, numbers, &mut Vec::with_capacity(PIECE_BYTES))
-}
-
 /// Writes numbers one after the other. `piece` is memory for their bytes, with any content.
-pub(super) fn write_pieces<'a, T: Stored>(
+pub(super) fn write_numbers<'a, T: Stored>(
     writer: &mut dyn Write,
     numbers: impl IntoIterator<Item = &'a T>,
     piece: &mut Vec<u8>,
@@ -105,7 +86,7 @@ pub(super) fn write_pieces<'a, T: Stored>(
     writer.write_all(piece)
 }
 
-/// The header before the numbers. The type goes in by NumPy's name, so that any type can be written.
+/// The header before the numbers of a type with this name in NumPy.
 pub(super) fn header_bytes(descr: &str, shape: &[usize]) -> io::Result<Vec<u8>> {
     let type_descriptor = format!("'{descr}'").parse().map_err(io::Error::other)?;
     let (layout, shape) = (Layout::Standard, shape.to_vec());
@@ -128,14 +109,14 @@ mod tests {
             let mut file = Vec::new();
             write_npy(&mut file, &array.into_dyn()).unwrap();
             let mut body = file.as_slice();
-            let header = Header::read(&mut body, "x.npy", None).unwrap().0;
+            let header = Header::read(&mut body, "x.npy").unwrap().0;
             assert_eq!(header, Header::plain(StoredType::F32, &[2, 2]));
             assert_eq!(body, numbers.map(f32::to_le_bytes).concat());
             assert_eq!((file.len() - body.len()) % 64, 0);
         }
         let shape = [7, 1 << 40, 20];
         let bytes = header_bytes("<f2", &shape).unwrap();
-        let header = Header::read(&mut bytes.as_slice(), "x.npy", None).unwrap().0;
+        let header = Header::read(&mut bytes.as_slice(), "x.npy").unwrap().0;
         assert_eq!(header, Header::plain(StoredType::F16, &shape));
     }
 }

@@ -1,8 +1,8 @@
 //! The header of a .npy file, read strictly.
 //!
-//! It is a Python dictionary. A general reader of Python literals can be led into time exponential in
-//! the depth of nesting, and sizes can be chosen to overflow; so exactly three keys are taken, once each,
-//! with nothing nested, and every product is checked before a byte is allocated for it.
+//! It is a Python dictionary. A general reader of Python literals can take time exponential in the depth of nesting,
+//! and sizes can overflow. This one accepts exactly three keys, once each, without nesting, and checks every product
+//! before it allocates a byte.
 
 use std::io::Read;
 
@@ -12,82 +12,51 @@ use super::{Header, StoredType, escaped};
 use crate::files::error::FileError;
 
 impl Header {
-    /// Reads the header of a .npy file, magic string included, and nothing behind it; returns the header and its
-    /// length in bytes. `place` names the file in errors; `len` is the length of the file, if it is known.
-    ///
-    /// # Errors
-    /// [`FileError::Malformed`] says what was expected; [`FileError::Read`].
-    pub fn read(
-        reader: &mut dyn Read,
-        place: &str,
-        len: Option<u64>,
-    ) -> Result<(Self, u64), FileError> {
-        let malformed = |what: String| FileError::Malformed { place: place.to_owned(), what };
+    /// Reads the header of a .npy file with its magic string, and no byte after it; returns the header and its length
+    /// in bytes. `place` names the file in errors.
+    pub fn read(reader: &mut dyn Read, place: &str) -> Result<(Self, u64), FileError> {
+        let malformed = |what: String| Err(FileError::malformed(place, what));
         let mut bytes = Vec::new();
-        fill(reader, &mut bytes, 8, place)?;
-        if !bytes.starts_with(b"\x93NUMPY") {
-            return Err(malformed("expected .npy, got another format".to_owned()));
+        // Reads `count` more bytes, or all that there are.
+        let mut read = |bytes: &mut Vec<u8>, count: usize| {
+            let read = reader.take(count as u64).read_to_end(bytes);
+            read.map_err(FileError::reading(place))
+        };
+        if read(&mut bytes, 8)? < 8 {
+            return malformed(format!("truncated header at byte {}", bytes.len()));
         }
-        let version = (bytes[6], bytes[7]);
-        let length_bytes = match version {
+        if !bytes.starts_with(b"\x93NUMPY") {
+            return malformed("expected .npy, got another format".to_owned());
+        }
+        let length_bytes = match (bytes[6], bytes[7]) {
             (1, 0) => 2,
             (2 | 3, 0) => 4,
             (major, minor) => {
                 let what = format!("format version {major}.{minor}; supported 1.0, 2.0, 3.0");
-                return Err(malformed(what));
+                return malformed(what);
             }
         };
-        fill(reader, &mut bytes, 8 + length_bytes, place)?;
-        let mut length = [0; 8];
-        length[..length_bytes].copy_from_slice(&bytes[8..]);
-        let length = u64::from_le_bytes(length);
-        if length > MAX_NPY_HEADER_BYTES as u64 {
-            return Err(malformed(format!(
-                "header of {length} bytes; limit {MAX_NPY_HEADER_BYTES}"
-            )));
+        if read(&mut bytes, length_bytes)? < length_bytes {
+            return malformed(format!("truncated header at byte {}", bytes.len()));
         }
         let start = bytes.len();
-        let mut got = len.map_or(length, |len| len.saturating_sub(start as u64));
-        if got >= length {
-            // `length` is at most the limit, as checked above.
-            got = read_up_to(reader, &mut bytes, length, place)?;
+        let length =
+            bytes[8..].iter().rev().fold(0, |length, &byte| length << 8 | usize::from(byte));
+        if length > MAX_NPY_HEADER_BYTES {
+            return malformed(format!("header of {length} bytes; limit {MAX_NPY_HEADER_BYTES}"));
         }
+        let got = read(&mut bytes, length)?;
         if got < length {
-            return Err(malformed(format!("expected a header of {length} bytes, got {got}")));
+            return malformed(format!("expected a header of {length} bytes, got {got}"));
         }
-        Ok((parse(&bytes, start, version.0).map_err(malformed)?, bytes.len() as u64))
+        let header = parse(&bytes, start);
+        header.map_or_else(malformed, |header| Ok((header, bytes.len() as u64)))
     }
-}
-
-/// Reads until `bytes` has `len` of them.
-fn fill(
-    reader: &mut dyn Read,
-    bytes: &mut Vec<u8>,
-    len: usize,
-    place: &str,
-) -> Result<(), FileError> {
-    let missing = (len - bytes.len()) as u64;
-    if read_up_to(reader, bytes, missing, place)? < missing {
-        let what = format!("truncated header at byte {}", bytes.len());
-        return Err(FileError::malformed(place, what));
-    }
-    Ok(())
-}
-
-/// Reads up to `more` further bytes, and returns how many there were.
-fn read_up_to(
-    reader: &mut dyn Read,
-    bytes: &mut Vec<u8>,
-    more: u64,
-    place: &str,
-) -> Result<u64, FileError> {
-    let got = reader.take(more).read_to_end(bytes).map_err(FileError::reading(place))?;
-    Ok(got as u64)
 }
 
 /// Parses the dictionary that starts at byte `start` of the file.
-fn parse(bytes: &[u8], start: usize, version: u8) -> Result<Header, String> {
-    check_text(bytes, start, version)?;
+fn parse(bytes: &[u8], start: usize) -> Result<Header, String> {
+    check_text(bytes, start)?;
     let mut cursor = Cursor { bytes, at: start };
     let (mut descr, mut fortran_order, mut shape) = (None, None, None);
     cursor.expect(b'{')?;
@@ -120,18 +89,16 @@ fn parse(bytes: &[u8], start: usize, version: u8) -> Result<Header, String> {
     Ok(Header { stored, big_endian, fortran_order, shape })
 }
 
-/// Checks the bytes from `start` on for what the version of the format allows.
-fn check_text(bytes: &[u8], start: usize, version: u8) -> Result<(), String> {
+/// Checks that the bytes from `start` on are text as the version of the format allows it.
+fn check_text(bytes: &[u8], start: usize) -> Result<(), String> {
     let text = &bytes[start..];
-    if version < 3 {
+    if bytes[6] < 3 {
         if let Some(at) = text.iter().position(|byte| !byte.is_ascii()) {
             return Err(format!("expected an ASCII header, got another byte at {}", start + at));
         }
     } else if let Err(error) = std::str::from_utf8(text) {
-        return Err(format!(
-            "expected a UTF-8 header, got bad bytes at {}",
-            start + error.valid_up_to()
-        ));
+        let at = start + error.valid_up_to();
+        return Err(format!("expected a UTF-8 header, got bad bytes at {at}"));
     }
     if text.last() != Some(&b'\n') {
         return Err(format!("expected a newline at the header's end, byte {}", bytes.len()));
@@ -139,7 +106,7 @@ fn check_text(bytes: &[u8], start: usize, version: u8) -> Result<(), String> {
     Ok(())
 }
 
-/// A place in the header's text.
+/// A position in the header's text.
 struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -161,14 +128,11 @@ impl Cursor<'_> {
     }
 
     fn expect(&mut self, byte: u8) -> Result<(), String> {
-        if self.skip(byte) {
-            Ok(())
-        } else {
-            Err(self.unexpected(&format!("'{}'", char::from(byte))))
-        }
+        let found = self.skip(byte);
+        found.then_some(()).ok_or_else(|| self.unexpected(&format!("'{}'", char::from(byte))))
     }
 
-    /// Says what stands here instead.
+    /// The error for the text at this position.
     fn unexpected(&self, expected: &str) -> String {
         let rest = &self.bytes[self.at.min(self.bytes.len())..];
         let end = rest.iter().position(|byte| b",)}\n".contains(byte)).unwrap_or(rest.len());
@@ -192,7 +156,7 @@ impl Cursor<'_> {
         self.at += 1;
         let text = self.word(|byte| byte != quote && byte != b'\n');
         self.expect(quote)?;
-        // Control characters are escaped here, where they come in, because messages show the text.
+        // Control characters are escaped, because messages show the text.
         Ok(escaped(&text))
     }
 
@@ -222,8 +186,8 @@ impl Cursor<'_> {
         let letter = rest.chars().next().unwrap_or(' ');
         let size = rest.get(letter.len_utf8()..).unwrap_or("");
         let stored = StoredType::parse(rest).ok_or_else(|| unsupported(&descr, letter, size))?;
-        // `=` and no mark mean the writer's own order. NumPy never writes them; little-endian is the
-        // order of nearly every machine.
+        // `=` and no mark mean the byte order of the writer. NumPy never writes them; nearly every machine is
+        // little-endian.
         Ok((stored, order == Some('>')))
     }
 
@@ -250,9 +214,8 @@ impl Cursor<'_> {
                 self.at = before;
                 return Err(self.unexpected("a tuple of whole numbers for shape"));
             }
-            let size =
-                digits.parse().map_err(|_| format!("size {digits} in shape is too large"))?;
-            shape.push(size);
+            let size = digits.parse();
+            shape.push(size.map_err(|_| format!("size {digits} in shape is too large"))?);
             if !closed {
                 break;
             }
@@ -261,7 +224,7 @@ impl Cursor<'_> {
     }
 }
 
-/// Why a dtype cannot be read, and what to do about it.
+/// The error for a dtype that cannot be read, with a remedy.
 fn unsupported(descr: &str, letter: char, size: &str) -> String {
     let (name, remedy) = match (letter, size) {
         ('V', "2") => ("raw bytes, as bfloat16 is saved", "np.save(file, array.astype('float32'))"),
@@ -289,10 +252,10 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_all_versions_are_read_and_what_is_cut_off_is_refused() {
+    fn headers_of_all_versions_are_read_and_truncated_ones_are_refused() {
         for version in 1..=3 {
             let bytes = header(version);
-            let read = |bytes: &[u8]| Header::read(&mut &bytes[..], "x.npy", None);
+            let read = |bytes: &[u8]| Header::read(&mut &bytes[..], "x.npy");
             let expected = (Header::plain(StoredType::F32, &[5, 3, 10]), bytes.len() as u64);
             assert_eq!(read(&bytes).unwrap(), expected);
             for end in 0..bytes.len() {
@@ -301,7 +264,7 @@ mod tests {
         }
     }
 
-    /// What another byte means, the literal's grammar says. None may be read where there is none.
+    /// A changed byte in the dictionary may give another valid header; one before it may not.
     #[test]
     fn a_header_with_any_byte_changed_has_an_answer() {
         let bytes = header(1);
@@ -309,7 +272,7 @@ mod tests {
             for byte in [0, b'\'', b'(', b'9', 0xff] {
                 let mut changed = bytes.clone();
                 changed[at] = byte;
-                let answer = Header::read(&mut &changed[..], "x.npy", None);
+                let answer = Header::read(&mut &changed[..], "x.npy");
                 assert!(answer.is_err() || at >= 10 || byte == bytes[at], "byte {at}: {byte}");
             }
         }

@@ -9,7 +9,7 @@ use zip::result::{ZipError, ZipResult};
 use zip::write::{SimpleFileOptions, StreamWriter};
 
 use super::limit::MAX_MEMBERS;
-use super::npy::{header_bytes, write_numbers};
+use super::npy::{PIECE_BYTES, header_bytes, write_numbers};
 use super::{AnyArray, Sink, Stored};
 use crate::files::error::FileError;
 
@@ -61,9 +61,6 @@ fn system_error(error: ZipError) -> io::Error {
     }
 }
 
-/// Bytes that are written at once.
-const BUFFER_BYTES: usize = 1 << 16;
-
 type Zip = ZipWriter<StreamWriter<BufWriter<SinkWriter>>>;
 
 /// An archive whose members are written one after the other, with the bytes that
@@ -114,7 +111,7 @@ impl Sink {
     pub fn into_archive(self) -> ArchiveWriter {
         let (place, open) = (self.place.clone(), Arc::new(AtomicBool::new(true)));
         let writer = SinkWriter { sink: self, open: Arc::clone(&open) };
-        let zip = ZipWriter::new_stream(BufWriter::with_capacity(BUFFER_BYTES, writer));
+        let zip = ZipWriter::new_stream(BufWriter::with_capacity(PIECE_BYTES, writer));
         ArchiveWriter { place, open: CloseOnDrop(open), zip }
     }
 }
@@ -139,7 +136,7 @@ impl ArchiveWriter {
 
     /// Writes the next numbers of the member that was begun last.
     pub fn append<T: Stored>(&mut self, numbers: &[T]) -> Result<(), FileError> {
-        self.write(|zip| Ok(write_numbers(zip, numbers)?))
+        self.write(|zip| Ok(write_numbers(zip, numbers, &mut Vec::new())?))
     }
 
     /// Ends the archive. A regular target still holds its previous content until the sink is committed.

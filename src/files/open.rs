@@ -124,27 +124,28 @@ fn read(
     place: String,
 ) -> Result<File, FileError> {
     let path = path.filter(|_| matches!(opened, Opened::File(..)));
-    match format {
-        Format::Npy => TensorFile::npy(opened, place).map(File::Tensor),
+    let bundle = match format {
+        Format::Npy => return TensorFile::npy(opened, place).map(File::Tensor),
         Format::Text => {
             let columns = if let Accepts::Sequences { columns } = accepts { columns } else { &[] };
-            TensorFile::table(opened, place, columns).map(File::Tensor)
+            return TensorFile::table(opened, place, columns).map(File::Tensor);
         }
         #[cfg(feature = "onnx")]
-        Format::Onnx => Graph::read(opened, place).map(File::Graph),
+        Format::Onnx => return Graph::read(opened, place).map(File::Graph),
         Format::Zip => {
             let archive = Archive::new(opened.seekable(&place)?, &place)?;
             match accepts {
-                Accepts::Tensor => TensorFile::member(archive, member, place).map(File::Tensor),
-                Accepts::Sequences { .. } => Bundle::sequences(archive, place).map(File::Bundle),
-                _ => Bundle::archive(path, archive, place).map(File::Bundle),
+                Accepts::Tensor => {
+                    return TensorFile::member(archive, member, place).map(File::Tensor);
+                }
+                Accepts::Sequences { .. } => Bundle::sequences(archive, place),
+                _ => Bundle::archive(path, archive, place),
             }
         }
-        Format::Safetensors => {
-            Bundle::safetensors(opened.seekable(&place)?, place).map(File::Bundle)
-        }
-        _ => Bundle::pt(path, opened.seekable(&place)?, place).map(File::Bundle),
-    }
+        Format::Safetensors => Bundle::safetensors(opened.seekable(&place)?, place),
+        _ => Bundle::pt(path, opened.seekable(&place)?, place),
+    };
+    bundle.map(File::Bundle)
 }
 
 impl File {

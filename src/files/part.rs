@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::handle::{FileCursor, with_bytes};
-use super::npy::{PIECE_BYTES, header_bytes, write_pieces};
+use super::npy::{PIECE_BYTES, header_bytes, write_numbers};
 use super::sink::Target;
 use super::{FileError, Sink, Stored, TensorReader};
 use crate::element::Element;
@@ -50,9 +50,6 @@ impl TensorReader<'_> {
     /// Reads a part of the tensor into `values`, converted to T. The tensor is in C order, and `axes` is its
     /// shape with three axes. A stream or a member only has the next part of the first axis, with all of the
     /// second one.
-    ///
-    /// # Errors
-    /// [`FileError::Read`], [`FileError::Malformed`] if the numbers end too early, [`FileError::OutOfMemory`].
     pub fn read_part<T: Element>(
         &mut self,
         [_, second, width]: [usize; 3],
@@ -168,7 +165,7 @@ impl<T: Stored> PartWriter<T> {
         let written = match &mut self.sink.target {
             Target::Replace { temporary, .. } => {
                 let at = self.start + (start * size_of::<T>()) as u64;
-                write_pieces(
+                write_numbers(
                     &mut FileCursor { file: temporary.as_file(), at },
                     values,
                     &mut self.piece,
@@ -177,7 +174,7 @@ impl<T: Stored> PartWriter<T> {
             other => {
                 assert_eq!(self.written, start, "a pipe is written in order");
                 let mut writer = other.direct();
-                write_pieces(&mut writer, values, &mut self.piece).and_then(|()| writer.flush())
+                write_numbers(&mut writer, values, &mut self.piece).and_then(|()| writer.flush())
             }
         };
         if let (Err(error), Target::Replace { .. }) = (&written, &self.sink.target) {

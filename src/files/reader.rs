@@ -66,12 +66,8 @@ impl<'a> TensorReader<'a> {
     }
 
     /// Reads the bits of the next numbers, each in the lowest bits of 64, in C order unless
-    /// [`TensorReader::in_file_order`] was called. Two tensors of the same count have pieces of the same
-    /// lengths; the last piece is empty.
-    ///
-    /// # Errors
-    /// [`FileError::Read`], [`FileError::Malformed`] if there are fewer or more bytes than the header says, and
-    /// [`FileError::OutOfMemory`] if the tensor has to be held because of its order.
+    /// [`TensorReader::in_file_order`] was called. Two tensors of the same count have pieces of the same lengths; the
+    /// last piece is empty. Fewer or more bytes than the header declares are an error.
     pub fn next_bits(&mut self, bits: &mut Vec<u64>) -> Result<(), FileError> {
         bits.clear();
         if !self.in_file_order && self.held.is_none() {
@@ -109,10 +105,6 @@ impl<'a> TensorReader<'a> {
     }
 
     /// Reads the whole array, converted to T, and checks that nothing follows it.
-    ///
-    /// # Errors
-    /// [`FileError::Malformed`] if there are fewer or more bytes than the header says, [`FileError::Read`],
-    /// [`FileError::OutOfMemory`].
     pub fn read<T: Element>(mut self) -> Result<ArrayD<T>, FileError> {
         let array = self.read_array()?;
         self.expect_end()?;

@@ -31,7 +31,6 @@ pub(super) struct SafetensorsFile {
 }
 
 /// The header, with duplicate names.
-#[derive(Default)]
 struct StatedHeader {
     metadata: Vec<(String, String)>,
     tensors: Vec<(String, StatedTensor)>,
@@ -71,11 +70,10 @@ impl SafetensorsFile {
         let header = read_header(&mut file, place)?;
         let start = header.len() as u64 + 8;
         let StatedHeader { metadata, tensors } = parse(&header, place)?;
-        drop(header);
-        // The ranges are contiguous, so that the last one tells the length of the file.
-        let len = file.metadata().map_err(FileError::reading(place))?;
+        // The ranges are contiguous, so that the last one ends the file.
+        let len = file.metadata().map_err(FileError::reading(place))?.len();
         let expected = tensors.last().map_or(0, |(_, stated)| stated.data_offsets.1) as u64;
-        let got = len.len().saturating_sub(start);
+        let got = len.saturating_sub(start);
         if got != expected {
             let what = format!("expected {expected} bytes of tensors, got {got}");
             return Err(FileError::malformed(place, what));
@@ -106,7 +104,7 @@ impl SafetensorsFile {
     }
 }
 
-/// The text of the header. Nothing is allocated before the file is known to be that long.
+/// The text of the header. Memory is allocated only after the length of the file is checked.
 fn read_header(file: &mut Handle, place: &str) -> Result<Vec<u8>, FileError> {
     let read = FileError::reading(place);
     let malformed = |what: String| Err(FileError::malformed(place, what));
@@ -118,9 +116,8 @@ fn read_header(file: &mut Handle, place: &str) -> Result<Vec<u8>, FileError> {
     };
     let length = u64::from_le_bytes(length);
     if length > MAX_SAFETENSORS_HEADER_BYTES {
-        return malformed(format!(
-            "header of {length} bytes; limit {MAX_SAFETENSORS_HEADER_BYTES}"
-        ));
+        let limit = MAX_SAFETENSORS_HEADER_BYTES;
+        return malformed(format!("header of {length} bytes; limit {limit}"));
     }
     if length > present {
         return malformed(format!("expected a header of {length} bytes, got {present}"));
@@ -130,75 +127,65 @@ fn read_header(file: &mut Handle, place: &str) -> Result<Vec<u8>, FileError> {
     Ok(header)
 }
 
-impl<'de> Deserialize<'de> for StatedHeader {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Stated;
+/// Reads a JSON object entry by entry, so that duplicate names are seen.
+macro_rules! deserialize_object {
+    ($type:ty, $expecting:literal, $read:ident) => {
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Object;
 
-        impl<'de> Visitor<'de> for Stated {
-            type Value = StatedHeader;
+                impl<'de> Visitor<'de> for Object {
+                    type Value = $type;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of tensors")
-            }
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($expecting)
+                    }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<StatedHeader, A::Error> {
-                let (mut metadata, mut tensors) = (None, Vec::new());
-                while let Some(name) = map.next_key::<String>()? {
-                    if name != METADATA {
-                        tensors.push((name, map.next_value()?));
-                    } else if metadata.replace(map.next_value::<Texts>()?).is_some() {
-                        let what = format_args!("two entries are named {METADATA}");
-                        return Err(de::Error::custom(what));
+                    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<$type, A::Error> {
+                        $read(map)
                     }
                 }
-                Ok(StatedHeader {
-                    metadata: metadata.map_or(Vec::new(), |Texts(own)| own),
-                    tensors,
-                })
+
+                deserializer.deserialize_map(Object)
             }
         }
+    };
+}
 
-        deserializer.deserialize_map(Stated)
+deserialize_object!(StatedHeader, "an object of tensors", stated_header);
+
+fn stated_header<'de, A: MapAccess<'de>>(mut map: A) -> Result<StatedHeader, A::Error> {
+    let (mut metadata, mut tensors) = (None, Vec::new());
+    while let Some(name) = map.next_key::<String>()? {
+        if name != METADATA {
+            tensors.push((name, map.next_value()?));
+        } else if metadata.replace(map.next_value::<Texts>()?.0).is_some() {
+            return Err(de::Error::custom(format_args!("two entries are named {METADATA}")));
+        }
     }
+    Ok(StatedHeader { metadata: metadata.unwrap_or_default(), tensors })
 }
 
 /// The metadata, with duplicate keys.
 struct Texts(Vec<(String, String)>);
 
-impl<'de> Deserialize<'de> for Texts {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Stated;
+deserialize_object!(Texts, "an object of texts", texts);
 
-        impl<'de> Visitor<'de> for Stated {
-            type Value = Texts;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of texts")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Texts, A::Error> {
-                std::iter::from_fn(|| map.next_entry().transpose())
-                    .collect::<Result<_, _>>()
-                    .map(Texts)
-            }
-        }
-
-        deserializer.deserialize_map(Stated)
-    }
+fn texts<'de, A: MapAccess<'de>>(mut map: A) -> Result<Texts, A::Error> {
+    std::iter::from_fn(|| map.next_entry().transpose()).collect::<Result<_, _>>().map(Texts)
 }
 
 /// The checked header, with the tensors in the order of their bytes.
 fn parse(header: &[u8], place: &str) -> Result<StatedHeader, FileError> {
-    let mut header: StatedHeader = serde_json::from_slice(header).map_err(|error| {
-        FileError::malformed(place, format!("broken header: {}", escaped(&error.to_string())))
-    })?;
+    let malformed = |what: String| FileError::malformed(place, what);
+    let mut header: StatedHeader = serde_json::from_slice(header)
+        .map_err(|error| malformed(format!("broken header: {}", escaped(&error.to_string()))))?;
     if let Some(key) = first_double(header.metadata.iter().map(|(key, _)| key)) {
         let what = format!("two values of the metadata have the same key, {}", escaped(key));
-        return Err(FileError::malformed(place, what));
+        return Err(malformed(what));
     }
     if let Some(name) = first_double(header.tensors.iter().map(|(name, _)| name)) {
-        let what = format!("two tensors have the same name, {}", escaped(name));
-        return Err(FileError::malformed(place, what));
+        return Err(malformed(format!("two tensors have the same name, {}", escaped(name))));
     }
     for (name, stated) in &header.tensors {
         check(stated).map_err(|what| within(place, name, what))?;
@@ -254,7 +241,7 @@ fn within(place: &str, name: &str, what: String) -> FileError {
 }
 
 /// Writes tensors as .safetensors, with the text in the metadata beside PyTorch's mark. The tensors are sorted by
-/// name, as all writers of the format have them: the same tensors give the same bytes.
+/// name, as all writers of the format sort them, so that the same tensors give the same bytes.
 pub fn write_safetensors<T: Element>(
     sink: &mut Sink,
     tensors: &[(String, ArrayD<T>)],
@@ -278,6 +265,6 @@ pub fn write_safetensors<T: Element>(
     sink.write(|file| {
         file.write_all(&(length as u64).to_le_bytes())?;
         write!(file, "{header}{}", " ".repeat(length - header.len()))?;
-        tensors.iter().try_for_each(|(_, tensor)| write_numbers(file, tensor))
+        tensors.iter().try_for_each(|(_, tensor)| write_numbers(file, tensor, &mut Vec::new()))
     })
 }

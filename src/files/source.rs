@@ -13,17 +13,7 @@ use super::{escaped, show};
 use crate::files::error::FileError;
 use crate::memory::{grow, reserved};
 
-/// A place to read from, as a command line names it.
-///
-/// ```
-/// use elman::files::Source;
-///
-/// assert_eq!(Source::parse("-".as_ref()), Source::Stdin);
-/// assert_eq!(Source::parse("x.npy".as_ref()), Source::Path("x.npy".into()));
-/// let member = Source::Member("xs.npz".into(), "h_n".to_owned());
-/// assert_eq!(Source::parse("xs.npz:h_n".as_ref()), member);
-/// assert_eq!(member.to_string(), "xs.npz:h_n");
-/// ```
+/// An input, as a command line names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// `-`.

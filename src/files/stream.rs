@@ -49,9 +49,6 @@ impl Arrays {
     }
 
     /// The header of the next array; `None` at the end of the stream.
-    ///
-    /// # Errors
-    /// [`FileError::Malformed`] for anything other than an array, and [`FileError::Read`].
     pub fn header(&mut self) -> Result<Option<Header>, FileError> {
         (self.count, self.start) = (self.count + 1, self.offset);
         let mut bytes = Vec::new();
@@ -67,17 +64,13 @@ impl Arrays {
             return Err(FileError::malformed(&place, what));
         }
         let mut whole = Cursor::new(bytes).chain(&mut self.reader);
-        let (header, length) = Header::read(&mut whole, &place, None)?;
+        let (header, length) = Header::read(&mut whole, &place)?;
         self.offset += length;
         check_array(header.body_bytes() as u64, &place)?;
         Ok(Some(header))
     }
 
     /// The numbers after the header that was read last, converted to T.
-    ///
-    /// # Errors
-    /// [`FileError::Malformed`] if the stream ends within the array, [`FileError::Read`],
-    /// [`FileError::OutOfMemory`].
     pub fn read<T: Element>(&mut self, header: &Header) -> Result<ArrayD<T>, FileError> {
         let place = self.place();
         let bytes = Bytes::Stream { reader: Box::new(&mut self.reader), checked: false };
@@ -104,9 +97,6 @@ impl Frames {
     }
 
     /// Fills `frame` with the next one, converted to T; false at the end of the stream.
-    ///
-    /// # Errors
-    /// [`FileError::Malformed`] if the stream ends within a frame, and [`FileError::Read`].
     pub fn read<T: Element>(&mut self, frame: &mut [T]) -> Result<bool, FileError> {
         let got = read_full(&mut self.reader, &mut self.bytes);
         let got = got.map_err(FileError::reading("stdin"))?;

@@ -37,28 +37,31 @@ pub(super) fn uninterrupted<T>(operation: impl FnOnce() -> T) -> T {
     operation()
 }
 
-/// A temporary file or folder that is in the list while this value lives.
+/// A temporary file or folder that is in the list, and a folder that is locked, while this value lives.
 #[derive(Debug)]
-pub(super) struct RegisteredTemp(PathBuf);
+pub(super) struct RegisteredTemp {
+    path: PathBuf,
+    _lock: Option<Handle>,
+}
 
 impl RegisteredTemp {
     /// Creates a temporary file or folder and adds it to the list. The lock is held for both, so that the clean-up
     /// never finds one without the other.
     fn create<T>(
-        create: impl FnOnce() -> io::Result<T>,
+        create: impl FnOnce() -> io::Result<(T, Option<Handle>)>,
         path: impl FnOnce(&T) -> &Path,
     ) -> io::Result<(T, Self)> {
         let mut paths = registered();
-        let created = create()?;
+        let (created, _lock) = create()?;
         let path = path(&created).to_owned();
         paths.push(path.clone());
-        Ok((created, RegisteredTemp(path)))
+        Ok((created, RegisteredTemp { path, _lock }))
     }
 }
 
 impl Drop for RegisteredTemp {
     fn drop(&mut self) {
-        registered().retain(|path| *path != self.0);
+        registered().retain(|path| *path != self.path);
     }
 }
 
@@ -69,17 +72,15 @@ pub(super) fn temporary_file(folder: &Path) -> io::Result<(NamedTempFile<Handle>
         loop {
             let created = named().make_in(folder, Handle::create_new)?;
             if is_held(created.as_file()) {
-                return Ok(created);
+                return Ok((created, None));
             }
         }
     };
     RegisteredTemp::create(create, NamedTempFile::path)
 }
 
-/// A temporary folder in a folder, with the mode that the umask gives, and its lock, held while it is open.
-pub(super) fn temporary_folder(
-    folder: &Path,
-) -> io::Result<(TempDir, Option<Handle>, RegisteredTemp)> {
+/// A temporary folder in a folder, with the mode that the umask gives.
+pub(super) fn temporary_folder(folder: &Path) -> io::Result<(TempDir, RegisteredTemp)> {
     sweep(folder);
     let mut builder = named();
     #[cfg(unix)]
@@ -97,9 +98,7 @@ pub(super) fn temporary_folder(
             }
         }
     };
-    let ((created, lock), registered) =
-        RegisteredTemp::create(create, |(created, _)| created.path())?;
-    Ok((created, lock, registered))
+    RegisteredTemp::create(create, TempDir::path)
 }
 
 /// The name of a temporary file is this prefix, random letters, and the suffix.

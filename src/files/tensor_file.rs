@@ -52,12 +52,12 @@ impl TensorFile {
     pub(super) fn npy(opened: Opened, place: String) -> Result<Self, FileError> {
         match opened {
             Opened::Stream(mut reader) => {
-                let (header, _) = Header::read(&mut reader, &place, None)?;
+                let (header, _) = Header::read(&mut reader, &place)?;
                 Ok(TensorFile { place, header, body: Body::Stream(reader) })
             }
             Opened::File(file, len) => {
                 let mut reader = io::BufReader::new(FileCursor { file: &file, at: 0 });
-                let (header, start) = Header::read(&mut reader, &place, Some(len))?;
+                let (header, start) = Header::read(&mut reader, &place)?;
                 let got = len.saturating_sub(start);
                 if got < header.body_bytes() as u64 {
                     let got = usize::try_from(got).unwrap_or(usize::MAX);
@@ -89,7 +89,7 @@ impl TensorFile {
         // The only member needs no name on the command line, and errors name it all the same.
         let own = match name {
             Some(_) => place.clone(),
-            None => format!("{place}:{}", archive.names()[index]),
+            None => format!("{place}:{}", archive.names[index]),
         };
         let header = archive.header(index, &own)?;
         Ok(TensorFile { place, header, body: Body::Member { archive, index, place: own } })
@@ -165,10 +165,6 @@ impl TensorFile {
     }
 
     /// Reads the numbers, converted to T.
-    ///
-    /// # Errors
-    /// [`FileError::Malformed`] if there are fewer or more bytes than the header says, [`FileError::Read`],
-    /// [`FileError::OutOfMemory`].
     pub fn read<T: Element>(mut self) -> Result<ArrayD<T>, FileError> {
         match self.body {
             Body::Table(table) => table.into_array(),

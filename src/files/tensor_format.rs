@@ -1,4 +1,4 @@
-//! The formats that a single tensor is written in, and how those of text look.
+//! The formats of a single tensor as an output.
 
 use std::ffi::OsStr;
 use std::io::{self, Write};
@@ -9,7 +9,7 @@ use ndarray::{ArrayView2, ArrayViewD, Axis, Dimension, Ix2};
 use super::write_npy;
 use crate::element::Element;
 
-/// Numbers from here on have an exponent in .txt: beside longer ones the others would be lost.
+/// The smallest number with an exponent in .txt: a longer one would widen every column.
 const LONG: f64 = 1e6;
 
 /// The format of a single tensor.
@@ -17,18 +17,17 @@ const LONG: f64 = 1e6;
 pub enum TensorFormat {
     /// NumPy's, for tensors of any rank.
     Npy,
-    /// Text with commas between columns, for two dimensions, or for one as a single row. Each number is the
-    /// shortest text that reads back to the same bits, and there is no line of names.
+    /// Text with commas between columns, for two dimensions, or for one as a single row. Each number is the shortest
+    /// text that reads back to the same bits, and there is no line of names.
     Csv,
     /// The same with tabs.
     Tsv,
-    /// Text to be looked at, of any rank, with four decimals in columns that stand below each other. What
-    /// else a number had is lost.
+    /// Text for reading, of any rank, with four decimals in aligned columns. Other decimals are lost.
     Txt,
 }
 
 impl TensorFormat {
-    /// The format for the extension of a path; .npy for a name without any, and none for other extensions.
+    /// The format for the extension of a path; .npy for a name without one, and `None` for other extensions.
     pub fn of(path: &Path) -> Option<Self> {
         Some(match path.extension().map(OsStr::as_encoded_bytes) {
             None | Some(b"" | b"npy") => TensorFormat::Npy,
@@ -39,7 +38,7 @@ impl TensorFormat {
         })
     }
 
-    /// Whether it is a table, which has no place for more than two dimensions, or for empty ones.
+    /// Whether it is a table, which holds at most two dimensions, and no empty ones.
     pub fn is_table(self) -> bool {
         matches!(self, TensorFormat::Csv | TensorFormat::Tsv)
     }
@@ -52,7 +51,7 @@ impl TensorFormat {
     /// Writes a tensor.
     ///
     /// # Errors
-    /// What the writer says, and [`io::ErrorKind::InvalidInput`] for a shape that the format does not hold.
+    /// The error of the writer, and [`io::ErrorKind::InvalidInput`] for a shape that the format does not hold.
     pub fn write<T: Element>(
         self,
         writer: &mut dyn Write,
@@ -64,8 +63,8 @@ impl TensorFormat {
         }
         match self {
             TensorFormat::Npy => write_npy(writer, array),
-            TensorFormat::Csv => write_table(writer, array, b","),
-            TensorFormat::Tsv => write_table(writer, array, b"\t"),
+            TensorFormat::Csv => write_table(writer, array, ","),
+            TensorFormat::Tsv => write_table(writer, array, "\t"),
             TensorFormat::Txt => write_blocks(writer, array),
         }
     }
@@ -75,21 +74,16 @@ impl TensorFormat {
 fn write_table<T: Element>(
     writer: &mut dyn Write,
     array: &ArrayViewD<'_, T>,
-    separator: &[u8],
+    separator: &str,
 ) -> io::Result<()> {
     for row in rows(array.view()).rows() {
-        for (column, &value) in row.iter().enumerate() {
-            if column > 0 {
-                writer.write_all(separator)?;
-            }
-            writer.write_all(shortest(value).as_bytes())?;
-        }
-        writer.write_all(b"\n")?;
+        let numbers: Vec<_> = row.iter().map(|&value| shortest(value)).collect();
+        writeln!(writer, "{}", numbers.join(separator))?;
     }
     Ok(())
 }
 
-/// The shortest text that reads back to the same bits, with an exponent where there would be many zeros.
+/// The shortest text that reads back to the same bits, with an exponent instead of many zeros.
 /// NumPy and pandas read `nan`, `inf` and `-0` too.
 fn shortest<T: Element>(value: T) -> String {
     let text = format!("{value:?}");
@@ -177,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_hold_what_reads_back() {
+    fn numbers_of_tables_read_back() {
         let numbers = array![
             [1.0, -0.0, 0.1, 16_777_216.0],
             [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX],
@@ -188,7 +182,7 @@ mod tests {
         assert_eq!(text(TensorFormat::Tsv, &numbers.into_dyn()), expected.replace(',', "\t"));
         let doubles = array![0.1_f64, 1.0 / 3.0, 5e-324].into_dyn();
         assert_eq!(text(TensorFormat::Csv, &doubles), "0.1,0.3333333333333333,5e-324\n");
-        // Not what lies in memory, but the tensor.
+        // The order is that of the tensor, not of the memory.
         let transposed = array![[1.0, 2.0], [3.0, 4.0]].reversed_axes().into_dyn();
         assert_eq!(text(TensorFormat::Csv, &transposed), "1,3\n2,4\n");
     }
@@ -206,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn text_to_be_looked_at() {
+    fn txt_has_four_decimals_in_aligned_columns() {
         let text = |array: ArrayD<f32>| text(TensorFormat::Txt, &array);
         assert_eq!(
             text(array![[1.0, -22.5], [0.000_04, f32::NAN]].into_dyn()),

@@ -37,7 +37,7 @@ impl TensorProto {
         let mut raw = reserved(count.saturating_mul(size_of::<T>()), "model")?;
         for part in parts {
             // Writing to memory cannot fail.
-            let _ = write_numbers(&mut raw, *part);
+            let _ = write_numbers(&mut raw, *part, &mut Vec::new());
         }
         Ok(Self::raw(name, shape, T::DTYPE.into(), raw))
     }

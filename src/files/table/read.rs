@@ -7,16 +7,16 @@ use crate::files::error::FileError;
 use crate::files::{MAX_LISTED, escaped, listed};
 use crate::memory::grow;
 
-/// What Windows writes before UTF-8.
+/// The bytes that Windows writes before UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Characters of a cell that an error shows at most: more than any number has.
+/// Most characters of a cell that an error shows: more than any number has.
 const MAX_SHOWN: usize = 40;
 
-/// Bits of a double that are all zero where it lies halfway between two singles.
+/// Bits of a double that are all zero if it lies halfway between two singles.
 const BELOW_HALF: u64 = (1 << 28) - 1;
 
-/// Reads a table, or those of its columns that are `wanted`, all where there are none.
+/// Reads the `wanted` columns of a table, or all of them if there are none.
 pub(super) fn parse(bytes: &[u8], place: &str, wanted: &[String]) -> Result<Table, FileError> {
     let mut lines = Lines::new(bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes), place);
     if !lines.next()? {
@@ -57,7 +57,7 @@ pub(super) fn parse(bytes: &[u8], place: &str, wanted: &[String]) -> Result<Tabl
     }
 }
 
-/// The lines of a table, of which one at a time is looked at.
+/// The lines of a table, and the current one.
 struct Lines<'a> {
     bytes: &'a [u8],
     place: &'a str,
@@ -65,14 +65,14 @@ struct Lines<'a> {
     reader: Reader<&'a [u8]>,
     /// The cells of the line.
     record: ByteRecord,
-    /// Names of all columns; none where the table has no line of names.
+    /// Names of all columns; empty if the table has no line of names.
     names: Vec<String>,
 }
 
 impl<'a> Lines<'a> {
     fn new(bytes: &'a [u8], place: &'a str) -> Self {
         let separator = separator(bytes);
-        // A line of another length is refused here, in this program's words.
+        // This program reports a line of another length itself.
         let mut builder = ReaderBuilder::new();
         builder.has_headers(false).flexible(true).delimiter(separator);
         let (reader, record) = (builder.from_reader(bytes), ByteRecord::new());
@@ -92,7 +92,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Where each column stands that is wanted. A name wins over a number.
+    /// The index of each wanted column. A name wins over a number.
     fn columns(&self, wanted: &[String]) -> Result<Vec<usize>, FileError> {
         let width = self.record.len();
         if wanted.is_empty() {
@@ -118,7 +118,7 @@ impl<'a> Lines<'a> {
         for &column in columns {
             let cell = &self.record[column];
             let value = number(cell).ok_or_else(|| self.no_number(column, cell))?;
-            #[allow(clippy::cast_possible_truncation, reason = "what becomes of it")]
+            #[allow(clippy::cast_possible_truncation, reason = "rounding is the purpose")]
             let mut single = value as f32;
             if value.to_bits() & BELOW_HALF == 0
                 && let Some(exact) = parsed::<f32>(cell)
@@ -130,7 +130,7 @@ impl<'a> Lines<'a> {
                 grow(&mut table.singles, 1, "input", bytes)?;
                 table.singles.push((table.values.len(), single));
             }
-            // Infinity in words has no digits.
+            // A written infinity has no digits.
             if single.is_infinite() && cell.iter().any(u8::is_ascii_digit) {
                 if value.is_infinite() {
                     return Err(self.overflow(column, "f64"));
@@ -142,7 +142,7 @@ impl<'a> Lines<'a> {
         Ok(())
     }
 
-    /// The number of the line, counted from 1, in whatever way lines end.
+    /// The number of the line, counted from 1, with any kind of line end.
     fn line(&self) -> usize {
         let start = self.record.position().map_or(0, csv::Position::byte);
         let start = usize::try_from(start).unwrap_or(0).min(self.bytes.len());
@@ -154,20 +154,20 @@ impl<'a> Lines<'a> {
         before.iter().filter(is_end).count() - pairs + 1
     }
 
-    /// What is wrong with the line. A text that is no table at all is called what it is.
+    /// The error for the line. A text that is not a table is named by its format.
     fn wrong(&self, column: &str, what: &str) -> FileError {
         let error = || self.malformed(format!("line {}{column}: {what}", self.line()));
         self.no_table().unwrap_or_else(error)
     }
 
-    /// Refuses a first line that would be one of numbers if commas were points: it is none of names.
+    /// Rejects a first line of numbers with decimal commas, rather than taking it for names.
     fn refuse_decimal_commas(&self) -> Result<(), FileError> {
         let are_numbers = self.record.iter().all(|cell| number(cell).is_some() || has_comma(cell));
         let first = self.record.iter().position(has_comma).filter(|_| are_numbers);
         first.map_or(Ok(()), |column| Err(self.no_number(column, &self.record[column])))
     }
 
-    /// What an error calls a column, with its name where it has one.
+    /// A column in errors, with its name if it has one.
     fn column(&self, column: usize) -> String {
         let name = self.names.get(column).filter(|name| !name.is_empty());
         let name = name.map_or(String::new(), |name| format!(" ({})", shown(name)));
@@ -190,26 +190,22 @@ impl<'a> Lines<'a> {
         } else {
             "a number"
         };
-        let got = if text.is_empty() {
-            "an empty cell".to_owned()
-        } else {
-            format!("'{}'", shown(&text))
+        let got = match &*text {
+            "" => "an empty cell".to_owned(),
+            text => format!("'{}'", shown(text)),
         };
-        // Where commas are between the columns too, only their writer can tell them apart.
-        let remedy = if has_comma(cell) && self.separator != b',' {
-            " (tr , . makes points of commas)"
-        } else {
-            ""
-        };
+        // If commas separate the columns too, only the writer of the table can tell them apart.
+        let can_replace = has_comma(cell) && self.separator != b',';
+        let remedy = if can_replace { " (tr , . makes points of commas)" } else { "" };
         let what = format!("expected {expected}, got {got}{remedy}");
         self.wrong(&format!(", {}", self.column(column)), &what)
     }
 
     fn two_columns(&self, wanted: &str, first: usize, second: usize) -> FileError {
         let (wanted, first, second) = (shown(wanted), first + 1, second + 1);
-        let what =
-            format!("expected one column, got '{wanted}', the name of both {first} and {second}");
-        self.malformed(format!("columns: {what}"))
+        self.malformed(format!(
+            "columns: expected one column, got '{wanted}', the name of both {first} and {second}"
+        ))
     }
 
     fn no_column(&self, wanted: &str) -> FileError {
@@ -221,7 +217,7 @@ impl<'a> Lines<'a> {
         self.malformed(format!("columns: {what}"))
     }
 
-    /// The error for a text whose beginning says that it is something else.
+    /// The error for a text that begins like another format.
     fn no_table(&self) -> Option<FileError> {
         let looks = match self.bytes.trim_ascii_start().first()? {
             b'<' => "HTML or XML",
@@ -237,8 +233,8 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// What stands between the columns. A comma in a table with semicolons may be a decimal one, and either
-/// may stand in a name where tabs are between the columns.
+/// The separator of columns. A comma in a table with semicolons may be a decimal comma, and a name in a table with
+/// tabs may contain either.
 fn separator(bytes: &[u8]) -> u8 {
     let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
     let line = bytes.split(is_end).find(|line| !line.trim_ascii().is_empty());
@@ -263,7 +259,7 @@ fn parsed<T: std::str::FromStr>(cell: &[u8]) -> Option<T> {
     std::str::from_utf8(cell).ok()?.trim_ascii().parse().ok()
 }
 
-/// Whether a cell is a number but for its decimal comma.
+/// Whether a cell is a number with a decimal comma.
 fn has_comma(cell: &[u8]) -> bool {
     let text = String::from_utf8_lossy(cell);
     text.contains(',') && parsed::<f64>(text.replacen(',', ".", 1).as_bytes()).is_some()
@@ -278,7 +274,7 @@ fn quoted(name: &str) -> String {
     }
 }
 
-/// A text out of the table as an error shows it.
+/// A text of the table as an error shows it.
 fn shown(text: &str) -> String {
     let start: String = text.chars().take(MAX_SHOWN).collect();
     let more = if start.len() < text.len() { "..." } else { "" };
