@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 use super::{Header, StoredType};
 use crate::element::Element;
 
@@ -34,6 +36,17 @@ impl fmt::Display for Number {
             Number::Integer(value) => write!(f, "{value}"),
             Number::F32(value) => write!(f, "{value:?}"),
             Number::F64(value) => write!(f, "{value:?}"),
+        }
+    }
+}
+
+impl Serialize for Number {
+    /// Exactly. JSON has no infinities and no NaN: they are texts, which Python's `float` reads.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.to_f64() {
+            _ if let Number::Integer(value) = *self => serializer.serialize_i128(value),
+            float if float.is_finite() => serializer.serialize_f64(float),
+            float => serializer.serialize_str(&float.to_string().to_lowercase()),
         }
     }
 }
@@ -162,6 +175,14 @@ mod tests {
         ] {
             assert_eq!(stored.number(bits), expected, "{stored}");
         }
+        let json = |number: Number| serde_json::to_value(number).unwrap();
+        let extremes = [u64::MAX.into(), i64::MIN.into()].map(Number::Integer).map(json);
+        assert_eq!(
+            extremes.map(|value| value.to_string()),
+            ["18446744073709551615", "-9223372036854775808"]
+        );
+        assert_eq!(json(Number::F32(0.1)), 0.1_f32);
+        assert_eq!(json(Number::F64(f64::INFINITY)), "inf");
         let numbers = [Number::Integer(3), Number::F32(0.1), Number::F64(-0.0), Number::F64(1e-9)];
         assert_eq!(numbers.map(|number| number.to_string()), ["3", "0.1", "-0.0", "1e-9"]);
     }

@@ -2,7 +2,6 @@
 
 mod compare;
 mod configuration;
-mod json;
 mod pairs;
 mod prefix;
 mod text;
@@ -10,28 +9,36 @@ mod words;
 
 use anyhow::Result;
 use elman::files::{self, Accepts, File, Source};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::args::Diff;
 use crate::failure::with_hint;
-use crate::place::index;
 
-use compare::{NumberPair, Rule};
+use compare::Rule;
 use configuration::Configuration;
 use pairs::Pair;
 use words::Words;
 
-/// The result of a comparison.
-#[derive(Debug)]
+/// The result of a comparison: the fields of the JSON report, which the manual documents.
+#[derive(Debug, Serialize)]
 pub(crate) struct Findings {
+    command: &'static str,
     /// A and B, as messages name them.
-    places: [String; 2],
+    a: String,
+    b: String,
+    pub(crate) equal: bool,
+    exact: bool,
+    equal_nan: bool,
+    tensors: Vec<Pair>,
+    configuration: Option<Value>,
+    #[serde(skip)]
+    about_configuration: Option<String>,
     /// True if tensors were compared by their names.
+    #[serde(skip)]
     named: bool,
-    rule: Rule,
-    words: Words,
-    pairs: Vec<Pair>,
-    configuration: Option<Configuration>,
     /// A command that would compare more.
+    #[serde(skip)]
     hint: Option<String>,
 }
 
@@ -68,36 +75,32 @@ fn conversion(source: &Source) -> Option<String> {
 /// Compares both sides.
 pub(crate) fn find(mut a: File, mut b: File, places: [String; 2], args: &Diff) -> Result<Findings> {
     let Diff { exact, rtol, atol, equal_nan, axes, batch_first, bidirectional, .. } = *args;
-    let rule = Rule { exact, rtol, atol, equal_nan };
     let words = Words { axes, batch_first, bidirectional };
+    let rule = Rule { exact, rtol, atol, equal_nan, words };
     let prefix = args.prefix.as_deref().map(|prefix| prefix.trim_end_matches('.'));
-    let (named, pairs, configuration) = match (&mut a, &mut b) {
+    let (named, tensors, found) = match (&mut a, &mut b) {
         (File::Bundle(a), File::Bundle(b)) => {
             (true, pairs::by_name(a, b, &rule, prefix)?, Configuration::compare(a, b, prefix))
         }
         _ => (false, vec![pairs::single(&mut a, &mut b, &rule)?], None),
     };
-    let hint = pairs::unmatched(&pairs).and_then(|names| prefix::hint(&names));
-    Ok(Findings { places, named, rule, words, pairs, configuration, hint })
-}
-
-impl Findings {
-    pub(crate) fn equal(&self) -> bool {
-        self.pairs.iter().all(|pair| pair.difference().is_none())
-            && self.configuration.as_ref().is_none_or(Configuration::equal)
-    }
-
-    /// The index of two numbers of a pair, and its words: those of the tensors' axes, which follow from the
-    /// common name in bundles, else from both places.
-    fn place(&self, pair: &Pair, numbers: &NumberPair) -> (Vec<usize>, Option<String>) {
-        let sides = || pair.sides.iter().flatten();
-        let shape = sides().next().map_or(&[][..], |tensor| &tensor.shape);
-        let names = match &pair.name {
-            Some(name) => vec![name.as_str()],
-            None => sides().map(|tensor| tensor.place.as_str()).collect(),
-        };
-        let index = index(numbers.index, shape, false);
-        let words = self.words.of(&names, shape, &index);
-        (index, words)
-    }
+    let hint = pairs::unmatched(&tensors).and_then(|names| prefix::hint(&names));
+    let equal =
+        tensors.iter().all(|pair| pair.equal) && found.as_ref().is_none_or(Configuration::equal);
+    let configuration = found.as_ref().map(Configuration::json);
+    let about_configuration = found.map(|found| found.text(&places));
+    let (command, [a, b]) = ("diff", places);
+    Ok(Findings {
+        command,
+        a,
+        b,
+        equal,
+        exact,
+        equal_nan,
+        tensors,
+        configuration,
+        about_configuration,
+        named,
+        hint,
+    })
 }

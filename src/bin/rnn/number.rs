@@ -1,20 +1,4 @@
-//! Numbers of files and computed numbers, as text for people and as JSON.
-
-use elman::files::Number;
-use serde_json::{Number as JsonNumber, Value, json};
-
-/// A number as JSON, exactly.
-pub(crate) fn exact(number: Number) -> Value {
-    match number {
-        Number::Integer(value) => JsonNumber::from_i128(value).into(),
-        float => double(float.to_f64()),
-    }
-}
-
-/// A double as JSON, which has no infinities and no NaN: they are texts, which Python's `float` reads.
-pub(crate) fn double(value: f64) -> Value {
-    if value.is_finite() { json!(value) } else { json!(value.to_string().to_lowercase()) }
-}
+//! Computed numbers as text for people.
 
 /// A computed number with 6 digits, more than a reader compares.
 pub(crate) fn rounded(number: f64) -> String {
@@ -46,13 +30,5 @@ mod tests {
         let numbers = [0.0, 1e-5, 1.3e-6, 0.016, 2.0, 0.123_456_78, 1_234_567.0, f64::INFINITY];
         let expected = ["0", "1e-5", "1.3e-6", "0.016", "2", "0.123457", "1234570", "inf"];
         assert_eq!(numbers.map(short), expected);
-    }
-
-    #[test]
-    fn integers_of_every_type_are_exact_in_json() {
-        assert_eq!(exact(Number::Integer(u64::MAX.into())).to_string(), "18446744073709551615");
-        assert_eq!(exact(Number::Integer(i64::MIN.into())).to_string(), "-9223372036854775808");
-        assert_eq!(exact(Number::F64(0.1)).to_string(), "0.1");
-        assert_eq!(exact(Number::F64(f64::INFINITY)), "inf");
     }
 }

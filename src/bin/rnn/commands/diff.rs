@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use elman::files::Source;
+use serde_json::json;
 
 use crate::args::{Diff, ReportForm};
 use crate::diff::{find, open};
@@ -20,7 +21,7 @@ pub(crate) fn diff(args: &Diff) -> Result<()> {
         _ if args.quiet => {}
         ReportForm::None => {}
         ReportForm::Text => print(&findings.text(), false)?,
-        ReportForm::Json => print(&format!("{}\n", findings.json()), false)?,
+        ReportForm::Json => print(&format!("{}\n", json!(findings)), false)?,
     }
-    if findings.equal() { Ok(()) } else { Err(Different.into()) }
+    if findings.equal { Ok(()) } else { Err(Different.into()) }
 }

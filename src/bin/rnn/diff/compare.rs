@@ -1,109 +1,112 @@
 //! The comparison of numbers: equality and distance. Arithmetic alone.
 
 use elman::files::{Number, StoredType};
+use serde::Serialize;
+
+use super::words::Words;
+use crate::place::index;
 
 /// The flags of the comparison.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) struct Rule {
     pub(super) exact: bool,
     /// `None`: the default of the types.
     pub(super) rtol: Option<f64>,
     pub(super) atol: Option<f64>,
     pub(super) equal_nan: bool,
-}
-
-/// The condition for two numbers to be equal.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Measure {
-    /// The same bits.
-    Bits,
-    /// |a - b| <= atol + rtol * |b|.
-    Close { rtol: f64, atol: f64 },
+    pub(super) words: Words,
 }
 
 /// Two numbers at one place.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct NumberPair {
-    /// Counted in C order.
-    pub(super) index: usize,
+    /// The place, counted in C order.
+    #[serde(skip)]
+    place: usize,
+    /// The index on each axis, and its words, which [`Comparison::locate`] sets.
+    pub(super) index: Vec<usize>,
+    pub(super) words: Option<String>,
     pub(super) a: Number,
     pub(super) b: Number,
+    /// The measure by which the difference is the largest; `None` for the first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) difference: Option<Number>,
 }
 
 /// Pairs of numbers that are not the same.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Differences {
-    pub(super) count: usize,
-    pub(super) first: Option<NumberPair>,
     /// The largest |a - b|; `None` if all are NaN.
-    pub(super) absolute: Option<(f64, NumberPair)>,
+    pub(super) largest_absolute: Option<NumberPair>,
     /// The largest |a - b| / |b|.
-    pub(super) relative: Option<(f64, NumberPair)>,
+    pub(super) largest_relative: Option<NumberPair>,
     /// The largest number of steps from a to b through the numbers of their common type.
-    pub(super) ulp: Option<(u64, NumberPair)>,
+    pub(super) largest_ulp: Option<NumberPair>,
+    pub(super) first: Option<NumberPair>,
 }
 
 /// Counts of NaN on one side, or on both.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Nans {
-    pub(super) only_a: usize,
-    pub(super) only_b: usize,
+    pub(super) only_in_a: usize,
+    pub(super) only_in_b: usize,
     pub(super) both: usize,
 }
 
-/// The comparison of two tensors of one shape, as far as it has come.
-#[derive(Clone, Debug, PartialEq)]
+/// The comparison of two tensors of one shape, as far as it has come. Two numbers are equal if
+/// |a - b| <= atol + rtol * |b| or, without tolerances, if their bits are the same.
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Comparison {
-    pub(super) measure: Measure,
+    #[serde(skip)]
     equal_nan: bool,
     /// The types of both sides.
+    #[serde(skip)]
     stored: [StoredType; 2],
+    pub(super) rtol: Option<Number>,
+    pub(super) atol: Option<Number>,
     /// Pairs that have been compared.
     pub(super) count: usize,
     /// Pairs that differ.
-    pub(super) beyond: Differences,
+    pub(super) different: usize,
     /// Pairs that are equal within the tolerance, and not the same.
-    pub(super) within: Differences,
-    pub(super) nans: Nans,
+    pub(super) within_tolerance: usize,
+    /// The differences beyond the tolerance or, if there are none, those within it.
+    #[serde(flatten)]
+    pub(super) shown: Differences,
+    pub(super) nan: Nans,
 }
 
 impl Rule {
-    /// Begins to compare tensors of two types, which are the same for [`Measure::Bits`].
+    /// Begins to compare tensors of two types, which are the same if `exact`.
     pub(super) fn begin(&self, stored: [StoredType; 2]) -> Comparison {
-        let [(r, a), (other_r, other_a)] = match stored {
-            // Beside f64, the numbers of a table count as f64.
-            [StoredType::Text, StoredType::F64] | [StoredType::F64, StoredType::Text] => {
-                [defaults(StoredType::F64); 2]
-            }
-            stored => stored.map(defaults),
-        };
-        let measure = if self.exact {
-            Measure::Bits
-        } else {
-            Measure::Close {
-                rtol: self.rtol.unwrap_or(r.max(other_r)),
-                atol: self.atol.unwrap_or(a.max(other_a)),
-            }
+        // Beside f64, the numbers of a table count as f64, else as f32, the default type of a layer.
+        let f64s = stored.contains(&StoredType::F64);
+        let text = if f64s { StoredType::F64 } else { StoredType::F32 };
+        let [(rtol, atol), (other_rtol, other_atol)] =
+            stored.map(|stored| defaults(if stored == StoredType::Text { text } else { stored }));
+        let tolerance = |asked: Option<f64>, default| {
+            (!self.exact).then(|| Number::F64(asked.unwrap_or(default)))
         };
         Comparison {
-            measure,
             equal_nan: self.equal_nan,
             stored,
+            rtol: tolerance(self.rtol, rtol.max(other_rtol)),
+            atol: tolerance(self.atol, atol.max(other_atol)),
             count: 0,
-            beyond: Differences::default(),
-            within: Differences::default(),
-            nans: Nans::default(),
+            different: 0,
+            within_tolerance: 0,
+            shown: Differences::default(),
+            nan: Nans::default(),
         }
     }
 }
 
-/// rtol and atol of `torch.testing.assert_close`. The numbers of a table count as f32, the default type of a
-/// layer.
+/// rtol and atol of `torch.testing.assert_close`.
 fn defaults(stored: StoredType) -> (f64, f64) {
     match stored {
         StoredType::F16 => (1e-3, 1e-5),
         StoredType::BF16 => (1.6e-2, 1e-5),
-        StoredType::F32 | StoredType::Text => (1.3e-6, 1e-5),
+        StoredType::F32 => (1.3e-6, 1e-5),
         StoredType::F64 => (1e-7, 1e-7),
         _ => (0.0, 0.0),
     }
@@ -116,83 +119,90 @@ impl Comparison {
         self.count += a.len();
         let [stored_a, stored_b] = self.stored;
         // Equal bits are equal numbers, except NaN.
-        let never_nan = self.measure == Measure::Bits || stored_a.infinity().is_none();
+        let never_nan = self.rtol.is_none() || stored_a.infinity().is_none();
         let same_type = stored_a == stored_b;
         if same_type && never_nan && a == b {
             return;
         }
         for (i, (&x, &y)) in a.iter().zip(b).enumerate() {
             let number = stored_a.number(x);
-            if same_type && x == y && !is_nan(number) {
-                continue;
+            if !same_type || x != y || is_nan(number) {
+                self.add(start + i, [number, stored_b.number(y)], [x, y]);
             }
-            let place = NumberPair { index: start + i, a: number, b: stored_b.number(y) };
-            self.add(place, [x, y]);
         }
     }
 
-    /// The differences to report: those beyond the tolerance or, if there are none, those within it.
-    pub(super) fn shown(&self) -> &Differences {
-        if self.beyond.count > 0 { &self.beyond } else { &self.within }
-    }
-
-    fn add(&mut self, place: NumberPair, bits: [u64; 2]) {
-        match (is_nan(place.a), is_nan(place.b)) {
-            (true, false) => self.nans.only_a += 1,
-            (false, true) => self.nans.only_b += 1,
-            (true, true) => self.nans.both += 1,
+    fn add(&mut self, place: usize, [a, b]: [Number; 2], bits: [u64; 2]) {
+        match (is_nan(a), is_nan(b)) {
+            (true, false) => self.nan.only_in_a += 1,
+            (false, true) => self.nan.only_in_b += 1,
+            (true, true) => self.nan.both += 1,
             (false, false) => {}
+        }
+        let distance = distance(a, b);
+        let (same, within) = match self.rtol.zip(self.atol) {
+            _ if self.equal_nan && is_nan(a) && is_nan(b) => return,
+            None => (bits[0] == bits[1], false),
+            Some((rtol, atol)) => {
+                let limit = atol.to_f64() + rtol.to_f64() * b.to_f64().abs();
+                // An infinite b would allow for everything.
+                (distance == 0.0, distance.is_finite() && distance <= limit)
+            }
+        };
+        match (same, within) {
+            (true, _) => return,
+            (_, true) => self.within_tolerance += 1,
+            _ => self.different += 1,
+        }
+        if within && self.different > 0 {
+            return;
+        }
+        if !within && self.different == 1 {
+            self.shown = Differences::default();
         }
         let [stored, other] = self.stored;
         let ulp = if stored == other { ulp_distance(stored, bits) } else { None };
-        let NumberPair { a, b, .. } = place;
-        let same = match self.measure {
-            _ if self.equal_nan && is_nan(a) && is_nan(b) => true,
-            Measure::Bits => bits[0] == bits[1],
-            Measure::Close { .. } => is_same(a, b),
-        };
-        let within = match self.measure {
-            Measure::Close { rtol, atol } => {
-                let distance = distance(a, b);
-                // An infinite b would allow for everything.
-                distance.is_finite() && distance <= atol + rtol * b.to_f64().abs()
-            }
-            Measure::Bits => false,
-        };
-        match (same, within) {
-            (true, _) => {}
-            (_, true) => self.within.add(place, ulp),
-            _ => self.beyond.add(place, ulp),
+        let pair = NumberPair { place, index: Vec::new(), words: None, a, b, difference: None };
+        self.shown.add(&pair, distance, ulp);
+    }
+
+    /// Sets the index of each pair, and its words.
+    pub(super) fn locate(&mut self, shape: &[usize], words: impl Fn(&[usize]) -> Option<String>) {
+        let Differences { largest_absolute, largest_relative, largest_ulp, first } =
+            &mut self.shown;
+        let pairs = [largest_absolute, largest_relative, largest_ulp, first];
+        for pair in pairs.into_iter().flatten() {
+            pair.index = index(pair.place, shape, false);
+            pair.words = words(&pair.index);
         }
     }
 }
 
 impl Differences {
-    fn add(&mut self, place: NumberPair, ulp: Option<u64>) {
-        self.count += 1;
-        self.first.get_or_insert(place);
-        let absolute = distance(place.a, place.b);
+    /// Adds a pair. Of equally large differences, the first is kept.
+    fn add(&mut self, pair: &NumberPair, absolute: f64, ulp: Option<u64>) {
+        self.first.get_or_insert_with(|| pair.clone());
         let relative = if absolute == 0.0 || absolute.is_infinite() {
             absolute
         } else {
-            absolute / place.b.to_f64().abs()
+            absolute / pair.b.to_f64().abs()
         };
-        let number = |distance: f64| Some(distance).filter(|distance| !distance.is_nan());
-        keep_larger(&mut self.absolute, number(absolute), place);
-        keep_larger(&mut self.relative, number(relative), place);
-        keep_larger(&mut self.ulp, ulp, place);
-    }
-}
-
-/// Keeps the first of the largest values.
-fn keep_larger<T: PartialOrd>(
-    largest: &mut Option<(T, NumberPair)>,
-    found: Option<T>,
-    place: NumberPair,
-) {
-    let Some(found) = found else { return };
-    if largest.as_ref().is_none_or(|(most, _)| found > *most) {
-        *largest = Some((found, place));
+        let number = |distance: f64| (!distance.is_nan()).then_some(Number::F64(distance));
+        for (largest, difference) in [
+            (&mut self.largest_absolute, number(absolute)),
+            (&mut self.largest_relative, number(relative)),
+            (&mut self.largest_ulp, ulp.map(|ulp| Number::Integer(ulp.into()))),
+        ] {
+            let most = largest.as_ref().and_then(|pair| pair.difference);
+            let larger = match (difference, most) {
+                (Some(Number::Integer(found)), Some(Number::Integer(most))) => found > most,
+                (Some(found), Some(most)) => found.to_f64() > most.to_f64(),
+                (found, _) => found.is_some(),
+            };
+            if larger {
+                *largest = Some(NumberPair { difference, ..pair.clone() });
+            }
+        }
     }
 }
 
@@ -200,20 +210,13 @@ fn is_nan(number: Number) -> bool {
     number.to_f64().is_nan()
 }
 
-/// True if two numbers have the same value. Two whole numbers are compared exactly; beside a float, a whole
-/// number is the nearest double.
-#[allow(clippy::float_cmp, reason = "equal values are requested")]
-fn is_same(a: Number, b: Number) -> bool {
-    match (a, b) {
-        (Number::Integer(a), Number::Integer(b)) => a == b,
-        _ => a.to_f64() == b.to_f64(),
-    }
-}
-
-/// |a - b|, which is exact for whole numbers until it becomes a double.
+/// |a - b|, which is exact for two whole numbers until it becomes a double; beside a float, a whole number is
+/// the nearest double.
+#[allow(clippy::float_cmp, reason = "equal infinities have no distance")]
 fn distance(a: Number, b: Number) -> f64 {
     match (a, b) {
         (Number::Integer(a), Number::Integer(b)) => a.abs_diff(b) as f64,
+        _ if a.to_f64() == b.to_f64() => 0.0,
         _ => (a.to_f64() - b.to_f64()).abs(),
     }
 }
@@ -237,7 +240,9 @@ fn ulp_distance(stored: StoredType, bits: [u64; 2]) -> Option<u64> {
 mod tests {
     use super::*;
 
-    const TORCH: Rule = Rule { exact: false, rtol: None, atol: None, equal_nan: false };
+    const WORDS: Words = Words { axes: None, batch_first: false, bidirectional: false };
+    const TORCH: Rule =
+        Rule { exact: false, rtol: None, atol: None, equal_nan: false, words: WORDS };
     const EXACT: Rule = Rule { exact: true, ..TORCH };
 
     fn f32s(rule: &Rule, a: &[f32], b: &[f32]) -> Comparison {
@@ -252,7 +257,17 @@ mod tests {
     /// The counts beyond and within the tolerance, for one pair.
     fn counts(rule: &Rule, a: f32, b: f32) -> (usize, usize) {
         let comparison = f32s(rule, &[a], &[b]);
-        (comparison.beyond.count, comparison.within.count)
+        (comparison.different, comparison.within_tolerance)
+    }
+
+    fn tolerance(rule: &Rule, stored: [StoredType; 2]) -> [f64; 2] {
+        let Comparison { rtol, atol, .. } = rule.begin(stored);
+        [rtol, atol].map(|number| number.unwrap().to_f64())
+    }
+
+    /// The difference and the place of a pair.
+    fn found(pair: Option<NumberPair>) -> Option<(f64, usize)> {
+        pair.map(|pair| (pair.difference.map_or(0.0, Number::to_f64), pair.place))
     }
 
     #[test]
@@ -275,10 +290,9 @@ mod tests {
             ([F64, Text], (1e-7, 1e-7)),
         ] {
             let (rtol, atol) = expected;
-            assert_eq!(TORCH.begin(stored).measure, Measure::Close { rtol, atol }, "{stored:?}");
+            assert_eq!(tolerance(&TORCH, stored), [rtol, atol], "{stored:?}");
         }
-        let own = Rule { atol: Some(0.5), ..TORCH }.begin([F32, F32]).measure;
-        assert_eq!(own, Measure::Close { rtol: 1.3e-6, atol: 0.5 });
+        assert_eq!(tolerance(&Rule { atol: Some(0.5), ..TORCH }, [F32, F32]), [1.3e-6, 0.5]);
     }
 
     #[test]
@@ -309,50 +323,57 @@ mod tests {
             assert_eq!(counts(&rule, nan, -other), (0, 0));
             assert_eq!(counts(&rule, nan, 1.0), (1, 0));
         }
-        let found = f32s(&TORCH, &[nan, 1.0, nan, 2.0], &[nan, nan, 1.0, 2.0]);
-        assert_eq!(found.nans, Nans { only_a: 1, only_b: 1, both: 1 });
-        assert_eq!((found.beyond.count, found.beyond.absolute, found.beyond.ulp), (3, None, None));
+        let all = f32s(&TORCH, &[nan, 1.0, nan, 2.0], &[nan, nan, 1.0, 2.0]);
+        assert_eq!(all.nan, Nans { only_in_a: 1, only_in_b: 1, both: 1 });
+        assert_eq!(all.different, 3);
+        assert_eq!([all.shown.largest_absolute, all.shown.largest_ulp].map(found), [None, None]);
     }
 
     #[test]
     fn only_exact_sees_the_sign_of_zero() {
         assert_eq!(counts(&TORCH, 0.0, -0.0), (0, 0));
-        let found = f32s(&EXACT, &[0.0], &[-0.0]).beyond;
-        assert_eq!((found.count, found.absolute.unwrap().0, found.ulp.unwrap().0), (1, 0.0, 0));
-        assert_eq!(found.relative.unwrap().0.to_bits(), 0);
+        let zeros = f32s(&EXACT, &[0.0], &[-0.0]);
+        let Differences { largest_absolute, largest_relative, largest_ulp, .. } = zeros.shown;
+        assert_eq!(zeros.different, 1);
+        assert_eq!([largest_absolute, largest_ulp].map(found), [Some((0.0, 0)); 2]);
+        assert_eq!(found(largest_relative).unwrap().0.to_bits(), 0);
     }
 
     #[test]
     fn the_largest_differences_are_beyond_the_tolerance() {
         // The first is within the tolerance and yet farther apart than the last two.
-        let found = f32s(&TORCH, &[1e7, 1.0, 1.5, -1.0], &[1e7 + 4.0, 1.0, 1.0, -2.0]);
-        assert_eq!((found.within.count, found.beyond.count, found.count), (1, 2, 4));
-        let places = |(by, place): (f64, NumberPair)| (by, place.index);
-        assert_eq!(places(found.beyond.absolute.unwrap()), (1.0, 3));
+        let all = f32s(&TORCH, &[1e7, 1.0, 1.5, -1.0], &[1e7 + 4.0, 1.0, 1.0, -2.0]);
+        assert_eq!((all.within_tolerance, all.different, all.count), (1, 2, 4));
+        assert_eq!(found(all.shown.largest_absolute), Some((1.0, 3)));
         // The first of two that are equally large.
-        assert_eq!(places(found.beyond.relative.unwrap()), (0.5, 2));
-        assert_eq!(found.beyond.first.unwrap().index, 2);
-        assert_eq!(places(found.within.absolute.unwrap()), (4.0, 0));
-        assert_eq!(found.within.ulp.unwrap().0, 4);
+        assert_eq!(found(all.shown.largest_relative), Some((0.5, 2)));
+        assert_eq!(found(all.shown.first), Some((0.0, 2)));
+        let within = f32s(&TORCH, &[1e7, 1.0], &[1e7 + 4.0, 1.0]).shown;
+        assert_eq!(found(within.largest_absolute), Some((4.0, 0)));
+        assert_eq!(found(within.largest_ulp), Some((4.0, 0)));
+        // A later one within the tolerance is not shown.
+        let last = f32s(&TORCH, &[1.5, 1e7], &[1.0, 1e7 + 4.0]).shown;
+        assert_eq!(found(last.largest_absolute), Some((0.5, 0)));
     }
 
     #[test]
     fn an_index_counts_through_pieces() {
-        let mut found = EXACT.begin([StoredType::U8; 2]);
-        found.extend(&[1, 2, 3], &[1, 2, 3]);
-        found.extend(&[4, 5], &[4, 6]);
-        assert_eq!((found.count, found.beyond.first.unwrap().index), (5, 4));
+        let mut all = EXACT.begin([StoredType::U8; 2]);
+        all.extend(&[1, 2, 3], &[1, 2, 3]);
+        all.extend(&[4, 5], &[4, 6]);
+        assert_eq!((all.count, found(all.shown.first)), (5, Some((0.0, 4))));
     }
 
     #[test]
     fn whole_numbers_are_not_rounded() {
-        let mut found = TORCH.begin([StoredType::I64, StoredType::U64]);
+        let mut all = TORCH.begin([StoredType::I64, StoredType::U64]);
         let big = 1 << 53;
-        found.extend(&[big, big + 1, u64::MAX], &[big, big, u64::MAX]);
-        assert_eq!(found.beyond.count, 2, "-1 is not 2^64 - 1");
-        let (by, place) = found.beyond.absolute.unwrap();
-        assert_eq!((by, place.a), (2_f64.powi(64), Number::Integer(-1)));
-        assert_eq!(found.beyond.ulp, None);
+        all.extend(&[big, big + 1, u64::MAX], &[big, big, u64::MAX]);
+        assert_eq!(all.different, 2, "-1 is not 2^64 - 1");
+        let largest = all.shown.largest_absolute.unwrap();
+        let by = Number::F64(2_f64.powi(64));
+        assert_eq!((largest.difference, largest.a), (Some(by), Number::Integer(-1)));
+        assert!(all.shown.largest_ulp.is_none());
     }
 
     #[test]

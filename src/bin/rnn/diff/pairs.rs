@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use elman::files::{Bundle, BundleFormat, File, FileError, StoredType, TensorFile, TensorReader};
+use serde::Serialize;
 
 use super::compare::{Comparison, Rule};
 use super::prefix;
@@ -12,52 +13,103 @@ use crate::explain::hint::{self, swapped};
 use crate::failure::{Data, with_hint};
 
 /// A tensor as its file describes it.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(super) struct Described {
-    pub(super) place: String,
+    #[serde(skip)]
+    place: String,
+    #[serde(skip)]
     pub(super) stored: StoredType,
+    dtype: String,
     pub(super) shape: Vec<usize>,
 }
 
+impl Described {
+    fn new(place: String, stored: StoredType, shape: &[usize]) -> Self {
+        Described { place, stored, dtype: stored.to_string(), shape: shape.to_vec() }
+    }
+}
+
 /// Tensors of one name, or the only two.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(super) struct Pair {
     /// Their common name in bundles.
     pub(super) name: Option<String>,
+    pub(super) equal: bool,
+    /// The kind of the difference; `None` if the tensors are equal.
+    pub(super) difference: Option<&'static str>,
     /// `None` if A or B has no such tensor.
-    pub(super) sides: [Option<Described>; 2],
+    pub(super) a: Option<Described>,
+    pub(super) b: Option<Described>,
     /// `None` if a side is missing, the shapes differ or, with `--exact`, the types differ.
-    pub(super) comparison: Option<Comparison>,
+    pub(super) numbers: Option<Comparison>,
+    /// For shapes that are equal except for two swapped axes.
+    pub(super) hint: Option<String>,
 }
 
-impl Pair {
-    /// The kind of the difference; `None` if the tensors are equal.
-    pub(super) fn difference(&self) -> Option<&'static str> {
-        match (&self.sides, &self.comparison) {
-            ([_, None], _) => Some("only_in_a"),
-            ([None, _], _) => Some("only_in_b"),
-            (_, Some(comparison)) => (comparison.beyond.count > 0).then_some("numbers"),
-            ([Some(a), Some(b)], None) if a.shape == b.shape => Some("dtype"),
-            _ => Some("shape"),
-        }
-    }
+/// One side of a pair, with its numbers.
+type Side<'a> = (Described, TensorReader<'a>);
 
-    /// A hint for shapes that are equal except for two swapped axes.
-    pub(super) fn hint(&self) -> Option<String> {
-        let [Some(a), Some(b)] = &self.sides else { return None };
-        if a.shape.len() != b.shape.len() {
-            return None;
+/// Compares both sides. Words of places follow from the common name or, without one, from both places.
+fn compare(
+    name: Option<String>,
+    sides: [Option<Side<'_>>; 2],
+    rule: &Rule,
+) -> Result<Pair, FileError> {
+    let (mut numbers, mut hint) = (None, None);
+    let (difference, a, b) = match sides {
+        [Some((a, a_reader)), Some((b, b_reader))] => {
+            let difference = if a.shape != b.shape {
+                hint = swapped_axes(&a, &b);
+                Some("shape")
+            } else if rule.exact && a.stored != b.stored {
+                Some("dtype")
+            } else {
+                let mut found =
+                    compare_numbers(rule.begin([a.stored, b.stored]), a_reader, b_reader)?;
+                let places = [a.place.as_str(), b.place.as_str()];
+                let names = name.as_deref().map_or(places.to_vec(), |name| vec![name]);
+                found.locate(&a.shape, |index| rule.words.of(&names, &a.shape, index));
+                numbers.insert(found).different.gt(&0).then_some("numbers")
+            };
+            (difference, Some(a), Some(b))
         }
-        let differ = (0..a.shape.len()).filter(|&axis| a.shape[axis] != b.shape[axis]);
-        let [first, second] = differ.collect::<Vec<_>>()[..] else { return None };
-        let mut shape = a.shape.clone();
-        shape.swap(first, second);
-        let fit = format!("axes {first} and {second} swapped would fit");
-        (shape == b.shape).then(|| match swapped(&a.place, first, second) {
-            Some(command) => format!("{fit}: {command}"),
-            None => fit,
-        })
+        [Some((a, _)), None] => (Some("only_in_a"), Some(a), None),
+        [None, b] => (Some("only_in_b"), None, b.map(|(b, _)| b)),
+    };
+    Ok(Pair { name, equal: difference.is_none(), difference, a, b, numbers, hint })
+}
+
+/// Reads two tensors side by side, a piece of each at a time, and compares their numbers.
+fn compare_numbers(
+    mut comparison: Comparison,
+    mut a: TensorReader<'_>,
+    mut b: TensorReader<'_>,
+) -> Result<Comparison, FileError> {
+    let (mut a_bits, mut b_bits) = (Vec::new(), Vec::new());
+    loop {
+        a.next_bits(&mut a_bits)?;
+        b.next_bits(&mut b_bits)?;
+        if a_bits.is_empty() {
+            return Ok(comparison);
+        }
+        comparison.extend(&a_bits, &b_bits);
     }
+}
+
+/// A hint for shapes that are equal except for two swapped axes.
+fn swapped_axes(a: &Described, b: &Described) -> Option<String> {
+    if a.shape.len() != b.shape.len() {
+        return None;
+    }
+    let differ = (0..a.shape.len()).filter(|&axis| a.shape[axis] != b.shape[axis]);
+    let [first, second] = differ.collect::<Vec<_>>()[..] else { return None };
+    let mut shape = a.shape.clone();
+    shape.swap(first, second);
+    let fit = format!("axes {first} and {second} swapped would fit");
+    (shape == b.shape).then(|| match swapped(&a.place, first, second) {
+        Some(command) => format!("{fit}: {command}"),
+        None => fit,
+    })
 }
 
 /// Compares two bundles, tensor by tensor: first those of A in its order, then those of B alone.
@@ -74,23 +126,26 @@ pub(super) fn by_name(
     let others = b_names.iter().filter(|(_, name)| !in_a.contains(name));
     let all = of_a.chain(others.map(|(index, name)| (name, None, Some(*index))));
     let pairs = all.map(|(name, at_a, at_b)| {
-        let sides = [at_a.map(|index| described(a, index)), at_b.map(|index| described(b, index))];
-        let comparison = match (&sides, at_a.zip(at_b)) {
-            ([Some(of_a), Some(of_b)], Some((at_a, at_b))) => {
-                compare([of_a, of_b], [a.reader(at_a)?, b.reader(at_b)?], rule)?
-            }
-            _ => None,
-        };
-        Ok(Pair { name: Some(name.clone()), sides, comparison })
+        let sides = [
+            at_a.map(|index| side(a, index)).transpose()?,
+            at_b.map(|index| side(b, index)).transpose()?,
+        ];
+        Ok(compare(Some(name.clone()), sides, rule)?)
     });
     pairs.collect()
+}
+
+fn side(bundle: &mut Bundle, index: usize) -> Result<Side<'_>, FileError> {
+    let entry = &bundle.entries()[index];
+    let described = Described::new(bundle.entry_place(index), entry.stored, &entry.shape);
+    Ok((described, bundle.reader(index)?))
 }
 
 /// The names of either side, if none is on both.
 pub(super) fn unmatched(pairs: &[Pair]) -> Option<[HashSet<&str>; 2]> {
     let mut names = [HashSet::new(), HashSet::new()];
     for pair in pairs {
-        let side = pair.sides.iter().position(Option::is_none)?;
+        let side = [&pair.a, &pair.b].iter().position(|side| side.is_none())?;
         names[1 - side].insert(pair.name.as_deref()?);
     }
     Some(names)
@@ -103,20 +158,18 @@ pub(super) fn single(a: &mut File, b: &mut File, rule: &Rule) -> Result<Pair> {
         | (File::Bundle(bundle), File::Tensor(tensor)) => refuse_several(tensor, bundle)?,
         _ => {}
     }
-    let ((of_a, a), (of_b, b)) = (only(a)?, only(b)?);
-    let comparison = compare([&of_a, &of_b], [a, b], rule)?;
-    Ok(Pair { name: None, sides: [Some(of_a), Some(of_b)], comparison })
+    Ok(compare(None, [Some(only(a)?), Some(only(b)?)], rule)?)
 }
 
 /// The one tensor of a file.
-fn only(file: &mut File) -> Result<(Described, TensorReader<'_>)> {
+fn only(file: &mut File) -> Result<Side<'_>, FileError> {
     Ok(match file {
         File::Tensor(tensor) => {
-            let (place, header) = (tensor.place().to_owned(), tensor.header().clone());
-            let described = Described { place, stored: header.stored, shape: header.shape };
+            let header = tensor.header();
+            let described = Described::new(tensor.place().to_owned(), header.stored, &header.shape);
             (described, tensor.reader()?)
         }
-        File::Bundle(bundle) => (described(bundle, 0), bundle.reader(0)?),
+        File::Bundle(bundle) => side(bundle, 0)?,
         #[cfg(feature = "onnx")]
         File::Graph(graph) => unreachable!("{}: tensors", graph.place),
     })
@@ -143,32 +196,4 @@ fn refuse_several(tensor: &TensorFile, bundle: &Bundle) -> Result<()> {
     let named = (nameable && !entries.is_empty())
         .then(|| hint::replaced(bundle.place(), &bundle.entry_place(index)));
     Err(with_hint(Data(message), named.flatten()))
-}
-
-fn described(bundle: &Bundle, index: usize) -> Described {
-    let entry = &bundle.entries()[index];
-    let place = bundle.entry_place(index);
-    Described { place, stored: entry.stored, shape: entry.shape.clone() }
-}
-
-/// Reads two tensors side by side, a piece of each at a time, and compares their numbers. `None` if their
-/// shapes or, with `--exact`, their types differ.
-fn compare(
-    [a, b]: [&Described; 2],
-    [mut a_reader, mut b_reader]: [TensorReader<'_>; 2],
-    rule: &Rule,
-) -> Result<Option<Comparison>, FileError> {
-    if a.shape != b.shape || (rule.exact && a.stored != b.stored) {
-        return Ok(None);
-    }
-    let mut comparison = rule.begin([a.stored, b.stored]);
-    let (mut a_bits, mut b_bits) = (Vec::new(), Vec::new());
-    loop {
-        a_reader.next_bits(&mut a_bits)?;
-        b_reader.next_bits(&mut b_bits)?;
-        if a_bits.is_empty() {
-            return Ok(Some(comparison));
-        }
-        comparison.extend(&a_bits, &b_bits);
-    }
 }

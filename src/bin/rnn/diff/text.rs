@@ -1,21 +1,23 @@
 //! The report as text.
 
+use elman::files::Number;
+
 use super::Findings;
-use super::compare::{Comparison, Differences, Measure, Nans, NumberPair};
+use super::compare::{Comparison, Differences, Nans, NumberPair};
 use super::pairs::{Described, Pair};
 use crate::number::short;
 
 impl Findings {
     pub(crate) fn text(&self) -> String {
         let mut lines = Vec::new();
-        for pair in &self.pairs {
+        for pair in &self.tensors {
             self.describe(pair, &mut lines);
         }
-        lines.extend(self.configuration.as_ref().map(|found| found.text(&self.places)));
+        lines.extend(self.about_configuration.clone());
         if self.named {
-            let equal = self.pairs.iter().filter(|pair| pair.difference().is_none()).count();
-            let tensors = if self.pairs.len() == 1 { "tensor" } else { "tensors" };
-            lines.push(format!("{equal} of {} {tensors} equal", self.pairs.len()));
+            let equal = self.tensors.iter().filter(|pair| pair.equal).count();
+            let tensors = if self.tensors.len() == 1 { "tensor" } else { "tensors" };
+            lines.push(format!("{equal} of {} {tensors} equal", self.tensors.len()));
         }
         lines.extend(self.hint.as_ref().map(|hint| format!("hint: {hint}")));
         lines.join("\n") + "\n"
@@ -23,65 +25,70 @@ impl Findings {
 
     /// A line for a pair, and the lines of its differences.
     fn describe(&self, pair: &Pair, lines: &mut Vec<String>) {
-        let name = pair.name.clone().unwrap_or_else(|| self.places.join(", "));
-        let (tensors, verdict) = match (&pair.sides, &pair.comparison) {
-            ([Some(a), Some(b)], Some(comparison)) => (both(a, b), self.verdict(comparison)),
-            ([Some(a), Some(b)], None) if a.shape == b.shape => {
-                (both(a, b), "types differ (exact)".to_owned())
-            }
-            ([Some(a), Some(b)], None) => (both(a, b), "shapes differ".to_owned()),
-            ([a, b], _) => {
-                let place = &self.places[usize::from(a.is_none())];
-                (a.iter().chain(b).map(|one| both(one, one)).collect(), format!("only in {place}"))
-            }
+        let name = pair.name.clone().unwrap_or_else(|| format!("{}, {}", self.a, self.b));
+        let verdict = match (pair.difference, &pair.numbers) {
+            (_, Some(numbers)) => self.verdict(numbers),
+            (Some("only_in_a"), _) => format!("only in {}", self.a),
+            (Some("only_in_b"), _) => format!("only in {}", self.b),
+            (Some("dtype"), _) => "types differ (exact)".to_owned(),
+            _ => "shapes differ".to_owned(),
         };
+        let (a, b) = (pair.a.as_ref().or(pair.b.as_ref()), pair.b.as_ref().or(pair.a.as_ref()));
+        let tensors = a.zip(b).map_or(String::new(), |(a, b)| both(a, b));
         lines.push(format!("{name}: {tensors}: {verdict}"));
-        lines.extend(pair.hint().map(|hint| format!("  hint: {hint}")));
-        if let Some(comparison) = &pair.comparison {
-            lines.extend(self.details(pair, comparison).iter().map(|line| format!("  {line}")));
+        lines.extend(pair.hint.iter().map(|hint| format!("  hint: {hint}")));
+        if let Some(numbers) = &pair.numbers {
+            lines.extend(self.details(numbers).iter().map(|line| format!("  {line}")));
         }
     }
 
-    fn verdict(&self, comparison: &Comparison) -> String {
-        let measure = match comparison.measure {
-            Measure::Bits => "exact".to_owned(),
-            Measure::Close { rtol, atol } => format!("rtol {}, atol {}", short(rtol), short(atol)),
+    fn verdict(&self, numbers: &Comparison) -> String {
+        let Comparison { rtol, atol, count, different, .. } = numbers;
+        let measure = match rtol.zip(*atol).map(|(rtol, atol)| [rtol, atol].map(Number::to_f64)) {
+            None => "exact".to_owned(),
+            Some([rtol, atol]) => format!("rtol {}, atol {}", short(rtol), short(atol)),
         };
-        let nan = if self.rule.equal_nan { ", equal NaN" } else { "" };
-        match comparison.beyond.count {
+        let nan = if self.equal_nan { ", equal NaN" } else { "" };
+        match different {
             0 => format!("equal ({measure}{nan})"),
-            count => format!("{count} of {} differ ({measure}{nan})", comparison.count),
+            _ => format!("{different} of {count} differ ({measure}{nan})"),
         }
     }
 
     /// The largest differences and the first one, with their places, and the counts of NaN.
-    fn details(&self, pair: &Pair, comparison: &Comparison) -> Vec<String> {
-        let at = |numbers: &NumberPair| {
-            let (index, words) = self.place(pair, numbers);
-            let words = words.map_or(String::new(), |words| format!(" ({words})"));
-            format!("at {index:?}{words}: {}, expected {}", numbers.a, numbers.b)
-        };
-        let Differences { count, absolute, relative, ulp, first } = comparison.shown();
+    fn details(&self, numbers: &Comparison) -> Vec<String> {
+        let Comparison { count, different, within_tolerance, .. } = numbers;
+        let Differences { largest_absolute, largest_relative, largest_ulp, first } = &numbers.shown;
         let mut lines = Vec::new();
-        if comparison.beyond.count == 0 && *count > 0 {
-            lines.push(format!("{count} of {} differ within the tolerance", comparison.count));
+        if *different == 0 && *within_tolerance > 0 {
+            lines.push(format!("{within_tolerance} of {count} differ within the tolerance"));
         }
-        for (name, largest) in [("absolute", absolute), ("relative", relative)] {
-            lines.extend(largest.as_ref().map(|(by, place)| {
-                format!("largest {name} difference {} {}", short(*by), at(place))
-            }));
+        for (name, pair) in [
+            ("largest absolute difference", largest_absolute),
+            ("largest relative difference", largest_relative),
+            ("largest ulp distance", largest_ulp),
+            ("first difference", first),
+        ] {
+            lines.extend(pair.as_ref().map(|pair| format!("{name}{}", place(pair))));
         }
-        lines.extend(
-            ulp.as_ref().map(|(by, place)| format!("largest ulp distance {by} {}", at(place))),
-        );
-        lines.extend(first.as_ref().map(|place| format!("first difference {}", at(place))));
-        let (Nans { only_a, only_b, both }, [a, b]) = (comparison.nans, &self.places);
-        if only_a + only_b + both > 0 {
-            lines
-                .push(format!("NaN: {only_a} in {a} alone, {only_b} in {b} alone, {both} in both"));
+        let (Nans { only_in_a, only_in_b, both }, a, b) = (numbers.nan, &self.a, &self.b);
+        if only_in_a + only_in_b + both > 0 {
+            lines.push(format!(
+                "NaN: {only_in_a} in {a} alone, {only_in_b} in {b} alone, {both} in both"
+            ));
         }
         lines
     }
+}
+
+/// The difference of a pair, its place and its numbers.
+fn place(NumberPair { index, words, a, b, difference, .. }: &NumberPair) -> String {
+    let by = difference.map_or(String::new(), |by| match by {
+        Number::Integer(by) => format!(" {by}"),
+        by => format!(" {}", short(by.to_f64())),
+    });
+    let words = words.as_ref().map_or(String::new(), |words| format!(" ({words})"));
+    format!("{by} at {index:?}{words}: {a}, expected {b}")
 }
 
 /// Types and shapes of both sides, once if they are equal.

@@ -4,7 +4,7 @@
 use crate::args::NamedAxes;
 
 /// The flags that tell the axes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Words {
     pub(super) axes: Option<NamedAxes>,
     pub(super) batch_first: bool,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::description::{Description, Listed, pairs};
 use super::print::Printer;
 use super::statistics::{Occurrences, Statistics};
-use crate::number::{exact, or_none, rounded};
+use crate::number::{or_none, rounded};
 use crate::progress;
 use crate::report::Notes;
 
@@ -156,7 +156,7 @@ fn words(statistics: &Statistics) -> [(&'static str, String); 4] {
 
 /// Adds the statistics to a JSON object.
 fn with_statistics(mut fields: Value, statistics: &Statistics) -> Value {
-    let [min, max] = statistics.range().map(|number| json!(number.map(exact)));
+    let [min, max] = statistics.range().map(|number| json!(number));
     let [mean, std] = [statistics.mean(), statistics.std()].map(|number| json!(number));
     let (nan, inf) = (json!(statistics.nan), json!(statistics.inf));
     let all =
