@@ -35,19 +35,15 @@ pub struct Variant<'a> {
     split: Split,
 }
 
-/// The rows and the steps of one pass.
-type PassRanges = (Range<usize>, Range<usize>);
-
 /// How the work is divided into passes.
 #[derive(Debug)]
-enum Split {
-    /// One pass over the batch, padded if lengths differ.
-    Whole,
-    /// One pass over the batch as a packed sequence.
-    Packed,
-    /// Several passes, which `words` describe. The hidden state is carried over, as in `rnn stream`. Ranges
-    /// of one row have no axis of the batch if `unbatched`.
-    Passes { passes: Vec<PassRanges>, unbatched: bool, words: String },
+struct Split {
+    words: String,
+    /// The rows and the steps of each pass; empty for the whole batch as a packed sequence. The hidden state is
+    /// carried from pass to pass, as in `rnn stream`.
+    passes: Vec<(Range<usize>, Range<usize>)>,
+    /// True for passes of one row, without the axis of the batch.
+    unbatched: bool,
 }
 
 /// The bytes in which two results differ.
@@ -64,9 +60,7 @@ pub struct ByteDifferences {
 pub struct Mismatch {
     /// `output` or `h_n`.
     pub tensor: &'static str,
-    /// The name of the tensor's first axis.
-    pub axis: &'static str,
-    /// Indices on that axis, of the row and of the unit.
+    /// Indices of the step or state, of the row and of the unit.
     pub index: [usize; 3],
     /// The reference's number.
     pub expected: String,
@@ -89,14 +83,16 @@ impl<T: Element> Case<T> {
         mut compared: impl FnMut(&Variant<'_>, &Variant<'_>, &ByteDifferences),
     ) -> Result<(), Error> {
         let portable = Kernel::supported().last().unwrap_or_else(Kernel::best);
-        let reference = Variant { kernel: portable, pool: &pools[0], split: Split::Whole };
+        let all = (0..self.lengths.len(), 0..self.input.dim().0);
+        let whole = || split("the whole batch", vec![all.clone()]);
+        let reference = Variant { kernel: portable, pool: &pools[0], split: whole() };
         let expected = self.compute(&reference)?;
         for &kernel in kernels {
             let skipped = usize::from(kernel == portable);
-            let whole = pools[skipped..].iter().map(|pool| (pool, Split::Whole));
+            let on_each_pool = pools[skipped..].iter().map(|pool| (pool, whole()));
             let splits = self.splits(generator).into_iter();
             let others = splits.map(|split| (&pools[below(generator, pools.len())], split));
-            for (pool, split) in whole.chain(others) {
+            for (pool, split) in on_each_pool.chain(others) {
                 let variant = Variant { kernel, pool, split };
                 let found = self.compute(&variant)?;
                 compared(&reference, &variant, &ByteDifferences::between(&expected, &found));
@@ -121,28 +117,23 @@ impl<T: Element> Case<T> {
 
     /// The splits other than the whole batch. The generator draws the places of the cuts.
     fn splits(&self, generator: &mut Generator) -> Vec<Split> {
-        let batch = self.lengths.len();
+        let (batch, steps) = (self.lengths.len(), self.input.dim().0);
         // Without a sequence there is nothing to divide.
         let Some(&longest) = self.lengths.iter().max() else { return Vec::new() };
         let alone = self.lengths.iter().enumerate().map(|(row, &len)| (row..row + 1, 0..len));
-        let (passes, words) = (alone.collect(), "each sequence alone".to_owned());
-        let mut splits = vec![Split::Packed, Split::Passes { passes, unbatched: true, words }];
-        let sizes = |pieces: &[Range<usize>]| {
-            let lens: Vec<_> = pieces.iter().map(|piece| piece.len().to_string()).collect();
-            lens.join(", ")
-        };
+        let alone = split("each sequence alone", alone.collect());
+        let packed = split("the whole batch packed", Vec::new());
+        let mut splits = vec![packed, Split { unbatched: true, ..alone }];
         if batch > 1 {
-            let pieces = cut(generator, batch);
-            let words = format!("batches of {} sequences", sizes(&pieces));
-            let passes = pieces.into_iter().map(|rows| (rows, 0..self.input.dim().0)).collect();
-            splits.push(Split::Passes { passes, unbatched: false, words });
+            let (pieces, sizes) = cut(generator, batch);
+            let passes = pieces.into_iter().map(|rows| (rows, 0..steps)).collect();
+            splits.push(split(&format!("batches of {sizes} sequences"), passes));
         }
         // The reverse direction begins with the last step.
         if longest > 1 && !self.rnn.config().bidirectional {
-            let pieces = cut(generator, longest);
-            let words = format!("chunks of {} steps", sizes(&pieces));
+            let (pieces, sizes) = cut(generator, longest);
             let passes = pieces.into_iter().map(|steps| (0..batch, steps)).collect();
-            splits.push(Split::Passes { passes, unbatched: false, words });
+            splits.push(split(&format!("chunks of {sizes} steps"), passes));
         }
         splits
     }
@@ -151,12 +142,8 @@ impl<T: Element> Case<T> {
     fn compute(&self, variant: &Variant<'_>) -> Result<Output<T>, Error> {
         let rnn = self.rnn.clone().with_kernel(variant.kernel);
         variant.pool.install(|| match &variant.split {
-            Split::Whole => {
-                let (input, h_0) = (self.input.view().into_dyn(), self.h_0.view().into_dyn());
-                forward(&rnn, input, &self.lengths, h_0)
-            }
-            Split::Packed => self.packed(&rnn),
-            Split::Passes { passes, unbatched, .. } => self.in_passes(&rnn, passes, *unbatched),
+            split if split.passes.is_empty() => self.packed(&rnn),
+            split => self.in_passes(&rnn, split),
         })
     }
 
@@ -170,17 +157,13 @@ impl<T: Element> Case<T> {
         Ok(Output { output, ..result })
     }
 
-    fn in_passes(
-        &self,
-        rnn: &Rnn<T>,
-        passes: &[PassRanges],
-        unbatched: bool,
-    ) -> Result<Output<T>, Error> {
+    fn in_passes(&self, rnn: &Rnn<T>, split: &Split) -> Result<Output<T>, Error> {
+        let unbatched = split.unbatched;
         let (steps, batch, _) = self.input.dim();
         let features = rnn.config().num_directions() * rnn.config().hidden_size;
         let mut output = Array3::from_elem((steps, batch, features), T::ZERO);
         let mut h_n = self.h_0.clone();
-        for (rows, steps) in passes.iter().cloned() {
+        for (rows, steps) in split.passes.iter().cloned() {
             let left = |&length: &usize| length.saturating_sub(steps.start).min(steps.len());
             let lengths: Vec<_> = self.lengths[rows.clone()].iter().map(left).collect();
             let (all, states) = (s![steps, rows.clone(), ..], s![.., rows, ..]);
@@ -223,26 +206,26 @@ pub fn below(generator: &mut Generator, limit: usize) -> usize {
     number.min(limit - 1)
 }
 
-/// Cuts 0 to `len`, which is at least 2, into two pieces or more, at random places.
-fn cut(generator: &mut Generator, len: usize) -> Vec<Range<usize>> {
+/// Cuts 0 to `len`, which is at least 2, into two pieces or more, at random places. The text has their sizes.
+fn cut(generator: &mut Generator, len: usize) -> (Vec<Range<usize>>, String) {
     let count = 1 + below(generator, 4);
     let mut ends: Vec<_> = (0..count).map(|_| 1 + below(generator, len - 1)).collect();
-    ends.push(len);
+    ends.extend([0, len]);
     ends.sort_unstable();
     ends.dedup();
-    let starts = std::iter::once(0).chain(ends.iter().copied());
-    starts.zip(&ends).map(|(start, &end)| start..end).collect()
+    let pieces: Vec<_> = ends.windows(2).map(|ends| ends[0]..ends[1]).collect();
+    let sizes: Vec<_> = pieces.iter().map(|piece| piece.len().to_string()).collect();
+    (pieces, sizes.join(", "))
+}
+
+fn split(words: &str, passes: Vec<(Range<usize>, Range<usize>)>) -> Split {
+    Split { words: words.to_owned(), passes, unbatched: false }
 }
 
 impl fmt::Display for Variant<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let threads = self.pool.current_num_threads();
-        write!(f, "kernel {}, threads {threads}, ", self.kernel.name())?;
-        f.write_str(match &self.split {
-            Split::Whole => "the whole batch",
-            Split::Packed => "the whole batch packed",
-            Split::Passes { words, .. } => words,
-        })
+        let (threads, words) = (self.pool.current_num_threads(), &self.split.words);
+        write!(f, "kernel {}, threads {threads}, {words}", self.kernel.name())
     }
 }
 
@@ -253,10 +236,9 @@ impl ByteDifferences {
     /// If their shapes differ: no byte would show that bug.
     pub fn between<T: Element>(expected: &Output<T>, found: &Output<T>) -> Self {
         let mut differences = ByteDifferences::default();
-        for (tensor, axis, expected, found) in [
-            ("output", "step", &expected.output, &found.output),
-            ("h_n", "state", &expected.h_n, &found.h_n),
-        ] {
+        for (tensor, expected, found) in
+            [("output", &expected.output, &found.output), ("h_n", &expected.h_n, &found.h_n)]
+        {
             assert_eq!(expected.shape(), found.shape(), "shape of {tensor}");
             for ((index, &expected), &found) in expected.indexed_iter().zip(found) {
                 let (bytes, others) = (expected.to_le_bytes(), found.to_le_bytes());
@@ -268,7 +250,6 @@ impl ByteDifferences {
                 differences.bytes += different;
                 differences.first.get_or_insert_with(|| Mismatch {
                     tensor,
-                    axis,
                     index: [index[0], index[1], index[2]],
                     expected: format!("{expected:?}"),
                     found: format!("{found:?}"),
@@ -296,7 +277,6 @@ mod tests {
         found.output[[2, 1, 3]] = f32::from_bits(1.0_f32.to_bits() ^ 1);
         let first = Mismatch {
             tensor: "output",
-            axis: "step",
             index: [2, 1, 3],
             expected: "1.0".to_owned(),
             found: "1.0000001".to_owned(),
@@ -307,8 +287,8 @@ mod tests {
         found.output[[2, 1, 3]] = 1.0;
         found.h_n[[0, 1, 2]] = -1.0;
         found.h_n[[0, 1, 3]] = -0.5;
-        let (tensor, axis, index) = ("h_n", "state", [0, 1, 2]);
-        let first = Mismatch { tensor, axis, index, found: "-1.0".to_owned(), ..first };
+        let (tensor, index) = ("h_n", [0, 1, 2]);
+        let first = Mismatch { tensor, index, found: "-1.0".to_owned(), ..first };
         let three = ByteDifferences { bytes: 3, first: Some(first) };
         assert_eq!(ByteDifferences::between(&expected, &found), three);
     }
@@ -332,7 +312,7 @@ mod tests {
         let mut generator = Generator::new(0);
         for len in [2, 3, 5, 40] {
             for _ in 0..50 {
-                let pieces = cut(&mut generator, len);
+                let (pieces, _) = cut(&mut generator, len);
                 assert!(pieces.len() > 1 && pieces.iter().all(|piece| !piece.is_empty()));
                 assert!(pieces.into_iter().flatten().eq(0..len));
             }

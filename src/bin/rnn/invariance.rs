@@ -2,17 +2,17 @@
 //! computed.
 
 use std::fmt::Display;
-use std::io::Write;
 use std::time::Instant;
 
 use anyhow::Result;
-use elman::check::{ByteDifferences, Case, below};
+use elman::check::{ByteDifferences, Case, Mismatch, below};
 use elman::{Config, Element, Error, Generator, Kernel, Nonlinearity, Rnn};
 use ndarray::Array3;
 use rayon::ThreadPool;
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::args::{Bench, BenchForm};
+use crate::args::Bench;
 use crate::failure::Bug;
 use crate::{progress, threads};
 
@@ -32,12 +32,13 @@ const LONG_WORK: [usize; 2] = [1 << 25, 1 << 26];
 /// Most steps of a sequence.
 const MAX_STEPS: usize = 1000;
 
-/// Checks layers until the time is over, and prints the counts.
-pub(crate) fn print(args: &Bench) -> Result<()> {
+/// Checks layers until the time is over.
+pub(crate) fn check(args: &Bench) -> Result<Tally> {
     let start = Instant::now();
     let pools = pools(&args.threads)?;
+    let kernels = Kernel::supported().map(Kernel::name).collect();
     let threads = pools.iter().map(ThreadPool::current_num_threads).collect();
-    let mut tally = Tally { kernels: Kernel::supported().collect(), threads, ..Tally::default() };
+    let mut tally = Tally { kernels, threads, ..Tally::default() };
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturating")]
     let whole = |seconds: f64| seconds as usize;
     let progress = progress::things(whole(args.min_time.ceil()));
@@ -54,7 +55,7 @@ pub(crate) fn print(args: &Bench) -> Result<()> {
         shown = passed;
     }
     progress.display.finish_and_clear();
-    tally.print(args.report)
+    Ok(tally)
 }
 
 /// Pools of these numbers of threads, or of 2, 3 and the cores, and in any case of 1, which is the first.
@@ -82,7 +83,7 @@ fn check_layer<T: Element>(pools: &[ThreadPool], tally: &mut Tally) -> Result<()
     let mut generator = Generator::new(tally.layers as u64);
     let long = is_long(tally.layers);
     let case = draw::<T>(long, &mut generator)?;
-    let mut kernels = tally.kernels.clone();
+    let mut kernels: Vec<_> = Kernel::supported().collect();
     // The portable kernel may be hundreds of times slower: for long cases the reference is enough.
     if long && kernels.len() > 1 {
         kernels.pop();
@@ -142,17 +143,19 @@ fn normal<T: Element>(generator: &mut Generator, shape: (usize, usize, usize)) -
     Array3::from_shape_simple_fn(shape, || values.next().unwrap_or(T::ZERO))
 }
 
-/// What has been compared, and the results.
-#[derive(Default)]
-struct Tally {
-    kernels: Vec<Kernel>,
-    threads: Vec<usize>,
-    /// Layers that have been drawn.
-    layers: usize,
+/// The result: the fields of the JSON report.
+#[derive(Default, Serialize)]
+pub(crate) struct Tally {
     comparisons: usize,
     bytes_differ: u64,
-    /// The first difference, as a line and as an object.
-    first: Option<(String, Value)>,
+    /// Layers that have been drawn.
+    layers: usize,
+    kernels: Vec<&'static str>,
+    threads: Vec<usize>,
+    first_difference: Option<Value>,
+    /// The same as a line.
+    #[serde(skip)]
+    bug: Option<String>,
 }
 
 impl Tally {
@@ -166,60 +169,38 @@ impl Tally {
     ) {
         self.comparisons += 1;
         self.bytes_differ += differences.bytes;
-        let (None, Some(place)) = (&self.first, &differences.first) else { return };
-        let (number, layer, [first, row, unit]) = (self.layers, described(case), place.index);
-        let text = format!(
-            "layer {number}, {layer}: {}: {} {first}, row {row}, unit {unit}: \
-             expected {} ({reference}), got {} ({variant})",
-            place.tensor, place.axis, place.expected, place.found,
-        );
-        let object = json!({
+        let (None, Some(found)) = (&self.bug, &differences.first) else { return };
+        let Mismatch { tensor, index, expected, found } = found;
+        let (number, layer, [first, row, unit]) = (self.layers, described(case), index);
+        let axis = if *tensor == "output" { "step" } else { "state" };
+        self.bug = Some(format!(
+            "layer {number}, {layer}: {tensor}: {axis} {first}, row {row}, unit {unit}: \
+             expected {expected} ({reference}), got {found} ({variant})"
+        ));
+        self.first_difference = Some(json!({
             "number": number,
             "layer": layer,
-            "tensor": place.tensor,
-            "index": place.index,
-            "expected": { "run": reference.to_string(), "value": place.expected },
-            "got": { "run": variant.to_string(), "value": place.found },
-        });
-        self.first = Some((text, object));
+            "tensor": tensor,
+            "index": index,
+            "expected": { "run": reference.to_string(), "value": expected },
+            "got": { "run": variant.to_string(), "value": found },
+        }));
     }
 
-    /// Prints the counts; a difference is an error, reported as a bug.
-    fn print(&self, form: BenchForm) -> Result<()> {
-        let text = match form {
-            BenchForm::None => String::new(),
-            BenchForm::Json => format!("{}\n", self.json()),
-            BenchForm::Text | BenchForm::Markdown => self.text(),
-        };
-        std::io::stdout().lock().write_all(text.as_bytes())?;
-        self.first.as_ref().map_or(Ok(()), |(text, _)| Err(Bug(text.clone()).into()))
-    }
-
-    fn kernel_names(&self) -> Vec<&'static str> {
-        self.kernels.iter().map(|kernel| kernel.name()).collect()
-    }
-
-    fn text(&self) -> String {
-        let threads: Vec<_> = self.threads.iter().map(ToString::to_string).collect();
+    pub(crate) fn text(&self) -> String {
+        let Tally { layers, kernels, threads, comparisons, bytes_differ, .. } = self;
+        let kernels = kernels.join(", ");
+        let threads: Vec<_> = threads.iter().map(ToString::to_string).collect();
+        let threads = threads.join(", ");
         format!(
-            "{} layers, kernels {}, threads {}\n{} comparisons, {} bytes differ\n",
-            self.layers,
-            self.kernel_names().join(", "),
-            threads.join(", "),
-            self.comparisons,
-            self.bytes_differ,
+            "{layers} layers, kernels {kernels}, threads {threads}\n\
+             {comparisons} comparisons, {bytes_differ} bytes differ\n"
         )
     }
 
-    fn json(&self) -> Value {
-        json!({
-            "comparisons": self.comparisons,
-            "bytes_differ": self.bytes_differ,
-            "layers": self.layers,
-            "kernels": self.kernel_names(),
-            "threads": self.threads,
-            "first_difference": self.first.as_ref().map(|(_, object)| object),
-        })
+    /// A difference is an error, reported as a bug.
+    pub(crate) fn bug(self) -> Result<()> {
+        self.bug.map_or(Ok(()), |text| Err(Bug(text).into()))
     }
 }
 
@@ -281,7 +262,7 @@ mod tests {
         };
         let mut other = output();
         other.output[[3, 2, 1]] = 1.0_f32.next_up();
-        let (kernels, threads) = (vec![Kernel::best()], vec![1, 2]);
+        let (kernels, threads) = (vec![Kernel::best().name()], vec![1, 2]);
         let mut tally = Tally { kernels, threads, layers: 1, ..Tally::default() };
         let equal = ByteDifferences::between(&output(), &output());
         let differ = ByteDifferences::between(&output(), &other);
@@ -299,7 +280,7 @@ mod tests {
         let expected =
             format!("1 layers, kernels {kernel}, threads 1, 2\n3 comparisons, 2 bytes differ\n");
         assert_eq!(tally.text(), expected);
-        let error = tally.print(BenchForm::None).unwrap_err();
+        let error = tally.bug().unwrap_err();
         assert!(matches!(error.downcast_ref(), Some(Bug(_))));
         assert_eq!(
             error.to_string(),
@@ -325,6 +306,6 @@ mod tests {
                 "got": { "run": "flipped", "value": "1.0000001" },
             },
         });
-        assert_eq!(flipped().json().to_string(), expected.to_string());
+        assert_eq!(json!(flipped()).to_string(), expected.to_string());
     }
 }

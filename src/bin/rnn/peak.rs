@@ -7,8 +7,8 @@ use elman::{Dtype, Element, Kernel};
 use rayon::ThreadPool;
 use serde_json::{Value, json};
 
-use crate::args::{Bench, BenchForm};
-use crate::{report, threads};
+use crate::args::Bench;
+use crate::threads;
 
 /// Rounds of the loop of multiply-adds that take some milliseconds: long enough for the clock, short
 /// enough to be repeated.
@@ -74,8 +74,8 @@ fn level(index: usize) -> Option<(String, usize)> {
     Some((format!("L{}", field("level")?), (size << 10).min(32 << 20) / 4 * 3))
 }
 
-/// Measures and prints.
-pub(crate) fn print(args: &Bench) -> Result<()> {
+/// Measures; the result as text and as JSON.
+pub(crate) fn measure(args: &Bench) -> Result<(String, Value)> {
     let (kernel, dtype) = (args.kernel.unwrap_or_else(Kernel::best), args.dtype);
     let one = threads::pool(Some(1), &mut Vec::new())?;
     let all = threads::pool(args.threads.first().copied(), &mut Vec::new())?;
@@ -83,30 +83,19 @@ pub(crate) fn print(args: &Bench) -> Result<()> {
         Dtype::F32 => multiply_adds::<f32>(kernel, pool),
         Dtype::F64 => multiply_adds::<f64>(kernel, pool),
     });
-    let reads = levels().into_iter().map(|(name, bytes)| Ok((name, bytes, read(kernel, bytes)?)));
-    let reads = reads.collect::<Result<Vec<_>>>()?;
-    let (name, threads) = (kernel.name(), all.current_num_threads());
-    let text = match args.report {
-        BenchForm::None => return Ok(()),
-        BenchForm::Json => {
-            let reads = reads.iter().map(|(level, bytes, rate)| {
-                json!({"level": level, "bytes": bytes, "gbytes_per_s": rate})
-            });
-            let all = json!({
-                "kernel": name, "dtype": dtype.to_string(), "threads": threads,
-                "core_gflops": core, "all_gflops": cores, "reads": reads.collect::<Vec<Value>>(),
-            });
-            format!("{all}\n")
-        }
-        BenchForm::Text | BenchForm::Markdown => {
-            let peak = format!(
-                "multiply-adds, {dtype}, kernel {name}: {core:.1} GF/s on one core, {cores:.1} on {threads}\n"
-            );
-            let reads = reads.iter().map(|(level, bytes, rate)| {
-                format!("reading {} KiB ({level}): {rate:.1} GB/s\n", bytes >> 10)
-            });
-            std::iter::once(peak).chain(reads).collect()
-        }
-    };
-    report::print(&text, false)
+    let (name, dtype, threads) = (kernel.name(), dtype.to_string(), all.current_num_threads());
+    let mut text = format!(
+        "multiply-adds, {dtype}, kernel {name}: {core:.1} GF/s on one core, {cores:.1} on {threads}\n"
+    );
+    let mut reads = Vec::new();
+    for (level, bytes) in levels() {
+        let rate = read(kernel, bytes)?;
+        text += &format!("reading {} KiB ({level}): {rate:.1} GB/s\n", bytes >> 10);
+        reads.push(json!({"level": level, "bytes": bytes, "gbytes_per_s": rate}));
+    }
+    let object = json!({
+        "kernel": name, "dtype": dtype, "threads": threads,
+        "core_gflops": core, "all_gflops": cores, "reads": reads,
+    });
+    Ok((text, object))
 }

@@ -6,9 +6,10 @@ use anyhow::Result;
 use elman::{Config, Dtype, Element, Generator, Kernel, Rnn};
 use ndarray::Array3;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::{Bench, BenchForm};
+use crate::place::index;
 use crate::report::print;
 use crate::{invariance, peak, progress, threads};
 
@@ -18,12 +19,29 @@ const MIN_RUNS: usize = 3;
 const MAX_RUNS: usize = 1_000_000;
 
 pub(crate) fn bench(args: &Bench) -> Result<()> {
+    let show = |text: String, object: Value| match args.report {
+        BenchForm::None => Ok(()),
+        BenchForm::Json => print(&format!("{object}\n"), false),
+        BenchForm::Text | BenchForm::Markdown => print(&text, false),
+    };
     if args.peak {
-        return peak::print(args);
+        let (text, object) = peak::measure(args)?;
+        return show(text, object);
     }
     if args.check {
-        return invariance::print(args);
+        let tally = invariance::check(args)?;
+        show(tally.text(), json!(tally))?;
+        return tally.bug();
     }
+    let timings = time_all(args)?;
+    let object = if let [one] = &timings[..] { json!(one) } else { json!(timings) };
+    match args.report {
+        BenchForm::Markdown => show(markdown(&timings), object),
+        _ => show(timings.iter().map(Timing::text).collect(), object),
+    }
+}
+
+fn time_all(args: &Bench) -> Result<Vec<Timing>> {
     let workloads = workloads(args);
     let progress = progress::things(workloads.len());
     let mut timings = Vec::new();
@@ -37,13 +55,7 @@ pub(crate) fn bench(args: &Bench) -> Result<()> {
         progress.inc(1);
     }
     progress.display.finish_and_clear();
-    match (args.report, timings.as_slice()) {
-        (BenchForm::None, _) => Ok(()),
-        (BenchForm::Text, all) => print(&all.iter().map(Timing::text).collect::<String>(), false),
-        (BenchForm::Json, [one]) => print(&format!("{}\n", json!(one)), false),
-        (BenchForm::Json, all) => print(&format!("{}\n", json!(all)), false),
-        (BenchForm::Markdown, all) => print(&markdown(all), false),
-    }
+    Ok(timings)
 }
 
 /// One shape to be timed.
@@ -54,34 +66,25 @@ struct Workload {
     threads: Option<usize>,
 }
 
-/// Every combination of the listed sizes.
+/// Every combination of the listed sizes, of which the last one varies fastest.
 fn workloads(args: &Bench) -> Vec<Workload> {
-    let mut threads: Vec<_> = args.threads.iter().copied().map(Some).collect();
-    if threads.is_empty() {
-        threads.push(None);
-    }
-    let mut workloads = Vec::new();
-    for threads in threads {
-        for &num_layers in &args.num_layers {
-            for &hidden_size in &args.hidden_size {
-                for &input_size in &args.input_size {
-                    let config = Config {
-                        num_layers,
-                        nonlinearity: args.nonlinearity,
-                        bidirectional: args.bidirectional,
-                        ..Config::new(input_size, hidden_size)
-                    };
-                    for &batch in &args.batch {
-                        for &seq_len in &args.seq_len {
-                            let config = config.clone();
-                            workloads.push(Workload { config, seq_len, batch, threads });
-                        }
-                    }
-                }
-            }
-        }
-    }
-    workloads
+    let Bench { num_layers, hidden_size, input_size, batch, seq_len, .. } = args;
+    let lists = [num_layers, hidden_size, input_size, batch, seq_len];
+    let [layers, hidden, input, rows, steps] = lists.map(Vec::len);
+    let counts = [args.threads.len().max(1), layers, hidden, input, rows, steps];
+    let workload = |place| {
+        let at = index(place, &counts, false);
+        let sizes = std::array::from_fn(|axis| lists[axis][at[axis + 1]]);
+        let [num_layers, hidden_size, input_size, batch, seq_len] = sizes;
+        let config = Config {
+            num_layers,
+            nonlinearity: args.nonlinearity,
+            bidirectional: args.bidirectional,
+            ..Config::new(input_size, hidden_size)
+        };
+        Workload { config, seq_len, batch, threads: args.threads.get(at[0]).copied() }
+    };
+    (0..counts.iter().product()).map(workload).collect()
 }
 
 /// The result for one shape: the fields of the JSON report.
@@ -171,25 +174,15 @@ fn flops(workload: &Workload) -> f64 {
 
 impl Timing {
     fn text(&self) -> String {
-        let us = |seconds: f64| seconds * 1e6;
+        let Timing { layer, nonlinearity, dtype, seq_len, batch, runs, .. } = self;
+        let [median, min, p90, p99] =
+            [self.median_s, self.min_s, self.p90_s, self.p99_s].map(|s| s * 1e6);
+        let Timing { gflops, share_of_peak, kernel, threads, .. } = self;
+        let share = share_of_peak * 100.0;
         format!(
-            "{}, {}, {}, seq_len {}, batch {}\n\
-             median {:.3} us, minimum {:.3}, p90 {:.3}, p99 {:.3}, of {} runs\n\
-             {:.1} GF/s, {:.0} % of the peak, kernel {}, threads {}\n",
-            self.layer,
-            self.nonlinearity,
-            self.dtype,
-            self.seq_len,
-            self.batch,
-            us(self.median_s),
-            us(self.min_s),
-            us(self.p90_s),
-            us(self.p99_s),
-            self.runs,
-            self.gflops,
-            self.share_of_peak * 100.0,
-            self.kernel,
-            self.threads,
+            "{layer}, {nonlinearity}, {dtype}, seq_len {seq_len}, batch {batch}\n\
+             median {median:.3} us, minimum {min:.3}, p90 {p90:.3}, p99 {p99:.3}, of {runs} runs\n\
+             {gflops:.1} GF/s, {share:.0} % of the peak, kernel {kernel}, threads {threads}\n"
         )
     }
 
