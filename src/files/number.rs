@@ -43,10 +43,11 @@ impl fmt::Display for Number {
 impl Serialize for Number {
     /// Exactly. JSON has no infinities and no NaN: they are texts, which Python's `float` reads.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.to_f64() {
-            _ if let Number::Integer(value) = *self => serializer.serialize_i128(value),
-            float if float.is_finite() => serializer.serialize_f64(float),
-            float => serializer.serialize_str(&float.to_string().to_lowercase()),
+        let float = self.to_f64();
+        match *self {
+            Number::Integer(value) => serializer.serialize_i128(value),
+            _ if float.is_finite() => serializer.serialize_f64(float),
+            _ => serializer.serialize_str(&float.to_string().to_lowercase()),
         }
     }
 }
