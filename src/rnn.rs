@@ -169,7 +169,7 @@ impl<T: Element> Rnn<T> {
         self.check_sizes(batch.shape.slice(), batch.form, batch.steps())?;
         total_steps(batch.sizes.steps(), padding.total_length)?;
         let mut h_n = self.initial_state(h_0, &batch)?;
-        let layers = if let Some(mut own) = batch.gather(&h_n, hidden_size)? {
+        let mut layers = if let Some(mut own) = batch.gather(&h_n, hidden_size)? {
             let layers = self.pass(&batch.rows, &batch.sizes, &mut own, mode, keep)?;
             batch.scatter(&own, &mut h_n, hidden_size);
             layers
@@ -178,13 +178,15 @@ impl<T: Element> Rnn<T> {
         };
         // `restore` does not read the rows: freeing a packed copy makes room for the padded output.
         batch.rows = Cow::default();
-        let width = self.config.num_directions() * hidden_size;
-        let restore = |layer| batch.restore(layer, width, &padding);
-        let mut layers = layers.into_iter().map(restore).collect::<Result<Vec<_>, _>>()?;
         // The configuration has been checked: `num_layers` is at least 1.
         let output = layers.pop().unwrap_or_else(|| unreachable!("a pass without an output"));
-        let h_n = array(&self.hidden_shape(batch.batched()), h_n);
-        Ok(Output { output, h_n, lower_layers: layers })
+        let width = self.config.num_directions() * hidden_size;
+        let restore = |layer| batch.restore(layer, width, &padding);
+        Ok(Output {
+            lower_layers: layers.into_iter().map(restore).collect::<Result<_, _>>()?,
+            output: restore(output)?,
+            h_n: array(&self.hidden_shape(batch.batched()), h_n),
+        })
     }
 
     /// PyTorch's `rnn(input, h_0)` after `rnn.eval()`: [`Rnn::forward`] over (L, N, `H_in`), (N, L, `H_in`) if

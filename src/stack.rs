@@ -20,7 +20,6 @@
 //! the data; this module allocates a few words for each thread.
 
 mod block;
-mod cell;
 mod columns;
 mod pipelined;
 mod plan;
@@ -30,12 +29,33 @@ use std::ops::Range;
 
 use crate::batch::BatchSizes;
 use crate::element::Element;
-use crate::kernel::{Activation, Kernel, Product, RowsMut, Walk};
+use crate::kernel::{Activation, Aligned, Kernel, Panels, Product, RowsMut, Walk};
 
-use block::Buffers;
-pub(crate) use block::{Block, Steps, Work, Workspace};
-pub(crate) use cell::Cell;
+pub(crate) use block::{Block, Steps, Workspace};
 pub(crate) use plan::{Parallel, Plan, Shape, cores};
+
+/// The weights of one layer and direction, packed for the kernel.
+#[derive(Clone, Debug)]
+pub(crate) struct Cell<T> {
+    /// Panels of `weight_ih`, (`H_out`, `input_size`).
+    pub(crate) weight_ih: Vec<Aligned<T>>,
+    /// Panels of `weight_hh`, (`H_out`, `H_out`).
+    pub(crate) weight_hh: Vec<Aligned<T>>,
+    /// `b_ih + b_hh`, (`H_out`); zeros without bias.
+    pub(crate) bias: Vec<T>,
+    /// Features that this layer takes in.
+    pub(crate) input_size: usize,
+}
+
+impl<T: Element> Cell<T> {
+    pub(crate) fn ih(&self) -> Panels<'_, T> {
+        Panels::new(&self.weight_ih, self.bias.len(), self.input_size)
+    }
+
+    pub(crate) fn hh(&self) -> Panels<'_, T> {
+        Panels::new(&self.weight_hh, self.bias.len(), self.bias.len())
+    }
+}
 
 /// The data that all blocks of one forward pass share.
 #[derive(Debug)]
@@ -59,18 +79,22 @@ pub(crate) struct Stack<'a, T> {
     pub(crate) plan: &'a Plan,
 }
 
-/// Runs every block through the stack, each share of the work on a thread of the current rayon pool.
-pub(crate) fn forward<T: Element>(stack: &Stack<'_, T>, work: &mut [Work<'_, T>]) {
-    let run = |Work { blocks, workspace }: &mut Work<'_, T>| {
-        for block in blocks {
-            run_block(stack, block, workspace);
-        }
-    };
-    if let [own] = work {
-        run(own);
-    } else {
-        rayon::scope(|scope| work.iter_mut().for_each(|own| scope.spawn(move |_| run(own))));
+/// Runs every block through the stack, an equal number of blocks in each workspace. Each workspace has a thread of the
+/// current rayon pool.
+pub(crate) fn forward<T: Element>(
+    stack: &Stack<'_, T>,
+    blocks: &mut [Block<'_, T>],
+    workspaces: &mut [Workspace<T>],
+) {
+    if let [workspace] = workspaces {
+        return blocks.iter_mut().for_each(|block| run_block(stack, block, workspace));
     }
+    let own = blocks.chunks_mut(blocks.len().div_ceil(workspaces.len()));
+    rayon::scope(|scope| {
+        for (own, workspace) in own.zip(workspaces) {
+            scope.spawn(|_| own.iter_mut().for_each(|block| run_block(stack, block, workspace)));
+        }
+    });
 }
 
 /// Passes a block through all layers, segment by segment.
@@ -82,128 +106,126 @@ fn run_block<T: Element>(
     if stack.plan.parallel == Parallel::Layers {
         return pipelined::run(stack, block, workspace);
     }
-    let Workspace { hidden, buffers } = workspace;
+    let Workspace { hidden, pre, shared } = workspace;
     // Every workspace has at least two of them, perhaps empty.
     let [even, odd] = &mut hidden[..] else { return };
     let Block { first_row, batch_sizes: sizes, output, state } = block;
     let width = stack.directions * stack.hidden_size;
     let layers = stack.cells.len() / stack.directions;
     for first_step in (0..sizes.steps()).step_by(stack.plan.segment) {
-        let segment = first_step..(first_step + stack.plan.segment).min(sizes.steps());
-        for layer in 0..layers {
+        let segment = &(first_step..(first_step + stack.plan.segment).min(sizes.steps()));
+        for (layer, states) in state.chunks_exact_mut(stack.directions).enumerate() {
             let (lower, upper) =
                 if layer % 2 == 0 { (&*odd, &mut *even) } else { (&*even, &mut *odd) };
-            let input = if layer == 0 {
-                Input::Batch { data: stack.input, first_row: *first_row }
-            } else {
-                Input::Layer { data: lower, first_step }
-            };
-            let sections = Sections { stack, sizes, input: &input, layer, segment: &segment };
-            let states = &mut state[layer * stack.directions..][..stack.directions];
+            let (below, first_row) = ((layer > 0).then_some(&lower[..]), *first_row);
+            let section = Section { stack, sizes, first_row, layer, direction: 0, below, segment };
             if layer + 1 == layers {
-                sections.run(output, states, buffers);
-                continue;
+                section.run(output, states, pre, shared);
+            } else {
+                let mut inner = Steps::Whole { data: upper, width, first_step };
+                section.run(&mut inner, states, pre, shared);
             }
-            let mut inner = Steps::Whole { data: upper, width, first_step };
-            sections.run(&mut inner, states, buffers);
-            if let Some(mask) = stack.masks.get(layer) {
-                drop_out(stack, sizes, *first_row, mask, upper, segment.clone());
-            }
-        }
-    }
-}
-
-/// A layer over the steps of a segment.
-struct Sections<'a, T> {
-    stack: &'a Stack<'a, T>,
-    sizes: &'a BatchSizes,
-    input: &'a Input<'a, T>,
-    layer: usize,
-    segment: &'a Range<usize>,
-}
-
-impl<T: Element> Sections<'_, T> {
-    /// Runs every direction of the layer.
-    fn run(&self, output: &mut Steps<'_, T>, states: &mut [&mut [T]], buffers: &mut Buffers<T>) {
-        if self.stack.plan.parallel == Parallel::Directions {
-            return self.run_both(output, states, buffers);
-        }
-        for (direction, state) in states.iter_mut().enumerate() {
-            let section = self.section(direction);
-            match &self.stack.plan.parallel {
-                Parallel::Columns { ends } => columns::run(&section, ends, output, state, buffers),
-                _ => scan::run(&section, output, state, &mut buffers.pre[0]),
-            }
-        }
-    }
-
-    /// Runs both directions at the same time.
-    fn run_both(
-        &self,
-        output: &mut Steps<'_, T>,
-        states: &mut [&mut [T]],
-        buffers: &mut Buffers<T>,
-    ) {
-        // A plan of directions has one block.
-        let ([forward, reverse], [pre, reverse_pre]) = (states, &mut buffers.pre[..]) else {
-            return;
-        };
-        let sections = [self.section(0), self.section(1)];
-        let Some(rows) = scan::rows_of(&sections[0], output) else { return };
-        let (left, right) = rows.split_at_column(self.stack.hidden_size);
-        rayon::join(
-            || scan::apart(&sections[0], left, forward, pre),
-            || scan::apart(&sections[1], right, reverse, reverse_pre),
-        );
-    }
-
-    /// One direction of the layer, 0 or 1.
-    fn section(&self, direction: usize) -> Section<'_, T> {
-        Section {
-            stack: self.stack,
-            sizes: self.sizes,
-            cell: &self.stack.cells[self.layer * self.stack.directions + direction],
-            direction,
-            reverse: direction == 1 || self.stack.reversed,
-            input: self.input,
-            segment: self.segment,
         }
     }
 }
 
 /// One layer and direction over the steps of a segment.
+#[derive(Clone, Copy)]
 struct Section<'a, T> {
     stack: &'a Stack<'a, T>,
     /// Of the block.
     sizes: &'a BatchSizes,
-    cell: &'a Cell<T>,
+    /// The first row of the block in each step of the batch.
+    first_row: usize,
+    layer: usize,
+    /// 0 or 1.
     direction: usize,
-    reverse: bool,
-    input: &'a Input<'a, T>,
+    /// The output of the layer below over the segment, (rows of the block, features in). `None`: the layer reads the
+    /// packed input of the whole batch.
+    below: Option<&'a [T]>,
     segment: &'a Range<usize>,
 }
 
-/// The rows that a layer reads, of (features in).
-enum Input<'a, T> {
-    /// The packed input of the whole batch; the block's rows begin at `first_row` of each step.
-    Batch { data: &'a [T], first_row: usize },
-    /// The output of the layer below: rows of this block alone, from `first_step` on.
-    Layer { data: &'a [T], first_step: usize },
-}
-
 impl<T: Element> Section<'_, T> {
+    /// Runs every direction of the layer, and applies dropout to the output of an inner layer.
+    fn run(
+        self,
+        output: &mut Steps<'_, T>,
+        states: &mut [&mut [T]],
+        pre: &mut [Vec<T>],
+        shared: &mut [Vec<Aligned<T>>; 2],
+    ) {
+        let sections = [self, Section { direction: 1, ..self }];
+        match (&self.stack.plan.parallel, &mut *states, &mut *pre) {
+            (Parallel::Directions, [forward, reverse], [pre, reverse_pre]) => {
+                // A plan of directions has one block.
+                let Some(rows) = scan::rows_of(&self, output) else { return };
+                let (left, right) = rows.split_at_column(self.stack.hidden_size);
+                rayon::join(
+                    || scan::apart(&sections[0], left, forward, pre),
+                    || scan::apart(&sections[1], right, reverse, reverse_pre),
+                );
+            }
+            (Parallel::Columns { ends }, ..) => {
+                for (section, state) in sections.iter().zip(states) {
+                    columns::run(section, ends, output, state, pre, shared);
+                }
+            }
+            _ => {
+                for (section, state) in sections.iter().zip(states) {
+                    scan::run(section, output, state, &mut pre[0]);
+                }
+            }
+        }
+        if let (Some(mask), Steps::Whole { data, .. }) = (self.stack.masks.get(self.layer), output)
+        {
+            self.drop_out(mask, data);
+        }
+    }
+
+    /// Dropout on the output of a layer over the segment.
+    fn drop_out(&self, mask: &[bool], hidden: &mut [T]) {
+        let width = self.stack.directions * self.stack.hidden_size;
+        for t in self.segment.clone() {
+            let own = self.rows_between(self.segment.start, t) * width;
+            let all = (self.stack.batch_sizes.offset(t) + self.first_row) * width;
+            let count = self.sizes.size(t) * width;
+            for (value, &keep) in hidden[own..own + count].iter_mut().zip(&mask[all..]) {
+                *value = dropped(*value, keep, self.stack.mask_scale);
+            }
+        }
+    }
+
+    fn cell(&self) -> &Cell<T> {
+        &self.stack.cells[self.layer * self.stack.directions + self.direction]
+    }
+
+    fn is_reverse(&self) -> bool {
+        self.direction == 1 || self.stack.reversed
+    }
+
     /// Whether every step of the segment has a single row, and no step of the sequence has more.
     fn is_one_row(&self) -> bool {
         self.sizes.is_one_row(self.segment)
     }
 
+    /// The rows that the layer reads from step `t` on, unless rows of other blocks lie between them.
+    fn input(&self, t: usize) -> &[T] {
+        let (data, first) = match self.below {
+            Some(below) => (below, self.segment.start),
+            None => (self.stack.input, 0),
+        };
+        &data[self.rows_between(first, t) * self.cell().input_size..]
+    }
+
     /// The pre-activations `X W_ih^T + b` of some columns, for `rows` rows of `x`, (rows, features in).
     fn project(&self, columns: Range<usize>, x: &[T], pre: &mut [T], rows: usize) {
+        let cell = self.cell();
         self.stack.kernel.product(Product {
             x,
-            x_stride: self.cell.input_size,
-            panels: self.cell.ih().columns_in(columns.clone()),
-            start: &self.cell.bias[columns.clone()],
+            x_stride: cell.input_size,
+            panels: cell.ih().columns_in(columns.clone()),
+            start: &cell.bias[columns.clone()],
             start_stride: 0,
             out: RowsMut::new(pre, rows, columns.len(), columns.len()),
             activation: Activation::Identity,
@@ -221,7 +243,7 @@ impl<T: Element> Section<'_, T> {
         let (size, count) =
             (self.stack.plan.chunk, self.segment.len().div_ceil(self.stack.plan.chunk));
         (0..count).map(move |i| {
-            let i = if self.reverse { count - 1 - i } else { i };
+            let i = if self.is_reverse() { count - 1 - i } else { i };
             let first = self.segment.start + i * size;
             first..(first + size).min(self.segment.end)
         })
@@ -229,14 +251,15 @@ impl<T: Element> Section<'_, T> {
 
     /// The steps of a chunk, in the order of the scan.
     fn steps(&self, chunk: Range<usize>) -> impl Iterator<Item = usize> {
-        chunk.clone().map(move |t| if self.reverse { chunk.start + (chunk.end - 1 - t) } else { t })
+        let reverse = self.is_reverse();
+        chunk.clone().map(move |t| if reverse { chunk.start + (chunk.end - 1 - t) } else { t })
     }
 
     /// The steps before and after step `t` in the order of the scan.
     fn neighbours(&self, t: usize) -> (Option<usize>, Option<usize>) {
         let earlier = (t > self.segment.start).then(|| t - 1);
         let later = (t + 1 < self.segment.end).then_some(t + 1);
-        if self.reverse { (later, earlier) } else { (earlier, later) }
+        if self.is_reverse() { (later, earlier) } else { (earlier, later) }
     }
 
     /// Rows still active after step `t`.
@@ -261,24 +284,4 @@ fn walk(t: usize) -> Walk {
 /// zero are those of PyTorch.
 pub(crate) fn dropped<T: Element>(value: T, keep: bool, scale: T) -> T {
     value * if keep { scale } else { T::ZERO }
-}
-
-/// Dropout on the output of a layer.
-fn drop_out<T: Element>(
-    stack: &Stack<'_, T>,
-    sizes: &BatchSizes,
-    first_row: usize,
-    mask: &[bool],
-    hidden: &mut [T],
-    segment: Range<usize>,
-) {
-    let width = stack.directions * stack.hidden_size;
-    for t in segment.clone() {
-        let own = (sizes.offset(t) - sizes.offset(segment.start)) * width;
-        let all = (stack.batch_sizes.offset(t) + first_row) * width;
-        let count = sizes.size(t) * width;
-        for (value, &keep) in hidden[own..own + count].iter_mut().zip(&mask[all..]) {
-            *value = dropped(*value, keep, stack.mask_scale);
-        }
-    }
 }

@@ -26,7 +26,7 @@ impl<T: Element> Rnn<T> {
         let layers = self.config.num_layers;
         // To keep every output, each layer is a stack of its own.
         let depth = if keep == Keep::All { 1 } else { layers };
-        if batch_sizes.steps() == 0 {
+        if batch_sizes.rows() == 0 {
             return Ok(vec![Vec::new(); layers / depth]);
         }
         let masks = self.masks(batch_sizes.rows(), mode)?;
@@ -78,11 +78,10 @@ impl<T: Element> Rnn<T> {
             mask_scale: self.mask_scale(),
             plan: &plan,
         };
-        let blocks = blocks::cut(&shape, &plan, batch_sizes, state, &mut output)?;
+        let mut blocks = blocks::cut(&shape, &plan, batch_sizes, state, &mut output)?;
         let mut spare = self.spare.take();
-        let mut work = blocks::share(&shape, &plan, blocks, &mut spare)?;
-        stack::forward(&stack, &mut work);
-        spare.extend(work.into_iter().map(|own| own.workspace));
+        let workspaces = blocks::fit_workspaces(&mut spare, &shape, &plan, &blocks)?;
+        stack::forward(&stack, &mut blocks, workspaces);
         self.spare.give_back(spare);
         Ok(output)
     }

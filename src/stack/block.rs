@@ -64,22 +64,9 @@ pub(crate) struct Workspace<T> {
     /// Outputs of layers over a segment, (rows, D * `H_out`): of two layers that follow each other, or, if
     /// layers run at the same time, two of each layer except the last.
     pub(crate) hidden: Vec<Vec<T>>,
-    pub(crate) buffers: Buffers<T>,
-}
-
-/// Buffers of one layer and direction.
-#[derive(Debug, Default)]
-pub(crate) struct Buffers<T> {
     /// Pre-activations of a chunk, (rows, columns): of each share of the columns, or of all columns.
     pub(crate) pre: Vec<Vec<T>>,
     /// Hidden states of two steps that follow each other, (rows, `H_out`); empty unless columns are
     /// shared.
     pub(crate) shared: [Vec<Aligned<T>>; 2],
-}
-
-/// The work of one thread: its blocks, one after the other, in the same buffers.
-#[derive(Debug)]
-pub(crate) struct Work<'a, T> {
-    pub(crate) blocks: Vec<Block<'a, T>>,
-    pub(crate) workspace: Workspace<T>,
 }

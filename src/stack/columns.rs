@@ -11,9 +11,9 @@ use std::ops::Range;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Buffers, Input, Section, Steps, walk};
+use super::{Section, Steps, walk};
 use crate::element::Element;
-use crate::kernel::{DoubleBuffer, Product, Progress, RowsMut, Worker};
+use crate::kernel::{Aligned, DoubleBuffer, Product, Progress, RowsMut, Worker};
 
 /// The time that the first thread waits for the others: several times the cost of waking a thread.
 const ARRIVAL: Duration = Duration::from_micros(300);
@@ -37,7 +37,8 @@ pub(super) fn run<T: Element>(
     ends: &[usize],
     output: &mut Steps<'_, T>,
     state: &mut [T],
-    buffers: &mut Buffers<T>,
+    pre: &mut [Vec<T>],
+    shared: &mut [Vec<Aligned<T>>; 2],
 ) {
     // A plan of columns has one block: the whole batch.
     let Steps::Whole { data, width, first_step } = output else { return };
@@ -47,13 +48,13 @@ pub(super) fn run<T: Element>(
     let rows = section.rows_between(segment.start, segment.end);
     let mut output = RowsMut::new(data, rows, hidden_size, *width);
     let progress: Vec<_> = ends.iter().map(|_| Progress::default()).collect();
-    let shared = buffers.shared.each_mut().map(Vec::as_mut_slice);
+    let shared = shared.each_mut().map(Vec::as_mut_slice);
     let shared = DoubleBuffer::new(shared, state, ends, &progress);
     let rows = state.len() / hidden_size;
     let mut state = RowsMut::new(state, rows, hidden_size, hidden_size);
     let mut shares = Vec::with_capacity(ends.len());
     let mut first = 0;
-    for ((&end, pre), worker) in ends.iter().zip(&mut buffers.pre).zip(shared.workers()) {
+    for ((&end, pre), worker) in ends.iter().zip(pre).zip(shared.workers()) {
         let (own_output, own_state);
         (own_output, output) = output.split_at_column(end - first);
         (own_state, state) = state.split_at_column(end - first);
@@ -72,11 +73,7 @@ pub(super) fn run<T: Element>(
 /// Runs some of the shares, on one thread, in step with the others.
 fn run_shares<T: Element>(section: &Section<'_, T>, shares: &mut [Share<'_, T>]) {
     for chunk in section.chunks() {
-        let (data, first_step) = match *section.input {
-            Input::Batch { data, .. } => (data, 0),
-            Input::Layer { data, first_step } => (data, first_step),
-        };
-        let x = &data[section.rows_between(first_step, chunk.start) * section.cell.input_size..];
+        let x = section.input(chunk.start);
         let rows = section.rows_between(chunk.start, chunk.end);
         for share in &mut *shares {
             section.project(share.columns.clone(), x, share.pre, rows);
@@ -100,7 +97,7 @@ fn step<T: Element>(section: &Section<'_, T>, share: &mut Share<'_, T>, pre_row:
         stack.kernel.product(Product {
             x: read,
             x_stride,
-            panels: section.cell.hh().columns_in(columns.clone()),
+            panels: section.cell().hh().columns_in(columns.clone()),
             start: &pre[pre_row * width..],
             start_stride: width,
             out: own.range(0..rows),

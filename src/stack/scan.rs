@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Input, Section, Steps, walk};
+use super::{Section, Steps, walk};
 use crate::element::Element;
 use crate::kernel::{Product, Recurrence, RowsMut};
 
@@ -61,7 +61,7 @@ pub(super) fn apart<T: Element>(
             section.stack.kernel.product(Product {
                 x: state,
                 x_stride: hidden_size,
-                panels: section.cell.hh(),
+                panels: section.cell().hh(),
                 start: &pre[section.rows_between(chunk.start, t) * hidden_size..],
                 start_stride: hidden_size,
                 out: out.range(0..rows),
@@ -88,39 +88,30 @@ fn one_row<T: Element>(
         let mut out = output.range(first..first + chunk.len());
         section.stack.kernel.recur(Recurrence {
             before: state,
-            panels: section.cell.hh(),
+            panels: section.cell().hh(),
             start: pre,
             out: out.range(0..chunk.len()),
             activation: section.stack.activation,
-            reverse: section.reverse,
+            reverse: section.is_reverse(),
         });
-        state.copy_from_slice(out.row_mut(if section.reverse { 0 } else { chunk.len() - 1 }));
+        state.copy_from_slice(out.row_mut(if section.is_reverse() { 0 } else { chunk.len() - 1 }));
     }
 }
 
 /// `pre = X W_ih^T + b` for all rows of a chunk: one product if the rows are adjacent, else one for
 /// each step.
 fn project<T: Element>(section: &Section<'_, T>, chunk: Range<usize>, pre: &mut [T]) {
-    let (stack, sizes, width) = (section.stack, section.sizes, section.cell.input_size);
-    let rows = section.rows_between(chunk.start, chunk.end);
-    let all = 0..stack.hidden_size;
-    match *section.input {
-        Input::Layer { data, first_step } => {
-            let x = &data[section.rows_between(first_step, chunk.start) * width..];
-            section.project(all, x, pre, rows);
-        }
-        Input::Batch { data, .. } if sizes.rows() == stack.batch_sizes.rows() => {
-            section.project(all, &data[sizes.offset(chunk.start) * width..], pre, rows);
-        }
-        Input::Batch { data, first_row } => {
-            for t in chunk.clone() {
-                let row = stack.batch_sizes.offset(t) + first_row;
-                let (to, rows) = (section.rows_between(chunk.start, t), sizes.size(t));
-                if rows > 0 {
-                    let pre = &mut pre[to * stack.hidden_size..];
-                    section.project(all.clone(), &data[row * width..], pre, rows);
-                }
-            }
+    let (stack, sizes, all) = (section.stack, section.sizes, 0..section.stack.hidden_size);
+    if section.below.is_some() || sizes.rows() == stack.batch_sizes.rows() {
+        let rows = section.rows_between(chunk.start, chunk.end);
+        return section.project(all, section.input(chunk.start), pre, rows);
+    }
+    for t in chunk.clone() {
+        let row = stack.batch_sizes.offset(t) + section.first_row;
+        let (to, rows) = (section.rows_between(chunk.start, t), sizes.size(t));
+        if rows > 0 {
+            let x = &stack.input[row * section.cell().input_size..];
+            section.project(all.clone(), x, &mut pre[to * stack.hidden_size..], rows);
         }
     }
 }
@@ -149,7 +140,7 @@ fn step<T: Element>(
             stack.kernel.product(Product {
                 x,
                 x_stride,
-                panels: section.cell.hh(),
+                panels: section.cell().hh(),
                 start: &pre[first * hidden_size..],
                 start_stride: hidden_size,
                 out: RowsMut::new(out, end - first, hidden_size, width),
