@@ -85,7 +85,11 @@ pub(crate) fn sizes(
         [steps, _] => Ok((InputForm::Unbatched, steps, 1)),
         [batch, steps, _] if batch_first => Ok((InputForm::BatchFirst, steps, batch)),
         [steps, batch, _] => Ok((InputForm::TimeMajor, steps, batch)),
-        _ => Err(Error::InputRank { found: shape.to_vec() }),
+        _ => Err(Error::Rank {
+            name: "input".to_owned(),
+            expected: "2 or 3 dimensions, (L, H_in) or (L, N, H_in)",
+            found: shape.to_vec(),
+        }),
     }
 }
 
@@ -94,7 +98,7 @@ impl<'a, T: Clone> Batch<'a, T> {
     /// (L, `H_in`).
     ///
     /// # Errors
-    /// [`Error::InputRank`] and [`Error::OutOfMemory`].
+    /// [`Error::Rank`] and [`Error::OutOfMemory`].
     pub fn new(input: ArrayViewD<'a, T>, batch_first: bool) -> Result<Self, Error> {
         let shape = input.raw_dim();
         let (form, steps, sequences) = sizes(shape.slice(), batch_first)?;
@@ -117,7 +121,7 @@ impl<'a, T: Clone> Batch<'a, T> {
     /// length of 0.
     ///
     /// # Errors
-    /// [`Error::Rank`], [`Error::LengthCount`], [`Error::LengthBeyond`], and [`Error::OutOfMemory`].
+    /// [`Error::Rank`], [`Error::Invalid`] for the lengths, and [`Error::OutOfMemory`].
     pub fn with_lengths(
         mut input: ArrayViewD<'a, T>,
         lengths: &[usize],

@@ -131,12 +131,12 @@ impl Config {
     /// Only the two sizes are required; the other fields default to PyTorch's values.
     ///
     /// # Errors
-    /// [`Error::Config`] names the field; and the errors of [`Config::check`].
+    /// [`Error::Invalid`] names the field; and the errors of [`Config::check`].
     pub fn from_json(text: &str) -> Result<Self, Error> {
         let config: Config = serde_json::from_str(text).map_err(|error| {
             // The error quotes an unknown field verbatim, and a message goes to a terminal.
             let what = error.to_string().replace(char::is_control, "\u{fffd}");
-            Error::Config { what }
+            Error::invalid("configuration", what)
         })?;
         config.check()?;
         Ok(config)

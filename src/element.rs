@@ -3,7 +3,8 @@
 pub(crate) mod elementary;
 
 use std::fmt;
-use std::ops::{Add, Div, Mul, Sub};
+
+use ndarray::NdFloat;
 
 use crate::kernel::Registers;
 
@@ -28,17 +29,7 @@ impl fmt::Display for Dtype {
 /// A number that the layer computes in: `f32` or `f64`.
 ///
 /// It cannot be implemented for another type: the kernel's registers for each type are private.
-pub trait Element:
-    Registers
-    + PartialOrd
-    + Add<Output = Self>
-    + Sub<Output = Self>
-    + Mul<Output = Self>
-    + Div<Output = Self>
-    + Into<f64>
-    + fmt::Display
-    + fmt::LowerExp
-{
+pub trait Element: Registers + NdFloat + Into<f64> {
     /// The type's name.
     const DTYPE: Dtype;
     /// The same number, rounded to the type.
@@ -49,19 +40,11 @@ pub trait Element:
     fn from_u64(value: u64) -> Self;
     /// The number's bytes in little-endian order.
     fn to_le_bytes(self) -> impl AsRef<[u8]>;
-    /// True for numbers that are neither NaN nor infinite.
-    fn is_finite(self) -> bool;
-    /// `self * factor + addend`, rounded once.
-    #[must_use]
-    fn mul_add(self, factor: Self, addend: Self) -> Self;
-    /// The square root, correctly rounded.
-    #[must_use]
-    fn sqrt(self) -> Self;
     /// The natural logarithm of a positive, normal number, with the same bits on every machine.
     #[must_use]
-    fn ln(self) -> Self;
+    fn portable_ln(self) -> Self;
     /// Sine and cosine of a number in [0, 2π], with the same bits on every machine.
-    fn sin_cos(self) -> (Self, Self);
+    fn portable_sin_cos(self) -> (Self, Self);
     /// A uniform sample from [0, 1) made of random words: a multiple of 2^-24 in f32, which takes one word, and of
     /// 2^-53 in f64, which takes two.
     fn unit(next_word: impl FnMut() -> u32) -> Self;
@@ -87,22 +70,10 @@ macro_rules! element {
             fn to_le_bytes(self) -> impl AsRef<[u8]> {
                 <$type>::to_le_bytes(self)
             }
-            #[inline(always)]
-            fn is_finite(self) -> bool {
-                <$type>::is_finite(self)
-            }
-            #[inline(always)]
-            fn mul_add(self, factor: Self, addend: Self) -> Self {
-                <$type>::mul_add(self, factor, addend)
-            }
-            #[inline(always)]
-            fn sqrt(self) -> Self {
-                <$type>::sqrt(self)
-            }
-            fn ln(self) -> Self {
+            fn portable_ln(self) -> Self {
                 $ln(self)
             }
-            fn sin_cos(self) -> (Self, Self) {
+            fn portable_sin_cos(self) -> (Self, Self) {
                 $sin_cos(self)
             }
             fn unit(next_word: impl FnMut() -> u32) -> Self {

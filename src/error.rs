@@ -27,17 +27,13 @@ pub enum Error {
         /// The name.
         found: String,
     },
-    /// A saved configuration that is not valid.
-    #[error("configuration: {what}")]
-    Config {
+    /// Another argument, or a saved value, that is not valid.
+    #[error("{name}: {what}")]
+    Invalid {
+        /// `lengths`, `total_length`, `sequences`, `packed sequence`, `configuration` or `generator state`.
+        name: &'static str,
         /// The expected and the found value.
         what: String,
-    },
-    /// The input is neither (L, N, `H_in`) nor (L, `H_in`).
-    #[error("input: expected 2 or 3 dimensions, (L, H_in) or (L, N, H_in), got {} in shape {found:?}", found.len())]
-    InputRank {
-        /// Shape of the input.
-        found: Vec<usize>,
     },
     /// The last axis of the input is not `input_size`.
     #[error(
@@ -54,14 +50,6 @@ pub enum Error {
     #[error("input: expected seq_len of at least 1, got 0 in shape {found:?}")]
     NoSteps {
         /// Shape of the input.
-        found: Vec<usize>,
-    },
-    /// `h_0` does not have the shape that the layer and the input require.
-    #[error("h_0: expected shape {expected:?}, got {found:?}")]
-    HiddenShape {
-        /// (D * `num_layers`, N, `H_out`), without N for unbatched input.
-        expected: Vec<usize>,
-        /// Shape of `h_0`.
         found: Vec<usize>,
     },
     /// A layer with a reverse direction, whose state cannot be carried to later steps.
@@ -85,49 +73,6 @@ pub enum Error {
         /// Its shape.
         found: Vec<usize>,
     },
-    /// The number of lengths is not that of the sequences.
-    #[error("lengths: expected {expected}, one for each sequence, got {found}")]
-    LengthCount {
-        /// N, the number of sequences.
-        expected: usize,
-        /// The number of lengths.
-        found: usize,
-    },
-    /// A length that exceeds the steps of the padded tensor.
-    #[error(
-        "lengths: expected at most {steps}, the steps (seq_len) of the input, got {found} in row {row}"
-    )]
-    LengthBeyond {
-        /// The sequence.
-        row: usize,
-        /// L, the steps of the tensor.
-        steps: usize,
-        /// Its length.
-        found: usize,
-    },
-    /// A sequence that is longer than the one before it, with `enforce_sorted`.
-    #[error(
-        "lengths: expected descending order (enforce_sorted), got {found} in row {row} after {before}"
-    )]
-    LengthOrder {
-        /// The sequence.
-        row: usize,
-        /// Length of the sequence before it.
-        before: usize,
-        /// Its length.
-        found: usize,
-    },
-    /// A `total_length` below the longest length.
-    #[error("total_length: expected at least {longest}, the longest length, got {found}")]
-    TotalLength {
-        /// The longest length.
-        longest: usize,
-        /// The `total_length`.
-        found: usize,
-    },
-    /// An empty list of sequences, which does not determine the shape of the result.
-    #[error("sequences: expected at least 1, got 0")]
-    NoSequences,
     /// A sequence whose steps differ in shape from those of the first.
     #[error(
         "sequence {row}: expected steps of shape {expected:?}, as in sequence 0, got shape {found:?}"
@@ -139,12 +84,6 @@ pub enum Error {
         expected: Vec<usize>,
         /// Shape of this sequence.
         found: Vec<usize>,
-    },
-    /// Fields of a packed sequence that are inconsistent.
-    #[error("packed sequence: {what}")]
-    Packed {
-        /// The expected and the found value.
-        what: String,
     },
     /// A weight of the first layer, which determines the sizes, is absent or not a matrix.
     #[error("{name}: expected a matrix that tells the layer's sizes, got {}", shape_or_none(found.as_deref()))]
@@ -172,25 +111,30 @@ pub enum Error {
         /// Shape of the tensor.
         found: Vec<usize>,
     },
-    /// A parameter whose shape is not that of the layer.
+    /// A parameter, or `h_0`, whose shape is not the one that the layer and the input require.
     #[error("{name}: expected shape {expected:?}, got {found:?}")]
     TensorShape {
-        /// PyTorch's name of the parameter.
+        /// PyTorch's name of the tensor.
         name: String,
-        /// Its shape in the layer.
+        /// The required shape: of `h_0`, (D * `num_layers`, N, `H_out`), without N for unbatched input.
         expected: Vec<usize>,
         /// Its shape here.
         found: Vec<usize>,
     },
-    /// A generator state that is not valid.
-    #[error("generator state: {what}")]
-    GeneratorState {
-        /// The expected and the found value.
-        what: String,
-    },
     /// The allocator returned no memory.
     #[error(transparent)]
     OutOfMemory(#[from] OutOfMemory),
+}
+
+impl Error {
+    pub(crate) fn invalid(name: &'static str, what: impl Into<String>) -> Self {
+        Error::Invalid { name, what: what.into() }
+    }
+
+    /// An `h_0` of another shape.
+    pub(crate) fn hidden_shape(expected: Vec<usize>, found: &[usize]) -> Self {
+        Error::TensorShape { name: "h_0".to_owned(), expected, found: found.to_vec() }
+    }
 }
 
 fn shape_or_none(shape: Option<&[usize]>) -> String {

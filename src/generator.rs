@@ -193,8 +193,8 @@ impl Generator {
 /// with r = sqrt(-2 ln(1 - u)) they become r cos(2π v) and r sin(2π v).
 fn box_muller<T: Element>(block: &mut [T; BLOCK]) {
     for j in 0..BLOCK / 2 {
-        let radius = (T::from_f64(-2.0) * (T::ONE - block[j]).ln()).sqrt();
-        let (sin, cos) = (T::from_f64(TAU) * block[j + BLOCK / 2]).sin_cos();
+        let radius = (T::from_f64(-2.0) * (T::ONE - block[j]).portable_ln()).sqrt();
+        let (sin, cos) = (T::from_f64(TAU) * block[j + BLOCK / 2]).portable_sin_cos();
         // PyTorch adds the mean, 0, here too.
         block[j] = radius * cos + T::ZERO;
         block[j + BLOCK / 2] = radius * sin + T::ZERO;

@@ -50,7 +50,7 @@ impl<T> PackedSequence<T> {
     /// the other. Indices beyond `batch_sizes[0]` belong to sequences of length 0.
     ///
     /// # Errors
-    /// [`Error::Rank`] for data without an axis. [`Error::Packed`] if a batch size is zero or larger than
+    /// [`Error::Rank`] for data without an axis. [`Error::Invalid`] if a batch size is zero or larger than
     /// the one before, if they do not sum to the rows of `data`, and if the indices are not permutations,
     /// not each other's inverse, or too few. [`Error::OutOfMemory`].
     pub fn new(
@@ -203,7 +203,7 @@ fn check_sizes(batch_sizes: &[usize], rows: usize) -> Result<(), Error> {
 }
 
 fn refuse<T>(what: impl Into<String>) -> Result<T, Error> {
-    Err(Error::Packed { what: what.into() })
+    Err(Error::invalid("packed sequence", what))
 }
 
 #[cfg(test)]

@@ -93,18 +93,18 @@ impl<T: Element> Rnn<T> {
 
     /// The tensors of the `state_dict`, under PyTorch's names and in its order.
     pub fn to_tensors(&self) -> Vec<(String, ArrayD<T>)> {
-        let matrix = |panels: Panels<'_, T>| {
-            let shape = (panels.columns(), panels.k());
-            Array2::from_shape_fn(shape, {
-                let mut values = panels.unpack();
-                // Row-major, the order in which the array is filled.
-                move |_| values.next().unwrap_or(T::ZERO)
-            })
+        let matrix = |panels: Panels<'_, T>, columns, k| {
+            let mut values = panels.unpack();
+            // Row-major, the order in which the array is filled.
+            Array2::from_shape_fn((columns, k), |_| values.next().unwrap_or(T::ZERO))
         };
-        let cells = self.cells.iter().zip(&self.biases).map(|(cell, bias)| CellParams {
-            weight_ih: matrix(cell.ih()),
-            weight_hh: matrix(cell.hh()),
-            bias: bias.clone(),
+        let cells = self.cells.iter().zip(&self.biases).map(|(cell, bias)| {
+            let hidden_size = cell.bias.len();
+            CellParams {
+                weight_ih: matrix(cell.ih(), hidden_size, cell.input_size),
+                weight_hh: matrix(cell.hh(), hidden_size, hidden_size),
+                bias: bias.clone(),
+            }
         });
         Params { config: self.config.clone(), cells: cells.collect() }.into_tensors()
     }
@@ -150,15 +150,15 @@ impl<T: Element> Rnn<T> {
         [Some(states), batch, Some(self.config.hidden_size)].into_iter().flatten().collect()
     }
 
-    /// The forward pass over a batch; see [`Batch`] and [`Options`] for examples. Threads are those of the
+    /// The forward pass over a batch; see [`Batch`] for an example. Threads are those of the
     /// current rayon pool. The layer keeps the buffers of a pass for the next one.
     ///
     /// In [`Mode::Eval`], the bits of a sequence's result depend only on the sequence, the weights and its `h_0`. The
     /// masks of [`Mode::Train`] are drawn in the order of the whole batch.
     ///
     /// # Errors
-    /// [`Error::InputSize`], [`Error::NoSteps`], [`Error::TotalLength`], [`Error::HiddenShape`], and
-    /// [`Error::OutOfMemory`].
+    /// [`Error::InputSize`], [`Error::NoSteps`], [`Error::Invalid`] for the `total_length`, [`Error::TensorShape`] for
+    /// `h_0`, and [`Error::OutOfMemory`].
     pub fn forward(
         &self,
         mut batch: Batch<'_, T>,
@@ -193,7 +193,7 @@ impl<T: Element> Rnn<T> {
     /// the layer is `batch_first`, or unbatched (L, `H_in`), with default options.
     ///
     /// # Errors
-    /// [`Error::InputRank`], [`Error::InputSize`], [`Error::NoSteps`], [`Error::HiddenShape`], and
+    /// [`Error::Rank`], [`Error::InputSize`], [`Error::NoSteps`], [`Error::TensorShape`] for `h_0`, and
     /// [`Error::OutOfMemory`].
     pub fn call(
         &self,
@@ -207,7 +207,7 @@ impl<T: Element> Rnn<T> {
     /// Checks the shape of an input, and returns L and N: 1 for unbatched input.
     ///
     /// # Errors
-    /// [`Error::InputRank`], [`Error::InputSize`], [`Error::NoSteps`].
+    /// [`Error::Rank`], [`Error::InputSize`], [`Error::NoSteps`].
     pub fn check_input(&self, shape: &[usize]) -> Result<(usize, usize), Error> {
         let (form, steps, batch) = batch::sizes(shape, self.config.batch_first)?;
         self.check_sizes(shape, form, steps)?;
@@ -244,7 +244,7 @@ impl<T: Element> Rnn<T> {
         match h_0 {
             None => Ok(zeros(&expected, "h_n")?),
             Some(h_0) if h_0.shape() == expected => Ok(values(&h_0, "h_n")?),
-            Some(h_0) => Err(Error::HiddenShape { expected, found: h_0.shape().to_vec() }),
+            Some(h_0) => Err(Error::hidden_shape(expected, h_0.shape())),
         }
     }
 }

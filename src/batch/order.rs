@@ -82,10 +82,15 @@ impl Order {
 /// Checks that there is a length for each of `batch` sequences, none beyond `steps`.
 pub(crate) fn check_lengths(lengths: &[usize], steps: usize, batch: usize) -> Result<(), Error> {
     if lengths.len() != batch {
-        return Err(Error::LengthCount { expected: batch, found: lengths.len() });
+        let what = format!("expected {batch}, one for each sequence, got {}", lengths.len());
+        return Err(Error::invalid("lengths", what));
     }
     match lengths.iter().position(|&length| length > steps) {
-        Some(row) => Err(Error::LengthBeyond { row, steps, found: lengths[row] }),
+        Some(row) => {
+            let found = lengths[row];
+            let limit = format!("at most {steps}, the steps (seq_len) of the input");
+            Err(Error::invalid("lengths", format!("expected {limit}, got {found} in row {row}")))
+        }
         None => Ok(()),
     }
 }
@@ -93,7 +98,10 @@ pub(crate) fn check_lengths(lengths: &[usize], steps: usize, batch: usize) -> Re
 /// L of a padded batch whose longest sequence has `longest` steps.
 pub(crate) fn total_steps(longest: usize, total_length: Option<usize>) -> Result<usize, Error> {
     match total_length {
-        Some(found) if found < longest => Err(Error::TotalLength { longest, found }),
+        Some(found) if found < longest => {
+            let what = format!("expected at least {longest}, the longest length, got {found}");
+            Err(Error::invalid("total_length", what))
+        }
         Some(total) => Ok(total),
         None => Ok(longest),
     }
@@ -134,7 +142,7 @@ pub(crate) fn inverse(indices: &[usize], name: &str) -> Result<Vec<usize>, Error
                 let last = indices.len() - 1;
                 let what =
                     format!("{name}: expected each of 0 to {last} once, got {index} at {place}");
-                return Err(Error::Packed { what });
+                return Err(Error::invalid("packed sequence", what));
             }
         }
     }

@@ -11,9 +11,7 @@ use std::f32::consts::FRAC_1_SQRT_2 as SQRT_HALF_F32;
 use std::f64::consts::{FRAC_2_PI, FRAC_PI_2, SQRT_2};
 use std::ops::{Add, Div, Mul, Neg};
 
-// ---------------------------------------------------------------------------------------------
 // Single precision
-// ---------------------------------------------------------------------------------------------
 
 /// The coefficients of Cephes' `logf`, highest power first, as in PyTorch's `avx_mathfun.h`.
 const LOG_POLYNOMIAL: [f32; 9] = [
@@ -91,9 +89,7 @@ fn rotate<T: Neg<Output = T>>(quarters: u32, sin: T, cos: T) -> (T, T) {
     }
 }
 
-// ---------------------------------------------------------------------------------------------
 // Double precision
-// ---------------------------------------------------------------------------------------------
 
 /// Terms of a series that are summed in twice the precision: with four, the rounding errors of the others are below
 /// 2^-70 of the result.

@@ -45,7 +45,7 @@ impl Generator {
     /// The generator with this state, to continue the stream of PyTorch or of [`Generator::state`].
     ///
     /// # Errors
-    /// [`Error::GeneratorState`] if there are too few or too many bytes, or a field has a value that no generator
+    /// [`Error::Invalid`] if there are too few or too many bytes, or a field has a value that no generator
     /// has. Fields that PyTorch does not read back, like the padding, are ignored.
     pub fn from_state(bytes: &[u8]) -> Result<Self, Error> {
         expect("size in bytes", bytes.len(), STATE_BYTES, bytes.len() == STATE_BYTES)?;
@@ -93,7 +93,8 @@ fn expect(
     if condition {
         return Ok(());
     }
-    Err(Error::GeneratorState { what: format!("expected {field} to be {expected}, got {found}") })
+    let what = format!("expected {field} to be {expected}, got {found}");
+    Err(Error::invalid("generator state", what))
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

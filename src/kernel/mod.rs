@@ -25,7 +25,7 @@ mod x86;
 
 pub(crate) use double_buffer::{DoubleBuffer, Progress, Worker};
 pub(crate) use panels::{Aligned, Panels};
-pub(crate) use product::{Activation, Product, Recurrence, Walk};
+pub(crate) use product::{Activation, Product, Walk};
 pub(crate) use rows::RowsMut;
 pub(crate) use vector::Registers;
 
@@ -144,10 +144,12 @@ impl Kernel {
         );
     }
 
-    /// Computes a recurrence; see [`Recurrence`].
-    pub(crate) fn recur<T: Registers>(self, recurrence: Recurrence<'_, T>) {
+    /// Scans one sequence; see [`Product`]. It is a product for each step, in one call, because the code around a call
+    /// would take as long as a short step. A scan in `reverse` runs from the last row of `start` and `out` to the first.
+    pub(crate) fn recur<T: Registers>(self, product: Product<'_, T>, reverse: bool) {
+        let scan = (product, reverse);
         run_on!(
-            self, T, recurrence: Recurrence<'_, T>, (),
+            self, T, scan: (Product<'_, T>, bool), (),
             one_row::recur::<T::Avx512, 1>,
             one_row::recur::<T::Avx2, 2>,
             one_row::recur::<T::Portable, 2>

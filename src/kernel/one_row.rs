@@ -1,35 +1,23 @@
 //! One row of a product: several panels side by side.
 
 use super::Panels;
-use super::product::{CHAIN, Recurrence, Walk};
+use super::product::{CHAIN, Product};
 use super::tiles::{Place, Tiles, add_sums};
 use super::vector::{Registers, Vector};
 
-/// Computes `recurrence`. UNIT vectors fill a cache line.
+/// Scans one sequence. UNIT vectors fill a cache line.
 #[inline(always)]
-pub(super) fn recur<V: Vector, const UNIT: usize>(recurrence: Recurrence<'_, V::Element>) {
-    let Recurrence { before, panels, start, mut out, activation, reverse } = recurrence;
-    let (columns, steps, stride) = (panels.columns(), out.rows(), out.stride());
-    assert!(panels.k() == columns && out.columns() == columns);
-    assert!(before.len() >= columns && start.len() / columns >= steps);
-    let first_out = out.as_mut_ptr();
-    let mut tiles = Tiles::<V> {
-        rows: 1,
-        k: columns,
-        columns,
-        x: before.as_ptr(),
-        x_stride: 0,
-        start: start.as_ptr(),
-        start_stride: 0,
-        out: first_out,
-        out_stride: 0,
-        activation,
-        walk: Walk::Forwards,
-    };
+pub(super) fn recur<V: Vector, const UNIT: usize>(
+    (product, reverse): (Product<'_, V::Element>, bool),
+) {
+    let (panels, steps) = (product.panels, product.out.rows);
+    assert!(panels.k == panels.columns);
+    let mut tiles = Tiles::<V>::new(product);
+    let (start, out) = (tiles.start, tiles.out);
     for i in 0..steps {
         let t = if reverse { steps - 1 - i } else { i };
-        tiles.start = start.as_ptr().wrapping_add(t * columns);
-        tiles.out = first_out.wrapping_add(t * stride);
+        tiles.start = start.wrapping_add(t * tiles.start_stride);
+        tiles.out = out.wrapping_add(t * tiles.out_stride);
         tiles.one_row::<UNIT>(panels);
         // The next step reads the row that this one has written.
         tiles.x = tiles.out;

@@ -37,9 +37,11 @@ impl<T: Registers> Aligned<T> {
 /// everywhere.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Panels<'a, T> {
-    data: &'a [T],
-    columns: usize,
-    k: usize,
+    pub(super) data: &'a [T],
+    /// Rows of W: features that the product puts out.
+    pub(super) columns: usize,
+    /// Columns of W: features that the product takes in.
+    pub(super) k: usize,
 }
 
 impl<'a, T: Registers> Panels<'a, T> {
@@ -145,21 +147,6 @@ impl<'a, T: Registers> Panels<'a, T> {
         let shares = shares.min(all).max(1);
         let end = move |share: usize| (share + 1) * all / shares * Self::WIDTH;
         (0..shares).map(move |share| if share + 1 == shares { columns } else { end(share) })
-    }
-
-    /// Rows of W: features that the product puts out.
-    pub(crate) fn columns(self) -> usize {
-        self.columns
-    }
-
-    /// Columns of W: features that the product takes in.
-    pub(crate) fn k(self) -> usize {
-        self.k
-    }
-
-    /// Bytes of all panels.
-    pub(super) fn bytes(self) -> usize {
-        size_of_val(self.data)
     }
 }
 

@@ -62,7 +62,8 @@ impl Walk {
     }
 }
 
-/// One product: `out[r] = act(start[r] + x[r] W^T)` for each row r.
+/// One product: `out[r] = act(start[r] + x[r] W^T)` for each row r; or the scan of one sequence,
+/// `out[r] = act(start[r] + out[r - 1] W^T)`, in which `x` is the state before the first step.
 #[derive(Debug)]
 pub(crate) struct Product<'a, T> {
     /// (rows, k); row r starts at `r * x_stride`.
@@ -77,21 +78,4 @@ pub(crate) struct Product<'a, T> {
     pub(crate) out: RowsMut<'a, T>,
     pub(crate) activation: Activation,
     pub(crate) walk: Walk,
-}
-
-/// The scan of one sequence: `out[i] = act(start[i] + out[i - 1] W^T)`. It is a product for each step, in one
-/// call, because the code around a call would take as long as a short step.
-#[derive(Debug)]
-pub(crate) struct Recurrence<'a, T> {
-    /// The state before the first step, (columns).
-    pub(crate) before: &'a [T],
-    /// W, of (columns, columns).
-    pub(crate) panels: Panels<'a, T>,
-    /// (steps, columns), one after the other.
-    pub(crate) start: &'a [T],
-    /// (steps, columns).
-    pub(crate) out: RowsMut<'a, T>,
-    pub(crate) activation: Activation,
-    /// Whether the scan runs from the last step of `start` and `out` to the first.
-    pub(crate) reverse: bool,
 }

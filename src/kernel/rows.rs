@@ -8,10 +8,10 @@ use std::ops::Range;
 /// The view borrows these columns alone; the columns between them may belong to another view.
 #[derive(Debug)]
 pub(crate) struct RowsMut<'a, T> {
-    first: *mut T,
-    rows: usize,
-    columns: usize,
-    stride: usize,
+    pub(super) first: *mut T,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) stride: usize,
     owner: PhantomData<&'a mut [T]>,
 }
 
@@ -63,21 +63,5 @@ impl<'a, T> RowsMut<'a, T> {
         let first = self.first.wrapping_add(row * self.stride);
         // SAFETY: the row belongs to this view, which owns its columns and is borrowed meanwhile.
         unsafe { std::slice::from_raw_parts_mut(first, self.columns) }
-    }
-
-    pub(crate) fn rows(&self) -> usize {
-        self.rows
-    }
-
-    pub(super) fn columns(&self) -> usize {
-        self.columns
-    }
-
-    pub(super) fn stride(&self) -> usize {
-        self.stride
-    }
-
-    pub(super) fn as_mut_ptr(&mut self) -> *mut T {
-        self.first
     }
 }

@@ -53,9 +53,8 @@ pub(super) struct Place<V: Vector> {
 impl<V: Vector> Tiles<V> {
     #[inline(always)]
     pub(super) fn new(product: Product<'_, V::Element>) -> Self {
-        let Product { x, x_stride, panels, start, start_stride, mut out, activation, walk } =
-            product;
-        let (k, columns, rows) = (panels.k(), panels.columns(), out.rows());
+        let Product { x, x_stride, panels, start, start_stride, out, activation, walk } = product;
+        let (k, columns, rows) = (panels.k, panels.columns, out.rows);
         let fits = |len: usize, stride: usize, width: usize| {
             let last = rows.saturating_sub(1).checked_mul(stride);
             let end = last.and_then(|last| last.checked_add(width));
@@ -63,8 +62,8 @@ impl<V: Vector> Tiles<V> {
         };
         assert!(fits(x.len(), x_stride, k));
         assert!(fits(start.len(), start_stride, columns));
-        assert!(out.columns() == columns);
-        let (out, out_stride) = (out.as_mut_ptr(), out.stride());
+        assert!(out.columns == columns);
+        let (out, out_stride) = (out.first, out.stride);
         let (x, start) = (x.as_ptr(), start.as_ptr());
         Tiles {
             rows,
@@ -167,7 +166,7 @@ impl<V: Vector> Tiles<V> {
     ) {
         let (whole, narrow) = panels.counts();
         let count = whole + narrow;
-        let far = panels.bytes() > FETCHED_BYTES;
+        let far = size_of_val(panels.data) > FETCHED_BYTES;
         let tiles = self.rows.div_ceil(ROWS);
         for i in 0..count {
             let panel = self.nth(i, count);

@@ -19,8 +19,8 @@ use crate::memory::{checked_product, reserved};
 /// `enforce_sorted` too: 0, 1, 2, ...
 ///
 /// # Errors
-/// [`Error::Rank`], [`Error::LengthCount`], [`Error::LengthBeyond`], which PyTorch does not detect,
-/// [`Error::LengthOrder`], and [`Error::OutOfMemory`].
+/// [`Error::Rank`], [`Error::Invalid`] for the lengths, also for one beyond the end of the batch, which PyTorch does not
+/// detect, and [`Error::OutOfMemory`].
 #[allow(clippy::needless_pass_by_value, reason = "views are taken by value everywhere")]
 pub fn pack_padded_sequence<T: Clone>(
     input: ArrayViewD<'_, T>,
@@ -47,20 +47,8 @@ pub fn pack_padded_sequence<T: Clone>(
 /// Packs a list of sequences, (their length, *) each: PyTorch's `pack_sequence`. `enforce_sorted` and lengths of 0 are
 /// as in [`pack_padded_sequence`].
 ///
-/// ```
-/// use elman::{pack_sequence, unpack_sequence};
-/// use ndarray::arr1;
-///
-/// let [a, b, c] = [&[1, 2, 3][..], &[4, 5], &[6]].map(|values| arr1(values).into_dyn());
-/// let packed = pack_sequence(&[a.view(), b.view(), c.view()], true)?;
-/// assert_eq!(packed.data.as_slice(), Some(&[1, 4, 6, 2, 5, 3][..]));
-/// assert_eq!(packed.batch_sizes, [3, 2, 1]);
-/// assert_eq!(unpack_sequence(&packed)?, [a, b, c]);
-/// # Ok::<_, elman::Error>(())
-/// ```
-///
 /// # Errors
-/// [`Error::NoSequences`], [`Error::Rank`], [`Error::SequenceShape`], [`Error::LengthOrder`], and
+/// [`Error::Invalid`] for an empty list, and for lengths in another order; [`Error::Rank`], [`Error::SequenceShape`], and
 /// [`Error::OutOfMemory`].
 pub fn pack_sequence<T: Clone>(
     sequences: &[ArrayViewD<'_, T>],
@@ -96,7 +84,10 @@ pub(super) fn lengths_and_features<'a, T>(
         }
         lengths.push(length);
     }
-    Ok((lengths, features.ok_or(Error::NoSequences)?))
+    Ok((
+        lengths,
+        features.ok_or_else(|| Error::invalid("sequences", "expected at least 1, got 0"))?,
+    ))
 }
 
 /// The sequences in row-major order; others are copied.
@@ -113,7 +104,12 @@ pub(super) fn all_contiguous<'a, T: Clone>(
 /// With `enforce_sorted`, checks that the lengths are in descending order.
 fn check_order(lengths: &[usize], enforce_sorted: bool) -> Result<(), Error> {
     match (1..lengths.len()).find(|&n| enforce_sorted && lengths[n] > lengths[n - 1]) {
-        Some(row) => Err(Error::LengthOrder { row, before: lengths[row - 1], found: lengths[row] }),
+        Some(row) => {
+            let (before, found) = (lengths[row - 1], lengths[row]);
+            let got = format!("got {found} in row {row} after {before}");
+            let what = format!("expected descending order (enforce_sorted), {got}");
+            Err(Error::invalid("lengths", what))
+        }
         None => Ok(()),
     }
 }

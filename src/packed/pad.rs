@@ -25,23 +25,8 @@ pub enum PaddingSide {
 /// each sequence, both in the original order: PyTorch's `pad_packed_sequence`. L is the longest length,
 /// or `total_length`. As in PyTorch, `batch_first` gives a transposed view, which is not contiguous.
 ///
-/// ```
-/// use elman::{pack_padded_sequence, pad_packed_sequence};
-/// use ndarray::arr2;
-///
-/// let padded = arr2(&[[1, 0, 0], [2, 3, 4]]).into_dyn();
-/// let packed = pack_padded_sequence(padded.view(), &[1, 3], true, false)?;
-/// assert_eq!(packed.data.as_slice(), Some(&[2, 1, 3, 4][..]));
-/// assert_eq!(packed.batch_sizes, [2, 1, 1]);
-/// assert_eq!(packed.sorted_indices, Some(vec![1, 0]));
-/// let (again, lengths) = pad_packed_sequence(&packed, true, 0, None)?;
-/// assert_eq!(again, padded);
-/// assert_eq!(lengths, [1, 3]);
-/// # Ok::<_, elman::Error>(())
-/// ```
-///
 /// # Errors
-/// [`Error::TotalLength`], those of [`PackedSequence::new`], and [`Error::OutOfMemory`].
+/// [`Error::Invalid`] for the `total_length`, those of [`PackedSequence::new`], and [`Error::OutOfMemory`].
 pub fn pad_packed_sequence<T: Clone>(
     sequence: &PackedSequence<T>,
     batch_first: bool,
@@ -66,7 +51,7 @@ pub fn pad_packed_sequence<T: Clone>(
 /// `batch_first`; L is the longest length. PyTorch's `pad_sequence`.
 ///
 /// # Errors
-/// [`Error::NoSequences`], [`Error::Rank`], [`Error::SequenceShape`], and [`Error::OutOfMemory`].
+/// [`Error::Invalid`] for an empty list, [`Error::Rank`], [`Error::SequenceShape`], and [`Error::OutOfMemory`].
 pub fn pad_sequence<T: Clone>(
     sequences: &[ArrayViewD<'_, T>],
     batch_first: bool,
@@ -101,7 +86,7 @@ pub fn pad_sequence<T: Clone>(
 /// `batch_first`: PyTorch's `unpad_sequence`.
 ///
 /// # Errors
-/// [`Error::Rank`], [`Error::LengthCount`], [`Error::LengthBeyond`], and [`Error::OutOfMemory`].
+/// [`Error::Rank`], [`Error::Invalid`] for the lengths, and [`Error::OutOfMemory`].
 pub fn unpad_sequence<T: Clone>(
     mut padded: ArrayViewD<'_, T>,
     lengths: &[usize],

@@ -6,25 +6,6 @@ use crate::{Generator, Padding};
 
 /// Options of a forward pass. By default it starts from zeros, applies no dropout, keeps the output of the last layer,
 /// and pads with zeros.
-///
-/// ```
-/// use elman::{Batch, Config, Generator, Keep, Mode, Options, Rnn};
-/// use ndarray::ArrayD;
-///
-/// // torch.manual_seed(0); rnn = nn.RNN(10, 20, 2, dropout=0.5)
-/// let mut generator = Generator::new(0);
-/// let config = Config { num_layers: 2, dropout: 0.5, ..Config::new(10, 20) };
-/// let rnn = Rnn::<f32>::new(config, &mut generator)?;
-/// let (input, h_0) = (ArrayD::ones(vec![5, 3, 10]), ArrayD::zeros(vec![2, 3, 20]));
-/// let options = |mode| Options { h_0: Some(h_0.view()), mode, keep: Keep::All, ..Options::default() };
-/// let batch = || Batch::new(input.view(), false);
-/// let train = rnn.forward(batch()?, options(Mode::Train(&mut generator)))?;
-/// let eval = rnn.forward(batch()?, options(Mode::Eval))?;
-/// // Dropout is applied between the layers.
-/// assert_eq!(train.lower_layers, eval.lower_layers);
-/// assert_ne!(train.output, eval.output);
-/// # Ok::<_, elman::Error>(())
-/// ```
 #[derive(Debug, Default)]
 pub struct Options<'a, T> {
     /// The initial hidden state, (D * `num_layers`, N, `H_out`), or (D * `num_layers`, `H_out`) for unbatched

@@ -67,7 +67,7 @@ impl<'a, T: Element> Session<'a, T> {
         let batch_of = |h: &ArrayD<T>| (h.ndim() == 3).then(|| h.len_of(Axis(1)));
         if let Some(h) = self.h.as_ref().filter(|h| batch_of(h) != batch.batched()) {
             let expected = self.rnn.hidden_shape(batch.batched());
-            return Err(Error::HiddenShape { expected, found: h.shape().to_vec() });
+            return Err(Error::hidden_shape(expected, h.shape()));
         }
         self.step_rows(0..batch.sequences, batch, options)
     }
@@ -171,7 +171,7 @@ mod tests {
         };
         step(&[2, 4, 3]).unwrap();
         for other in [&[2, 3, 3][..], &[2, 5, 3], &[2, 3]] {
-            assert!(matches!(step(other), Err(Error::HiddenShape { .. })), "{other:?}");
+            assert!(matches!(step(other), Err(Error::TensorShape { .. })), "{other:?}");
         }
         step(&[2, 4, 3]).unwrap();
     }

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::{Section, Steps, walk};
+use super::{Section, Steps, Walk, walk};
 use crate::element::Element;
-use crate::kernel::{Product, Recurrence, RowsMut};
+use crate::kernel::{Product, RowsMut};
 
 /// Runs a section. `state`, (rows, `H_out`), holds the states before the first step of each row, and those
 /// after its last when the section ends; `pre` has room for the pre-activations of a chunk.
@@ -86,14 +86,18 @@ fn one_row<T: Element>(
         project(section, chunk.clone(), pre);
         let first = chunk.start - section.segment.start;
         let mut out = output.range(first..first + chunk.len());
-        section.stack.kernel.recur(Recurrence {
-            before: state,
+        let hidden_size = section.stack.hidden_size;
+        let product = Product {
+            x: state,
+            x_stride: 0,
             panels: section.cell().hh(),
             start: pre,
+            start_stride: hidden_size,
             out: out.range(0..chunk.len()),
             activation: section.stack.activation,
-            reverse: section.is_reverse(),
-        });
+            walk: Walk::Forwards,
+        };
+        section.stack.kernel.recur(product, section.is_reverse());
         state.copy_from_slice(out.row_mut(if section.is_reverse() { 0 } else { chunk.len() - 1 }));
     }
 }

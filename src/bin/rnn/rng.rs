@@ -76,7 +76,8 @@ fn open_state(path: &Path) -> Result<TensorFile> {
     let Header { stored, shape, .. } = file.header();
     if *stored != StoredType::U8 || *shape != [STATE_BYTES] {
         let what = format!("expected u8 in shape [{STATE_BYTES}], got {stored} in shape {shape:?}");
-        return Err(Error::GeneratorState { what }).context(file.place().to_owned());
+        return Err(Error::Invalid { name: "generator state", what })
+            .context(file.place().to_owned());
     }
     Ok(file)
 }

@@ -226,7 +226,8 @@ fn read_h_0<T: Element>(
     note_type::<T>(args, &name, file.header().stored, &file.recognised(), notes)?;
     let (expected, found) = (pass.rnn.hidden_shape(pass.batched()), &file.header().shape);
     if *found != expected {
-        return Err(Error::HiddenShape { expected, found: found.clone() }.into());
+        let (name, found) = ("h_0".to_owned(), found.clone());
+        return Err(Error::TensorShape { name, expected, found }.into());
     }
     let h_0 = file.read()?;
     if args.check_finite {

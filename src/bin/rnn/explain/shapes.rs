@@ -30,11 +30,10 @@ pub(crate) fn explain(error: anyhow::Error, config: &Config, places: &Places) ->
         Error::InputSize { found, .. } => {
             (Some(&places.input), input_size_hint(config, found, places))
         }
-        Error::InputRank { .. }
-        | Error::Rank { .. }
-        | Error::NoSteps { .. }
-        | Error::ZeroSize { .. } => (Some(&places.input), None),
-        Error::HiddenShape { expected, found } => {
+        Error::Rank { .. } | Error::NoSteps { .. } | Error::ZeroSize { .. } => {
+            (Some(&places.input), None)
+        }
+        Error::TensorShape { name, expected, found } if name == "h_0" => {
             (places.h_0.as_ref(), Some(hidden_hint(config, expected, found, places)))
         }
         _ => (None, None),
