@@ -133,5 +133,5 @@ pub use packed::{
     PackedSequence, PaddingSide, pack_padded_sequence, pack_sequence, pad_packed_sequence,
     pad_sequence, unpack_sequence, unpad_sequence,
 };
-pub use params::{CellParams, Params};
+pub use params::Params;
 pub use rnn::{Keep, Mode, Options, Output, Rnn, Session};

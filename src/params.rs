@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::collections::HashMap;
 
-use ndarray::{Array1, Array2, ArrayD};
+use ndarray::ArrayD;
 
 use crate::array::array;
 use crate::element::Element;
@@ -11,26 +11,13 @@ use crate::error::Error;
 use crate::memory::{OutOfMemory, reserved, zeros};
 use crate::{Config, Generator, Parameter};
 
-/// The parameters of one layer in one direction.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CellParams<T> {
-    /// `weight_ih`, (`H_out`, features in).
-    pub weight_ih: Array2<T>,
-    /// `weight_hh`, (`H_out`, `H_out`).
-    pub weight_hh: Array2<T>,
-    /// `bias_ih` and `bias_hh`, (`H_out`) each; `None` without bias.
-    pub bias: Option<[Array1<T>; 2]>,
-}
-
-/// The parameters of a whole layer stack, for each layer the forward direction and then the reverse.
+/// The parameters of a layer, with the shapes that its configuration determines.
 ///
 /// ```
 /// use elman::{Config, Generator, Params, Rnn};
 ///
 /// let params = Params::<f32>::init(Config::new(10, 20), &mut Generator::new(0))?;
 /// assert_eq!(params.config().to_string(), "RNN(10, 20)");
-/// let [cell] = params.cells() else { panic!("one layer, one direction") };
-/// assert_eq!(cell.weight_hh.dim(), (20, 20));
 /// let rnn = Rnn::from_params(params)?;
 /// assert_eq!(rnn.to_tensors()[1].0, "weight_hh_l0");
 /// # Ok::<_, Box<dyn std::error::Error>>(())
@@ -38,7 +25,8 @@ pub struct CellParams<T> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Params<T> {
     pub(crate) config: Config,
-    pub(crate) cells: Vec<CellParams<T>>,
+    /// In the order of the `state_dict`.
+    pub(crate) tensors: Vec<ArrayD<T>>,
 }
 
 impl<T: Element> Params<T> {
@@ -48,8 +36,8 @@ impl<T: Element> Params<T> {
     /// [`Error::MissingTensor`], [`Error::TensorShape`] and [`Error::ExtraTensor`] name the tensor.
     pub fn from_tensors(config: Config, tensors: Vec<(String, ArrayD<T>)>) -> Result<Self, Error> {
         config.check()?;
-        let ordered = in_order::<T, _>(&config, tensors)?;
-        Ok(Self::from_ordered(config, ordered.into_iter()))
+        let tensors = in_order::<T, _>(&config, tensors)?;
+        Ok(Params { config, tensors })
     }
 
     /// Draws fresh parameters as `nn.RNN(...)` does: every number, biases included, from
@@ -64,61 +52,36 @@ impl<T: Element> Params<T> {
         let too_large = OutOfMemory { what: WEIGHTS, bytes: usize::MAX };
         drop(reserved::<T>(count.ok_or(too_large)?, WEIGHTS)?);
         let bound = 1.0 / (config.hidden_size as f64).sqrt();
-        let tensors = config.num_layers.saturating_mul(4 * config.num_directions());
-        let mut ordered = reserved(tensors, WEIGHTS)?;
+        let count = config.num_layers.saturating_mul(4 * config.num_directions());
+        let mut tensors = reserved(count, WEIGHTS)?;
         for parameter in config.parameters() {
             let mut values = zeros(&parameter.shape, WEIGHTS)?;
             generator.uniform(-bound, bound, &mut values);
-            ordered.push(array(&parameter.shape, values));
+            tensors.push(array(&parameter.shape, values));
         }
-        Ok(Self::from_ordered(config, ordered.into_iter()))
+        Ok(Params { config, tensors })
     }
 
     /// The tensors of the `state_dict`, under PyTorch's names and in its order.
     pub fn into_tensors(self) -> Vec<(String, ArrayD<T>)> {
-        let tensors = self.cells.into_iter().flat_map(|cell| {
-            let weights = [cell.weight_ih.into_dyn(), cell.weight_hh.into_dyn()];
-            let biases = cell.bias.into_iter().flatten().map(Array1::into_dyn);
-            weights.into_iter().chain(biases)
-        });
-        self.config.parameters().map(|parameter| parameter.name).zip(tensors).collect()
+        self.config.parameters().map(|parameter| parameter.name).zip(self.tensors).collect()
     }
 
     /// Puts `bias_ih + bias_hh` into `bias_ih`, and zeros into `bias_hh`. The layer gives the same results,
     /// because it uses only their sum.
     pub fn merge_bias(&mut self) {
-        for [bias_ih, bias_hh] in self.cells.iter_mut().filter_map(|cell| cell.bias.as_mut()) {
-            bias_ih.zip_mut_with(bias_hh, |sum, &hh| *sum = *sum + hh);
-            bias_hh.fill(T::ZERO);
+        let cells = self.tensors.chunks_mut(self.config.tensors_per_cell());
+        for cell in cells {
+            if let [_, _, bias_ih, bias_hh] = cell {
+                bias_ih.zip_mut_with(bias_hh, |sum, &hh| *sum = *sum + hh);
+                bias_hh.fill(T::ZERO);
+            }
         }
-    }
-
-    /// Layer by layer, the forward direction before the reverse.
-    pub fn cells(&self) -> &[CellParams<T>] {
-        &self.cells
     }
 
     /// The configuration of the layer.
     pub fn config(&self) -> &Config {
         &self.config
-    }
-
-    /// `tensors` are all parameters in order, their shapes checked.
-    fn from_ordered(config: Config, mut tensors: impl Iterator<Item = ArrayD<T>>) -> Self {
-        fn next<T, D: ndarray::Dimension>(
-            tensors: &mut impl Iterator<Item = ArrayD<T>>,
-        ) -> ndarray::Array<T, D> {
-            let tensor = tensors.next().and_then(|tensor| tensor.into_dimensionality().ok());
-            // Both callers iterate over `config.parameters()`, which determines their number and ranks.
-            tensor.unwrap_or_else(|| unreachable!("a parameter is absent or has another rank"))
-        }
-        let cells = (0..config.num_layers * config.num_directions()).map(|_| CellParams {
-            weight_ih: next(&mut tensors),
-            weight_hh: next(&mut tensors),
-            bias: config.bias.then(|| [next(&mut tensors), next(&mut tensors)]),
-        });
-        let cells = cells.collect();
-        Params { config, cells }
     }
 }
 

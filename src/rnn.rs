@@ -7,7 +7,7 @@ mod session;
 
 use std::borrow::Cow;
 
-use ndarray::{Array1, Array2, ArrayD, ArrayViewD, Dimension};
+use ndarray::{ArrayD, ArrayViewD, Dimension};
 
 use crate::array::{array, values};
 use crate::batch::{self, Batch, InputForm, total_steps};
@@ -15,7 +15,7 @@ use crate::element::Element;
 use crate::error::Error;
 use crate::kernel::Panels;
 use crate::memory::{OutOfMemory, zeros};
-use crate::params::{CellParams, WEIGHTS};
+use crate::params::WEIGHTS;
 use crate::stack::{self, Cell, Plan};
 use crate::{Config, Generator, Kernel, Params};
 
@@ -49,8 +49,8 @@ pub struct Rnn<T> {
     config: Config,
     reversed: bool,
     cells: Vec<Cell<T>>,
-    /// `bias_ih` and `bias_hh` of each cell; the cell itself holds only their sum.
-    biases: Vec<Option<[Array1<T>; 2]>>,
+    /// `bias_ih` and `bias_hh` of each cell, if it has them; the cell itself holds only their sum.
+    biases: Vec<ArrayD<T>>,
     kernel: Kernel,
     /// Cores that this process may use, counted when the layer is made: a pool's thread that is pinned to one
     /// core would count one.
@@ -80,33 +80,35 @@ impl<T: Element> Rnn<T> {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn from_params(params: Params<T>) -> Result<Self, Error> {
+        let Params { config, tensors } = params;
         let (mut cells, mut biases) = (Vec::new(), Vec::new());
+        let mut tensors = tensors.into_iter();
         // One by one: a packed cell replaces its parameters, so that memory holds the weights once.
-        for cell in params.cells {
-            cells.push(pack(&cell)?);
-            biases.push(cell.bias);
+        for _ in 0..config.num_layers * config.num_directions() {
+            let mut own: Vec<_> = tensors.by_ref().take(config.tensors_per_cell()).collect();
+            cells.push(pack(&own)?);
+            biases.extend(own.drain(2..));
         }
         let (kernel, cores) = (Kernel::best(), stack::cores());
-        let config = params.config;
         Ok(Rnn { config, reversed: false, cells, biases, kernel, cores, spare: Spare::new() })
     }
 
     /// The tensors of the `state_dict`, under PyTorch's names and in its order.
     pub fn to_tensors(&self) -> Vec<(String, ArrayD<T>)> {
-        let matrix = |panels: Panels<'_, T>, columns, k| {
+        let matrix = |panels: Panels<'_, T>, rows, columns| {
             let mut values = panels.unpack();
             // Row-major, the order in which the array is filled.
-            Array2::from_shape_fn((columns, k), |_| values.next().unwrap_or(T::ZERO))
+            ArrayD::from_shape_fn(vec![rows, columns], |_| values.next().unwrap_or(T::ZERO))
         };
-        let cells = self.cells.iter().zip(&self.biases).map(|(cell, bias)| {
+        let mut biases = self.biases.iter().cloned();
+        let (config, mut tensors) = (self.config.clone(), Vec::new());
+        for cell in &self.cells {
             let hidden_size = cell.bias.len();
-            CellParams {
-                weight_ih: matrix(cell.ih(), hidden_size, cell.input_size),
-                weight_hh: matrix(cell.hh(), hidden_size, hidden_size),
-                bias: bias.clone(),
-            }
-        });
-        Params { config: self.config.clone(), cells: cells.collect() }.into_tensors()
+            tensors.push(matrix(cell.ih(), hidden_size, cell.input_size));
+            tensors.push(matrix(cell.hh(), hidden_size, hidden_size));
+            tensors.extend(biases.by_ref().take(config.tensors_per_cell() - 2));
+        }
+        Params { config, tensors }.into_tensors()
     }
 
     /// The same layer with its single direction running from each sequence's last step to its first, as the
@@ -250,22 +252,21 @@ impl<T: Element> Rnn<T> {
 }
 
 /// Packs the parameters of one layer and direction for the kernel.
-fn pack<T: Element>(params: &CellParams<T>) -> Result<Cell<T>, Error> {
-    let (hidden_size, input_size) = params.weight_ih.dim();
-    let panels = |weights: &Array2<T>| {
-        let (columns, k) = weights.dim();
+fn pack<T: Element>(own: &[ArrayD<T>]) -> Result<Cell<T>, Error> {
+    let panels = |weights: &ArrayD<T>| {
+        let (columns, k) = (weights.shape()[0], weights.shape()[1]);
         let too_large = OutOfMemory { what: WEIGHTS, bytes: usize::MAX };
         let mut data = zeros(&[Panels::<T>::len(columns, k).ok_or(too_large)?], WEIGHTS)?;
         let weights = weights.as_standard_layout();
         Panels::pack(weights.as_slice().unwrap_or_default(), columns, k, &mut data);
-        Ok::<_, Error>(data)
+        Ok::<_, Error>((data, k))
     };
+    let ((weight_ih, input_size), (weight_hh, hidden_size)) = (panels(&own[0])?, panels(&own[1])?);
     let mut bias = zeros(&[hidden_size], WEIGHTS)?;
-    if let Some([bias_ih, bias_hh]) = &params.bias {
+    if let [bias_ih, bias_hh] = &own[2..] {
         for ((sum, &ih), &hh) in bias.iter_mut().zip(bias_ih).zip(bias_hh) {
             *sum = ih + hh;
         }
     }
-    let (weight_ih, weight_hh) = (panels(&params.weight_ih)?, panels(&params.weight_hh)?);
     Ok(Cell { weight_ih, weight_hh, bias, input_size })
 }

@@ -43,6 +43,11 @@ impl Config {
         1 + usize::from(self.bidirectional)
     }
 
+    /// The number of parameters of a layer in one direction.
+    pub(crate) fn tensors_per_cell(&self) -> usize {
+        if self.bias { 4 } else { 2 }
+    }
+
     /// Features that layer `layer` takes in: `H_in` for the first, D * `H_out` for the others.
     pub fn layer_input_size(&self, layer: usize) -> usize {
         self.layer_input(layer).0
@@ -60,7 +65,7 @@ impl Config {
     /// Every parameter, in the order of the `state_dict`: for each layer, for each direction,
     /// `weight_ih`, `weight_hh`, `bias_ih`, `bias_hh`.
     pub fn parameters(&self) -> impl Iterator<Item = Parameter> {
-        let kinds = &KINDS[..if self.bias { 4 } else { 2 }];
+        let kinds = &KINDS[..self.tensors_per_cell()];
         let places = (0..self.num_layers)
             .flat_map(|layer| (0..self.num_directions()).map(move |direction| (layer, direction)));
         places.flat_map(move |(layer, direction)| {
