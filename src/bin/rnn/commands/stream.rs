@@ -1,11 +1,11 @@
 //! `rnn stream`: an endless stream of arrays through a pipe, with the hidden state carried over.
 
 use std::ffi::OsStr;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::time::Instant;
 
-use anyhow::Result;
-use elman::files::{Accepts, Answers, Arrays, FileError, Frames, Header, Source, StoredType, open};
+use anyhow::{Context, Result};
+use elman::files::{Accepts, Answers, Arrays, Frames, Source, open};
 use elman::{Checkpoint, Config, Dtype, Element, Kernel, Rnn, zeros};
 use ndarray::ArrayD;
 
@@ -17,7 +17,7 @@ use crate::failure::{Data, Usage, with_hint};
 use crate::layer;
 use crate::pipeline::carried::Carried;
 use crate::pipeline::state::{StateFile, check_shape};
-use crate::report::Notes;
+use crate::report::{self, Notes};
 use crate::threads;
 
 pub(crate) fn stream(args: &Stream) -> Result<()> {
@@ -44,8 +44,7 @@ fn stream_as<T: Element>(args: &Stream, weights: Checkpoint, mut notes: Notes) -
     }
     let mut carried = start(args, &rnn, &place, &mut notes)?;
     // An endless stream has no report.
-    notes.notes.iter().try_for_each(|text| print(args, &format!("note: {text}")))?;
-    notes.warnings.iter().try_for_each(|text| print(args, &format!("warning: {text}")))?;
+    notes.lines().try_for_each(|text| print(args, &text))?;
 
     let start = Instant::now();
     // Everything runs on one thread of the pool: a short array takes less time than waking a thread.
@@ -67,20 +66,21 @@ fn start<'a, T: Element>(
 ) -> Result<Carried<'a, T>> {
     let file = args.state.as_deref().map(|path| StateFile::open(path, rnn, weights)).transpose()?;
     let saved = file.as_ref().map(|file| file.load(rnn, args.frames)).transpose()?.flatten();
-    let (start, count) = match (&file, saved, &args.h0) {
-        (Some(StateFile { place, .. }), Some(_), Some(h_0)) => {
+    let place = file.as_ref().map(|file| file.place.clone()).unwrap_or_default();
+    let (start, count) = match (saved, &args.h0) {
+        (Some(_), Some(h_0)) => {
             let h_0 = Source::parse(h_0);
             let message = format!("{place}: expected no --h0 where a state was saved, got {h_0}");
             return Err(with_hint(Usage(message), hint::without(&["--h0"])));
         }
-        (Some(StateFile { place, .. }), Some((h_n, count)), None) => {
+        (Some((h_n, count)), None) => {
             if args.verbose {
                 notes.note(format!("{place}: goes on after {count} arrays"));
             }
-            (Some((h_n, place.clone())), count)
+            (Some((h_n, place)), count)
         }
-        (_, _, Some(path)) => (Some(read_h_0(args, rnn, path, notes)?), 0),
-        _ => (None, 0),
+        (None, Some(path)) => (Some(read_h_0(args, rnn, path, notes)?), 0),
+        (None, None) => (None, 0),
     };
     let carried = Carried::new(rnn, !args.independent, start);
     Ok(match file {
@@ -110,16 +110,22 @@ fn arrays<T: Element>(args: &Stream, carried: &mut Carried<'_, T>) -> Result<()>
     let (mut input, mut output) = (Arrays::stdin(), Answers::stdout()?);
     let mut stored = None;
     while let Some(header) = input.header()? {
+        let place = input.place();
         if stored != Some(header.stored) {
-            if let Some(note) = new_type::<T>(args, stored, &header, &input.place())? {
+            let (name, found) = (format!("{place}: input"), header.stored);
+            if let Some(before) = stored.filter(|_| !args.independent) {
+                let message =
+                    format!("{name}: expected {before}, as in the arrays before it, got {found}");
+                return Err(Data(message).into());
+            }
+            if let Some(note) = conversion::<T>(args.dtype, &name, found)? {
                 print(args, &format!("note: {note}"))?;
             }
-            stored = Some(header.stored);
+            stored = Some(found);
         }
-        carried.check(&header, &input.place())?;
+        carried.check(&header, &place)?;
         let array = input.read::<T>(&header)?;
-        let result = carried.step(array.view());
-        let result = result.map_err(|error| anyhow::Error::new(error).context(input.place()))?;
+        let result = carried.step(array.view()).context(place)?;
         carried.answer(result.h_n, || output.array(&result.output.view()))?;
     }
     Ok(())
@@ -135,22 +141,6 @@ fn frames<T: Element>(config: &Config, carried: &mut Carried<'_, T>) -> Result<(
         carried.answer(result.h_n, || output.frame(&result.output.view()))?;
     }
     Ok(())
-}
-
-/// The note about an array of another type than those before it.
-fn new_type<T: Element>(
-    args: &Stream,
-    before: Option<StoredType>,
-    header: &Header,
-    place: &str,
-) -> Result<Option<String>> {
-    let (name, stored) = (format!("{place}: input"), header.stored);
-    if let Some(before) = before.filter(|_| !args.independent) {
-        let message =
-            format!("{name}: expected {before}, as in the arrays before it, got {stored}");
-        return Err(Data(message).into());
-    }
-    conversion::<T>(args.dtype, &name, stored)
 }
 
 /// Checks what standard input and output are asked to do, before anything is read.
@@ -195,6 +185,5 @@ fn print(args: &Stream, line: &str) -> Result<()> {
     if args.quiet {
         return Ok(());
     }
-    let written = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
-    Ok(written.map_err(|source| FileError::Write { place: "stderr".to_owned(), source })?)
+    report::print(&format!("{line}\n"), true)
 }

@@ -2,7 +2,7 @@
 //! checkpoints, at the end, and when a signal ends the process.
 
 use std::num::NonZeroU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -29,8 +29,20 @@ pub(crate) struct Carried<'a, T> {
     /// Arrays and steps that this process has answered.
     arrays: u64,
     steps: u64,
-    /// The file of the state, if there is one.
-    answered: Option<Arc<Answered<T>>>,
+    saved: Option<Arc<Mutex<Saved<T>>>>,
+}
+
+/// The file of the state, and its content if it were saved now. An answer and its state belong together: the lock is
+/// held from before the answer is written until the state is kept.
+struct Saved<T> {
+    file: StateFile,
+    checkpoint: Option<NonZeroU64>,
+    /// `None` before the first answer, and after one that may have arrived in part.
+    h_n: Option<ArrayD<T>>,
+    /// Arrays that have gone into it, those of other processes among them.
+    count: u64,
+    /// Arrays since the state was saved.
+    unsaved: u64,
 }
 
 impl<'a, T: Element> Carried<'a, T> {
@@ -38,7 +50,7 @@ impl<'a, T: Element> Carried<'a, T> {
     pub(crate) fn new(rnn: &'a Rnn<T>, carry: bool, start: Option<(ArrayD<T>, String)>) -> Self {
         let (h, origin) = start.map_or((None, String::new()), |(h, origin)| (Some(h), origin));
         let session = carry.then(|| Session::new(rnn, h));
-        Carried { rnn, session, origin, arrays: 0, steps: 0, answered: None }
+        Carried { rnn, session, origin, arrays: 0, steps: 0, saved: None }
     }
 
     /// Saves the state in this file too, after every `checkpoint` arrays, at the end, and if a signal ends the
@@ -49,10 +61,10 @@ impl<'a, T: Element> Carried<'a, T> {
         count: u64,
         checkpoint: Option<NonZeroU64>,
     ) -> Self {
-        let last = Mutex::new(Last { h_n: None, count, unsaved: 0 });
-        let answered = Arc::new(Answered { file, checkpoint, last });
-        self.answered = Some(Arc::clone(&answered));
-        signals::before_dying(move || answered.save_at_last());
+        let saved = Saved { file, checkpoint, h_n: None, count, unsaved: 0 };
+        let saved = Arc::new(Mutex::new(saved));
+        self.saved = Some(Arc::clone(&saved));
+        signals::before_dying(move || save_at_last(&saved));
         self
     }
 
@@ -76,7 +88,7 @@ impl<'a, T: Element> Carried<'a, T> {
         let message =
             format!("{place}: input: expected shape {expected}, as in {origin}, got {shape:?}");
         // A state that was named is meant to be carried.
-        let named = self.answered.is_some() || self.arrays == 0;
+        let named = self.saved.is_some() || self.arrays == 0;
         Err(with_hint(Data(message), (!named).then(hint::whole_sequences)))
     }
 
@@ -98,9 +110,19 @@ impl<'a, T: Element> Carried<'a, T> {
         h_n: ArrayD<T>,
         write: impl FnOnce() -> Result<(), FileError>,
     ) -> Result<()> {
-        match &self.answered {
-            Some(answered) => answered.answer(h_n, write)?,
-            None => write()?,
+        if let Some(saved) = &self.saved {
+            let mut saved = saved.lock().unwrap_or_else(PoisonError::into_inner);
+            // If the answer fails, a part of it may have arrived: the last checkpoint stands.
+            saved.h_n = None;
+            write()?;
+            saved.h_n = Some(h_n);
+            saved.count += 1;
+            saved.unsaved += 1;
+            if saved.checkpoint.is_some_and(|every| saved.unsaved == every.get()) {
+                saved.save()?;
+            }
+        } else {
+            write()?;
         }
         self.arrays += 1;
         if self.arrays == 1 {
@@ -111,7 +133,8 @@ impl<'a, T: Element> Carried<'a, T> {
 
     /// Saves the state if it has changed and has a file.
     pub(crate) fn save(&self) -> Result<()> {
-        self.answered.as_ref().map_or(Ok(()), |answered| answered.save())
+        let Some(saved) = &self.saved else { return Ok(()) };
+        saved.lock().unwrap_or_else(PoisonError::into_inner).save()
     }
 
     /// The number of arrays and steps that have been answered, in words.
@@ -127,70 +150,31 @@ fn step_axis(shape: &[usize], config: &Config) -> usize {
     usize::from(config.batch_first && shape.len() == 3)
 }
 
-/// The state after the last answer. An answer and its state belong together: the lock is held from before the
-/// answer is written until the state is kept.
-struct Answered<T> {
-    file: StateFile,
-    checkpoint: Option<NonZeroU64>,
-    last: Mutex<Last<T>>,
-}
-
-/// The content of the file, if it were saved now.
-struct Last<T> {
-    /// `None` before the first answer, and after one that may have arrived in part.
-    h_n: Option<ArrayD<T>>,
-    /// Arrays that have gone into it, those of other processes among them.
-    count: u64,
-    /// Arrays since the state was saved.
-    unsaved: u64,
-}
-
-impl<T: Stored> Answered<T> {
-    /// Writes an answer; `h_n` is the state after it.
-    fn answer(&self, h_n: ArrayD<T>, write: impl FnOnce() -> Result<(), FileError>) -> Result<()> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = write() {
-            // A part of it may have arrived: the last checkpoint stands.
-            last.h_n = None;
-            return Err(error.into());
-        }
-        last.h_n = Some(h_n);
-        last.count += 1;
-        last.unsaved += 1;
-        if self.checkpoint.is_some_and(|every| last.unsaved == every.get()) {
-            self.save_locked(&mut last)?;
-        }
-        Ok(())
-    }
-
+impl<T: Stored> Saved<T> {
     /// Saves the state if it has changed.
-    fn save(&self) -> Result<()> {
-        self.save_locked(&mut self.last.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Saves the state while an answer may still be written; no answer follows. An answer that is not read in time
-    /// leaves the last checkpoint.
-    fn save_at_last(&self) -> Result<()> {
-        let start = Instant::now();
-        let mut last = loop {
-            match self.last.try_lock() {
-                Ok(last) => break last,
-                Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) if start.elapsed() > PATIENCE => return Ok(()),
-                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
-            }
-        };
-        let saved = self.save_locked(&mut last);
-        // The lock is never released: a thread with another answer waits until the process has ended.
-        std::mem::forget(last);
-        saved
-    }
-
-    fn save_locked(&self, last: &mut MutexGuard<'_, Last<T>>) -> Result<()> {
-        if let (Some(h_n), 1..) = (&last.h_n, last.unsaved) {
-            self.file.save(h_n, last.count)?;
-            last.unsaved = 0;
+    fn save(&mut self) -> Result<()> {
+        if let (Some(h_n), 1..) = (&self.h_n, self.unsaved) {
+            self.file.save(h_n, self.count)?;
+            self.unsaved = 0;
         }
         Ok(())
     }
+}
+
+/// Saves the state while an answer may still be written; no answer follows. An answer that is not read in time leaves
+/// the last checkpoint.
+fn save_at_last<T: Stored>(saved: &Mutex<Saved<T>>) -> Result<()> {
+    let start = Instant::now();
+    let mut saved = loop {
+        match saved.try_lock() {
+            Ok(saved) => break saved,
+            Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) if start.elapsed() > PATIENCE => return Ok(()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    };
+    let ended = saved.save();
+    // The lock is never released: a thread with another answer waits until the process has ended.
+    std::mem::forget(saved);
+    ended
 }

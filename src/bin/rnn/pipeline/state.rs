@@ -6,20 +6,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use elman::files::{
-    Accepts, Entry, File, Overwrite, Sink, Source, Stored, StoredType, open, write_npz,
+    Accepts, AnyArray, Entry, File, Overwrite, Sink, Source, Stored, StoredType, open, write_npz,
 };
 use elman::{Element, Rnn};
 use ndarray::{Array1, ArrayD, IxDyn};
 
+use super::packed::whole_number;
 use crate::explain::hint;
 use crate::failure::{Data, with_hint};
 
 /// Members of the archive: the hidden state, the arrays that have gone into it, and the weights and the
 /// configuration that it belongs to.
 pub(crate) const MEMBERS: [&str; 3] = ["h_n", "count", "fingerprint"];
-
-/// The largest count that is read: up to here doubles hold every whole number.
-const MAX_COUNT: f64 = 9_007_199_254_740_992.0;
 
 /// The file of `--state`.
 pub(crate) struct StateFile {
@@ -65,11 +63,9 @@ impl StateFile {
         self.check_numbers(2, fingerprint, StoredType::U8, &[&[8]])?;
         self.check_fingerprint(&bundle.read_as::<f64>(places[2])?)?;
         let count = bundle.read_as::<f64>(places[1])?.sum();
-        if !(0.0..=MAX_COUNT).contains(&count) {
-            return Err(self.refused(":count", &format!("{count}")));
-        }
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
-        Ok(Some((bundle.read_as(places[0])?, count as u64)))
+        let whole = whole_number(count);
+        let whole = whole.ok_or_else(|| self.refused(":count", &count.to_string()))?;
+        Ok(Some((bundle.read_as(places[0])?, whole as u64)))
     }
 
     /// Replaces the file in one step.
@@ -77,10 +73,8 @@ impl StateFile {
         let count = ArrayD::from_elem(IxDyn(&[]), count.cast_signed());
         let fingerprint = Array1::from_iter(self.fingerprint.to_be_bytes()).into_dyn();
         let mut sink = Sink::open(&self.path, Overwrite::Replace)?;
-        let [h_n_name, count_name, fingerprint_name] = MEMBERS;
-        let members: [(&str, &dyn elman::files::AnyArray); 3] =
-            [(h_n_name, h_n), (count_name, &count), (fingerprint_name, &fingerprint)];
-        write_npz(&mut sink, &members, "")?;
+        let arrays: [&dyn AnyArray; 3] = [h_n, &count, &fingerprint];
+        write_npz(&mut sink, &MEMBERS.into_iter().zip(arrays).collect::<Vec<_>>(), "")?;
         Ok(sink.commit()?)
     }
 
