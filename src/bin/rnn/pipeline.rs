@@ -5,21 +5,20 @@
 //! written meanwhile. The bytes are the same.
 
 pub(crate) mod carried;
-mod cut;
-pub(crate) mod destination;
+pub(crate) mod extent;
 mod flow;
-pub(crate) mod held;
 pub(crate) mod input;
 pub(crate) mod lengths;
 pub(crate) mod output;
 pub(crate) mod packed;
 pub(crate) mod pass;
-mod stages;
 pub(crate) mod state;
 
+use std::sync::mpsc::sync_channel;
+use std::thread::{Builder, ScopedJoinHandle};
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use elman::{Element, Generator, Mode, PackedSequence};
 use ndarray::{ArrayD, Axis};
 use rayon::ThreadPool;
@@ -27,12 +26,11 @@ use rayon::ThreadPool;
 use crate::progress;
 use crate::report::Notes;
 
-use cut::Cut;
+use extent::Cut;
 use flow::Flow;
 use input::{Input, Reader};
 use output::{Outputs, Writer};
-use pass::{Pass, Results, Rows, Stage};
-use stages::Stages;
+use pass::{Pass, Results, Rows, Section, Stage};
 
 impl<T: Element> Pass<'_, T> {
     /// Runs the layer over the input: the results, and the seconds that it took. An output that is too large to
@@ -57,18 +55,17 @@ impl<T: Element> Pass<'_, T> {
             } else {
                 "whole sequences are held in blocks"
             };
-            held::announce(words, held::sum(two), notes);
+            extent::announce(words, extent::sum(two), notes);
             let start = Instant::now();
             let flow = Flow::new(self, h_0, cut.in_time)?;
             let results = self.in_sections(flow, pool, cut, reader, outputs)?;
             return Ok((results, start.elapsed().as_secs_f64()));
         }
-        held::announce("input and output are held whole", self.footprint(), notes);
+        extent::announce("input and output are held whole", self.footprint(), notes);
         let mode = if self.options.train { Mode::Train(generator) } else { Mode::Eval };
         self.in_one_section(Flow::new(self, h_0, false)?, pool, input, mode)
     }
 
-    /// Everything as one section.
     fn in_one_section(
         &self,
         mut flow: Flow<'_, T>,
@@ -114,7 +111,6 @@ impl<T: Element> Pass<'_, T> {
         Ok(all)
     }
 
-    /// Section by section.
     fn in_sections(
         &self,
         mut flow: Flow<'_, T>,
@@ -152,4 +148,83 @@ impl<T: Element> Pass<'_, T> {
         outputs.sinks[0] = writer.map(|writer| writer.finish(self)).transpose()?;
         Ok(Results { output: None, h_n, last, all_hidden: Vec::new() })
     }
+}
+
+/// Buffers in use: one section is read while another one is computed.
+const BUFFERS: usize = 2;
+
+/// Reads a section, into memory that may have been used before.
+type Read<'a, T> = &'a mut (dyn FnMut(&Section, Vec<T>) -> Result<Rows<T>> + Send + 'a);
+/// Computes the output of a section, and returns the memory of its input.
+type Compute<'a, T> = &'a mut (dyn FnMut(&Section, Rows<T>) -> Result<(Rows<T>, Vec<T>)> + 'a);
+/// Writes the output of a section.
+type Write<'a, T> = &'a mut (dyn FnMut(&Section, Rows<T>) -> Result<()> + Send + 'a);
+
+struct Stages<'a, T> {
+    read: Read<'a, T>,
+    compute: Compute<'a, T>,
+    write: Write<'a, T>,
+}
+
+impl<T: Send> Stages<'_, T> {
+    /// Passes all sections through the stages.
+    fn run(mut self, mut sections: impl Iterator<Item = Section> + Send) -> Result<()> {
+        if let Some(ended) = self.at_once(&mut sections) {
+            return ended;
+        }
+        let mut memory = Vec::new();
+        for section in sections {
+            let input = (self.read)(&section, memory)?;
+            let (output, used) = (self.compute)(&section, input)?;
+            (self.write)(&section, output)?;
+            memory = used;
+        }
+        Ok(())
+    }
+
+    /// Reads and writes on two threads while this one computes. `None` if the system refuses the threads: then
+    /// nothing has been read.
+    fn at_once(
+        &mut self,
+        sections: &mut (dyn Iterator<Item = Section> + Send),
+    ) -> Option<Result<()>> {
+        let Stages { read, compute, write } = self;
+        let (filled_in, filled) = sync_channel(1);
+        let (empty_in, empty) = sync_channel(BUFFERS);
+        let (done_in, done) = sync_channel::<(Section, Rows<T>)>(0);
+        // The channel has room for all of them.
+        (0..BUFFERS).for_each(|_| drop(empty_in.send(Vec::new())));
+        std::thread::scope(|scope| {
+            let write_all =
+                move || done.into_iter().try_for_each(|(section, output)| write(&section, output));
+            let writing = Builder::new().spawn_scoped(scope, write_all).ok()?;
+            let read_all = move || {
+                for section in sections {
+                    // A stage that has ended reports its own error.
+                    let Ok(memory) = empty.recv() else { break };
+                    let input = read(&section, memory)?;
+                    if filled_in.send((section, input)).is_err() {
+                        break;
+                    }
+                }
+                Ok(())
+            };
+            let reading = Builder::new().spawn_scoped(scope, read_all).ok()?;
+            let computed = filled.into_iter().try_for_each(|(section, input)| {
+                let (output, memory) = compute(&section, input)?;
+                // A reader that has ended needs no memory. A writer that has ended reports its own error, and
+                // the rest need not be computed.
+                let _ = empty_in.send(memory);
+                done_in.send((section, output)).map_err(|_| anyhow!("the writer has ended"))
+            });
+            drop((empty_in, done_in));
+            let (read, written) = (joined(reading), joined(writing));
+            Some(read.and(written).and(computed))
+        })
+    }
+}
+
+/// The result of a thread; its panic continues here.
+fn joined<R>(thread: ScopedJoinHandle<'_, R>) -> R {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

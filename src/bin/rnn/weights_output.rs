@@ -12,10 +12,9 @@ use elman::{Config, Dtype, Element, Parameter, is_parameter_name};
 use ndarray::ArrayD;
 use serde_json::Value;
 
-use crate::pipeline::destination::{refuse_terminal, refused, shown};
+use crate::pipeline::output::{refuse_terminal, refused, shown};
 use crate::report::{Notes, Report, TensorLine};
 
-/// A writable output for weights.
 pub(crate) enum WeightsOutput {
     Folder(Folder),
     Npz(Sink),
@@ -25,7 +24,6 @@ pub(crate) enum WeightsOutput {
     Onnx(Sink),
 }
 
-/// The outputs that this build writes.
 const EXPECTED: &str = match (cfg!(feature = "safetensors"), cfg!(feature = "onnx")) {
     (true, true) => "a folder, .npz, .safetensors, .onnx",
     (true, false) => "a folder, .npz, .safetensors",
@@ -123,7 +121,6 @@ fn is_weights(file: &str) -> bool {
     file == TEXT_NAME || file.strip_suffix(".npy").is_some_and(is_parameter_name)
 }
 
-/// The report of written weights.
 pub(crate) fn report(
     command: &'static str,
     (config, dtype): (&Config, Dtype),

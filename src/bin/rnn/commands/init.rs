@@ -8,7 +8,7 @@ use elman::{Config, Dtype, Element, Params};
 use crate::args::Init;
 use crate::explain::hint;
 use crate::layer::{config_from_flags, note_dropout};
-use crate::pipeline::destination::shown;
+use crate::pipeline::output::shown;
 use crate::report::{Notes, Report};
 use crate::rng::Rng;
 use crate::weights_output::{WeightsOutput, report};

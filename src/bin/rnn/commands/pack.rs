@@ -11,14 +11,13 @@ use crate::args::{Pack, Side};
 use crate::conversion::{self, is_of_other_size};
 use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
-use crate::pipeline::destination::{check_extension, refuse_terminal, shown};
-use crate::pipeline::held;
-use crate::pipeline::input::Input;
+use crate::pipeline::extent;
+use crate::pipeline::input::{Input, check_stdin};
 use crate::pipeline::lengths::{self, PaddedSizes, all_steps};
+use crate::pipeline::output::{check_extension, refuse_terminal, shown};
 use crate::pipeline::packed::{PACKED, whole_members, write_packed};
 use crate::report::{Notes, Report, TensorLine};
 
-/// The words of the note about data in memory.
 const HELD: &str = "sequences and packed data are held whole";
 
 pub(crate) fn pack(args: &Pack) -> Result<()> {
@@ -27,10 +26,7 @@ pub(crate) fn pack(args: &Pack) -> Result<()> {
     if stdout {
         refuse_terminal(|| hint::set("-o", "packed.npz"))?;
     }
-    if args.input == "-" && args.lengths.as_ref().is_some_and(|lengths| lengths == "-") {
-        let message = "expected one tensor from stdin, got - for more than one".to_owned();
-        return Err(Usage(message).into());
-    }
+    check_stdin([Some(&args.input), args.lengths.as_ref()])?;
     let input = Input::open(&args.input, &args.columns.concat(), args.lengths.is_none())?;
     let sink = Sink::open(&args.output, args.report.overwrite())?;
     match input.natural() {
@@ -71,19 +67,14 @@ fn packed<T: Element>(args: &Pack, input: Input, notes: &mut Notes) -> Result<Pa
         }
         (Input::Ragged(mut bundle), None) => {
             let entries = bundle.entries();
-            let bytes = held::sum(entries.iter().map(|own| held::bytes::<T>(&own.shape)));
-            held::announce(HELD, bytes.saturating_mul(2), notes);
+            let bytes = extent::sum(entries.iter().map(|own| extent::bytes::<T>(&own.shape)));
+            extent::announce(HELD, bytes.saturating_mul(2), notes);
             let own = (0..entries.len()).map(|index| bundle.read_as(index));
             let own = own.collect::<Result<Vec<ArrayD<T>>, _>>()?;
             let views: Vec<ArrayViewD<'_, T>> = own.iter().map(|own| own.view()).collect();
             pack_sequence(&views, args.enforce_sorted).context(place)
         }
-        (Input::Ragged(_), Some(_)) => {
-            let message = format!(
-                "{place}: expected a padded tensor with --lengths, got sequences that have their own"
-            );
-            Err(with_hint(Usage(message), hint::without(&["--lengths"])))
-        }
+        (Input::Ragged(_), Some(_)) => Err(lengths::unwanted(&place)),
         (Input::Tensor(file), None) => {
             let message = format!("{place}: expected --lengths with a padded tensor, got none");
             let (steps, batch) = steps_and_batch(args, &file.header().shape).unwrap_or((0, 0));
@@ -94,7 +85,6 @@ fn packed<T: Element>(args: &Pack, input: Input, notes: &mut Notes) -> Result<Pa
     }
 }
 
-/// Packs a padded tensor.
 fn padded<T: Element>(
     args: &Pack,
     file: TensorFile,
@@ -108,13 +98,13 @@ fn padded<T: Element>(
         return pack_padded_sequence(file.read()?.view(), &[], batch_first, false).context(place);
     };
     let lengths = lengths::read(text, &PaddedSizes { batch, steps, batch_first, batched: true })?;
-    let rows = held::sum(lengths.iter().copied());
+    let rows = extent::sum(lengths.iter().copied());
     let left = args.padding_side == Side::Left;
     // Sequences with the padding on the left are copied one by one first.
     let copies = [steps * batch, rows, if left { rows } else { 0 }];
-    let row = held::bytes::<T>(&shape[2..]);
-    let bytes = held::sum(copies.iter().map(|rows| rows.saturating_mul(row)));
-    held::announce(HELD, bytes, notes);
+    let row = extent::bytes::<T>(&shape[2..]);
+    let bytes = extent::sum(copies.iter().map(|rows| rows.saturating_mul(row)));
+    extent::announce(HELD, bytes, notes);
     let padded: ArrayD<T> = file.read()?;
     if !left {
         return pack_padded_sequence(padded.view(), &lengths, batch_first, sorted).context(place);
@@ -135,7 +125,6 @@ fn steps_and_batch(args: &Pack, shape: &[usize]) -> Option<(usize, usize)> {
     }
 }
 
-/// The lines of the report about a packed sequence.
 fn lines<T>(packed: &PackedSequence<T>, dtype: Dtype, file: &str) -> Vec<TensorLine> {
     let line = |name: &str, shape: &[usize], dtype: String| {
         TensorLine::new(name, (shape, &[]), dtype, Some(file.to_owned()))

@@ -16,10 +16,10 @@ use crate::explain::weights::hinted;
 use crate::failure::Data;
 use crate::finite;
 use crate::layer::{self, config_from_flags, merged_config, note_dropout};
-use crate::pipeline::destination::shown;
 use crate::pipeline::input::Input;
 use crate::pipeline::lengths::{self, PaddedSizes};
 use crate::pipeline::output::Outputs;
+use crate::pipeline::output::shown;
 use crate::pipeline::pass::{Pass, Results};
 use crate::report::{Notes, Report, RunLine, TensorLine};
 use crate::rng::Rng;
@@ -120,7 +120,6 @@ fn build<T: Element>(
     weights.into_rnn(config.clone()).map_err(|error| hinted(error, &config))
 }
 
-/// The forward pass, from the state that was named.
 fn forward<T: Element>(
     args: &Run,
     pass: &Pass<'_, T>,
@@ -214,7 +213,6 @@ fn note_type<T: Element>(
     Ok(())
 }
 
-/// Reads `h_0`, and checks its shape.
 fn read_h_0<T: Element>(
     args: &Run,
     pass: &Pass<'_, T>,

@@ -82,11 +82,8 @@ fn start<'a, T: Element>(
         (None, Some(path)) => (Some(read_h_0(args, rnn, path, notes)?), 0),
         (None, None) => (None, 0),
     };
-    let carried = Carried::new(rnn, !args.independent, start);
-    Ok(match file {
-        Some(file) => carried.saved_in(file, count, args.checkpoint),
-        None => carried,
-    })
+    let saved = file.map(|file| (file, count, args.checkpoint));
+    Ok(Carried::new(rnn, !args.independent, start, saved))
 }
 
 /// Reads `--h0`, and returns its name too.
@@ -105,7 +102,6 @@ fn read_h_0<T: Element>(
     Ok((file.read()?, place))
 }
 
-/// Answers array after array.
 fn arrays<T: Element>(args: &Stream, carried: &mut Carried<'_, T>) -> Result<()> {
     let (mut input, mut output) = (Arrays::stdin(), Answers::stdout()?);
     let mut stored = None;
@@ -131,7 +127,6 @@ fn arrays<T: Element>(args: &Stream, carried: &mut Carried<'_, T>) -> Result<()>
     Ok(())
 }
 
-/// Answers frame after frame.
 fn frames<T: Element>(config: &Config, carried: &mut Carried<'_, T>) -> Result<()> {
     let input_size = config.input_size;
     let (mut input, mut output) = (Frames::stdin(input_size)?, Answers::stdout()?);

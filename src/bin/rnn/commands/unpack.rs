@@ -13,10 +13,10 @@ use crate::args::{Side, Unpack};
 use crate::conversion;
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
-use crate::pipeline::destination::{check_extension, refuse_terminal, shown, with_extension};
-use crate::pipeline::held;
+use crate::pipeline::extent;
 use crate::pipeline::input::Input;
 use crate::pipeline::lengths::check_total;
+use crate::pipeline::output::{check_extension, refuse_terminal, shown, with_extension};
 use crate::pipeline::packed::{int64, read_data, read_index};
 use crate::report::{Notes, Report, TensorLine};
 
@@ -82,7 +82,7 @@ fn unpack_as<T: Element>(args: &Unpack, input: Input, single: bool, stdout: bool
     let sizes = (index.batch_sizes.len(), index.batch());
     let bytes = held_bytes::<T>(args, single, &shape, sizes);
     let words = "packed data and sequences are held whole";
-    held::announce(words, bytes, &mut notes);
+    extent::announce(words, bytes, &mut notes);
     let packed = read_data::<T>(&mut bundle, index)?;
     check_total(&packed.lengths()?, args.total_length)?;
     let tensors = write(args, &packed, single, &place)?;
@@ -136,7 +136,7 @@ fn held_bytes<T>(
     (steps, batch): (usize, usize),
 ) -> usize {
     let [rows, features @ ..] = data else { return 0 };
-    let row = held::bytes::<T>(features);
+    let row = extent::bytes::<T>(features);
     let total = args.total_length.unwrap_or(steps);
     let padded = [steps, total].map(|steps| steps.saturating_mul(batch));
     // With the padding on the left, single sequences come first, and then the padding behind the longest.
@@ -145,7 +145,7 @@ fn held_bytes<T>(
         Some(Side::Left) => vec![*rows, *rows, padded[0], padded[1]],
         _ => vec![*rows, padded[1]],
     };
-    held::sum(held.iter().map(|rows| rows.saturating_mul(row)))
+    extent::sum(held.iter().map(|rows| rows.saturating_mul(row)))
 }
 
 /// The padded tensor. With the padding on the left, sequences end together.

@@ -28,7 +28,6 @@ impl CommandLine {
         CommandLine { grammar: command.unwrap_or(rnn), words }
     }
 
-    /// The command's help.
     pub(super) fn help(&self) -> String {
         format!("{} --help", self.grammar.get_bin_name().unwrap_or("rnn"))
     }
@@ -109,7 +108,6 @@ fn parts<'a>(grammar: &'a Command, words: &'a [String]) -> Vec<(Option<&'a Arg>,
     parts
 }
 
-/// The flag that a word spells.
 fn argument<'a>(grammar: &'a Command, word: &str) -> Option<&'a Arg> {
     let name = word.split_once('=').map_or(word, |(name, _)| name);
     let long = name.strip_prefix("--");
@@ -124,7 +122,6 @@ fn argument<'a>(grammar: &'a Command, word: &str) -> Option<&'a Arg> {
 }
 
 impl fmt::Display for CommandLine {
-    /// The line as a shell reads it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words: Vec<_> = self.words.iter().map(|word| quoted(word)).collect();
         f.write_str(&words.join(" "))

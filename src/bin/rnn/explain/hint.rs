@@ -9,7 +9,6 @@ pub(crate) fn set(flag: &str, value: impl AsRef<str>) -> String {
     CommandLine::new().with(flag, Some(value.as_ref())).to_string()
 }
 
-/// Without these flags.
 pub(crate) fn without(flags: &[&str]) -> String {
     CommandLine::new().without(flags).to_string()
 }
@@ -19,12 +18,10 @@ pub(crate) fn replaced(word: &str, other: &str) -> Option<String> {
     Some(CommandLine::new().replaced(word, other)?.to_string())
 }
 
-/// The help of the typed command.
 pub(crate) fn help() -> String {
     CommandLine::new().help()
 }
 
-/// Without `--h0`.
 pub(crate) fn zero_state() -> String {
     format!("h_0 is zeros without --h0: {}", without(&["--h0"]))
 }
@@ -35,7 +32,6 @@ pub(crate) fn other_axes(batch_first: bool, size: usize, fits: &str) -> String {
     format!("axis {} of the input has {size}, {fits}: {line}", usize::from(batch_first))
 }
 
-/// With outputs outside the folder of the weights.
 pub(crate) fn outputs_outside() -> String {
     let line = CommandLine::new().with("-o", Some("../output.npy"));
     line.with("--hn", Some("../h_n.npy")).to_string()
@@ -75,12 +71,10 @@ pub(super) fn stream(input: &str, independent: bool) -> String {
     format!("for array after array: {line}{input} > outputs.npy")
 }
 
-/// `rnn convert` with these paths.
 pub(crate) fn convert(source: &str, target: &str) -> String {
     format!("rnn convert {} {}", quoted(source), quoted(target))
 }
 
-/// A file moved out of its folder.
 pub(super) fn move_here(file: &str) -> String {
     format!("mv {} .", quoted(file))
 }
@@ -90,7 +84,6 @@ pub(crate) fn without_none(file: &str) -> String {
     format!("leave it out: np.savez('{file}', data=packed.data, batch_sizes=packed.batch_sizes)")
 }
 
-/// Fresh weights of this configuration.
 pub(super) fn init(config: &Config, folder: &str) -> String {
     let Config { input_size, hidden_size, num_layers, nonlinearity, dropout, .. } = config;
     let flags = [

@@ -55,7 +55,6 @@ fn file_hint(error: &FileError, config: &Config, places: &Places) -> Option<Stri
     }
 }
 
-/// For features that do not match.
 fn input_size_hint(config: &Config, found: &[usize], places: &Places) -> Option<String> {
     let (&features, others) = found.split_last()?;
     // No layer has zero features.

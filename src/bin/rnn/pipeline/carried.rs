@@ -46,26 +46,25 @@ struct Saved<T> {
 }
 
 impl<'a, T: Element> Carried<'a, T> {
-    /// Starts from a state and its source, or from zeros; if not `carry`, each array does.
-    pub(crate) fn new(rnn: &'a Rnn<T>, carry: bool, start: Option<(ArrayD<T>, String)>) -> Self {
+    /// Starts from a state and its source, or from zeros; if not `carry`, each array does. The state, of `count`
+    /// arrays, is `saved` in this file too: after every `checkpoint` arrays, at the end, and if a signal ends the
+    /// process.
+    pub(crate) fn new(
+        rnn: &'a Rnn<T>,
+        carry: bool,
+        start: Option<(ArrayD<T>, String)>,
+        saved: Option<(StateFile, u64, Option<NonZeroU64>)>,
+    ) -> Self {
         let (h, origin) = start.map_or((None, String::new()), |(h, origin)| (Some(h), origin));
         let session = carry.then(|| Session::new(rnn, h));
-        Carried { rnn, session, origin, arrays: 0, steps: 0, saved: None }
-    }
-
-    /// Saves the state in this file too, after every `checkpoint` arrays, at the end, and if a signal ends the
-    /// process. `count` arrays have gone into the state before.
-    pub(crate) fn saved_in(
-        mut self,
-        file: StateFile,
-        count: u64,
-        checkpoint: Option<NonZeroU64>,
-    ) -> Self {
-        let saved = Saved { file, checkpoint, h_n: None, count, unsaved: 0 };
-        let saved = Arc::new(Mutex::new(saved));
-        self.saved = Some(Arc::clone(&saved));
-        signals::before_dying(move || save_at_last(&saved));
-        self
+        let saved = saved.map(|(file, count, checkpoint)| {
+            let saved = Saved { file, checkpoint, h_n: None, count, unsaved: 0 };
+            let saved = Arc::new(Mutex::new(saved));
+            let at_last = Arc::clone(&saved);
+            signals::before_dying(move || save_at_last(&at_last));
+            saved
+        });
+        Carried { rnn, session, origin, arrays: 0, steps: 0, saved }
     }
 
     /// Refuses an array of other sequences than those whose state is carried. The layer itself reports everything
@@ -92,7 +91,6 @@ impl<'a, T: Element> Carried<'a, T> {
         Err(with_hint(Data(message), (!named).then(hint::whole_sequences)))
     }
 
-    /// Passes an array through the layer.
     pub(crate) fn step(&mut self, input: ArrayViewD<'_, T>) -> Result<Output<T>, Error> {
         let (shape, config) = (input.raw_dim(), self.rnn.config());
         let batch = Batch::new(input, config.batch_first)?;
@@ -151,7 +149,6 @@ fn step_axis(shape: &[usize], config: &Config) -> usize {
 }
 
 impl<T: Stored> Saved<T> {
-    /// Saves the state if it has changed.
     fn save(&mut self) -> Result<()> {
         if let (Some(h_n), 1..) = (&self.h_n, self.unsaved) {
             self.file.save(h_n, self.count)?;

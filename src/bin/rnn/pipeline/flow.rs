@@ -4,10 +4,9 @@ use anyhow::Result;
 use elman::{Batch, Element, Keep, Mode, Options, PackedSequence, Session, zeros};
 use ndarray::{ArrayD, ArrayViewMutD, Axis, Slice};
 
-use super::pass::{Form, Pass, Rows, Section, offsets, reshaped};
+use super::pass::{Pass, Rows, Section, offsets, reshaped};
 use crate::finite::all_finite;
 
-/// The state of a run between two sections.
 pub(super) struct Flow<'a, T> {
     pass: &'a Pass<'a, T>,
     session: Session<'a, T>,
@@ -27,11 +26,10 @@ impl<'a, T: Element> Flow<'a, T> {
         let zeroed = |shape: &[usize], name| -> Result<ArrayD<T>> {
             Ok(ArrayD::from_shape_vec(shape, zeros(shape, name)?)?)
         };
-        let mut h = match h_0 {
-            Some(h_0) if pass.form == Form::Unbatched => h_0.insert_axis(Axis(1)),
-            Some(h_0) => h_0,
-            None => zeroed(&pass.rnn.hidden_shape(Some(pass.batch)), "h_n")?,
-        };
+        // A single sequence with a length is packed, as a batch of one.
+        let batch = pass.batched().or(pass.lengths.as_ref().map(|_| 1));
+        let shape = pass.rnn.hidden_shape(batch);
+        let mut h = h_0.map_or_else(|| zeroed(&shape, "h_n"), |h_0| Ok(reshaped(h_0, &shape)))?;
         let packed = pass.index.as_ref().filter(|_| in_time);
         if let Some(order) = packed.and_then(|packed| packed.sorted_indices.as_deref()) {
             h = h.select(Axis(1), order);
@@ -52,24 +50,15 @@ impl<'a, T: Element> Flow<'a, T> {
         mode: Mode<'_>,
     ) -> Result<Vec<Rows<T>>> {
         let pass = self.pass;
-        let unbatched = pass.form == Form::Unbatched;
         let batch = match input {
-            Rows::Padded(tensor) if unbatched => {
-                Batch::new(tensor.view().insert_axis(Axis(1)), false)?
-            }
             Rows::Padded(tensor) => Batch::new(tensor.view(), pass.batch_first())?,
             Rows::Packed(packed) => packed.as_batch()?,
         };
         let keep = if pass.options.all_hidden { Keep::All } else { Keep::Last };
         let options = Options { mode, keep, ..Options::default() };
         let result = self.session.step_rows(section.rows.clone(), batch, options)?;
-        let rows = |mut layer: ArrayD<T>| match input {
-            Rows::Padded(_) => {
-                if unbatched {
-                    layer.index_axis_inplace(Axis(1), 0);
-                }
-                Ok(Rows::Padded(layer))
-            }
+        let rows = |layer: ArrayD<T>| match input {
+            Rows::Padded(_) => Ok(Rows::Padded(layer)),
             Rows::Packed(packed) => packed.with_data(layer).map(Rows::Packed),
         };
         let layers = result.lower_layers.into_iter().chain([result.output]);
@@ -90,16 +79,13 @@ impl<'a, T: Element> Flow<'a, T> {
             h_n = h_n.select(Axis(1), order);
             last = last.map(|last| last.select(Axis(0), order));
         }
-        if pass.form == Form::Unbatched {
-            h_n.index_axis_inplace(Axis(1), 0);
-            last = last.map(|last| last.index_axis_move(Axis(0), 0));
-        }
+        let [_, shape, last_shape] = pass.shapes();
         if pass.options.check_finite {
+            h_n = reshaped(h_n, &pass.rnn.hidden_shape(pass.batched()));
             let [.., axes] = pass.axes(false);
             all_finite("h_n", &h_n.view(), &axes, &[])?;
         }
-        let [_, shape, _] = pass.shapes();
-        Ok((reshaped(h_n, &shape), last))
+        Ok((reshaped(h_n, &shape), last.map(|last| reshaped(last, &last_shape))))
     }
 }
 

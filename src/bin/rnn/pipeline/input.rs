@@ -1,7 +1,7 @@
 //! The input of a run, in each of its forms: a tensor, a packed sequence, or sequences of their own lengths; read
 //! whole or section by section.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::ops::Range;
 
 use anyhow::Result;
@@ -9,7 +9,7 @@ use elman::files::{Accepts, Bundle, File, Source, StoredType, TensorFile, Tensor
 use elman::{Dtype, Element, PackedSequence, Rnn, pack_padded_sequence, pack_sequence};
 use ndarray::{ArrayD, Axis};
 
-use super::held;
+use super::extent;
 use super::packed::{PACKED, explain_none, read_data, read_index};
 use super::pass::{Form, Pass, PassOptions, Rows, Section, offsets};
 use crate::explain::hint;
@@ -64,7 +64,6 @@ impl Input {
         Ok(Input::Ragged(bundle))
     }
 
-    /// The name of the place, for messages.
     pub(crate) fn place(&self) -> &str {
         match self {
             Input::Tensor(file) => file.place(),
@@ -112,7 +111,7 @@ impl Input {
             Input::Tensor(file) => file.header().shape.clone(),
             Input::Packed(bundle, data) => bundle.entries()[*data].shape.clone(),
             Input::Ragged(bundle) => {
-                let rows = held::sum(bundle.entries().iter().map(|entry| entry.shape[0]));
+                let rows = extent::sum(bundle.entries().iter().map(|entry| entry.shape[0]));
                 vec![rows, bundle.entries()[0].shape[1]]
             }
         }
@@ -159,7 +158,6 @@ impl Input {
         Ok(Pass { rnn, options, place, form, steps, batch, lengths, index, offsets })
     }
 
-    /// Reads everything.
     pub(super) fn read_whole<T: Element>(self, pass: &Pass<'_, T>) -> Result<Rows<T>> {
         Ok(match (self, &pass.index) {
             (Input::Tensor(file), _) => pack_tensor(file.read()?, pass, &pass.whole())?,
@@ -187,7 +185,6 @@ fn pack_tensor<T: Element>(
     Ok(Rows::Packed(pack_padded_sequence(tensor.view(), &own, pass.batch_first(), false)?))
 }
 
-/// Reads and packs some of the sequences of an archive.
 fn read_ragged<T: Element>(bundle: &mut Bundle, rows: Range<usize>) -> Result<Rows<T>> {
     let own = rows.map(|index| bundle.read_as(index)).collect::<Result<Vec<ArrayD<T>>, _>>()?;
     let views: Vec<_> = own.iter().map(|own| own.view()).collect();
@@ -220,7 +217,6 @@ impl<'a> Reader<'a> {
         Ok((!reader.header().fortran_order).then_some(Reader::Rows(reader)))
     }
 
-    /// Reads a section.
     pub(super) fn read<T: Element>(
         &mut self,
         pass: &Pass<'_, T>,
@@ -244,4 +240,15 @@ impl<'a> Reader<'a> {
     pub(super) fn expect_end(&mut self) -> Result<()> {
         if let Reader::Rows(reader) = self { Ok(reader.expect_end()?) } else { Ok(()) }
     }
+}
+
+/// Refuses a second input from standard input.
+pub(crate) fn check_stdin<'a>(
+    inputs: impl IntoIterator<Item = Option<&'a OsString>>,
+) -> Result<()> {
+    if inputs.into_iter().flatten().filter(|input| *input == "-").count() > 1 {
+        let message = "expected one tensor from stdin, got - for more than one".to_owned();
+        return Err(Usage(message).into());
+    }
+    Ok(())
 }

@@ -15,9 +15,7 @@ const MAX_WRITTEN: usize = 16;
 
 /// Sizes of the padded tensor that the lengths belong to.
 pub(crate) struct PaddedSizes {
-    /// N.
     pub(crate) batch: usize,
-    /// L.
     pub(crate) steps: usize,
     pub(crate) batch_first: bool,
     /// Whether an axis of its own holds the batch.
@@ -127,4 +125,11 @@ fn file(text: &OsStr) -> Result<(String, Vec<f64>)> {
         return Err(Data(message).into());
     }
     Ok((place, file.read::<f64>()?.iter().copied().collect()))
+}
+
+/// The error of `--lengths` beside an archive.
+pub(crate) fn unwanted(place: &str) -> anyhow::Error {
+    let found = "sequences that have their own";
+    let message = format!("{place}: expected a padded tensor with --lengths, got {found}");
+    with_hint(Usage(message), hint::without(&["--lengths"]))
 }

@@ -1,15 +1,17 @@
-//! The files of a run's outputs, written whole or section by section.
+//! The outputs of a command: their names and formats, and the files of a run, written whole or section by section.
 
-use std::path::PathBuf;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use elman::files::{ArchiveWriter, Overwrite, PartWriter, Sink, TensorFormat, write_npz};
+use elman::files::{ArchiveWriter, Overwrite, PartWriter, Sink, Source, TensorFormat, write_npz};
 use elman::{Element, PackedSequence, unpack_sequence};
 use ndarray::ArrayViewD;
 
-use super::destination::{check_extension, check_shape, shown, tensor_format};
 use super::packed::{PACKED, whole_members};
 use super::pass::{Form, Pass, Results, Rows, Section, reshaped};
+use crate::explain::hint;
+use crate::failure::{Usage, with_hint};
 
 /// Names and flags of the outputs.
 pub(crate) const OUTPUTS: [(&str, &str); 4] =
@@ -139,14 +141,12 @@ impl Outputs {
     }
 }
 
-/// The file of an output that has been begun.
 pub(super) enum Writer<T> {
     Tensor(PartWriter<T>),
     Archive(Box<ArchiveWriter>),
 }
 
 impl<T: Element> Writer<T> {
-    /// Begins the output.
     pub(super) fn begin(sink: Sink, pass: &Pass<'_, T>) -> Result<Self> {
         let [shape, ..] = pass.shapes();
         if pass.is_tensor() {
@@ -159,7 +159,6 @@ impl<T: Element> Writer<T> {
         Ok(Writer::Archive(Box::new(archive)))
     }
 
-    /// Writes a section.
     pub(super) fn write(
         &mut self,
         pass: &Pass<'_, T>,
@@ -199,4 +198,61 @@ impl<T: Element> Writer<T> {
             }
         })
     }
+}
+
+/// The name of an output, for messages and the report.
+pub(crate) fn shown(path: &Path) -> String {
+    if path == Path::new("-") {
+        return "stdout".to_owned();
+    }
+    // With control characters in quotes, and escaped, as an input is shown.
+    Source::Path(path.to_owned()).to_string()
+}
+
+/// The format of a tensor, which follows from its extension.
+pub(crate) fn tensor_format(path: &Path, flag: &str) -> Result<TensorFormat> {
+    let expected = ".npy, .csv, .tsv, .txt or - for a tensor";
+    TensorFormat::of(path).ok_or_else(|| refused(path, expected, with_extension(path, flag, "npy")))
+}
+
+/// Refuses a tensor that the format of its file does not hold.
+pub(crate) fn check_shape(path: &Path, (name, flag): (&str, &str), shape: &[usize]) -> Result<()> {
+    if TensorFormat::of(path).is_none_or(|format| format.holds(shape)) {
+        return Ok(());
+    }
+    let message = format!(
+        "{}: {name}: expected rows and columns for a table, got shape {shape:?}",
+        shown(path)
+    );
+    Err(with_hint(Usage(message), with_extension(path, flag, "npy")))
+}
+
+/// The command with another extension of an output.
+pub(crate) fn with_extension(path: &Path, flag: &str, extension: &str) -> String {
+    hint::set(flag, path.with_extension(extension).to_string_lossy())
+}
+
+/// Refuses an extension other than that of the format, .npy for a tensor and .npz for an archive.
+pub(crate) fn check_extension(path: &Path, flag: &str, archive: bool) -> Result<()> {
+    let (expected, what) = if archive { ("npz", "tensors") } else { ("npy", "a tensor") };
+    if path.extension().is_none_or(|own| own.is_empty() || own == expected) {
+        return Ok(());
+    }
+    let hint = with_extension(path, flag, expected);
+    Err(refused(path, &format!(".{expected} or - for {what}"), hint))
+}
+
+/// The error of an extension that an output does not have.
+pub(crate) fn refused(path: &Path, expected: &str, hint: String) -> anyhow::Error {
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    let message = format!("{}: expected {expected}, got .{extension}", shown(path));
+    with_hint(Usage(message), hint)
+}
+
+pub(crate) fn refuse_terminal(hint: impl FnOnce() -> String) -> Result<()> {
+    if !std::io::stdout().is_terminal() {
+        return Ok(());
+    }
+    let message = "stdout: expected a file or a pipe for binary data, got a terminal".to_owned();
+    Err(with_hint(Usage(message), hint()))
 }

@@ -7,26 +7,20 @@ use anyhow::Result;
 use elman::{Element, PackedSequence, Rnn, pad_packed_sequence, unpack_sequence};
 use ndarray::{ArrayD, Axis, IxDyn};
 
-use super::held;
 use crate::finite::all_finite;
 
 /// The options of a pass.
 #[derive(Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "options that do not exclude each other")]
 pub(crate) struct PassOptions {
-    /// Whether dropout is applied.
     pub(crate) train: bool,
-    /// Whether NaN and infinity are errors.
     pub(crate) check_finite: bool,
     /// Whether the directions have an axis of their own in the outputs.
     pub(crate) split_directions: bool,
-    /// Whether the last output of each sequence is wanted.
     pub(crate) last: bool,
-    /// Whether the hidden states of every layer are wanted.
     pub(crate) all_hidden: bool,
     /// Steps of a padded output; `None` for those of the input.
     pub(crate) total_length: Option<usize>,
-    /// The value behind the end of a sequence.
     pub(crate) padding_value: f64,
 }
 
@@ -116,7 +110,6 @@ impl<T: Element> Pass<'_, T> {
         self.rnn.config().num_directions() * self.rnn.config().hidden_size
     }
 
-    /// Everything as one section.
     pub(super) fn whole(&self) -> Section {
         Section { steps: 0..self.steps, rows: 0..self.batch }
     }
@@ -125,7 +118,9 @@ impl<T: Element> Pass<'_, T> {
     pub(super) fn rows(&self, Section { steps, rows }: &Section) -> usize {
         match (&self.form, &self.lengths) {
             (Form::Packed, _) => self.offsets[steps.end] - self.offsets[steps.start],
-            (Form::Ragged(_), Some(lengths)) => held::sum(lengths[rows.clone()].iter().copied()),
+            (Form::Ragged(_), Some(lengths)) => {
+                lengths[rows.clone()].iter().fold(0, |sum, &length| sum.saturating_add(length))
+            }
             _ => steps.len().saturating_mul(rows.len()),
         }
     }
@@ -189,7 +184,6 @@ impl<T: Element> Pass<'_, T> {
         }
     }
 
-    /// The value behind the end of a sequence.
     pub(super) fn padding(&self) -> T {
         T::from_f64(self.options.padding_value)
     }

@@ -61,7 +61,16 @@ impl StateFile {
         self.check_h_n(rnn, h_n, frames)?;
         self.check_numbers(1, count, StoredType::I64, &[&[], &[1]])?;
         self.check_numbers(2, fingerprint, StoredType::U8, &[&[8]])?;
-        self.check_fingerprint(&bundle.read_as::<f64>(places[2])?)?;
+        let bytes = bundle.read_as::<f64>(places[2])?;
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes")]
+        let found = bytes.iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte as u8));
+        if found != self.fingerprint {
+            let message = format!(
+                "{}:{}: expected {:016x}, that of {}, got {found:016x}: a state of other weights",
+                self.place, MEMBERS[2], self.fingerprint, self.weights
+            );
+            return Err(Data(message).into());
+        }
         let count = bundle.read_as::<f64>(places[1])?.sum();
         let whole = whole_number(count);
         let whole = whole.ok_or_else(|| self.refused(":count", &count.to_string()))?;
@@ -116,19 +125,6 @@ impl StateFile {
         let member = format!(":{}", MEMBERS[member]);
         let found = format!("{} of shape {:?}", entry.stored, entry.shape);
         Err(self.refused(&member, &found))
-    }
-
-    fn check_fingerprint(&self, found: &ArrayD<f64>) -> Result<()> {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes")]
-        let found = found.iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte as u8));
-        if found == self.fingerprint {
-            return Ok(());
-        }
-        let message = format!(
-            "{}:{}: expected {:016x}, that of {}, got {found:016x}: a state of other weights",
-            self.place, MEMBERS[2], self.fingerprint, self.weights
-        );
-        Err(Data(message).into())
     }
 }
 

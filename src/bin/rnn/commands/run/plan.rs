@@ -3,17 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use elman::files::{Source, written_file};
+use elman::files::written_file;
 
 use crate::args::Run;
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
-use crate::pipeline::destination::{refuse_terminal, shown};
-use crate::pipeline::input::Input;
+use crate::pipeline::input::{Input, check_stdin};
+use crate::pipeline::lengths;
 use crate::pipeline::output::{OUTPUTS, Outputs};
+use crate::pipeline::output::{refuse_terminal, shown};
 use crate::pipeline::pass::PassOptions;
 
-/// The plan of a run.
 pub(super) struct RunPlan {
     pub(super) outputs: Outputs,
     pub(super) options: PassOptions,
@@ -24,7 +24,8 @@ pub(super) struct RunPlan {
 impl RunPlan {
     /// Checks what can be checked before anything is opened.
     pub(super) fn new(args: &Run) -> Result<Self> {
-        check_stdin(args)?;
+        let inputs = [args.h0.as_ref(), args.weights.as_ref(), args.lengths.as_ref()];
+        check_stdin(inputs.into_iter().chain([Some(&args.input)]))?;
         let paths = [&args.output, &args.hn, &args.last, &args.all_hidden].map(Clone::clone);
         let outputs = Outputs::new(paths, args.report.overwrite());
         check_outputs(&outputs)?;
@@ -42,18 +43,6 @@ impl RunPlan {
         let archive = args.lengths.is_none() && output.is_some_and(|extension| extension == "npz");
         Ok(RunPlan { outputs, options, archive })
     }
-}
-
-/// Refuses a second tensor from standard input.
-fn check_stdin(args: &Run) -> Result<()> {
-    let files = [Some(&args.input), args.h0.as_ref()].into_iter().flatten();
-    let files = files.filter(|file| Source::parse(file) == Source::Stdin);
-    let texts = [&args.weights, &args.lengths].into_iter().flatten().filter(|text| *text == "-");
-    if files.count() + texts.count() > 1 {
-        let message = "expected one tensor from stdin, got - for more than one".to_owned();
-        return Err(Usage(message).into());
-    }
-    Ok(())
 }
 
 /// Refuses outputs in the folder of the weights: they would be a tensor too many there, or replace one.
@@ -129,10 +118,7 @@ fn refused(args: &Run, input: &Input, flags: &[(&str, String)]) -> anyhow::Error
         return with_hint(Usage(message), hint::without(&unwanted));
     }
     if flags.is_empty() {
-        let message = format!(
-            "{place}: expected a padded tensor with --lengths, got sequences that have their own"
-        );
-        return with_hint(Usage(message), hint::without(&["--lengths"]));
+        return lengths::unwanted(place);
     }
     let is_packed = matches!(input, Input::Packed(..));
     let own = if is_packed { "a packed sequence" } else { "single sequences" };

@@ -3,15 +3,20 @@
 //! A layer that only runs forward passes sections of time, each from the state that the one before it has left
 //! behind; any other passes blocks of sequences. The bytes are those of a single pass.
 
+use std::io::Write;
 use std::ops::Range;
 
 use elman::Element;
 use elman::files::Part;
 use ndarray::ArrayD;
 
-use super::held::WHOLE_BYTES;
 use super::pass::{Form, Pass, Section};
+use crate::args::ReportForm;
+use crate::report::Notes;
 
+/// Data of this size is not announced, and an input and an output of this size are not cut into sections: a
+/// guess, far below what machines have.
+pub(crate) const WHOLE_BYTES: usize = 64 << 20;
 /// Bytes of a section's input or output, the larger of the two. A few sections are in memory at a time.
 const SECTION_BYTES: usize = 8 << 20;
 /// The same for a section whose rows are not adjacent in the file: a few of each step. More rows make the runs
@@ -61,7 +66,6 @@ impl<T: Element> Pass<'_, T> {
         }
     }
 
-    /// The sections in their order.
     pub(super) fn sections(&self, cut: Cut) -> impl Iterator<Item = Section> {
         let all = if cut.in_time { self.steps } else { self.batch };
         let mut next = 0;
@@ -182,5 +186,29 @@ impl<T: Element> Pass<'_, T> {
             most = most.max(input * (all + rows)).max(output * (rows + padded));
         }
         usize::try_from(most).unwrap_or(usize::MAX)
+    }
+}
+
+/// Bytes of a tensor of T, or as many as a number can say.
+pub(crate) fn bytes<T>(sizes: &[usize]) -> usize {
+    sizes.iter().fold(size_of::<T>(), |bytes, &size| bytes.saturating_mul(size))
+}
+
+/// A sum of sizes out of headers, or as many as a number can say.
+pub(crate) fn sum(sizes: impl Iterator<Item = usize>) -> usize {
+    sizes.fold(0, usize::saturating_add)
+}
+
+/// Announces data that is large: on standard error at once, or among the notes of a report for scripts.
+pub(crate) fn announce(what: &str, bytes: usize, notes: &mut Notes) {
+    let text = format!("{what}: {bytes} bytes");
+    match notes.form {
+        _ if bytes <= WHOLE_BYTES => {}
+        ReportForm::Text => {
+            // The announcement is not worth an error if standard error is closed.
+            let _ = writeln!(std::io::stderr(), "note: {text}");
+        }
+        ReportForm::Json => notes.note(text),
+        ReportForm::None => {}
     }
 }
