@@ -2,8 +2,7 @@
 
 mod command_line;
 pub(crate) mod hint;
-pub(crate) mod shapes;
-pub(crate) mod weights;
+pub(crate) mod layer;
 
 use std::backtrace::BacktraceStatus;
 use std::io::{self, Write};
@@ -41,7 +40,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let mut stderr = io::stderr().lock();
     // If standard error cannot be written either, there is nothing left to do.
     let _ = writeln!(stderr, "rnn: {}", printable(&one_line(error)));
-    let choice = || error.chain().find_map(|cause| weights::choice(cause.downcast_ref()?));
+    let choice = || error.chain().find_map(|cause| layer::choice(cause.downcast_ref()?));
     let hint = hinted.map(|hinted| hinted.hint.clone()).or_else(choice);
     // A hint with control characters could not be typed.
     if let Some(hint) = hint.filter(|hint| !hint.contains(char::is_control)) {

@@ -99,10 +99,8 @@ fn memory_code(error: &OutOfMemory) -> u8 {
     if isize::try_from(error.bytes).is_err() { 65 } else { 71 }
 }
 
-/// Whether this process, or the whole system, has reached its limit of open files.
+/// Whether this process, or the whole system, has reached its limit of open files: ENFILE and EMFILE, which are the
+/// same numbers on all Unix systems that Rust supports.
 fn is_too_many_files(error: &io::Error) -> bool {
-    /// The same numbers on all Unix systems that Rust supports.
-    const ENFILE: i32 = 23;
-    const EMFILE: i32 = 24;
-    cfg!(unix) && matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
+    cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use elman::files::{Source, Tensor};
 use elman::{Checkpoint, Config, Dtype, NamedTensor, Nonlinearity};
 
-use crate::args::{LayerArgs, WeightsArgs};
+use crate::args::LayerArgs;
 use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
 use crate::finite;
@@ -14,12 +14,12 @@ use crate::report::Notes;
 
 /// Reads the weights of a layer from a file. Numbers become `dtype`, if there is one.
 pub(crate) fn read(
-    args: &WeightsArgs,
     path: &OsStr,
+    prefix: Option<&str>,
     dtype: Option<Dtype>,
     notes: &mut Notes,
 ) -> Result<Checkpoint> {
-    let weights = Checkpoint::read(&Source::parse(path), dtype, args.prefix.as_deref())?;
+    let weights = Checkpoint::read(&Source::parse(path), dtype, prefix)?;
     let place = &weights.place;
     for NamedTensor { name, stored, tensor } in &weights.tensors {
         if !stored.is_computed() || stored.natural() != tensor.dtype() {

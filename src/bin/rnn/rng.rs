@@ -4,12 +4,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use elman::files::{
-    Accepts, Header, Overwrite, Sink, Source, StoredType, TensorFile, open, write_npy, written_file,
+    Accepts, FileError, Header, Overwrite, Sink, Source, StoredType, TensorFile, open, write_npy,
+    written_file,
 };
 use elman::{Error, Generator, STATE_BYTES};
 use ndarray::ArrayView1;
 
-use crate::args::RngArgs;
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
 use crate::pipeline::output::shown;
@@ -19,23 +19,25 @@ pub(crate) struct Rng {
     pub(crate) generator: Generator,
     /// The seed, if this command starts the stream.
     pub(crate) seed: Option<u64>,
-    sink: Option<Sink>,
+    /// The file of the state, with its name.
+    file: Option<(String, Sink)>,
 }
 
 impl Rng {
     /// A new stream with `--seed`, else the one in the file of `--rng`, else the stream of PyTorch's new
     /// `torch.Generator()`. The file must be writable and no output.
     pub(crate) fn open<P: AsRef<Path>>(
-        args: &RngArgs,
+        seed: Option<u64>,
+        path: Option<&Path>,
         outputs: impl IntoIterator<Item = P>,
     ) -> Result<Self> {
         for output in outputs {
-            refuse_shared(args, output.as_ref())?;
+            path.map_or(Ok(()), |path| refuse_shared(path, output.as_ref()))?;
         }
-        let generator = match (args.seed, &args.rng) {
+        let generator = match (seed, path) {
             (Some(seed), path) => {
                 // A state replaces only a state: any other file was named by mistake.
-                if let Some(path) = path.as_ref().filter(|path| path.is_file()) {
+                if let Some(path) = path.filter(|path| path.is_file()) {
                     open_state(path)?;
                 }
                 Generator::new(seed)
@@ -43,25 +45,24 @@ impl Rng {
             (None, Some(path)) => read_state(open_state(path)?)?,
             (None, None) => Generator::new(Generator::DEFAULT_SEED),
         };
-        let seed = (args.seed.is_some() || args.rng.is_none()).then(|| generator.seed());
+        let seed = (seed.is_some() || path.is_none()).then(|| generator.seed());
         // The state is always replaced: --no-clobber is about results.
-        let sink =
-            args.rng.as_ref().map(|path| Sink::open(path, Overwrite::Replace)).transpose()?;
-        Ok(Rng { generator, seed, sink })
+        let open = |path| Ok::<_, FileError>((shown(path), Sink::open(path, Overwrite::Replace)?));
+        Ok(Rng { generator, seed, file: path.map(open).transpose()? })
     }
 
-    /// Writes the state back, after every output is in place.
-    pub(crate) fn save(self) -> Result<()> {
-        let Some(mut sink) = self.sink else { return Ok(()) };
+    /// Writes the state back, after every output is in place, and returns the name of its file.
+    pub(crate) fn save(self) -> Result<Option<String>> {
+        let Some((place, mut sink)) = self.file else { return Ok(None) };
         let state = self.generator.state();
         sink.write(|file| write_npy(file, &ArrayView1::from(&state[..]).into_dyn()))?;
-        Ok(sink.commit()?)
+        sink.commit()?;
+        Ok(Some(place))
     }
 }
 
 /// Refuses a state that would be written to an output, or into it.
-fn refuse_shared(args: &RngArgs, output: &Path) -> Result<()> {
-    let Some(rng) = args.rng.as_deref() else { return Ok(()) };
+fn refuse_shared(rng: &Path, output: &Path) -> Result<()> {
     let files = written_file(rng).zip(written_file(output));
     if !files.is_some_and(|(rng, output)| rng.starts_with(output)) {
         return Ok(());

@@ -7,7 +7,7 @@ use elman::{Checkpoint, Dtype, Element};
 
 use crate::args::Convert;
 use crate::explain::hint;
-use crate::explain::weights::hinted;
+use crate::explain::layer::hinted;
 use crate::failure::Data;
 use crate::layer;
 use crate::report::Notes;
@@ -17,7 +17,8 @@ pub(crate) fn convert(args: &Convert) -> Result<()> {
     let remedy = |other: &str| hint::convert(&args.source.to_string_lossy(), other);
     let output = WeightsOutput::open(&args.target, args.report.overwrite(), remedy)?;
     let mut notes = Notes::new(args.report.form());
-    let weights = layer::read(&args.of_weights, &args.source, args.dtype, &mut notes)?;
+    let prefix = args.of_weights.prefix.as_deref();
+    let weights = layer::read(&args.source, prefix, args.dtype, &mut notes)?;
     if args.report.verbose {
         notes.note(format!("{}: recognised as {}", weights.place, weights.recognised));
     }

@@ -8,7 +8,6 @@ use elman::{Config, Dtype, Element, Params};
 use crate::args::Init;
 use crate::explain::hint;
 use crate::layer::{config_from_flags, note_dropout};
-use crate::pipeline::output::shown;
 use crate::report::{Notes, Report};
 use crate::rng::Rng;
 use crate::weights_output::{WeightsOutput, report};
@@ -22,20 +21,18 @@ pub(crate) fn init(args: &Init) -> Result<()> {
 }
 
 fn init_as<T: Element>(args: &Init, config: &Config) -> Result<()> {
-    let mut rng = Rng::open(&args.rng, [&args.output])?;
+    let mut rng = Rng::open(args.rng.seed, args.rng.rng.as_deref(), [&args.output])?;
     let remedy = |other: &str| hint::set("-o", other);
     let output = WeightsOutput::open(&args.output, args.report.overwrite(), remedy)?;
     let tensors = Params::<T>::init(config.clone(), &mut rng.generator)?.into_tensors();
     let mut notes = Notes::new(args.report.form());
     output.note(&args.output, args.dtype, &mut notes);
     output.write(&tensors, config, &config.to_json())?;
-    let seed = rng.seed;
-    rng.save()?;
+    let (seed, rng) = (rng.seed, rng.save()?);
 
     if config.num_layers == 1 {
         note_dropout(config, true, &mut notes);
     }
-    let rng = args.rng.rng.as_deref().map(shown);
     let report = report("init", (config, args.dtype), &args.output, notes);
     Report { seed, rng, ..report }.print(args.output == Path::new("-"))
 }

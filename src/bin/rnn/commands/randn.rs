@@ -32,19 +32,17 @@ fn randn_as<T: Element>(args: &Randn) -> Result<()> {
     }
     let format = tensor_format(&args.output, "-o")?;
     check_table(&args.output, ("randn", "-o"), &args.shape)?;
-    let mut rng = Rng::open(&args.rng, [&args.output])?;
+    let mut rng = Rng::open(args.rng.seed, args.rng.rng.as_deref(), [&args.output])?;
     let mut sink = Sink::open(&args.output, args.report.overwrite())?;
     let mut values: Vec<T> = elman::zeros(&args.shape, "randn")?;
     rng.generator.normal(&mut values);
     let values = ArrayD::from_shape_vec(IxDyn(&args.shape), values)?;
     sink.write(|file| format.write(file, &values.view()))?;
     sink.commit()?;
-    let seed = rng.seed;
-    rng.save()?;
+    let (seed, rng) = (rng.seed, rng.save()?);
 
     let file = Some(shown(&args.output));
     let tensor = TensorLine::new("randn", (&args.shape, &[]), args.dtype.to_string(), file);
-    let rng = args.rng.rng.as_deref().map(shown);
     let (tensors, notes) = (vec![tensor], Notes::new(args.report.form()));
     let report = Report { command: "randn", seed, rng, tensors, notes, ..Report::default() };
     report.print(stdout_taken)

@@ -11,15 +11,13 @@ use ndarray::ArrayD;
 
 use crate::args::Run;
 use crate::conversion::conversion;
-use crate::explain::shapes::{Places, explain};
-use crate::explain::weights::hinted;
+use crate::explain::layer::{Places, explain, hinted};
 use crate::failure::Data;
 use crate::finite;
 use crate::layer::{self, config_from_flags, merged_config, note_dropout};
 use crate::pipeline::input::Input;
 use crate::pipeline::lengths::{self, PaddedSizes};
 use crate::pipeline::output::Outputs;
-use crate::pipeline::output::shown;
 use crate::pipeline::pass::{Pass, Results};
 use crate::report::{Notes, Report, RunLine, TensorLine};
 use crate::rng::Rng;
@@ -30,10 +28,10 @@ use plan::RunPlan;
 pub(crate) fn run(args: &Run) -> Result<()> {
     let mut plan = RunPlan::new(args)?;
     // An output that cannot be written is reported before large files are read: of the input, its headers are.
-    let rng = Rng::open(&args.rng, plan.outputs.files())?;
+    let rng = Rng::open(args.rng.seed, args.rng.rng.as_deref(), plan.outputs.files())?;
     plan.outputs.open()?;
     let mut notes = Notes::new(args.report.form());
-    let read = |path| layer::read(&args.of_weights, path, args.dtype, &mut notes);
+    let read = |path| layer::read(path, args.of_weights.prefix.as_deref(), args.dtype, &mut notes);
     let weights = args.weights.as_deref().map(read).transpose()?;
     if let Some(weights) = weights.as_ref().filter(|_| args.report.verbose) {
         notes.note(format!("{}: recognised as {}", weights.place, weights.recognised));
@@ -75,14 +73,13 @@ fn run_as<T: Element>(
         forward(args, &pass, input, &mut outputs, &mut rng, &mut notes).map_err(explained)?;
     let stdout_taken = outputs.on_stdout();
     let written = outputs.commit(&pass, &mut results)?;
-    rng.save()?;
     Report {
         command: "run",
         layer: Some((rnn.config().clone(), T::DTYPE)),
         tensors: lines(&pass, &places, &results, written),
         weights: places.weights.clone(),
         seed,
-        rng: args.rng.rng.as_deref().map(shown),
+        rng: rng.save()?,
         run: Some(run),
         notes,
     }

@@ -12,7 +12,7 @@ use ndarray::ArrayD;
 use crate::args::Stream;
 use crate::conversion::conversion;
 use crate::explain::hint;
-use crate::explain::weights::hinted;
+use crate::explain::layer::hinted;
 use crate::failure::{Data, Usage, with_hint};
 use crate::layer;
 use crate::pipeline::carried::Carried;
@@ -23,7 +23,8 @@ use crate::threads;
 pub(crate) fn stream(args: &Stream) -> Result<()> {
     check_streams(args)?;
     let mut notes = Notes::default();
-    let weights = layer::read(&args.of_weights, &args.weights, args.dtype, &mut notes)?;
+    let prefix = args.of_weights.prefix.as_deref();
+    let weights = layer::read(&args.weights, prefix, args.dtype, &mut notes)?;
     match weights.dtype {
         Dtype::F32 => stream_as::<f32>(args, weights, notes),
         Dtype::F64 => stream_as::<f64>(args, weights, notes),

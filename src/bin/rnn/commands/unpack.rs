@@ -12,7 +12,7 @@ use ndarray::{ArrayD, ArrayViewD, Axis, concatenate};
 use crate::args::{Side, Unpack};
 use crate::conversion;
 use crate::explain::hint;
-use crate::failure::{Usage, with_hint};
+use crate::failure::{Data, Usage, with_hint};
 use crate::pipeline::extent;
 use crate::pipeline::input::Input;
 use crate::pipeline::lengths::check_total;
@@ -37,12 +37,11 @@ pub(crate) fn unpack(args: &Unpack) -> Result<()> {
             return Err(with_hint(Usage(message), hint::set("--lengths", "lengths.npy")));
         }
     }
-    let outputs = [Some(&args.output), args.lengths.as_ref()];
-    let stdout = outputs.into_iter().flatten().any(|path| path == Path::new("-"));
+    let padded = args.output == Path::new("-");
+    let stdout = padded || args.lengths.as_deref() == Some(Path::new("-"));
     if stdout {
-        let padded = args.output == Path::new("-");
-        let remedy = if padded { ("-o", "padded.npy") } else { ("--lengths", "lengths.npy") };
-        refuse_terminal(|| hint::set(remedy.0, remedy.1))?;
+        let lengths = || hint::set("--lengths", "lengths.npy");
+        refuse_terminal(|| if padded { hint::set("-o", "padded.npy") } else { lengths() })?;
     }
     let input = Input::open(&args.input, &[], false)?;
     match input.natural() {
@@ -72,7 +71,7 @@ fn unpack_as<T: Element>(args: &Unpack, input: Input, single: bool, stdout: bool
     let place = input.place().to_owned();
     let Input::Packed(mut bundle, data) = input else {
         let message = format!("{place}: expected a packed sequence (data, batch_sizes), got none");
-        return Err(crate::failure::Data(message).into());
+        return Err(Data(message).into());
     };
     let mut notes = Notes::new(args.report.form());
     let data = &bundle.entries()[data];

@@ -51,10 +51,9 @@ impl CommandLine {
         let flag = argument(&self.grammar, "--batch-first");
         let has_value = flag.is_some_and(|flag| flag.get_action().takes_values());
         let mut line = self.without(&["--batch-first"]);
-        match (batch_first, has_value) {
-            (true, _) => line.words.push("--batch-first".to_owned()),
-            (false, true) => line.words.push("--batch-first=false".to_owned()),
-            (false, false) => {}
+        if batch_first || has_value {
+            let value = if batch_first { "" } else { "=false" };
+            line.words.push(format!("--batch-first{value}"));
         }
         line
     }

@@ -10,7 +10,7 @@ use elman::Element;
 use elman::files::Part;
 use ndarray::ArrayD;
 
-use super::pass::{Form, Pass, Section};
+use super::pass::{Form, Pass, Section, reshaped};
 use crate::args::ReportForm;
 use crate::report::Notes;
 
@@ -145,10 +145,8 @@ impl<T: Element> Pass<'_, T> {
         if self.batch_first() {
             tensor.swap_axes(0, 1);
         }
-        if !tensor.is_standard_layout() {
-            tensor = tensor.as_standard_layout().into_owned();
-        }
-        tensor.into_raw_vec_and_offset().0
+        let len = tensor.len();
+        reshaped(tensor, &[len]).into_raw_vec_and_offset().0
     }
 
     /// Whether the sequences of a tensor follow each other in its file. The order of the axes does not matter for

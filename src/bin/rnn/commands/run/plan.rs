@@ -89,44 +89,34 @@ fn check_outputs(outputs: &Outputs) -> Result<()> {
 /// Refuses `--lengths`, `--padding-value` and `--total-length` if nothing is padded. `--last` and `--all-hidden`
 /// may hold padding for packed or single sequences too.
 pub(super) fn check_padding(args: &Run, input: &Input) -> Result<()> {
-    let all = args.all_hidden.is_some();
-    let (value, total) = if input.is_archive() {
-        (args.last.is_some() || all, all)
-    } else {
-        (args.lengths.is_some(), args.lengths.is_some())
+    let (all, lengths) = (args.all_hidden.is_some(), args.lengths.is_some());
+    let (value, total) = match input {
+        Input::Tensor(_) => (lengths, lengths),
+        _ => (args.last.is_some() || all, all),
     };
-    let flags = [
-        ("--padding-value", args.padding_value.filter(|_| !value).map(|value| value.to_string())),
-        ("--total-length", args.total_length.filter(|_| !total).map(|total| total.to_string())),
-    ];
-    let flags: Vec<_> =
-        flags.into_iter().filter_map(|(flag, value)| Some((flag, value?))).collect();
-    let lengths = input.is_archive() && args.lengths.is_some();
-    if flags.is_empty() && !lengths {
-        return Ok(());
-    }
-    Err(refused(args, input, &flags))
-}
-
-/// The error about these flags with their values, and about `--lengths`.
-fn refused(args: &Run, input: &Input, flags: &[(&str, String)]) -> anyhow::Error {
+    let value = args.padding_value.filter(|_| !value).map(|x| ("--padding-value", x.to_string()));
+    let total = args.total_length.filter(|_| !total).map(|l| ("--total-length", l.to_string()));
+    let flags: Vec<_> = value.into_iter().chain(total).collect();
     let unwanted: Vec<_> = flags.iter().map(|(flag, _)| *flag).collect();
     let (place, names) = (input.place(), unwanted.join(" and "));
-    if !input.is_archive() {
-        let message =
-            format!("{names}: expected --lengths, which say where padding begins, got none");
-        return with_hint(Usage(message), hint::without(&unwanted));
-    }
-    if flags.is_empty() {
-        return lengths::unwanted(place);
-    }
-    let is_packed = matches!(input, Input::Packed(..));
-    let own = if is_packed { "a packed sequence" } else { "single sequences" };
+    let (is_packed, own) = match input {
+        _ if flags.is_empty() && lengths && input.is_archive() => {
+            return Err(lengths::unwanted(place));
+        }
+        _ if flags.is_empty() => return Ok(()),
+        Input::Tensor(_) => {
+            let message =
+                format!("{names}: expected --lengths, which say where padding begins, got none");
+            return Err(with_hint(Usage(message), hint::without(&unwanted)));
+        }
+        Input::Packed(..) => (true, "a packed sequence"),
+        Input::Ragged(_) => (false, "single sequences"),
+    };
     let message =
         format!("{place}: expected a padded tensor and --lengths with {names}, got {own}");
     // The result can be padded in a pipeline, if standard output is free and the result can be packed.
     let taken = [&args.hn, &args.last, &args.all_hidden];
     let taken = taken.into_iter().flatten().any(|path| path == Path::new("-"));
     let packs = !taken && (is_packed || !args.split_directions);
-    with_hint(Usage(message), packs.then(|| hint::padded(flags, is_packed)))
+    Err(with_hint(Usage(message), packs.then(|| hint::padded(&flags, is_packed))))
 }
