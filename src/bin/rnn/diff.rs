@@ -3,7 +3,6 @@
 mod compare;
 mod configuration;
 mod pairs;
-mod prefix;
 mod text;
 mod words;
 
@@ -84,7 +83,7 @@ pub(crate) fn find(mut a: File, mut b: File, places: [String; 2], args: &Diff) -
         }
         _ => (false, vec![pairs::single(&mut a, &mut b, &rule)?], None),
     };
-    let hint = pairs::unmatched(&tensors).and_then(|names| prefix::hint(&names));
+    let hint = pairs::unmatched(&tensors).and_then(|names| pairs::prefix_hint(&names));
     let equal =
         tensors.iter().all(|pair| pair.equal) && found.as_ref().is_none_or(Configuration::equal);
     let configuration = found.as_ref().map(Configuration::json);

@@ -1,7 +1,6 @@
 //! The parts of `rnn info`: a description of whatever is in a file.
 
 mod bundle;
-mod description;
 mod eigenvalues;
 mod print;
 mod statistics;
@@ -12,10 +11,50 @@ use std::ffi::OsStr;
 
 use anyhow::Result;
 use elman::files::{Accepts, File, Source, open};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::args::Info;
+use crate::report::{Notes, aligned};
 
-pub(crate) use description::Description;
+/// The description of a file: its fields are those of the JSON report.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Description {
+    file: String,
+    /// The kind of the file's contents.
+    kind: &'static str,
+    format: String,
+    /// The text below the first line.
+    #[serde(skip)]
+    lines: Vec<String>,
+    /// The fields of this kind: a JSON object.
+    #[serde(flatten)]
+    fields: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tensors: Option<Vec<Listed>>,
+    /// The line below the tensors.
+    #[serde(skip)]
+    meaning: Option<&'static str>,
+    /// The numbers of a single tensor as PyTorch prints them, with `--values`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    values: Option<String>,
+    #[serde(flatten)]
+    notes: Notes,
+}
+
+/// One tensor of several.
+#[derive(Debug, Serialize)]
+struct Listed {
+    /// Name, shape, type and statistics.
+    #[serde(skip)]
+    row: [String; 4],
+    /// The same and more: a JSON object.
+    #[serde(flatten)]
+    fields: Value,
+    /// As in [`Description`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    values: Option<String>,
+}
 
 /// Opens a file and describes it.
 pub(crate) fn describe(file: &OsStr, args: &Info) -> Result<Description> {
@@ -29,4 +68,26 @@ pub(crate) fn describe(file: &OsStr, args: &Info) -> Result<Description> {
             weights::describe(layer?, args)
         }
     }
+}
+
+impl Description {
+    pub(crate) fn text(&self) -> String {
+        let mut lines = vec![format!("{}: {}, {}", self.file, self.kind, self.format)];
+        lines.extend(self.lines.iter().cloned());
+        let tensors = || self.tensors.iter().flatten();
+        lines.extend(aligned(&tensors().map(|tensor| tensor.row.clone()).collect::<Vec<_>>()));
+        lines.extend(self.meaning.map(str::to_owned));
+        lines.extend(tensors().filter_map(|Listed { row: [name, ..], values, .. }| {
+            values.as_ref().map(|values| format!("{name}:\n{values}"))
+        }));
+        lines.extend(self.values.clone());
+        lines.extend(self.notes.lines());
+        lines.join("\n") + "\n"
+    }
+}
+
+/// Names and values, the values under each other.
+fn pairs(rows: &[(&str, String)]) -> Vec<String> {
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    rows.iter().map(|(name, value)| format!("{name:width$}  {value}")).collect()
 }

@@ -12,7 +12,6 @@ mod finite;
 mod info;
 mod invariance;
 mod layer;
-mod number;
 mod peak;
 mod pipeline;
 mod place;

@@ -4,7 +4,7 @@ use elman::files::Bundle;
 use elman::{Config, explicit_arguments};
 use serde_json::{Map, Value, json};
 
-use super::prefix;
+use super::pairs;
 
 /// The comparison of two bundles' configurations.
 #[derive(Debug, Default, PartialEq)]
@@ -22,7 +22,7 @@ impl Configuration {
     pub(super) fn compare(a: &Bundle, b: &Bundle, prefix: Option<&str>) -> Option<Self> {
         let explicit = [a, b].map(|bundle| -> Value {
             let own = explicit_arguments(bundle).into_iter();
-            own.map(|(name, value)| (prefix::without(&name, prefix).to_owned(), value)).collect()
+            own.map(|(name, value)| (pairs::without(&name, prefix).to_owned(), value)).collect()
         });
         let is_empty = explicit.each_ref().map(|own| own.as_object().is_none_or(Map::is_empty));
         if let (Some(a), Some(b), true) = (a.text(), b.text(), is_empty.contains(&true)) {

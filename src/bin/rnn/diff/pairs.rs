@@ -8,7 +8,6 @@ use elman::files::{Bundle, BundleFormat, File, FileError, StoredType, TensorFile
 use serde::Serialize;
 
 use super::compare::{Comparison, Rule};
-use super::prefix;
 use crate::explain::hint::{self, swapped};
 use crate::failure::{Data, with_hint};
 
@@ -57,15 +56,24 @@ fn compare(
 ) -> Result<Pair, FileError> {
     let (mut numbers, mut hint) = (None, None);
     let (difference, a, b) = match sides {
-        [Some((a, a_reader)), Some((b, b_reader))] => {
+        [Some((a, mut a_reader)), Some((b, mut b_reader))] => {
             let difference = if a.shape != b.shape {
                 hint = swapped_axes(&a, &b);
                 Some("shape")
             } else if rule.exact && a.stored != b.stored {
                 Some("dtype")
             } else {
-                let mut found =
-                    compare_numbers(rule.begin([a.stored, b.stored]), a_reader, b_reader)?;
+                // A piece of each side at a time.
+                let mut found = rule.begin([a.stored, b.stored]);
+                let (mut a_bits, mut b_bits) = (Vec::new(), Vec::new());
+                loop {
+                    a_reader.next_bits(&mut a_bits)?;
+                    b_reader.next_bits(&mut b_bits)?;
+                    if a_bits.is_empty() {
+                        break;
+                    }
+                    found.extend(&a_bits, &b_bits);
+                }
                 let places = [a.place.as_str(), b.place.as_str()];
                 let names = name.as_deref().map_or(places.to_vec(), |name| vec![name]);
                 found.locate(&a.shape, |index| rule.words.of(&names, &a.shape, index));
@@ -77,23 +85,6 @@ fn compare(
         [None, b] => (Some("only_in_b"), None, b.map(|(b, _)| b)),
     };
     Ok(Pair { name, equal: difference.is_none(), difference, a, b, numbers, hint })
-}
-
-/// Reads two tensors side by side, a piece of each at a time, and compares their numbers.
-fn compare_numbers(
-    mut comparison: Comparison,
-    mut a: TensorReader<'_>,
-    mut b: TensorReader<'_>,
-) -> Result<Comparison, FileError> {
-    let (mut a_bits, mut b_bits) = (Vec::new(), Vec::new());
-    loop {
-        a.next_bits(&mut a_bits)?;
-        b.next_bits(&mut b_bits)?;
-        if a_bits.is_empty() {
-            return Ok(comparison);
-        }
-        comparison.extend(&a_bits, &b_bits);
-    }
 }
 
 /// A hint for shapes that are equal except for two swapped axes.
@@ -119,7 +110,7 @@ pub(super) fn by_name(
     rule: &Rule,
     prefix: Option<&str>,
 ) -> Result<Vec<Pair>> {
-    let (a_names, b_names) = prefix::names(a, b, prefix)?;
+    let [a_names, b_names] = compared_names([a, b], prefix)?;
     let in_a: HashSet<_> = a_names.iter().map(|(_, name)| name).collect();
     let in_b: HashMap<_, _> = b_names.iter().map(|(index, name)| (name, *index)).collect();
     let of_a = a_names.iter().map(|(index, name)| (name, Some(*index), in_b.get(name).copied()));
@@ -196,4 +187,51 @@ fn refuse_several(tensor: &TensorFile, bundle: &Bundle) -> Result<()> {
     let named = (nameable && !entries.is_empty())
         .then(|| hint::replaced(bundle.place(), &bundle.entry_place(index)));
     Err(with_hint(Data(message), named.flatten()))
+}
+
+/// Indices of tensors, with the names that are compared.
+type Names = Vec<(usize, String)>;
+
+/// The names of both bundles. A bundle with names under the prefix, that of a layer in a larger model, has those
+/// alone, without the prefix.
+fn compared_names([a, b]: [&Bundle; 2], prefix: Option<&str>) -> Result<[Names; 2]> {
+    let names = [a, b].map(|bundle| -> Names {
+        bundle.entries().iter().map(|entry| entry.name.clone()).enumerate().collect()
+    });
+    let Some(prefix) = prefix else { return Ok(names) };
+    let under = names.each_ref().map(|names| -> Names {
+        let short = |name| without(name, Some(prefix));
+        let own = names.iter().filter(|(_, name)| short(name) != name);
+        own.map(|(index, name)| (*index, short(name).to_owned())).collect()
+    });
+    if under.iter().all(Vec::is_empty) {
+        let (a, b) = (a.place(), b.place());
+        let message = format!("expected tensors under '{prefix}' in {a} or {b}, got none");
+        return Err(Data(message).into());
+    }
+    let [all_a, all_b] = names;
+    let [under_a, under_b] = under;
+    let own = |under: Names, all| if under.is_empty() { all } else { under };
+    Ok([own(under_a, all_a), own(under_b, all_b)])
+}
+
+/// A name without the prefix and its dot, if it has them.
+pub(super) fn without<'a>(name: &'a str, prefix: Option<&str>) -> &'a str {
+    let own = prefix.and_then(|prefix| name.strip_prefix(prefix)?.strip_prefix('.'));
+    own.unwrap_or(name)
+}
+
+/// The flag to type, if all names of one side are also those of the other behind one prefix.
+pub(super) fn prefix_hint([a, b]: &[HashSet<&str>; 2]) -> Option<String> {
+    let prefix = prefix_of(a, b).or_else(|| prefix_of(b, a))?;
+    Some(hint::set("--prefix", prefix))
+}
+
+/// The first prefix under which `long` has all names of `short`.
+fn prefix_of<'a>(long: &HashSet<&'a str>, short: &HashSet<&str>) -> Option<&'a str> {
+    let first = short.iter().next()?;
+    let prefixes = long.iter().filter_map(|name| name.strip_suffix(first)?.strip_suffix('.'));
+    let has_all =
+        |prefix: &&str| short.iter().all(|name| long.contains(format!("{prefix}.{name}").as_str()));
+    prefixes.filter(has_all).min()
 }

@@ -5,7 +5,7 @@ use elman::files::Number;
 use super::Findings;
 use super::compare::{Comparison, Differences, Nans, NumberPair};
 use super::pairs::{Described, Pair};
-use crate::number::short;
+use crate::report::short;
 
 impl Findings {
     pub(crate) fn text(&self) -> String {

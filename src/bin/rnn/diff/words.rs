@@ -14,13 +14,36 @@ pub(super) struct Words {
 impl Words {
     /// The words for an index of a tensor with this shape and these names.
     pub(super) fn of(&self, names: &[&str], shape: &[usize], index: &[usize]) -> Option<String> {
-        let words = match self.axes.unwrap_or_else(|| self.guess(names)) {
-            NamedAxes::None => return None,
-            NamedAxes::Input => self.steps(index, format!("feature {}", index.last()?)),
-            NamedAxes::Output => self.steps(index, self.unit(*shape.last()?, *index.last()?)?),
-            NamedAxes::State => self.state(index),
+        let kind = self.axes.unwrap_or_else(|| self.guess(names));
+        let (&last, leading) = index.split_last()?;
+        let axes: &[&str] = match (kind, leading.len()) {
+            (NamedAxes::State, 1) => &["state"],
+            (NamedAxes::State, 2) => &["state", "row"],
+            (NamedAxes::Input | NamedAxes::Output, 1) => &["step"],
+            (NamedAxes::Input | NamedAxes::Output, 2) if self.batch_first => &["row", "step"],
+            (NamedAxes::Input | NamedAxes::Output, 2) => &["step", "row"],
+            _ => return None,
         };
-        words.map(|words| words.join(", "))
+        let direction = |reverse| if reverse { "reverse direction" } else { "forward direction" };
+        let word = |(axis, &at): (&&str, &usize)| match *axis {
+            // Without `--bidirectional` the number of directions is not known, so a state is not called a layer.
+            "state" if self.bidirectional => {
+                format!("layer {}, {}", at / 2, direction(at % 2 == 1))
+            }
+            axis => format!("{axis} {at}"),
+        };
+        let mut words: Vec<_> = axes.iter().zip(leading).map(word).collect();
+        words.push(match kind {
+            NamedAxes::Input => format!("feature {last}"),
+            NamedAxes::Output if self.bidirectional => {
+                // The features of the forward direction precede those of the reverse one; an odd number of
+                // features has no halves.
+                let features = shape.last().filter(|features| features.is_multiple_of(2))?;
+                format!("{}, unit {}", direction(last >= features / 2), last % (features / 2))
+            }
+            _ => format!("unit {last}"),
+        });
+        Some(words.join(", "))
     }
 
     /// The axes that the names tell, if they agree. Without names, `--batch-first` and `--bidirectional` tell
@@ -32,47 +55,6 @@ impl Words {
             None if self.batch_first || self.bidirectional => NamedAxes::Output,
             _ => NamedAxes::None,
         }
-    }
-
-    /// (L, N, features) or, unbatched, (L, features); `last` are the words of the last index.
-    fn steps(&self, index: &[usize], last: String) -> Option<Vec<String>> {
-        match *index {
-            [row, step, _] if self.batch_first => {
-                Some(vec![format!("row {row}"), format!("step {step}"), last])
-            }
-            [step, row, _] => Some(vec![format!("step {step}"), format!("row {row}"), last]),
-            [step, _] => Some(vec![format!("step {step}"), last]),
-            _ => None,
-        }
-    }
-
-    /// A feature of an output. The features of the forward direction precede those of the reverse one.
-    fn unit(&self, features: usize, index: usize) -> Option<String> {
-        if !self.bidirectional {
-            return Some(format!("unit {index}"));
-        }
-        let units = features / 2;
-        let direction = if index < units { "forward" } else { "reverse" };
-        // An odd number of features has no halves.
-        features.is_multiple_of(2).then(|| format!("{direction} direction, unit {}", index % units))
-    }
-
-    /// (D * `num_layers`, N, `H_out`) or, unbatched, without N. Without `--bidirectional` the number of
-    /// directions is not known, so a state is not called a layer.
-    fn state(&self, index: &[usize]) -> Option<Vec<String>> {
-        let (&state, others) = index.split_first()?;
-        let mut words = if self.bidirectional {
-            let direction = ["forward", "reverse"][state % 2];
-            vec![format!("layer {}", state / 2), format!("{direction} direction")]
-        } else {
-            vec![format!("state {state}")]
-        };
-        match others {
-            [row, unit] => words.extend([format!("row {row}"), format!("unit {unit}")]),
-            [unit] => words.push(format!("unit {unit}")),
-            _ => return None,
-        }
-        Some(words)
     }
 }
 

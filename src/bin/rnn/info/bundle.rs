@@ -5,8 +5,7 @@ use elman::files::{Bundle, FileError, StoredType};
 use elman::{Checkpoint, CheckpointError, Error, OutOfMemory, is_parameter_name};
 use serde_json::{Value, json};
 
-use super::description::{Description, pairs};
-use super::{tensor, weights};
+use super::{Description, pairs, tensor, weights};
 use crate::args::Info;
 use crate::explain::one_line;
 use crate::pipeline::packed::{PACKED, read_index};

@@ -15,11 +15,8 @@ const STUBBORN: usize = 10;
 /// Rows that are computed together, and sums that do not wait for each other.
 const ROWS: usize = 8;
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Eigenvalue {
-    re: f64,
-    im: f64,
-}
+/// The real and the imaginary part.
+type Eigenvalue = (f64, f64);
 
 /// A square matrix, row by row, with zeros to its right and below it: a reflection may always read three
 /// axes, the last of them with a factor of zero.
@@ -36,8 +33,8 @@ type Reflection = [f64; 3];
 /// The largest absolute value of the eigenvalues of a matrix of `size` rows. `None` if a number is not
 /// finite, or if the QR algorithm does not converge, which has not been seen.
 pub(super) fn spectral_radius(size: usize, values: &[f64]) -> Option<f64> {
-    let lengths = eigenvalues(size, values)?.into_iter().map(|value| value.re.hypot(value.im));
-    Some(lengths.fold(0.0, f64::max))
+    let found = eigenvalues(size, values)?;
+    Some(found.iter().fold(0.0, |most, (re, im)| re.hypot(*im).max(most)))
 }
 
 fn eigenvalues(size: usize, values: &[f64]) -> Option<Vec<Eigenvalue>> {
@@ -49,8 +46,7 @@ fn eigenvalues(size: usize, values: &[f64]) -> Option<Vec<Eigenvalue>> {
     matrix.balance();
     matrix.reduce();
     matrix.find(&mut found)?;
-    let back = |Eigenvalue { re, im }| Eigenvalue { re: re * scale, im: im * scale };
-    Some(found.into_iter().map(back).collect())
+    Some(found.into_iter().map(|(re, im)| (re * scale, im * scale)).collect())
 }
 
 /// Takes eigenvalues out: if a row or a column is zero outside of the diagonal, the number on the diagonal is
@@ -64,7 +60,7 @@ fn isolate(size: usize, values: &[f64], scale: f64) -> (Vec<Eigenvalue>, Square)
     };
     while let Some(at) = left.iter().position(|&i| alone(&left, i)) {
         let i = left.remove(at);
-        found.push(Eigenvalue { re: values[i * size + i] / scale, im: 0.0 });
+        found.push((values[i * size + i] / scale, 0.0));
     }
     let (rows, stride) = (left.len(), left.len().next_multiple_of(8) + 8);
     let mut matrix = Square { size: rows, stride, values: vec![0.0; (rows + 1) * stride] };
@@ -147,7 +143,7 @@ impl Square {
         while end > 0 && steps <= MAX_STEPS {
             let start = self.block_start(end, most);
             match end - start {
-                1 => found.push(Eigenvalue { re: self.at(start, start), im: 0.0 }),
+                1 => found.push((self.at(start, start), 0.0)),
                 2 => found.extend(self.of_two_rows(start)),
                 _ => {
                     steps += 1;
@@ -179,11 +175,11 @@ impl Square {
         let square = half * half + product;
         if square < 0.0 {
             let (re, im) = (d + half, (-square).sqrt());
-            return [Eigenvalue { re, im }, Eigenvalue { re, im: -im }];
+            return [(re, im), (re, -im)];
         }
         let far = half + square.sqrt().copysign(half);
         let near = if far == 0.0 { 0.0 } else { -product / far };
-        [far, near].map(|offset| Eigenvalue { re: d + offset, im: 0.0 })
+        [far, near].map(|offset| (d + offset, 0.0))
     }
 
     /// One QR step on the rows and columns from `start` to `end`. A first reflection, which follows from the
@@ -310,8 +306,7 @@ mod tests {
     const TOLERANCE: f64 = 1e-12;
 
     fn pairs(rows: &[&[f64]]) -> Vec<(f64, f64)> {
-        let found = eigenvalues(rows.len(), &rows.concat()).unwrap();
-        let mut pairs: Vec<_> = found.iter().map(|value| (value.re, value.im)).collect();
+        let mut pairs = eigenvalues(rows.len(), &rows.concat()).unwrap();
         pairs.sort_by(|a, b| a.partial_cmp(b).unwrap());
         pairs
     }
@@ -425,7 +420,7 @@ mod tests {
             assert_eq!(found.len(), expected.len());
             let radius = spectral_radius(size, &matrix).unwrap();
             for (re, im) in expected {
-                let distance = |value: &Eigenvalue| (value.re - re).hypot(value.im - im);
+                let distance = |value: &Eigenvalue| (value.0 - re).hypot(value.1 - im);
                 let nearest = (0..found.len())
                     .min_by(|&a, &b| distance(&found[a]).total_cmp(&distance(&found[b])));
                 let nearest = found.swap_remove(nearest.unwrap());

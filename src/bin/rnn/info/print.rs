@@ -85,10 +85,10 @@ impl Printer {
     pub(super) fn text(&self) -> String {
         let empty = self.shape.contains(&0);
         let too_many = !empty && self.count == 0;
-        let numbers = match (empty, too_many) {
-            (true, _) => "[]".to_owned(),
-            (_, true) => "...".to_owned(),
-            _ => self.nested(&self.words(), 0, PREFIX.len()),
+        let numbers = match () {
+            () if empty => "[]".to_owned(),
+            () if too_many => "...".to_owned(),
+            () => self.nested(&self.words(), 0, PREFIX.len()),
         };
         let mut suffixes = Vec::new();
         if empty && self.shape.len() != 1 || too_many {

@@ -5,12 +5,11 @@ use elman::files::{FileError, Header, StoredType, TensorFile, TensorReader};
 use elman::{Generator, STATE_BYTES};
 use serde_json::{Value, json};
 
-use super::description::{Description, Listed, pairs};
 use super::print::Printer;
 use super::statistics::{Occurrences, Statistics};
-use crate::number::{or_none, rounded};
+use super::{Description, Listed, pairs};
 use crate::progress;
-use crate::report::Notes;
+use crate::report::{Notes, rounded};
 
 pub(super) fn describe(mut tensor: TensorFile, values: bool) -> Result<Description> {
     let (file, format) = (tensor.place().to_owned(), tensor.format().to_owned());
@@ -151,7 +150,7 @@ fn words(statistics: &Statistics) -> [(&'static str, String); 4] {
     let [min, max] = statistics.range().map(|number| number.map(|number| number.to_string()));
     let [mean, std] = [statistics.mean(), statistics.std()].map(|number| number.map(rounded));
     [("min", min), ("max", max), ("mean", mean), ("std", std)]
-        .map(|(name, word)| (name, or_none(word)))
+        .map(|(name, word)| (name, word.unwrap_or_else(|| "none".to_owned())))
 }
 
 /// Adds the statistics to a JSON object.

@@ -11,12 +11,11 @@ use serde_json::json;
 use crate::args::Info;
 use crate::finite;
 use crate::layer::others_left_alone;
-use crate::number::{or_none, rounded};
-use crate::report::{Notes, layer_json, sizes};
+use crate::report::{Notes, layer_json, rounded, sizes};
 
-use super::description::{Description, Listed};
 use super::eigenvalues::spectral_radius;
 use super::print::Printer;
+use super::{Description, Listed};
 
 /// The explanation below the parameters.
 const MEANING: &str = "spectral radius: the largest |eigenvalue| of weight_hh; below 1 the influence \
@@ -75,14 +74,14 @@ fn listed(parameter: Parameter, stored: StoredType, tensor: &ArrayD<f64>, args: 
     let Parameter { name, shape, axes } = parameter;
     let numbers: Vec<f64> = tensor.iter().copied().collect();
     let norm = norm(&numbers);
-    let mut words = format!("norm {}", rounded(norm));
-    let mut radius = None;
+    let (mut words, mut radius) = (format!("norm {}", rounded(norm)), None);
     if name.starts_with("weight_hh") {
         let computed = shape[0] <= MAX_ROWS || args.spectral_radius;
         // `None` if a number is not finite.
         radius = if computed { spectral_radius(shape[0], &numbers) } else { None };
-        let found = if computed { or_none(radius.map(rounded)) } else { "not computed".to_owned() };
-        words = format!("{words}, spectral radius {found}");
+        let none = if computed { "none" } else { "not computed" };
+        let found = radius.map_or(none.to_owned(), rounded);
+        words += &format!(", spectral radius {found}");
     }
     let values = args.values.then(|| {
         // Integers have become floats.
