@@ -67,13 +67,13 @@ pub struct Config {
     /// Features of a hidden state, `H_out`.
     pub hidden_size: usize,
     /// Layers stacked on each other.
-    #[serde(default = "default::num_layers")]
+    #[serde(default = "one")]
     pub num_layers: usize,
     /// The function that each layer applies to its sums.
     #[serde(default)]
     pub nonlinearity: Nonlinearity,
     /// Whether the layer has `bias_ih` and `bias_hh`.
-    #[serde(default = "default::bias")]
+    #[serde(default = "yes")]
     pub bias: bool,
     /// Whether input and output are (N, L, features). It never applies to `h_0` and `h_n`.
     #[serde(default)]
@@ -171,15 +171,14 @@ impl fmt::Display for Config {
     }
 }
 
-/// The values of absent fields that are not zero or false.
-mod default {
-    pub(super) fn num_layers() -> usize {
-        1
-    }
+/// The default of `num_layers`, for serde.
+fn one() -> usize {
+    1
+}
 
-    pub(super) fn bias() -> bool {
-        true
-    }
+/// The default of `bias`, for serde.
+fn yes() -> bool {
+    true
 }
 
 #[cfg(test)]

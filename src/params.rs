@@ -73,7 +73,7 @@ impl<T: Element> Params<T> {
         let cells = self.tensors.chunks_mut(self.config.tensors_per_cell());
         for cell in cells {
             if let [_, _, bias_ih, bias_hh] = cell {
-                bias_ih.zip_mut_with(bias_hh, |sum, &hh| *sum = *sum + hh);
+                bias_ih.zip_mut_with(bias_hh, |sum, &hh| *sum += hh);
                 bias_hh.fill(T::ZERO);
             }
         }

@@ -37,13 +37,13 @@ pub(super) fn read(bundle: &Bundle, found: &Found) -> Result<(Config, bool), Che
     Ok((config.map_err(|error| error.within(place))?, explicit_nonlinearity(text)))
 }
 
-/// PyTorch's arguments that a bundle holds explicitly, under the names of the modules around the layer: those
+/// PyTorch's arguments that a bundle contains explicitly, with the names of the modules around the layer: those
 /// of a saved configuration, or the attributes of a checkpoint's modules. Arguments that follow from names and
 /// shapes are left out.
 pub fn explicit_arguments(bundle: &Bundle) -> Map<String, Value> {
     if let Some(Text { text, .. }) = bundle.text() {
         let config = Config::from_json(text).map(|config| config.to_json());
-        let mut fields = config.ok().and_then(|json| json.as_object().cloned()).unwrap_or_default();
+        let Ok(Value::Object(mut fields)) = config else { return Map::new() };
         if !explicit_nonlinearity(text) {
             fields.shift_remove("nonlinearity");
         }
@@ -65,7 +65,7 @@ fn explicit_nonlinearity(text: &str) -> bool {
     serde_json::from_str(text).is_ok_and(|saved: Value| saved.get("nonlinearity").is_some())
 }
 
-/// The arguments among the attributes of a PyTorch module that names and shapes do not tell.
+/// The attributes of a PyTorch module that are arguments and do not follow from names and shapes.
 fn module_arguments(bundle: &Bundle, module: &str) -> Map<String, Value> {
     let own = |name: &str| {
         let mut own = bundle.attributes().iter().filter(|attribute| attribute.module == module);
@@ -141,8 +141,8 @@ fn refuse_misfit<'a>(
     refuse_contradiction(&told, saved, &["nonlinearity", "batch_first", "dropout"])
 }
 
-/// Rejects a saved configuration that differs from the one that the tensors tell, except in arguments that they
-/// do not determine.
+/// Rejects a saved configuration that differs from that of the tensors, except in arguments that they do not
+/// determine.
 pub(super) fn refuse_contradiction(
     told: &Config,
     saved: Config,

@@ -154,14 +154,14 @@ mod tests {
     }
 
     #[test]
-    fn tensors_beside_a_layer_without_a_prefix_are_kept_to_be_refused() {
+    fn tensors_beside_a_layer_without_a_prefix_belong_to_it() {
         let model = [layer("", 1), entries(&[("stray", &[2, 5])])].concat();
         assert_eq!(find(&model, None).unwrap().members.len(), 3);
         assert_eq!(find(&model, Some("")).unwrap().members.len(), 2);
     }
 
     #[test]
-    fn modules_beside_a_layer_without_a_prefix_are_left_alone() {
+    fn modules_beside_a_layer_without_a_prefix_are_ignored() {
         let others = entries(&[("fc.weight", &[2, 5])]);
         let model = [layer("lstm.", 4), layer("", 1), others].concat();
         let found = find(&model, None).unwrap();

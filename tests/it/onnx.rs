@@ -114,7 +114,7 @@ struct Exported {
 }
 
 #[test]
-fn what_torch_exports() {
+fn models_exported_by_torch() {
     let all: Vec<Exported> = cases("/onnx");
     assert_eq!(all.len(), 6);
     for Exported { file, input, h_0, output, h_n } in all {
@@ -185,7 +185,7 @@ fn refused(model: &[u8], message: &str) {
 }
 
 #[test]
-fn nodes_that_are_no_layer_of_pytorch_are_refused_by_name() {
+fn nodes_unlike_pytorchs_layers_are_refused_by_name() {
     let clip = fields([field(1, "clip"), vec![0x15, 0, 0, 0, 0x3f], integer(20, 1)]);
     refused(&one_node("", &[clip], &[]), "node 'rnn': clip: expected none, as in PyTorch, got one");
     for (names, got) in [(&["Affine"][..], "Affine"), (&["Tanh", "Tanh"], "Tanh, Tanh"), (&[], "")]
@@ -305,7 +305,7 @@ fn layers_with(directions: u64, between: &[Vec<u8>]) -> Result<usize, String> {
 }
 
 #[test]
-fn two_nodes_are_one_stack_where_steps_stay_steps() {
+fn two_nodes_are_one_stack_if_steps_stay_steps() {
     let plain = |op_type: &str, from: &str, to: &str| node(op_type, "", from, to, &[]);
     let swap = |from: &str, to: &str, perm: &[i64]| {
         node("Transpose", "", from, to, &[model::integers("perm", perm)])
@@ -397,7 +397,7 @@ fn told(before: &[Vec<u8>], last: &str, attributes: &[Vec<u8>]) -> Checkpoint {
 }
 
 #[test]
-fn the_batch_comes_first_where_the_graph_swaps_it() {
+fn a_transposed_input_means_batch_first() {
     let swap = |from: &str, to: &str| {
         node("Transpose", "", from, to, &[model::integers("perm", &[1, 0, 2])])
     };
@@ -469,7 +469,7 @@ fn weights_of_every_type_and_in_every_field() {
 }
 
 #[test]
-fn bytes_that_are_no_model_are_refused_by_name() {
+fn malformed_models_are_refused_by_name() {
     let with = |w: Vec<u8>| {
         let rnn = node("RNN", "rnn", "x W R", "y", &[]);
         model::model(&[rnn], &[floats("R", &[1, 2, 2], 0.25), w])
@@ -589,7 +589,7 @@ fn normal<T: Element>(generator: &mut Generator, sizes: (usize, usize, usize)) -
 }
 
 #[test]
-fn a_reversed_layer_is_a_flip_before_and_behind_it() {
+fn a_reversed_layer_equals_a_layer_between_two_flips() {
     // One row, a few, and enough of each that threads share rows or columns, or would take turns.
     for (steps, batch, hidden_size, threads) in
         [(7, 1, 5, 1), (7, 3, 5, 2), (64, 64, 64, 2), (40, 2, 300, 2), (3000, 1, 64, 2)]
@@ -669,7 +669,7 @@ fn write<T: Element>(sandbox: &Sandbox, name: &str, rnn: &Rnn<T>) {
 }
 
 #[test]
-fn what_is_written_is_read_bit_for_bit() {
+fn a_written_layer_is_read_bit_for_bit() {
     fn check<T: Element>() {
         for config in layers() {
             let sandbox = Sandbox::new();
@@ -694,7 +694,7 @@ fn what_is_written_is_read_bit_for_bit() {
 }
 
 #[test]
-fn a_saved_configuration_is_held_against_the_nodes() {
+fn a_saved_configuration_agrees_with_the_nodes() {
     let config = Config::new(2, 2).to_json().to_string();
     for (saved, what) in [
         (config.as_str(), "expected bias false, as in the tensors, got true"),
@@ -767,7 +767,7 @@ fn onnx_runtime_gives_the_same_numbers() {
 
 /// A head may read what lies between the layers.
 #[test]
-fn what_reads_an_inner_layer_is_named() {
+fn nodes_that_read_an_inner_layer_are_named() {
     let nodes = [
         node("RNN", "a", "x W R", "y", &[]),
         node("Squeeze", "", "y", "z", &[model::integers("axes", &[1])]),

@@ -54,11 +54,10 @@ impl<'a> LayerNode<'a> {
             return Err(refused(node, what));
         }
         let state_is_computed = check_state(node, trace, zeros)?;
-        let swapped = node.input(0).is_some_and(|x| trace.origin(x).is_swapped());
         let config = Config {
             nonlinearity,
             bias: bias.is_some(),
-            batch_first: trace::is_batch_first(node) != swapped,
+            batch_first: trace.is_batch_first(node),
             bidirectional: directions == 2,
             ..Config::new(input_size, hidden_size)
         };

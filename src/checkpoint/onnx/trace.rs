@@ -15,7 +15,7 @@ const MAX_RANK: usize = 8;
 
 /// An axis of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Axis {
+enum Axis {
     /// The i-th of the origin.
     Own(usize),
     /// L, of the output of an RNN.
@@ -38,7 +38,7 @@ pub(super) struct Origin<'a> {
     /// The name of the value that was moved.
     pub(super) source: &'a str,
     /// Its axes in their new order. Empty if the order is unknown, or if numbers were left out.
-    pub(super) axes: Vec<Axis>,
+    axes: Vec<Axis>,
     /// D, of the output of an RNN.
     directions: usize,
 }
@@ -48,11 +48,6 @@ impl<'a> Origin<'a> {
     /// transpositions.
     fn of(source: &'a str) -> Self {
         Origin { source, axes: vec![Own(0), Own(1), Own(2)], directions: 0 }
-    }
-
-    /// Whether the first two of three axes are swapped.
-    pub(super) fn is_swapped(&self) -> bool {
-        self.axes == [Own(1), Own(0), Own(2)]
     }
 
     /// Whether this axis has size 1.
@@ -77,8 +72,8 @@ pub(super) fn is_move(node: &NodeProto) -> bool {
     node.is_standard() && MOVES.contains(&node.op_type.as_str())
 }
 
-/// Whether an RNN node has the axes of `batch_first`.
-pub(super) fn is_batch_first(node: &NodeProto) -> bool {
+/// Whether the input of an RNN node has the axes of `batch_first`.
+fn is_batch_first(node: &NodeProto) -> bool {
     node.attribute("layout") == Some(Attribute::Int(1))
 }
 
@@ -104,7 +99,7 @@ pub(super) enum State<'a> {
 pub(super) struct Trace<'a> {
     tensors: HashMap<&'a str, &'a TensorProto>,
     inputs: HashSet<&'a str>,
-    /// The ConstantOfShape nodes, by their outputs.
+    /// The `ConstantOfShape` nodes, by their outputs.
     fills: HashMap<&'a str, &'a NodeProto>,
     origins: HashMap<&'a str, Origin<'a>>,
 }
@@ -187,6 +182,14 @@ impl<'a> Trace<'a> {
         let origin = self.origin(node.input(0)?);
         let (first, second) = if is_batch_first(node) { (Batch, Steps) } else { (Steps, Batch) };
         (origin.axes == [first, second, Features]).then_some(origin.source)
+    }
+
+    /// Whether the input of the first node of a stack is (N, L, `H_in`): either the node has these axes, or the
+    /// graph swaps the first two.
+    pub(super) fn is_batch_first(&self, node: &'a NodeProto) -> bool {
+        let swapped =
+            node.input(0).is_some_and(|x| self.origin(x).axes == [Own(1), Own(0), Own(2)]);
+        is_batch_first(node) != swapped
     }
 
     /// The integers in an attribute, as in old models, or in a constant input.

@@ -6,7 +6,6 @@ use prost::bytes::Bytes;
 
 use crate::files::escaped;
 
-/// A model.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ModelProto {
     #[prost(int64, tag = "1")]
@@ -23,7 +22,6 @@ pub struct ModelProto {
     pub metadata_props: Vec<StringStringEntryProto>,
 }
 
-/// The version of a set of operators.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct OperatorSetIdProto {
     #[prost(string, tag = "1")]
@@ -32,7 +30,6 @@ pub struct OperatorSetIdProto {
     pub version: i64,
 }
 
-/// A text with a name.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct StringStringEntryProto {
     #[prost(string, tag = "1")]
@@ -56,7 +53,6 @@ pub struct GraphProto {
     pub output: Vec<ValueInfoProto>,
 }
 
-/// One operation.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct NodeProto {
     #[prost(string, repeated, tag = "1")]
@@ -120,7 +116,6 @@ pub struct TensorProto {
     pub data_location: i32,
 }
 
-/// An input or an output of a graph.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ValueInfoProto {
     #[prost(string, tag = "1")]
@@ -129,7 +124,6 @@ pub struct ValueInfoProto {
     pub r#type: Option<TypeProto>,
 }
 
-/// The type of a value.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct TypeProto {
     #[prost(message, optional, tag = "1")]

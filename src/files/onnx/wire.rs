@@ -71,8 +71,9 @@ impl Message {
             (Attribute, 8) | (Tensor, 1) => Integers,
             (Tensor, 5) => Numbers(4),
             (Tensor, 7) => Numbers(8),
-            (Attribute | Value | Opset | Entry, 1) => Name,
-            (Dimension, 2) | (Node, 3) | (Tensor, 8) => Name,
+            (Attribute | Value | Opset | Entry, 1) | (Dimension, 2) | (Node, 3) | (Tensor, 8) => {
+                Name
+            }
             (Model, 2 | 3) | (Graph | Entry, 2) | (Node, 1 | 2 | 4 | 7) => Text,
             _ => return None,
         })

@@ -1,4 +1,4 @@
-//! Models made by hand, byte by byte: what a program that means harm could write.
+//! Models built byte by byte, including malicious ones.
 
 /// An integer as protobuf writes it.
 pub(crate) fn varint(mut value: u64) -> Vec<u8> {
@@ -22,7 +22,7 @@ pub(crate) fn integer(number: u64, value: u64) -> Vec<u8> {
     [varint(number << 3), varint(value)].concat()
 }
 
-/// Fields one behind the other.
+/// Concatenated fields.
 pub(crate) fn fields(fields: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
     fields.into_iter().flatten().collect()
 }
