@@ -5,7 +5,6 @@ use std::time::Instant;
 use anyhow::Result;
 use elman::{Config, Dtype, Element, Generator, Kernel, Rnn};
 use ndarray::Array3;
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::args::{Bench, BenchForm};
@@ -17,6 +16,9 @@ use crate::{invariance, peak, progress, threads};
 const MIN_RUNS: usize = 3;
 /// Most runs: more would only take memory for their times.
 const MAX_RUNS: usize = 1_000_000;
+/// The head of a table in Markdown.
+const HEAD: &str = "| layer | seq_len | batch | threads | median ms | minimum ms | p99 ms | GF/s | of the peak |\n\
+                    |---|---|---|---|---|---|---|---|---|\n";
 
 pub(crate) fn bench(args: &Bench) -> Result<()> {
     let show = |text: String, object: Value| match args.report {
@@ -34,11 +36,12 @@ pub(crate) fn bench(args: &Bench) -> Result<()> {
         return tally.bug();
     }
     let timings = time_all(args)?;
-    let object = if let [one] = &timings[..] { json!(one) } else { json!(timings) };
-    match args.report {
-        BenchForm::Markdown => show(markdown(&timings), object),
-        _ => show(timings.iter().map(Timing::text).collect(), object),
-    }
+    let objects: Vec<_> = timings.iter().map(|timing| &timing.object).collect();
+    let object = if let [one] = objects[..] { one.clone() } else { json!(objects) };
+    let markdown = args.report == BenchForm::Markdown;
+    let mut text = if markdown { HEAD.to_owned() } else { String::new() };
+    text.extend(timings.iter().map(|timing| if markdown { &*timing.row } else { &*timing.text }));
+    show(text, object)
 }
 
 fn time_all(args: &Bench) -> Result<Vec<Timing>> {
@@ -87,57 +90,56 @@ fn workloads(args: &Bench) -> Vec<Workload> {
     (0..counts.iter().product()).map(workload).collect()
 }
 
-/// The result for one shape: the fields of the JSON report.
-#[derive(Serialize)]
+/// The result for one shape.
 struct Timing {
-    layer: String,
-    nonlinearity: String,
-    dtype: String,
-    seq_len: usize,
-    batch: usize,
-    median_s: f64,
-    min_s: f64,
-    p90_s: f64,
-    p99_s: f64,
-    runs: usize,
-    gflops: f64,
-    /// Of the peak of as many cores, measured beside it.
-    share_of_peak: f64,
-    kernel: &'static str,
-    threads: usize,
+    text: String,
+    /// A row of a table in Markdown.
+    row: String,
+    /// The fields of the JSON report.
+    object: Value,
 }
 
 fn time<T: Element>(args: &Bench, workload: &Workload) -> Result<Timing> {
     let Workload { config, seq_len, batch, threads } = workload;
-    let mut generator = Generator::new(Generator::DEFAULT_SEED);
     let kernel = args.kernel.unwrap_or_else(Kernel::best);
+    let pool = threads::pool(*threads, &mut Vec::new())?;
+    let seconds = pool.install(|| repeat::<T>(args, workload, kernel))?;
+    let [median, min, p90, p99] = [0.5, 0.0, 0.9, 0.99].map(|q| quantile(&seconds, q));
+    let gflops = flops(workload) / median / 1e9;
+    // Of the peak of as many cores, measured beside it.
+    let share = gflops / peak::multiply_adds::<T>(kernel, &pool);
+    let (layer, nonlinearity) = (config.to_string(), config.nonlinearity.to_string());
+    let (dtype, runs) = (args.dtype.to_string(), seconds.len());
+    let (kernel, threads) = (kernel.name(), pool.current_num_threads());
+    let object = json!({
+        "layer": layer, "nonlinearity": nonlinearity, "dtype": dtype,
+        "seq_len": seq_len, "batch": batch,
+        "median_s": median, "min_s": min, "p90_s": p90, "p99_s": p99, "runs": runs,
+        "gflops": gflops, "share_of_peak": share, "kernel": kernel, "threads": threads,
+    });
+    let percent = share * 100.0;
+    let [median, min, p90, p99] = [median, min, p90, p99].map(|s| s * 1e6);
+    let text = format!(
+        "{layer}, {nonlinearity}, {dtype}, seq_len {seq_len}, batch {batch}\n\
+         median {median:.3} us, minimum {min:.3}, p90 {p90:.3}, p99 {p99:.3}, of {runs} runs\n\
+         {gflops:.1} GF/s, {percent:.0} % of the peak, kernel {kernel}, threads {threads}\n"
+    );
+    let [median, min, p99] = [median, min, p99].map(|us| us / 1e3);
+    let row = format!(
+        "| {layer} | {seq_len} | {batch} | {threads} | {median:.4} | {min:.4} | {p99:.4} \
+         | {gflops:.1} | {percent:.0} % |\n"
+    );
+    Ok(Timing { text, row, object })
+}
+
+/// Seconds of each run, in ascending order.
+fn repeat<T: Element>(args: &Bench, workload: &Workload, kernel: Kernel) -> Result<Vec<f64>> {
+    let Workload { config, seq_len, batch, .. } = workload;
+    let mut generator = Generator::new(Generator::DEFAULT_SEED);
     let rnn = Rnn::<T>::new(config.clone(), &mut generator)?.with_kernel(kernel);
     let mut values = elman::zeros(&[*seq_len, *batch, config.input_size], "input")?;
     generator.normal(&mut values);
     let input = Array3::from_shape_vec((*seq_len, *batch, config.input_size), values)?;
-    let pool = threads::pool(*threads, &mut Vec::new())?;
-    let seconds = pool.install(|| repeat(args, &rnn, &input))?;
-    let gflops = flops(workload) / quantile(&seconds, 0.5) / 1e9;
-    Ok(Timing {
-        layer: config.to_string(),
-        nonlinearity: config.nonlinearity.to_string(),
-        dtype: args.dtype.to_string(),
-        seq_len: *seq_len,
-        batch: *batch,
-        median_s: quantile(&seconds, 0.5),
-        min_s: quantile(&seconds, 0.0),
-        p90_s: quantile(&seconds, 0.9),
-        p99_s: quantile(&seconds, 0.99),
-        runs: seconds.len(),
-        gflops,
-        share_of_peak: gflops / peak::multiply_adds::<T>(kernel, &pool),
-        kernel: kernel.name(),
-        threads: pool.current_num_threads(),
-    })
-}
-
-/// Seconds of each run, in ascending order.
-fn repeat<T: Element>(args: &Bench, rnn: &Rnn<T>, input: &Array3<T>) -> Result<Vec<f64>> {
     let forward = || rnn.call(input.view().into_dyn(), None);
     for _ in 0..args.warmup {
         forward()?;
@@ -170,35 +172,4 @@ fn flops(workload: &Workload) -> f64 {
     let features = (0..config.num_layers)
         .map(|layer| config.layer_input_size(layer) as f64 + config.hidden_size as f64);
     2.0 * rows * config.hidden_size as f64 * features.sum::<f64>()
-}
-
-impl Timing {
-    fn text(&self) -> String {
-        let Timing { layer, nonlinearity, dtype, seq_len, batch, runs, .. } = self;
-        let [median, min, p90, p99] =
-            [self.median_s, self.min_s, self.p90_s, self.p99_s].map(|s| s * 1e6);
-        let Timing { gflops, share_of_peak, kernel, threads, .. } = self;
-        let share = share_of_peak * 100.0;
-        format!(
-            "{layer}, {nonlinearity}, {dtype}, seq_len {seq_len}, batch {batch}\n\
-             median {median:.3} us, minimum {min:.3}, p90 {p90:.3}, p99 {p99:.3}, of {runs} runs\n\
-             {gflops:.1} GF/s, {share:.0} % of the peak, kernel {kernel}, threads {threads}\n"
-        )
-    }
-
-    fn row(&self) -> String {
-        let Timing { layer, seq_len, batch, threads, gflops, .. } = self;
-        let [median, min, p99] = [self.median_s, self.min_s, self.p99_s].map(|s| s * 1e3);
-        let share = self.share_of_peak * 100.0;
-        format!(
-            "| {layer} | {seq_len} | {batch} | {threads} | {median:.4} | {min:.4} | {p99:.4} \
-             | {gflops:.1} | {share:.0} % |\n"
-        )
-    }
-}
-
-fn markdown(timings: &[Timing]) -> String {
-    let head = "| layer | seq_len | batch | threads | median ms | minimum ms | p99 ms | GF/s | of the peak |\n\
-                |---|---|---|---|---|---|---|---|---|\n";
-    head.to_owned() + &timings.iter().map(Timing::row).collect::<String>()
 }

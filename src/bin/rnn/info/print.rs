@@ -92,16 +92,12 @@ impl Printer {
         };
         let mut suffixes = Vec::new();
         if empty && self.shape.len() != 1 || too_many {
-            let sizes: Vec<_> = self.shape.iter().map(ToString::to_string).collect();
-            suffixes.push(format!("size=({})", sizes.join(", ")));
+            let sizes = format!("{:?}", self.shape);
+            suffixes.push(format!("size=({})", sizes.trim_matches(['[', ']'])));
         }
         // The default type of such numbers is not printed.
-        let told = match self.stored {
-            StoredType::F32 => true,
-            StoredType::I64 | StoredType::Bool => !empty,
-            _ => false,
-        };
-        if !told {
+        let whole_default = matches!(self.stored, StoredType::I64 | StoredType::Bool) && !empty;
+        if self.stored != StoredType::F32 && !whole_default {
             suffixes.push(format!("dtype=torch.{}", of_torch(self.stored)));
         }
         with_suffixes(format!("{PREFIX}{numbers}"), &suffixes)
@@ -134,34 +130,24 @@ impl Printer {
         if axes == 0 {
             return words[0].clone();
         }
-        let cut = self.seen[axis] < self.shape[axis];
-        if axes == 1 {
-            return vector(words, cut, indent);
+        let mut parts = if axes == 1 {
+            words.to_vec()
+        } else {
+            let inner = words.chunks(words.len() / self.seen[axis]);
+            inner.map(|words| self.nested(words, axis + 1, indent + 1)).collect()
+        };
+        // Dots for the omitted parts.
+        if self.seen[axis] < self.shape[axis] {
+            parts.insert(EDGE, if axes == 1 { " ..." } else { "..." }.to_owned());
         }
-        let inner = words.len() / self.seen[axis];
-        let parts = words.chunks(inner).map(|words| self.nested(words, axis + 1, indent + 1));
-        let parts = with_dots(parts, cut, "...");
-        let between = format!(",{}{}", "\n".repeat(axes - 1), " ".repeat(indent + 1));
+        // The last axis has as many words in a line as fit.
+        if axes == 1 {
+            let in_line = (LINE.saturating_sub(indent) / (words[0].len() + 2)).max(1);
+            parts = parts.chunks(in_line).map(|line| line.join(", ")).collect();
+        }
+        let between = format!(",{}{}", "\n".repeat((axes - 1).max(1)), " ".repeat(indent + 1));
         format!("[{}]", parts.join(&between))
     }
-}
-
-/// One axis, with as many words in a line as fit.
-fn vector(words: &[String], cut: bool, indent: usize) -> String {
-    let width = words.first().map_or(1, String::len);
-    let in_line = (LINE.saturating_sub(indent) / (width + 2)).max(1);
-    let words = with_dots(words.iter().cloned(), cut, " ...");
-    let lines: Vec<_> = words.chunks(in_line).map(|line| line.join(", ")).collect();
-    format!("[{}]", lines.join(&format!(",\n{}", " ".repeat(indent + 1))))
-}
-
-/// Parts, with dots for omitted ones.
-fn with_dots(parts: impl Iterator<Item = String>, cut: bool, dots: &str) -> Vec<String> {
-    let mut parts: Vec<_> = parts.collect();
-    if cut {
-        parts.insert(EDGE, dots.to_owned());
-    }
-    parts
 }
 
 /// Floats in their common format, right-aligned.

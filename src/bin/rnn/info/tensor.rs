@@ -155,12 +155,12 @@ fn words(statistics: &Statistics) -> [(&'static str, String); 4] {
 
 /// Adds the statistics to a JSON object.
 fn with_statistics(mut fields: Value, statistics: &Statistics) -> Value {
-    let [min, max] = statistics.range().map(|number| json!(number));
-    let [mean, std] = [statistics.mean(), statistics.std()].map(|number| json!(number));
-    let (nan, inf) = (json!(statistics.nan), json!(statistics.inf));
-    let all =
-        [("min", min), ("max", max), ("mean", mean), ("std", std), ("nan", nan), ("inf", inf)];
-    all.into_iter().for_each(|(name, value)| fields[name] = value);
+    let ([min, max], nan, inf) = (statistics.range(), &statistics.nan, &statistics.inf);
+    let (mean, std) = (statistics.mean(), statistics.std());
+    let more = json!({"min": min, "max": max, "mean": mean, "std": std, "nan": nan, "inf": inf});
+    if let (Value::Object(fields), Value::Object(mut more)) = (&mut fields, more) {
+        fields.append(&mut more);
+    }
     fields
 }
 
