@@ -10,19 +10,6 @@ pub(crate) fn array<T>(shape: &[usize], values: Vec<T>) -> ArrayD<T> {
         .unwrap_or_else(|_| unreachable!("the values do not fill shape {shape:?}"))
 }
 
-/// The number of elements of an array of this shape, or [`OutOfMemory`] if no array can have it:
-/// the product of the sizes that are not 0 has a limit even without elements.
-pub(crate) fn checked_len(shape: &[usize], what: &'static str) -> Result<usize, OutOfMemory> {
-    let sizes = shape.iter().filter(|&&size| size > 0);
-    let product = sizes.copied().try_fold(1_usize, usize::checked_mul);
-    match product {
-        Some(product) if isize::try_from(product).is_ok() => {
-            Ok(if shape.contains(&0) { 0 } else { product })
-        }
-        _ => Err(OutOfMemory { what, bytes: usize::MAX }),
-    }
-}
-
 /// The values in row-major order. `what` names them in an error.
 pub(crate) fn values<T: Clone, D: Dimension>(
     from: &ArrayRef<T, D>,
@@ -44,8 +31,7 @@ pub(crate) fn values<T: Clone, D: Dimension>(
     Ok(values)
 }
 
-/// The same values in row-major order, because rows are read as slices. They are copied only if they are
-/// in another order.
+/// The same values in row-major order, because rows are read as slices. They are copied only from another order.
 pub(crate) fn contiguous<'a, T: Clone, D: Dimension>(
     from: &'a ArrayRef<T, D>,
     what: &'static str,

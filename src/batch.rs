@@ -11,9 +11,9 @@ use std::borrow::Cow;
 
 use ndarray::{ArrayD, ArrayViewD, Axis, Dimension, IxDyn, Slice};
 
-use crate::array::{array, checked_len, values};
+use crate::array::{array, values};
 use crate::error::Error;
-use crate::memory::{lengthen, reserved};
+use crate::memory::{checked_len, lengthen, reserved};
 
 pub(crate) use order::{Order, PADDED, check_lengths, inverse, pad, total_steps};
 pub(crate) use sizes::BatchSizes;

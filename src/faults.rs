@@ -3,7 +3,6 @@
 //!
 //! Only a build with debug assertions has them; a release contains none of this code.
 
-#[cfg(not(debug_assertions))]
 use std::io;
 
 /// An operation that can be made to fail.
@@ -21,22 +20,21 @@ pub enum Operation {
     Allocate,
 }
 
-/// The number of bytes, of `len`, that an operation may process.
-///
-/// # Errors
-/// If the plan makes the operation fail.
-#[cfg(not(debug_assertions))]
-#[inline(always)]
-#[allow(clippy::unnecessary_wraps, reason = "a build with debug assertions fails here")]
-pub(crate) fn pass(_: Operation, len: usize) -> io::Result<usize> {
-    Ok(len)
-}
-
 #[cfg(debug_assertions)]
 pub use planned::{FaultPlan, plan};
 
-#[cfg(debug_assertions)]
-pub(crate) use planned::pass;
+/// The number of bytes, of `len`, that an operation may process, or an error if the plan makes the operation fail.
+#[inline(always)]
+#[allow(clippy::unnecessary_wraps, reason = "a build with debug assertions fails here")]
+pub(crate) fn pass(operation: Operation, len: usize) -> io::Result<usize> {
+    #[cfg(debug_assertions)]
+    return planned::pass(operation, len);
+    #[cfg(not(debug_assertions))]
+    {
+        let _ = operation;
+        Ok(len)
+    }
+}
 
 #[cfg(debug_assertions)]
 mod planned {
@@ -74,11 +72,7 @@ mod planned {
         let _ = PLAN.set(plan);
     }
 
-    /// The number of bytes, of `len`, that an operation may process.
-    ///
-    /// # Errors
-    /// If the plan makes the operation fail.
-    pub(crate) fn pass(operation: Operation, len: usize) -> io::Result<usize> {
+    pub(super) fn pass(operation: Operation, len: usize) -> io::Result<usize> {
         match *PLAN.get().unwrap_or(&FaultPlan::Fail { operation, first: 0, last: 0, errno: 0 }) {
             FaultPlan::Fail { operation: planned, first, last, errno } if planned == operation => {
                 let number = COUNT.fetch_add(1, Ordering::Relaxed) + 1;

@@ -37,7 +37,7 @@ pub(crate) fn fit<T: Clone + Default>(
     sizes: &[usize],
     what: &'static str,
 ) -> Result<(), OutOfMemory> {
-    let len = checked_product(sizes, what)?;
+    let len = checked_len(sizes, what)?;
     buffer.truncate(len);
     lengthen(buffer, len, T::default(), what)
 }
@@ -90,10 +90,15 @@ fn granted(
     }
 }
 
-/// The product of sizes, or [`OutOfMemory`] if it overflows.
-pub(crate) fn checked_product(sizes: &[usize], what: &'static str) -> Result<usize, OutOfMemory> {
-    sizes
-        .iter()
-        .try_fold(1_usize, |product, &size| product.checked_mul(size))
-        .ok_or(OutOfMemory { what, bytes: usize::MAX })
+/// The number of elements of an array of this shape, or [`OutOfMemory`] if no array can have it:
+/// the product of the sizes that are not 0 has a limit even without elements.
+pub(crate) fn checked_len(shape: &[usize], what: &'static str) -> Result<usize, OutOfMemory> {
+    let sizes = shape.iter().filter(|&&size| size > 0);
+    let product = sizes.copied().try_fold(1_usize, usize::checked_mul);
+    match product {
+        Some(product) if isize::try_from(product).is_ok() => {
+            Ok(if shape.contains(&0) { 0 } else { product })
+        }
+        _ => Err(OutOfMemory { what, bytes: usize::MAX }),
+    }
 }

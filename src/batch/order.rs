@@ -6,9 +6,9 @@ use std::iter::repeat_n;
 use ndarray::{ArrayD, ArrayViewD, Axis};
 
 use super::BatchSizes;
-use crate::array::{array, checked_len, contiguous};
+use crate::array::{array, contiguous};
 use crate::error::Error;
-use crate::memory::{OutOfMemory, checked_product, reserved};
+use crate::memory::{OutOfMemory, checked_len, reserved};
 
 /// The name of packed rows in an out-of-memory error.
 const PACKED: &str = "packed data";
@@ -68,7 +68,7 @@ impl Order {
         batch_first: bool,
     ) -> Result<ArrayD<T>, Error> {
         let (second, features) = (padded.len_of(Axis(1)), &padded.shape()[2..]);
-        let width = checked_product(features, PACKED)?;
+        let width = checked_len(features, PACKED)?;
         // Other layouts are rare, and are copied first: reading them row by row is slow.
         let padded = contiguous(padded, "input")?;
         let rows = padded.as_slice().unwrap_or_default();
@@ -115,7 +115,7 @@ pub(crate) fn pad<T: Clone>(
     shape: &[usize],
     padding: &T,
 ) -> Result<ArrayD<T>, Error> {
-    let (batch, width) = (shape[1], checked_product(&shape[2..], PADDED)?);
+    let (batch, width) = (shape[1], checked_len(&shape[2..], PADDED)?);
     let len = checked_len(shape, PADDED)?;
     let mut padded = reserved(len, PADDED)?;
     // An array of width 0 may have very many rows, which need no work.

@@ -66,8 +66,7 @@ impl Archive {
 
     /// The header of a member.
     pub(super) fn header(&mut self, index: usize, place: &str) -> Result<Header, FileError> {
-        let (size, mut member) = self.open(index, place)?;
-        read_header(&mut member, size, place)
+        Ok(self.reader(index, place.to_owned())?.header().clone())
     }
 
     /// The numbers of a member.
@@ -76,21 +75,11 @@ impl Archive {
         index: usize,
         place: String,
     ) -> Result<TensorReader<'_>, FileError> {
-        let (size, mut member) = self.open(index, &place)?;
+        let file = self.zip.by_index(index).map_err(|error| zip_error(error, &place))?;
+        let size = file.size();
+        let mut member = BufReader::with_capacity(BUFFER_BYTES, Member { file, size, got: 0 });
         let header = read_header(&mut member, size, &place)?;
         Ok(TensorReader::new(Bytes::Member(Box::new(member)), header, place))
-    }
-
-    /// Opens a member, which has the size that the directory declares.
-    fn open(
-        &mut self,
-        index: usize,
-        place: &str,
-    ) -> Result<(u64, BufReader<Member<'_>>), FileError> {
-        let file = self.zip.by_index(index).map_err(|error| zip_error(error, place))?;
-        let size = file.size();
-        let member = Member { size, got: 0, file };
-        Ok((size, BufReader::with_capacity(BUFFER_BYTES, member)))
     }
 }
 

@@ -12,7 +12,6 @@ use super::limit::MAX_TEXT_BYTES;
 #[cfg(feature = "pt")]
 use super::pt::PtFile;
 use super::reader::TensorReader;
-#[cfg(feature = "safetensors")]
 use super::safetensors::SafetensorsFile;
 use super::{
     BundleFormat, Entry, ModuleAttribute, TEXT_NAME, Tensor, TensorFile, Text, escaped, show,
@@ -44,7 +43,6 @@ enum Body {
     /// The files, and the one whose numbers are being read.
     Folder(Vec<PathBuf>, Option<TensorFile>),
     Npz(Archive),
-    #[cfg(feature = "safetensors")]
     Safetensors(SafetensorsFile),
     #[cfg(feature = "pt")]
     Pt(PtFile),
@@ -111,18 +109,13 @@ impl Bundle {
 
     #[cfg(not(feature = "pt"))]
     pub(super) fn pt(_: Option<&Path>, _: Handle, place: String) -> Result<Self, FileError> {
-        Err(not_built_in(place, BundleFormat::Pt))
+        let what = "recognised as .pt checkpoint, which this build does not read (feature pt)";
+        Err(FileError::malformed(&place, what))
     }
 
-    #[cfg(feature = "safetensors")]
     pub(super) fn safetensors(file: Handle, place: String) -> Result<Self, FileError> {
         let (entries, text, file) = SafetensorsFile::open(file, &place)?;
         Ok(Bundle { place, entries, text, body: Body::Safetensors(file) })
-    }
-
-    #[cfg(not(feature = "safetensors"))]
-    pub(super) fn safetensors(_: Handle, place: String) -> Result<Self, FileError> {
-        Err(not_built_in(place, BundleFormat::Safetensors))
     }
 
     /// The format.
@@ -130,7 +123,6 @@ impl Bundle {
         match self.body {
             Body::Folder(..) => BundleFormat::Folder,
             Body::Npz(_) => BundleFormat::Npz,
-            #[cfg(feature = "safetensors")]
             Body::Safetensors(_) => BundleFormat::Safetensors,
             #[cfg(feature = "pt")]
             Body::Pt(_) => BundleFormat::Pt,
@@ -182,7 +174,6 @@ impl Bundle {
     /// The numbers of the tensor at `index` as they are stored.
     pub fn reader(&mut self, index: usize) -> Result<TensorReader<'_>, FileError> {
         let place = self.entry_place(index);
-        #[cfg(any(feature = "pt", feature = "safetensors"))]
         let header = super::Header::plain(self.entries[index].stored, &self.entries[index].shape);
         match &mut self.body {
             Body::Folder(paths, open) => {
@@ -191,7 +182,6 @@ impl Bundle {
                 open.insert(TensorFile::in_folder(&paths[index])?).reader()
             }
             Body::Npz(archive) => archive.reader(index, place),
-            #[cfg(feature = "safetensors")]
             Body::Safetensors(file) => file.reader(index, header, place),
             #[cfg(feature = "pt")]
             Body::Pt(file) => file.reader(index, header, place),
@@ -266,11 +256,4 @@ fn read_text(folder: &Path) -> Result<Option<Text>, FileError> {
         FileError::malformed(&place, format!("expected UTF-8 text, got bad bytes at {at}"))
     })?;
     Ok(Some(Text { place, text }))
-}
-
-/// The error of a format whose feature is off in this build.
-#[cfg(not(all(feature = "pt", feature = "safetensors")))]
-fn not_built_in(place: String, format: BundleFormat) -> FileError {
-    let what = format!("recognised as {format}, which this build does not read");
-    FileError::Malformed { place, what }
 }

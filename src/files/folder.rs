@@ -18,48 +18,41 @@ use crate::element::Element;
 use crate::files::error::FileError;
 
 /// A folder that is replaced as one.
+#[derive(Debug)]
 pub struct Folder {
     place: String,
     path: PathBuf,
     /// Whether the folder existed when this value was opened; one that did not must not be replaced.
     existed: bool,
-    own: Box<dyn Fn(&str) -> bool>,
+    own: fn(&str) -> bool,
     temporary: TempDir,
     registered: RegisteredTemp,
 }
-
-debug_fields!(Folder, path, existed, temporary);
 
 impl Folder {
     /// Checks that a folder can be written at `path`. One that exists may hold only files whose names `own` accepts.
     pub fn open(
         path: &Path,
         overwrite: Overwrite,
-        own: impl Fn(&str) -> bool + 'static,
+        own: fn(&str) -> bool,
     ) -> Result<Self, FileError> {
         let place = show(path);
         let path = resolve(without_slash(path));
         let existing = fs::metadata(&path).ok();
-        let refused = if path.file_name().is_none() {
+        let refused = match &existing {
             // `.`, `..` and the root: the system renames none of them.
-            Some("expected the name of a folder".to_owned())
-        } else if let Some(existing) = &existing {
-            if !existing.is_dir() {
-                Some("exists and is not a folder".to_owned())
-            } else if overwrite == Overwrite::Refuse {
-                Some(KEPT.to_owned())
-            } else {
-                foreign(&path, &own)
-            }
-        } else {
-            None
+            _ if path.file_name().is_none() => Some("expected the name of a folder".to_owned()),
+            None => None,
+            Some(found) if !found.is_dir() => Some("exists and is not a folder".to_owned()),
+            Some(_) if overwrite == Overwrite::Refuse => Some(KEPT.to_owned()),
+            Some(_) => foreign(&path, own),
         };
         if let Some(what) = refused {
             return Err(FileError::refused(&place, what));
         }
         let (temporary, registered) =
             temporary_folder(folder_of(&path)).map_err(FileError::creating(&place))?;
-        let (existed, own) = (existing.is_some(), Box::new(own));
+        let existed = existing.is_some();
         Ok(Folder { place, path, existed, own, temporary, registered })
     }
 
@@ -103,7 +96,7 @@ impl Folder {
             let _ = old.try_lock();
             exchange(new, path).map_err(&failed)?;
             // From here on no path leads other programs to the old folder, so that its content is final.
-            if let Some(what) = foreign(new, &self.own) {
+            if let Some(what) = foreign(new, self.own) {
                 exchange(new, path).map_err(&failed)?;
                 return Err(FileError::refused(&self.place, what));
             }
@@ -132,7 +125,7 @@ pub fn write_folder<T: Element>(
 }
 
 /// The reason why a folder must not be replaced: an entry that `own` does not accept.
-fn foreign(folder: &Path, own: &dyn Fn(&str) -> bool) -> Option<String> {
+fn foreign(folder: &Path, own: fn(&str) -> bool) -> Option<String> {
     let find = || {
         for entry in fs::read_dir(folder)? {
             let entry = entry?;

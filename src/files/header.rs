@@ -70,7 +70,6 @@ impl StoredType {
     }
 
     /// The type of this name in .safetensors.
-    #[cfg(feature = "safetensors")]
     pub(super) fn named(name: &str) -> Option<Self> {
         let found = Self::ALL.iter().find(|(_, own, ..)| own.to_uppercase() == name);
         found.map(|(stored, ..)| *stored).filter(|stored| *stored != StoredType::Text)

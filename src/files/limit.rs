@@ -12,11 +12,9 @@ use crate::files::error::FileError;
 pub(super) const MAX_NPY_HEADER_BYTES: usize = 10_000;
 
 /// Longest header that .safetensors allows.
-#[cfg(feature = "safetensors")]
 pub(super) const MAX_SAFETENSORS_HEADER_BYTES: u64 = 100_000_000;
 
 /// Most axes of a tensor: the limit of NumPy and PyTorch.
-#[cfg(any(feature = "onnx", feature = "safetensors"))]
 pub(super) const MAX_AXES: usize = 64;
 
 /// Longest text beside tensors; a configuration has a few hundred bytes.

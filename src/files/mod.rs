@@ -41,7 +41,6 @@ mod part;
 #[cfg(feature = "pt")]
 mod pt;
 mod reader;
-#[cfg(feature = "safetensors")]
 mod safetensors;
 mod sink;
 mod source;
@@ -52,7 +51,6 @@ mod tensor_file;
 mod tensor_format;
 mod waiting;
 
-#[cfg(feature = "safetensors")]
 pub use self::safetensors::write_safetensors;
 pub use bundle::Bundle;
 pub use entry::{AttributeValue, BundleFormat, Entry, ModuleAttribute, Text};
@@ -116,8 +114,7 @@ pub(crate) const MAX_LISTED: usize = 20;
 /// The first names as an error lists them, at most `most`, and the number of the others.
 pub(crate) fn listed<S: AsRef<str>>(names: impl IntoIterator<Item = S>, most: usize) -> String {
     let mut names = names.into_iter();
-    let shown: Vec<_> = names.by_ref().take(most).collect();
-    let shown: Vec<_> = shown.iter().map(AsRef::as_ref).collect();
+    let shown: Vec<_> = names.by_ref().take(most).map(|name| name.as_ref().to_owned()).collect();
     match names.count() {
         _ if shown.is_empty() => "none".to_owned(),
         0 => shown.join(", "),

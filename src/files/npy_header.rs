@@ -183,9 +183,7 @@ impl Cursor<'_> {
         let descr = self.string("a dtype")?;
         let order = descr.chars().next().filter(|c| "<>=|".contains(*c));
         let rest = order.map_or(descr.as_str(), |_| &descr[1..]);
-        let letter = rest.chars().next().unwrap_or(' ');
-        let size = rest.get(letter.len_utf8()..).unwrap_or("");
-        let stored = StoredType::parse(rest).ok_or_else(|| unsupported(&descr, letter, size))?;
+        let stored = StoredType::parse(rest).ok_or_else(|| unsupported(&descr, rest))?;
         // `=` and no mark mean the byte order of the writer. NumPy never writes them; nearly every machine is
         // little-endian.
         Ok((stored, order == Some('>')))
@@ -225,8 +223,9 @@ impl Cursor<'_> {
 }
 
 /// The error for a dtype that cannot be read, with a remedy.
-fn unsupported(descr: &str, letter: char, size: &str) -> String {
-    let (name, remedy) = match (letter, size) {
+fn unsupported(descr: &str, letter_and_size: &str) -> String {
+    let mut letters = letter_and_size.chars();
+    let (name, remedy) = match (letters.next().unwrap_or(' '), letters.as_str()) {
         ('V', "2") => ("raw bytes, as bfloat16 is saved", "np.save(file, array.astype('float32'))"),
         ('O', _) => ("objects", "np.save(file, np.array(list, dtype='float32'))"),
         ('V', _) => ("structured", "np.save(file, array['name'])"),

@@ -29,8 +29,8 @@ pub enum Accepts<'a> {
     Tensor,
     /// One tensor, or an .npz, which is a bundle even if it has one member.
     Sequences {
-        /// The columns that are read from a table, in this order; all of them if there are none. A column is a
-        /// name of the first line, or a number that is counted from 1. A name wins over a number.
+        /// The columns that are read from a table, in this order; empty for all of them. A column is a name of the
+        /// first line, or a number that is counted from 1. A name wins over a number.
         columns: &'a [String],
     },
     /// A .npy file, a table or a member of an .npz; or a bundle: a folder of .npy files, an .npz, .safetensors
@@ -42,7 +42,7 @@ pub enum Accepts<'a> {
     Anything,
 }
 
-/// The formats that are read; each value of [`Accepts`] stands for a range of them.
+/// The formats that are read; each value of [`Accepts`] allows a range of them.
 const FORMATS: [Format; 7] = [
     Format::Npy,
     Format::Text,

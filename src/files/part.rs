@@ -3,7 +3,6 @@
 //! A part is a range of the first axis and a range of the second one. In memory its first two axes are in the
 //! order of the file, or swapped.
 
-use std::io;
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -101,19 +100,17 @@ impl Sink {
 
     /// Begins a tensor of `shape` that is written in parts, as one of three axes.
     pub fn into_parts<T: Stored>(
-        self,
+        mut self,
         shape: &[usize],
         axes: [usize; 3],
     ) -> Result<PartWriter<T>, FileError> {
-        let (piece, numbers) = (Vec::with_capacity(PIECE_BYTES), PhantomData::<T>);
-        let mut parts =
-            PartWriter { sink: self, axes, start: 0, written: 0, unsynced: 0, piece, numbers };
         let begun = header_bytes(T::DESCR, shape).and_then(|header| {
-            parts.start = header.len() as u64;
-            parts.sink.target.direct().write_all(&header)
+            self.target.direct().write_all(&header)?;
+            Ok(header.len() as u64)
         });
-        begun.map_err(|source| parts.failed(source))?;
-        Ok(parts)
+        let start = begun.map_err(FileError::writing(&self.place))?;
+        let (piece, numbers) = (Vec::with_capacity(PIECE_BYTES), PhantomData);
+        Ok(PartWriter { sink: self, axes, start, written: 0, unsynced: 0, piece, numbers })
     }
 }
 
@@ -135,7 +132,7 @@ impl<T: Stored> PartWriter<T> {
         if self.unsynced >= SYNC_BYTES {
             self.unsynced = 0;
             if let Target::Replace { temporary, .. } = &self.sink.target {
-                temporary.as_file().sync_data().map_err(|source| self.failed(source))?;
+                temporary.as_file().sync_data().map_err(FileError::writing(&self.sink.place))?;
             }
         }
         Ok(())
@@ -147,7 +144,7 @@ impl<T: Stored> PartWriter<T> {
     /// If a part has not been written.
     pub fn finish(mut self) -> Result<Sink, FileError> {
         assert_eq!(self.written, self.axes.iter().product::<usize>(), "a part is missing");
-        self.sink.target.end().map_err(|source| self.failed(source))?;
+        self.sink.target.end().map_err(FileError::writing(&self.sink.place))?;
         Ok(self.sink)
     }
 
@@ -165,28 +162,22 @@ impl<T: Stored> PartWriter<T> {
         let written = match &mut self.sink.target {
             Target::Replace { temporary, .. } => {
                 let at = self.start + (start * size_of::<T>()) as u64;
-                write_numbers(
-                    &mut FileCursor { file: temporary.as_file(), at },
-                    values,
-                    &mut self.piece,
-                )
+                let mut cursor = FileCursor { file: temporary.as_file(), at };
+                write_numbers(&mut cursor, values, &mut self.piece)
             }
             other => {
                 assert_eq!(self.written, start, "a pipe is written in order");
-                let mut writer = other.direct();
-                write_numbers(&mut writer, values, &mut self.piece).and_then(|()| writer.flush())
+                let writer = other.direct();
+                write_numbers(writer, values, &mut self.piece).and_then(|()| writer.flush())
             }
         };
         if let (Err(error), Target::Replace { .. }) = (&written, &self.sink.target) {
             let bytes = |numbers: usize| self.start + (numbers * size_of::<T>()) as u64;
             let all = self.axes.iter().product();
-            return Err(self.failed(with_bytes(error, bytes(self.written), bytes(all))));
+            let error = with_bytes(error, bytes(self.written), bytes(all));
+            return Err(FileError::writing(&self.sink.place)(error));
         }
         self.written += count;
-        written.map_err(|source| self.failed(source))
-    }
-
-    fn failed(&self, source: io::Error) -> FileError {
-        FileError::writing(&self.sink.place)(source)
+        written.map_err(FileError::writing(&self.sink.place))
     }
 }

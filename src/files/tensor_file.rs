@@ -58,9 +58,8 @@ impl TensorFile {
             Opened::File(file, len) => {
                 let mut reader = io::BufReader::new(FileCursor { file: &file, at: 0 });
                 let (header, start) = Header::read(&mut reader, &place)?;
-                let got = len.saturating_sub(start);
-                if got < header.body_bytes() as u64 {
-                    let got = usize::try_from(got).unwrap_or(usize::MAX);
+                let got = usize::try_from(len.saturating_sub(start)).unwrap_or(usize::MAX);
+                if got < header.body_bytes() {
                     return Err(missing(&place, &header, got));
                 }
                 Ok(TensorFile { place, header, body: Body::File(file, start) })

@@ -94,33 +94,23 @@ fn shortest<T: Element>(value: T) -> String {
     }
 }
 
-/// A block of rows and columns for each index of the axes before them, under its index as PyTorch writes it.
+/// A block of rows and columns for each index of the axes before them. A tensor of more than two axes has the index of
+/// each block above it, as PyTorch writes it.
 fn write_blocks<T: Element>(writer: &mut dyn Write, array: &ArrayViewD<'_, T>) -> io::Result<()> {
     let width = array.iter().map(|&value| rounded(value).len()).max().unwrap_or(0);
-    if array.ndim() <= 2 {
-        return write_block(writer, &rows(array.view()), width);
-    }
-    let leading = array.shape()[..array.ndim() - 2].to_vec();
+    let leading = array.shape()[..array.ndim().saturating_sub(2)].to_vec();
     for (block, index) in ndarray::indices(leading).into_iter().enumerate() {
-        let own = array.view();
-        let own = index.as_array_view().iter().fold(own, |own, &i| own.index_axis_move(Axis(0), i));
-        let index: Vec<_> = index.as_array_view().iter().map(ToString::to_string).collect();
-        let line = if block > 0 { "\n" } else { "" };
-        writeln!(writer, "{line}[{}, :, :]", index.join(", "))?;
-        write_block(writer, &rows(own), width)?;
-    }
-    Ok(())
-}
-
-fn write_block<T: Element>(
-    writer: &mut dyn Write,
-    rows: &ArrayView2<'_, T>,
-    width: usize,
-) -> io::Result<()> {
-    for row in rows.rows() {
-        let numbers: Vec<_> =
-            row.iter().map(|&value| format!("{:>width$}", rounded(value))).collect();
-        writeln!(writer, "{}", numbers.join("  "))?;
+        let index = index.as_array_view();
+        if array.ndim() > 2 {
+            let line = if block > 0 { "\n" } else { "" };
+            let index: Vec<_> = index.iter().map(ToString::to_string).collect();
+            writeln!(writer, "{line}[{}, :, :]", index.join(", "))?;
+        }
+        let own = index.iter().fold(array.view(), |own, &i| own.index_axis_move(Axis(0), i));
+        for row in rows(own).rows() {
+            let numbers = row.iter().map(|&value| format!("{:>width$}", rounded(value)));
+            writeln!(writer, "{}", numbers.collect::<Vec<_>>().join("  "))?;
+        }
     }
     Ok(())
 }
@@ -138,8 +128,7 @@ fn rounded<T: Element>(value: T) -> String {
 }
 
 /// At most two axes as rows and columns.
-fn rows<T>(array: ArrayViewD<'_, T>) -> ArrayView2<'_, T> {
-    let mut array = array;
+fn rows<T>(mut array: ArrayViewD<'_, T>) -> ArrayView2<'_, T> {
     while array.ndim() < 2 {
         array = array.insert_axis(Axis(0));
     }

@@ -6,7 +6,7 @@ use super::PackedSequence;
 use crate::array::contiguous;
 use crate::batch::{Order, check_lengths, inverse};
 use crate::error::Error;
-use crate::memory::{checked_product, reserved};
+use crate::memory::{checked_len, reserved};
 
 /// Packs the first `lengths[n]` steps of each sequence of a padded batch, (L, N, *), or (N, L, *) with
 /// `batch_first`: PyTorch's `pack_padded_sequence`.
@@ -56,7 +56,7 @@ pub fn pack_sequence<T: Clone>(
 ) -> Result<PackedSequence<T>, Error> {
     let (lengths, features) = lengths_and_features(sequences)?;
     check_order(&lengths, enforce_sorted)?;
-    let width = checked_product(features, "packed data")?;
+    let width = checked_len(features, "packed data")?;
     let sequences = all_contiguous(sequences)?;
     let order = Order::new(&lengths)?;
     let data = order.pack(features, |t, n| {

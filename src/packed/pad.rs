@@ -6,10 +6,10 @@ use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
 
 use super::PackedSequence;
 use super::pack::{all_contiguous, lengths_and_features};
-use crate::array::{array, checked_len, contiguous, values};
+use crate::array::{array, contiguous, values};
 use crate::batch::{BatchSizes, PADDED, check_lengths, pad, total_steps};
 use crate::error::Error;
-use crate::memory::{checked_product, reserved};
+use crate::memory::{checked_len, reserved};
 
 /// The side of a sequence that is padded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub fn pad_sequence<T: Clone>(
     let batch = lengths.len();
     let axes = if batch_first { [batch, steps] } else { [steps, batch] };
     let shape = [&axes[..], features].concat();
-    let width = checked_product(features, PADDED)?;
+    let width = checked_len(features, PADDED)?;
     let sequences = all_contiguous(sequences)?;
     let len = checked_len(&shape, PADDED)?;
     let mut padded = reserved(len, PADDED)?;
@@ -121,7 +121,7 @@ pub fn unpack_sequence<T: Clone>(sequence: &PackedSequence<T>) -> Result<Vec<Arr
     let lengths = sequence.lengths()?;
     let sizes = BatchSizes::new(&sequence.batch_sizes)?;
     let features = &sequence.data.shape()[1..];
-    let width = checked_product(features, PADDED)?;
+    let width = checked_len(features, PADDED)?;
     let data = contiguous(&sequence.data, PADDED)?;
     let rows = data.as_slice().unwrap_or_default();
     let mut sequences = reserved(lengths.len(), "sequences")?;

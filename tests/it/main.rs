@@ -8,7 +8,7 @@ mod naive;
 mod bench;
 mod checkpoints;
 mod convert;
-#[cfg(all(feature = "csv", feature = "onnx", feature = "pt", feature = "safetensors"))]
+#[cfg(all(feature = "csv", feature = "onnx", feature = "pt"))]
 mod corpus;
 mod diff;
 mod errors;

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use anyhow::Result;
-#[cfg(feature = "safetensors")]
-use elman::files::write_safetensors;
-use elman::files::{Folder, Overwrite, Sink, TEXT_NAME, write_folder, write_npz};
+use elman::files::{
+    Folder, Overwrite, Sink, TEXT_NAME, write_folder, write_npz, write_safetensors,
+};
 #[cfg(feature = "onnx")]
 use elman::write_onnx;
 use elman::{Config, Dtype, Element, Parameter, is_parameter_name};
@@ -18,17 +18,15 @@ use crate::report::{Notes, Report, TensorLine};
 pub(crate) enum WeightsOutput {
     Folder(Folder),
     Npz(Sink),
-    #[cfg(feature = "safetensors")]
     Safetensors(Sink),
     #[cfg(feature = "onnx")]
     Onnx(Sink),
 }
 
-const EXPECTED: &str = match (cfg!(feature = "safetensors"), cfg!(feature = "onnx")) {
-    (true, true) => "a folder, .npz, .safetensors, .onnx",
-    (true, false) => "a folder, .npz, .safetensors",
-    (false, true) => "a folder, .npz, .onnx",
-    (false, false) => "a folder, .npz",
+const EXPECTED: &str = if cfg!(feature = "onnx") {
+    "a folder, .npz, .safetensors, .onnx"
+} else {
+    "a folder, .npz, .safetensors"
 };
 
 impl WeightsOutput {
@@ -50,7 +48,6 @@ impl WeightsOutput {
         let sink = || Sink::open(path, overwrite);
         Ok(match &*extension {
             "npz" => Self::Npz(sink()?),
-            #[cfg(feature = "safetensors")]
             "safetensors" => Self::Safetensors(sink()?),
             #[cfg(feature = "onnx")]
             "onnx" => Self::Onnx(sink()?),
@@ -102,7 +99,6 @@ impl WeightsOutput {
                 write_npz(&mut sink, &members.collect::<Vec<_>>(), &text)?;
                 Ok(sink.commit()?)
             }
-            #[cfg(feature = "safetensors")]
             Self::Safetensors(mut sink) => {
                 write_safetensors(&mut sink, tensors, &text)?;
                 Ok(sink.commit()?)

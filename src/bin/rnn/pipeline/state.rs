@@ -99,7 +99,7 @@ impl StateFile {
 
     fn check_h_n<T: Element>(&self, rnn: &Rnn<T>, entry: &Entry, frames: bool) -> Result<()> {
         let name = format!("{}:{}", self.place, MEMBERS[0]);
-        if !entry.stored.is_computed() || entry.stored.natural() != T::DTYPE {
+        if entry.stored != T::DTYPE.into() {
             let found = entry.stored;
             let message = format!("{name}: expected {}, as the layer is, got {found}", T::DTYPE);
             return Err(Data(message).into());
