@@ -30,6 +30,18 @@ impl Notes {
         self.notes.push(text);
     }
 
+    /// A decision that concerns the work ahead: on standard error at once, or among the notes of a report for scripts.
+    pub(crate) fn announce(&mut self, text: String) {
+        match self.form {
+            ReportForm::Text => {
+                // The announcement is not worth an error if standard error is closed.
+                let _ = writeln!(io::stderr(), "note: {text}");
+            }
+            ReportForm::Json => self.note(text),
+            ReportForm::None => {}
+        }
+    }
+
     /// A probable mistake of the user.
     pub(crate) fn warn(&mut self, text: String) {
         self.warnings.push(text);

@@ -11,7 +11,7 @@ const MAX_THREADS: usize = 1024;
 const HEADROOM: usize = 1 << 20;
 
 /// The pool for `--threads`, else `RAYON_NUM_THREADS`, else `OMP_NUM_THREADS`, else the cores of this
-/// process. If the system refuses that many threads, the pool has fewer. Notes name what was ignored.
+/// process. If the system refuses that many threads, the pool has fewer. Notes name the ignored values.
 pub(crate) fn pool(
     requested: Option<usize>,
     notes: &mut Vec<String>,

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use clap::{Arg, Command, CommandFactory, Id};
+use clap::{Arg, Command, CommandFactory};
 
 use crate::args::Args;
 
@@ -34,8 +34,7 @@ impl CommandLine {
 
     /// Without these flags, in every spelling.
     pub(super) fn without(self, flags: &[&str]) -> Self {
-        let unwanted = self.ids(flags);
-        self.filtered(|flag| flag.is_none_or(|flag| !unwanted.contains(flag.get_id())))
+        self.filtered(flags, false)
     }
 
     /// With a flag, whether or not it was typed.
@@ -68,25 +67,20 @@ impl CommandLine {
 
     /// Another command with those of these flags that were typed.
     pub(super) fn into_command(self, name: &str, flags: &[&str]) -> Self {
-        let wanted = self.ids(flags);
-        let mut line =
-            self.filtered(|flag| flag.is_some_and(|flag| wanted.contains(flag.get_id())));
+        let mut line = self.filtered(flags, true);
         line.words.splice(0..0, ["rnn".to_owned(), name.to_owned()]);
         line
     }
 
-    fn ids(&self, flags: &[&str]) -> Vec<Id> {
-        flags
-            .iter()
-            .filter_map(|flag| Some(argument(&self.grammar, flag)?.get_id().clone()))
-            .collect()
-    }
-
-    /// With the words that belong to the wanted flags, or, `None`, to no flag.
-    fn filtered(self, wanted: impl Fn(Option<&Arg>) -> bool) -> Self {
-        let parts = parts(&self.grammar, &self.words);
-        let kept = parts.into_iter().filter(|(flag, _)| wanted(*flag)).flat_map(|(_, words)| words);
-        CommandLine { words: kept.cloned().collect(), ..self }
+    /// The words that belong to these flags if they are `kept`, else all others.
+    fn filtered(self, flags: &[&str], kept: bool) -> Self {
+        let flags = flags.iter().filter_map(|flag| argument(&self.grammar, flag));
+        let ids: Vec<_> = flags.map(Arg::get_id).collect();
+        let is_one = |flag: &Arg| ids.contains(&flag.get_id());
+        let parts = parts(&self.grammar, &self.words).into_iter();
+        let parts = parts.filter(|(flag, _)| flag.is_some_and(is_one) == kept);
+        let words = parts.flat_map(|(_, words)| words).cloned().collect();
+        CommandLine { words, ..self }
     }
 }
 

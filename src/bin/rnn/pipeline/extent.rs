@@ -3,7 +3,6 @@
 //! A layer that only runs forward passes sections of time, each from the state that the one before it has left
 //! behind; any other passes blocks of sequences. The bytes are those of a single pass.
 
-use std::io::Write;
 use std::ops::Range;
 
 use elman::Element;
@@ -11,12 +10,11 @@ use elman::files::Part;
 use ndarray::ArrayD;
 
 use super::pass::{Form, Pass, Section, reshaped};
-use crate::args::ReportForm;
 use crate::report::Notes;
 
 /// Data of this size is not announced, and an input and an output of this size are not cut into sections: a
 /// guess, far below what machines have.
-pub(crate) const WHOLE_BYTES: usize = 64 << 20;
+const WHOLE_BYTES: usize = 64 << 20;
 /// Bytes of a section's input or output, the larger of the two. A few sections are in memory at a time.
 const SECTION_BYTES: usize = 8 << 20;
 /// The same for a section whose rows are not adjacent in the file: a few of each step. More rows make the runs
@@ -197,16 +195,9 @@ pub(crate) fn sum(sizes: impl Iterator<Item = usize>) -> usize {
     sizes.fold(0, usize::saturating_add)
 }
 
-/// Announces data that is large: on standard error at once, or among the notes of a report for scripts.
+/// Announces data that is large.
 pub(crate) fn announce(what: &str, bytes: usize, notes: &mut Notes) {
-    let text = format!("{what}: {bytes} bytes");
-    match notes.form {
-        _ if bytes <= WHOLE_BYTES => {}
-        ReportForm::Text => {
-            // The announcement is not worth an error if standard error is closed.
-            let _ = writeln!(std::io::stderr(), "note: {text}");
-        }
-        ReportForm::Json => notes.note(text),
-        ReportForm::None => {}
+    if bytes > WHOLE_BYTES {
+        notes.announce(format!("{what}: {bytes} bytes"));
     }
 }

@@ -108,7 +108,7 @@ impl Outputs {
         Ok(sink.write(|file| format.write(file, tensor))?)
     }
 
-    /// Writes what has not been written, then puts everything in its place, and returns the names of the files.
+    /// Writes the remaining outputs, puts every file in its place, and returns the names of the files.
     pub(crate) fn commit<T: Element>(
         mut self,
         pass: &Pass<'_, T>,

@@ -22,7 +22,7 @@ pub(super) struct RunPlan {
 }
 
 impl RunPlan {
-    /// Checks what can be checked before anything is opened.
+    /// Makes all checks that need no open file.
     pub(super) fn new(args: &Run) -> Result<Self> {
         let inputs = [args.h0.as_ref(), args.weights.as_ref(), args.lengths.as_ref()];
         check_stdin(inputs.into_iter().chain([Some(&args.input)]))?;
