@@ -12,6 +12,7 @@ use crate::args::ReportForm;
 
 /// Remarks that a user should see.
 #[derive(Debug, Default, Serialize)]
+#[allow(clippy::struct_field_names, reason = "the names in the JSON report")]
 pub(crate) struct Notes {
     /// The form of the report that they belong to.
     #[serde(skip)]
