@@ -109,8 +109,9 @@ impl Bundle {
 
     #[cfg(not(feature = "pt"))]
     pub(super) fn pt(_: Option<&Path>, _: Handle, place: String) -> Result<Self, FileError> {
-        let what = "recognised as .pt checkpoint, which this build does not read (feature pt)";
-        Err(FileError::malformed(&place, what))
+        let what =
+            "recognised as .pt checkpoint, which this build does not read (feature pt)".into();
+        Err(FileError::Malformed { place, what })
     }
 
     pub(super) fn safetensors(file: Handle, place: String) -> Result<Self, FileError> {

@@ -52,10 +52,10 @@ impl RegisteredTemp {
         path: impl FnOnce(&T) -> &Path,
     ) -> io::Result<(T, Self)> {
         let mut paths = registered();
-        let (created, _lock) = create()?;
+        let (created, lock) = create()?;
         let path = path(&created).to_owned();
         paths.push(path.clone());
-        Ok((created, RegisteredTemp { path, _lock }))
+        Ok((created, RegisteredTemp { path, _lock: lock }))
     }
 }
 
