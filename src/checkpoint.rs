@@ -173,13 +173,9 @@ fn common_dtype(config: &Config, tensors: &[NamedTensor]) -> Result<Dtype, Check
     let mut own = tensors.iter().filter(|tensor| own.contains(&tensor.name));
     let Some(first) = own.next() else { return Ok(Dtype::F32) };
     let dtype = first.tensor.dtype();
-    match own.find(|tensor| tensor.tensor.dtype() != dtype) {
-        None => Ok(dtype),
-        Some(other) => Err(CheckpointError::MixedTypes {
-            name: other.name.clone(),
-            first: first.name.clone(),
-            expected: dtype,
-            found: other.tensor.dtype(),
-        }),
-    }
+    own.find(|tensor| tensor.tensor.dtype() != dtype).map_or(Ok(dtype), |other| {
+        let (name, first, found) = (&other.name, &first.name, other.tensor.dtype());
+        let what = format!("{name}: expected {dtype}, as {first} is, got {found}");
+        Err(CheckpointError::MixedTypes(what))
+    })
 }

@@ -150,11 +150,10 @@ pub(super) fn refuse_contradiction(
 ) -> Result<Config, CheckpointError> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let differences = Config::differences(&told.to_json(), &saved.to_json());
-    match differences.into_iter().find(|(name, ..)| !undetermined.contains(&name.as_str())) {
-        None => Ok(saved),
-        Some((name, told, saved)) => {
-            let (expected, found) = (text(&told), text(&saved));
-            Err(CheckpointError::Contradiction { name, expected, found })
-        }
-    }
+    let determined = |(name, ..): &(String, _, _)| !undetermined.contains(&name.as_str());
+    differences.into_iter().find(determined).map_or(Ok(saved), |(name, told, saved)| {
+        let (expected, found) = (text(&told), text(&saved));
+        let what = format!("expected {name} {expected}, as in the tensors, got {found}");
+        Err(CheckpointError::Contradiction(what))
+    })
 }

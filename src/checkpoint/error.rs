@@ -1,6 +1,5 @@
 //! The error of weights in files.
 
-use crate::element::Dtype;
 use crate::error::Error;
 use crate::files::{FileError, MAX_LISTED, listed};
 
@@ -18,27 +17,11 @@ pub enum CheckpointError {
     #[error("{0}")]
     NoRnn(String),
     /// A saved configuration that the tensors beside it contradict.
-    #[error("expected {name} {expected}, as in the tensors, got {found}")]
-    Contradiction {
-        /// PyTorch's name of the argument.
-        name: String,
-        /// The value that follows from names and shapes of the tensors.
-        expected: String,
-        /// The value in the configuration.
-        found: String,
-    },
+    #[error("{0}")]
+    Contradiction(String),
     /// Tensors of one layer with different types.
-    #[error("{name}: expected {expected}, as {first} is, got {found}")]
-    MixedTypes {
-        /// The tensor.
-        name: String,
-        /// The first tensor of the layer.
-        first: String,
-        /// Its type.
-        expected: Dtype,
-        /// The type of the tensor.
-        found: Dtype,
-    },
+    #[error("{0}")]
+    MixedTypes(String),
     /// Several layers in a model, and none was chosen.
     #[error("expected one layer, got {}: {}", found.len(), prefixes(found))]
     ManyLayers {

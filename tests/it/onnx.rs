@@ -1,5 +1,5 @@
-//! .onnx: ONNX's own cases, what `torch.onnx.export` writes, what is refused and by which name, layers that
-//! run in reverse, and files that were written here.
+//! .onnx: ONNX's own cases, models that `torch.onnx.export` writes, errors and the names in them, reversed layers,
+//! and files that this program writes.
 
 pub(crate) mod model;
 
@@ -27,22 +27,21 @@ const CONFORMANCE: [&str; 6] = [
     "simple_rnn_with_initial_bias",
 ];
 
-/// The array of a case, where it has one of that name.
+/// The array of a case with this name; `None` if the case has none.
 fn of_case(case: &str, name: &str) -> Option<ArrayD<f32>> {
     let place = fixture_path(&format!("onnx/test_{case}.npz:{name}"));
     let file = open(&Source::parse(place.as_os_str()), Accepts::Tensor).ok()?;
     Some(file.into_tensor().unwrap().read().unwrap())
 }
 
-/// A tensor of a file that is to become a model.
+/// A tensor of a model.
 fn written(name: &str, array: &ArrayD<f32>) -> Vec<u8> {
     let sizes: Vec<_> = array.shape().iter().map(|&size| size as u64).collect();
     let values: Vec<_> = array.iter().copied().collect();
     tensor(name, 1, &sizes, field(9, raw(&values)))
 }
 
-/// The model of a case. Its weights are inputs there; a message of protobuf behind another is merged into
-/// it, so that they become constants here.
+/// The model of a case, with its weights as constants instead of inputs: protobuf merges concatenated messages.
 fn with_weights(case: &str) -> Vec<u8> {
     let mut bytes = std::fs::read(fixture_path(&format!("onnx/test_{case}.onnx"))).unwrap();
     for name in ["W", "R", "B"] {
@@ -53,7 +52,7 @@ fn with_weights(case: &str) -> Vec<u8> {
     bytes
 }
 
-/// No format that is written is said to be unable to hold what an .onnx holds.
+/// No written format can hold a reversed layer.
 #[test]
 fn a_reversed_layer_is_not_converted() {
     let sandbox = Sandbox::new();
@@ -165,8 +164,8 @@ fn an_lstm_is_refused_by_name_of_its_node() {
     );
 }
 
-/// A model of one RNN node with 2 features in and 2 out, with these attributes, and `rest` behind W and R
-/// among its inputs.
+/// A model of one RNN node with 2 features in and 2 out, with these attributes, and with the inputs `rest` after
+/// W and R.
 fn one_node(rest: &str, attributes: &[Vec<u8>], more: &[Vec<u8>]) -> Vec<u8> {
     let rnn = node("RNN", "rnn", &format!("x W R {rest}"), "y", attributes);
     let tensors =
@@ -174,7 +173,7 @@ fn one_node(rest: &str, attributes: &[Vec<u8>], more: &[Vec<u8>]) -> Vec<u8> {
     model::model(&[rnn], &tensors.concat())
 }
 
-/// Holds what `rnn run` says of a model, behind the name of the file, against what is expected.
+/// Compares the error of `rnn run`, without the name of the file, with `message`.
 #[track_caller]
 fn refused(model: &[u8], message: &str) {
     let sandbox = Sandbox::new();
@@ -285,7 +284,7 @@ fn nodes_of_one_stack_agree() {
     assert_eq!(checkpoint.config.to_string(), "RNN(2, 2, num_layers=2, bias=False)");
 }
 
-/// The layers that two nodes of D directions are, with these nodes between `y` and `z`.
+/// The number of layers of two nodes with D directions and with these nodes between `y` and `z`.
 fn layers_with(directions: u64, between: &[Vec<u8>]) -> Result<usize, String> {
     let sandbox = Sandbox::new();
     let both = [text("direction", "bidirectional"), texts("activations", &["Tanh", "Tanh"])];
@@ -358,13 +357,13 @@ fn two_nodes_are_one_stack_if_steps_stay_steps() {
         (2, vec![reshape("y")]),
         // N stands where D is, which is kept.
         (1, vec![reshape("y")]),
-        // y.reshape(N, L, -1) and other shapes that steps and sequences do not keep.
+        // y.reshape(N, L, -1) and other shapes that divide steps and sequences differently.
         (1, vec![plain("Reshape", "y other", "z")]),
         (1, vec![axes("Squeeze", "y", "s", 1), plain("Reshape", "s other", "z")]),
         (2, vec![swap("y", "s", &[0, 2, 1, 3]), plain("Reshape", "s other", "z")]),
         (2, vec![swap("y", "s", &[0, 2, 1, 3]), plain("Reshape", "s computed", "z")]),
         (1, vec![axes("Squeeze", "y", "s", 1), plain("Reshape", "s computed", "z")]),
-        // Zeros that are no sizes.
+        // Zeros that do not keep a size.
         (
             1,
             vec![
@@ -386,7 +385,7 @@ fn read(sandbox: &Sandbox, name: &str) -> Checkpoint {
     Checkpoint::read(&Source::Path(sandbox.path(name)), None, None).unwrap()
 }
 
-/// What a model of these nodes before the only RNN, whose input is `last`, says of its layer.
+/// The layer of a model with these nodes before the only RNN, whose input is `last`.
 fn told(before: &[Vec<u8>], last: &str, attributes: &[Vec<u8>]) -> Checkpoint {
     let sandbox = Sandbox::new();
     let rnn = node("RNN", "rnn", &format!("{last} W R"), "y", attributes);
@@ -590,7 +589,7 @@ fn normal<T: Element>(generator: &mut Generator, sizes: (usize, usize, usize)) -
 
 #[test]
 fn a_reversed_layer_equals_a_layer_between_two_flips() {
-    // One row, a few, and enough of each that threads share rows or columns, or would take turns.
+    // One row, a few, and enough that threads share rows or columns, or are pipelined.
     for (steps, batch, hidden_size, threads) in
         [(7, 1, 5, 1), (7, 3, 5, 2), (64, 64, 64, 2), (40, 2, 300, 2), (3000, 1, 64, 2)]
     {
@@ -729,7 +728,7 @@ fn tensors_that_are_no_layer_are_not_written() {
     );
 }
 
-/// Loads m.onnx and gives what it makes of x.npy and h0.npy, once the checker has passed it.
+/// Checks m.onnx, runs it with x.npy and h0.npy, and saves its outputs.
 const ONNX_RUNTIME: &str = "import numpy, onnx, onnxruntime
 onnx.checker.check_model('m.onnx', full_check=True)
 feeds = {'input': numpy.load('x.npy'), 'h_0': numpy.load('h0.npy')}
@@ -746,7 +745,7 @@ fn onnx_runtime_gives_the_same_numbers() {
         let mut generator = Generator::new(7);
         let rnn = Rnn::<f32>::new(config.clone(), &mut generator).unwrap();
         write(&sandbox, "m.onnx", &rnn);
-        // 5 steps of 2 sequences, or, where the batch comes first, 2 of 5.
+        // 5 steps of 2 sequences, or 2 of 5 with `batch_first`.
         let input = normal::<f32>(&mut generator, (5, 2, 3));
         let batch = if config.batch_first { 5 } else { 2 };
         let states = config.num_layers * config.num_directions();
@@ -754,7 +753,7 @@ fn onnx_runtime_gives_the_same_numbers() {
         sandbox.save("x.npy", &input.view());
         sandbox.save("h0.npy", &h_0.view());
         sandbox.shell(&format!("python3 -c \"{ONNX_RUNTIME}\"")).succeeds();
-        // It has no RNN for f64; ONNX has.
+        // ONNX Runtime has no RNN for f64.
         let double = Rnn::<f64>::new(config.clone(), &mut generator).unwrap();
         write(&sandbox, "double.onnx", &double);
         let check = "import onnx; onnx.checker.check_model('double.onnx', full_check=True)";
@@ -765,7 +764,7 @@ fn onnx_runtime_gives_the_same_numbers() {
     }
 }
 
-/// A head may read what lies between the layers.
+/// A head may read the output of an inner layer.
 #[test]
 fn nodes_that_read_an_inner_layer_are_named() {
     let nodes = [
@@ -783,7 +782,7 @@ fn nodes_that_read_an_inner_layer_are_named() {
     assert_eq!(read(&sandbox, "m.onnx").notes, [note]);
 }
 
-/// A retry may help, which is what the code says.
+/// The exit code says that a retry may help.
 #[test]
 fn a_stream_that_memory_does_not_hold() {
     let sandbox = Sandbox::new();

@@ -107,10 +107,10 @@ pub(super) fn choice(error: &CheckpointError) -> Option<String> {
     let CheckpointError::Weights { place, source } = error else { return None };
     match &**source {
         // The tensors of a folder determine the layer without rnn.json. An archive is not repaired so easily.
-        CheckpointError::Contradiction { .. } => {
+        CheckpointError::Contradiction(_) => {
             Path::new(place).is_file().then(|| hint::move_here(place))
         }
-        CheckpointError::MixedTypes { .. } => Some(hint::set("--dtype", "f64")),
+        CheckpointError::MixedTypes(_) => Some(hint::set("--dtype", "f64")),
         CheckpointError::ManyLayers { found } | CheckpointError::NoLayer { found, .. } => {
             found.first().map(|first| hint::set("--prefix", first))
         }
