@@ -200,7 +200,7 @@ fn rename_with(from: &Path, to: &Path, flag: rustix::fs::RenameFlags) -> Option<
 mod tests {
     use super::*;
 
-    /// A folder to work in, and a new `w` in it that knows `own` alone.
+    /// A sandbox, and a new folder `w` in it that accepts only the file `own`.
     fn opened(overwrite: Overwrite, before: &[&str]) -> (TempDir, PathBuf, Folder) {
         let sandbox = tempfile::tempdir().unwrap();
         let path = sandbox.path().join("w");
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_folder_is_replaced_and_may_have_gone() {
+    fn an_old_folder_is_replaced_or_may_be_missing() {
         for gone in [false, true] {
             let (sandbox, path, folder) = opened(Overwrite::Replace, &["own"]);
             if gone {

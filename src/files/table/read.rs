@@ -442,7 +442,10 @@ mod tests {
         ] {
             let exact: f32 = text.parse().unwrap();
             let double: f64 = text.parse().unwrap();
-            #[allow(clippy::cast_possible_truncation, reason = "what is shown to be wrong")]
+            #[allow(
+                clippy::cast_possible_truncation,
+                reason = "the test shows that this rounds twice"
+            )]
             let twice = double as f32;
             assert_ne!(exact.to_bits(), twice.to_bits(), "{text}");
             let singles = table(text).into_array::<f32>().unwrap();
