@@ -33,9 +33,6 @@ pub(crate) struct Findings {
     configuration: Option<Value>,
     #[serde(skip)]
     about_configuration: Option<String>,
-    /// True if tensors were compared by their names.
-    #[serde(skip)]
-    named: bool,
     /// A command that would compare more.
     #[serde(skip)]
     hint: Option<String>,
@@ -77,11 +74,11 @@ pub(crate) fn find(mut a: File, mut b: File, places: [String; 2], args: &Diff) -
     let words = Words { axes, batch_first, bidirectional };
     let rule = Rule { exact, rtol, atol, equal_nan, words };
     let prefix = args.prefix.as_deref().map(|prefix| prefix.trim_end_matches('.'));
-    let (named, tensors, found) = match (&mut a, &mut b) {
+    let (tensors, found) = match (&mut a, &mut b) {
         (File::Bundle(a), File::Bundle(b)) => {
-            (true, pairs::by_name(a, b, &rule, prefix)?, Configuration::compare(a, b, prefix))
+            (pairs::by_name(a, b, &rule, prefix)?, Configuration::compare(a, b, prefix))
         }
-        _ => (false, vec![pairs::single(&mut a, &mut b, &rule)?], None),
+        _ => (vec![pairs::single(&mut a, &mut b, &rule)?], None),
     };
     let hint = pairs::unmatched(&tensors).and_then(|names| pairs::prefix_hint(&names));
     let equal =
@@ -99,7 +96,6 @@ pub(crate) fn find(mut a: File, mut b: File, places: [String; 2], args: &Diff) -
         tensors,
         configuration,
         about_configuration,
-        named,
         hint,
     })
 }

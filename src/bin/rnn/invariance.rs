@@ -29,7 +29,7 @@ const WORK: [usize; 4] = [1 << 16, 1 << 20, 1 << 22, 1 << 23];
 const LONG_EDGES: [usize; 5] = [64, 96, 128, 192, 256];
 const LONG_ROW_EDGES: [usize; 3] = [1, 4, 8];
 const LONG_WORK: [usize; 2] = [1 << 25, 1 << 26];
-/// Most steps of a sequence.
+/// Maximum of steps of a sequence.
 const MAX_STEPS: usize = 1000;
 
 /// Checks layers until the time is over.
@@ -40,8 +40,7 @@ pub(crate) fn check(args: &Bench) -> Result<Tally> {
     let threads = pools.iter().map(ThreadPool::current_num_threads).collect();
     let mut tally = Tally { kernels, threads, ..Tally::default() };
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturating")]
-    let whole = |seconds: f64| seconds as usize;
-    let progress = progress::things(whole(args.min_time.ceil()));
+    let progress = progress::things(args.min_time.ceil() as usize);
     let mut shown = 0;
     while tally.layers < MIN_LAYERS || start.elapsed().as_secs_f64() < args.min_time {
         if tally.layers.is_multiple_of(2) {
@@ -50,8 +49,8 @@ pub(crate) fn check(args: &Bench) -> Result<Tally> {
             check_layer::<f64>(&pools, &mut tally)?;
         }
         progress.display.set_message(format!("seconds, {} layers", tally.layers));
-        let passed = whole(start.elapsed().as_secs_f64());
-        progress.inc((passed - shown) as u64);
+        let passed = start.elapsed().as_secs();
+        progress.inc(passed - shown);
         shown = passed;
     }
     progress.display.finish_and_clear();
@@ -63,16 +62,11 @@ fn pools(threads: &[usize]) -> Result<Vec<ThreadPool>> {
     let cores = std::thread::available_parallelism().map_or(1, Into::into);
     let mut counts = if threads.is_empty() { vec![2, 3, cores] } else { threads.to_vec() };
     counts.push(1);
-    counts.sort_unstable();
-    let mut pools: Vec<ThreadPool> = Vec::new();
-    for count in counts {
-        let pool = threads::pool(Some(count), &mut Vec::new())?;
-        // If the system refuses that many threads, the pool may equal another one.
-        let known = |known: &ThreadPool| known.current_num_threads() == pool.current_num_threads();
-        if !pools.iter().any(known) {
-            pools.push(pool);
-        }
-    }
+    let pools = counts.into_iter().map(|count| threads::pool(Some(count), &mut Vec::new()));
+    let mut pools = pools.collect::<Result<Vec<_>>>()?;
+    // If the system refuses a number of threads, the pool may equal another one.
+    pools.sort_by_key(ThreadPool::current_num_threads);
+    pools.dedup_by_key(|pool| pool.current_num_threads());
     Ok(pools)
 }
 
@@ -137,10 +131,9 @@ fn near(generator: &mut Generator, edges: &[usize]) -> usize {
 }
 
 fn normal<T: Element>(generator: &mut Generator, shape: (usize, usize, usize)) -> Array3<T> {
-    let mut values = vec![T::ZERO; shape.0 * shape.1 * shape.2];
-    generator.normal(&mut values);
-    let mut values = values.into_iter();
-    Array3::from_shape_simple_fn(shape, || values.next().unwrap_or(T::ZERO))
+    let mut array = Array3::from_elem(shape, T::ZERO);
+    array.as_slice_mut().into_iter().for_each(|values| generator.normal(values));
+    array
 }
 
 /// The result: the fields of the JSON report.
@@ -204,7 +197,7 @@ impl Tally {
     }
 }
 
-/// The layer and the sizes of its input.
+/// Describes the layer and the sizes of its input.
 fn described<T: Element>(case: &Case<T>) -> String {
     let config = case.rnn.config();
     let (steps, batch, _) = case.input.dim();

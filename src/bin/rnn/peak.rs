@@ -1,4 +1,4 @@
-//! `rnn bench --peak`: the most that the machine can do.
+//! `rnn bench --peak`: the limits of the machine.
 
 use std::time::Instant;
 
@@ -90,7 +90,7 @@ pub(crate) fn measure(args: &Bench) -> Result<(String, Value)> {
     let mut reads = Vec::new();
     for (level, bytes) in levels() {
         let rate = read(kernel, bytes)?;
-        text += &format!("reading {} KiB ({level}): {rate:.1} GB/s\n", bytes >> 10);
+        text = format!("{text}reading {} KiB ({level}): {rate:.1} GB/s\n", bytes >> 10);
         reads.push(json!({"level": level, "bytes": bytes, "gbytes_per_s": rate}));
     }
     let object = json!({

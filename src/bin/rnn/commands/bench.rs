@@ -12,9 +12,9 @@ use crate::place::index;
 use crate::report::print;
 use crate::{invariance, peak, progress, threads};
 
-/// Fewest runs for a median.
+/// Minimum of runs, for a median.
 const MIN_RUNS: usize = 3;
-/// Most runs: more would only take memory for their times.
+/// Maximum of runs: more would only take memory for their times.
 const MAX_RUNS: usize = 1_000_000;
 /// The head of a table in Markdown.
 const HEAD: &str = "| layer | seq_len | batch | threads | median ms | minimum ms | p99 ms | GF/s | of the peak |\n\

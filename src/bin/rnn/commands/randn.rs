@@ -14,7 +14,7 @@ use crate::pipeline::output::{check_shape as check_table, refuse_terminal, shown
 use crate::report::{Notes, Report, TensorLine};
 use crate::rng::Rng;
 
-/// Most axes that NumPy can read.
+/// Maximum of axes in NumPy.
 const MAX_AXES: usize = 64;
 
 pub(crate) fn randn(args: &Randn) -> Result<()> {

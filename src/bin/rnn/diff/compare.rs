@@ -236,6 +236,7 @@ fn ulp_distance(stored: StoredType, bits: [u64; 2]) -> Option<u64> {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "these numbers are exact")]
 #[allow(clippy::unwrap_used, reason = "what cannot be unwrapped is a failed test")]
 mod tests {
     use super::*;

@@ -14,7 +14,8 @@ impl Findings {
             self.describe(pair, &mut lines);
         }
         lines.extend(self.about_configuration.clone());
-        if self.named {
+        // Without names, there is one pair.
+        if self.tensors.iter().all(|pair| pair.name.is_some()) {
             let equal = self.tensors.iter().filter(|pair| pair.equal).count();
             let tensors = if self.tensors.len() == 1 { "tensor" } else { "tensors" };
             lines.push(format!("{equal} of {} {tensors} equal", self.tensors.len()));

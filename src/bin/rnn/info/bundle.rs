@@ -12,7 +12,7 @@ use crate::pipeline::packed::{PACKED, read_index};
 use crate::pipeline::state::MEMBERS;
 use crate::report::{Notes, sizes};
 
-/// Most lengths of sequences in the text: a line of them.
+/// Maximum of lengths of sequences in the text, about one line.
 const MAX_SHOWN: usize = 20;
 
 /// The kind of a bundle's contents, the lines above its tensors, and the JSON fields before them.

@@ -1,6 +1,6 @@
 //! All eigenvalues of a real square matrix.
 //!
-//! Balancing takes out those that stand on the diagonal already, and makes rows and columns equally large, so
+//! Balancing isolates those that are on the diagonal already, and makes rows and columns equally large, so
 //! that rounding errors of large numbers hide no small ones. Householder reflections bring the rest to
 //! Hessenberg form. Francis's QR algorithm, with two shifts in each step so that complex pairs need no complex
 //! arithmetic, leaves blocks of one and two rows. Of the crates for this, `faer` takes a third of the time
@@ -10,7 +10,7 @@
 const WORTHWHILE: f64 = 0.95;
 /// Steps without an eigenvalue after which the search fails; it usually takes two or three.
 const MAX_STEPS: usize = 60;
-/// Steps after which other shifts are tried: the usual ones can run in a circle.
+/// Steps after which other shifts are tried: the usual ones can cycle.
 const STUBBORN: usize = 10;
 /// Rows that are computed together, and sums that do not wait for each other.
 const ROWS: usize = 8;
@@ -49,7 +49,7 @@ fn eigenvalues(size: usize, values: &[f64]) -> Option<Vec<Eigenvalue>> {
     Some(found.into_iter().map(|(re, im)| (re * scale, im * scale)).collect())
 }
 
-/// Takes eigenvalues out: if a row or a column is zero outside of the diagonal, the number on the diagonal is
+/// Isolates eigenvalues: if a row or a column is zero outside of the diagonal, the number on the diagonal is
 /// one, and the others are those of the matrix without this row and column.
 fn isolate(size: usize, values: &[f64], scale: f64) -> (Vec<Eigenvalue>, Square) {
     let is_zero = |row: usize, column: usize| row == column || values[row * size + column] == 0.0;
@@ -136,7 +136,7 @@ impl Square {
         }
     }
 
-    /// Finds the eigenvalues from the last row up. `None` after [`MAX_STEPS`] in vain.
+    /// Finds the eigenvalues from the last row up. `None` after [`MAX_STEPS`] without one.
     fn find(&mut self, found: &mut Vec<Eigenvalue>) -> Option<()> {
         let (mut end, mut steps) = (self.size, 0);
         let most = self.values.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
@@ -196,7 +196,7 @@ impl Square {
                 *self.at_mut(k + i, k - 1) = if i == 0 { left } else { 0.0 };
             }
             self.reflect_rows(k, end, reflection);
-            // Rows further up take part in nothing more of this step; they follow all at once.
+            // The rest of this step does not depend on rows further up: they are updated together below.
             for row in k..end.min(k + 4) {
                 self.reflect_columns::<1>(row, k, &[reflection]);
             }

@@ -10,11 +10,11 @@ use crate::place::{index, place};
 
 /// Digits behind the point.
 const PRECISION: usize = 4;
-/// Most numbers of a tensor that is printed whole.
+/// The largest tensor that is printed whole, in numbers.
 const THRESHOLD: usize = 1000;
 /// Numbers at each end of an axis of a larger tensor.
 const EDGE: usize = 3;
-/// Most numbers that are printed: those of both ends of seven axes. A small file can have 64 axes, and each
+/// Maximum of printed numbers: those of both ends of seven axes. A small file can have 64 axes, and each
 /// number takes 32 bytes.
 const MAX_SHOWN: usize = 279_936;
 /// Characters of a line.

@@ -21,8 +21,8 @@ use super::{Description, Listed};
 const MEANING: &str = "spectral radius: the largest |eigenvalue| of weight_hh; below 1 the influence \
                        of the past fades";
 
-/// Most rows of a matrix whose eigenvalues are computed without `--spectral-radius`. The time grows with the
-/// cube: 2048 rows take some ten seconds, 8192 ten minutes.
+/// The largest matrix whose eigenvalues are computed without `--spectral-radius`, in rows. The time grows with
+/// the cube: 2048 rows take some ten seconds, 8192 ten minutes.
 const MAX_ROWS: usize = 2048;
 
 pub(super) fn describe(checkpoint: Checkpoint, args: &Info) -> Result<Description> {
@@ -81,7 +81,7 @@ fn listed(parameter: Parameter, stored: StoredType, tensor: &ArrayD<f64>, args: 
         radius = if computed { spectral_radius(shape[0], &numbers) } else { None };
         let none = if computed { "none" } else { "not computed" };
         let found = radius.map_or(none.to_owned(), rounded);
-        words += &format!(", spectral radius {found}");
+        words = format!("{words}, spectral radius {found}");
     }
     let values = args.values.then(|| {
         // Integers have become floats.
