@@ -21,16 +21,16 @@ pub(super) fn read(bundle: &Bundle, found: &Found) -> Result<(Config, bool), Che
         found.members.iter().map(move |(index, name)| (name.as_str(), shape(index)))
     };
     let Some(Text { place, text }) = bundle.text() else {
-        let told = Config::infer(shapes()).map_err(|error| match error {
+        let inferred = Config::infer(shapes()).map_err(|error| match error {
             Error::NoSizes { found: None, .. } => no_rnn(bundle).unwrap_or(error.into()),
             error => error.into(),
         });
-        let told = told.map_err(|error| error.within(bundle.place()))?;
-        let mut fields = told.to_json();
+        let inferred = inferred.map_err(|error| error.within(bundle.place()))?;
+        let mut fields = inferred.to_json();
         let arguments = module_arguments(bundle, found.prefix.trim_end_matches('.'));
         let explicit_nonlinearity = arguments.contains_key("nonlinearity");
         arguments.into_iter().for_each(|(name, value)| fields[name] = value);
-        return Ok((serde_json::from_value(fields).unwrap_or(told), explicit_nonlinearity));
+        return Ok((serde_json::from_value(fields).unwrap_or(inferred), explicit_nonlinearity));
     };
     let saved = Config::from_json(text).map_err(CheckpointError::from);
     let config = saved.and_then(|saved| refuse_misfit(saved, shapes()));
@@ -130,29 +130,29 @@ fn refuse_misfit<'a>(
     shapes: impl Iterator<Item = (&'a str, &'a [usize])>,
 ) -> Result<Config, CheckpointError> {
     let mut shapes: HashMap<_, _> = shapes.collect();
-    let Ok(told) = Config::infer(shapes.iter().map(|(name, shape)| (*name, *shape))) else {
+    let Ok(inferred) = Config::infer(shapes.iter().map(|(name, shape)| (*name, *shape))) else {
         return Ok(saved);
     };
     let complete =
-        told.parameters().all(|own| shapes.remove(&*own.name) == Some(own.shape.as_slice()));
+        inferred.parameters().all(|own| shapes.remove(&*own.name) == Some(own.shape.as_slice()));
     if !complete || !shapes.is_empty() {
         return Ok(saved);
     }
-    refuse_contradiction(&told, saved, &["nonlinearity", "batch_first", "dropout"])
+    refuse_contradiction(&inferred, saved, &["nonlinearity", "batch_first", "dropout"])
 }
 
 /// Rejects a saved configuration that differs from that of the tensors, except in arguments that they do not
 /// determine.
 pub(super) fn refuse_contradiction(
-    told: &Config,
+    inferred: &Config,
     saved: Config,
     undetermined: &[&str],
 ) -> Result<Config, CheckpointError> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let differences = Config::differences(&told.to_json(), &saved.to_json());
+    let differences = Config::differences(&inferred.to_json(), &saved.to_json());
     let determined = |(name, ..): &(String, _, _)| !undetermined.contains(&name.as_str());
-    differences.into_iter().find(determined).map_or(Ok(saved), |(name, told, saved)| {
-        let (expected, found) = (text(&told), text(&saved));
+    differences.into_iter().find(determined).map_or(Ok(saved), |(name, inferred, saved)| {
+        let (expected, found) = (text(&inferred), text(&saved));
         let what = format!("expected {name} {expected}, as in the tensors, got {found}");
         Err(CheckpointError::Contradiction(what))
     })

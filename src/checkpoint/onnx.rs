@@ -154,15 +154,15 @@ fn is(node: &NodeProto, op_type: &str) -> bool {
 }
 
 /// The saved configuration, which must agree with that of the nodes, or else the latter.
-fn configuration(graph: &Graph, told: Config) -> Result<Config, CheckpointError> {
+fn configuration(graph: &Graph, inferred: Config) -> Result<Config, CheckpointError> {
     let Some(entry) = graph.metadata.iter().find(|entry| entry.key == TEXT_NAME) else {
-        told.check().map_err(|error| CheckpointError::from(error).within(&graph.place))?;
-        return Ok(told);
+        inferred.check().map_err(|error| CheckpointError::from(error).within(&graph.place))?;
+        return Ok(inferred);
     };
     let place = format!("{}: {TEXT_NAME}", graph.place);
     let saved = Config::from_json(&entry.value).map_err(CheckpointError::from);
     saved
-        .and_then(|saved| refuse_contradiction(&told, saved, &["dropout"]))
+        .and_then(|saved| refuse_contradiction(&inferred, saved, &["dropout"]))
         .map_err(|error| error.within(&place))
 }
 

@@ -128,10 +128,10 @@ fn sizes(
         let what = format!("W, R: expected 3 dimensions, got shapes {w_shape:?}, {r_shape:?}");
         return Err(refused(node, what));
     };
-    if let Some(Attribute::Int(said)) = node.attribute("hidden_size")
-        && usize::try_from(said) != Ok(hidden_size)
+    if let Some(Attribute::Int(stated)) = node.attribute("hidden_size")
+        && usize::try_from(stated) != Ok(hidden_size)
     {
-        let what = format!("hidden_size: expected {hidden_size}, as R has it, got {said}");
+        let what = format!("hidden_size: expected {hidden_size}, as R has it, got {stated}");
         return Err(refused(node, what));
     }
     expect(node, "R", &[directions, hidden_size, hidden_size], &r_shape)?;
