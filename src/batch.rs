@@ -15,7 +15,7 @@ use crate::array::{array, values};
 use crate::error::Error;
 use crate::memory::{checked_len, lengthen, reserved};
 
-pub(crate) use order::{Order, PADDED, check_lengths, inverse, pad, total_steps};
+pub(crate) use order::{Order, PADDED, check_lengths, filled, inverse, pad, total_steps};
 pub(crate) use sizes::BatchSizes;
 
 /// The output's name in an out-of-memory error.

@@ -90,7 +90,7 @@ impl<T: Element> Rnn<T> {
             biases.extend(own.drain(2..));
         }
         let (kernel, cores) = (Kernel::best(), stack::cores());
-        Ok(Rnn { config, reversed: false, cells, biases, kernel, cores, spare: Spare::new() })
+        Ok(Rnn { config, reversed: false, cells, biases, kernel, cores, spare: Spare::default() })
     }
 
     /// The tensors of the `state_dict`, under PyTorch's names and in its order.
@@ -171,13 +171,13 @@ impl<T: Element> Rnn<T> {
         self.check_sizes(batch.shape.slice(), batch.form, batch.steps())?;
         total_steps(batch.sizes.steps(), padding.total_length)?;
         let mut h_n = self.initial_state(h_0, &batch)?;
-        let mut layers = if let Some(mut own) = batch.gather(&h_n, hidden_size)? {
-            let layers = self.pass(&batch.rows, &batch.sizes, &mut own, mode, keep)?;
-            batch.scatter(&own, &mut h_n, hidden_size);
-            layers
-        } else {
-            self.pass(&batch.rows, &batch.sizes, &mut h_n, mode, keep)?
-        };
+        let all = h_n.as_slice_mut().unwrap_or_default();
+        let mut own = batch.gather(all, hidden_size)?;
+        let state = own.as_deref_mut().unwrap_or(&mut *all);
+        let mut layers = self.pass(&batch.rows, &batch.sizes, state, mode, keep)?;
+        if let Some(own) = own {
+            batch.scatter(&own, all, hidden_size);
+        }
         // `restore` does not read the rows: freeing a packed copy makes room for the padded output.
         batch.rows = Cow::default();
         // The configuration has been checked: `num_layers` is at least 1.
@@ -187,7 +187,7 @@ impl<T: Element> Rnn<T> {
         Ok(Output {
             lower_layers: layers.into_iter().map(restore).collect::<Result<_, _>>()?,
             output: restore(output)?,
-            h_n: array(&self.hidden_shape(batch.batched()), h_n),
+            h_n,
         })
     }
 
@@ -241,13 +241,14 @@ impl<T: Element> Rnn<T> {
         &self,
         h_0: Option<ArrayViewD<'_, T>>,
         batch: &Batch<'_, T>,
-    ) -> Result<Vec<T>, Error> {
+    ) -> Result<ArrayD<T>, Error> {
         let expected = self.hidden_shape(batch.batched());
-        match h_0 {
-            None => Ok(zeros(&expected, "h_n")?),
-            Some(h_0) if h_0.shape() == expected => Ok(values(&h_0, "h_n")?),
-            Some(h_0) => Err(Error::hidden_shape(expected, h_0.shape())),
-        }
+        let values = match h_0 {
+            None => zeros(&expected, "h_n")?,
+            Some(h_0) if h_0.shape() == expected => values(&h_0, "h_n")?,
+            Some(h_0) => return Err(Error::hidden_shape(expected, h_0.shape())),
+        };
+        Ok(array(&expected, values))
     }
 }
 

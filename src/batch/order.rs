@@ -115,17 +115,28 @@ pub(crate) fn pad<T: Clone>(
     shape: &[usize],
     padding: &T,
 ) -> Result<ArrayD<T>, Error> {
-    let (batch, width) = (shape[1], checked_len(&shape[2..], PADDED)?);
+    let width = checked_len(&shape[2..], PADDED)?;
+    filled(shape, padding, |t, n| {
+        let place = unsorted.map_or(n, |unsorted| unsorted[n]);
+        let found = t < sizes.steps() && place < sizes.size(t);
+        found.then(|| &rows[(sizes.offset(t) + place) * width..][..width])
+    })
+}
+
+/// A padded batch of this shape, made of its rows; `None` stands for a row of padding.
+pub(crate) fn filled<'a, T: Clone + 'a>(
+    shape: &[usize],
+    padding: &T,
+    row: impl Fn(usize, usize) -> Option<&'a [T]>,
+) -> Result<ArrayD<T>, Error> {
+    let (second, width) = (shape[1], checked_len(&shape[2..], PADDED)?);
     let len = checked_len(shape, PADDED)?;
     let mut padded = reserved(len, PADDED)?;
     // An array of width 0 may have very many rows, which need no work.
-    for row in 0..len.checked_div(width).unwrap_or(0) {
-        let (t, n) = (row / batch, row % batch);
-        let place = unsorted.map_or(n, |unsorted| unsorted[n]);
-        if t < sizes.steps() && place < sizes.size(t) {
-            padded.extend_from_slice(&rows[(sizes.offset(t) + place) * width..][..width]);
-        } else {
-            padded.extend(repeat_n(padding.clone(), width));
+    for i in 0..len.checked_div(width).unwrap_or(0) {
+        match row(i / second, i % second) {
+            Some(row) => padded.extend_from_slice(row),
+            None => padded.extend(repeat_n(padding.clone(), width)),
         }
     }
     Ok(array(shape, padded))

@@ -77,11 +77,15 @@ impl Kernel {
     /// The last one is always `portable`: plain arrays, compiled for the target's base instructions.
     /// If the target has no fused multiply-add, it is some hundred times slower than the others.
     pub fn supported() -> impl Iterator<Item = Kernel> {
+        #[cfg(target_arch = "x86_64")]
+        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        #[cfg(target_arch = "x86_64")]
+        let avx512 = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq");
         let sets = [
             #[cfg(target_arch = "x86_64")]
-            (InstructionSet::Avx512, has_avx512()),
+            (InstructionSet::Avx512, avx512 && avx2),
             #[cfg(target_arch = "x86_64")]
-            (InstructionSet::Avx2, has_avx2()),
+            (InstructionSet::Avx2, avx2),
             (InstructionSet::Portable, true),
         ];
         sets.into_iter().filter(|(_, supported)| *supported).map(|(set, _)| Kernel(set))
@@ -155,14 +159,4 @@ impl Kernel {
             one_row::recur::<T::Portable, 2>
         );
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-fn has_avx512() -> bool {
-    is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") && has_avx2()
-}
-
-#[cfg(target_arch = "x86_64")]
-fn has_avx2() -> bool {
-    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
 }

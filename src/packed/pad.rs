@@ -1,13 +1,11 @@
 //! Packed sequences and lists of sequences to padded batches, and both back to lists.
 
-use std::iter::repeat_n;
-
 use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
 
 use super::PackedSequence;
 use super::pack::{all_contiguous, lengths_and_features};
 use crate::array::{array, contiguous, values};
-use crate::batch::{BatchSizes, PADDED, check_lengths, pad, total_steps};
+use crate::batch::{BatchSizes, PADDED, check_lengths, filled, pad, total_steps};
 use crate::error::Error;
 use crate::memory::{checked_len, reserved};
 
@@ -60,26 +58,17 @@ pub fn pad_sequence<T: Clone>(
 ) -> Result<ArrayD<T>, Error> {
     let (lengths, features) = lengths_and_features(sequences)?;
     let steps = lengths.iter().copied().max().unwrap_or(0);
-    let batch = lengths.len();
+    let (batch, width) = (lengths.len(), checked_len(features, PADDED)?);
     let axes = if batch_first { [batch, steps] } else { [steps, batch] };
-    let shape = [&axes[..], features].concat();
-    let width = checked_len(features, PADDED)?;
     let sequences = all_contiguous(sequences)?;
-    let len = checked_len(&shape, PADDED)?;
-    let mut padded = reserved(len, PADDED)?;
-    for row in 0..len.checked_div(width).unwrap_or(0) {
-        let (t, n) =
-            if batch_first { (row % steps, row / steps) } else { (row / batch, row % batch) };
-        let own = match side {
+    filled(&[&axes[..], features].concat(), &padding_value, |first, second| {
+        let (t, n) = if batch_first { (second, first) } else { (first, second) };
+        let t = match side {
             PaddingSide::Left => (t + lengths[n]).checked_sub(steps),
             PaddingSide::Right => (t < lengths[n]).then_some(t),
-        };
-        match (own, sequences[n].as_slice()) {
-            (Some(t), Some(rows)) => padded.extend_from_slice(&rows[t * width..][..width]),
-            _ => padded.extend(repeat_n(padding_value.clone(), width)),
-        }
-    }
-    Ok(array(&shape, padded))
+        }?;
+        Some(&sequences[n].as_slice()?[t * width..][..width])
+    })
 }
 
 /// The first `lengths[n]` steps of each sequence of a padded batch, (L, N, *), or (N, L, *) with

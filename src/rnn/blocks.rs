@@ -10,14 +10,10 @@ use crate::memory::{OutOfMemory, fit, reserved};
 use crate::stack::{Block, Parallel, Plan, Shape, Steps, Workspace};
 
 /// Workspaces of earlier passes, kept for later ones: allocating and clearing memory takes time.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Spare<T>(Mutex<Vec<Workspace<T>>>);
 
 impl<T> Spare<T> {
-    pub(super) fn new() -> Self {
-        Spare(Mutex::new(Vec::new()))
-    }
-
     /// Takes all of them: a concurrent pass allocates its own.
     pub(super) fn take(&self) -> Vec<Workspace<T>> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
@@ -31,7 +27,7 @@ impl<T> Spare<T> {
 impl<T> Clone for Spare<T> {
     /// A copy of a layer starts without workspaces.
     fn clone(&self) -> Self {
-        Spare::new()
+        Spare(Mutex::default())
     }
 }
 

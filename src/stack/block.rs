@@ -31,30 +31,20 @@ impl<T> Steps<'_, T> {
         before: Option<usize>,
         t: usize,
     ) -> (&[T], &mut [T]) {
-        match self {
+        let pair = match self {
             Steps::Whole { data, width, first_step } => {
                 let start = |t: usize| (sizes.offset(t) - sizes.offset(*first_step)) * *width;
-                match before {
-                    None => (&[], &mut data[start(t)..start(t + 1)]),
-                    Some(before) if before < t => {
-                        let (left, right) = data.split_at_mut(start(t));
-                        (&left[start(before)..], &mut right[..start(t + 1) - start(t)])
-                    }
-                    Some(before) => {
-                        let (left, right) = data.split_at_mut(start(before));
-                        (&right[..start(before + 1) - start(before)], &mut left[start(t)..])
-                    }
-                }
+                let rows = |t: usize| start(t)..start(t + 1);
+                let Some(before) = before else { return (&[], &mut data[rows(t)]) };
+                data.get_disjoint_mut([rows(before), rows(t)])
             }
-            Steps::Parts(parts) => match before {
-                None => (&[], &mut *parts[t]),
-                Some(before) => {
-                    let (left, right) = parts.split_at_mut(before.max(t));
-                    let (left, right) = (&mut *left[before.min(t)], &mut *right[0]);
-                    if before < t { (left, right) } else { (right, left) }
-                }
-            },
-        }
+            Steps::Parts(parts) => {
+                let Some(before) = before else { return (&[], parts[t]) };
+                parts.get_disjoint_mut([before, t]).map(|pair| pair.map(|part| &mut **part))
+            }
+        };
+        let [read, write] = pair.unwrap_or_else(|_| unreachable!("two steps that overlap"));
+        (read, write)
     }
 }
 

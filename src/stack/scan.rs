@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::{Section, Steps, Walk, walk};
+use super::{Section, Steps, walk};
 use crate::element::Element;
-use crate::kernel::{Product, RowsMut};
+use crate::kernel::{Product, RowsMut, Walk};
 
 /// Runs a section. `state`, (rows, `H_out`), holds the states before the first step of each row, and those
 /// after its last when the section ends; `pre` has room for the pre-activations of a chunk.
