@@ -31,8 +31,9 @@ pub(crate) struct Findings {
     equal_nan: bool,
     tensors: Vec<Pair>,
     configuration: Option<Value>,
+    /// The line about the configuration.
     #[serde(skip)]
-    about_configuration: Option<String>,
+    about: Option<String>,
     /// A command that would compare more.
     #[serde(skip)]
     hint: Option<String>,
@@ -84,18 +85,7 @@ pub(crate) fn find(mut a: File, mut b: File, places: [String; 2], args: &Diff) -
     let equal =
         tensors.iter().all(|pair| pair.equal) && found.as_ref().is_none_or(Configuration::equal);
     let configuration = found.as_ref().map(Configuration::json);
-    let about_configuration = found.map(|found| found.text(&places));
+    let about = found.map(|found| found.text(&places));
     let (command, [a, b]) = ("diff", places);
-    Ok(Findings {
-        command,
-        a,
-        b,
-        equal,
-        exact,
-        equal_nan,
-        tensors,
-        configuration,
-        about_configuration,
-        hint,
-    })
+    Ok(Findings { command, a, b, equal, exact, equal_nan, tensors, configuration, about, hint })
 }

@@ -13,7 +13,7 @@ impl Findings {
         for pair in &self.tensors {
             self.describe(pair, &mut lines);
         }
-        lines.extend(self.about_configuration.clone());
+        lines.extend(self.about.clone());
         // Without names, there is one pair.
         if self.tensors.iter().all(|pair| pair.name.is_some()) {
             let equal = self.tensors.iter().filter(|pair| pair.equal).count();

@@ -49,15 +49,8 @@ impl Printer {
             shape.iter().map(|&size| if whole { size } else { size.min(2 * EDGE) }).collect();
         // No more than the numbers of the tensor, whose count has been checked.
         let count = Some(seen.iter().product()).filter(|&count| count <= MAX_SHOWN).unwrap_or(0);
-        Printer {
-            stored,
-            shape: shape.to_vec(),
-            fortran,
-            seen,
-            count,
-            passed: 0,
-            numbers: Vec::new(),
-        }
+        let (shape, numbers) = (shape.to_vec(), Vec::new());
+        Printer { stored, shape, fortran, seen, count, passed: 0, numbers }
     }
 
     /// Adds the next `count` numbers.
