@@ -5,6 +5,7 @@
 //! from names and shapes.
 
 mod configuration;
+mod derived;
 mod error;
 mod names;
 #[cfg(feature = "onnx")]
@@ -15,10 +16,13 @@ use std::collections::HashSet;
 use ndarray::ArrayD;
 
 use crate::element::{Dtype, Element};
-use crate::files::{Accepts, Bundle, File, Source, StoredType, Tensor, open};
+use crate::files::{
+    Accepts, Bundle, Entry, File, FileError, MAX_LISTED, Source, StoredType, Tensor, listed, open,
+};
 use crate::{Config, Params, Rnn};
 
 pub use configuration::explicit_arguments;
+use derived::Derived;
 pub use error::CheckpointError;
 #[cfg(feature = "onnx")]
 pub use onnx::write_onnx;
@@ -31,8 +35,8 @@ pub use onnx::write_onnx;
 ///
 /// let file = Source::parse("fixtures/sine/rnn.npz".as_ref());
 /// let checkpoint = Checkpoint::read(&file, None, None)?;
-/// // A state_dict does not contain the nonlinearity: the configuration has PyTorch's default.
-/// assert!(!checkpoint.explicit_nonlinearity);
+/// // A state_dict does not say its nonlinearity, and the configuration holds PyTorch's default.
+/// assert!(!checkpoint.is_explicit("nonlinearity"));
 /// assert_eq!(checkpoint.recognised, ".npz archive");
 /// let config = checkpoint.config.clone();
 /// let rnn = checkpoint.into_rnn::<f32>(config)?;
@@ -50,15 +54,18 @@ pub struct Checkpoint {
     pub dtype: Dtype,
     /// The configuration, with PyTorch's defaults for arguments that neither the file nor the shapes determine.
     pub config: Config,
-    /// Whether the file contains the nonlinearity. A `state_dict` does not.
-    pub explicit_nonlinearity: bool,
+    /// PyTorch's names of the arguments that the file holds. A `state_dict` holds none: sizes, layers, directions
+    /// and bias follow from it, and the others are PyTorch's defaults.
+    pub explicit: Vec<String>,
     /// Whether the layer runs from each sequence's last step to its first: `direction="reverse"` of ONNX,
     /// which no configuration of `torch.nn.RNN` has.
     pub reversed: bool,
     /// The names of the modules around the layer, such as `encoder.rnn.`; empty if there are none.
     pub prefix: String,
-    /// The number of other tensors in the file.
+    /// The number of other tensors in the file, without those of the optimizer.
     pub ignored: usize,
+    /// The number of the optimizer's tensors in the file.
+    pub ignored_optimizer: usize,
     /// Remarks for the user about how the file was read, a line each.
     pub notes: Vec<String>,
     /// The tensors, in the order of the file.
@@ -113,26 +120,69 @@ impl Checkpoint {
     ) -> Result<Self, CheckpointError> {
         let place = bundle.place().to_owned();
         let within = |error: CheckpointError| error.within(&place);
-        let found = names::find(bundle.entries(), prefix).map_err(within)?;
-        let (config, explicit_nonlinearity) = configuration::read(bundle, &found)?;
-        let mut tensors = Vec::new();
-        for (index, name) in found.members {
-            let stored = bundle.entries()[index].stored;
-            tensors.push(NamedTensor { name, stored, tensor: bundle.read(index, dtype)? });
+        let derived = Derived::new(bundle.entries());
+        let found = names::find(&derived.entries, prefix).map_err(within)?;
+        let saved = match configuration::read(bundle, &derived.entries, &found) {
+            Ok(saved) => saved,
+            Err(error) => {
+                // If no tensor is of a type that is read, that is the reason.
+                let other = |entry: &Entry| matches!(entry.stored, StoredType::Other(_));
+                let all = !bundle.entries().is_empty() && bundle.entries().iter().all(other);
+                return Err(if all {
+                    bundle.reader(0).err().map_or(error, Into::into)
+                } else {
+                    error
+                });
+            }
+        };
+        let mut names = HashSet::new();
+        if !found.members.iter().all(|(_, name)| names.insert(name)) {
+            let what = "two tensors of the checkpoint have the same name".to_owned();
+            return Err(FileError::Malformed { place, what }.into());
         }
-        let ignored = bundle.entries().len() - tensors.len();
+        let mut tensors = Vec::new();
+        for (index, name) in &found.members {
+            let stored = derived.entries[*index].stored;
+            let tensor = derived.read(bundle, *index, dtype)?;
+            tensors.push(NamedTensor { name: name.clone(), stored, tensor });
+        }
+        let mut notes = saved.notes;
+        notes.extend(derived::add_bias(&mut tensors));
+        if let classes @ [_, ..] = bundle.unknown_classes() {
+            let classes = listed(classes, MAX_LISTED);
+            notes.push(format!(
+                "objects of classes that are not PyTorch's are left alone: {classes}"
+            ));
+        }
+        let own = |index: &usize| found.members.iter().any(|(member, _)| member == index);
+        let others = (0..derived.entries.len()).filter(|index| !own(index));
+        let is_optimizer = |index: &usize| {
+            derived.entries[*index]
+                .name
+                .split('.')
+                .next()
+                .is_some_and(|first| first.contains("optim"))
+        };
+        let (optimizer, others): (Vec<_>, Vec<_>) = others.partition(is_optimizer);
         Ok(Checkpoint {
             recognised: bundle.format().to_string(),
-            dtype: common_dtype(&config, &tensors).map_err(within)?,
+            dtype: common_dtype(&saved.config, &tensors).map_err(within)?,
             prefix: found.prefix,
             place: place.clone(),
-            config,
-            explicit_nonlinearity,
+            config: saved.config,
+            explicit: saved.explicit,
             reversed: false,
-            ignored,
-            notes: Vec::new(),
+            ignored: others.len(),
+            ignored_optimizer: optimizer.len(),
+            notes,
             tensors,
         })
+    }
+
+    /// Whether the file holds the argument of this name; else it follows from names and shapes, or is PyTorch's
+    /// default.
+    pub fn is_explicit(&self, argument: &str) -> bool {
+        self.explicit.iter().any(|name| name == argument)
     }
 
     /// The tensors as numbers of type T.

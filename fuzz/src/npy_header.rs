@@ -86,7 +86,7 @@ fn second_opinion(header: &Header, bytes: &[u8], plain: bool) {
         StoredType::U64 => compare::<u64>(header, &bytes, plain),
         StoredType::F32 => compare::<f32>(header, &bytes, plain),
         StoredType::F64 => compare::<f64>(header, &bytes, plain),
-        StoredType::F16 | StoredType::BF16 | StoredType::Text => {}
+        StoredType::F16 | StoredType::BF16 | StoredType::Text | StoredType::Other(_) => {}
     }
 }
 

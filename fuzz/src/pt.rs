@@ -20,8 +20,6 @@ pub fn run(data: &[u8]) {
     if bundle.format() != BundleFormat::Pt {
         return;
     }
-    // It is no array.
-    ways::printable(&ways::open(&source).unwrap_err().to_string());
     let bytes = |Entry { stored, shape, .. }: &Entry| {
         shape.iter().try_fold(stored.size(), |bytes, &size| bytes.checked_mul(size)).unwrap()
     };

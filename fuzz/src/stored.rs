@@ -18,7 +18,7 @@ pub(crate) fn descr(stored: StoredType) -> Option<&'static str> {
         StoredType::F16 => "f2",
         StoredType::F32 => "f4",
         StoredType::F64 => "f8",
-        StoredType::BF16 | StoredType::Text => return None,
+        StoredType::BF16 | StoredType::Text | StoredType::Other(_) => return None,
     })
 }
 

@@ -2,22 +2,41 @@
 //! or from names and shapes.
 
 use std::collections::HashMap;
+use std::collections::btree_map::{BTreeMap, Entry as Place};
 
 use serde_json::{Map, Value, json};
 
 use super::names::Found;
 use crate::checkpoint::error::CheckpointError;
 use crate::error::Error;
-use crate::files::{AttributeValue, Bundle, Text, listed};
+use crate::files::{AttributeValue, Bundle, Entry, Text, listed};
 use crate::{Config, is_parameter_name};
 
 /// Most names of tensors that an error lists.
 const MAX_NAMES: usize = 5;
 
-/// The configuration, and whether the nonlinearity in it comes from the file.
-pub(super) fn read(bundle: &Bundle, found: &Found) -> Result<(Config, bool), CheckpointError> {
+/// Objects of a checkpoint that hold the arguments of its modules.
+const HYPER_PARAMETERS: [&str; 7] =
+    ["hyper_parameters", "hparams", "config", "args", "model_args", "model_config", "kwargs"];
+
+/// A configuration in a file.
+pub(super) struct Saved {
+    pub(super) config: Config,
+    /// PyTorch's names of the arguments that the file holds. The others follow from names and shapes, or are
+    /// PyTorch's defaults.
+    pub(super) explicit: Vec<String>,
+    /// Remarks for the user, a line each.
+    pub(super) notes: Vec<String>,
+}
+
+/// The configuration of the layer.
+pub(super) fn read(
+    bundle: &Bundle,
+    entries: &[Entry],
+    found: &Found,
+) -> Result<Saved, CheckpointError> {
     let shapes = || {
-        let shape = |index: &usize| bundle.entries()[*index].shape.as_slice();
+        let shape = |index: &usize| entries[*index].shape.as_slice();
         found.members.iter().map(move |(index, name)| (name.as_str(), shape(index)))
     };
     let Some(Text { place, text }) = bundle.text() else {
@@ -27,14 +46,27 @@ pub(super) fn read(bundle: &Bundle, found: &Found) -> Result<(Config, bool), Che
         });
         let inferred = inferred.map_err(|error| error.within(bundle.place()))?;
         let mut fields = inferred.to_json();
-        let arguments = module_arguments(bundle, found.prefix.trim_end_matches('.'));
-        let explicit_nonlinearity = arguments.contains_key("nonlinearity");
-        arguments.into_iter().for_each(|(name, value)| fields[name] = value);
-        return Ok((serde_json::from_value(fields).unwrap_or(inferred), explicit_nonlinearity));
+        let mut explicit = module_arguments(bundle, found.prefix.trim_end_matches('.'));
+        let mut notes = Vec::new();
+        for (name, (value, module)) in hyper_parameters(bundle) {
+            if !explicit.contains_key(&name) {
+                notes.push(format!("{name} {} is that of {module}", text_of(&value)));
+                explicit.insert(name, value);
+            }
+        }
+        for (name, value) in &explicit {
+            fields[name] = value.clone();
+        }
+        let config = serde_json::from_value(fields).unwrap_or(inferred);
+        let explicit = explicit.into_iter().map(|(name, _)| name).collect();
+        return Ok(Saved { config, explicit, notes });
     };
     let saved = Config::from_json(text).map_err(CheckpointError::from);
     let config = saved.and_then(|saved| refuse_misfit(saved, shapes()));
-    Ok((config.map_err(|error| error.within(place))?, explicit_nonlinearity(text)))
+    let config = config.map_err(|error| error.within(place))?;
+    let saved: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
+    let explicit = saved.into_iter().map(|(name, _)| name).collect();
+    Ok(Saved { config, explicit, notes: Vec::new() })
 }
 
 /// PyTorch's arguments that a bundle contains explicitly, with the names of the modules around the layer: those
@@ -65,40 +97,71 @@ fn explicit_nonlinearity(text: &str) -> bool {
     serde_json::from_str(text).is_ok_and(|saved: Value| saved.get("nonlinearity").is_some())
 }
 
-/// The attributes of a PyTorch module that are arguments and do not follow from names and shapes.
+/// Arguments of the layer among those of a model, with the name of the object that holds them. Values that
+/// disagree are left out.
+fn hyper_parameters(bundle: &Bundle) -> BTreeMap<String, (Value, String)> {
+    let mut found = BTreeMap::new();
+    for attribute in bundle.attributes() {
+        let object = attribute.module.rsplit('.').next().unwrap_or_default();
+        if !HYPER_PARAMETERS.contains(&object) {
+            continue;
+        }
+        let Some(value) = argument(&attribute.name, &attribute.value) else { continue };
+        let new = (value, attribute.module.clone());
+        match found.entry(attribute.name.clone()) {
+            Place::Vacant(place) => drop(place.insert(Some(new))),
+            Place::Occupied(mut place) => {
+                place.get_mut().take_if(|(value, _)| *value != new.0);
+            }
+        }
+    }
+    found.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+/// The value of one of PyTorch's arguments that names and shapes do not tell.
+fn argument(name: &str, value: &AttributeValue) -> Option<Value> {
+    Some(match (name, value) {
+        ("nonlinearity", AttributeValue::Text(text)) => {
+            let text = text.to_lowercase();
+            ["tanh", "relu"].contains(&text.as_str()).then(|| json!(text))?
+        }
+        ("batch_first", AttributeValue::Bool(first)) => json!(first),
+        ("dropout", AttributeValue::Float(p)) if (0.0..=1.0).contains(p) => json!(p),
+        // Python also accepts dropout=1.
+        ("dropout", AttributeValue::Int(p @ 0..=1)) => json!(if *p == 1 { 1.0 } else { 0.0 }),
+        _ => return None,
+    })
+}
+
+/// A value as a note shows it.
+fn text_of(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The arguments among the attributes of a PyTorch module that names and shapes do not tell.
 fn module_arguments(bundle: &Bundle, module: &str) -> Map<String, Value> {
     let own = |name: &str| {
         let mut own = bundle.attributes().iter().filter(|attribute| attribute.module == module);
         own.rfind(|attribute| attribute.name == name).map(|attribute| &attribute.value)
     };
-    let nonlinearity = match own("mode") {
+    let mode = match own("mode") {
         Some(AttributeValue::Text(mode)) if mode == "RNN_TANH" => Some(json!("tanh")),
         Some(AttributeValue::Text(mode)) if mode == "RNN_RELU" => Some(json!("relu")),
         _ => None,
     };
-    let batch_first = match own("batch_first") {
-        Some(AttributeValue::Bool(first)) => Some(json!(first)),
-        _ => None,
-    };
-    let dropout = match own("dropout") {
-        Some(AttributeValue::Float(p)) if (0.0..=1.0).contains(p) => Some(json!(p)),
-        // Python also accepts dropout=1.
-        Some(AttributeValue::Int(p @ 0..=1)) => Some(json!(if *p == 1 { 1.0 } else { 0.0 })),
-        _ => None,
-    };
-    [("nonlinearity", nonlinearity), ("batch_first", batch_first), ("dropout", dropout)]
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-        .collect()
+    let mut arguments = Map::new();
+    for name in ["nonlinearity", "batch_first", "dropout"] {
+        let value = own(name).and_then(|value| argument(name, value));
+        let value = if name == "nonlinearity" { mode.clone().or(value) } else { value };
+        value.map(|value| arguments.insert(name.to_owned(), value));
+    }
+    arguments
 }
 
 /// The error for tensors that are not a layer, with their likely kind; `None` if they are an incomplete layer.
 fn no_rnn(bundle: &Bundle) -> Option<CheckpointError> {
     let names: Vec<_> = bundle.entries().iter().map(|entry| entry.name.as_str()).collect();
-    let has = |own: &str| names.iter().any(|name| last(name) == own);
-    let looks = if has("weight_ih") && has("weight_hh") {
-        ": this looks like an RNNCell, LSTMCell or GRUCell"
-    } else if names.iter().any(|name| is_parametrized(name)) {
+    let looks = if names.iter().any(|name| is_parametrized(name)) {
         ": this looks like an RNN with weight_norm or another parametrization, which PyTorch can remove"
     } else if names.iter().any(|name| is_parameter_name(last(name))) {
         return None;
@@ -148,11 +211,10 @@ pub(super) fn refuse_contradiction(
     saved: Config,
     undetermined: &[&str],
 ) -> Result<Config, CheckpointError> {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let differences = Config::differences(&inferred.to_json(), &saved.to_json());
     let determined = |(name, ..): &(String, _, _)| !undetermined.contains(&name.as_str());
     differences.into_iter().find(determined).map_or(Ok(saved), |(name, inferred, saved)| {
-        let (expected, found) = (text(&inferred), text(&saved));
+        let (expected, found) = (text_of(&inferred), text_of(&saved));
         let what = format!("expected {name} {expected}, as in the tensors, got {found}");
         Err(CheckpointError::Contradiction(what))
     })

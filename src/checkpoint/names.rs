@@ -35,18 +35,14 @@ pub(super) fn find(entries: &[Entry], asked: Option<&str>) -> Result<Found, Chec
     }
     let names = layers.iter().map(|layer| layer.prefix.strip_suffix('.').unwrap_or(layer.prefix));
     let Some(place) = choose(&names.collect::<Vec<_>>(), asked)? else {
-        return Ok(members(entries, "", |_| true));
+        return Ok(members(entries, ""));
     };
     let Layer { prefix, gates } = layers[place];
     if let Some((Entry { name, shape, .. }, kind)) = gates {
         let what = format!("expected the weights of an RNN, got {kind}, in shape {shape:?}");
         return Err(CheckpointError::NoRnn(format!("{name}: {what}")));
     }
-    if asked.is_none() && prefix.is_empty() {
-        // Other tensors without a module belong to the layer, and may be one too many.
-        return Ok(members(entries, "", |name| !name.contains('.')));
-    }
-    Ok(members(entries, prefix, is_parameter_name))
+    Ok(members(entries, prefix))
 }
 
 /// The place of the requested layer among these, or of the only one; `None` if there are none.
@@ -73,7 +69,8 @@ fn layers(entries: &[Entry]) -> Vec<Layer<'_>> {
         let dot = entry.name.rfind('.');
         let (prefix, own) = entry.name.split_at(dot.map_or(0, |dot| dot + 1));
         let is_projection = own.starts_with("weight_hr_l");
-        if !is_projection && !is_parameter_name(own) {
+        let computed = computed(own);
+        if !is_projection && !is_parameter_name(own) && computed.is_none() {
             continue;
         }
         let place = *places.entry(prefix).or_insert(layers.len());
@@ -81,14 +78,32 @@ fn layers(entries: &[Entry]) -> Vec<Layer<'_>> {
             layers.push(Layer { prefix, gates: None });
         }
         let gates = &mut layers[place].gates;
-        if is_projection {
+        if computed.is_some() {
+            *gates = computed.map(|kind| (entry, kind));
+        } else if is_projection {
             // The recurrent weights of such an LSTM have the columns of the projection: `gates` cannot tell.
             *gates = Some((entry, "an LSTM with proj_size"));
         } else if gates.is_none() && own.starts_with("weight_hh") {
             *gates = self::gates(entry).map(|kind| (entry, kind));
         }
     }
+    // WeightDrop keeps the raw weights beside its module, and the last pass left a part of them in it.
+    for index in 0..layers.len() {
+        let outer = layers[index].prefix.strip_suffix("module.");
+        let raw = outer.and_then(|outer| places.get(outer)).and_then(|&place| layers[place].gates);
+        layers[index].gates =
+            raw.filter(|(entry, _)| entry.name.ends_with("_raw")).or(layers[index].gates);
+    }
     layers
+}
+
+/// The kind of a tensor that a parameter is computed from in a way that is not known here.
+fn computed(own: &str) -> Option<&'static str> {
+    let is = |suffix: &str| own.strip_suffix(suffix).is_some_and(is_parameter_name);
+    if is("_raw") {
+        return Some("the raw weights of WeightDrop, a part of which each pass drops");
+    }
+    is("_orig").then_some("the weights under spectral_norm or another parametrization")
 }
 
 /// The kind of layer of a `weight_hh` that is not of an RNN: an LSTM and a GRU have theirs under the same name,
@@ -103,11 +118,13 @@ fn gates(weight_hh: &Entry) -> Option<&'static str> {
     }
 }
 
-/// The entries with this prefix and a wanted name behind it.
-fn members(entries: &[Entry], prefix: &str, wanted: impl Fn(&str) -> bool) -> Found {
+/// The parameters with this prefix, and other tensors at the same place whose names begin like theirs: one too many
+/// is an error of the layer.
+fn members(entries: &[Entry], prefix: &str) -> Found {
     let member = |(index, entry): (usize, &Entry)| {
-        let own = entry.name.strip_prefix(prefix).filter(|own| wanted(own))?;
-        Some((index, own.to_owned()))
+        let own = entry.name.strip_prefix(prefix)?;
+        let wanted = own.starts_with("weight_") || own.starts_with("bias_");
+        (wanted && !own.contains('.')).then(|| (index, own.to_owned()))
     };
     let members = entries.iter().enumerate().filter_map(member).collect();
     Found { prefix: prefix.to_owned(), members }

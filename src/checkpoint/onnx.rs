@@ -68,10 +68,11 @@ impl Checkpoint {
             recognised: format!(".onnx, opset {opset}, {}", shown(chain.iter().copied())),
             dtype: common_dtype(&config, &tensors).map_err(within)?,
             config,
-            explicit_nonlinearity: true,
+            explicit: ["nonlinearity", "batch_first"].map(str::to_owned).to_vec(),
             reversed: cells.iter().any(|cell| cell.direction == "reverse"),
             prefix: String::new(),
             ignored: 0,
+            ignored_optimizer: 0,
             notes: notes(graph, &chain, &cells),
             tensors,
         })

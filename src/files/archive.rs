@@ -25,12 +25,15 @@ pub(super) struct Archive {
     /// Names of the members, without their `.npy`, as NumPy shows them. Control characters are escaped, because
     /// messages and reports show the names.
     pub(super) names: Vec<String>,
+    /// Bytes of the file.
+    pub(super) len: u64,
 }
 
 impl Archive {
     /// Reads the directory of an archive, and rejects duplicate names.
     pub(super) fn new(mut file: Handle, place: &str) -> Result<Self, FileError> {
         directory::check(&mut file, place)?;
+        let len = file.metadata().map_err(FileError::reading(place))?.len();
         let zip = ZipArchive::with_config(directory::CONFIG, file);
         let zip = zip.map_err(|error| zip_error(error, place))?;
         let raw = zip.file_names_raw().map(String::from_utf8_lossy);
@@ -44,7 +47,7 @@ impl Archive {
             let what = format!("two members of the archive have the same name{name}");
             return Err(FileError::malformed(place, what));
         }
-        Ok(Archive { zip, names })
+        Ok(Archive { zip, names, len })
     }
 
     /// The archive's comment, if it is text and not empty.

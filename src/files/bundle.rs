@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use ndarray::ArrayD;
 
 use super::archive::{Archive, not_found};
+use super::container::Container;
 use super::handle::Handle;
 use super::limit::MAX_TEXT_BYTES;
-#[cfg(feature = "pt")]
 use super::pt::PtFile;
 use super::reader::TensorReader;
 use super::safetensors::SafetensorsFile;
 use super::{
-    BundleFormat, Entry, ModuleAttribute, TEXT_NAME, Tensor, TensorFile, Text, escaped, show,
+    BundleFormat, Entry, Header, ModuleAttribute, TEXT_NAME, Tensor, TensorFile, Text, escaped,
+    show,
 };
 use crate::element::{Dtype, Element};
 use crate::files::error::FileError;
@@ -42,10 +43,9 @@ pub struct Bundle {
 enum Body {
     /// The files, and the one whose numbers are being read.
     Folder(Vec<PathBuf>, Option<TensorFile>),
-    Npz(Archive),
-    Safetensors(SafetensorsFile),
-    #[cfg(feature = "pt")]
-    Pt(PtFile),
+    File(Container),
+    /// Several files, and for each tensor the file and the index in it.
+    Shards(Vec<Bundle>, Vec<(usize, usize)>),
 }
 
 debug_fields!(Bundle, place, entries, text);
@@ -64,69 +64,53 @@ impl Bundle {
         Ok(Bundle { place, entries, text, body: Body::Folder(paths, None) })
     }
 
-    /// An .npz archive, or a checkpoint: both are ZIP archives.
-    pub(super) fn archive(
-        path: Option<&Path>,
-        mut archive: Archive,
-        place: String,
-    ) -> Result<Self, FileError> {
-        if !archive.is_pt() {
-            return Self::npz(archive, place);
-        }
-        if archive.is_torch_script() {
-            let remedy = "torch.save(torch.jit.load(file).state_dict(), 'w.pt') makes one";
-            let what = format!("expected a checkpoint, got a TorchScript archive ({remedy})");
-            return Err(FileError::Malformed { place, what });
-        }
-        archive.check_pickle(&place)?;
-        Self::pt(path, archive.into_file(), place)
-    }
-
     /// An .npz archive of at least one member.
     pub(super) fn sequences(archive: Archive, place: String) -> Result<Self, FileError> {
-        archive.expect_npz(&place)?;
         if archive.names.is_empty() {
             return Err(not_found("one member", &archive.names, &place));
         }
         Self::npz(archive, place)
     }
 
-    fn npz(mut archive: Archive, place: String) -> Result<Self, FileError> {
+    pub(super) fn npz(mut archive: Archive, place: String) -> Result<Self, FileError> {
         let mut entries = Vec::new();
         for (index, name) in archive.names.clone().into_iter().enumerate() {
             let header = archive.header(index, &format!("{place}:{name}"))?;
             entries.push(Entry::new(name, &header));
         }
         let text = archive.comment().map(|text| Text { place: format!("{place}: comment"), text });
-        Ok(Bundle { place, entries, text, body: Body::Npz(archive) })
+        Ok(Bundle { place, entries, text, body: Body::File(Container::Npz(archive)) })
     }
 
-    #[cfg(feature = "pt")]
-    pub(super) fn pt(path: Option<&Path>, file: Handle, place: String) -> Result<Self, FileError> {
-        let (entries, file) = PtFile::open(path, file, &place)?;
-        Ok(Bundle { place, entries, text: None, body: Body::Pt(file) })
+    /// One of PyTorch's archives.
+    pub(super) fn pt_archive(mut archive: Archive, place: String) -> Result<Self, FileError> {
+        archive.check_pt(&place)?;
+        let folder = archive.pt_folder().unwrap_or_default();
+        let inner = archive.inner_checkpoint(&folder).map_err(FileError::reading(&place))?;
+        if let Some(inner) = inner {
+            archive = Archive::new(inner, &place)?;
+        }
+        let (entries, file) = PtFile::zip(archive, &place)?;
+        Ok(Bundle { place, entries, text: None, body: Body::File(Container::Pt(file)) })
     }
 
-    #[cfg(not(feature = "pt"))]
-    pub(super) fn pt(_: Option<&Path>, _: Handle, place: String) -> Result<Self, FileError> {
-        let what =
-            "recognised as .pt checkpoint, which this build does not read (feature pt)".into();
-        Err(FileError::Malformed { place, what })
+    /// A checkpoint of PyTorch before 1.6.
+    pub(super) fn pt(file: Handle, place: String) -> Result<Self, FileError> {
+        let (entries, file) = PtFile::plain(file, &place)?;
+        Ok(Bundle { place, entries, text: None, body: Body::File(Container::Pt(file)) })
     }
 
     pub(super) fn safetensors(file: Handle, place: String) -> Result<Self, FileError> {
         let (entries, text, file) = SafetensorsFile::open(file, &place)?;
-        Ok(Bundle { place, entries, text, body: Body::Safetensors(file) })
+        Ok(Bundle { place, entries, text, body: Body::File(Container::Safetensors(file)) })
     }
 
     /// The format.
     pub fn format(&self) -> BundleFormat {
-        match self.body {
+        match &self.body {
             Body::Folder(..) => BundleFormat::Folder,
-            Body::Npz(_) => BundleFormat::Npz,
-            Body::Safetensors(_) => BundleFormat::Safetensors,
-            #[cfg(feature = "pt")]
-            Body::Pt(_) => BundleFormat::Pt,
+            Body::File(container) => container.format(),
+            Body::Shards(files, _) => files[0].format(),
         }
     }
 
@@ -153,18 +137,35 @@ impl Bundle {
     /// Attributes of the modules; only a checkpoint of a whole module has some.
     pub fn attributes(&self) -> &[ModuleAttribute] {
         match &self.body {
-            #[cfg(feature = "pt")]
-            Body::Pt(file) => file.attributes(),
+            Body::File(Container::Pt(file)) => file.attributes(),
             _ => &[],
+        }
+    }
+
+    /// Names of classes and functions in a checkpoint whose objects were not used.
+    pub fn unknown_classes(&self) -> &[String] {
+        match &self.body {
+            Body::File(Container::Pt(file)) => file.unknown(),
+            _ => &[],
+        }
+    }
+
+    /// Whether the file is one tensor without a name, as `torch.save(tensor)` writes it.
+    pub fn is_tensor(&self) -> bool {
+        match &self.body {
+            Body::File(Container::Pt(file)) => file.is_tensor(),
+            _ => false,
         }
     }
 
     /// The place of the tensor at `index`, for messages.
     pub fn entry_place(&self, index: usize) -> String {
-        if let Body::Folder(paths, _) = &self.body {
-            return show(&paths[index]);
+        match &self.body {
+            Body::Folder(paths, _) => show(&paths[index]),
+            Body::Shards(files, places) => files[places[index].0].entry_place(places[index].1),
+            Body::File(_) if self.is_tensor() => self.place.clone(),
+            Body::File(_) => format!("{}:{}", self.place, self.entries[index].name),
         }
-        format!("{}:{}", self.place, self.entries[index].name)
     }
 
     /// An error that lists the tensors, if others were expected.
@@ -175,17 +176,15 @@ impl Bundle {
     /// The numbers of the tensor at `index` as they are stored.
     pub fn reader(&mut self, index: usize) -> Result<TensorReader<'_>, FileError> {
         let place = self.entry_place(index);
-        let header = super::Header::plain(self.entries[index].stored, &self.entries[index].shape);
+        let header = Header::plain(self.entries[index].stored, &self.entries[index].shape);
         match &mut self.body {
             Body::Folder(paths, open) => {
                 // At most one file is open.
                 *open = None;
                 open.insert(TensorFile::in_folder(&paths[index])?).reader()
             }
-            Body::Npz(archive) => archive.reader(index, place),
-            Body::Safetensors(file) => file.reader(index, header, place),
-            #[cfg(feature = "pt")]
-            Body::Pt(file) => file.reader(index, header, place),
+            Body::File(container) => container.reader(index, header, place),
+            Body::Shards(files, places) => files[places[index].0].reader(places[index].1),
         }
     }
 
@@ -203,14 +202,45 @@ impl Bundle {
         self.reader(index)?.read()
     }
 
-    /// The only tensor of an .npz.
+    /// The only tensor.
     ///
     /// # Errors
-    /// [`FileError::Malformed`] lists the tensors of any other bundle.
+    /// [`FileError::Malformed`] lists the tensors if there are several.
     pub fn into_tensor(self) -> Result<TensorFile, FileError> {
-        let error = self.expected("one member");
-        let Body::Npz(archive) = self.body else { return Err(error) };
-        TensorFile::member(archive, None, self.place)
+        self.into_member(None)
+    }
+
+    /// The tensor of this name, or the only one.
+    pub(super) fn into_member(self, name: Option<&str>) -> Result<TensorFile, FileError> {
+        let index = match name {
+            None => (self.entries.len() == 1).then_some(0),
+            Some(name) => self.position(&escaped(name)),
+        };
+        let expected = if name.is_some() { "a member of that name" } else { "one member" };
+        let index = index.ok_or_else(|| self.expected(expected))?;
+        let Entry { stored, shape, .. } = &self.entries[index];
+        let (header, own) = (Header::plain(*stored, shape), self.entry_place(index));
+        match self.body {
+            Body::Folder(paths, _) => TensorFile::in_folder(&paths[index]),
+            Body::File(Container::Npz(archive)) => TensorFile::member(archive, name, self.place),
+            Body::File(container) => Ok(TensorFile::new(container, index, header, own)),
+            Body::Shards(mut files, places) => {
+                let (file, _) = places[index];
+                files.swap_remove(file).into_member(Some(&self.entries[index].name))
+            }
+        }
+    }
+
+    /// The tensors of several files as those of one model.
+    pub(super) fn joined(files: Vec<Bundle>, place: String) -> Self {
+        let (mut entries, mut places) = (Vec::new(), Vec::new());
+        for (file, bundle) in files.iter().enumerate() {
+            for (index, entry) in bundle.entries.iter().enumerate() {
+                entries.push(entry.clone());
+                places.push((file, index));
+            }
+        }
+        Bundle { place, entries, text: None, body: Body::Shards(files, places) }
     }
 }
 

@@ -50,6 +50,10 @@ impl Format {
             // Field 1 of a ModelProto, a small number, and then one of the fields up to its graph.
             [0x08, 1..0x20, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42, ..] => Format::Onnx,
             _ if start.starts_with(b"sys_info") => Format::Tar,
+            // The magic number of checkpoints, as protocols 0 and 1 write it.
+            _ if start.starts_with(b"L11954703") => Format::Pickle,
+            // A map of MessagePack with the key `params`.
+            [0x81, 0xa6, b'p', b'a', b'r', b'a', b'm', b's', ..] => other("a checkpoint of Flax"),
             _ if is_text(start) => Format::Text,
             // A length that no header has, which the reader of headers then reports.
             [.., b'{'] if start.len() == Format::BYTES => Format::Safetensors,

@@ -22,20 +22,6 @@ impl Handle {
         fs::File::options().read(true).write(true).create_new(true).open(path).map(Handle)
     }
 
-    /// A path of this file that stays valid while it is open, even if its name is given to another one; `None` if
-    /// the system has no such paths.
-    #[cfg(feature = "pt")]
-    pub(super) fn own_path(&self) -> Option<std::path::PathBuf> {
-        #[cfg(target_os = "linux")]
-        {
-            let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&self.0));
-            // A process may run without a mounted /proc.
-            fs::metadata(&path).is_ok().then(|| path.into())
-        }
-        #[cfg(not(target_os = "linux"))]
-        None
-    }
-
     pub(super) fn metadata(&self) -> io::Result<fs::Metadata> {
         self.0.metadata()
     }

@@ -20,6 +20,8 @@ pub enum StoredType {
     F32,
     F64,
     Text,
+    /// A type that is listed by its name and not read: complex, quantized, 8 bits and fewer.
+    Other(&'static str),
 }
 
 impl StoredType {
@@ -41,9 +43,14 @@ impl StoredType {
         (StoredType::Text, "text", 8, ""),
     ];
 
+    /// The row of the table; `None` for a type that is not read.
+    fn row(self) -> Option<&'static (StoredType, &'static str, usize, &'static str)> {
+        Self::ALL.iter().find(|(stored, ..)| *stored == self)
+    }
+
     /// Bytes of one number. Text is converted to f64 first.
     pub fn size(self) -> usize {
-        Self::ALL[self as usize].2
+        self.row().map_or(0, |row| row.2)
     }
 
     /// The default type of its numbers in computations: f64 for doubles, f32 for all others.
@@ -87,7 +94,10 @@ impl From<Dtype> for StoredType {
 
 impl std::fmt::Display for StoredType {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(Self::ALL[*self as usize].1)
+        f.pad(match self {
+            StoredType::Other(name) => name,
+            stored => stored.row().map_or("", |row| row.1),
+        })
     }
 }
 

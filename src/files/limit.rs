@@ -26,12 +26,10 @@ pub(super) const MAX_MEMBERS: u64 = 100_000;
 
 /// Bytes of a checkpoint's tensors for each byte of the file: a view can repeat one number a thousand times, and two
 /// modules may share their weights.
-#[cfg(feature = "pt")]
 pub(super) const MAX_SHARED: u64 = 4;
 
 /// Bytes that the tensors of a checkpoint may have whatever the size of the file. Converted to doubles, whole
 /// numbers of one byte each take 64 MiB.
-#[cfg(feature = "pt")]
 pub(super) const SMALL_CHECKPOINT_BYTES: u64 = 8 << 20;
 
 /// Most bytes that this process reads from a pipe.

@@ -23,6 +23,7 @@ macro_rules! debug_fields {
 
 mod archive;
 mod bundle;
+mod container;
 mod entry;
 mod error;
 mod folder;
@@ -38,10 +39,11 @@ mod number;
 mod onnx;
 mod open;
 mod part;
-#[cfg(feature = "pt")]
+mod pickle;
 mod pt;
 mod reader;
 mod safetensors;
+mod shards;
 mod sink;
 mod source;
 mod stream;

@@ -69,7 +69,9 @@ impl StoredType {
             StoredType::F16 => Number::F32(half::f16::from_bits(bits as u16).to_f32()),
             StoredType::BF16 => Number::F32(half::bf16::from_bits(bits as u16).to_f32()),
             StoredType::F32 => Number::F32(f32::from_bits(bits as u32)),
-            StoredType::F64 | StoredType::Text => Number::F64(f64::from_bits(bits)),
+            StoredType::F64 | StoredType::Text | StoredType::Other(_) => {
+                Number::F64(f64::from_bits(bits))
+            }
         }
     }
 
@@ -112,7 +114,7 @@ pub(super) fn append_numbers<T: Element>(header: &Header, bytes: &[u8], values: 
         StoredType::BF16 => numbers!(u16, |x| T::from_f32(half::bf16::from_bits(x).to_f32())),
         StoredType::F32 => numbers!(f32, T::from_f32),
         // The numbers of a table are doubles until their type is known.
-        StoredType::F64 | StoredType::Text => numbers!(f64, T::from_f64),
+        StoredType::F64 | StoredType::Text | StoredType::Other(_) => numbers!(f64, T::from_f64),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The one way to open a source: it is recognised by its first bytes, and its header is read.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 #[cfg(feature = "onnx")]
@@ -7,7 +8,7 @@ use super::Graph;
 use super::archive::Archive;
 use super::format::{Expected, Format};
 use super::source::Opened;
-use super::{Bundle, Source, TensorFile};
+use super::{Bundle, Source, TensorFile, shards};
 use crate::files::error::FileError;
 
 /// An opened source. Headers have been read, and the numbers of a tensor or a bundle have not.
@@ -57,7 +58,7 @@ impl Accepts<'_> {
     fn expected(self) -> Expected {
         let onnx = cfg!(feature = "onnx");
         let (formats, words) = match self {
-            Accepts::Tensor | Accepts::Sequences { .. } => (0..3, ".npy, .npz or a table"),
+            Accepts::Tensor | Accepts::Sequences { .. } => (0..6, ".npy, .npz or a table"),
             Accepts::Anything if onnx => {
                 (0..7, ".npy, .npz, a table, a folder of .npy files, .safetensors, .pt or .onnx")
             }
@@ -96,7 +97,17 @@ pub fn open(source: &Source, accepts: Accepts<'_>) -> Result<File, FileError> {
     let (path, member) = match source {
         Source::Stdin => (None, None),
         Source::Path(path) if accepts.folders() && path.is_dir() => {
-            return Bundle::folder(path, place).map(File::Bundle);
+            return match shards::model_file(path) {
+                Some(file) => open(&Source::Path(file), accepts),
+                None => Bundle::folder(path, place).map(File::Bundle),
+            };
+        }
+        Source::Path(path) if accepts.folders() && shards::is_index(path) => {
+            return joined(path, place).map(File::Bundle);
+        }
+        Source::Path(path) if matches!(accepts, Accepts::Model) => {
+            shards::refuse_part(path, &place)?;
+            (Some(path.as_path()), None)
         }
         Source::Path(path) => (Some(path.as_path()), None),
         Source::Member(..) if matches!(accepts, Accepts::Model) => {
@@ -107,23 +118,43 @@ pub fn open(source: &Source, accepts: Accepts<'_>) -> Result<File, FileError> {
     };
     let accepts = if member.is_some() { Accepts::Tensor } else { accepts };
     let (opened, format) = Opened::new(path, &place, accepts.expected())?;
-    if member.is_some() && format != Format::Zip {
+    if member.is_some() && matches!(format, Format::Text | Format::Npy) {
         let got = if format == Format::Text { "text" } else { "a single .npy array" };
         let what = format!("expected an .npz archive, got {got}");
         return Err(FileError::Malformed { place, what });
     }
-    read(path, member, accepts, (opened, format), place)
+    read(member, accepts, (opened, format), place)
+}
+
+/// The tensors of all files that an index names.
+fn joined(index: &Path, place: String) -> Result<Bundle, FileError> {
+    let (paths, map) = shards::files(index)?;
+    let mut files = Vec::new();
+    for path in paths {
+        // A part of a model is no model.
+        match open(&Source::Path(path), Accepts::Tensors)? {
+            File::Bundle(bundle) => files.push(bundle),
+            _ => return Err(FileError::malformed(&place, "expected files with tensors by name")),
+        }
+    }
+    let bundle = Bundle::joined(files, place);
+    let found: HashSet<_> = bundle.entries().iter().map(|entry| entry.name.as_str()).collect();
+    match map.iter().find(|(name, _)| !found.contains(name.as_str())) {
+        None => Ok(bundle),
+        Some((name, file)) => {
+            let what = format!("expected tensor {name} in {file}, got none");
+            Err(FileError::malformed(bundle.place(), what))
+        }
+    }
 }
 
 /// Reads the headers of an opened source whose format is accepted.
 fn read(
-    path: Option<&Path>,
     member: Option<&str>,
     accepts: Accepts<'_>,
     (opened, format): (Opened, Format),
     place: String,
 ) -> Result<File, FileError> {
-    let path = path.filter(|_| matches!(opened, Opened::File(..)));
     let bundle = match format {
         Format::Npy => return TensorFile::npy(opened, place).map(File::Tensor),
         Format::Text => {
@@ -135,17 +166,26 @@ fn read(
         Format::Zip => {
             let archive = Archive::new(opened.seekable(&place)?, &place)?;
             match accepts {
+                _ if archive.is_pt() => Bundle::pt_archive(archive, place)?,
                 Accepts::Tensor => {
                     return TensorFile::member(archive, member, place).map(File::Tensor);
                 }
-                Accepts::Sequences { .. } => Bundle::sequences(archive, place),
-                _ => Bundle::archive(path, archive, place),
+                Accepts::Sequences { .. } => Bundle::sequences(archive, place)?,
+                _ => Bundle::npz(archive, place)?,
             }
         }
-        Format::Safetensors => Bundle::safetensors(opened.seekable(&place)?, place),
-        _ => Bundle::pt(path, opened.seekable(&place)?, place),
+        Format::Safetensors => Bundle::safetensors(opened.seekable(&place)?, place)?,
+        _ => Bundle::pt(opened.seekable(&place)?, place)?,
     };
-    bundle.map(File::Bundle)
+    match accepts {
+        Accepts::Model if bundle.is_tensor() => {
+            let what = "expected a state_dict, a checkpoint or a module, got torch.Tensor";
+            Err(FileError::malformed(bundle.place(), what))
+        }
+        Accepts::Tensor => bundle.into_member(member).map(File::Tensor),
+        _ if bundle.is_tensor() => bundle.into_member(None).map(File::Tensor),
+        _ => Ok(File::Bundle(bundle)),
+    }
 }
 
 impl File {

@@ -1,184 +1,225 @@
-//! .pt and .pth, PyTorch's checkpoints: a pickle that says what the tensors are, and their bytes.
+//! .pt and .pth, PyTorch's checkpoints: a pickle that describes the tensors, and storages with their numbers.
 //!
-//! The crate `pytorch-reader` reads them in all their layouts. A pickle is a program; the crate runs the
-//! few steps of it that make tensors, knows no other, and executes nothing. What is left to do here is to
-//! keep a small file from asking for much memory, and to put errors into this crate's form.
+//! A ZIP archive has a member for each storage. The layout before PyTorch 1.6 is a sequence of pickles with the
+//! storages behind them, and that before 0.1.10 a TAR archive of such sequences. `torch.export` writes a ZIP
+//! archive with JSON in place of the pickle.
 
-mod attributes;
+mod graph;
+mod layouts;
+mod view;
 
-use std::io::{self, Cursor, Seek, SeekFrom};
-use std::path::Path;
-
-use pytorch_reader::{
-    DType, FileFormat, PickleError, PickleValue, PytorchError, PytorchReader, Tensor,
-};
-use tempfile::NamedTempFile;
+use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 
 use super::archive::Archive;
-use super::handle::Handle;
+use super::handle::{Handle, read_full};
 use super::header::check_size;
 use super::limit::{MAX_SHARED, SMALL_CHECKPOINT_BYTES};
+use super::pickle::{Budget, Pickle};
 use super::reader::{Bytes, TensorReader};
-use super::temporary::{RegisteredTemp, temporary_file};
 use super::{Entry, Header, ModuleAttribute, StoredType, escaped};
 use crate::files::error::FileError;
 use crate::memory::reserved;
+use graph::{Contents, contents};
+use layouts::{Plain, exported};
+use view::View;
 
-/// The longest complaint of the crate that an error repeats; it may show parts of the file.
-const MAX_WORDS: usize = 200;
+/// Longest pickle in an archive, which may be compressed.
+const MAX_PICKLE_BYTES: u64 = 1 << 30;
 
 /// The tensors of a checkpoint, in the order of their names.
 pub(super) struct PtFile {
-    tensors: Vec<Tensor>,
+    storages: Storages,
+    views: Vec<View>,
+    big_endian: bool,
+    /// Bytes that all tensors together may still have.
+    left: u64,
     attributes: Vec<ModuleAttribute>,
-    /// Dropped after the tensors: some systems cannot remove an open file.
-    _spooled: Option<(NamedTempFile<Handle>, RegisteredTemp)>,
+    unknown: Vec<String>,
+    is_tensor: bool,
+}
+
+/// The places of the numbers.
+enum Storages {
+    /// Members of an archive, in this folder.
+    Zip(Archive, String),
+    Plain(Plain),
 }
 
 impl PtFile {
-    /// Reads the pickle. The crate opens a path; without one, `file` is copied to where there is one.
-    pub(super) fn open(
-        path: Option<&Path>,
-        mut file: Handle,
+    /// Reads the pickle of an archive.
+    pub(super) fn zip(mut archive: Archive, place: &str) -> Result<(Vec<Entry>, Self), FileError> {
+        let len = archive.len;
+        let folder = archive.pt_folder().unwrap_or_default();
+        let mut read = || {
+            if let Some(config) = archive.exported_weights(&folder)? {
+                return Ok((exported(&config)?, false, format!("{folder}data/weights/")));
+            }
+            let mut budget = Budget::new();
+            let pickle = archive.stored_file(&format!("{folder}data.pkl"))?.take(MAX_PICKLE_BYTES);
+            let pickle = Pickle::read(&mut BufReader::new(pickle), &mut budget)?;
+            let contents = contents(&pickle, &Default::default(), &mut budget)?;
+            let mut order = Vec::new();
+            if let Ok(file) = archive.stored_file(&format!("{folder}byteorder")) {
+                file.take(8).read_to_end(&mut order)?;
+            }
+            Ok((contents, order.starts_with(b"big"), format!("{folder}data/")))
+        };
+        let (contents, big_endian, folder) = read().map_err(|source| read_error(source, place))?;
+        Self::new(contents, Storages::Zip(archive, folder), big_endian, len, place)
+    }
+
+    /// Reads the pickles of a file that is not a ZIP archive.
+    pub(super) fn plain(file: Handle, place: &str) -> Result<(Vec<Entry>, Self), FileError> {
+        let len = file.metadata().map_err(FileError::reading(place))?.len();
+        let (contents, plain) = Plain::read(file).map_err(|source| match source {
+            layouts::Fault::Io(source) => read_error(source, place),
+            layouts::Fault::NoStorages => {
+                let what = "expected a checkpoint, got a pickle without the bytes of its tensors";
+                FileError::malformed(place, what)
+            }
+        })?;
+        let big_endian = plain.big_endian;
+        Self::new(contents, Storages::Plain(plain), big_endian, len, place)
+    }
+
+    /// A checkpoint with these contents in a file of `len` bytes.
+    fn new(
+        contents: Contents,
+        storages: Storages,
+        big_endian: bool,
+        len: u64,
         place: &str,
     ) -> Result<(Vec<Entry>, Self), FileError> {
-        let spooled = match path {
-            Some(_) => None,
-            None => Some(spool(&mut file).map_err(|source| read_error(source, place))?),
-        };
-        // The file that has been checked, even if another has taken its name since.
-        let own_path = file.own_path().filter(|_| spooled.is_none());
-        let path = spooled.as_ref().map_or(path, |(file, _)| Some(file.path()));
-        let path = own_path.as_deref().or(path);
-        let path = path.unwrap_or_else(|| unreachable!("{place}: spooled"));
-        let reader = PytorchReader::new(path).map_err(|error| refused(error, place))?;
-        let everything = PytorchReader::read_pickle_data(path, None);
-        let count = count(&everything.map_err(|error| refused(error, place))?);
-        let format = reader.metadata().format_type.clone();
-        let mut tensors: Vec<Tensor> = reader.into_tensors().into_values().collect();
-        tensors.sort_by(|left, right| left.name.cmp(&right.name));
-        if tensors.len() != count {
-            let what = "two tensors of the checkpoint have the same name".to_owned();
-            return Err(FileError::Malformed { place: place.to_owned(), what });
-        }
+        let Contents { mut tensors, attributes, unknown, is_tensor, class } = contents;
         if tensors.is_empty() {
-            let what = "expected a checkpoint with tensors, got none in it".to_owned();
-            return Err(FileError::Malformed { place: place.to_owned(), what });
+            let what = match class.filter(|class| unknown.contains(class)) {
+                Some(class) => {
+                    format!("expected a state_dict, a checkpoint or a module, got {class}")
+                }
+                None => "expected a checkpoint with tensors, got none in it".to_owned(),
+            };
+            return Err(FileError::malformed(place, what));
         }
-        let len = file.metadata().map_err(|source| read_error(source, place))?.len();
-        check_shapes(&tensors, len, place)?;
-        let entry = |tensor: &Tensor| Entry {
-            name: escaped(&tensor.name),
-            stored: stored(tensor.dtype()),
-            shape: tensor.shape().to_vec(),
-        };
-        let entries = tensors.iter().map(entry).collect();
-        let is_zip = format == FileFormat::Zip;
-        let attributes = if is_zip { attributes(file, place) } else { Vec::new() };
-        Ok((entries, PtFile { tensors, attributes, _spooled: spooled }))
+        tensors.sort_by(|left, right| left.name.cmp(&right.name));
+        let mut entries = Vec::new();
+        let mut views = Vec::new();
+        for found in tensors {
+            let (name, view) = (escaped(&found.name), found.view);
+            check_size(&view.shape, view.stored)
+                .map_err(|what| FileError::Malformed { place: format!("{place}:{name}"), what })?;
+            entries.push(Entry { name, stored: view.stored, shape: view.shape.clone() });
+            views.push(view);
+        }
+        let left = len.saturating_mul(MAX_SHARED).saturating_add(SMALL_CHECKPOINT_BYTES);
+        let file = PtFile { storages, views, big_endian, left, attributes, unknown, is_tensor };
+        Ok((entries, file))
     }
 
     /// The numbers of the tensor at `index`.
     pub(super) fn reader(
-        &self,
+        &mut self,
         index: usize,
         header: Header,
         place: String,
     ) -> Result<TensorReader<'static>, FileError> {
-        let tensor = &self.tensors[index];
-        // The crate would abort where memory is refused; asked for here, it is an error.
-        drop(reserved::<u8>(tensor.byte_len(), "weights")?);
-        let mut bytes = tensor.read().map_err(|source| {
-            // The place says which tensor it is; the crate says it twice more.
-            let words = source.to_string();
-            let words = words.split_once("': ").map_or(&*words, |(_, words)| words);
-            let words = words.split_once("]: ").map_or(words, |(_, words)| words);
-            if source.raw_os_error().is_some() {
-                read_error(source, &place)
-            } else {
-                broken(words, &place)
-            }
-        })?;
-        if cfg!(target_endian = "big") {
-            bytes.chunks_exact_mut(tensor.dtype().size()).for_each(<[u8]>::reverse);
+        if let StoredType::Other(kind) = header.stored {
+            let what = format!("expected a tensor of integers or floats, got {kind}");
+            return Err(FileError::malformed(&place, what));
         }
+        self.check_bytes(index, &place)?;
+        let view = &self.views[index];
+        let bytes = read_view(&mut self.storages, view, &place)?;
+        let bytes = view.gather(bytes, self.big_endian);
+        let header = Header { big_endian: self.big_endian, ..header };
         let bytes = Bytes::Stream { reader: Box::new(Cursor::new(bytes)), checked: true };
         Ok(TensorReader::new(bytes, header, place))
+    }
+
+    /// Rejects tensors that a file of this size can only hold by repeating its numbers over and over.
+    fn check_bytes(&mut self, index: usize, place: &str) -> Result<(), FileError> {
+        let view = &mut self.views[index];
+        if std::mem::replace(&mut view.charged, true) {
+            return Ok(());
+        }
+        let numbers = view.needed().unwrap_or(usize::MAX).saturating_sub(view.offset);
+        let numbers = numbers.max(view.shape.iter().product());
+        let bytes = numbers.saturating_mul(view.bytes) as u64;
+        match self.left.checked_sub(bytes) {
+            Some(left) => {
+                self.left = left;
+                Ok(())
+            }
+            None => {
+                let (left, shape) = (self.left, &view.shape);
+                let what = format!(
+                    "expected at most {left} more bytes of tensors in a file of this size, got {bytes}, in shape {shape:?}"
+                );
+                Err(FileError::malformed(place, what))
+            }
+        }
     }
 
     /// Attributes of the objects around the tensors.
     pub(super) fn attributes(&self) -> &[ModuleAttribute] {
         &self.attributes
     }
-}
 
-/// Copies a file that has no name into one that has.
-fn spool(file: &mut Handle) -> io::Result<(NamedTempFile<Handle>, RegisteredTemp)> {
-    let (mut named, registered) = temporary_file(&std::env::temp_dir())?;
-    file.seek(SeekFrom::Start(0))?;
-    io::copy(file, &mut named)?;
-    Ok((named, registered))
-}
+    /// Names of classes and functions in the pickle that were not used.
+    pub(super) fn unknown(&self) -> &[String] {
+        &self.unknown
+    }
 
-/// Attributes of the modules in a checkpoint. The older layouts hold none that can be read.
-fn attributes(file: Handle, place: &str) -> Vec<ModuleAttribute> {
-    let archive = Archive::new(file, place).ok();
-    let pickle = archive.and_then(|mut archive| archive.pickle());
-    pickle.map_or(Vec::new(), |pickle| attributes::attributes(&pickle))
-}
-
-/// Tensors at the leaves. Where there are more than names, one of two would get lost.
-fn count(value: &PickleValue) -> usize {
-    match value {
-        PickleValue::List(values) => values.iter().map(count).sum(),
-        PickleValue::Dict(values) => values.values().map(count).sum(),
-        PickleValue::Unsupported(kind) => usize::from(kind == "torch.Tensor"),
-        _ => 0,
+    /// Whether the file is one tensor, and not a container.
+    pub(super) fn is_tensor(&self) -> bool {
+        self.is_tensor
     }
 }
 
-/// Refuses tensors that a file of this size can only hold by repeating its numbers over and over, and sizes
-/// that cannot be multiplied, which a tensor without numbers may have.
-fn check_shapes(tensors: &[Tensor], len: u64, place: &str) -> Result<(), FileError> {
-    let limit = len.saturating_mul(MAX_SHARED).saturating_add(SMALL_CHECKPOINT_BYTES);
-    let mut bytes = 0_u64;
-    for tensor in tensors {
-        check_size(tensor.shape(), stored(tensor.dtype())).map_err(|what| {
-            let place = format!("{place}:{}", escaped(&tensor.name));
-            FileError::Malformed { place, what }
-        })?;
-        bytes = bytes.saturating_add(tensor.byte_len() as u64);
-        if bytes > limit {
-            let what = format!(
-                "expected tensors of at most {limit} bytes in a file of {len}, got more, in shape {:?}",
-                tensor.shape()
-            );
-            let place = format!("{place}:{}", escaped(&tensor.name));
-            return Err(FileError::Malformed { place, what });
+/// Reads the bytes of a storage from the tensor's first number to its last one.
+fn read_view(storages: &mut Storages, view: &View, place: &str) -> Result<Vec<u8>, FileError> {
+    let failed = |source| read_error(source, place);
+    let few = |available: usize| {
+        let View { shape, key, .. } = view;
+        let needed = view.needed().map_or("too many".to_owned(), |needed| needed.to_string());
+        broken(
+            &format!(
+                "Tensor with shape {shape:?} requires {needed} elements from storage '{key}', but only {available} are available"
+            ),
+            place,
+        )
+    };
+    let needed =
+        view.needed().filter(|needed| *needed <= view.numel).ok_or_else(|| few(view.numel))?;
+    let count = if needed == 0 { 0 } else { needed - view.offset };
+    let (start, count) = (view.offset * view.bytes, count * view.bytes);
+    let mut bytes = reserved::<u8>(count, "weights")?;
+    bytes.resize(count, 0);
+    let got = match storages {
+        Storages::Zip(archive, folder) => {
+            let name = format!("{folder}{}", view.key);
+            let mut read = || {
+                let mut member = archive.stored_file(&name)?;
+                let skipped = io::copy(&mut (&mut member).take(start as u64), &mut io::sink())?;
+                let got = read_full(&mut member, &mut bytes)?;
+                // The checksum is checked at the end of the member.
+                io::copy(&mut member, &mut io::sink())?;
+                Ok(usize::try_from(skipped).unwrap_or(usize::MAX).saturating_add(got))
+            };
+            read().map_err(|source: io::Error| match source.raw_os_error() {
+                None => broken(&format!("ZIP entry '{name}': {source}"), place),
+                Some(_) => failed(source),
+            })?
         }
-    }
-    Ok(())
+        Storages::Plain(Plain { file, starts, .. }) => {
+            let first = starts.get(&view.key).ok_or_else(|| few(0))? + start as u64;
+            file.seek(SeekFrom::Start(first)).map_err(failed)?;
+            start + read_full(file, &mut bytes).map_err(failed)?
+        }
+    };
+    if got < start + count { Err(few(got / view.bytes.max(1))) } else { Ok(bytes) }
 }
 
-fn stored(dtype: DType) -> StoredType {
-    match dtype {
-        DType::F64 => StoredType::F64,
-        DType::F32 => StoredType::F32,
-        DType::F16 => StoredType::F16,
-        DType::BF16 => StoredType::BF16,
-        DType::I64 => StoredType::I64,
-        DType::I32 => StoredType::I32,
-        DType::I16 => StoredType::I16,
-        DType::I8 => StoredType::I8,
-        DType::U64 => StoredType::U64,
-        DType::U32 => StoredType::U32,
-        DType::U16 => StoredType::U16,
-        DType::U8 => StoredType::U8,
-        DType::Bool => StoredType::Bool,
-    }
-}
-
-/// A failed read is [`FileError::Read`] where the system said so; else the checkpoint itself is broken.
+/// A failed read is [`FileError::Read`] if the system reported it; else the checkpoint itself is broken.
 fn read_error(source: io::Error, place: &str) -> FileError {
     if source.raw_os_error().is_some() {
         return FileError::Read { place: place.to_owned(), source };
@@ -189,78 +230,7 @@ fn read_error(source: io::Error, place: &str) -> FileError {
     broken(&source.to_string(), place)
 }
 
-/// Why a checkpoint cannot be read.
-fn refused(error: PytorchError, place: &str) -> FileError {
-    let what = match error {
-        PytorchError::Io(source)
-        | PytorchError::Tar(source)
-        | PytorchError::Pickle(PickleError::Io(source)) => return read_error(source, place),
-        // Of such a field the crate knows tensors alone, which have five; a module's class has four.
-        PytorchError::Pickle(PickleError::InvalidData(text))
-            if text.starts_with("storage persistent id has 4 fields") =>
-        {
-            let remedy = "torch.save(torch.load(file, weights_only=False).state_dict(), 'w.pt')";
-            format!("expected a state_dict, got a module as PyTorch before 1.6 saved it ({remedy})")
-        }
-        PytorchError::Pickle(PickleError::InvalidData(text)) => return broken(&text, place),
-        PytorchError::Pickle(PickleError::UnsupportedType(kind)) => {
-            // PyTorch's own ways to make a tensor are private; any other is an object around tensors.
-            let is_tensor = kind.starts_with("torch._") || !kind.contains('.');
-            let remedy = "torch.save(model.state_dict(), 'w.pt') saves the tensors alone";
-            let remedy = if is_tensor { String::new() } else { format!(" ({remedy})") };
-            format!("expected plain tensors, got {}{remedy}", escaped(&kind))
-        }
-        PytorchError::Pickle(PickleError::NoDataSource) => {
-            "expected a checkpoint, got a pickle without the bytes of its tensors".to_owned()
-        }
-        PytorchError::Pickle(error) => return broken(&error.to_string(), place),
-        PytorchError::InvalidFormat(text) => match text
-            .split_once("root of the PyTorch file, found ")
-        {
-            Some((_, kind)) => {
-                format!("expected a state_dict, a checkpoint or a module, got {}", escaped(kind))
-            }
-            None => return broken(&text, place),
-        },
-        error => return broken(&error.to_string(), place),
-    };
-    FileError::Malformed { place: place.to_owned(), what }
-}
-
-/// A checkpoint that the crate complains about: its first sentence, as far as it fits a line. Values are named by
-/// their kind alone: what is in a dictionary would stand in another order each time.
+/// The error of a checkpoint that is not well-formed.
 fn broken(words: &str, place: &str) -> FileError {
-    let words = words.split(". ").next().unwrap_or(words);
-    let value =
-        words.match_indices('(').find(|(at, _)| words[..*at].ends_with(char::is_alphanumeric));
-    let words = value.map_or(words, |(at, _)| &words[..at]);
-    let words: String = escaped(words).chars().take(MAX_WORDS).collect();
-    let what = format!("broken checkpoint: {}", words.trim_end_matches('.'));
-    FileError::Malformed { place: place.to_owned(), what }
-}
-
-#[cfg(test)]
-#[cfg(target_os = "linux")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_broken_value_is_reported_by_its_type() {
-        let words = "sys_info must be a dict (legacy), got Tuple([Dict({\"a\": 1})]). More";
-        let message = broken(words, "w.pt").to_string();
-        assert_eq!(message, "w.pt: broken checkpoint: sys_info must be a dict (legacy), got Tuple");
-    }
-
-    #[test]
-    fn a_file_that_replaces_a_checked_one_is_not_read() {
-        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/checkpoints");
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("w.pt");
-        std::fs::copy(fixtures.join("rnn.pt"), &path).unwrap();
-        let file = Handle::open(&path).unwrap();
-        std::fs::copy(fixtures.join("model.pt"), folder.path().join("other.pt")).unwrap();
-        std::fs::rename(folder.path().join("other.pt"), &path).unwrap();
-        let (entries, _) = PtFile::open(Some(&path), file, "w.pt").unwrap();
-        assert!(entries.iter().all(|entry| !entry.name.contains('.')), "{entries:?}");
-    }
+    FileError::malformed(place, format!("broken checkpoint: {}", escaped(words)))
 }

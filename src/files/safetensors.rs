@@ -28,6 +28,8 @@ const METADATA: &str = "__metadata__";
 pub(super) struct SafetensorsFile {
     file: Handle,
     ranges: Vec<Range<u64>>,
+    /// The names of the types.
+    dtypes: Vec<String>,
 }
 
 /// The header, with duplicate names.
@@ -78,16 +80,17 @@ impl SafetensorsFile {
             let what = format!("expected {expected} bytes of tensors, got {got}");
             return Err(FileError::malformed(place, what));
         }
-        let (mut entries, mut ranges) = (Vec::new(), Vec::new());
+        let (mut entries, mut ranges, mut dtypes) = (Vec::new(), Vec::new(), Vec::new());
         for (name, stated) in tensors {
-            let stored = known(&stated.dtype).map_err(|what| within(place, &name, what))?;
+            let stored = known(&stated.dtype);
             let (first, last) = stated.data_offsets;
             ranges.push(start + first as u64..start + last as u64);
             entries.push(Entry { name: escaped(&name), stored, shape: stated.shape.0 });
+            dtypes.push(stated.dtype);
         }
         let text = metadata.into_iter().find(|(key, _)| key == TEXT_NAME);
         let text = text.map(|(_, text)| Text { place: format!("{place}: metadata"), text });
-        Ok((entries, text, SafetensorsFile { file, ranges }))
+        Ok((entries, text, SafetensorsFile { file, ranges, dtypes }))
     }
 
     /// The numbers of the tensor at `index`.
@@ -97,6 +100,11 @@ impl SafetensorsFile {
         header: Header,
         place: String,
     ) -> Result<TensorReader<'_>, FileError> {
+        if let StoredType::Other(_) = header.stored {
+            let list = "F64, F32, F16, BF16, I8 to I64, U8 to U64 or BOOL";
+            let what = format!("dtype {}; expected {list}", escaped(&self.dtypes[index]));
+            return Err(FileError::malformed(&place, what));
+        }
         let Range { start, end } = self.ranges[index];
         self.file.seek(SeekFrom::Start(start)).map_err(FileError::reading(&place))?;
         let reader = Box::new((&mut self.file).take(end - start));
@@ -207,21 +215,32 @@ fn parse(header: &[u8], place: &str) -> Result<StatedHeader, FileError> {
     Ok(header)
 }
 
+/// Types that are listed by PyTorch's names for them, and not read.
+const OTHERS: [(&str, &str); 8] = [
+    ("C64", "complex64"),
+    ("F8_E4M3", "float8_e4m3fn"),
+    ("F8_E5M2", "float8_e5m2"),
+    ("F8_E8M0", "float8_e8m0fnu"),
+    ("F8_E4M3FNUZ", "float8_e4m3fnuz"),
+    ("F8_E5M2FNUZ", "float8_e5m2fnuz"),
+    ("F4", "float4_e2m1fn_x2"),
+    ("U4", "uint4"),
+];
+
 /// The type of this name.
-fn known(dtype: &str) -> Result<StoredType, String> {
-    StoredType::named(dtype).ok_or_else(|| {
-        let list = "F64, F32, F16, BF16, I8 to I64, U8 to U64 or BOOL";
-        format!("dtype {}; expected {list}", escaped(dtype))
-    })
+fn known(dtype: &str) -> StoredType {
+    let other = || OTHERS.iter().find(|(name, _)| *name == dtype).map_or("other", |other| other.1);
+    StoredType::named(dtype).unwrap_or_else(|| StoredType::Other(other()))
 }
 
 /// Checks that a tensor has as many bytes as its shape and type need.
 fn check(stated: &StatedTensor) -> Result<(), String> {
     let StatedTensor { dtype, shape: Axes(shape), data_offsets: (start, end) } = stated;
-    let stored = known(dtype)?;
+    let stored = known(dtype);
     check_size(shape, stored)?;
     let expected = shape.iter().product::<usize>() * stored.size();
     match end.checked_sub(*start) {
+        Some(_) if matches!(stored, StoredType::Other(_)) => Ok(()),
         Some(got) if got == expected => Ok(()),
         Some(got) => Err(format!(
             "expected {expected} bytes for shape {shape:?} of {dtype}, got {got} in data_offsets [{start}, {end}]"

@@ -20,25 +20,26 @@ pub enum Source {
     Stdin,
     /// A file or a folder.
     Path(PathBuf),
-    /// `FILE.npz:name`.
+    /// `FILE:name`.
     Member(PathBuf, String),
 }
 
 impl Source {
-    /// Reads `-`, `FILE` or `FILE.npz:name`. A path that exists wins over a member.
+    /// Reads `-`, `FILE` or `FILE:name`, the name of a tensor in a file. A path that exists wins over a member, and
+    /// so does the shortest file that exists before a colon.
     pub fn parse(text: &OsStr) -> Self {
         if text == "-" {
             return Source::Stdin;
         }
         let path = Path::new(text);
-        let member = text.to_str().and_then(|text| text.rsplit_once(':'));
-        match member {
-            Some((archive, name))
-                if Path::new(archive).extension() == Some(OsStr::new("npz")) && !path.exists() =>
-            {
-                Source::Member(PathBuf::from(archive), name.to_owned())
-            }
-            _ => Source::Path(path.to_owned()),
+        let Some(text) = text.to_str().filter(|_| !path.exists()) else {
+            return Source::Path(path.to_owned());
+        };
+        let mut members = text.match_indices(':').map(|(at, _)| (&text[..at], &text[at + 1..]));
+        let named = text.rsplit_once(':').filter(|(file, _)| file.ends_with(".npz"));
+        match members.find(|(file, _)| Path::new(file).is_file()).or(named) {
+            Some((file, name)) => Source::Member(PathBuf::from(file), name.to_owned()),
+            None => Source::Path(path.to_owned()),
         }
     }
 }

@@ -6,12 +6,13 @@ use std::path::Path;
 use ndarray::ArrayD;
 
 use super::archive::Archive;
+use super::container::Container;
 use super::format::{Expected, Format};
 use super::handle::{FileCursor, Handle};
 use super::reader::{Bytes, TensorReader, missing};
 use super::source::Opened;
 use super::table::Table;
-use super::{Header, StoredType, show};
+use super::{BundleFormat, Header, StoredType, show};
 use crate::element::Element;
 use crate::files::error::FileError;
 
@@ -39,8 +40,8 @@ enum Body {
     File(Handle, u64),
     /// The rest of a stream.
     Stream(Box<dyn Read + Send>),
-    /// A member of an archive, and its place for messages.
-    Member { archive: Archive, index: usize, place: String },
+    /// A tensor of a file that holds several, and its place for messages.
+    Member { container: Container, index: usize, place: String },
     /// A table, which is held whole.
     #[cfg_attr(not(feature = "csv"), allow(dead_code, reason = "only this feature makes one"))]
     Table(Box<Table>),
@@ -83,7 +84,6 @@ impl TensorFile {
         name: Option<&str>,
         place: String,
     ) -> Result<Self, FileError> {
-        archive.expect_npz(&place)?;
         let index = archive.find(name, &place)?;
         // The only member needs no name on the command line, and errors name it all the same.
         let own = match name {
@@ -91,7 +91,14 @@ impl TensorFile {
             None => format!("{place}:{}", archive.names[index]),
         };
         let header = archive.header(index, &own)?;
-        Ok(TensorFile { place, header, body: Body::Member { archive, index, place: own } })
+        let body = Body::Member { container: Container::Npz(archive), index, place: own };
+        Ok(TensorFile { place, header, body })
+    }
+
+    /// A tensor of a file that holds several.
+    pub(super) fn new(container: Container, index: usize, header: Header, place: String) -> Self {
+        let body = Body::Member { container, index, place: place.clone() };
+        TensorFile { place, header, body }
     }
 
     /// A file of a folder of tensors.
@@ -130,7 +137,11 @@ impl TensorFile {
         match self.body {
             Body::Table(_) => "table",
             Body::File(..) | Body::Stream(_) => ".npy",
-            Body::Member { .. } => "member of an .npz",
+            Body::Member { ref container, .. } => match container.format() {
+                BundleFormat::Safetensors => "tensor of a .safetensors",
+                BundleFormat::Pt => "tensor of a .pt",
+                _ => "member of an .npz",
+            },
         }
     }
 
@@ -153,7 +164,9 @@ impl TensorFile {
     pub fn reader(&mut self) -> Result<TensorReader<'_>, FileError> {
         let (header, place) = (self.header.clone(), self.place.clone());
         let reader: Box<dyn Read + Send + '_> = match &mut self.body {
-            Body::Member { archive, index, place } => return archive.reader(*index, place.clone()),
+            Body::Member { container, index, place } => {
+                return container.reader(*index, header, place.clone());
+            }
             Body::File(file, start) => {
                 return Ok(TensorReader::new(Bytes::File(file, *start), header, place));
             }

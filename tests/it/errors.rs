@@ -187,7 +187,7 @@ fn of_checkpoints(sandbox: &Sandbox) -> Vec<Case> {
     let save = |file: &str, members: [(&str, &dyn AnyArray); 2]| sandbox.save_npz(file, &members);
     save("mixed.npz", [("weight_ih_l0", &single), ("weight_hh_l0", &hh)]);
     save("two.npz", [("a.weight_ih_l0", &ih), ("b.weight_ih_l0", &ih)]);
-    save("cell.npz", [("weight_ih", &ih), ("weight_hh", &hh)]);
+    save("linear.npz", [("fc.weight", &ih), ("fc.bias", &hh)]);
     save("lstm.npz", [("weight_ih_l0", &ones(&[16, 3])), ("weight_hh_l0", &ones(&[16, 4]))]);
     sandbox.rnn("init --input-size 3 --hidden 4 -o w -q").succeeds();
     sandbox.write("w/rnn.json", br#"{"input_size": 2, "hidden_size": 4}"#);
@@ -202,10 +202,10 @@ fn of_checkpoints(sandbox: &Sandbox) -> Vec<Case> {
             &place("mixed.npz", "weight_hh_l0: expected f64, as weight_ih_l0 is, got f32"),
         ),
         case(
-            read("cell.npz", None),
+            read("linear.npz", None),
             &place(
-                "cell.npz",
-                "expected the weights of an RNN, such as weight_ih_l0, got weight_ih, weight_hh: this looks like an RNNCell, LSTMCell or GRUCell",
+                "linear.npz",
+                "expected the weights of an RNN, such as weight_ih_l0, got fc.weight, fc.bias",
             ),
         ),
         case(read("two.npz", None), &place("two.npz", "expected one layer, got 2: a, b")),

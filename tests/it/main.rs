@@ -8,7 +8,7 @@ mod naive;
 mod bench;
 mod checkpoints;
 mod convert;
-#[cfg(all(feature = "csv", feature = "onnx", feature = "pt"))]
+#[cfg(all(feature = "csv", feature = "onnx"))]
 mod corpus;
 mod diff;
 mod errors;

@@ -246,7 +246,7 @@ fn files_without_the_weights_of_one_layer() {
         "for c in missing pair half reverse first extra sizes config layers json nan; do cp -r w $c; done
         rm missing/weight_hh_l1.npy half/bias_ih_l0.npy half/rnn.json reverse/rnn.json
         rm first/weight_ih_l0.npy first/rnn.json
-        cp h0.npy extra/
+        cp h0.npy extra/weight_h0.npy
         cp w/bias_ih_l0.npy reverse/bias_ih_l0_reverse.npy
         rnn randn -q --shape 20,21 -o sizes/weight_ih_l1.npy
         sed -i 's/: 20/: 30/' config/rnn.json
@@ -287,8 +287,8 @@ fn files_without_the_weights_of_one_layer() {
             case(
                 "run -i x.npy -w extra",
                 65,
-                "extra: h0: expected only the parameters of RNN(10, 20, num_layers=2), got one more of shape [2, 3, 20]",
-                "mv extra/h0.npy .",
+                "extra: weight_h0: expected only the parameters of RNN(10, 20, num_layers=2), got one more of shape [2, 3, 20]",
+                "mv extra/weight_h0.npy .",
             ),
             case(
                 "run -i x.npy -w sizes",
@@ -557,31 +557,34 @@ fn weights(tensors: &[(&str, &[usize])]) -> Sandbox {
 #[test]
 fn files_of_other_layers_are_refused() {
     let no_rnn = "rnn: w: expected the weights of an RNN, such as weight_ih_l0, got";
-    let cell: &[(&str, &[usize])] = &[("weight_ih", &[4, 3]), ("weight_hh", &[4, 4])];
     let linear: &[(&str, &[usize])] = &[("fc.weight", &[4, 3]), ("fc.bias", &[4])];
     let seven = ["a", "b", "c", "d", "e", "f", "g"].map(|name| (name, &[1][..]));
-    let normed: &[(&str, &[usize])] = &[
-        ("parametrizations.weight_hh_l0.original0", &[4, 1]),
-        ("parametrizations.weight_hh_l0.original1", &[4, 4]),
-        ("weight_ih_l0", &[4, 3]),
+    let orthogonal: &[(&str, &[usize])] =
+        &[("parametrizations.weight_hh_l0.original", &[4, 4]), ("weight_ih_l0", &[4, 3])];
+    let raw: &[(&str, &[usize])] = &[
+        ("weight_hh_l0_raw", &[4, 4]),
+        ("module.weight_hh_l0", &[4, 4]),
+        ("module.weight_ih_l0", &[4, 3]),
     ];
-    let older: &[(&str, &[usize])] =
-        &[("weight_hh_l0", &[4, 4]), ("weight_ih_l0_g", &[4, 1]), ("weight_ih_l0_v", &[4, 3])];
+    let spectral: &[(&str, &[usize])] =
+        &[("weight_hh_l0_orig", &[4, 4]), ("weight_hh_l0_u", &[4]), ("weight_ih_l0", &[4, 3])];
     let projected: &[(&str, &[usize])] =
         &[("weight_hh_l0", &[16, 2]), ("weight_hr_l0", &[2, 4]), ("weight_ih_l0", &[16, 3])];
     let looks = "this looks like an RNN with weight_norm or another parametrization, which PyTorch can remove";
     for (tensors, message) in [
         (linear, format!("{no_rnn} fc.bias, fc.weight")),
         (&seven, format!("{no_rnn} a, b, c, d, e and 2 more")),
+        (orthogonal, format!("{no_rnn} {}, {}: {looks}", orthogonal[0].0, orthogonal[1].0)),
         (
-            cell,
-            format!("{no_rnn} weight_hh, weight_ih: this looks like an RNNCell, LSTMCell or GRUCell"),
+            raw,
+            "rnn: w: weight_hh_l0_raw: expected the weights of an RNN, got the raw weights of WeightDrop, a part of which each pass drops, in shape [4, 4]"
+                .to_owned(),
         ),
         (
-            normed,
-            format!("{no_rnn} {}, {}, {}: {looks}", normed[0].0, normed[1].0, normed[2].0),
+            spectral,
+            "rnn: w: weight_hh_l0_orig: expected the weights of an RNN, got the weights under spectral_norm or another parametrization, in shape [4, 4]"
+                .to_owned(),
         ),
-        (older, format!("{no_rnn} weight_hh_l0, weight_ih_l0_g, weight_ih_l0_v: {looks}")),
         (
             projected,
             "rnn: w: weight_hr_l0: expected the weights of an RNN, got an LSTM with proj_size, in shape [2, 4]"

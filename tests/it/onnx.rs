@@ -676,7 +676,7 @@ fn a_written_layer_is_read_bit_for_bit() {
             write(&sandbox, "a.onnx", &rnn);
             let checkpoint = read(&sandbox, "a.onnx");
             assert_eq!(checkpoint.config, config);
-            assert!(checkpoint.explicit_nonlinearity && !checkpoint.reversed);
+            assert!(checkpoint.is_explicit("nonlinearity") && !checkpoint.reversed);
             assert!(checkpoint.notes.is_empty(), "{:?}", checkpoint.notes);
             assert_eq!(checkpoint.dtype, T::DTYPE);
             let bits = |tensors: Vec<(String, ArrayD<T>)>| -> Vec<_> {

