@@ -292,9 +292,10 @@ note: no weights of an RNN: two.npz: expected one layer, got 2: a, b; --prefix c
     });
     assert_eq!(told(&sandbox, "lstm.npz"), expected);
     let hh = ArrayD::<f64>::zeros(vec![8, 8]);
-    sandbox.save_npz("half.npz", &[("weight_ih_l0", &ih), ("weight_hh_l0", &hh), ("b", &ih)]);
+    sandbox
+        .save_npz("half.npz", &[("weight_ih_l0", &ih), ("weight_hh_l0", &hh), ("weight_b", &ih)]);
     let found = told(&sandbox, "half.npz");
-    let note = "no weights of an RNN: half.npz: b: expected only the parameters of RNN(3, 8, \
+    let note = "no weights of an RNN: half.npz: weight_b: expected only the parameters of RNN(3, 8, \
                 bias=False), got one more of shape [8, 3]";
     assert_eq!((&found["kind"], &found["notes"]), (&json!("tensors"), &json!([note])));
 }

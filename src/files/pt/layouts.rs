@@ -8,11 +8,12 @@ use serde_json::Value as Json;
 use super::graph::{Contents, Found, contents};
 use super::view::{View, storage_type, tensor_type};
 use crate::files::StoredType;
-use crate::files::handle::Handle;
+use crate::files::handle::{Handle, read_full};
 use crate::files::pickle::{Budget, Id, Pickle, Value, broken};
 
-/// The second pickle of the sequence, a version.
-const VERSION: i64 = 1001;
+/// The number in the first pickle of the sequence, as protocols from 2 on and before write it.
+const MAGIC: [&[u8]; 2] =
+    [b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", b"L119547037146038801333356L"];
 
 /// Bytes of a header in a TAR archive, and the unit of its members' lengths.
 const BLOCK: u64 = 512;
@@ -42,7 +43,7 @@ impl Plain {
     /// Reads the pickles of a file.
     pub(super) fn read(mut file: Handle) -> Result<(Contents, Self), Fault> {
         let mut start = [0; 8];
-        file.read_exact(&mut start)?;
+        read_full(&mut file, &mut start)?;
         file.seek(SeekFrom::Start(0))?;
         if start == *b"sys_info" { Self::tar(file) } else { Self::sequence(file) }
     }
@@ -52,9 +53,14 @@ impl Plain {
     fn sequence(file: Handle) -> Result<(Contents, Self), Fault> {
         let mut reader = BufReader::new(file);
         let mut budget = Budget::new();
+        let is_magic = |start: &[u8]| {
+            let begins = |magic: &&[u8]| start.windows(magic.len()).any(|window| window == *magic);
+            MAGIC.iter().any(begins)
+        };
+        let start = reader.fill_buf()?;
+        let is_sequence = is_magic(&start[..start.len().min(32)]);
         let first = Pickle::read(&mut reader, &mut budget)?;
-        // The magic number has ten bytes.
-        if !matches!(first.get(first.root()), Value::Opaque) {
+        if !is_sequence {
             let contents = contents(&first, &HashMap::new(), &mut budget)?;
             if !contents.tensors.is_empty() {
                 return Err(Fault::NoStorages);
@@ -62,10 +68,7 @@ impl Plain {
             let (file, starts) = (reader.into_inner(), HashMap::new());
             return Ok((contents, Plain { file, starts, big_endian: false }));
         }
-        let version = Pickle::read(&mut reader, &mut budget)?;
-        if !matches!(version.get(version.root()), Value::Int(VERSION)) {
-            return Err(broken("expected version 1001 of the pickles").into());
-        }
+        let _version = Pickle::read(&mut reader, &mut budget)?;
         let big_endian = is_big_endian(&Pickle::read(&mut reader, &mut budget)?);
         let pickle = Pickle::read(&mut reader, &mut budget)?;
         let contents = contents(&pickle, &HashMap::new(), &mut budget)?;
