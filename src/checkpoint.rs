@@ -17,7 +17,7 @@ use ndarray::ArrayD;
 
 use crate::element::{Dtype, Element};
 use crate::files::{
-    Accepts, Bundle, Entry, File, FileError, MAX_LISTED, Source, StoredType, Tensor, listed, open,
+    Accepts, Bundle, Entry, File, MAX_LISTED, Source, StoredType, Tensor, listed, open,
 };
 use crate::{Config, Params, Rnn};
 
@@ -122,24 +122,8 @@ impl Checkpoint {
         let within = |error: CheckpointError| error.within(&place);
         let derived = Derived::new(bundle.entries());
         let found = names::find(&derived.entries, prefix).map_err(within)?;
-        let saved = match configuration::read(bundle, &derived.entries, &found) {
-            Ok(saved) => saved,
-            Err(error) => {
-                // If no tensor is of a type that is read, that is the reason.
-                let other = |entry: &Entry| matches!(entry.stored, StoredType::Other(_));
-                let all = !bundle.entries().is_empty() && bundle.entries().iter().all(other);
-                return Err(if all {
-                    bundle.reader(0).err().map_or(error, Into::into)
-                } else {
-                    error
-                });
-            }
-        };
-        let mut names = HashSet::new();
-        if !found.members.iter().all(|(_, name)| names.insert(name)) {
-            let what = "two tensors of the checkpoint have the same name".to_owned();
-            return Err(FileError::Malformed { place, what }.into());
-        }
+        let saved = configuration::read(bundle, &derived.entries, &found)
+            .map_err(|error| unreadable(bundle).unwrap_or(error))?;
         let mut tensors = Vec::new();
         for (index, name) in &found.members {
             let stored = derived.entries[*index].stored;
@@ -148,22 +132,11 @@ impl Checkpoint {
         }
         let mut notes = saved.notes;
         notes.extend(derived::add_bias(&mut tensors));
-        if let classes @ [_, ..] = bundle.unknown_classes() {
-            let classes = listed(classes, MAX_LISTED);
-            notes.push(format!(
-                "objects of classes that are not PyTorch's are left alone: {classes}"
-            ));
-        }
-        let own = |index: &usize| found.members.iter().any(|(member, _)| member == index);
-        let others = (0..derived.entries.len()).filter(|index| !own(index));
-        let is_optimizer = |index: &usize| {
-            derived.entries[*index]
-                .name
-                .split('.')
-                .next()
-                .is_some_and(|first| first.contains("optim"))
-        };
-        let (optimizer, others): (Vec<_>, Vec<_>) = others.partition(is_optimizer);
+        notes.extend(unknown_classes(bundle));
+        let own: HashSet<_> = found.members.iter().map(|(index, _)| *index).collect();
+        let others = derived.entries.iter().enumerate().filter(|(index, _)| !own.contains(index));
+        let (optimizer, others): (Vec<_>, Vec<_>) =
+            others.partition(|(_, entry)| names::is_of_optimizer(&entry.name));
         Ok(Checkpoint {
             recognised: bundle.format().to_string(),
             dtype: common_dtype(&saved.config, &tensors).map_err(within)?,
@@ -214,6 +187,21 @@ impl Checkpoint {
         let reversed = self.reversed;
         Ok(Rnn::from_params(self.into_params(config)?)?.with_reversed(reversed))
     }
+}
+
+/// A remark about objects in the file whose classes are not PyTorch's.
+fn unknown_classes(bundle: &Bundle) -> Option<String> {
+    let classes = bundle.unknown_classes();
+    let listed = listed(classes, MAX_LISTED);
+    let note = format!("objects of classes that are not PyTorch's are left alone: {listed}");
+    (!classes.is_empty()).then_some(note)
+}
+
+/// The error of a file none of whose tensors has a type that is read.
+fn unreadable(bundle: &mut Bundle) -> Option<CheckpointError> {
+    let other = |entry: &Entry| matches!(entry.stored, StoredType::Other(_));
+    let all = !bundle.entries().is_empty() && bundle.entries().iter().all(other);
+    all.then(|| bundle.reader(0).err())?.map(Into::into)
 }
 
 /// The type of all parameters. Other tensors are ignored here, because they are an error of their own.

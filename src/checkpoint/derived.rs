@@ -38,43 +38,22 @@ impl Derived {
     pub(super) fn new(stored: &[Entry]) -> Self {
         let places: HashMap<_, _> =
             stored.iter().enumerate().map(|(index, entry)| (entry.name.as_str(), index)).collect();
-        let place =
-            |prefix: &str, own: String| places.get(format!("{prefix}{own}").as_str()).copied();
         let mut used = HashSet::new();
         let mut derived = Derived { entries: Vec::new(), origins: Vec::new() };
         for (index, entry) in stored.iter().enumerate() {
-            let (prefix, own) = split(&entry.name);
-            let pair = if let Some(name) = own.strip_suffix("_orig") {
-                let mask = place(prefix, format!("{name}_mask"));
-                mask.map(|mask| (prefix, name, mask, Origin::Product { tensor: index, mask }))
-            } else if let Some(name) = own.strip_suffix("_v") {
-                let magnitude = place(prefix, format!("{name}_g"));
-                magnitude.map(|g| {
-                    (prefix, name, g, Origin::Normalized { magnitude: g, direction: index })
-                })
-            } else if let Some((module, name)) = parametrized(prefix).filter(|_| own == "original1")
-            {
-                let magnitude = place(prefix, "original0".to_owned());
-                magnitude.map(|g| {
-                    (module, name, g, Origin::Normalized { magnitude: g, direction: index })
-                })
-            } else {
-                None
+            let Some((name, other, origin)) = computed(&entry.name, index, &places) else {
+                continue;
             };
-            let pair = pair.filter(|(_, name, ..)| is_parameter_name(&layered(name)));
-            if let Some((prefix, name, other, origin)) = pair {
-                used.extend([index, other]);
-                let name = format!("{prefix}{name}");
-                derived.entries.push(Entry { name, ..entry.clone() });
-                derived.origins.push(origin);
-            }
+            used.extend([index, other]);
+            derived.entries.push(Entry { name, ..entry.clone() });
+            derived.origins.push(origin);
         }
         for (index, entry) in stored.iter().enumerate().filter(|(index, _)| !used.contains(index)) {
             derived.entries.push(entry.clone());
             derived.origins.push(Origin::Stored(index));
         }
         derived.name_cells();
-        derived.in_order(stored)
+        derived.in_order()
     }
 
     /// Names the parameters of cells as those of layers.
@@ -90,7 +69,7 @@ impl Derived {
     }
 
     /// Puts the tensors into the order of the file.
-    fn in_order(self, stored: &[Entry]) -> Self {
+    fn in_order(self) -> Self {
         let first = |origin: Origin| match origin {
             Origin::Stored(index) => index,
             Origin::Product { tensor, .. } => tensor,
@@ -98,7 +77,6 @@ impl Derived {
         };
         let mut both: Vec<_> = self.entries.into_iter().zip(self.origins).collect();
         both.sort_by_key(|(_, origin)| first(*origin));
-        debug_assert!(both.len() <= stored.len());
         let (entries, origins) = both.into_iter().unzip();
         Derived { entries, origins }
     }
@@ -128,6 +106,31 @@ impl Derived {
             FileError::Malformed { place, what }
         })
     }
+}
+
+/// The parameter that is computed from the tensor at `index` and another one: its name, the index of the other tensor,
+/// and how.
+fn computed(
+    name: &str,
+    index: usize,
+    places: &HashMap<&str, usize>,
+) -> Option<(String, usize, Origin)> {
+    let (prefix, own) = split(name);
+    let place = |own: String| places.get(format!("{prefix}{own}").as_str()).copied();
+    let normalized = |magnitude| Origin::Normalized { magnitude, direction: index };
+    let (module, parameter, other, origin) = if let Some(parameter) = own.strip_suffix("_orig") {
+        let mask = place(format!("{parameter}_mask"))?;
+        (prefix, parameter, mask, Origin::Product { tensor: index, mask })
+    } else if let Some(parameter) = own.strip_suffix("_v") {
+        let magnitude = place(format!("{parameter}_g"))?;
+        (prefix, parameter, magnitude, normalized(magnitude))
+    } else {
+        let (module, parameter) = parametrized(prefix).filter(|_| own == "original1")?;
+        let magnitude = place("original0".to_owned())?;
+        (module, parameter, magnitude, normalized(magnitude))
+    };
+    let name = format!("{module}{parameter}");
+    is_parameter_name(&layered(parameter)).then_some((name, other, origin))
 }
 
 /// The parameter; `None` if the shapes do not fit.

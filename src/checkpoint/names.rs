@@ -1,6 +1,6 @@
 //! A layer among the tensors of a model, by names and shapes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::checkpoint::error::CheckpointError;
 use crate::files::Entry;
@@ -42,7 +42,18 @@ pub(super) fn find(entries: &[Entry], asked: Option<&str>) -> Result<Found, Chec
         let what = format!("expected the weights of an RNN, got {kind}, in shape {shape:?}");
         return Err(CheckpointError::NoRnn(format!("{name}: {what}")));
     }
-    Ok(members(entries, prefix))
+    let found = members(entries, prefix);
+    let mut names = HashSet::new();
+    if !found.members.iter().all(|(_, name)| names.insert(name)) {
+        let what = "two tensors of the checkpoint have the same name";
+        return Err(CheckpointError::NoRnn(what.to_owned()));
+    }
+    Ok(found)
+}
+
+/// Whether a tensor of this name is a part of an optimizer's state.
+pub(super) fn is_of_optimizer(name: &str) -> bool {
+    name.split('.').next().is_some_and(|first| first.contains("optim"))
 }
 
 /// The place of the requested layer among these, or of the only one; `None` if there are none.

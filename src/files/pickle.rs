@@ -46,8 +46,9 @@ impl Id {
     }
 }
 
-/// A value that the program has made.
+/// A value that the program has made. It has 16 bytes.
 #[derive(Debug)]
+#[allow(clippy::box_collection, reason = "a vector has 24 bytes, and most values are small")]
 pub(super) enum Value {
     None,
     Bool(bool),

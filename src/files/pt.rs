@@ -4,10 +4,13 @@
 //! storages behind them, and that before 0.1.10 a TAR archive of such sequences. `torch.export` writes a ZIP
 //! archive with JSON in place of the pickle.
 
+mod exported;
 mod graph;
 mod layouts;
+mod rebuild;
 mod view;
 
+use std::collections::HashMap;
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 
 use super::archive::Archive;
@@ -20,7 +23,7 @@ use super::{Entry, Header, ModuleAttribute, StoredType, escaped};
 use crate::files::error::FileError;
 use crate::memory::reserved;
 use graph::{Contents, contents};
-use layouts::{Plain, exported};
+use layouts::Plain;
 use view::View;
 
 /// Longest pickle in an archive, which may be compressed.
@@ -52,12 +55,12 @@ impl PtFile {
         let folder = archive.pt_folder().unwrap_or_default();
         let mut read = || {
             if let Some(config) = archive.exported_weights(&folder)? {
-                return Ok((exported(&config)?, false, format!("{folder}data/weights/")));
+                return Ok((exported::exported(&config)?, false, format!("{folder}data/weights/")));
             }
             let mut budget = Budget::new();
             let pickle = archive.stored_file(&format!("{folder}data.pkl"))?.take(MAX_PICKLE_BYTES);
             let pickle = Pickle::read(&mut BufReader::new(pickle), &mut budget)?;
-            let contents = contents(&pickle, &Default::default(), &mut budget)?;
+            let contents = contents(&pickle, &HashMap::new(), &mut budget)?;
             let mut order = Vec::new();
             if let Ok(file) = archive.stored_file(&format!("{folder}byteorder")) {
                 file.take(8).read_to_end(&mut order)?;
@@ -144,19 +147,15 @@ impl PtFile {
         let numbers = view.needed().unwrap_or(usize::MAX).saturating_sub(view.offset);
         let numbers = numbers.max(view.shape.iter().product());
         let bytes = numbers.saturating_mul(view.bytes) as u64;
-        match self.left.checked_sub(bytes) {
-            Some(left) => {
-                self.left = left;
-                Ok(())
-            }
-            None => {
-                let (left, shape) = (self.left, &view.shape);
-                let what = format!(
-                    "expected at most {left} more bytes of tensors in a file of this size, got {bytes}, in shape {shape:?}"
-                );
-                Err(FileError::malformed(place, what))
-            }
-        }
+        let Some(left) = self.left.checked_sub(bytes) else {
+            let (left, shape) = (self.left, &view.shape);
+            let what = format!(
+                "expected at most {left} more bytes of tensors in a file of this size, got {bytes}, in shape {shape:?}"
+            );
+            return Err(FileError::malformed(place, what));
+        };
+        self.left = left;
+        Ok(())
     }
 
     /// Attributes of the objects around the tensors.
@@ -177,19 +176,16 @@ impl PtFile {
 
 /// Reads the bytes of a storage from the tensor's first number to its last one.
 fn read_view(storages: &mut Storages, view: &View, place: &str) -> Result<Vec<u8>, FileError> {
-    let failed = |source| read_error(source, place);
     let few = |available: usize| {
         let View { shape, key, .. } = view;
         let needed = view.needed().map_or("too many".to_owned(), |needed| needed.to_string());
-        broken(
-            &format!(
-                "Tensor with shape {shape:?} requires {needed} elements from storage '{key}', but only {available} are available"
-            ),
-            place,
-        )
+        let what = format!(
+            "Tensor with shape {shape:?} requires {needed} elements from storage '{key}', but only {available} are available"
+        );
+        broken(&what, place)
     };
-    let needed =
-        view.needed().filter(|needed| *needed <= view.numel).ok_or_else(|| few(view.numel))?;
+    let needed = view.needed().filter(|needed| *needed <= view.numel);
+    let needed = needed.ok_or_else(|| few(view.numel))?;
     let count = if needed == 0 { 0 } else { needed - view.offset };
     let (start, count) = (view.offset * view.bytes, count * view.bytes);
     let mut bytes = reserved::<u8>(count, "weights")?;
@@ -197,26 +193,38 @@ fn read_view(storages: &mut Storages, view: &View, place: &str) -> Result<Vec<u8
     let got = match storages {
         Storages::Zip(archive, folder) => {
             let name = format!("{folder}{}", view.key);
-            let mut read = || {
-                let mut member = archive.stored_file(&name)?;
-                let skipped = io::copy(&mut (&mut member).take(start as u64), &mut io::sink())?;
-                let got = read_full(&mut member, &mut bytes)?;
-                // The checksum is checked at the end of the member.
-                io::copy(&mut member, &mut io::sink())?;
-                Ok(usize::try_from(skipped).unwrap_or(usize::MAX).saturating_add(got))
-            };
-            read().map_err(|source: io::Error| match source.raw_os_error() {
-                None => broken(&format!("ZIP entry '{name}': {source}"), place),
-                Some(_) => failed(source),
-            })?
+            read_member(archive, &name, start, &mut bytes, place)?
         }
         Storages::Plain(Plain { file, starts, .. }) => {
             let first = starts.get(&view.key).ok_or_else(|| few(0))? + start as u64;
-            file.seek(SeekFrom::Start(first)).map_err(failed)?;
-            start + read_full(file, &mut bytes).map_err(failed)?
+            let sought =
+                file.seek(SeekFrom::Start(first)).and_then(|_| read_full(file, &mut bytes));
+            start + sought.map_err(|source| read_error(source, place))?
         }
     };
     if got < start + count { Err(few(got / view.bytes.max(1))) } else { Ok(bytes) }
+}
+
+/// Reads the bytes of a member from `start` on, and returns how many it has up to the last of them.
+fn read_member(
+    archive: &mut Archive,
+    name: &str,
+    start: usize,
+    bytes: &mut [u8],
+    place: &str,
+) -> Result<usize, FileError> {
+    let mut read = || {
+        let mut member = archive.stored_file(name)?;
+        let skipped = io::copy(&mut (&mut member).take(start as u64), &mut io::sink())?;
+        let got = read_full(&mut member, bytes)?;
+        // The checksum is checked at the end of the member.
+        io::copy(&mut member, &mut io::sink())?;
+        Ok(usize::try_from(skipped).unwrap_or(usize::MAX).saturating_add(got))
+    };
+    read().map_err(|source: io::Error| match source.raw_os_error() {
+        None => broken(&format!("ZIP entry '{name}': {source}"), place),
+        Some(_) => read_error(source, place),
+    })
 }
 
 /// A failed read is [`FileError::Read`] if the system reported it; else the checkpoint itself is broken.

@@ -36,7 +36,9 @@ impl Source {
             return Source::Path(path.to_owned());
         };
         let mut members = text.match_indices(':').map(|(at, _)| (&text[..at], &text[at + 1..]));
-        let named = text.rsplit_once(':').filter(|(file, _)| file.ends_with(".npz"));
+        let named = text
+            .rsplit_once(':')
+            .filter(|(file, _)| Path::new(file).extension() == Some(OsStr::new("npz")));
         match members.find(|(file, _)| Path::new(file).is_file()).or(named) {
             Some((file, name)) => Source::Member(PathBuf::from(file), name.to_owned()),
             None => Source::Path(path.to_owned()),

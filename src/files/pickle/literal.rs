@@ -21,46 +21,41 @@ impl Machine<'_> {
             b'G' => Value::Float(f64::from_be_bytes(self.bytes()?)),
             b'I' | b'L' => integer(&self.line()?),
             b'F' => self.line()?.parse().map_or(Value::Opaque, Value::Float),
-            0x8a => {
-                let [length] = self.bytes()?;
-                self.long(length.into())?
-            }
-            0x8b => {
-                let length = u32::from_le_bytes(self.bytes()?);
-                self.long(length.into())?
+            0x8a | 0x8b => {
+                let length = self.length(if code == 0x8a { 1 } else { 4 })?;
+                self.long(length)?
             }
             b'S' | b'V' => {
                 let line = self.line()?;
                 let text = if code == b'S' { unquoted(&line) } else { unescaped(&line, true) };
                 return self.push_text(&text);
             }
-            b'U' | 0x8c => {
-                let [length] = self.bytes()?;
-                return self.text(length.into());
-            }
-            b'X' | b'T' => {
-                let length = u32::from_le_bytes(self.bytes()?);
-                return self.text(length.into());
-            }
-            0x8d => {
-                let length = u64::from_le_bytes(self.bytes()?);
+            b'U' | 0x8c | b'X' | b'T' | 0x8d => {
+                let length = self.length(match code {
+                    b'U' | 0x8c => 1,
+                    0x8d => 8,
+                    _ => 4,
+                })?;
                 return self.text(length);
             }
-            b'C' => {
-                let [length] = self.bytes()?;
-                self.skip(length.into())?
-            }
-            b'B' => {
-                let length = u32::from_le_bytes(self.bytes()?);
-                self.skip(length.into())?
-            }
-            0x8e | 0x96 => {
-                let length = u64::from_le_bytes(self.bytes()?);
+            b'C' | b'B' | 0x8e | 0x96 => {
+                let length = self.length(match code {
+                    b'C' => 1,
+                    b'B' => 4,
+                    _ => 8,
+                })?;
                 self.skip(length)?
             }
             _ => return Err(broken(format!("unexpected pickle opcode 0x{code:02x}"))),
         };
         self.push(value)
+    }
+
+    /// A length in this many bytes.
+    fn length(&mut self, bytes: usize) -> io::Result<u64> {
+        let mut length = [0; 8];
+        self.reader.read_exact(&mut length[..bytes])?;
+        Ok(u64::from_le_bytes(length))
     }
 
     /// An integer of this many bytes, in two's complement.

@@ -46,6 +46,7 @@ impl<'a> Machine<'a> {
         let [code] = self.bytes()?;
         match code {
             b'.' => return Ok(false),
+            // The protocol, and the length of a frame.
             0x80 => drop(self.bytes::<1>()?),
             0x95 => drop(self.bytes::<8>()?),
             b'(' => {
@@ -64,10 +65,7 @@ impl<'a> Machine<'a> {
             b'c' | 0x93 | 0x82 | 0x83 | 0x84 => self.find(code)?,
             b')' | b']' | 0x8f | b't' | b'l' | 0x91 | 0x85 | 0x86 | 0x87 => self.sequence(code)?,
             b'}' => self.push(Value::Dict(Box::default()))?,
-            b'd' => {
-                let items = self.marked()?;
-                self.push(Value::Dict(Box::new(pairs(&items)?)))?;
-            }
+            b'd' => self.dict()?,
             b'P' => {
                 let line = self.line()?;
                 self.push_text(&line)?;
@@ -80,6 +78,13 @@ impl<'a> Machine<'a> {
             _ => self.constant(code)?,
         }
         Ok(true)
+    }
+
+    /// A dictionary of the keys and values above the mark.
+    fn dict(&mut self) -> io::Result<()> {
+        let items = self.marked()?;
+        self.budget.charge(items.len() * ITEM_BYTES)?;
+        self.push(Value::Dict(Box::new(pairs(&items)?)))
     }
 
     /// A persistent identity becomes the value that it stands for.

@@ -3,12 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 
-use super::view::{View, storage_type, tensor_type};
-use crate::files::pickle::{Budget, Id, Object, Pickle, Value, broken};
-use crate::files::{AttributeValue, ModuleAttribute, StoredType, escaped};
-
-/// Most levels of containers around a tensor; a model has about ten.
-const MAX_DEPTH: usize = 200;
+use super::rebuild::{MAX_DEPTH, Reader};
+use super::view::View;
+use crate::files::pickle::{Budget, Id, Object, Pickle, Value};
+use crate::files::{AttributeValue, ModuleAttribute, escaped};
 
 /// Most classes that are named as unknown.
 const MAX_CLASSES: usize = 20;
@@ -58,8 +56,7 @@ pub(super) struct Contents {
 /// A walk over the values of a pickle.
 struct Walk<'a> {
     pickle: &'a Pickle,
-    /// Tensors by their identity in a TAR archive.
-    tensors: &'a HashMap<String, View>,
+    reader: Reader<'a>,
     budget: &'a mut Budget,
     found: Contents,
     /// Values that have no tensors, or that are being visited.
@@ -76,12 +73,13 @@ pub(super) fn contents(
     let done = vec![false; pickle.values().len()];
     budget.charge(done.len())?;
     let found = Contents::default();
-    let mut walk = Walk { pickle, tensors, budget, found, done, modules: BTreeSet::new() };
-    walk.found.is_tensor = walk.tensor(pickle.root(), 0)?.is_some();
+    let reader = Reader { pickle, tensors };
+    let mut walk = Walk { pickle, reader, budget, found, done, modules: BTreeSet::new() };
+    walk.found.is_tensor = walk.reader.tensor(pickle.root(), 0)?.is_some();
     walk.visit(pickle.root(), "", 0)?;
     walk.found.unknown = walk.unknown();
     if let Value::Object(object) = pickle.get(pickle.root()) {
-        walk.found.class = walk.class(object.class).map(escaped);
+        walk.found.class = walk.reader.class(object.class).map(escaped);
     }
     Ok(walk.found)
 }
@@ -93,7 +91,7 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         self.budget.charge(1 + name.len())?;
-        if let Some(view) = self.tensor(id, 0)? {
+        if let Some(view) = self.reader.tensor(id, 0)? {
             self.budget.charge(TENSOR_BYTES + name.len())?;
             self.found.tensors.push(Found { name: name.to_owned(), view });
             return Ok(());
@@ -123,7 +121,7 @@ impl<'a> Walk<'a> {
     fn entries(&mut self, pairs: &[(Id, Id)], name: &str, depth: usize) -> io::Result<()> {
         for &(key, value) in pairs {
             if self.is_container(value) {
-                let key = self.key(key);
+                let key = self.reader.key(key);
                 self.visit(value, &joined(name, &key), depth + 1)?;
             } else {
                 self.attribute(key, value, name)?;
@@ -135,7 +133,7 @@ impl<'a> Walk<'a> {
     /// The tensors of an object: those of a module as its `state_dict` names them, those of any other in its items,
     /// in the containers that it was made of, and in its attributes.
     fn object(&mut self, object: &'a Object, name: &str, depth: usize) -> io::Result<()> {
-        let class = self.class(object.class).unwrap_or_default();
+        let class = self.reader.class(object.class).unwrap_or_default();
         let state = object.state;
         if let Some(state) = state.filter(|&state| self.pickle.entry(state, "_modules").is_some()) {
             self.modules.insert(class);
@@ -211,136 +209,6 @@ impl<'a> Walk<'a> {
     fn is_container(&self, id: Id) -> bool {
         use Value::{Dict, List, Object, Persistent};
         matches!(self.pickle.get(id), List(_) | Dict(_) | Object(_) | Persistent(_))
-    }
-
-    /// A key as a part of a name.
-    fn key(&self, key: Id) -> String {
-        match self.pickle.get(key) {
-            Value::Text(..) => self.pickle.text(key).unwrap_or_default().to_owned(),
-            Value::Int(key) => key.to_string(),
-            Value::Bool(key) => key.to_string(),
-            Value::Float(key) => key.to_string(),
-            Value::None => "None".to_owned(),
-            _ => format!("key{}", key.index()),
-        }
-    }
-
-    /// The name of a class or function. PyTorch before 1.6 stores the class of a module beside its source.
-    fn class(&self, id: Id) -> Option<&'a str> {
-        let Value::Persistent(stored) = self.pickle.get(id) else { return self.pickle.global(id) };
-        self.pickle.list(*stored)?.iter().find_map(|&item| self.pickle.global(item))
-    }
-
-    /// The tensor that a value is, if it is one.
-    fn tensor(&self, id: Id, depth: usize) -> io::Result<Option<View>> {
-        match self.pickle.get(id) {
-            Value::Persistent(key) => Ok(self.tensors.get(&self.key(*key)).cloned()),
-            Value::Object(object) => {
-                let class = self.class(object.class).unwrap_or_default();
-                self.rebuilt(class, &object.args, depth)
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// The tensor that one of PyTorch's functions makes of these arguments.
-    fn rebuilt(&self, function: &str, args: &[Id], depth: usize) -> io::Result<Option<View>> {
-        if depth > MAX_DEPTH {
-            return Ok(None);
-        }
-        let Some((module, name)) = function.rsplit_once('.') else { return Ok(None) };
-        let list = |id: Option<&Id>| id.and_then(|&id| self.pickle.list(id)).unwrap_or_default();
-        match (module, name) {
-            ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2" | "_rebuild_tensor_v3") => {
-                self.view(name, args).map(Some)
-            }
-            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state")
-            | ("torch.nn.parameter", "Parameter" | "Buffer")
-            | ("torch.autograd.variable", "Variable") => {
-                args.first().map_or(Ok(None), |&data| self.tensor(data, depth + 1))
-            }
-            ("torch._tensor" | "torch.tensor" | "torch.nn.parameter", name)
-                if name.starts_with("_rebuild_from_type") =>
-            {
-                let function = args.first().and_then(|&function| self.class(function));
-                self.rebuilt(function.unwrap_or_default(), list(args.get(2)), depth + 1)
-            }
-            ("torch._utils", "_rebuild_qtensor") => Ok(Some(self.other("quantized", args.get(2)))),
-            ("torch._utils", name) if name.starts_with("_rebuild_sparse") => {
-                Ok(Some(self.other("sparse", list(args.get(1)).get(2))))
-            }
-            ("torch._utils", "_rebuild_meta_tensor_no_storage" | "_rebuild_wrapper_subclass") => {
-                Ok(Some(self.other("meta", args.get(1))))
-            }
-            ("torch._utils", name) if name.starts_with("_rebuild") => {
-                Ok(Some(self.other("other", None)))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// A tensor of a kind that is not read.
-    fn other(&self, kind: &'static str, shape: Option<&Id>) -> View {
-        let shape = shape.and_then(|&shape| self.sizes(shape)).unwrap_or_default();
-        View { shape, ..View::of(StoredType::Other(kind)) }
-    }
-
-    /// A list of sizes or strides.
-    fn sizes(&self, id: Id) -> Option<Vec<usize>> {
-        self.pickle.list(id)?.iter().map(|&size| self.pickle.size(size)).collect()
-    }
-
-    /// A view of a storage: storage, offset, sizes, strides, and then `requires_grad`, hooks, perhaps a type, and
-    /// the bits that delay a negation or conjugation.
-    fn view(&self, function: &str, args: &[Id]) -> io::Result<View> {
-        let &[storage, offset, size, stride, ref rest @ ..] = args else {
-            let (least, got) = (if function == "_rebuild_tensor" { 4 } else { 6 }, args.len());
-            return Err(broken(format!(
-                "{function}: expected at least {least} arguments, got {got}"
-            )));
-        };
-        let bad = |what: &str| broken(format!("{function}: expected {what}"));
-        let Value::Persistent(identity) = self.pickle.get(storage) else {
-            return Ok(View::of(StoredType::Other("other")));
-        };
-        // ('storage', type, key, location, numel), and in the older layout a view of another storage.
-        let &[_, kind, key, _, numel, ref root @ ..] =
-            self.pickle.list(*identity).ok_or_else(|| bad("a storage"))?
-        else {
-            return Err(bad("a storage of 5 fields"));
-        };
-        let class = self.class(kind).unwrap_or_default();
-        let (stored, bytes) = storage_type(class);
-        let mut view = View {
-            stored,
-            key: self.key(key),
-            numel: self.pickle.size(numel).ok_or_else(|| bad("the length of a storage"))?,
-            bytes,
-            shape: self.sizes(size).ok_or_else(|| bad("sizes"))?,
-            strides: self.sizes(stride).ok_or_else(|| bad("strides"))?,
-            offset: self.pickle.size(offset).ok_or_else(|| bad("an offset"))?,
-            ..View::of(stored)
-        };
-        if view.strides.len() != view.shape.len() {
-            return Err(bad("a stride for each size"));
-        }
-        if let Some(&[root_key, start, _]) = root.first().and_then(|&root| self.pickle.list(root)) {
-            view.key = self.key(root_key);
-            view.offset += self.pickle.size(start).unwrap_or(0);
-        }
-        // A storage without a type counts bytes, and the function has the type.
-        if function.ends_with("v3")
-            && let Some(&dtype) = rest.get(2)
-        {
-            let (stored, bytes) = tensor_type(self.class(dtype).unwrap_or_default());
-            view = View { stored, bytes, numel: view.numel / bytes.max(1), ..view };
-        }
-        let set = |key: &str| {
-            let bit = |&id: &Id| self.pickle.entry(id, key).map(|id| self.pickle.get(id));
-            rest.iter().filter_map(bit).any(|value| matches!(value, Value::Bool(true)))
-        };
-        view.negative = set("neg");
-        Ok(view)
     }
 
     /// Classes and functions that are neither PyTorch's nor Python's nor those of modules.

@@ -1,12 +1,10 @@
-//! The layouts of checkpoints: a sequence of pickles, a TAR archive of them, and the JSON of `torch.export`.
+//! Checkpoints that are not ZIP archives: a sequence of pickles, and a TAR archive of them.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
-use serde_json::Value as Json;
-
-use super::graph::{Contents, Found, contents};
-use super::view::{View, storage_type, tensor_type};
+use super::graph::{Contents, contents};
+use super::view::{View, storage_type};
 use crate::files::StoredType;
 use crate::files::handle::{Handle, read_full};
 use crate::files::pickle::{Budget, Id, Pickle, Value, broken};
@@ -16,7 +14,7 @@ const MAGIC: [&[u8]; 2] =
     [b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", b"L119547037146038801333356L"];
 
 /// Bytes of a header in a TAR archive, and the unit of its members' lengths.
-const BLOCK: u64 = 512;
+const BLOCK: usize = 512;
 
 /// A checkpoint that is not a ZIP archive.
 pub(super) struct Plain {
@@ -112,7 +110,7 @@ fn tar_members(file: &mut Handle) -> io::Result<HashMap<String, u64>> {
     // PyTorch writes four members, each with an extended header at most.
     for _ in 0..64 {
         file.seek(SeekFrom::Start(at))?;
-        let mut header = [0; BLOCK as usize];
+        let mut header = [0; BLOCK];
         if file.read_exact(&mut header).is_err() || header[0] == 0 {
             break;
         }
@@ -122,8 +120,8 @@ fn tar_members(file: &mut Handle) -> io::Result<HashMap<String, u64>> {
         };
         let size = u64::from_str_radix(&field(124, 136), 8);
         let size = size.map_err(|_| broken("a TAR member without a size"))?;
-        members.insert(field(0, 100).trim_start_matches("./").to_owned(), at + BLOCK);
-        at += BLOCK + size.next_multiple_of(BLOCK);
+        members.insert(field(0, 100).trim_start_matches("./").to_owned(), at + BLOCK as u64);
+        at += BLOCK as u64 + size.next_multiple_of(BLOCK as u64);
     }
     Ok(members)
 }
@@ -198,62 +196,6 @@ fn tar_tensors(
         tensors.insert(text(&args, key), view);
     }
     Ok(tensors)
-}
-
-/// The weights in the JSON of `torch.export`.
-pub(super) fn exported(config: &[u8]) -> io::Result<Contents> {
-    let bad = || broken("unexpected JSON of the weights' names");
-    let json: Json = serde_json::from_slice(config).map_err(|_| bad())?;
-    let weights = json["config"].as_object().ok_or_else(bad)?;
-    let mut found = Contents::default();
-    for (name, weight) in weights {
-        let meta = &weight["tensor_meta"];
-        let sizes = |field: &str| -> Option<Vec<usize>> {
-            let sizes = meta[field].as_array()?.iter();
-            sizes.map(|size| usize::try_from(size["as_int"].as_u64()?).ok()).collect()
-        };
-        let mut view = View::of(StoredType::Other("other"));
-        view.shape = sizes("sizes").unwrap_or_default();
-        let strides = sizes("strides").filter(|strides| strides.len() == view.shape.len());
-        let key = weight["path_name"].as_str();
-        if let (Some(key), Some(strides), Some(false)) =
-            (key, strides, weight["use_pickle"].as_bool())
-        {
-            (view.stored, view.bytes) = scalar_type(meta["dtype"].as_u64());
-            view.offset = meta["storage_offset"]["as_int"].as_u64().unwrap_or(0) as usize;
-            (view.key, view.strides) = (key.to_owned(), strides);
-            view.numel = usize::MAX / view.bytes.max(1);
-        }
-        found.tensors.push(Found { name: name.clone(), view });
-    }
-    Ok(found)
-}
-
-/// PyTorch's number of a type, in the order of its `ScalarType`, counted from 1.
-fn scalar_type(number: Option<u64>) -> (StoredType, usize) {
-    const NAMES: [&str; 14] = [
-        "",
-        "uint8",
-        "int8",
-        "int16",
-        "int32",
-        "int64",
-        "float16",
-        "float32",
-        "float64",
-        "complex32",
-        "complex64",
-        "complex128",
-        "bool",
-        "bfloat16",
-    ];
-    let name = match number {
-        Some(28) => "uint16",
-        Some(29) => "float8_e4m3fn",
-        Some(30) => "float8_e5m2",
-        number => number.and_then(|number| NAMES.get(number as usize)).copied().unwrap_or(""),
-    };
-    tensor_type(name)
 }
 
 /// Bytes of a number in each storage.
