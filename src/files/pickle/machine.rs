@@ -5,8 +5,8 @@ use std::io::{self, BufRead};
 
 use super::{Budget, Id, Object, Value, broken};
 
-/// Bytes of a value: itself, and its place on the stack or in a container.
-const VALUE_BYTES: usize = size_of::<Value>() + 8;
+/// Bytes of a value and its place on the stack, in vectors that double their memory when they are full.
+const VALUE_BYTES: usize = 2 * (size_of::<Value>() + size_of::<Id>());
 /// Bytes of a call or an object.
 const OBJECT_BYTES: usize = size_of::<Object>() + 16;
 /// Bytes of an entry of the memo, a hash table that is half full.
