@@ -171,3 +171,94 @@ impl Pickle {
         pairs.copied().find(|(own, _)| self.text(*own) == Some(key)).map(|(_, value)| value)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(program: &[u8]) -> io::Result<Pickle> {
+        Pickle::read(&mut &*program, &mut Budget::new())
+    }
+
+    /// The text or the integer under a key of the dictionary that a program returns.
+    fn under(program: &[u8], key: &str) -> Option<String> {
+        let pickle = read(program).unwrap();
+        let value = pickle.entry(pickle.root(), key)?;
+        match pickle.get(value) {
+            Value::Int(value) => Some(value.to_string()),
+            _ => pickle.text(value).map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn protocols_0_to_5_give_the_same_dictionary() {
+        // pickle.dumps({"a": 300, "b": "\u00e9\n"}, protocol)
+        for program in [
+            &b"(dp0\nVa\np1\nI300\nsVb\np2\nV\xe9\\u000a\np3\ns."[..],
+            b"}q\x00(X\x01\x00\x00\x00aq\x01M,\x01X\x01\x00\x00\x00bq\x02X\x03\x00\x00\x00\xc3\xa9\nq\x03u.",
+            b"\x80\x02}q\x00(X\x01\x00\x00\x00aq\x01M,\x01X\x01\x00\x00\x00bq\x02X\x03\x00\x00\x00\xc3\xa9\nq\x03u.",
+            b"\x80\x04\x95\x14\x00\x00\x00\x00\x00\x00\x00}\x94(\x8c\x01a\x94M,\x01\x8c\x01b\x94\x8c\x03\xc3\xa9\n\x94u.",
+        ] {
+            assert_eq!(under(program, "a").as_deref(), Some("300"), "{program:?}");
+            let text = under(program, "b").unwrap();
+            assert!(text.ends_with('\n') && text.chars().count() == 2, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn integers_have_the_sign_of_their_last_byte() {
+        for (program, expected) in [
+            (&b"J\xff\xff\xff\xff."[..], -1),
+            (b"\x8a\x01\x80.", -128),
+            (b"\x8a\x02\x80\x00.", 128),
+            (b"\x8a\x00.", 0),
+            (b"L-5L\n.", -5),
+        ] {
+            let pickle = read(program).unwrap();
+            assert!(
+                matches!(pickle.get(pickle.root()), Value::Int(value) if *value == expected),
+                "{program:?}"
+            );
+        }
+        let long = read(b"\x8a\x09\x01\x02\x03\x04\x05\x06\x07\x08\x09.").unwrap();
+        assert!(matches!(long.get(long.root()), Value::Opaque));
+    }
+
+    #[test]
+    fn a_call_keeps_what_was_put_into_it() {
+        let program = b"cm\nC\n(K\x01tR(K\x02K\x03eK\x04K\x05sN}b.";
+        // The state is set last, below its None.
+        let pickle = read(&[&program[..program.len() - 4], b"}b."].concat()).unwrap();
+        let Value::Object(object) = pickle.get(pickle.root()) else { panic!("no object") };
+        assert_eq!(pickle.global(object.class), Some("m.C"));
+        assert_eq!((object.args.len(), object.items.len(), object.pairs.len()), (1, 2, 1));
+        assert!(object.state.is_some());
+    }
+
+    #[test]
+    fn values_are_limited_by_the_budget() {
+        for step in [&b"N"[..], b"]", b"}", b")\x85", b"N0", b"(0", b"\x8c\x01a", b"Nq\x000"] {
+            let few = [&b"K\x01"[..], &step.repeat(10), b"."].concat();
+            assert!(read(&few).is_ok(), "{step:?}");
+            let many = [&step.repeat(70_000_000 / step.len())[..], b"."].concat();
+            let error = read(&many).err().unwrap().to_string();
+            assert_eq!(error, "expected values of at most 64 MiB, got more", "{step:?}");
+        }
+    }
+
+    #[test]
+    fn programs_that_end_early_or_take_too_much_are_errors() {
+        for (program, expected) in [
+            (&b"."[..], "pickle stack underflow - the file may be corrupted"),
+            (b"N", ""),
+            (b"(t0.", "pickle stack underflow - the file may be corrupted"),
+            (b"h\x00.", "absent key of the pickle's memo"),
+            (b"}(K\x01u.", "a key without a value"),
+            (b"\xff.", "unexpected pickle opcode 0xff"),
+            (b"X\x05\x00\x00\x00ab", "expected 5 bytes, found 2"),
+        ] {
+            let error = read(program).err().unwrap();
+            assert!(error.to_string().contains(expected), "{program:?}: {error}");
+        }
+    }
+}

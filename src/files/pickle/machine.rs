@@ -7,8 +7,10 @@ use super::{Budget, Id, Object, Value, broken};
 
 /// Bytes of a value and its place on the stack, in vectors that double their memory when they are full.
 const VALUE_BYTES: usize = 2 * (size_of::<Value>() + size_of::<Id>());
+/// Bytes of a container: a vector in a box, and what the allocator adds to both.
+const CONTAINER_BYTES: usize = size_of::<Vec<Id>>() + 40;
 /// Bytes of a call or an object.
-const OBJECT_BYTES: usize = size_of::<Object>() + 16;
+const OBJECT_BYTES: usize = size_of::<Object>() + 40;
 /// Bytes of an entry of the memo, a hash table that is half full.
 const MEMO_BYTES: usize = 32;
 /// Bytes of an item of a container that doubles its memory when it is full.
@@ -64,8 +66,11 @@ impl<'a> Machine<'a> {
             b'R' | 0x81 | 0x92 | b'o' | b'i' => self.call(code)?,
             b'c' | 0x93 | 0x82 | 0x83 | 0x84 => self.find(code)?,
             b')' | b']' | 0x8f | b't' | b'l' | 0x91 | 0x85 | 0x86 | 0x87 => self.sequence(code)?,
-            b'}' => self.push(Value::Dict(Box::default()))?,
-            b'd' => self.dict()?,
+            b'}' => self.dict(&[])?,
+            b'd' => {
+                let items = self.marked()?;
+                self.dict(&items)?;
+            }
             b'P' => {
                 let line = self.line()?;
                 self.push_text(&line)?;
@@ -80,11 +85,10 @@ impl<'a> Machine<'a> {
         Ok(true)
     }
 
-    /// A dictionary of the keys and values above the mark.
-    fn dict(&mut self) -> io::Result<()> {
-        let items = self.marked()?;
-        self.budget.charge(items.len() * ITEM_BYTES)?;
-        self.push(Value::Dict(Box::new(pairs(&items)?)))
+    /// A dictionary of these keys and values.
+    fn dict(&mut self, items: &[Id]) -> io::Result<()> {
+        self.budget.charge(CONTAINER_BYTES + items.len() * ITEM_BYTES)?;
+        self.push(Value::Dict(Box::new(pairs(items)?)))
     }
 
     /// A persistent identity becomes the value that it stands for.
@@ -217,7 +221,7 @@ impl<'a> Machine<'a> {
             b't' | b'l' | 0x91 => self.marked()?,
             _ => Vec::new(),
         };
-        self.budget.charge(items.len() * ITEM_BYTES)?;
+        self.budget.charge(CONTAINER_BYTES + items.len() * ITEM_BYTES)?;
         self.push(Value::List(Box::new(items)))
     }
 

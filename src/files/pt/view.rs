@@ -163,3 +163,58 @@ fn negate(number: &mut [u8], is_float: bool, big_endian: bool) {
         number.reverse();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(shape: &[usize], strides: &[usize]) -> View {
+        let (shape, strides) = (shape.to_vec(), strides.to_vec());
+        View { bytes: 1, shape, strides, ..View::of(StoredType::I8) }
+    }
+
+    #[test]
+    fn strided_numbers_are_gathered_in_c_order() {
+        let storage: Vec<u8> = (0..12).collect();
+        for (shape, strides, expected) in [
+            (&[2, 3][..], &[3, 1][..], &[0, 1, 2, 3, 4, 5][..]),
+            (&[3, 2], &[1, 3], &[0, 3, 1, 4, 2, 5]),
+            (&[2, 2], &[6, 2], &[0, 2, 6, 8]),
+            (&[3], &[0], &[0, 0, 0]),
+            (&[2, 1, 2], &[4, 100, 1], &[0, 1, 4, 5]),
+            (&[], &[], &[0]),
+            (&[0, 3], &[3, 1], &[]),
+        ] {
+            let view = view(shape, strides);
+            let needed = view.needed().unwrap();
+            let bytes = view.gather(storage[..needed].to_vec(), false);
+            assert_eq!(bytes, expected, "{shape:?} {strides:?}");
+        }
+        assert_eq!(view(&[usize::MAX, 2], &[2, 1]).needed(), None);
+    }
+
+    #[test]
+    fn a_negative_view_changes_signs() {
+        for big_endian in [false, true] {
+            for value in [1.5_f32, -0.0, f32::NAN, 0.0] {
+                let bytes = if big_endian { value.to_be_bytes() } else { value.to_le_bytes() };
+                let view = View {
+                    bytes: 4,
+                    shape: vec![1],
+                    strides: vec![1],
+                    negative: true,
+                    ..View::of(StoredType::F32)
+                };
+                let negated = view.gather(bytes.to_vec(), big_endian).try_into().unwrap();
+                let negated = if big_endian {
+                    f32::from_be_bytes(negated)
+                } else {
+                    f32::from_le_bytes(negated)
+                };
+                assert_eq!(negated.to_bits(), (-value).to_bits());
+            }
+        }
+        let view = View { negative: true, ..view(&[3], &[1]) };
+        assert_eq!(view.gather(vec![1, 0, 0x80], false), [0xff, 0, 0x80]);
+    }
+}
