@@ -21,7 +21,7 @@ pub fn run(data: &[u8]) {
     }
     pipe::check(data);
     let source = scratch::source(data);
-    let Ok(file) = open(&source, Accepts::Sequences { columns: &[] }) else { return };
+    let Ok(file) = open(&source, Accepts::Sequences) else { return };
     let File::Bundle(mut bundle) = file else { panic!("an archive is a bundle") };
     // Nothing stands before an archive.
     let config = Config { archive_offset: ArchiveOffset::Known(0) };

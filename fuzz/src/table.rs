@@ -1,7 +1,9 @@
 //! Tables. What is read from one is the same after it has been written and read again.
 
 use elman::Element;
-use elman::files::{Accepts, File, FileError, Source, StoredType, TensorFormat, open};
+use elman::files::{
+    Accepts, File, FileError, FirstLine, Source, StoredType, TableOptions, TensorFormat, open_with,
+};
 use ndarray::ArrayD;
 
 use super::{pipe, scratch, ways};
@@ -19,17 +21,17 @@ pub fn run(data: &[u8]) {
     ways::check_file(|| ways::open(&source).unwrap());
     // Columns by their names, of which two may be the same.
     let names = ways::open(&source).unwrap().column_names().to_vec();
-    match open(&source, Accepts::Sequences { columns: &names }) {
+    match columns_of(&source, &names) {
         Ok(file) => assert_eq!(file.into_tensor().unwrap().header().shape, single.shape()),
         Err(error) => ways::printable(&error.to_string()),
     }
     // By their numbers, backwards.
     let columns: Vec<_> = (1..=single.shape()[1]).rev().map(|at| at.to_string()).collect();
-    if let Ok(File::Tensor(tensor)) = open(&source, Accepts::Sequences { columns: &columns }) {
+    if let Ok(File::Tensor(tensor)) = columns_of(&source, &columns) {
         assert_eq!(tensor.header().shape, single.shape());
     }
     let beyond = [(single.shape()[1] + 1).to_string()];
-    if let Ok(File::Tensor(tensor)) = open(&source, Accepts::Sequences { columns: &beyond }) {
+    if let Ok(File::Tensor(tensor)) = columns_of(&source, &beyond) {
         assert!(tensor.column_names() == beyond, "only a name can say so");
     }
     // A table of names alone cannot be written.
@@ -38,6 +40,12 @@ pub fn run(data: &[u8]) {
     }
     same(&rewritten(&single), &single);
     same(&rewritten(&double), &double);
+}
+
+fn columns_of(source: &Source, columns: &[String]) -> Result<File, FileError> {
+    let first_line = FirstLine::Guess;
+    let options = TableOptions { columns, first_line, ..TableOptions::default() };
+    open_with(source, Accepts::Sequences, &options)
 }
 
 fn read<T: Element>(source: &Source) -> Option<ArrayD<T>> {

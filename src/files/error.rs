@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::table::Remedy;
 use crate::memory::OutOfMemory;
 
 /// The error of reading or writing a file.
@@ -18,6 +19,9 @@ pub enum FileError {
     /// A file that is malformed, unsupported, or of another format than expected.
     #[error("{place}: {what}")]
     Malformed { place: String, what: String },
+    /// A table that can be read with other options.
+    #[error("{place}: {what}")]
+    Table { place: String, what: String, remedy: Remedy },
     /// A number of a text that is finite, and too large for the type of the result. `at` is its line and column.
     #[error("{place}: {at}: expected a number that {dtype} holds, got '{found}'")]
     Overflow { place: String, at: String, dtype: &'static str, found: String },

@@ -98,14 +98,20 @@ impl Format {
     }
 }
 
-/// Whether these bytes begin a text in UTF-8, whose last character may be cut off.
+/// Whether these bytes begin a text in UTF-8, whose last character may be cut off, or in Latin-1, which has no control
+/// characters either and is mostly ASCII.
 fn is_text(start: &[u8]) -> bool {
+    let is_plain = |c: char| !c.is_control() || matches!(c, '\t' | '\n' | '\r');
     let whole = match std::str::from_utf8(start) {
         Ok(text) => text,
         Err(error) if error.error_len().is_none() => {
             std::str::from_utf8(&start[..error.valid_up_to()]).unwrap_or_default()
         }
-        Err(_) => return false,
+        Err(_) => {
+            let ascii = start.iter().filter(|byte| byte.is_ascii());
+            let plain = start.iter().filter(|byte| byte.is_ascii()).all(|&b| is_plain(b.into()));
+            return plain && 2 * ascii.count() > start.len();
+        }
     };
-    whole.chars().all(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r'))
+    whole.chars().all(is_plain)
 }

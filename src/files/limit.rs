@@ -20,6 +20,13 @@ pub(super) const MAX_AXES: usize = 64;
 /// Longest text beside tensors; a configuration has a few hundred bytes.
 pub(super) const MAX_TEXT_BYTES: u64 = 1 << 20;
 
+/// Most bytes of memory for what is built from a file beside the numbers of its tensors: names, headers, directories.
+pub(super) const BUILT_BYTES: u64 = 64 << 20;
+
+/// Bytes of memory that a name takes beside its letters: the string, its list, and its copy for messages.
+#[cfg(feature = "csv")]
+pub(super) const NAME_BYTES: u64 = 64;
+
 /// Most members of an archive; not below the largest number of two bytes. Each takes some 300 bytes of memory,
 /// an empty one 90 in the file.
 pub(super) const MAX_MEMBERS: u64 = 100_000;

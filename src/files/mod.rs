@@ -65,12 +65,13 @@ pub use npz::{ArchiveWriter, write_npz};
 pub use number::Number;
 #[cfg(feature = "onnx")]
 pub use onnx::{Graph, proto};
-pub use open::{Accepts, File, open};
+pub use open::{Accepts, File, open, open_with};
 pub use part::{Part, PartWriter};
 pub use reader::TensorReader;
 pub use sink::{Overwrite, Sink};
 pub use source::Source;
 pub use stream::{Answers, Arrays, Frames};
+pub use table::{FirstLine, Remedy, TableOptions};
 pub use temporary::{remove_temporary_files, written_file};
 pub use tensor_file::TensorFile;
 pub use tensor_format::TensorFormat;

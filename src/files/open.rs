@@ -8,7 +8,7 @@ use super::Graph;
 use super::archive::Archive;
 use super::format::{Expected, Format};
 use super::source::Opened;
-use super::{Bundle, Source, TensorFile, shards};
+use super::{Bundle, FirstLine, Source, TableOptions, TensorFile, shards};
 use crate::files::error::FileError;
 
 /// An opened source. Headers have been read, and the numbers of a tensor or a bundle have not.
@@ -25,15 +25,11 @@ pub enum File {
 
 /// The sources that a command can use.
 #[derive(Clone, Copy, Debug)]
-pub enum Accepts<'a> {
+pub enum Accepts {
     /// One tensor: a .npy file, a table, a member of an .npz, or an .npz of one member.
     Tensor,
     /// One tensor, or an .npz, which is a bundle even if it has one member.
-    Sequences {
-        /// The columns that are read from a table, in this order; empty for all of them. A column is a name of the
-        /// first line, or a number that is counted from 1. A name wins over a number.
-        columns: &'a [String],
-    },
+    Sequences,
     /// A .npy file, a table or a member of an .npz; or a bundle: a folder of .npy files, an .npz, .safetensors
     /// or a checkpoint of PyTorch's.
     Tensors,
@@ -54,11 +50,11 @@ const FORMATS: [Format; 7] = [
     Format::Onnx,
 ];
 
-impl Accepts<'_> {
+impl Accepts {
     fn expected(self) -> Expected {
         let onnx = cfg!(feature = "onnx");
         let (formats, words) = match self {
-            Accepts::Tensor | Accepts::Sequences { .. } => (0..6, ".npy, .npz or a table"),
+            Accepts::Tensor | Accepts::Sequences => (0..6, ".npy, .npz or a table"),
             Accepts::Anything if onnx => {
                 (0..7, ".npy, .npz, a table, a folder of .npy files, .safetensors, .pt or .onnx")
             }
@@ -74,7 +70,7 @@ impl Accepts<'_> {
     }
 
     fn folders(self) -> bool {
-        !matches!(self, Accepts::Tensor | Accepts::Sequences { .. })
+        !matches!(self, Accepts::Tensor | Accepts::Sequences)
     }
 }
 
@@ -92,13 +88,25 @@ impl Accepts<'_> {
 /// assert!(refused.unwrap_err().to_string().contains("expected one member, got weight_ih_l0, "));
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
-pub fn open(source: &Source, accepts: Accepts<'_>) -> Result<File, FileError> {
+pub fn open(source: &Source, accepts: Accepts) -> Result<File, FileError> {
+    // The shape of a single tensor beside an input is known, and is checked.
+    let single = matches!(accepts, Accepts::Tensor);
+    let first_line = if single { FirstLine::Guess } else { FirstLine::Clear };
+    open_with(source, accepts, &TableOptions { first_line, ..TableOptions::default() })
+}
+
+/// [`open`], with options for the case that the source is a table.
+pub fn open_with(
+    source: &Source,
+    accepts: Accepts,
+    table: &TableOptions<'_>,
+) -> Result<File, FileError> {
     let place = source.to_string();
     let (path, member) = match source {
         Source::Stdin => (None, None),
         Source::Path(path) if accepts.folders() && path.is_dir() => {
             return match shards::model_file(path) {
-                Some(file) => open(&Source::Path(file), accepts),
+                Some(file) => open_with(&Source::Path(file), accepts, table),
                 None => Bundle::folder(path, place).map(File::Bundle),
             };
         }
@@ -122,6 +130,9 @@ pub fn open(source: &Source, accepts: Accepts<'_>) -> Result<File, FileError> {
         let got = if format == Format::Text { "text" } else { "a single .npy array" };
         let what = format!("expected an .npz archive, got {got}");
         return Err(FileError::Malformed { place, what });
+    }
+    if format == Format::Text {
+        return TensorFile::table(opened, place, table).map(File::Tensor);
     }
     read(member, accepts, (opened, format), place)
 }
@@ -151,16 +162,12 @@ fn joined(index: &Path, place: String) -> Result<Bundle, FileError> {
 /// Reads the headers of an opened source whose format is accepted.
 fn read(
     member: Option<&str>,
-    accepts: Accepts<'_>,
+    accepts: Accepts,
     (opened, format): (Opened, Format),
     place: String,
 ) -> Result<File, FileError> {
     let bundle = match format {
         Format::Npy => return TensorFile::npy(opened, place).map(File::Tensor),
-        Format::Text => {
-            let columns = if let Accepts::Sequences { columns } = accepts { columns } else { &[] };
-            return TensorFile::table(opened, place, columns).map(File::Tensor);
-        }
         #[cfg(feature = "onnx")]
         Format::Onnx => return Graph::read(opened, place).map(File::Graph),
         Format::Zip => {
@@ -170,7 +177,7 @@ fn read(
                 Accepts::Tensor => {
                     return TensorFile::member(archive, member, place).map(File::Tensor);
                 }
-                Accepts::Sequences { .. } => Bundle::sequences(archive, place)?,
+                Accepts::Sequences => Bundle::sequences(archive, place)?,
                 _ => Bundle::npz(archive, place)?,
             }
         }

@@ -1,11 +1,21 @@
 //! Tables: numbers as text, a row on each line.
 //!
 //! A table is held whole, because its shape is known only at its end. The first line that is not blank tells the
-//! separator of columns: a tab if it has one outside quotes, else a semicolon if it has one, else a comma. It names the
-//! columns if one of its cells is not a number.
+//! separator of columns: a tab if it has one outside quotes, else a semicolon if it has one, else a comma if it has one,
+//! else blanks. It names the columns if one of its cells begins with a letter; if it is not numbers either, or if its
+//! numbers look like names, the caller has to decide. Lines that begin with `# ` are comments, and so is a first line
+//! that begins with `#`, except that it names the columns if it has as many cells.
 
 #[cfg(feature = "csv")]
+mod cell;
+#[cfg(feature = "csv")]
+mod columns;
+#[cfg(feature = "csv")]
+mod first_line;
+#[cfg(feature = "csv")]
 mod read;
+#[cfg(feature = "csv")]
+mod text;
 
 use ndarray::ArrayD;
 
@@ -15,12 +25,64 @@ use crate::element::{Dtype, Element};
 use crate::files::error::FileError;
 use crate::memory::reserved;
 
+/// How a table is read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TableOptions<'a> {
+    /// The columns that are read, in this order; empty for all of them. A column is a name of the first line, or a
+    /// number that is counted from 1. A name wins over a number.
+    pub columns: &'a [String],
+    /// The meaning of the first line.
+    pub first_line: FirstLine,
+    /// Whether missing values are NaN, instead of an error: empty cells, NA, N/A, null.
+    pub missing_as_nan: bool,
+}
+
+/// The meaning of a table's first line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FirstLine {
+    /// Names if a cell begins with a letter or `_`, numbers if all cells are numbers that cannot be names, else an
+    /// error.
+    #[default]
+    Clear,
+    /// Names if a cell begins with a letter or `_`, else numbers: for a table whose shape is known.
+    Guess,
+    /// Names of the columns.
+    Names,
+    /// Numbers.
+    Numbers,
+}
+
+/// Other options that would read a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// These columns.
+    Columns(Vec<String>),
+    /// Missing values as NaN.
+    MissingAsNan,
+    /// The meaning of the first line; `numbers` if it can be numbers.
+    FirstLine {
+        /// Whether all cells of the line are numbers.
+        numbers: bool,
+    },
+}
+
+impl TableOptions<'_> {
+    /// Whether the command has options for tables.
+    fn can_be_changed(&self) -> bool {
+        self.first_line != FirstLine::Guess
+    }
+}
+
 /// The numbers of a table.
 #[derive(Default)]
 #[cfg_attr(not(feature = "csv"), allow(dead_code, reason = "only this feature makes one"))]
 pub(super) struct Table {
     /// Names of the columns that were read, in their order; empty if the table has no line of names.
     pub(super) names: Vec<String>,
+    /// Whether the first line was taken for names because it looks like names.
+    pub(super) names_are_guessed: bool,
+    /// The name of the text's encoding; `None` for UTF-8.
+    pub(super) encoding: Option<&'static str>,
     separator: u8,
     /// (rows, columns).
     pub(super) shape: [usize; 2],
@@ -32,14 +94,17 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Reads a table, or those of its columns that are `wanted`.
-    pub(super) fn read(opened: Opened, place: &str, wanted: &[String]) -> Result<Self, FileError> {
+    pub(super) fn read(
+        opened: Opened,
+        place: &str,
+        options: &TableOptions<'_>,
+    ) -> Result<Self, FileError> {
         let bytes = opened.read_whole("input", place)?;
         #[cfg(feature = "csv")]
-        return read::parse(&bytes, place, wanted);
+        return read::parse(&bytes, place, options);
         #[cfg(not(feature = "csv"))]
         {
-            let _ = (bytes, wanted);
+            let _ = (bytes, options, options.can_be_changed());
             let what =
                 "expected .npy or .npz, got text: this build does not read tables (feature csv)";
             Err(FileError::malformed(place, what))
@@ -51,6 +116,7 @@ impl Table {
         let separator = match self.separator {
             b'\t' => "tabs",
             b';' => "semicolons",
+            b' ' => "blanks",
             _ => "commas",
         };
         let names = if self.names.is_empty() { "without" } else { "with" };

@@ -11,7 +11,7 @@ use super::format::{Expected, Format};
 use super::handle::{FileCursor, Handle};
 use super::reader::{Bytes, TensorReader, missing};
 use super::source::Opened;
-use super::table::Table;
+use super::table::{Table, TableOptions};
 use super::{BundleFormat, Header, StoredType, show};
 use crate::element::Element;
 use crate::files::error::FileError;
@@ -71,9 +71,9 @@ impl TensorFile {
     pub(super) fn table(
         opened: Opened,
         place: String,
-        columns: &[String],
+        options: &TableOptions<'_>,
     ) -> Result<Self, FileError> {
-        let table = Box::new(Table::read(opened, &place, columns)?);
+        let table = Box::new(Table::read(opened, &place, options)?);
         let header = Header::plain(StoredType::Text, &table.shape);
         Ok(TensorFile { place, header, body: Body::Table(table) })
     }
@@ -130,6 +130,16 @@ impl TensorFile {
             Body::Table(table) => &table.names,
             _ => &[],
         }
+    }
+
+    /// Whether the first line of a table was taken for names because it looks like names.
+    pub fn names_are_guessed(&self) -> bool {
+        matches!(&self.body, Body::Table(table) if table.names_are_guessed)
+    }
+
+    /// The encoding of a table that is not UTF-8.
+    pub fn encoding(&self) -> Option<&'static str> {
+        if let Body::Table(table) = &self.body { table.encoding } else { None }
     }
 
     /// The format of the file, in words.

@@ -134,7 +134,7 @@ fn columns_are_chosen_by_name_or_number() {
     }
     sandbox
         .rnn("run -w w -i t.csv")
-        .fails(65, "rnn: t.csv: line 2, column 1 (time): expected a number, got '9:00'\n");
+        .fails(65, "rnn: t.csv: line 2, column 1 (time): expected a number, got '9:00'\nhint: rnn run -w w -i t.csv --columns 'b,größe'\n");
     sandbox.rnn("run -w w -i t.csv --columns b,c").fails(
         65,
         "rnn: t.csv: columns: expected one of time, b, größe, or a number from 1 to 3, got 'c'\n",
@@ -168,7 +168,7 @@ fn tables_can_be_packed() {
 /// A row whose number is missing is not lost without a word.
 #[test]
 fn names_that_are_numbers_are_a_warning() {
-    let report = run("n/a,2\n3,4\n", "run -i x.csv --hidden 3 -o y.csv").succeeds().stdout_text();
+    let report = run("a,2\n3,4\n", "run -i x.csv --hidden 3 -o y.csv").succeeds().stdout_text();
     let last = report.lines().last().unwrap();
     let expected =
         "warning: x.csv: the first line is taken for names of columns, with numbers among them: 2";
@@ -389,4 +389,113 @@ fn columns_of_one_name_and_names_with_commas() {
     );
     let expected = columns("1,2").succeeds().stdout;
     assert_eq!(columns("1,\"b, x\"").succeeds().stdout, expected);
+}
+
+/// Each stands for a kind of table that was read wrongly without a word.
+#[test]
+fn an_unclear_first_line_needs_a_flag() {
+    let sandbox = Sandbox::new();
+    for (text, place, flags) in [
+        (
+            ",\n1,2\n3,4\n",
+            ", column 1: expected names (--header) or numbers (--no-header), got an empty cell",
+            "",
+        ),
+        (
+            "NA,NA\n1,2\n",
+            ", column 1: expected names (--header) or numbers (--no-header), got 'NA'",
+            "",
+        ),
+        (
+            "1 000,2 000\n1,2\n",
+            ", column 1: expected names (--header) or numbers (--no-header), got '1 000'",
+            "",
+        ),
+        (
+            "0,1\n0.5,0.25\n",
+            ": expected names (--header) or numbers (--no-header), got numbers like names above '0.5'",
+            ", or --no-header if it is numbers",
+        ),
+    ] {
+        sandbox.write("t.csv", text.as_bytes());
+        sandbox.rnn("run --hidden 2 -i t.csv -o y.npy").fails(
+            65,
+            &format!(
+                "rnn: t.csv: line 1{place}\nhint: if the line names the columns{flags}: \
+                 rnn run --hidden 2 -i t.csv -o y.npy --header\n"
+            ),
+        );
+        let rows = text.lines().count();
+        sandbox.rnn("run -q --hidden 2 -i t.csv --header -o y.npy").succeeds();
+        assert_eq!(sandbox.load::<f32>("y.npy").shape(), [rows - 1, 2]);
+    }
+    sandbox.rnn("run -q --hidden 2 -i t.csv --no-header -o y.npy").succeeds();
+    assert_eq!(sandbox.load::<f32>("y.npy").shape(), [2, 2]);
+    for command in ["info t.csv", "diff t.csv y.npy", "pack -i t.csv --lengths 1,1 -o p.npz"] {
+        assert_eq!(sandbox.rnn(command).code, Some(65), "{command}");
+        let code = sandbox.rnn(&format!("{command} --no-header")).code;
+        assert!(matches!(code, Some(0 | 1)), "{command}");
+    }
+    let both = sandbox.rnn("run --hidden 2 -i t.csv --header --no-header");
+    assert_eq!(both.code, Some(2));
+    sandbox
+        .rnn("info y.npy --header")
+        .fails(2, "rnn: y.npy: expected a table with --header, got none\nhint: rnn info y.npy\n");
+}
+
+#[test]
+fn missing_values_are_refused_by_line_and_column() {
+    let sandbox = Sandbox::new();
+    sandbox.write("t.csv", b"1.0\n\"\"\n3.0\n");
+    sandbox.rnn("run --hidden 2 -i t.csv").fails(
+        65,
+        "rnn: t.csv: line 2, column 1: expected a number, got an empty cell\n\
+         hint: rnn run --hidden 2 -i t.csv --missing nan\n",
+    );
+    sandbox.rnn("run -q --hidden 2 -i t.csv --missing nan -o y.npy").succeeds();
+    let output = sandbox.load::<f32>("y.npy");
+    assert_eq!((output.shape(), output[[1, 0]].is_nan()), (&[3, 2][..], true));
+    assert_eq!(sandbox.rnn("run --hidden 2 -i t.csv --missing zero").code, Some(2));
+}
+
+#[test]
+fn blanks_comments_and_other_encodings_are_read() {
+    let sandbox = Sandbox::new();
+    sandbox.write("x.csv", b"a,b\n1,2\n3,0.5\n");
+    let line = "run -q --hidden 2 -o - -i";
+    let expected = sandbox.rnn(&format!("{line} x.csv")).succeeds().stdout;
+    for text in [
+        "a b\n1 2\n3 0.5\n",
+        "1.000e+00 2.000e+00\n3.000e+00 5.000e-01\n",
+        "# a,b\n1.0,2.0\n3.0,0.5\n",
+        "  1   2\n  3 0.5\n# end\n",
+    ] {
+        sandbox.write("t.txt", text.as_bytes());
+        assert_eq!(sandbox.rnn(&format!("{line} t.txt")).succeeds().stdout, expected, "{text}");
+    }
+    sandbox.write("t.txt", b"gr\xf6\xdfe;b\n1;2\n3;0.5\n");
+    let outcome =
+        sandbox.rnn("run --hidden 2 -i t.txt --columns gr\u{f6}\u{df}e,b -o y.npy").succeeds();
+    let note = "note: t.txt: the text is not UTF-8, and is read as Latin-1\n";
+    assert!(outcome.stdout_text().ends_with(note), "{}", outcome.stdout_text());
+    assert_eq!(sandbox.bytes("y.npy"), expected);
+    let info = sandbox.rnn("info x.csv").succeeds().stdout_text();
+    assert!(info.contains("\nnames  a, b, from the first line\n"), "{info}");
+}
+
+#[test]
+fn columns_of_numbers_and_near_names_are_suggested() {
+    let sandbox = Sandbox::new();
+    sandbox.take("cases/stock.csv");
+    sandbox.rnn("info stock.csv").fails(
+        65,
+        "rnn: stock.csv: line 2, column 1 (Date): expected a number, got '2025-05-15'\n\
+         hint: rnn info stock.csv --columns Open,Close,Volume\n",
+    );
+    sandbox.rnn("run --hidden 2 -i stock.csv --columns close,volume").fails(
+        65,
+        "rnn: stock.csv: columns: expected one of Date, Open, Close, Volume, Ticker, or a number from 1 to 5, got 'close'\n\
+         hint: rnn run --hidden 2 -i stock.csv --columns Close,Volume\n",
+    );
+    sandbox.rnn("info stock.csv --columns Open,Close,Volume").succeeds();
 }

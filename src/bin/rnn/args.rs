@@ -11,13 +11,13 @@ use std::sync::LazyLock;
 
 use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 use elman::Nonlinearity;
-use elman::files::Overwrite;
+use elman::files::{FirstLine, Overwrite, TableOptions};
 
 pub(crate) use layer::{Bench, BenchForm, Convert, Init, Run, Stream};
 pub(crate) use tensors::{
     Completions, Diff, Info, InfoForm, Man, NamedAxes, Pack, Randn, Side, Unpack,
 };
-use values::{NONLINEARITY, bytes, probability, seed, size};
+use values::{NONLINEARITY, bytes, columns, probability, seed, size};
 
 /// The text of `rnn help python`.
 pub(crate) const PYTHON: &str = include_str!("args/help/python.txt");
@@ -113,6 +113,52 @@ pub(crate) struct WeightsArgs {
     /// an .onnx, the name of its first node.
     #[arg(long, value_name = "NAME")]
     pub(crate) prefix: Option<String>,
+}
+
+/// How a table is read.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Tables")]
+pub(crate) struct TableArgs {
+    /// Columns of a table, in this order: names from its first line, in quotes if they contain commas, or
+    /// numbers from 1 on.
+    #[arg(long, value_name = "A,B", value_parser = columns)]
+    columns: Vec<Vec<String>>,
+    /// The first line of a table names its columns [default: if a cell begins with a letter or _].
+    #[arg(long, conflicts_with = "no_header")]
+    header: bool,
+    /// The first line of a table holds numbers [default: if all its cells are numbers].
+    #[arg(long)]
+    no_header: bool,
+    /// Read missing values of a table as NaN: empty cells, NA, N/A and null are an error without it.
+    #[arg(long, value_name = "nan", value_parser = ["nan"], hide_possible_values = true)]
+    missing: Option<String>,
+}
+
+impl TableArgs {
+    /// The typed columns, in their order.
+    pub(crate) fn columns(&self) -> Vec<String> {
+        self.columns.concat()
+    }
+
+    /// The flags that were typed.
+    pub(crate) fn flags(&self) -> Vec<&'static str> {
+        let typed = [
+            ("--columns", !self.columns.is_empty()),
+            ("--header", self.header),
+            ("--no-header", self.no_header),
+            ("--missing", self.missing.is_some()),
+        ];
+        typed.into_iter().filter(|(_, typed)| *typed).map(|(flag, _)| flag).collect()
+    }
+
+    pub(crate) fn options<'a>(&self, columns: &'a [String]) -> TableOptions<'a> {
+        let first_line = match (self.header, self.no_header) {
+            (true, _) => FirstLine::Names,
+            (_, true) => FirstLine::Numbers,
+            _ => FirstLine::Clear,
+        };
+        TableOptions { columns, first_line, missing_as_nan: self.missing.is_some() }
+    }
 }
 
 /// The source of random numbers.

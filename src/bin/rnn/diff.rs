@@ -7,7 +7,7 @@ mod text;
 mod words;
 
 use anyhow::Result;
-use elman::files::{self, Accepts, File, Source};
+use elman::files::{self, Accepts, File, Source, TableOptions};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -40,8 +40,8 @@ pub(crate) struct Findings {
 }
 
 /// Opens one side. The hint for an .onnx, whose tensors have other names, converts its layer.
-pub(crate) fn open(source: &Source) -> Result<File> {
-    let opened = files::open(source, Accepts::Tensors);
+pub(crate) fn open(source: &Source, table: &TableOptions<'_>) -> Result<File> {
+    let opened = files::open_with(source, Accepts::Tensors, table);
     opened.map_err(|error| with_hint(error, conversion(source)))
 }
 

@@ -10,11 +10,12 @@ mod weights;
 use std::ffi::OsStr;
 
 use anyhow::Result;
-use elman::files::{Accepts, File, Source, open};
+use elman::files::{Accepts, File, Source, open_with};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::args::Info;
+use crate::pipeline::input::check_table;
 use crate::report::{Notes, aligned};
 
 /// The description of a file: its fields are those of the JSON report.
@@ -58,7 +59,10 @@ struct Listed {
 
 /// Opens a file and describes it.
 pub(crate) fn describe(file: &OsStr, args: &Info) -> Result<Description> {
-    match open(&Source::parse(file), Accepts::Anything)? {
+    let (source, columns) = (Source::parse(file), args.table.columns());
+    let file = open_with(&source, Accepts::Anything, &args.table.options(&columns))?;
+    check_table(&args.table.flags(), [&file], &source.to_string())?;
+    match file {
         File::Tensor(file) => tensor::describe(file, args.values),
         File::Bundle(bundle) => bundle::describe(bundle, args),
         #[cfg(feature = "onnx")]

@@ -2,54 +2,50 @@
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
-use super::Table;
+use super::cell::{has_comma, is_missing, number, parsed, quoted, shown, text};
+use super::first_line::FirstRow;
+use super::text::{cells, decoded, is_comment, separator, visible_separator, with_single_blanks};
+use super::{Remedy, Table, TableOptions};
 use crate::files::error::FileError;
-use crate::files::{MAX_LISTED, escaped, listed};
+use crate::files::escaped;
+use crate::files::limit::{BUILT_BYTES, NAME_BYTES};
 use crate::memory::grow;
-
-/// The bytes that Windows writes before UTF-8.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// Most characters of a cell that an error shows: more than any number has.
-const MAX_SHOWN: usize = 40;
 
 /// Bits of a double that are all zero if it lies halfway between two singles.
 const BELOW_HALF: u64 = (1 << 28) - 1;
 
-/// Reads the `wanted` columns of a table, or all of them if there are none.
-pub(super) fn parse(bytes: &[u8], place: &str, wanted: &[String]) -> Result<Table, FileError> {
-    let mut lines = Lines::new(bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes), place);
-    if !lines.next()? {
-        return Err(lines.malformed("expected a table of numbers, got blank lines".to_owned()));
-    }
+/// Reads the columns of a table that the options name, or all of them.
+pub(super) fn parse(
+    bytes: &[u8],
+    place: &str,
+    options: &TableOptions<'_>,
+) -> Result<Table, FileError> {
+    let (bytes, encoding) = decoded(bytes);
+    let separator = separator(&bytes);
+    let single = (separator == b' ').then(|| with_single_blanks(&bytes));
+    let mut lines = Lines::new(single.as_deref().unwrap_or(&bytes), place, options, separator);
+    let heading = lines.first()?;
     let (first_line, width) = (lines.line(), lines.record.len());
-    if lines.record.iter().any(|cell| number(cell).is_none()) {
-        lines.refuse_decimal_commas()?;
-        let text = |cell: &[u8]| String::from_utf8_lossy(cell.trim_ascii()).into_owned();
-        lines.names = lines.record.iter().map(text).collect();
-    }
-    let columns = lines.columns(wanted)?;
-    let mut table = Table {
-        names: lines.names.iter().map(|name| escaped(name)).collect(),
-        separator: lines.separator,
-        shape: [0, columns.len()],
-        values: Vec::new(),
-        singles: Vec::new(),
-        beyond_f32: None,
-    };
-    if !table.names.is_empty() {
-        table.names = columns.iter().map(|&column| table.names[column].clone()).collect();
-    }
-    let mut more = lines.names.is_empty() || lines.next()?;
+    let first_row = FirstRow::new(&mut lines, heading)?;
+    let columns = lines.columns()?;
+    let mut table = Table { separator, encoding, shape: [0, columns.len()], ..Table::default() };
+    let mut more = !first_row.is_names || lines.next()?;
     while more {
         if lines.record.len() != width {
             let (s, found) = (if width == 1 { "" } else { "s" }, lines.record.len());
             let what = format!("expected {width} cell{s}, as in line {first_line}, got {found}");
             return Err(lines.wrong("", &what));
         }
+        // A cell that is not a number is reported as such.
         lines.numbers(&columns, &mut table)?;
+        first_row.check(&lines, table.shape[0])?;
         table.shape[0] += 1;
         more = lines.next()?;
+    }
+    if !lines.names.is_empty() {
+        let names = columns.iter().map(|&column| escaped(&lines.names[column]));
+        table.names = names.collect();
+        table.names_are_guessed = first_row.names_are_guessed;
     }
     match lines.no_table() {
         Some(error) if table.shape[0] == 0 => Err(error),
@@ -58,57 +54,112 @@ pub(super) fn parse(bytes: &[u8], place: &str, wanted: &[String]) -> Result<Tabl
 }
 
 /// The lines of a table, and the current one.
-struct Lines<'a> {
+pub(super) struct Lines<'a> {
     bytes: &'a [u8],
     place: &'a str,
-    separator: u8,
+    pub(super) options: &'a TableOptions<'a>,
+    pub(super) separator: u8,
     reader: Reader<&'a [u8]>,
     /// The cells of the line.
-    record: ByteRecord,
+    pub(super) record: ByteRecord,
     /// Names of all columns; empty if the table has no line of names.
-    names: Vec<String>,
+    pub(super) names: Vec<String>,
 }
 
 impl<'a> Lines<'a> {
-    fn new(bytes: &'a [u8], place: &'a str) -> Self {
-        let separator = separator(bytes);
+    fn new(bytes: &'a [u8], place: &'a str, options: &'a TableOptions<'a>, separator: u8) -> Self {
         // This program reports a line of another length itself.
         let mut builder = ReaderBuilder::new();
         builder.has_headers(false).flexible(true).delimiter(separator);
         let (reader, record) = (builder.from_reader(bytes), ByteRecord::new());
-        Lines { bytes, place, separator, reader, record, names: Vec::new() }
+        Lines { bytes, place, options, separator, reader, record, names: Vec::new() }
+    }
+
+    /// Goes to the next line that is neither blank nor a comment; false at the end. A lone `""` is a cell.
+    pub(super) fn next(&mut self) -> Result<bool, FileError> {
+        while self.advance()? {
+            let raw = self.raw();
+            if raw != b"#" && !raw.starts_with(b"# ") {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Goes to the next line that is not blank; false at the end.
-    fn next(&mut self) -> Result<bool, FileError> {
+    fn advance(&mut self) -> Result<bool, FileError> {
         loop {
             let more = self.reader.read_byte_record(&mut self.record);
             if !more.map_err(|error| self.malformed(error.to_string()))? {
                 return Ok(false);
             }
-            if self.record.len() > 1 || !self.record[0].trim_ascii().is_empty() {
+            let blank = self.record.len() == 1 && text(&self.record[0]).is_empty();
+            if !blank || self.raw().contains(&b'"') {
                 return Ok(true);
             }
         }
     }
 
-    /// The index of each wanted column. A name wins over a number.
-    fn columns(&self, wanted: &[String]) -> Result<Vec<usize>, FileError> {
-        let width = self.record.len();
-        if wanted.is_empty() {
-            return Ok((0..width).collect());
-        }
-        let column = |wanted: &String| {
-            let number = || wanted.parse().ok().filter(|number| (1..=width).contains(number));
-            let names = self.names.iter().enumerate();
-            let mut named = names.filter(|(_, name)| *name == wanted.trim()).map(|(at, _)| at);
-            match (named.next(), named.next()) {
-                (Some(first), Some(second)) => Err(self.two_columns(wanted, first, second)),
-                (Some(only), None) => Ok(only),
-                (None, _) => number().map(|n| n - 1).ok_or_else(|| self.no_column(wanted)),
+    /// Goes to the first line of the table. The last line above it that is a comment, or has another separator, is
+    /// returned.
+    fn first(&mut self) -> Result<Option<&'a [u8]>, FileError> {
+        let mut heading = None;
+        while self.advance()? {
+            let raw = self.raw();
+            let comment = is_comment(raw);
+            let other = self.separator == b' ' && visible_separator(raw).is_some();
+            if !comment && (!other || heading.is_some()) {
+                return Ok(heading);
             }
+            heading = Some(raw.strip_prefix(b"#").unwrap_or(raw).trim_ascii());
+        }
+        let Some(heading) = heading else {
+            return Err(self.malformed("expected a table of numbers, got blank lines".to_owned()));
         };
-        wanted.iter().map(column).collect()
+        // Names without numbers below them: the comment is the table.
+        let separator = visible_separator(heading).unwrap_or(self.separator);
+        self.record = ByteRecord::from(cells(heading, separator));
+        Ok(Some(heading))
+    }
+
+    /// The text of the line, with its quotes, up to its end.
+    pub(super) fn raw(&self) -> &'a [u8] {
+        let line = &self.bytes[self.start()..];
+        let end = line.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+        &line[..end.unwrap_or(line.len())]
+    }
+
+    /// The text of the line behind the current one.
+    pub(super) fn next_line(&self) -> &'a [u8] {
+        let rest = &self.bytes[self.start() + self.raw().len()..];
+        let mut lines = rest.split(|byte| matches!(byte, b'\r' | b'\n'));
+        lines.find(|line| !line.trim_ascii().is_empty()).unwrap_or_default()
+    }
+
+    /// The first byte of the line. The blank lines before a record count as its own.
+    fn start(&self) -> usize {
+        let start = self.record.position().map_or(0, csv::Position::byte);
+        let start = usize::try_from(start).unwrap_or(0).min(self.bytes.len());
+        let is_end = |byte: &&u8| matches!(byte, b'\r' | b'\n');
+        start + self.bytes[start..].iter().take_while(is_end).count()
+    }
+
+    /// Takes these cells for names of the columns.
+    pub(super) fn set_names<'b>(
+        &mut self,
+        cells: impl IntoIterator<Item = &'b [u8]>,
+    ) -> Result<(), FileError> {
+        let (mut names, mut bytes) = (Vec::new(), 0);
+        for cell in cells {
+            bytes += NAME_BYTES + cell.len() as u64;
+            if bytes > BUILT_BYTES {
+                let what = format!("expected names within {BUILT_BYTES} bytes of memory, got more");
+                return Err(self.wrong("", &what));
+            }
+            names.push(text(cell).to_owned());
+        }
+        self.names = names;
+        Ok(())
     }
 
     /// Appends the numbers of a line.
@@ -117,7 +168,12 @@ impl<'a> Lines<'a> {
         grow(&mut table.values, columns.len(), "input", bytes)?;
         for &column in columns {
             let cell = &self.record[column];
-            let value = number(cell).ok_or_else(|| self.no_number(column, cell))?;
+            let missing = || (self.options.missing_as_nan && is_missing(cell)).then_some(f64::NAN);
+            let value = number(cell).or_else(missing);
+            let value = value.ok_or_else(|| self.no_number(column))?;
+            if self.separator == b' ' && self.is_group(column) {
+                return Err(self.no_number(column - 1));
+            }
             #[allow(clippy::cast_possible_truncation, reason = "rounding is the purpose")]
             let mut single = value as f32;
             if value.to_bits() & BELOW_HALF == 0
@@ -142,29 +198,30 @@ impl<'a> Lines<'a> {
         Ok(())
     }
 
+    /// Whether a cell between blanks is rather the rest of a number with blanks between its digits, such as 1 000.
+    fn is_group(&self, column: usize) -> bool {
+        let is_number = |cell: &[u8]| cell.iter().all(u8::is_ascii_digit);
+        let cell = &self.record[column];
+        cell.len() == 3
+            && cell[0] == b'0'
+            && is_number(cell)
+            && column.checked_sub(1).is_some_and(|before| {
+                let before = &self.record[before];
+                (1..=3).contains(&before.len()) && is_number(before) && before[0] != b'0'
+            })
+    }
+
     /// The number of the line, counted from 1, with any kind of line end.
-    fn line(&self) -> usize {
-        let start = self.record.position().map_or(0, csv::Position::byte);
-        let start = usize::try_from(start).unwrap_or(0).min(self.bytes.len());
-        let is_end = |byte: &&u8| matches!(byte, b'\r' | b'\n');
-        // The blank lines before a record count as its own.
-        let blank = self.bytes[start..].iter().take_while(is_end).count();
-        let before = &self.bytes[..start + blank];
+    pub(super) fn line(&self) -> usize {
+        let before = &self.bytes[..self.start()];
         let pairs = before.windows(2).filter(|pair| pair == b"\r\n").count();
-        before.iter().filter(is_end).count() - pairs + 1
+        before.iter().filter(|byte| matches!(byte, b'\r' | b'\n')).count() - pairs + 1
     }
 
     /// The error for the line. A text that is not a table is named by its format.
-    fn wrong(&self, column: &str, what: &str) -> FileError {
+    pub(super) fn wrong(&self, column: &str, what: &str) -> FileError {
         let error = || self.malformed(format!("line {}{column}: {what}", self.line()));
         self.no_table().unwrap_or_else(error)
-    }
-
-    /// Rejects a first line of numbers with decimal commas, rather than taking it for names.
-    fn refuse_decimal_commas(&self) -> Result<(), FileError> {
-        let are_numbers = self.record.iter().all(|cell| number(cell).is_some() || has_comma(cell));
-        let first = self.record.iter().position(has_comma).filter(|_| are_numbers);
-        first.map_or(Ok(()), |column| Err(self.no_number(column, &self.record[column])))
     }
 
     /// A column in errors, with its name if it has one.
@@ -177,44 +234,63 @@ impl<'a> Lines<'a> {
     /// The error for a number that is infinite in a type.
     fn overflow(&self, column: usize, dtype: &'static str) -> FileError {
         let at = format!("line {}, {}", self.line(), self.column(column));
-        let found = shown(&String::from_utf8_lossy(self.record[column].trim_ascii()));
+        let found = shown(text(&self.record[column]));
         FileError::Overflow { place: self.place.to_owned(), at, dtype, found }
     }
 
-    fn no_number(&self, column: usize, cell: &[u8]) -> FileError {
-        let text = String::from_utf8_lossy(cell.trim_ascii());
+    /// The error for a cell that is not a number.
+    pub(super) fn no_number(&self, column: usize) -> FileError {
+        let cell = &self.record[column];
+        let is_blank = |c: char| c.is_whitespace();
+        let several = text(cell).contains(is_blank)
+            && text(cell).split(is_blank).all(|word| word.parse::<f64>().is_ok());
         let expected = if has_comma(cell) {
             "a number with a decimal point"
-        } else if text.contains(' ') && text.split(' ').all(|word| word.parse::<f64>().is_ok()) {
+        } else if several {
             "commas, semicolons or tabs between numbers"
         } else {
             "a number"
         };
-        let got = match &*text {
-            "" => "an empty cell".to_owned(),
-            text => format!("'{}'", shown(text)),
-        };
+        let group = self.record.get(column + 1).filter(|_| number(cell).is_some());
+        let got =
+            group.map_or_else(|| quoted(cell), |group| format!("'{} {}'", text(cell), text(group)));
         // If commas separate the columns too, only the writer of the table can tell them apart.
         let can_replace = has_comma(cell) && self.separator != b',';
         let remedy = if can_replace { " (tr , . makes points of commas)" } else { "" };
         let what = format!("expected {expected}, got {got}{remedy}");
-        self.wrong(&format!(", {}", self.column(column)), &what)
+        let error = self.wrong(&format!(", {}", self.column(column)), &what);
+        let remedy = if is_missing(cell) && !self.options.missing_as_nan {
+            Some(Remedy::MissingAsNan)
+        } else if expected == "a number" {
+            self.numeric_columns(column).map(Remedy::Columns)
+        } else {
+            None
+        };
+        self.with_remedy(error, remedy)
     }
 
-    fn two_columns(&self, wanted: &str, first: usize, second: usize) -> FileError {
-        let (wanted, first, second) = (shown(wanted), first + 1, second + 1);
-        self.malformed(format!(
-            "columns: expected one column, got '{wanted}', the name of both {first} and {second}"
-        ))
-    }
-
-    fn no_column(&self, wanted: &str) -> FileError {
-        let width = self.record.len();
-        let names = listed(self.names.iter().map(|name| quoted(name)), MAX_LISTED);
-        let list =
-            if self.names.is_empty() { String::new() } else { format!("one of {names}, or ") };
-        let what = format!("expected {list}a number from 1 to {width}, got '{}'", shown(wanted));
-        self.malformed(format!("columns: {what}"))
+    /// The names of all columns of numbers, if the one that holds a text has no number at all.
+    fn numeric_columns(&self, text_column: usize) -> Option<Vec<String>> {
+        let mut lines = Lines::new(self.bytes, self.place, self.options, self.separator);
+        lines.first().ok()?;
+        let width = lines.record.len();
+        let (mut numeric, mut found) = (vec![true; width], false);
+        let mut more = self.names.is_empty() || is_comment(lines.raw()) || lines.next().ok()?;
+        while more {
+            if lines.record.len() != width {
+                return None;
+            }
+            for (column, cell) in lines.record.iter().enumerate() {
+                let missing = self.options.missing_as_nan && is_missing(cell);
+                let is_number = number(cell).is_some();
+                found |= column == text_column && is_number;
+                numeric[column] &= is_number || missing;
+            }
+            more = lines.next().ok()?;
+        }
+        let columns = (0..width).filter(|&column| numeric[column]);
+        let columns: Vec<_> = columns.map(|column| self.column_argument(column)).collect();
+        (!found && !columns.is_empty()).then_some(columns)
     }
 
     /// The error for a text that begins like another format.
@@ -228,76 +304,67 @@ impl<'a> Lines<'a> {
         Some(self.malformed(format!("line 1, column 1: {what}")))
     }
 
-    fn malformed(&self, what: String) -> FileError {
+    pub(super) fn malformed(&self, what: String) -> FileError {
         FileError::Malformed { place: self.place.to_owned(), what }
     }
-}
 
-/// The separator of columns. A comma in a table with semicolons may be a decimal comma, and a name in a table with
-/// tabs may contain either.
-fn separator(bytes: &[u8]) -> u8 {
-    let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
-    let line = bytes.split(is_end).find(|line| !line.trim_ascii().is_empty());
-    let (mut quoted, mut separator) = (false, b',');
-    for byte in line.unwrap_or_default() {
-        match byte {
-            b'"' => quoted = !quoted,
-            b'\t' if !quoted => return b'\t',
-            b';' if !quoted => separator = b';',
-            _ => {}
+    /// The error with a remedy, unless the command has no options for tables.
+    pub(super) fn with_remedy(&self, error: FileError, remedy: Option<Remedy>) -> FileError {
+        match (error, remedy) {
+            (FileError::Malformed { place, what }, Some(remedy))
+                if self.options.can_be_changed() && self.no_table().is_none() =>
+            {
+                FileError::Table { place, what, remedy }
+            }
+            (error, _) => error,
         }
     }
-    separator
-}
-
-/// The number in a cell. There is one NaN, whatever its sign.
-fn number(cell: &[u8]) -> Option<f64> {
-    parsed(cell).map(|value: f64| if value.is_nan() { f64::NAN } else { value })
-}
-
-fn parsed<T: std::str::FromStr>(cell: &[u8]) -> Option<T> {
-    std::str::from_utf8(cell).ok()?.trim_ascii().parse().ok()
-}
-
-/// Whether a cell is a number with a decimal comma.
-fn has_comma(cell: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(cell);
-    text.contains(',') && parsed::<f64>(text.replacen(',', ".", 1).as_bytes()).is_some()
-}
-
-/// The name of a column in a list with commas between the names.
-fn quoted(name: &str) -> String {
-    if name.contains(['"', ',']) {
-        format!("\"{}\"", shown(&name.replace('"', "\"\"")))
-    } else {
-        shown(name)
-    }
-}
-
-/// A text of the table as an error shows it.
-fn shown(text: &str) -> String {
-    let start: String = text.chars().take(MAX_SHOWN).collect();
-    let more = if start.len() < text.len() { "..." } else { "" };
-    format!("{}{more}", escaped(&start))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::FirstLine;
 
     fn table(text: &str) -> Table {
-        parse(text.as_bytes(), "x", &[]).unwrap()
+        parse(text.as_bytes(), "x", &TableOptions::default()).unwrap()
     }
 
     /// The error of a text, without the place.
     fn error(text: &[u8]) -> String {
-        let Err(error) = parse(text, "x", &[]) else { panic!("a table: {text:?}") };
+        let Err(error) = parse(text, "x", &TableOptions::default()) else {
+            panic!("a table: {text:?}")
+        };
         error.to_string().strip_prefix("x: ").unwrap().to_owned()
+    }
+
+    fn remedy(text: &str, wanted: &[&str]) -> Option<Remedy> {
+        let columns: Vec<_> = wanted.iter().map(ToString::to_string).collect();
+        let options = TableOptions { columns: &columns, ..TableOptions::default() };
+        match parse(text.as_bytes(), "x", &options) {
+            Err(FileError::Table { remedy, .. }) => Some(remedy),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn other_columns_are_suggested() {
+        let columns =
+            |names: &[&str]| Some(Remedy::Columns(names.iter().map(ToString::to_string).collect()));
+        let stock = "Date,Close,\"a, b\",Volume\n2025-05-15,1,2,3\n2025-05-16,2.5,3,4\n";
+        assert_eq!(remedy(stock, &[]), columns(&["Close", "\"a, b\"", "Volume"]));
+        assert_eq!(remedy(stock, &["close", "volum"]), columns(&["Close", "Volume"]));
+        assert_eq!(remedy(stock, &["Volumes"]), columns(&["Volume"]));
+        assert_eq!(remedy(stock, &["Open"]), None);
+        // One bad cell does not make a column of words.
+        assert_eq!(remedy("a,b\n1,2\n3,x\n", &[]), None);
+        assert_eq!(remedy("a,b\n1,2\n3,\n", &[]), Some(Remedy::MissingAsNan));
     }
 
     fn columns(text: &str, wanted: &str) -> Result<Vec<f64>, String> {
         let wanted: Vec<_> = wanted.split(',').map(str::to_owned).collect();
-        let table = parse(text.as_bytes(), "x", &wanted);
+        let options = TableOptions { columns: &wanted, ..TableOptions::default() };
+        let table = parse(text.as_bytes(), "x", &options);
         table.map(|table| table.values).map_err(|error| error.to_string())
     }
 
@@ -351,7 +418,23 @@ mod tests {
         assert_eq!(table(" a , \"b c\" ,\n1,2,3\n").names, ["a", "\"b c\"", ""]);
         assert_eq!(table("\"a\",\"b c\"\n1,2\n").names, ["a", "b c"]);
         // As pandas writes its index.
-        assert_eq!(table(",0,1\n0,5,6\n").names, ["", "0", "1"]);
+        assert_eq!(table(",a,1\n0,5,6\n").names, ["", "a", "1"]);
+        // As np.savetxt writes them; any other comment is left out.
+        for text in [
+            "# a b\n1 2\n",
+            "# a,b\n1 2\n# end\n",
+            "#a,b\n1,2\n",
+            "a,b\n1 2\n",
+            "# by me, then\n# \na b\n1 2",
+        ] {
+            assert_eq!(
+                (table(text).names, table(text).shape),
+                (vec!["a".to_owned(), "b".to_owned()], [1, 2]),
+                "{text}"
+            );
+        }
+        assert_eq!(table("# made by hand\n1,2\n").names, [""; 0]);
+        assert_eq!(table("a\n#\n1\n").shape, [1, 1]);
         assert_eq!(table("a,b").shape, [0, 2]);
         assert_eq!(table("a\x1b,b\n").names, ["a\\u{1b}", "b"]);
     }
@@ -380,9 +463,11 @@ mod tests {
             ("\"1,5\",2\n", "line 1, column 1: expected a number with a decimal point, got '1,5'"),
             ("a\n1e400\n", "line 2, column 1 (a): expected a number that f64 holds, got '1e400'"),
             (
-                "1 2\n3 4\n",
-                "line 2, column 1 (1 2): expected commas, semicolons or tabs between numbers, got '3 4'",
+                "a\n3 4\n",
+                "line 2, column 1 (a): expected commas, semicolons or tabs between numbers, got '3 4'",
             ),
+            ("1 000\n2 000\n", "line 1, column 1: expected a number, got '1 000'"),
+            ("1\n#N/A\n", "line 2, column 1: expected a number, got '#N/A'"),
             ("1\nx\ty\x07\n", "line 2, column 1: expected a number, got 'x\\ty\\u{7}'"),
             (&long, &cut),
             ("1,2\n3,4\n5\n", "line 3: expected 2 cells, as in line 1, got 1"),
@@ -403,7 +488,74 @@ mod tests {
         ] {
             assert_eq!(error(text.as_bytes()), expected, "{text}");
         }
-        assert_eq!(error(b"1\n\xff\n"), "line 2, column 1: expected a number, got '\u{fffd}'");
+        assert_eq!(error(b"1\n\xff\n"), "line 2, column 1: expected a number, got '\u{ff}'");
+    }
+
+    #[test]
+    fn other_encodings_have_a_name() {
+        for (text, name, encoding) in [
+            (&b"gr\xf6\xdfe\n1\n"[..], "größe", Some("Latin-1")),
+            (b"\x80\xb5\n1\n", "\u{20ac}\u{b5}", Some("Windows-1252")),
+            ("größe\n1\n".as_bytes(), "größe", None),
+        ] {
+            let (own, encoding_read) = decoded(text);
+            assert_eq!(encoding_read, encoding);
+            let options = TableOptions { first_line: FirstLine::Names, ..TableOptions::default() };
+            assert_eq!(parse(&own, "x", &options).unwrap().names, [name]);
+        }
+    }
+
+    /// A first line is never lost, and never made up.
+    #[test]
+    fn an_unclear_first_line_is_refused() {
+        let expected = "expected names (--header) or numbers (--no-header), got";
+        for (text, place, got) in [
+            (",\n1,2\n", "line 1, column 1", "an empty cell"),
+            ("\"\"\n1\n", "line 1, column 1", "an empty cell"),
+            ("NA,NA\n1,2\n", "line 1, column 1", "'NA'"),
+            ("1,null\n1,2\n", "line 1, column 2", "'null'"),
+            ("1 000,2 000\n1,2\n", "line 1, column 1", "'1 000'"),
+            ("1%,2%\n1,2\n", "line 1, column 1", "'1%'"),
+            ("1,\u{2212}2\n1,2\n", "line 1, column 2", "'\u{2212}2'"),
+            ("2024-01-01,2\n1,2\n", "line 1, column 1", "'2024-01-01'"),
+            ("0,1\n0.5,0.25\n", "line 1", "numbers like names above '0.5'"),
+            ("0 1\n1 2\n3 0.25\n", "line 1", "numbers like names above '0.25'"),
+            ("\"0.1\"\n0.5\n", "line 1", "numbers like names above '0.5'"),
+            ("3,1\n1.0,2.0\n", "line 1", "numbers like names above '1.0'"),
+        ] {
+            assert_eq!(error(text.as_bytes()), format!("{place}: {expected} {got}"), "{text}");
+            let read = |first_line| {
+                let options = TableOptions { first_line, ..TableOptions::default() };
+                parse(text.as_bytes(), "x", &options)
+            };
+            assert!(!read(FirstLine::Names).unwrap().names.is_empty(), "{text}");
+            let numbers = read(FirstLine::Numbers).map(|table| table.names.len());
+            assert_eq!(numbers.ok(), got.contains("like").then_some(0), "{text}");
+        }
+        for text in [
+            "1,2\n3,4\n",
+            "1,1\n0.5,2\n",
+            "1,2\n-3,0.5\n",
+            "1\n0.5\n",
+            "\"1.5\"\n\"2\"\n",
+            "nan,1\n2,0.5\n",
+        ] {
+            assert_eq!(table(text).shape[0], 2, "{text}");
+        }
+    }
+
+    #[test]
+    fn missing_values_are_nan_only_if_that_is_asked_for() {
+        let text = "a\n1\n\"\"\nNA\nn/a\nnull\n\n2\n";
+        assert_eq!(
+            error(text.as_bytes()),
+            "line 3, column 1 (a): expected a number, got an empty cell"
+        );
+        let options = TableOptions { missing_as_nan: true, ..TableOptions::default() };
+        let table = parse(text.as_bytes(), "x", &options).unwrap();
+        let finite: Vec<_> = table.values.iter().map(|value| value.is_finite()).collect();
+        assert_eq!(finite, [true, false, false, false, false, true]);
+        assert!(parse(b"a\nx\n", "x", &options).is_err());
     }
 
     #[test]

@@ -7,20 +7,18 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, ValueEnum};
 use elman::{Dtype, Kernel, Nonlinearity};
 
-use super::values::{DTYPE, KERNEL, columns, every, number, seconds, size, whole};
-use super::{LayerArgs, ReportArgs, RngArgs, WeightsArgs};
+use super::values::{DTYPE, KERNEL, every, number, seconds, size, whole};
+use super::{LayerArgs, ReportArgs, RngArgs, TableArgs, WeightsArgs};
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Run {
     /// Input, (L, N, H_in), (N, L, H_in) with --batch-first, or (L, H_in): .npy, FILE.npz:NAME, or -. Or a
-    /// table of numbers, (L, H_in): text with commas, semicolons or tabs. Or an .npz of a packed sequence
+    /// table of numbers, (L, H_in): text with commas, semicolons, tabs or blanks. Or an .npz of a packed sequence
     /// (data, batch_sizes, ...), or of sequences of different lengths, (L_i, H_in).
     #[arg(short, long, value_name = "FILE")]
     pub(crate) input: OsString,
-    /// Columns of a table, in this order: names from its first line, in quotes if they contain commas, or
-    /// numbers from 1 on.
-    #[arg(long, value_name = "A,B", value_parser = columns)]
-    pub(crate) columns: Vec<Vec<String>>,
+    #[command(flatten)]
+    pub(crate) table: TableArgs,
     /// Weights: a folder of .npy files, .npz, .safetensors, .pt, .onnx, or -. Without them: fresh ones, as
     /// nn.RNN(...) makes them.
     #[arg(short, long, value_name = "PATH")]

@@ -7,8 +7,8 @@ use clap::{Args as ClapArgs, ValueEnum};
 use clap_complete::Shell;
 use elman::Dtype;
 
-use super::values::{COMMAND, DTYPE, columns, number, size, tolerance, whole};
-use super::{ReportArgs, ReportForm, RngArgs, WeightsArgs};
+use super::values::{COMMAND, DTYPE, number, size, tolerance, whole};
+use super::{ReportArgs, ReportForm, RngArgs, TableArgs, WeightsArgs};
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Info {
@@ -25,6 +25,8 @@ pub(crate) struct Info {
     pub(crate) spectral_radius: bool,
     #[command(flatten)]
     pub(crate) of_weights: WeightsArgs,
+    #[command(flatten)]
+    pub(crate) table: TableArgs,
     /// The form of the answer.
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(crate) report: InfoForm,
@@ -64,6 +66,8 @@ pub(crate) struct Diff {
     /// Any NaN equals any NaN.
     #[arg(long)]
     pub(crate) equal_nan: bool,
+    #[command(flatten)]
+    pub(crate) table: TableArgs,
     /// The kind of the tensors, for the words of places [default: from their names].
     #[arg(long, value_name = "TENSOR", help_heading = "Words of places")]
     pub(crate) axes: Option<NamedAxes>,
@@ -125,10 +129,8 @@ pub(crate) struct Pack {
     /// tensor for each sequence, (L_i, *).
     #[arg(short, long, value_name = "FILE")]
     pub(crate) input: OsString,
-    /// Columns of a table, in this order: names from its first line, in quotes if they contain commas, or
-    /// numbers from 1 on.
-    #[arg(long, value_name = "A,B", value_parser = columns)]
-    pub(crate) columns: Vec<Vec<String>>,
+    #[command(flatten)]
+    pub(crate) table: TableArgs,
     /// Steps of each sequence of a padded tensor: a tensor or a text of whole numbers, or a list such as
     /// 5,3,2.
     #[arg(long, value_name = "FILE or N,N", allow_hyphen_values = true)]

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::args::{Diff, ReportForm};
 use crate::diff::{find, open};
 use crate::failure::{Different, Usage};
+use crate::pipeline::input::check_table;
 use crate::report::print;
 
 pub(crate) fn diff(args: &Diff) -> Result<()> {
@@ -15,7 +16,10 @@ pub(crate) fn diff(args: &Diff) -> Result<()> {
         return Err(Usage(message).into());
     }
     let sources = [&args.a, &args.b].map(|text| Source::parse(text));
-    let [a, b] = [open(&sources[0])?, open(&sources[1])?];
+    let columns = args.table.columns();
+    let options = args.table.options(&columns);
+    let [a, b] = [open(&sources[0], &options)?, open(&sources[1], &options)?];
+    check_table(&args.table.flags(), [&a, &b], &sources[1].to_string())?;
     let findings = find(a, b, sources.map(|source| source.to_string()), args)?;
     match args.report {
         _ if args.quiet => {}

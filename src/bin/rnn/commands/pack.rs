@@ -27,7 +27,7 @@ pub(crate) fn pack(args: &Pack) -> Result<()> {
         refuse_terminal(|| hint::set("-o", "packed.npz"))?;
     }
     check_stdin([Some(&args.input), args.lengths.as_ref()])?;
-    let input = Input::open(&args.input, &args.columns.concat(), args.lengths.is_none())?;
+    let input = Input::open(&args.input, Some(&args.table), args.lengths.is_none())?;
     let sink = Sink::open(&args.output, args.report.overwrite())?;
     match input.natural() {
         Dtype::F32 => pack_as::<f32>(args, input, sink, stdout),

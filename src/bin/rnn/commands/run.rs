@@ -36,7 +36,7 @@ pub(crate) fn run(args: &Run) -> Result<()> {
     if let Some(weights) = weights.as_ref().filter(|_| args.report.verbose) {
         notes.note(format!("{}: recognised as {}", weights.place, weights.recognised));
     }
-    let input = Input::open(&args.input, &args.columns.concat(), plan.archive)?;
+    let input = Input::open(&args.input, Some(&args.table), plan.archive)?;
     plan::check_padding(args, &input)?;
     plan.outputs.for_input(input.is_archive())?;
     let of_weights = weights.as_ref().map(|weights| weights.dtype);

@@ -43,7 +43,7 @@ pub(crate) fn unpack(args: &Unpack) -> Result<()> {
         let lengths = || hint::set("--lengths", "lengths.npy");
         refuse_terminal(|| if padded { hint::set("-o", "padded.npy") } else { lengths() })?;
     }
-    let input = Input::open(&args.input, &[], false)?;
+    let input = Input::open(&args.input, None, false)?;
     match input.natural() {
         Dtype::F32 => unpack_as::<f32>(args, input, single, stdout),
         Dtype::F64 => unpack_as::<f64>(args, input, single, stdout),

@@ -1,5 +1,6 @@
 //! Hints: commands that would work, each from the facts of a failure. Most are the typed command, changed.
 
+use elman::files::{FileError, Remedy};
 use elman::{Config, Nonlinearity};
 
 use super::command_line::{CommandLine, quoted};
@@ -16,6 +17,20 @@ pub(crate) fn without(flags: &[&str]) -> String {
 /// With one word in place of another; `None` unless the word was typed exactly once.
 pub(crate) fn replaced(word: &str, other: &str) -> Option<String> {
     Some(CommandLine::new().replaced(word, other)?.to_string())
+}
+
+/// With the options that read a table.
+pub(super) fn of_table(error: &FileError) -> Option<String> {
+    let FileError::Table { remedy, .. } = error else { return None };
+    Some(match remedy {
+        Remedy::Columns(columns) => set("--columns", columns.join(",")),
+        Remedy::MissingAsNan => set("--missing", "nan"),
+        Remedy::FirstLine { numbers } => {
+            let line = CommandLine::new().without(&["--no-header"]);
+            let or = if *numbers { ", or --no-header if it is numbers" } else { "" };
+            format!("if the line names the columns{or}: {}", line.with("--header", None))
+        }
+    })
 }
 
 pub(crate) fn help() -> String {

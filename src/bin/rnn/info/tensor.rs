@@ -8,12 +8,17 @@ use serde_json::{Value, json};
 use super::print::Printer;
 use super::statistics::{Occurrences, Statistics};
 use super::{Description, Listed, pairs};
+use crate::pipeline::input::note_table;
 use crate::progress;
 use crate::report::{Notes, rounded};
+
+/// Most names of columns in the text.
+const MAX_NAMES: usize = 20;
 
 pub(super) fn describe(mut tensor: TensorFile, values: bool) -> Result<Description> {
     let (file, format) = (tensor.place().to_owned(), tensor.format().to_owned());
     let header = tensor.header().clone();
+    let names = tensor.column_names().to_vec();
     let maybe_state = header.stored == StoredType::U8 && header.shape == [STATE_BYTES];
     let mut bytes = Vec::new();
     let (statistics, values) = gather(tensor.reader()?, values, |bits| {
@@ -22,14 +27,28 @@ pub(super) fn describe(mut tensor: TensorFile, values: bool) -> Result<Descripti
         }
     })?;
     let mut notes = Notes::default();
-    let (kind, lines, fields) = match maybe_state.then(|| Generator::from_state(&bytes)) {
+    note_table(&tensor, &mut notes);
+    let (kind, mut lines, mut fields) = match maybe_state.then(|| Generator::from_state(&bytes)) {
         Some(Ok(generator)) => of_generator(&generator),
         other => {
             notes.notes.extend(other.and_then(Result::err).map(|error| format!("no {error}")));
             of_tensor(&header, &statistics, &mut notes)
         }
     };
+    if let (false, Value::Object(fields)) = (names.is_empty(), &mut fields) {
+        lines.insert(0, format!("names  {}, from the first line", listed_names(&names)));
+        fields.insert("columns".to_owned(), json!(names));
+    }
     Ok(Description { file, kind, format, lines, fields, values, notes, ..Description::default() })
+}
+
+/// The first names of columns.
+fn listed_names(names: &[String]) -> String {
+    let shown = names.iter().take(MAX_NAMES).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MAX_NAMES) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 /// The kind, the lines and the JSON fields of a tensor. A note tells which numbers the statistics are of, if

@@ -5,13 +5,16 @@ use std::ffi::{OsStr, OsString};
 use std::ops::Range;
 
 use anyhow::Result;
-use elman::files::{Accepts, Bundle, File, Source, StoredType, TensorFile, TensorReader, open};
+use elman::files::{
+    Accepts, Bundle, File, Source, StoredType, TableOptions, TensorFile, TensorReader, open_with,
+};
 use elman::{Dtype, Element, PackedSequence, Rnn, pack_padded_sequence, pack_sequence};
 use ndarray::{ArrayD, Axis};
 
 use super::extent;
 use super::packed::{PACKED, explain_none, read_data, read_index};
 use super::pass::{Form, Pass, PassOptions, Rows, Section, offsets};
+use crate::args::TableArgs;
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
 use crate::report::Notes;
@@ -29,19 +32,16 @@ pub(crate) enum Input {
 }
 
 impl Input {
-    /// Opens an input, or the chosen columns of a table. An archive with `data` and `batch_sizes` in it is
+    /// Opens an input; `table` says how a table is read. An archive with `data` and `batch_sizes` in it is
     /// packed. One member alone is that tensor, or a batch of one sequence with `archive` if it has two axes.
     /// Several members of two axes and one width are sequences.
-    pub(crate) fn open(input: &OsStr, columns: &[String], archive: bool) -> Result<Self> {
+    pub(crate) fn open(input: &OsStr, table: Option<&TableArgs>, archive: bool) -> Result<Self> {
         let source = Source::parse(input);
-        let accepts = Accepts::Sequences { columns };
-        let file = open(&source, accepts).map_err(explain_none)?;
-        let is_table =
-            matches!(&file, File::Tensor(file) if file.header().stored == StoredType::Text);
-        if !columns.is_empty() && !is_table {
-            let message = format!("{source}: expected a table with --columns, got none");
-            return Err(with_hint(Usage(message), hint::without(&["--columns"])));
-        }
+        let columns = table.map_or(Vec::new(), TableArgs::columns);
+        let options = table.map_or(TableOptions::default(), |table| table.options(&columns));
+        let file = open_with(&source, Accepts::Sequences, &options).map_err(explain_none)?;
+        let flags = table.map_or(Vec::new(), TableArgs::flags);
+        check_table(&flags, [&file], &source.to_string())?;
         let bundle = match file {
             File::Bundle(bundle) if bundle.entries().len() > 1 => bundle,
             File::Bundle(bundle) if archive && bundle.entries()[0].shape.len() == 2 => bundle,
@@ -85,17 +85,9 @@ impl Input {
         members.map(|at| (bundle.entry_place(at), stored(at), recognised.to_owned())).collect()
     }
 
-    /// Warns of a first line that was taken for names and may have been a row of numbers.
     pub(crate) fn warn(&self, notes: &mut Notes) {
-        let Input::Tensor(file) = self else { return };
-        let numbers = file.column_names().iter().filter(|name| name.parse::<f64>().is_ok());
-        let numbers: Vec<_> = numbers.map(String::as_str).take(MAX_LISTED).collect();
-        if !numbers.is_empty() {
-            notes.warn(format!(
-                "{}: the first line is taken for names of columns, with numbers among them: {}",
-                file.place(),
-                numbers.join(", ")
-            ));
+        if let Input::Tensor(file) = self {
+            note_table(file, notes);
         }
     }
 
@@ -169,6 +161,36 @@ impl Input {
             }
         })
     }
+}
+
+/// Says what was assumed about a table: its encoding, and a first line taken for names that may be numbers.
+pub(crate) fn note_table(file: &TensorFile, notes: &mut Notes) {
+    let place = file.place();
+    if let Some(encoding) = file.encoding() {
+        notes.note(format!("{place}: the text is not UTF-8, and is read as {encoding}"));
+    }
+    let numbers = file.column_names().iter().filter(|name| name.parse::<f64>().is_ok());
+    let numbers: Vec<_> = numbers.map(String::as_str).take(MAX_LISTED).collect();
+    if file.names_are_guessed() && !numbers.is_empty() {
+        notes.warn(format!(
+            "{place}: the first line is taken for names of columns, with numbers among them: {}",
+            numbers.join(", ")
+        ));
+    }
+}
+
+/// Refuses flags for tables without a table.
+pub(crate) fn check_table<'a>(
+    flags: &[&str],
+    files: impl IntoIterator<Item = &'a File>,
+    place: &str,
+) -> Result<()> {
+    let is_table = |file: &File| matches!(file, File::Tensor(file) if file.header().stored == StoredType::Text);
+    if flags.is_empty() || files.into_iter().any(is_table) {
+        return Ok(());
+    }
+    let message = format!("{place}: expected a table with {}, got none", flags.join(" and "));
+    Err(with_hint(Usage(message), hint::without(flags)))
 }
 
 /// Packs a section of a tensor if its sequences have lengths.

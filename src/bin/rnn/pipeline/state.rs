@@ -47,8 +47,7 @@ impl StateFile {
         if fs::metadata(&self.path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
             return Ok(None);
         }
-        let accepts = Accepts::Sequences { columns: &[] };
-        let mut bundle = match open(&Source::Path(self.path.clone()), accepts)? {
+        let mut bundle = match open(&Source::Path(self.path.clone()), Accepts::Sequences)? {
             File::Bundle(bundle) if bundle.entries().len() > 1 => bundle,
             _ => return Err(self.refused("", "a single array")),
         };

@@ -1,0 +1,124 @@
+//! The first line of a table: names of its columns, or numbers.
+
+use std::collections::HashSet;
+
+use super::cell::{has_comma, is_whole, is_word, number, quoted, text};
+use super::read::Lines;
+use super::text::{cells, unquoted, visible_separator};
+use super::{FirstLine, Remedy};
+use crate::files::error::FileError;
+
+/// What the first line was taken for.
+pub(super) struct FirstRow {
+    /// Whether the current line holds names, so that numbers begin below it.
+    pub(super) is_names: bool,
+    pub(super) names_are_guessed: bool,
+    /// Set if the numbers of the line may be names.
+    doubtful: Option<Doubt>,
+}
+
+/// Numbers that may be names: they are if other numbers than whole ones follow.
+struct Doubt {
+    /// The number of the line.
+    line: usize,
+    /// Least count of other numbers in a line.
+    least: usize,
+    /// Lines below that tell.
+    lines: usize,
+}
+
+impl FirstRow {
+    /// Decides about the current line, the first one below the `heading`, and sets the names of the columns.
+    pub(super) fn new(lines: &mut Lines<'_>, heading: Option<&[u8]>) -> Result<Self, FileError> {
+        let mode = lines.options.first_line;
+        let numbers = FirstRow { is_names: false, names_are_guessed: false, doubtful: None };
+        if mode == FirstLine::Numbers {
+            return Ok(numbers);
+        }
+        let has_word = lines.record.iter().any(is_word);
+        let guessed = mode != FirstLine::Names;
+        if let Some(heading) = heading {
+            let separator = visible_separator(heading).unwrap_or(lines.separator);
+            let own = cells(heading, separator);
+            // Any other comment is left out.
+            if own.len() == lines.record.len() {
+                let is_names = has_word;
+                let own = own.into_iter().map(unquoted);
+                let record = lines.record.clone();
+                if is_names { lines.set_names(&record) } else { lines.set_names(own) }?;
+                return Ok(FirstRow { is_names, names_are_guessed: guessed, ..numbers });
+            }
+        }
+        let all_numbers = lines.record.iter().all(|cell| number(cell).is_some());
+        if !guessed || has_word {
+            let record = lines.record.clone();
+            lines.set_names(&record)?;
+            return Ok(FirstRow { is_names: true, names_are_guessed: guessed, doubtful: None });
+        }
+        if mode == FirstLine::Guess {
+            return Ok(numbers);
+        }
+        if !all_numbers {
+            refuse_decimal_commas(lines)?;
+            return Err(unclear(lines));
+        }
+        Ok(FirstRow { doubtful: doubt(lines), ..numbers })
+    }
+
+    /// Rejects numbers in the first line that look like names once the current line, the `row`-th below it, has other
+    /// kinds of numbers.
+    pub(super) fn check(&self, lines: &Lines<'_>, row: usize) -> Result<(), FileError> {
+        let Some(doubt) = self.doubtful.as_ref().filter(|doubt| (1..=doubt.lines).contains(&row))
+        else {
+            return Ok(());
+        };
+        let mut others =
+            lines.record.iter().filter(|cell| !is_whole(cell) && !text(cell).is_empty());
+        let Some(found) = others.next().filter(|_| 1 + others.count() >= doubt.least) else {
+            return Ok(());
+        };
+        let what = format!(
+            "line {}: expected names (--header) or numbers (--no-header), got numbers like names above {}",
+            doubt.line,
+            quoted(found)
+        );
+        Err(lines.with_remedy(lines.malformed(what), Some(Remedy::FirstLine { numbers: true })))
+    }
+}
+
+/// Whether the numbers of the first line may be names: those of pandas, which count from 0; other whole numbers that
+/// differ; or numbers in quotes above others without.
+fn doubt(lines: &Lines<'_>) -> Option<Doubt> {
+    let (mut seen, record, line) = (HashSet::new(), &lines.record, lines.line());
+    let several = record.len() > 1;
+    let differ = record.iter().all(|cell| is_whole(cell) && seen.insert(text(cell)));
+    let count = record.iter().enumerate().all(|(column, cell)| text(cell) == column.to_string());
+    let is_quoted = |cell: &[u8]| cell.starts_with(b"\"");
+    let quoted = cells(lines.raw(), lines.separator).into_iter().all(is_quoted);
+    if several && count {
+        return Some(Doubt { line, least: 1, lines: usize::MAX });
+    }
+    if quoted && !lines.next_line().contains(&b'"') {
+        return Some(Doubt { line, least: 1, lines: 1 });
+    }
+    (several && differ).then_some(Doubt { line, least: 2, lines: 1 })
+}
+
+/// Rejects a first line of numbers with decimal commas by its remedy.
+fn refuse_decimal_commas(lines: &Lines<'_>) -> Result<(), FileError> {
+    let record = &lines.record;
+    let are_numbers = record.iter().all(|cell| number(cell).is_some() || has_comma(cell));
+    let first = record.iter().position(has_comma).filter(|_| are_numbers);
+    first.map_or(Ok(()), |column| Err(lines.no_number(column)))
+}
+
+/// The error for a first line that is neither names nor numbers.
+fn unclear(lines: &Lines<'_>) -> FileError {
+    let cell = lines.record.iter().position(|cell| number(cell).is_none()).unwrap_or(0);
+    let what = format!(
+        "expected names (--header) or numbers (--no-header), got {}",
+        quoted(&lines.record[cell])
+    );
+    let error = lines.wrong(&format!(", column {}", cell + 1), &what);
+    lines.with_remedy(error, Some(Remedy::FirstLine { numbers: false }))
+}
