@@ -3,7 +3,8 @@
 use crate::element::Dtype;
 
 /// A type of number that a file may hold. A .npy file cannot hold bfloat16, and only a table holds text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum StoredType {
     Bool,

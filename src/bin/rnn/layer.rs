@@ -23,12 +23,12 @@ pub(crate) fn read(
     let place = &weights.place;
     for NamedTensor { name, stored, tensor } in &weights.tensors {
         if !stored.is_computed() || stored.natural() != tensor.dtype() {
-            notes.note(format!("{place}: {name}: {stored} converted to {}", tensor.dtype()));
+            notes.notes.push(format!("{place}: {name}: {stored} converted to {}", tensor.dtype()));
         }
     }
     let others = others_left_alone(&weights);
     for note in others.iter().chain(&weights.notes) {
-        notes.note(format!("{place}: {note}"));
+        notes.notes.push(format!("{place}: {note}"));
     }
     Ok(weights)
 }
@@ -58,7 +58,7 @@ pub(crate) fn merged_config(
         }
     }
     if !saved && args.nonlinearity.is_none() {
-        notes.note(format!(
+        notes.notes.push(format!(
             "{}: the weights do not say their nonlinearity; tanh, PyTorch's default, is assumed",
             weights.place
         ));
@@ -142,8 +142,10 @@ pub(crate) fn config_from_flags(args: &LayerArgs, features: Option<usize>) -> Re
 pub(crate) fn note_dropout(config: &Config, train: bool, notes: &mut Notes) {
     let p = config.dropout;
     if p > 0.0 && config.num_layers == 1 {
-        notes.warn(format!("dropout {p} has no effect: it acts between layers, and there is one"));
+        notes
+            .warnings
+            .push(format!("dropout {p} has no effect: it acts between layers, and there is one"));
     } else if p > 0.0 && !train {
-        notes.note(format!("dropout {p} is inactive, as after eval(); --train applies it"));
+        notes.notes.push(format!("dropout {p} is inactive, as after eval(); --train applies it"));
     }
 }

@@ -8,10 +8,9 @@ pub(crate) mod carried;
 pub(crate) mod extent;
 mod flow;
 pub(crate) mod input;
-pub(crate) mod lengths;
 pub(crate) mod output;
-pub(crate) mod packed;
 pub(crate) mod pass;
+pub(crate) mod sequences;
 pub(crate) mod state;
 
 use std::sync::mpsc::sync_channel;

@@ -17,18 +17,15 @@ pub(crate) struct Notes {
     /// The form of the report that they belong to.
     #[serde(skip)]
     pub(crate) form: ReportForm,
+    /// Decisions of the program.
     pub(crate) notes: Vec<String>,
+    /// Probable mistakes of the user.
     pub(crate) warnings: Vec<String>,
 }
 
 impl Notes {
     pub(crate) fn new(form: ReportForm) -> Self {
         Notes { form, ..Notes::default() }
-    }
-
-    /// A decision of the program.
-    pub(crate) fn note(&mut self, text: String) {
-        self.notes.push(text);
     }
 
     /// A decision that concerns the work ahead: on standard error at once, or among the notes of a report for scripts.
@@ -38,14 +35,9 @@ impl Notes {
                 // The announcement is not worth an error if standard error is closed.
                 let _ = writeln!(io::stderr(), "note: {text}");
             }
-            ReportForm::Json => self.note(text),
+            ReportForm::Json => self.notes.push(text),
             ReportForm::None => {}
         }
-    }
-
-    /// A probable mistake of the user.
-    pub(crate) fn warn(&mut self, text: String) {
-        self.warnings.push(text);
     }
 
     /// The lines of a report.

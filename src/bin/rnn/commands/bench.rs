@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use elman::{Config, Dtype, Element, Generator, Kernel, Rnn};
+use elman::{Config, Element, Generator, Kernel, Rnn};
 use ndarray::Array3;
 use serde_json::{Value, json};
 
@@ -51,10 +51,7 @@ fn time_all(args: &Bench) -> Result<Vec<Timing>> {
     for workload in workloads {
         let Workload { config, seq_len, batch, .. } = &workload;
         progress.display.set_message(format!("{config}, {seq_len} x {batch}"));
-        timings.push(match args.dtype {
-            Dtype::F32 => time::<f32>(args, &workload)?,
-            Dtype::F64 => time::<f64>(args, &workload)?,
-        });
+        timings.push(typed!(args.dtype, time(args, &workload))?);
         progress.inc(1);
     }
     progress.display.finish_and_clear();

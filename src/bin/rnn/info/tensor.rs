@@ -58,13 +58,13 @@ fn of_tensor(
     rows.push(("inf", count(&statistics.inf)));
     let fields = json!({
         "shape": shape,
-        "dtype": stored.to_string(),
+        "dtype": stored,
         "order": order,
         "byte_order": byte_order,
     });
     if finite < all && finite > 0 {
         let text = format!("min, max, mean and std are of the {finite} finite number{}", s(finite));
-        notes.note(text);
+        notes.notes.push(text);
     }
     ("tensor", pairs(&rows), with_statistics(fields, statistics))
 }
@@ -100,10 +100,10 @@ pub(super) fn listed(
             all.push(format!("{name} {}", count(found)));
         }
     }
-    let stored = stored.to_string();
     let fields = json!({"name": name, "shape": shape, "dtype": stored});
     let fields = with_statistics(fields, &statistics);
-    Ok(Listed { row: [name, format!("{shape:?}"), stored, all.join(", ")], fields, values })
+    let row = [name, format!("{shape:?}"), stored.to_string(), all.join(", ")];
+    Ok(Listed { row, fields, values })
 }
 
 /// Reads a tensor's numbers: their statistics and, if `values`, their print. `watch` sees the bits too.

@@ -32,7 +32,7 @@ pub(super) fn describe(checkpoint: Checkpoint, args: &Info) -> Result<Descriptio
     let (file, format) = (checkpoint.place.clone(), checkpoint.recognised.clone());
     let config = checkpoint.config.clone();
     if config.hidden_size > MAX_ROWS && !args.spectral_radius {
-        notes.note(format!(
+        notes.notes.push(format!(
             "the spectral radius of more than {MAX_ROWS} rows takes minutes; --spectral-radius computes it"
         ));
     }

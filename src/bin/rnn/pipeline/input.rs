@@ -10,8 +10,8 @@ use elman::{Dtype, Element, PackedSequence, Rnn, pack_padded_sequence, pack_sequ
 use ndarray::{ArrayD, Axis};
 
 use super::extent;
-use super::packed::{PACKED, explain_none, read_data, read_index};
 use super::pass::{Form, Pass, PassOptions, Rows, Section, offsets};
+use super::sequences::{PACKED, explain_none, read_data, read_index};
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
 use crate::report::Notes;
@@ -91,7 +91,7 @@ impl Input {
         let numbers = file.column_names().iter().filter(|name| name.parse::<f64>().is_ok());
         let numbers: Vec<_> = numbers.map(String::as_str).take(MAX_LISTED).collect();
         if !numbers.is_empty() {
-            notes.warn(format!(
+            notes.warnings.push(format!(
                 "{}: the first line is taken for names of columns, with numbers among them: {}",
                 file.place(),
                 numbers.join(", ")

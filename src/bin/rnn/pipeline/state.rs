@@ -11,7 +11,7 @@ use elman::files::{
 use elman::{Element, Rnn};
 use ndarray::{Array1, ArrayD, IxDyn};
 
-use super::packed::whole_number;
+use super::sequences::whole_number;
 use crate::explain::hint;
 use crate::failure::{Data, with_hint};
 
