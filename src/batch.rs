@@ -11,9 +11,8 @@ use std::borrow::Cow;
 
 use ndarray::{ArrayD, ArrayViewD, Axis, Dimension, IxDyn, Slice};
 
-use crate::array::{array, values};
 use crate::error::Error;
-use crate::memory::{checked_len, lengthen, reserved};
+use crate::memory::{array, checked_len, lengthen, reserved, values};
 
 pub(crate) use order::{Order, PADDED, check_lengths, filled, inverse, pad, total_steps};
 pub(crate) use sizes::BatchSizes;

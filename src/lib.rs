@@ -95,7 +95,6 @@
 //! | a computed type of number | `element::{Dtype, Element}` and its registers in `kernel/portable.rs` and `kernel/x86.rs`; the compiler lists the matches on `Dtype` |
 //! | a way to use threads | a variant of `stack::plan::Parallel` |
 
-mod array;
 mod batch;
 #[doc(hidden)]
 pub mod check;

@@ -10,10 +10,9 @@ use std::borrow::Cow;
 
 use ndarray::{ArrayD, Dimension};
 
-use crate::array::values;
 use crate::batch::{Batch, BatchSizes, InputForm, inverse};
 use crate::error::Error;
-use crate::memory::reserved;
+use crate::memory::{reserved, values};
 
 pub use pack::{pack_padded_sequence, pack_sequence};
 pub use pad::{PaddingSide, pad_packed_sequence, pad_sequence, unpack_sequence, unpad_sequence};

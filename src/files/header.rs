@@ -3,8 +3,7 @@
 use crate::element::Dtype;
 
 /// A type of number that a file may hold. A .npy file cannot hold bfloat16, and only a table holds text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum StoredType {
     Bool,
@@ -89,6 +88,12 @@ impl From<Dtype> for StoredType {
 impl std::fmt::Display for StoredType {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(Self::ALL[*self as usize].1)
+    }
+}
+
+impl serde::Serialize for StoredType {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -10,10 +10,9 @@ mod read;
 use ndarray::ArrayD;
 
 use super::source::Opened;
-use crate::array::array;
 use crate::element::{Dtype, Element};
 use crate::files::error::FileError;
-use crate::memory::reserved;
+use crate::memory::{array, reserved};
 
 /// The numbers of a table.
 #[derive(Default)]

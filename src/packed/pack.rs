@@ -3,10 +3,9 @@
 use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
 
 use super::PackedSequence;
-use crate::array::contiguous;
 use crate::batch::{Order, check_lengths, inverse};
 use crate::error::Error;
-use crate::memory::{checked_len, reserved};
+use crate::memory::{checked_len, contiguous, reserved};
 
 /// Packs the first `lengths[n]` steps of each sequence of a padded batch, (L, N, *), or (N, L, *) with
 /// `batch_first`: PyTorch's `pack_padded_sequence`.
@@ -139,7 +138,7 @@ mod tests {
     use ndarray::{Array, Axis, Ix2, arr0, arr1, arr2};
 
     use super::*;
-    use crate::array::array;
+    use crate::memory::array;
     use crate::{pad_packed_sequence, unpack_sequence};
 
     /// The sequences of PyTorch's `test_pack_sequence`.

@@ -4,10 +4,9 @@ use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
 
 use super::PackedSequence;
 use super::pack::{all_contiguous, lengths_and_features};
-use crate::array::{array, contiguous, values};
 use crate::batch::{BatchSizes, PADDED, check_lengths, filled, pad, total_steps};
 use crate::error::Error;
-use crate::memory::{checked_len, reserved};
+use crate::memory::{array, checked_len, contiguous, reserved, values};
 
 /// The side of a sequence that is padded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

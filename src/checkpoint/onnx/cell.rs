@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 
 use super::trace::{self, Trace};
-use crate::array::array;
 use crate::checkpoint::NamedTensor;
 use crate::checkpoint::error::CheckpointError;
 use crate::element::Dtype;
 use crate::files::proto::{Attribute, NodeProto, TensorProto};
 use crate::files::{FileError, Tensor};
+use crate::memory::array;
 use crate::{Config, Nonlinearity};
 
 /// A node whose weights have the shapes of a layer.

@@ -29,17 +29,10 @@ pub(super) fn parse(bytes: &[u8], place: &str, wanted: &[String]) -> Result<Tabl
         lines.names = lines.record.iter().map(text).collect();
     }
     let columns = lines.columns(wanted)?;
-    let mut table = Table {
-        names: lines.names.iter().map(|name| escaped(name)).collect(),
-        separator: lines.separator,
-        shape: [0, columns.len()],
-        values: Vec::new(),
-        singles: Vec::new(),
-        beyond_f32: None,
-    };
-    if !table.names.is_empty() {
-        table.names = columns.iter().map(|&column| table.names[column].clone()).collect();
-    }
+    let mut table =
+        Table { separator: lines.separator, shape: [0, columns.len()], ..Table::default() };
+    let names = columns.iter().filter_map(|&column| lines.names.get(column));
+    table.names = names.map(|name| escaped(name)).collect();
     let mut more = lines.names.is_empty() || lines.next()?;
     while more {
         if lines.record.len() != width {
