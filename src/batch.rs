@@ -84,11 +84,7 @@ pub(crate) fn sizes(
         [steps, _] => Ok((InputForm::Unbatched, steps, 1)),
         [batch, steps, _] if batch_first => Ok((InputForm::BatchFirst, steps, batch)),
         [steps, batch, _] => Ok((InputForm::TimeMajor, steps, batch)),
-        _ => Err(Error::Rank {
-            name: "input".to_owned(),
-            expected: "2 or 3 dimensions, (L, H_in) or (L, N, H_in)",
-            found: shape.to_vec(),
-        }),
+        _ => Err(Error::rank("input", "2 or 3 dimensions, (L, H_in) or (L, N, H_in)", shape)),
     }
 }
 
@@ -128,8 +124,8 @@ impl<'a, T: Clone> Batch<'a, T> {
     ) -> Result<Self, Error> {
         let shape = input.raw_dim();
         if shape.ndim() != 3 {
-            let (name, expected) = ("input".to_owned(), "3 dimensions, (L, N, H_in), with lengths");
-            return Err(Error::Rank { name, expected, found: shape.slice().to_vec() });
+            let expected = "3 dimensions, (L, N, H_in), with lengths";
+            return Err(Error::rank("input", expected, shape.slice()));
         }
         let (form, steps, sequences) = sizes(shape.slice(), batch_first)?;
         check_lengths(lengths, steps, sequences)?;

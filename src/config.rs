@@ -171,12 +171,10 @@ impl fmt::Display for Config {
     }
 }
 
-/// The default of `num_layers`, for serde.
 fn one() -> usize {
     1
 }
 
-/// The default of `bias`, for serde.
 fn yes() -> bool {
     true
 }

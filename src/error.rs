@@ -131,6 +131,10 @@ impl Error {
         Error::Invalid { name, what: what.into() }
     }
 
+    pub(crate) fn rank(name: impl Into<String>, expected: &'static str, found: &[usize]) -> Self {
+        Error::Rank { name: name.into(), expected, found: found.to_vec() }
+    }
+
     /// An `h_0` of another shape.
     pub(crate) fn hidden_shape(expected: Vec<usize>, found: &[usize]) -> Self {
         Error::TensorShape { name: "h_0".to_owned(), expected, found: found.to_vec() }

@@ -7,12 +7,10 @@ use std::path::Path;
 
 use crate::faults::{Operation, pass};
 
-/// An open file.
 #[derive(Debug)]
 pub(super) struct Handle(pub(super) fs::File);
 
 impl Handle {
-    /// Opens a file for reading.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         fs::File::open(path).map(Handle)
     }
@@ -40,13 +38,11 @@ impl Handle {
         self.0.metadata()
     }
 
-    /// Syncs content and length to the disk.
     pub(super) fn sync_all(&self) -> io::Result<()> {
         pass(Operation::Sync, 0)?;
         self.0.sync_all()
     }
 
-    /// Syncs the content to the disk.
     pub(super) fn sync_data(&self) -> io::Result<()> {
         pass(Operation::Sync, 0)?;
         self.0.sync_data()
@@ -75,7 +71,6 @@ impl Seek for Handle {
     }
 }
 
-/// Reads from a file or a stream.
 pub(super) fn read(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let len = pass(Operation::Read, buffer.len())?;
     from.read(&mut buffer[..len])
@@ -95,7 +90,6 @@ pub(super) fn read_full(reader: &mut dyn Read, bytes: &mut [u8]) -> io::Result<u
     Ok(got)
 }
 
-/// Writes to a file or a stream.
 pub(super) fn write(to: &mut impl Write, buffer: &[u8]) -> io::Result<usize> {
     let len = pass(Operation::Write, buffer.len())?;
     to.write(&buffer[..len])
@@ -172,7 +166,6 @@ pub(super) fn write_whole(
     file.sync_all()
 }
 
-/// Writes through a buffer.
 pub(super) fn write_buffered(
     to: impl Write,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,

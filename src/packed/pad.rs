@@ -81,11 +81,7 @@ pub fn unpad_sequence<T: Clone>(
     batch_first: bool,
 ) -> Result<Vec<ArrayD<T>>, Error> {
     if padded.ndim() < 2 {
-        return Err(Error::Rank {
-            name: "padded".to_owned(),
-            expected: "at least 2 dimensions, (L, N, *)",
-            found: padded.shape().to_vec(),
-        });
+        return Err(Error::rank("padded", "at least 2 dimensions, (L, N, *)", padded.shape()));
     }
     if !batch_first {
         padded.swap_axes(0, 1);

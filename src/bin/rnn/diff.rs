@@ -31,7 +31,6 @@ pub(crate) struct Findings {
     equal_nan: bool,
     tensors: Vec<Pair>,
     configuration: Option<Value>,
-    /// The line about the configuration.
     #[serde(skip)]
     about: Option<String>,
     /// A command that would compare more.
@@ -69,7 +68,6 @@ fn conversion(source: &Source) -> Option<String> {
     Some(crate::explain::hint::convert(file, target.to_str()?))
 }
 
-/// Compares both sides.
 pub(crate) fn find(mut a: File, mut b: File, places: [String; 2], args: &Diff) -> Result<Findings> {
     let Diff { exact, rtol, atol, equal_nan, axes, batch_first, bidirectional, .. } = *args;
     let words = Words { axes, batch_first, bidirectional };

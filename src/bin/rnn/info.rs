@@ -56,7 +56,6 @@ struct Listed {
     values: Option<String>,
 }
 
-/// Opens a file and describes it.
 pub(crate) fn describe(file: &OsStr, args: &Info) -> Result<Description> {
     match open(&Source::parse(file), Accepts::Anything)? {
         File::Tensor(file) => tensor::describe(file, args.values),

@@ -156,7 +156,6 @@ const BUFFERS: usize = 2;
 type Read<'a, T> = &'a mut (dyn FnMut(&Section, Vec<T>) -> Result<Rows<T>> + Send + 'a);
 /// Computes the output of a section, and returns the memory of its input.
 type Compute<'a, T> = &'a mut (dyn FnMut(&Section, Rows<T>) -> Result<(Rows<T>, Vec<T>)> + 'a);
-/// Writes the output of a section.
 type Write<'a, T> = &'a mut (dyn FnMut(&Section, Rows<T>) -> Result<()> + Send + 'a);
 
 /// Passes all sections through the stages.

@@ -40,14 +40,12 @@ impl Notes {
         }
     }
 
-    /// The lines of a report.
     pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
         let notes = self.notes.iter().map(|text| format!("note: {text}"));
         notes.chain(self.warnings.iter().map(|text| format!("warning: {text}")))
     }
 }
 
-/// One tensor of a report.
 #[derive(Debug, Serialize)]
 pub(crate) struct TensorLine {
     pub(crate) name: String,
@@ -71,7 +69,6 @@ impl TensorLine {
     }
 }
 
-/// How a forward pass ran.
 #[derive(Debug)]
 pub(crate) struct RunLine {
     /// PyTorch's name: train or eval.
@@ -81,7 +78,6 @@ pub(crate) struct RunLine {
     pub(crate) seconds: f64,
 }
 
-/// The report of one command.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) command: &'static str,

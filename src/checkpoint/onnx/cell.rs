@@ -188,7 +188,6 @@ fn nonlinearity(node: &NodeProto, directions: usize) -> Result<Nonlinearity, Che
     }
 }
 
-/// The tensor at a required input of a node.
 fn required<'a>(
     node: &'a NodeProto,
     trace: &Trace<'a>,

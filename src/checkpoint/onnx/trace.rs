@@ -13,7 +13,6 @@ use crate::files::proto::{Attribute, NodeProto, TensorProto};
 /// Most axes of a value that the trace follows: twice as many as the nodes between two layers need.
 const MAX_RANK: usize = 8;
 
-/// An axis of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Axis {
     /// The i-th of the origin.
@@ -104,7 +103,6 @@ impl<'a> Trace<'a> {
         trace
     }
 
-    /// Adds the origins of a node's outputs.
     fn add(&mut self, node: &'a NodeProto) {
         let Some(output) = node.output(0) else { return };
         match (node.op_type.as_str(), node.input(0)) {

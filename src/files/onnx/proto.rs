@@ -135,7 +135,6 @@ pub struct TensorTypeProto {
     pub shape: Option<TensorShapeProto>,
 }
 
-/// The sizes of a tensor.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct TensorShapeProto {
     #[prost(message, repeated, tag = "1")]
@@ -151,7 +150,6 @@ pub struct DimensionProto {
     pub dim_param: Option<String>,
 }
 
-/// The value of an attribute.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Attribute<'a> {
     Int(i64),
@@ -218,7 +216,6 @@ impl AttributeProto {
 }
 
 impl From<(&str, Attribute<'_>)> for AttributeProto {
-    /// An attribute with this name and value.
     fn from((name, value): (&str, Attribute<'_>)) -> Self {
         let proto = AttributeProto { name: name.to_owned(), ..AttributeProto::default() };
         match value {

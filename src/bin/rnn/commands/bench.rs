@@ -16,7 +16,6 @@ use crate::{invariance, peak, progress, threads};
 const MIN_RUNS: usize = 3;
 /// Maximum of runs: more would only take memory for their times.
 const MAX_RUNS: usize = 1_000_000;
-/// The head of a table in Markdown.
 const HEAD: &str = "| layer | seq_len | batch | threads | median ms | minimum ms | p99 ms | GF/s | of the peak |\n\
                     |---|---|---|---|---|---|---|---|---|\n";
 
@@ -58,7 +57,6 @@ fn time_all(args: &Bench) -> Result<Vec<Timing>> {
     Ok(timings)
 }
 
-/// One shape to be timed.
 struct Workload {
     config: Config,
     seq_len: usize,
@@ -87,12 +85,10 @@ fn workloads(args: &Bench) -> Vec<Workload> {
     (0..counts.iter().product()).map(workload).collect()
 }
 
-/// The result for one shape.
 struct Timing {
     text: String,
     /// A row of a table in Markdown.
     row: String,
-    /// The fields of the JSON report.
     object: Value,
 }
 

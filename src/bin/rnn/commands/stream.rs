@@ -173,7 +173,6 @@ fn refuse_reverse(args: &Stream, config: &Config, weights: &Checkpoint) -> Resul
     Err(with_hint(Data(message), hint::whole_sequences()))
 }
 
-/// Prints a line beside the answers.
 fn print(args: &Stream, line: &str) -> Result<()> {
     if args.quiet {
         return Ok(());

@@ -12,7 +12,6 @@ use super::compare::{Comparison, Rule};
 use crate::explain::hint::{self, swapped};
 use crate::failure::{Data, with_hint};
 
-/// A tensor as its file describes it.
 #[derive(Debug, Serialize)]
 pub(super) struct Described {
     #[serde(skip)]
@@ -146,7 +145,6 @@ pub(super) fn single(a: &mut File, b: &mut File, rule: &Rule) -> Result<Pair> {
     Ok(compare(None, [Some(only(a)?), Some(only(b)?)], rule)?)
 }
 
-/// The one tensor of a file.
 fn only(file: &mut File) -> Result<Side<'_>, FileError> {
     Ok(match file {
         File::Tensor(tensor) => {

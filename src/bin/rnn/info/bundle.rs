@@ -109,7 +109,6 @@ fn has_parameters(bundle: &Bundle) -> bool {
     })
 }
 
-/// True if the names are those of a packed sequence.
 fn is_packed(bundle: &Bundle) -> bool {
     PACKED[..2].iter().all(|name| bundle.position(name).is_some())
         && bundle.entries().iter().all(|entry| PACKED.contains(&entry.name.as_str()))

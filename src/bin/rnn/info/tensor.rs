@@ -83,7 +83,6 @@ fn of_generator(generator: &Generator) -> (&'static str, Vec<String>, Value) {
     ("generator state", lines, fields)
 }
 
-/// Reads one tensor of several.
 pub(super) fn listed(
     name: String,
     reader: TensorReader<'_>,
@@ -153,7 +152,6 @@ fn words(statistics: &Statistics) -> [(&'static str, String); 4] {
         .map(|(name, word)| (name, word.unwrap_or_else(|| "none".to_owned())))
 }
 
-/// Adds the statistics to a JSON object.
 fn with_statistics(mut fields: Value, statistics: &Statistics) -> Value {
     let ([min, max], nan, inf) = (statistics.range(), &statistics.nan, &statistics.inf);
     let (mean, std) = (statistics.mean(), statistics.std());

@@ -157,7 +157,6 @@ pub(crate) fn read_index(bundle: &mut Bundle) -> Result<PackedSequence<()>> {
     index.with_context(|| bundle.place().to_owned())
 }
 
-/// Reads the data that belongs to batch sizes and indices.
 pub(crate) fn read_data<T: Element>(
     bundle: &mut Bundle,
     index: PackedSequence<()>,
@@ -177,7 +176,6 @@ pub(crate) fn whole_members<T>(packed: &PackedSequence<T>) -> Vec<(&'static str,
     members
 }
 
-/// Writes a packed sequence under PyTorch's names.
 pub(crate) fn write_packed<T: Element>(sink: &mut Sink, packed: &PackedSequence<T>) -> Result<()> {
     let whole = whole_members(packed);
     let mut members: Vec<(&str, &dyn AnyArray)> = vec![(PACKED[0], &packed.data)];

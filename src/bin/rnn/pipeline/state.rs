@@ -19,7 +19,6 @@ use crate::failure::{Data, with_hint};
 /// configuration that it belongs to.
 pub(crate) const MEMBERS: [&str; 3] = ["h_n", "count", "fingerprint"];
 
-/// The file of `--state`.
 pub(crate) struct StateFile {
     path: PathBuf,
     /// Its name, for messages.
