@@ -9,7 +9,7 @@ use elman::{Checkpoint, Config, Dtype, NamedTensor, Nonlinearity};
 use crate::args::LayerArgs;
 use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
-use crate::finite;
+use crate::numbers;
 use crate::report::Notes;
 
 /// Reads the weights of a layer from a file. Numbers become `dtype`, if there is one.
@@ -96,8 +96,8 @@ pub(crate) fn not_finite(weights: &Checkpoint) -> Option<String> {
     weights.tensors.iter().find_map(|NamedTensor { name, tensor, .. }| {
         let name = format!("{}: {name}", weights.place);
         match tensor {
-            Tensor::F32(array) => finite::not_finite(&name, &array.view(), &[], &[]),
-            Tensor::F64(array) => finite::not_finite(&name, &array.view(), &[], &[]),
+            Tensor::F32(array) => numbers::not_finite(&name, &array.view(), &[], &[]),
+            Tensor::F64(array) => numbers::not_finite(&name, &array.view(), &[], &[]),
         }
     })
 }

@@ -12,19 +12,17 @@ macro_rules! typed {
 
 mod args;
 mod commands;
-mod conversion;
 mod diff;
 mod explain;
 mod failure;
 #[cfg(debug_assertions)]
 mod faults;
-mod finite;
 mod info;
 mod invariance;
 mod layer;
+mod numbers;
 mod peak;
 mod pipeline;
-mod place;
 mod progress;
 mod report;
 mod rng;

@@ -69,7 +69,6 @@ impl TensorLine {
     }
 }
 
-#[derive(Debug)]
 pub(crate) struct RunLine {
     /// PyTorch's name: train or eval.
     pub(crate) mode: &'static str,
@@ -78,7 +77,7 @@ pub(crate) struct RunLine {
     pub(crate) seconds: f64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Report {
     pub(crate) command: &'static str,
     pub(crate) layer: Option<(Config, Dtype)>,

@@ -12,7 +12,6 @@ use crate::memory::array;
 use crate::{Config, Nonlinearity};
 
 /// A node whose weights have the shapes of a layer.
-#[derive(Debug)]
 pub(super) struct LayerNode<'a> {
     pub(super) node: &'a NodeProto,
     /// `forward`, `reverse` or `bidirectional`.

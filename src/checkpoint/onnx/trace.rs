@@ -68,7 +68,6 @@ pub(super) fn directions(node: &NodeProto) -> usize {
 }
 
 /// The kind of a first state.
-#[derive(Debug)]
 pub(super) enum State<'a> {
     /// An input of the model, or zeros.
     Input,
@@ -79,7 +78,6 @@ pub(super) enum State<'a> {
 }
 
 /// The values of a graph and their origins.
-#[derive(Debug)]
 pub(super) struct Trace<'a> {
     tensors: HashMap<&'a str, &'a TensorProto>,
     inputs: HashSet<&'a str>,

@@ -8,7 +8,7 @@ use ndarray::Array3;
 use serde_json::{Value, json};
 
 use crate::args::{Bench, BenchForm};
-use crate::place::index;
+use crate::numbers::index;
 use crate::report::print;
 use crate::{invariance, peak, progress, threads};
 

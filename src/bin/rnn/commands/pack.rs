@@ -8,9 +8,9 @@ use elman::{Dtype, Element, PackedSequence, pack_padded_sequence, pack_sequence}
 use ndarray::{ArrayD, ArrayViewD, Axis};
 
 use crate::args::{Pack, Side};
-use crate::conversion::{self, is_of_other_size};
 use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
+use crate::numbers::{conversion_note, is_of_other_size};
 use crate::pipeline::extent;
 use crate::pipeline::input::{Input, check_stdin};
 use crate::pipeline::output::{check_extension, refuse_terminal, shown};
@@ -41,7 +41,7 @@ fn pack_as<T: Element>(args: &Pack, input: Input, mut sink: Sink, stdout: bool) 
             let message = format!("{place}: expected {dtype}, as other sequences are, got {found}");
             return Err(with_hint(Data(message), hint::as_f64(file)));
         }
-        notes.notes.extend(conversion::note::<T>(&place, stored));
+        notes.notes.extend(conversion_note::<T>(&place, stored));
     }
     let packed = packed::<T>(args, input, &mut notes)?;
     write_packed(&mut sink, &packed)?;

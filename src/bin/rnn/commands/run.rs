@@ -10,11 +10,10 @@ use elman::{Checkpoint, Element, Error, Kernel, Params, Rnn};
 use ndarray::ArrayD;
 
 use crate::args::Run;
-use crate::conversion::conversion;
 use crate::explain::layer::{Places, explain, hinted};
 use crate::failure::Data;
-use crate::finite;
 use crate::layer::{self, config_from_flags, merged_config, note_dropout};
+use crate::numbers::{all_finite, conversion};
 use crate::pipeline::input::Input;
 use crate::pipeline::output::Outputs;
 use crate::pipeline::pass::{Pass, Results};
@@ -227,7 +226,7 @@ fn read_h_0<T: Element>(
     let h_0 = file.read()?;
     if args.check_finite {
         let [.., axes] = pass.axes(false);
-        finite::all_finite(&name, &h_0.view(), &axes, &[])?;
+        all_finite(&name, &h_0.view(), &axes, &[])?;
     }
     Ok(h_0)
 }

@@ -10,11 +10,11 @@ use elman::{Checkpoint, Config, Element, Kernel, Rnn, zeros};
 use ndarray::ArrayD;
 
 use crate::args::Stream;
-use crate::conversion::conversion;
 use crate::explain::hint;
 use crate::explain::layer::hinted;
 use crate::failure::{Data, Usage, with_hint};
 use crate::layer;
+use crate::numbers::conversion;
 use crate::pipeline::carried::Carried;
 use crate::pipeline::state::{StateFile, check_shape};
 use crate::report::{self, Notes};

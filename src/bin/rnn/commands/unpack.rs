@@ -10,9 +10,9 @@ use elman::{
 use ndarray::{ArrayD, ArrayViewD, Axis, concatenate};
 
 use crate::args::{Side, Unpack};
-use crate::conversion;
 use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
+use crate::numbers::conversion_note;
 use crate::pipeline::extent;
 use crate::pipeline::input::Input;
 use crate::pipeline::output::{check_extension, refuse_terminal, shown, with_extension};
@@ -71,7 +71,7 @@ fn unpack_as<T: Element>(args: &Unpack, input: Input, single: bool, stdout: bool
     };
     let mut notes = Notes::new(args.report.form());
     let data = &bundle.entries()[data];
-    notes.notes.extend(conversion::note::<T>(&format!("{place}:data"), data.stored));
+    notes.notes.extend(conversion_note::<T>(&format!("{place}:data"), data.stored));
     let shape = data.shape.clone();
     let index = read_index(&mut bundle)?;
     let sizes = (index.batch_sizes.len(), index.batch());

@@ -4,7 +4,7 @@ use elman::files::{Number, StoredType};
 use serde::Serialize;
 
 use super::words::Words;
-use crate::place::index;
+use crate::numbers::index;
 
 #[derive(Clone, Debug)]
 pub(super) struct Rule {

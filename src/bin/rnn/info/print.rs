@@ -6,7 +6,7 @@
 
 use elman::files::{Number, StoredType};
 
-use crate::place::{index, place};
+use crate::numbers::{index, place};
 
 /// Digits behind the point.
 const PRECISION: usize = 4;
@@ -22,7 +22,6 @@ const LINE: usize = 80;
 const PREFIX: &str = "tensor(";
 
 /// Prints a tensor. Of the numbers, which come piece by piece, it keeps those that it will print.
-#[derive(Debug)]
 pub(super) struct Printer {
     stored: StoredType,
     shape: Vec<usize>,

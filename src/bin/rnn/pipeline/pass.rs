@@ -7,9 +7,8 @@ use anyhow::Result;
 use elman::{Element, PackedSequence, Rnn, pad_packed_sequence, unpack_sequence};
 use ndarray::{ArrayD, Axis, IxDyn};
 
-use crate::finite::all_finite;
+use crate::numbers::all_finite;
 
-#[derive(Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "options that do not exclude each other")]
 pub(crate) struct PassOptions {
     pub(crate) train: bool,
