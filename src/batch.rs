@@ -11,9 +11,8 @@ use std::borrow::Cow;
 
 use ndarray::{ArrayD, ArrayViewD, Axis, Dimension, IxDyn, Slice};
 
-use crate::array::{array, values};
 use crate::error::Error;
-use crate::memory::{checked_len, lengthen, reserved};
+use crate::memory::{array, checked_len, lengthen, reserved, values};
 
 pub(crate) use order::{Order, PADDED, check_lengths, filled, inverse, pad, total_steps};
 pub(crate) use sizes::BatchSizes;
@@ -85,11 +84,7 @@ pub(crate) fn sizes(
         [steps, _] => Ok((InputForm::Unbatched, steps, 1)),
         [batch, steps, _] if batch_first => Ok((InputForm::BatchFirst, steps, batch)),
         [steps, batch, _] => Ok((InputForm::TimeMajor, steps, batch)),
-        _ => Err(Error::Rank {
-            name: "input".to_owned(),
-            expected: "2 or 3 dimensions, (L, H_in) or (L, N, H_in)",
-            found: shape.to_vec(),
-        }),
+        _ => Err(Error::rank("input", "2 or 3 dimensions, (L, H_in) or (L, N, H_in)", shape)),
     }
 }
 
@@ -129,8 +124,8 @@ impl<'a, T: Clone> Batch<'a, T> {
     ) -> Result<Self, Error> {
         let shape = input.raw_dim();
         if shape.ndim() != 3 {
-            let (name, expected) = ("input".to_owned(), "3 dimensions, (L, N, H_in), with lengths");
-            return Err(Error::Rank { name, expected, found: shape.slice().to_vec() });
+            let expected = "3 dimensions, (L, N, H_in), with lengths";
+            return Err(Error::rank("input", expected, shape.slice()));
         }
         let (form, steps, sequences) = sizes(shape.slice(), batch_first)?;
         check_lengths(lengths, steps, sequences)?;

@@ -49,22 +49,18 @@ struct Split {
 /// The bytes in which two results differ.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ByteDifferences {
-    /// The number of these bytes.
     pub bytes: u64,
-    /// The first number that differs.
     pub first: Option<Mismatch>,
 }
 
-/// Two numbers that should be the same.
+/// Two numbers that should be the same; `expected` is the reference's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mismatch {
     /// `output` or `h_n`.
     pub tensor: &'static str,
     /// Indices of the step or state, of the row and of the unit.
     pub index: [usize; 3],
-    /// The reference's number.
     pub expected: String,
-    /// The other one.
     pub found: String,
 }
 

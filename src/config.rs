@@ -60,7 +60,6 @@ impl FromStr for Nonlinearity {
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(clippy::struct_excessive_bools, reason = "the booleans are PyTorch's own")]
 pub struct Config {
     /// Features of one step of the input, `H_in`.
     pub input_size: usize,
@@ -171,12 +170,10 @@ impl fmt::Display for Config {
     }
 }
 
-/// The default of `num_layers`, for serde.
 fn one() -> usize {
     1
 }
 
-/// The default of `bias`, for serde.
 fn yes() -> bool {
     true
 }

@@ -5,18 +5,14 @@
 
 use std::io;
 
-/// An operation that can be made to fail.
+/// An operation that can be made to fail: a read or a write of a file or a standard stream, a sync to the disk, a rename
+/// of a file or folder, an allocation of memory that grows with the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// Bytes of a file or of standard input are read.
     Read,
-    /// Bytes of a file or of standard output are written.
     Write,
-    /// Bytes are synced to the disk.
     Sync,
-    /// A file or folder is renamed.
     Rename,
-    /// Memory that grows with the data is allocated.
     Allocate,
 }
 
@@ -47,17 +43,9 @@ mod planned {
     /// The faults of this process.
     #[derive(Clone, Copy, Debug)]
     pub enum FaultPlan {
-        /// Operations of one kind fail, from number `first`, counted from 1, to number `last`.
-        Fail {
-            /// Their kind.
-            operation: Operation,
-            /// The first that fails.
-            first: u64,
-            /// The last that fails.
-            last: u64,
-            /// The error number that the system seems to return.
-            errno: i32,
-        },
+        /// Operations of one kind fail with an error number of the system, from number `first`, counted from 1, to
+        /// number `last`.
+        Fail { operation: Operation, first: u64, last: u64, errno: i32 },
         /// Every second read and write is interrupted, and the others process a few bytes.
         Short,
     }

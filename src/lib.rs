@@ -56,7 +56,7 @@
 //! | `checkpoint` | weights from files, and to .onnx: the meeting point of files and layers |
 //! | `check` | invariance: the same bytes in every way of computing a batch |
 //! | `element` | the numbers: one trait for f32 and f64, sealed by the kernel's registers of them |
-//! | `error`, `memory`, `array` | the layer's errors (`files` has its own), fallible allocation, arrays in row-major order |
+//! | `error`, `memory` | the layer's errors (`files` has its own), fallible allocation |
 //! | `faults` | injected faults, in builds with debug assertions |
 //!
 //! # Invariants
@@ -79,7 +79,7 @@
 //! | question | place |
 //! |---|---|
 //! | the order of summation | `kernel::product` |
-//! | a file that is read | `files::open` (opened as a `handle`, recognised by `format`), then `files::reader` (its numbers in pieces, converted by `decode`) |
+//! | a file that is read | `files::open` (opened as a `handle`, recognised by `format`), then `files::reader` (its numbers in pieces, converted by `number`) |
 //! | a file that is written | `files::sink`, then `files::temporary` (written beside its target, renamed when complete) |
 //! | a run of `rnn run` | `src/bin/rnn/commands/run.rs` |
 //!
@@ -91,11 +91,10 @@
 //! | a flag of COMMAND | `src/bin/rnn/args/COMMAND.rs`; used in `commands/COMMAND.rs`, for `run` by way of `commands/run/plan.rs` |
 //! | a hint or an explanation | `src/bin/rnn/explain` |
 //! | an instruction set | a file like `kernel/x86.rs`, its registers in `kernel::vector::Registers`, its name in `kernel::Kernel` |
-//! | a stored type of number | `files::StoredType`, with its conversion in `files::decode` and its exact value in `files::number`; each format names its own |
+//! | a stored type of number | `files::StoredType`, with its conversions in `files::number`; each format names its own |
 //! | a computed type of number | `element::{Dtype, Element}` and its registers in `kernel/portable.rs` and `kernel/x86.rs`; the compiler lists the matches on `Dtype` |
 //! | a way to use threads | a variant of `stack::plan::Parallel` |
 
-mod array;
 mod batch;
 #[doc(hidden)]
 pub mod check;

@@ -10,10 +10,9 @@ use std::borrow::Cow;
 
 use ndarray::{ArrayD, Dimension};
 
-use crate::array::values;
 use crate::batch::{Batch, BatchSizes, InputForm, inverse};
 use crate::error::Error;
-use crate::memory::reserved;
+use crate::memory::{reserved, values};
 
 pub use pack::{pack_padded_sequence, pack_sequence};
 pub use pad::{PaddingSide, pad_packed_sequence, pad_sequence, unpack_sequence, unpad_sequence};
@@ -109,8 +108,7 @@ impl<T> PackedSequence<T> {
         self.check()?;
         let shape = self.data.raw_dim();
         if shape.ndim() != 2 {
-            let (name, expected) = ("data".to_owned(), "2 dimensions, (rows, H_in)");
-            return Err(Error::Rank { name, expected, found: shape.slice().to_vec() });
+            return Err(Error::rank("data", "2 dimensions, (rows, H_in)", shape.slice()));
         }
         let rows = match self.data.as_slice() {
             Some(rows) => Cow::Borrowed(rows),
@@ -153,12 +151,8 @@ impl<T> PackedSequence<T> {
 
     /// Checks that the fields are consistent. They are public, as PyTorch's are, so every reader checks first.
     fn check(&self) -> Result<(), Error> {
-        let rows = self.data.shape().first().copied();
-        let rows = rows.ok_or(Error::Rank {
-            name: "data".to_owned(),
-            expected: "at least 1 dimension, (rows, *)",
-            found: Vec::new(),
-        })?;
+        let no_axis = || Error::rank("data", "at least 1 dimension, (rows, *)", &[]);
+        let rows = self.data.shape().first().copied().ok_or_else(no_axis)?;
         check_sizes(&self.batch_sizes, rows)?;
         let (sorted, unsorted) = match (&self.sorted_indices, &self.unsorted_indices) {
             (None, None) => return Ok(()),

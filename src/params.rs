@@ -5,10 +5,9 @@ use std::collections::HashMap;
 
 use ndarray::ArrayD;
 
-use crate::array::array;
 use crate::element::Element;
 use crate::error::Error;
-use crate::memory::{OutOfMemory, reserved, zeros};
+use crate::memory::{OutOfMemory, array, reserved, zeros};
 use crate::{Config, Generator, Parameter};
 
 /// The parameters of a layer, with the shapes that its configuration determines.

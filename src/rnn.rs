@@ -9,12 +9,11 @@ use std::borrow::Cow;
 
 use ndarray::{ArrayD, ArrayViewD, Dimension};
 
-use crate::array::{array, values};
 use crate::batch::{self, Batch, InputForm, total_steps};
 use crate::element::Element;
 use crate::error::Error;
 use crate::kernel::Panels;
-use crate::memory::{OutOfMemory, zeros};
+use crate::memory::{OutOfMemory, array, values, zeros};
 use crate::params::WEIGHTS;
 use crate::stack::{self, Cell, Plan};
 use crate::{Config, Generator, Kernel, Params};

@@ -58,7 +58,6 @@ impl<T: Element> Cell<T> {
 }
 
 /// The data that all blocks of one forward pass share.
-#[derive(Debug)]
 pub(crate) struct Stack<'a, T> {
     pub(crate) kernel: Kernel,
     /// Layer by layer, the forward direction before the reverse.

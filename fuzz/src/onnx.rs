@@ -14,7 +14,7 @@ pub fn run(data: &[u8]) {
     pipe::check(data);
     let Some(graph) = read(&scratch::source(data)) else { return };
     layer::check(Checkpoint::of_graph(&graph, None, None));
-    for tensor in &graph.tensors {
+    for tensor in &graph.proto.initializer {
         ways::printable(&tensor.name);
         let integers = tensor.as_integers();
         match tensor.read(None) {
@@ -50,9 +50,9 @@ fn write(graph: Graph) -> (Vec<u8>, Option<Graph>) {
 
 /// Everything in a graph that is escaped.
 fn texts(graph: &Graph) -> impl Iterator<Item = &str> {
-    let nodes = graph.nodes.iter().flat_map(node_texts);
-    let values = graph.inputs.iter().chain(&graph.outputs).map(|value| &*value.name);
-    let tensors = graph.tensors.iter().map(|tensor| &*tensor.name);
+    let nodes = graph.proto.node.iter().flat_map(node_texts);
+    let values = graph.proto.input.iter().chain(&graph.proto.output).map(|value| &*value.name);
+    let tensors = graph.proto.initializer.iter().map(|tensor| &*tensor.name);
     nodes.chain(values).chain(tensors)
 }
 

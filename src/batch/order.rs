@@ -6,9 +6,8 @@ use std::iter::repeat_n;
 use ndarray::{ArrayD, ArrayViewD, Axis};
 
 use super::BatchSizes;
-use crate::array::{array, contiguous};
 use crate::error::Error;
-use crate::memory::{OutOfMemory, checked_len, reserved};
+use crate::memory::{OutOfMemory, array, checked_len, contiguous, reserved};
 
 /// The name of packed rows in an out-of-memory error.
 const PACKED: &str = "packed data";

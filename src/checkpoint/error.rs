@@ -6,6 +6,7 @@ use crate::files::{FileError, MAX_LISTED, listed};
 /// The error of reading a layer from a file, or of writing one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the variants explain their fields")]
 pub enum CheckpointError {
     /// The file cannot be read or written.
     #[error(transparent)]
@@ -22,28 +23,15 @@ pub enum CheckpointError {
     /// Tensors of one layer with different types.
     #[error("{0}")]
     MixedTypes(String),
-    /// Several layers in a model, and none was chosen.
+    /// Several layers in a model, and none was chosen. `found` has the prefixes of their parameters' names.
     #[error("expected one layer, got {}: {}", found.len(), prefixes(found))]
-    ManyLayers {
-        /// The prefixes of their parameters' names.
-        found: Vec<String>,
-    },
+    ManyLayers { found: Vec<String> },
     /// No layer of a model has the requested prefix.
     #[error("expected a layer under the prefix '{asked}', got {}", prefixes(found))]
-    NoLayer {
-        /// The prefix.
-        asked: String,
-        /// The prefixes of the model's layers.
-        found: Vec<String>,
-    },
-    /// An error in the weights, with the file.
+    NoLayer { asked: String, found: Vec<String> },
+    /// An error in the weights, with the place of the file.
     #[error("{place}: {source}")]
-    Weights {
-        /// The file.
-        place: String,
-        /// The error.
-        source: Box<CheckpointError>,
-    },
+    Weights { place: String, source: Box<CheckpointError> },
 }
 
 impl CheckpointError {

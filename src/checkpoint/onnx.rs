@@ -81,7 +81,7 @@ impl Checkpoint {
 
 /// All RNN nodes as chains, in the order in which they begin.
 fn chains<'a>(graph: &'a Graph, trace: &Trace<'a>) -> Vec<Chain<'a>> {
-    let nodes: Vec<_> = graph.nodes.iter().filter(|node| is(node, "RNN")).collect();
+    let nodes: Vec<_> = graph.proto.node.iter().filter(|node| is(node, "RNN")).collect();
     let before: Vec<_> = nodes.iter().map(|node| trace.layer_below(node)).collect();
     let mut readers = HashMap::new();
     for name in before.iter().flatten() {
@@ -111,7 +111,7 @@ fn choose<'a>(
     chains: Vec<Chain<'a>>,
     asked: Option<&str>,
 ) -> Result<Chain<'a>, CheckpointError> {
-    let mut gated = graph.nodes.iter().filter(|node| is(node, "LSTM") || is(node, "GRU"));
+    let mut gated = graph.proto.node.iter().filter(|node| is(node, "LSTM") || is(node, "GRU"));
     let wrong = match asked {
         Some(asked) => gated.find(|node| node.label() == asked),
         // An LSTM beside one layer does not make the choice ambiguous.
@@ -125,7 +125,7 @@ fn choose<'a>(
     let labels: Vec<_> = chains.iter().map(|chain| chain[0].label()).collect();
     let place = names::choose(&labels, asked)?;
     let chain = place.and_then(|place| chains.into_iter().nth(place));
-    let what = || format!("expected an RNN node, got {}", shown(&graph.nodes));
+    let what = || format!("expected an RNN node, got {}", shown(&graph.proto.node));
     chain.ok_or_else(|| CheckpointError::NoRnn(what()))
 }
 
@@ -193,7 +193,7 @@ fn others<'a>(graph: &'a Graph, chain: &[&'a NodeProto]) -> Vec<&'a NodeProto> {
     let Some(first) = chain.first() else { return Vec::new() };
     let mut needed: HashSet<_> = first.input(0).into_iter().collect();
     let mut found: Vec<_> = Vec::new();
-    for node in graph.nodes.iter().rev() {
+    for node in graph.proto.node.iter().rev() {
         if node.output.iter().any(|name| needed.contains(name.as_str())) {
             needed.extend(node.input.iter().map(String::as_str).filter(|name| !name.is_empty()));
             found.push(node);
@@ -204,7 +204,7 @@ fn others<'a>(graph: &'a Graph, chain: &[&'a NodeProto]) -> Vec<&'a NodeProto> {
     // Other nodes may read any layer, and not only the last.
     let outputs = chain.iter().flat_map(|node| [node.output(0), node.output(1)]);
     let mut given: HashSet<_> = outputs.flatten().collect();
-    for node in &graph.nodes {
+    for node in &graph.proto.node {
         let reads = node.input.iter().any(|name| given.contains(name.as_str()));
         // A Shape node, such as one for the sizes of a first state, does not read the numbers.
         if reads && node.op_type != "Shape" && !own.contains(&std::ptr::from_ref(node)) {

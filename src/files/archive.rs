@@ -67,12 +67,10 @@ impl Archive {
         index.ok_or_else(|| not_found(expected, &self.names, place))
     }
 
-    /// The header of a member.
     pub(super) fn header(&mut self, index: usize, place: &str) -> Result<Header, FileError> {
         Ok(self.reader(index, place.to_owned())?.header().clone())
     }
 
-    /// The numbers of a member.
     pub(super) fn reader(
         &mut self,
         index: usize,

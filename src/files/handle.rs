@@ -7,12 +7,10 @@ use std::path::Path;
 
 use crate::faults::{Operation, pass};
 
-/// An open file.
 #[derive(Debug)]
 pub(super) struct Handle(pub(super) fs::File);
 
 impl Handle {
-    /// Opens a file for reading.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         fs::File::open(path).map(Handle)
     }
@@ -26,13 +24,11 @@ impl Handle {
         self.0.metadata()
     }
 
-    /// Syncs content and length to the disk.
     pub(super) fn sync_all(&self) -> io::Result<()> {
         pass(Operation::Sync, 0)?;
         self.0.sync_all()
     }
 
-    /// Syncs the content to the disk.
     pub(super) fn sync_data(&self) -> io::Result<()> {
         pass(Operation::Sync, 0)?;
         self.0.sync_data()
@@ -61,7 +57,6 @@ impl Seek for Handle {
     }
 }
 
-/// Reads from a file or a stream.
 pub(super) fn read(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let len = pass(Operation::Read, buffer.len())?;
     from.read(&mut buffer[..len])
@@ -81,7 +76,6 @@ pub(super) fn read_full(reader: &mut dyn Read, bytes: &mut [u8]) -> io::Result<u
     Ok(got)
 }
 
-/// Writes to a file or a stream.
 pub(super) fn write(to: &mut impl Write, buffer: &[u8]) -> io::Result<usize> {
     let len = pass(Operation::Write, buffer.len())?;
     to.write(&buffer[..len])
@@ -158,7 +152,6 @@ pub(super) fn write_whole(
     file.sync_all()
 }
 
-/// Writes through a buffer.
 pub(super) fn write_buffered(
     to: impl Write,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -202,4 +195,78 @@ impl Write for CountedFile<'_> {
 /// A failed write with the number of bytes before it.
 pub(super) fn with_bytes(error: &io::Error, written: u64, needed: u64) -> io::Error {
     io::Error::new(error.kind(), format!("{written} of {needed} bytes written: {error}"))
+}
+
+/// A standard stream that waits until it is ready, even if another process that shares the pipe has made it
+/// non-blocking. An error there means only that the pipe is not ready yet.
+#[derive(Debug)]
+pub(super) struct Waiting<S>(pub(super) S);
+
+/// Standard output without the library's buffer, which would cut binary data at its last line break and need two
+/// writes for one answer.
+#[cfg(unix)]
+pub(super) type StandardOutput = Waiting<fs::File>;
+#[cfg(not(unix))]
+pub(super) type StandardOutput = Waiting<io::Stdout>;
+
+/// Standard output, through another descriptor if the system has them.
+pub(super) fn standard_output() -> io::Result<StandardOutput> {
+    let stdout = io::stdout();
+    #[cfg(unix)]
+    let stdout = fs::File::from(std::os::fd::AsFd::as_fd(&stdout).try_clone_to_owned()?);
+    Ok(Waiting(stdout))
+}
+
+impl<S: Read> Read for Waiting<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        retry(Ready::ToRead, || read(&mut self.0, buffer))
+    }
+}
+
+impl<S: Write> Write for Waiting<S> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        retry(Ready::ToWrite, || write(&mut self.0, buffer))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        retry(Ready::ToWrite, || self.0.flush())
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Ready {
+    ToRead,
+    ToWrite,
+}
+
+/// Repeats an operation until its stream is ready.
+fn retry<T>(ready: Ready, mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match operation() {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => wait(ready)?,
+            result => return result,
+        }
+    }
+}
+
+/// Waits until a standard stream is ready.
+#[cfg(target_os = "linux")]
+fn wait(ready: Ready) -> io::Result<()> {
+    use rustix::event::{PollFd, PollFlags, poll};
+    let (stdin, stdout) = (io::stdin(), io::stdout());
+    let stream = match ready {
+        Ready::ToRead => PollFd::new(&stdin, PollFlags::IN),
+        Ready::ToWrite => PollFd::new(&stdout, PollFlags::OUT),
+    };
+    match poll(&mut [stream], None) {
+        // The caller tries again, and waits again.
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn wait(_: Ready) -> io::Result<()> {
+    std::thread::sleep(std::time::Duration::from_millis(1));
+    Ok(())
 }

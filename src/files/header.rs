@@ -101,6 +101,12 @@ impl std::fmt::Display for StoredType {
     }
 }
 
+impl serde::Serialize for StoredType {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// Type, order and shape of an array.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {

@@ -51,7 +51,6 @@ mod table;
 mod temporary;
 mod tensor_file;
 mod tensor_format;
-mod waiting;
 
 pub use self::safetensors::write_safetensors;
 pub use bundle::Bundle;
@@ -115,7 +114,7 @@ impl Tensor {
 pub(crate) const MAX_LISTED: usize = 20;
 
 /// The first names as an error lists them, at most `most`, and the number of the others.
-pub(crate) fn listed<S: AsRef<str>>(names: impl IntoIterator<Item = S>, most: usize) -> String {
+pub fn listed<S: AsRef<str>>(names: impl IntoIterator<Item = S>, most: usize) -> String {
     let mut names = names.into_iter();
     let shown: Vec<_> = names.by_ref().take(most).map(|name| name.as_ref().to_owned()).collect();
     match names.count() {

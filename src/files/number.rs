@@ -131,7 +131,6 @@ pub(super) fn append_bits(bytes: &[u8], stored: StoredType, big_endian: bool, bi
     }
 }
 
-/// Appends numbers of N bytes.
 fn widen<const N: usize>(bytes: &[u8], big_endian: bool, bits: &mut Vec<u64>) {
     let (numbers, _) = bytes.as_chunks::<N>();
     bits.extend(numbers.iter().map(|&number| {

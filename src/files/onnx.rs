@@ -17,10 +17,7 @@ use super::{Sink, escaped};
 use crate::files::error::FileError;
 use crate::memory::reserved;
 
-use proto::{
-    GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto,
-    ValueInfoProto,
-};
+use proto::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto};
 
 /// The version of the format that is written: that of opset 14.
 const IR_VERSION: i64 = 7;
@@ -30,31 +27,15 @@ const PRODUCER: &str = "rnn";
 const MAX_BYTES: usize = i32::MAX as usize;
 
 /// A model's graph. Names of nodes, values and tensors are escaped when they are read, because messages show them.
-///
-/// ```
-/// use elman::files::{Accepts, File, Source, open};
-///
-/// let file = Source::parse("fixtures/sine/rnn.onnx".as_ref());
-/// let File::Graph(graph) = open(&file, Accepts::Model)? else { panic!("{file} is a graph") };
-/// let inputs: Vec<_> = graph.inputs.iter().map(|input| input.name.as_str()).collect();
-/// let layers = graph.nodes.iter().filter(|node| node.op_type == "RNN").count();
-/// assert_eq!((inputs[0], layers), ("input", 2));
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Graph {
     /// The file, for messages.
     pub place: String,
     /// The version of the standard operators; `None` if the model does not contain it.
     pub opset: Option<i64>,
-    /// The operations, each after those that it reads from.
-    pub nodes: Vec<NodeProto>,
-    /// The initializers, and the values of Constant nodes, which are left out of `nodes`.
-    pub tensors: Vec<TensorProto>,
-    /// The inputs of the model. One that is also a tensor has a default.
-    pub inputs: Vec<ValueInfoProto>,
-    /// The outputs of the model.
-    pub outputs: Vec<ValueInfoProto>,
+    /// Each node is after those that it reads from. The values of Constant nodes are among the initializers. An input
+    /// that is also an initializer has a default.
+    pub proto: GraphProto,
     /// Texts beside the graph.
     pub metadata: Vec<StringStringEntryProto>,
 }
@@ -69,30 +50,23 @@ impl Graph {
             .map_err(|error| FileError::malformed(&place, error.to_string()))?;
         let standard = |set: &&OperatorSetIdProto| matches!(&*set.domain, "" | "ai.onnx");
         let opset = model.opset_import.iter().find(standard).map(|set| set.version);
-        let Some(GraphProto { mut node, initializer, input, output, .. }) = model.graph else {
+        let Some(mut proto) = model.graph else {
             return Err(FileError::malformed(&place, "expected a model with a graph, got none"));
         };
+        let GraphProto { node, initializer, input, output, .. } = &mut proto;
         node.iter_mut().for_each(escape_names);
-        let (mut nodes, mut tensors) = (Vec::new(), initializer);
-        let (mut inputs, mut outputs) = (input, output);
-        let values = inputs.iter_mut().chain(&mut outputs).map(|value| &mut value.name);
-        tensors.iter_mut().map(|tensor| &mut tensor.name).chain(values).for_each(escape);
-        for node in node {
-            match node.constant() {
-                Some(tensor) => tensors.push(tensor),
-                None => nodes.push(node),
-            }
-        }
-        let metadata = model.metadata_props;
-        let graph = Graph { place, opset, nodes, tensors, inputs, outputs, metadata };
+        let values = input.iter_mut().chain(output).map(|value| &mut value.name);
+        initializer.iter_mut().map(|tensor| &mut tensor.name).chain(values).for_each(escape);
+        node.retain(|node| node.constant().map(|tensor| initializer.push(tensor)).is_none());
+        let graph = Graph { place, opset, proto, metadata: model.metadata_props };
         graph.refuse_double_names()?;
         Ok(graph)
     }
 
     /// Rejects two values with the same name, which would be ambiguous.
     fn refuse_double_names(&self) -> Result<(), FileError> {
-        let outputs = self.nodes.iter().flat_map(|node| &node.output);
-        let names = self.tensors.iter().map(|tensor| &tensor.name).chain(outputs);
+        let outputs = self.proto.node.iter().flat_map(|node| &node.output);
+        let names = self.proto.initializer.iter().map(|tensor| &tensor.name).chain(outputs);
         let mut seen = HashSet::new();
         let double = names.filter(|name| !name.is_empty()).find(|name| !seen.insert(*name));
         double.map_or(Ok(()), |name| {
@@ -112,13 +86,7 @@ impl Graph {
             ir_version: IR_VERSION,
             producer_name: PRODUCER.to_owned(),
             producer_version: env!("CARGO_PKG_VERSION").to_owned(),
-            graph: Some(GraphProto {
-                node: self.nodes,
-                name: PRODUCER.to_owned(),
-                initializer: self.tensors,
-                input: self.inputs,
-                output: self.outputs,
-            }),
+            graph: Some(GraphProto { name: PRODUCER.to_owned(), ..self.proto }),
             opset_import: vec![OperatorSetIdProto { domain: String::new(), version }],
             metadata_props: self.metadata,
         };

@@ -159,11 +159,13 @@ impl<T: Stored> PartWriter<T> {
     {
         let mut count = 0;
         let values = values.into_iter().inspect(|_| count += 1);
+        let place = |numbers: usize| self.start + (numbers * size_of::<T>()) as u64;
         let written = match &mut self.sink.target {
             Target::Replace { temporary, .. } => {
-                let at = self.start + (start * size_of::<T>()) as u64;
-                let mut cursor = FileCursor { file: temporary.as_file(), at };
-                write_numbers(&mut cursor, values, &mut self.piece)
+                let mut cursor = FileCursor { file: temporary.as_file(), at: place(start) };
+                let written = write_numbers(&mut cursor, values, &mut self.piece);
+                let (done, all) = (place(self.written), place(self.axes.iter().product()));
+                written.map_err(|error| with_bytes(&error, done, all))
             }
             other => {
                 assert_eq!(self.written, start, "a pipe is written in order");
@@ -171,12 +173,6 @@ impl<T: Stored> PartWriter<T> {
                 write_numbers(writer, values, &mut self.piece).and_then(|()| writer.flush())
             }
         };
-        if let (Err(error), Target::Replace { .. }) = (&written, &self.sink.target) {
-            let bytes = |numbers: usize| self.start + (numbers * size_of::<T>()) as u64;
-            let all = self.axes.iter().product();
-            let error = with_bytes(error, bytes(self.written), bytes(all));
-            return Err(FileError::writing(&self.sink.place)(error));
-        }
         self.written += count;
         written.map_err(FileError::writing(&self.sink.place))
     }

@@ -5,10 +5,9 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::format::{Expected, Format};
-use super::handle::{Handle, read_full};
+use super::handle::{Handle, Waiting, read_full};
 use super::limit::Limited;
 use super::npy::PIECE_BYTES;
-use super::waiting::standard_input;
 use super::{escaped, show};
 use crate::files::error::FileError;
 use crate::memory::{grow, reserved};
@@ -79,7 +78,7 @@ impl Opened {
             Format::recognise(&start, place, expected)
         };
         let Some(path) = path else {
-            let mut stdin = standard_input();
+            let mut stdin = Waiting(io::stdin());
             let format = recognise(&mut stdin)?;
             return Ok((Opened::stream(start, stdin), format));
         };

@@ -5,10 +5,9 @@ use std::io::{self, BufWriter, Cursor, Read, Write};
 use ndarray::{ArrayD, ArrayViewD};
 
 use super::format::{Expected, Format};
-use super::handle::read_full;
+use super::handle::{StandardOutput, Waiting, read_full, standard_output};
 use super::limit::check_array;
 use super::reader::{Bytes, TensorReader};
-use super::waiting::{StandardOutput, Waiting, standard_input, standard_output};
 use super::{Header, Stored, write_npy};
 use crate::element::Element;
 use crate::files::error::FileError;
@@ -35,7 +34,7 @@ debug_fields!(Arrays, name, count, start);
 impl Arrays {
     /// The arrays on standard input.
     pub fn stdin() -> Self {
-        Arrays::new(Box::new(standard_input()), "stdin")
+        Arrays::new(Box::new(Waiting(io::stdin())), "stdin")
     }
 
     /// The arrays of a reader, such as a socket. Errors call it `name`.
@@ -93,7 +92,7 @@ impl Frames {
     /// Frames of `len` numbers each.
     pub fn stdin(len: usize) -> Result<Self, FileError> {
         let bytes = crate::memory::zeros(&[len, size_of::<f32>()], "a frame")?;
-        Ok(Frames { reader: standard_input(), count: 0, bytes })
+        Ok(Frames { reader: Waiting(io::stdin()), count: 0, bytes })
     }
 
     /// Fills `frame` with the next one, converted to T; false at the end of the stream.

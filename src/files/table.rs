@@ -20,10 +20,9 @@ mod text;
 use ndarray::ArrayD;
 
 use super::source::Opened;
-use crate::array::array;
 use crate::element::{Dtype, Element};
 use crate::files::error::FileError;
-use crate::memory::reserved;
+use crate::memory::{array, reserved};
 
 /// How a table is read.
 #[derive(Clone, Copy, Debug, Default)]

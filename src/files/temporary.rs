@@ -142,7 +142,6 @@ fn sweep(folder: &Path) {
     }
 }
 
-/// Whether this is the name of a temporary file.
 fn is_temporary(name: &OsStr) -> bool {
     let letters = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX));
     letters.is_some_and(|letters| {

@@ -23,7 +23,6 @@ const SPINS: usize = 1000;
 const MAX_SLEEP: Duration = Duration::from_micros(100);
 
 /// The buffers, and the progress of the workers.
-#[derive(Debug)]
 pub(crate) struct DoubleBuffer<'a, T> {
     buffers: [*mut T; 2],
     rows: usize,
@@ -53,7 +52,6 @@ pub(crate) struct Progress(AtomicUsize);
 unsafe impl<T: Send + Sync> Sync for DoubleBuffer<'_, T> {}
 
 /// One writer of its own columns.
-#[derive(Debug)]
 pub(crate) struct Worker<'r, T> {
     buffer: &'r DoubleBuffer<'r, T>,
     index: usize,

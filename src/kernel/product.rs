@@ -64,7 +64,6 @@ impl Walk {
 
 /// One product: `out[r] = act(start[r] + x[r] W^T)` for each row r; or the scan of one sequence,
 /// `out[r] = act(start[r] + out[r - 1] W^T)`, in which `x` is the state before the first step.
-#[derive(Debug)]
 pub(crate) struct Product<'a, T> {
     /// (rows, k); row r starts at `r * x_stride`.
     pub(crate) x: &'a [T],

@@ -6,7 +6,6 @@ use std::ops::Range;
 /// (rows, columns); row r starts `r * stride` elements behind the first.
 ///
 /// The view borrows these columns alone; the columns between them may belong to another view.
-#[derive(Debug)]
 pub(crate) struct RowsMut<'a, T> {
     pub(super) first: *mut T,
     pub(super) rows: usize,

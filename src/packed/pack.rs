@@ -3,10 +3,9 @@
 use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
 
 use super::PackedSequence;
-use crate::array::contiguous;
 use crate::batch::{Order, check_lengths, inverse};
 use crate::error::Error;
-use crate::memory::{checked_len, reserved};
+use crate::memory::{checked_len, contiguous, reserved};
 
 /// Packs the first `lengths[n]` steps of each sequence of a padded batch, (L, N, *), or (N, L, *) with
 /// `batch_first`: PyTorch's `pack_padded_sequence`.
@@ -28,13 +27,8 @@ pub fn pack_padded_sequence<T: Clone>(
     batch_first: bool,
     enforce_sorted: bool,
 ) -> Result<PackedSequence<T>, Error> {
-    let found = input.shape();
-    let &[first, second, ..] = found else {
-        return Err(Error::Rank {
-            name: "input".to_owned(),
-            expected: "at least 2 dimensions, (L, N, *)",
-            found: found.to_vec(),
-        });
+    let &[first, second, ..] = input.shape() else {
+        return Err(Error::rank("input", "at least 2 dimensions, (L, N, *)", input.shape()));
     };
     let (steps, batch) = if batch_first { (second, first) } else { (first, second) };
     check_lengths(lengths, steps, batch)?;
@@ -72,10 +66,8 @@ pub(super) fn lengths_and_features<'a, T>(
     let mut features = None;
     let mut lengths = reserved(sequences.len(), "lengths")?;
     for (row, sequence) in sequences.iter().enumerate() {
-        let (&length, own) = sequence.shape().split_first().ok_or_else(|| Error::Rank {
-            name: format!("sequence {row}"),
-            expected: "at least 1 dimension, (L, *)",
-            found: Vec::new(),
+        let (&length, own) = sequence.shape().split_first().ok_or_else(|| {
+            Error::rank(format!("sequence {row}"), "at least 1 dimension, (L, *)", &[])
         })?;
         let expected = *features.get_or_insert(own);
         if own != expected {
@@ -84,10 +76,8 @@ pub(super) fn lengths_and_features<'a, T>(
         }
         lengths.push(length);
     }
-    Ok((
-        lengths,
-        features.ok_or_else(|| Error::invalid("sequences", "expected at least 1, got 0"))?,
-    ))
+    let none = || Error::invalid("sequences", "expected at least 1, got 0");
+    Ok((lengths, features.ok_or_else(none)?))
 }
 
 /// The sequences in row-major order; others are copied.
@@ -139,7 +129,7 @@ mod tests {
     use ndarray::{Array, Axis, Ix2, arr0, arr1, arr2};
 
     use super::*;
-    use crate::array::array;
+    use crate::memory::array;
     use crate::{pad_packed_sequence, unpack_sequence};
 
     /// The sequences of PyTorch's `test_pack_sequence`.

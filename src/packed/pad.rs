@@ -4,10 +4,9 @@ use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
 
 use super::PackedSequence;
 use super::pack::{all_contiguous, lengths_and_features};
-use crate::array::{array, contiguous, values};
 use crate::batch::{BatchSizes, PADDED, check_lengths, filled, pad, total_steps};
 use crate::error::Error;
-use crate::memory::{checked_len, reserved};
+use crate::memory::{array, checked_len, contiguous, reserved, values};
 
 /// The side of a sequence that is padded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,11 +81,7 @@ pub fn unpad_sequence<T: Clone>(
     batch_first: bool,
 ) -> Result<Vec<ArrayD<T>>, Error> {
     if padded.ndim() < 2 {
-        return Err(Error::Rank {
-            name: "padded".to_owned(),
-            expected: "at least 2 dimensions, (L, N, *)",
-            found: padded.shape().to_vec(),
-        });
+        return Err(Error::rank("padded", "at least 2 dimensions, (L, N, *)", padded.shape()));
     }
     if !batch_first {
         padded.swap_axes(0, 1);

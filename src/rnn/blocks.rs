@@ -79,18 +79,13 @@ pub(super) fn fit_workspaces<'a, T: Element>(
     plan: &Plan,
     blocks: &[Block<'_, T>],
 ) -> Result<&'a mut [Workspace<T>], Error> {
-    // Largest row count of any block over `steps` steps: over its first ones, because no later step has more rows.
-    let most_rows = |steps: usize| {
-        let sizes = blocks.iter().map(|block| &block.batch_sizes);
-        sizes.map(|sizes| sizes.offset(steps.min(sizes.steps()))).max().unwrap_or(0)
-    };
-    let (segment, chunk) = (most_rows(plan.segment), most_rows(plan.chunk));
+    let (segment, chunk) = (most_rows(blocks, plan.segment), most_rows(blocks, plan.chunk));
     let pipelined = plan.parallel == Parallel::Layers;
     let all = [shape.hidden_size];
     // A buffer for each share of the columns, or for each direction or layer that runs at the same time.
     let (threads, ends, copies, shared) = match &plan.parallel {
         Parallel::Rows { threads } => (*threads, &all[..], 1, 0),
-        Parallel::Columns { ends } => (1, &ends[..], 1, most_rows(1)),
+        Parallel::Columns { ends } => (1, &ends[..], 1, most_rows(blocks, 1)),
         Parallel::Directions => (1, &all[..], 2, 0),
         Parallel::Layers => (1, &all[..], shape.num_layers, 0),
     };
@@ -114,4 +109,10 @@ pub(super) fn fit_workspaces<'a, T: Element>(
         }
     }
     Ok(&mut workspaces[..threads])
+}
+
+/// Largest row count of any block over `steps` steps: over its first ones, because no later step has more rows.
+fn most_rows<T>(blocks: &[Block<'_, T>], steps: usize) -> usize {
+    let sizes = blocks.iter().map(|block| &block.batch_sizes);
+    sizes.map(|sizes| sizes.offset(steps.min(sizes.steps()))).max().unwrap_or(0)
 }

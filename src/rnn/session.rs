@@ -5,11 +5,10 @@ use std::ops::Range;
 use ndarray::{ArrayD, Axis, Slice};
 
 use super::{Options, Output, Rnn};
-use crate::array::array;
 use crate::batch::Batch;
 use crate::element::Element;
 use crate::error::Error;
-use crate::memory::zeros;
+use crate::memory::{array, zeros};
 
 /// A layer with the hidden state that it carries from batch to batch. The outputs have the bits of a single
 /// pass over all steps.

@@ -4,7 +4,6 @@ use crate::batch::BatchSizes;
 use crate::kernel::Aligned;
 
 /// The rows of a block, and the memory for its results.
-#[derive(Debug)]
 pub(crate) struct Block<'a, T> {
     pub(crate) first_row: usize,
     pub(crate) batch_sizes: BatchSizes,
@@ -14,7 +13,6 @@ pub(crate) struct Block<'a, T> {
 }
 
 /// A tensor of the block, (rows, features), that is written step by step.
-#[derive(Debug)]
 pub(crate) enum Steps<'a, T> {
     /// All rows in one slice, from step `first_step` on.
     Whole { data: &'a mut [T], width: usize, first_step: usize },

@@ -19,43 +19,50 @@ pub(super) fn run<T: Element>(
     block: &mut Block<'_, T>,
     workspace: &mut Workspace<T>,
 ) {
+    let segments = block.batch_sizes.steps().div_ceil(stack.plan.segment);
+    for round in 0..segments + stack.cells.len() - 1 {
+        run_round(stack, block, workspace, round);
+    }
+}
+
+/// Passes segment `round - k` through each layer k that has such a segment, all layers at the same time.
+fn run_round<T: Element>(
+    stack: &Stack<'_, T>,
+    block: &mut Block<'_, T>,
+    workspace: &mut Workspace<T>,
+    round: usize,
+) {
     let Block { first_row, batch_sizes: sizes, output, state } = block;
     // A plan of layers has one block.
     let Steps::Whole { data: output, width, .. } = output else { return };
-    let (first_row, width, size) = (*first_row, *width, stack.plan.segment);
-    let (segments, layers) = (sizes.steps().div_ceil(size), stack.cells.len());
-    for round in 0..segments + layers - 1 {
-        let mut output = &mut **output;
-        let mut pairs = workspace.hidden.chunks_exact_mut(2);
-        let mut read_below = None;
-        let buffers = state.chunks_exact_mut(1).zip(workspace.pre.chunks_exact_mut(1));
-        let sizes = &*sizes;
-        rayon::scope(move |scope| {
-            for (layer, (state, pre)) in buffers.enumerate() {
-                let (data, read) = match pairs.next() {
-                    Some([even, odd]) => {
-                        let even_round = (round + layer).is_multiple_of(2);
-                        let (own, read) = if even_round { (even, odd) } else { (odd, even) };
-                        (&mut own[..], &read[..])
-                    }
-                    // The last layer writes the output of the stack.
-                    _ => (std::mem::take(&mut output), &[][..]),
-                };
-                let below = read_below.replace(read);
-                let segment = round.wrapping_sub(layer);
-                if segment >= segments {
-                    continue;
-                }
-                let start = segment * size;
-                let first_step = if layer + 1 == layers { 0 } else { start };
-                scope.spawn(move |_| {
-                    let segment = &(start..(start + size).min(sizes.steps()));
-                    let section =
-                        Section { stack, sizes, first_row, layer, direction: 0, below, segment };
-                    let mut output = Steps::Whole { data, width, first_step };
-                    section.run(&mut output, state, pre, &mut [const { Vec::new() }; 2]);
-                });
+    let (sizes, first_row, width, layers) = (&*sizes, *first_row, *width, stack.cells.len());
+    let mut output = &mut **output;
+    let mut pairs = workspace.hidden.chunks_exact_mut(2);
+    let mut read_below = None;
+    let buffers = state.chunks_exact_mut(1).zip(workspace.pre.chunks_exact_mut(1));
+    rayon::scope(move |scope| {
+        for (layer, (state, pre)) in buffers.enumerate() {
+            // The last layer writes the output of the stack.
+            let last = || (std::mem::take(&mut output), &[][..]);
+            let (data, read) = pairs.next().map_or_else(last, |pair| {
+                // The layer above reads what this one wrote in the round before.
+                pair.swap(0, 1);
+                let (own, read) = pair.split_at_mut(1);
+                (&mut own[0][..], &read[0][..])
+            });
+            let below = read_below.replace(read);
+            let start = round.wrapping_sub(layer).saturating_mul(stack.plan.segment);
+            let segment = start..start.saturating_add(stack.plan.segment).min(sizes.steps());
+            if segment.is_empty() {
+                continue;
             }
-        });
-    }
+            let first_step = if layer + 1 == layers { 0 } else { start };
+            scope.spawn(move |_| {
+                let (direction, segment) = (0, &segment);
+                let section = Section { stack, sizes, first_row, layer, direction, below, segment };
+                let mut output = Steps::Whole { data, width, first_step };
+                section.run(&mut output, state, pre, &mut [const { Vec::new() }; 2]);
+            });
+        }
+    });
 }

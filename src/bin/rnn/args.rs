@@ -196,13 +196,11 @@ impl ReportArgs {
         if self.quiet { ReportForm::None } else { self.report }
     }
 
-    /// The fate of an existing output.
     pub(crate) fn overwrite(&self) -> Overwrite {
         if self.no_clobber { Overwrite::Refuse } else { Overwrite::Replace }
     }
 }
 
-/// The form of a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ReportForm {
     /// For people.

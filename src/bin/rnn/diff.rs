@@ -31,7 +31,6 @@ pub(crate) struct Findings {
     equal_nan: bool,
     tensors: Vec<Pair>,
     configuration: Option<Value>,
-    /// The line about the configuration.
     #[serde(skip)]
     about: Option<String>,
     /// A command that would compare more.
@@ -69,7 +68,6 @@ fn conversion(source: &Source) -> Option<String> {
     Some(crate::explain::hint::convert(file, target.to_str()?))
 }
 
-/// Compares both sides.
 pub(crate) fn find(mut a: File, mut b: File, places: [String; 2], args: &Diff) -> Result<Findings> {
     let Diff { exact, rtol, atol, equal_nan, axes, batch_first, bidirectional, .. } = *args;
     let words = Words { axes, batch_first, bidirectional };
@@ -77,15 +75,14 @@ pub(crate) fn find(mut a: File, mut b: File, places: [String; 2], args: &Diff) -
     let prefix = args.prefix.as_deref().map(|prefix| prefix.trim_end_matches('.'));
     let (tensors, found) = match (&mut a, &mut b) {
         (File::Bundle(a), File::Bundle(b)) => {
-            (pairs::by_name(a, b, &rule, prefix)?, Configuration::compare(a, b, prefix))
+            (pairs::by_name(a, b, &rule, prefix)?, Configuration::compare([a, b], &places, prefix))
         }
         _ => (vec![pairs::single(&mut a, &mut b, &rule)?], None),
     };
     let hint = pairs::unmatched(&tensors).and_then(|names| pairs::prefix_hint(&names));
-    let equal =
-        tensors.iter().all(|pair| pair.equal) && found.as_ref().is_none_or(Configuration::equal);
-    let configuration = found.as_ref().map(Configuration::json);
-    let about = found.map(|found| found.text(&places));
+    let equal = tensors.iter().all(|pair| pair.equal);
+    let equal = equal && found.as_ref().is_none_or(|found| found.equal);
+    let (about, configuration) = found.map(|found| (found.text, found.json)).unzip();
     let (command, [a, b]) = ("diff", places);
     Ok(Findings { command, a, b, equal, exact, equal_nan, tensors, configuration, about, hint })
 }

@@ -2,7 +2,8 @@
 //! with error 28 of the system, `short` cuts all reads and writes to a few bytes.
 
 use anyhow::Result;
-use elman::faults::{FaultPlan, Operation, plan};
+use elman::faults::Operation::{Allocate, Read, Rename, Sync, Write};
+use elman::faults::{FaultPlan, plan};
 
 use crate::failure::Usage;
 
@@ -20,14 +21,8 @@ fn parse(text: &str) -> Option<FaultPlan> {
     }
     let words: Vec<_> = text.split(' ').collect();
     let &[operation, first, last, errno] = words.as_slice() else { return None };
-    let operation = match operation {
-        "read" => Operation::Read,
-        "write" => Operation::Write,
-        "sync" => Operation::Sync,
-        "rename" => Operation::Rename,
-        "allocate" => Operation::Allocate,
-        _ => return None,
-    };
+    let all = [Read, Write, Sync, Rename, Allocate];
+    let operation = all.into_iter().find(|own| format!("{own:?}").to_lowercase() == operation)?;
     let (first, last) = (first.parse().ok()?, last.parse().ok()?);
     Some(FaultPlan::Fail { operation, first, last, errno: errno.parse().ok()? })
 }

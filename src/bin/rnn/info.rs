@@ -57,7 +57,6 @@ struct Listed {
     values: Option<String>,
 }
 
-/// Opens a file and describes it.
 pub(crate) fn describe(file: &OsStr, args: &Info) -> Result<Description> {
     let (source, columns) = (Source::parse(file), args.table.columns());
     let file = open_with(&source, Accepts::Anything, &args.table.options(&columns))?;

@@ -9,7 +9,7 @@ use elman::{Checkpoint, Config, Dtype, NamedTensor, Nonlinearity};
 use crate::args::LayerArgs;
 use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
-use crate::finite;
+use crate::numbers;
 use crate::report::Notes;
 
 /// Reads the weights of a layer from a file. Numbers become `dtype`, if there is one.
@@ -23,12 +23,12 @@ pub(crate) fn read(
     let place = &weights.place;
     for NamedTensor { name, stored, tensor } in &weights.tensors {
         if !stored.is_computed() || stored.natural() != tensor.dtype() {
-            notes.note(format!("{place}: {name}: {stored} converted to {}", tensor.dtype()));
+            notes.notes.push(format!("{place}: {name}: {stored} converted to {}", tensor.dtype()));
         }
     }
     let others = others_left_alone(&weights);
     for note in others.iter().chain(&weights.notes) {
-        notes.note(format!("{place}: {note}"));
+        notes.notes.push(format!("{place}: {note}"));
     }
     Ok(weights)
 }
@@ -58,7 +58,7 @@ pub(crate) fn merged_config(
         }
     }
     if !saved && args.nonlinearity.is_none() {
-        notes.note(format!(
+        notes.notes.push(format!(
             "{}: the weights do not say their nonlinearity; tanh, PyTorch's default, is assumed",
             weights.place
         ));
@@ -96,8 +96,8 @@ pub(crate) fn not_finite(weights: &Checkpoint) -> Option<String> {
     weights.tensors.iter().find_map(|NamedTensor { name, tensor, .. }| {
         let name = format!("{}: {name}", weights.place);
         match tensor {
-            Tensor::F32(array) => finite::not_finite(&name, &array.view(), &[], &[]),
-            Tensor::F64(array) => finite::not_finite(&name, &array.view(), &[], &[]),
+            Tensor::F32(array) => numbers::not_finite(&name, &array.view(), &[], &[]),
+            Tensor::F64(array) => numbers::not_finite(&name, &array.view(), &[], &[]),
         }
     })
 }
@@ -147,8 +147,10 @@ pub(crate) fn config_from_flags(args: &LayerArgs, features: Option<usize>) -> Re
 pub(crate) fn note_dropout(config: &Config, train: bool, notes: &mut Notes) {
     let p = config.dropout;
     if p > 0.0 && config.num_layers == 1 {
-        notes.warn(format!("dropout {p} has no effect: it acts between layers, and there is one"));
+        notes
+            .warnings
+            .push(format!("dropout {p} has no effect: it acts between layers, and there is one"));
     } else if p > 0.0 && !train {
-        notes.note(format!("dropout {p} is inactive, as after eval(); --train applies it"));
+        notes.notes.push(format!("dropout {p} is inactive, as after eval(); --train applies it"));
     }
 }

@@ -1,20 +1,28 @@
 //! `rnn`: PyTorch's `torch.nn.RNN` for the shell.
 
+/// Calls a function of the element type that is known only at run time.
+macro_rules! typed {
+    ($dtype:expr, $function:ident($($argument:expr),*)) => {
+        match $dtype {
+            elman::Dtype::F32 => $function::<f32>($($argument),*),
+            elman::Dtype::F64 => $function::<f64>($($argument),*),
+        }
+    };
+}
+
 mod args;
 mod commands;
-mod conversion;
 mod diff;
 mod explain;
 mod failure;
 #[cfg(debug_assertions)]
 mod faults;
-mod finite;
 mod info;
 mod invariance;
 mod layer;
+mod numbers;
 mod peak;
 mod pipeline;
-mod place;
 mod progress;
 mod report;
 mod rng;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use elman::{Dtype, Element, Kernel};
+use elman::{Element, Kernel};
 use rayon::ThreadPool;
 use serde_json::{Value, json};
 
@@ -79,10 +79,7 @@ pub(crate) fn measure(args: &Bench) -> Result<(String, Value)> {
     let (kernel, dtype) = (args.kernel.unwrap_or_else(Kernel::best), args.dtype);
     let one = threads::pool(Some(1), &mut Vec::new())?;
     let all = threads::pool(args.threads.first().copied(), &mut Vec::new())?;
-    let [core, cores] = [&one, &all].map(|pool| match dtype {
-        Dtype::F32 => multiply_adds::<f32>(kernel, pool),
-        Dtype::F64 => multiply_adds::<f64>(kernel, pool),
-    });
+    let [core, cores] = [&one, &all].map(|pool| typed!(dtype, multiply_adds(kernel, pool)));
     let (name, dtype, threads) = (kernel.name(), dtype.to_string(), all.current_num_threads());
     let mut text = format!(
         "multiply-adds, {dtype}, kernel {name}: {core:.1} GF/s on one core, {cores:.1} on {threads}\n"

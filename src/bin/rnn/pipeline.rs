@@ -8,10 +8,9 @@ pub(crate) mod carried;
 pub(crate) mod extent;
 mod flow;
 pub(crate) mod input;
-pub(crate) mod lengths;
 pub(crate) mod output;
-pub(crate) mod packed;
 pub(crate) mod pass;
+pub(crate) mod sequences;
 pub(crate) mod state;
 
 use std::sync::mpsc::sync_channel;
@@ -122,9 +121,10 @@ impl<T: Element> Pass<'_, T> {
         let sink = outputs.sinks[0].take();
         let mut writer = sink.map(|sink| Writer::begin(sink, self)).transpose()?;
         let progress = progress::bytes(self.bytes(&self.whole()));
-        let stages = Stages {
-            read: &mut |section, memory| reader.read(self, section, memory),
-            compute: &mut |section, input| {
+        let ended = pass_all(
+            self.sections(cut),
+            &mut |section, memory| reader.read(self, section, memory),
+            &mut |section, input| {
                 self.check(Stage::Input, section, &input)?;
                 let mut layers = pool.install(|| flow.step(section, &input, Mode::Eval))?;
                 let output = layers.pop().unwrap_or_else(|| unreachable!("a layer's output"));
@@ -132,15 +132,14 @@ impl<T: Element> Pass<'_, T> {
                 let (Rows::Padded(data) | Rows::Packed(PackedSequence { data, .. })) = input;
                 Ok((output, data.into_raw_vec_and_offset().0))
             },
-            write: &mut |section, output| {
+            &mut |section, output| {
                 if let Some(writer) = &mut writer {
                     writer.write(self, section, output)?;
                 }
                 progress.inc(self.bytes(section) as u64);
                 Ok(())
             },
-        };
-        let ended = stages.run(self.sections(cut));
+        );
         progress.display.finish_and_clear();
         ended?;
         reader.expect_end()?;
@@ -157,71 +156,68 @@ const BUFFERS: usize = 2;
 type Read<'a, T> = &'a mut (dyn FnMut(&Section, Vec<T>) -> Result<Rows<T>> + Send + 'a);
 /// Computes the output of a section, and returns the memory of its input.
 type Compute<'a, T> = &'a mut (dyn FnMut(&Section, Rows<T>) -> Result<(Rows<T>, Vec<T>)> + 'a);
-/// Writes the output of a section.
 type Write<'a, T> = &'a mut (dyn FnMut(&Section, Rows<T>) -> Result<()> + Send + 'a);
 
-struct Stages<'a, T> {
-    read: Read<'a, T>,
-    compute: Compute<'a, T>,
-    write: Write<'a, T>,
+/// Passes all sections through the stages.
+fn pass_all<T: Send>(
+    mut sections: impl Iterator<Item = Section> + Send,
+    read: Read<'_, T>,
+    compute: Compute<'_, T>,
+    write: Write<'_, T>,
+) -> Result<()> {
+    if let Some(ended) = at_once(&mut sections, read, compute, write) {
+        return ended;
+    }
+    let mut memory = Vec::new();
+    for section in sections {
+        let input = read(&section, memory)?;
+        let (output, used) = compute(&section, input)?;
+        write(&section, output)?;
+        memory = used;
+    }
+    Ok(())
 }
 
-impl<T: Send> Stages<'_, T> {
-    /// Passes all sections through the stages.
-    fn run(mut self, mut sections: impl Iterator<Item = Section> + Send) -> Result<()> {
-        if let Some(ended) = self.at_once(&mut sections) {
-            return ended;
-        }
-        let mut memory = Vec::new();
-        for section in sections {
-            let input = (self.read)(&section, memory)?;
-            let (output, used) = (self.compute)(&section, input)?;
-            (self.write)(&section, output)?;
-            memory = used;
-        }
-        Ok(())
-    }
-
-    /// Reads and writes on two threads while this one computes. `None` if the system refuses the threads: then
-    /// nothing has been read.
-    fn at_once(
-        &mut self,
-        sections: &mut (dyn Iterator<Item = Section> + Send),
-    ) -> Option<Result<()>> {
-        let Stages { read, compute, write } = self;
-        let (filled_in, filled) = sync_channel(1);
-        let (empty_in, empty) = sync_channel(BUFFERS);
-        let (done_in, done) = sync_channel::<(Section, Rows<T>)>(0);
-        // The channel has room for all of them.
-        (0..BUFFERS).for_each(|_| drop(empty_in.send(Vec::new())));
-        std::thread::scope(|scope| {
-            let write_all =
-                move || done.into_iter().try_for_each(|(section, output)| write(&section, output));
-            let writing = Builder::new().spawn_scoped(scope, write_all).ok()?;
-            let read_all = move || {
-                for section in sections {
-                    // A stage that has ended reports its own error.
-                    let Ok(memory) = empty.recv() else { break };
-                    let input = read(&section, memory)?;
-                    if filled_in.send((section, input)).is_err() {
-                        break;
-                    }
+/// Reads and writes on two threads while this one computes. `None` if the system refuses the threads: then
+/// nothing has been read.
+fn at_once<T: Send>(
+    sections: &mut (dyn Iterator<Item = Section> + Send),
+    read: Read<'_, T>,
+    compute: Compute<'_, T>,
+    write: Write<'_, T>,
+) -> Option<Result<()>> {
+    let (filled_in, filled) = sync_channel(1);
+    let (empty_in, empty) = sync_channel(BUFFERS);
+    let (done_in, done) = sync_channel::<(Section, Rows<T>)>(0);
+    // The channel has room for all of them.
+    (0..BUFFERS).for_each(|_| drop(empty_in.send(Vec::new())));
+    std::thread::scope(|scope| {
+        let write_all =
+            move || done.into_iter().try_for_each(|(section, output)| write(&section, output));
+        let writing = Builder::new().spawn_scoped(scope, write_all).ok()?;
+        let read_all = move || {
+            for section in sections {
+                // A stage that has ended reports its own error.
+                let Ok(memory) = empty.recv() else { break };
+                let input = read(&section, memory)?;
+                if filled_in.send((section, input)).is_err() {
+                    break;
                 }
-                Ok(())
-            };
-            let reading = Builder::new().spawn_scoped(scope, read_all).ok()?;
-            let computed = filled.into_iter().try_for_each(|(section, input)| {
-                let (output, memory) = compute(&section, input)?;
-                // A reader that has ended needs no memory. A writer that has ended reports its own error, and
-                // the rest need not be computed.
-                let _ = empty_in.send(memory);
-                done_in.send((section, output)).map_err(|_| anyhow!("the writer has ended"))
-            });
-            drop((empty_in, done_in));
-            let (read, written) = (joined(reading), joined(writing));
-            Some(read.and(written).and(computed))
-        })
-    }
+            }
+            Ok(())
+        };
+        let reading = Builder::new().spawn_scoped(scope, read_all).ok()?;
+        let computed = filled.into_iter().try_for_each(|(section, input)| {
+            let (output, memory) = compute(&section, input)?;
+            // A reader that has ended needs no memory. A writer that has ended reports its own error, and
+            // the rest need not be computed.
+            let _ = empty_in.send(memory);
+            done_in.send((section, output)).map_err(|_| anyhow!("the writer has ended"))
+        });
+        drop((empty_in, done_in));
+        let (read, written) = (joined(reading), joined(writing));
+        Some(read.and(written).and(computed))
+    })
 }
 
 /// The result of a thread; its panic continues here.

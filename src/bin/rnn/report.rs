@@ -17,18 +17,15 @@ pub(crate) struct Notes {
     /// The form of the report that they belong to.
     #[serde(skip)]
     pub(crate) form: ReportForm,
+    /// Decisions of the program.
     pub(crate) notes: Vec<String>,
+    /// Probable mistakes of the user.
     pub(crate) warnings: Vec<String>,
 }
 
 impl Notes {
     pub(crate) fn new(form: ReportForm) -> Self {
         Notes { form, ..Notes::default() }
-    }
-
-    /// A decision of the program.
-    pub(crate) fn note(&mut self, text: String) {
-        self.notes.push(text);
     }
 
     /// A decision that concerns the work ahead: on standard error at once, or among the notes of a report for scripts.
@@ -38,24 +35,17 @@ impl Notes {
                 // The announcement is not worth an error if standard error is closed.
                 let _ = writeln!(io::stderr(), "note: {text}");
             }
-            ReportForm::Json => self.note(text),
+            ReportForm::Json => self.notes.push(text),
             ReportForm::None => {}
         }
     }
 
-    /// A probable mistake of the user.
-    pub(crate) fn warn(&mut self, text: String) {
-        self.warnings.push(text);
-    }
-
-    /// The lines of a report.
     pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
         let notes = self.notes.iter().map(|text| format!("note: {text}"));
         notes.chain(self.warnings.iter().map(|text| format!("warning: {text}")))
     }
 }
 
-/// One tensor of a report.
 #[derive(Debug, Serialize)]
 pub(crate) struct TensorLine {
     pub(crate) name: String,
@@ -79,8 +69,6 @@ impl TensorLine {
     }
 }
 
-/// How a forward pass ran.
-#[derive(Debug)]
 pub(crate) struct RunLine {
     /// PyTorch's name: train or eval.
     pub(crate) mode: &'static str,
@@ -89,8 +77,7 @@ pub(crate) struct RunLine {
     pub(crate) seconds: f64,
 }
 
-/// The report of one command.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Report {
     pub(crate) command: &'static str,
     pub(crate) layer: Option<(Config, Dtype)>,

@@ -42,7 +42,18 @@ impl Rng {
                 }
                 Generator::new(seed)
             }
-            (None, Some(path)) => read_state(open_state(path)?)?,
+            (None, Some(path)) => {
+                let file = open_state(path)?;
+                let place = file.place().to_owned();
+                // Every byte is a number that f32 holds exactly.
+                #[allow(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "0 to 255"
+                )]
+                let bytes: Vec<u8> = file.read::<f32>()?.iter().map(|&byte| byte as u8).collect();
+                Generator::from_state(&bytes).context(place)?
+            }
             (None, None) => Generator::new(Generator::DEFAULT_SEED),
         };
         let seed = (seed.is_some() || path.is_none()).then(|| generator.seed());
@@ -81,12 +92,4 @@ fn open_state(path: &Path) -> Result<TensorFile> {
             .context(file.place().to_owned());
     }
     Ok(file)
-}
-
-fn read_state(file: TensorFile) -> Result<Generator> {
-    let place = file.place().to_owned();
-    // Every byte is a number that f32 holds exactly.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
-    let bytes: Vec<u8> = file.read::<f32>()?.iter().map(|&byte| byte as u8).collect();
-    Generator::from_state(&bytes).context(place)
 }

@@ -68,12 +68,14 @@ impl WeightsOutput {
         let replaced = std::fs::read_dir(path).map_or(0, Iterator::count);
         if replaced > 0 {
             let place = shown(path);
-            notes.note(format!("{place}: the {replaced} files that stood there are replaced"));
+            notes
+                .notes
+                .push(format!("{place}: the {replaced} files that stood there are replaced"));
         }
         #[cfg(feature = "onnx")]
         if let (Self::Onnx(_), Dtype::F64) = (self, dtype) {
             let text = "ONNX Runtime has no RNN for f64; --dtype f32 makes one that it runs";
-            notes.warn(text.to_owned());
+            notes.warnings.push(text.to_owned());
         }
         #[cfg(not(feature = "onnx"))]
         let _ = dtype;

@@ -3,16 +3,15 @@
 use std::collections::HashSet;
 
 use super::trace::{self, Trace};
-use crate::array::array;
 use crate::checkpoint::NamedTensor;
 use crate::checkpoint::error::CheckpointError;
 use crate::element::Dtype;
 use crate::files::proto::{Attribute, NodeProto, TensorProto};
 use crate::files::{FileError, Tensor};
+use crate::memory::array;
 use crate::{Config, Nonlinearity};
 
 /// A node whose weights have the shapes of a layer.
-#[derive(Debug)]
 pub(super) struct LayerNode<'a> {
     pub(super) node: &'a NodeProto,
     /// `forward`, `reverse` or `bidirectional`.
@@ -188,7 +187,6 @@ fn nonlinearity(node: &NodeProto, directions: usize) -> Result<Nonlinearity, Che
     }
 }
 
-/// The tensor at a required input of a node.
 fn required<'a>(
     node: &'a NodeProto,
     trace: &Trace<'a>,

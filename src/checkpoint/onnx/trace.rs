@@ -13,7 +13,6 @@ use crate::files::proto::{Attribute, NodeProto, TensorProto};
 /// Most axes of a value that the trace follows: twice as many as the nodes between two layers need.
 const MAX_RANK: usize = 8;
 
-/// An axis of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Axis {
     /// The i-th of the origin.
@@ -22,11 +21,11 @@ enum Axis {
     Steps,
     /// N.
     Batch,
-    /// D.
+    /// D, if it is 2.
     Directions,
     /// `H_out`, or D * `H_out` after the directions were joined.
     Features,
-    /// An inserted axis of size 1.
+    /// An axis of size 1: an inserted one, or D.
     One,
 }
 
@@ -39,21 +38,6 @@ pub(super) struct Origin<'a> {
     pub(super) source: &'a str,
     /// Its axes in their new order. Empty if the order is unknown, or if numbers were left out.
     axes: Vec<Axis>,
-    /// D, of the output of an RNN.
-    directions: usize,
-}
-
-impl<'a> Origin<'a> {
-    /// A value that was not moved. It is assumed to have three axes: others are not followed through
-    /// transpositions.
-    fn of(source: &'a str) -> Self {
-        Origin { source, axes: vec![Own(0), Own(1), Own(2)], directions: 0 }
-    }
-
-    /// Whether this axis has size 1.
-    fn is_single(&self, axis: Axis) -> bool {
-        axis == One || axis == Directions && self.directions == 1
-    }
 }
 
 /// Whether a node only moves numbers, leaves some out, or does nothing at inference.
@@ -84,7 +68,6 @@ pub(super) fn directions(node: &NodeProto) -> usize {
 }
 
 /// The kind of a first state.
-#[derive(Debug)]
 pub(super) enum State<'a> {
     /// An input of the model, or zeros.
     Input,
@@ -95,7 +78,6 @@ pub(super) enum State<'a> {
 }
 
 /// The values of a graph and their origins.
-#[derive(Debug)]
 pub(super) struct Trace<'a> {
     tensors: HashMap<&'a str, &'a TensorProto>,
     inputs: HashSet<&'a str>,
@@ -108,28 +90,28 @@ impl<'a> Trace<'a> {
     /// Traces all nodes in one pass, because each follows those that it reads from. A value that is read before
     /// it is written has no known origin, so that a cycle of nodes cannot be a layer.
     pub(super) fn new(graph: &'a Graph) -> Self {
-        let tensors = graph.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
-        let inputs = graph.inputs.iter().map(|input| input.name.as_str()).collect();
+        let tensors =
+            graph.proto.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
+        let inputs = graph.proto.input.iter().map(|input| input.name.as_str()).collect();
         let (fills, origins) = (HashMap::new(), HashMap::new());
         let mut trace = Trace { tensors, inputs, fills, origins };
-        for node in graph.nodes.iter().filter(|node| node.is_standard()) {
+        for node in graph.proto.node.iter().filter(|node| node.is_standard()) {
             trace.add(node);
         }
         trace
     }
 
-    /// Adds the origins of a node's outputs.
     fn add(&mut self, node: &'a NodeProto) {
         let Some(output) = node.output(0) else { return };
         match (node.op_type.as_str(), node.input(0)) {
             ("RNN", _) => {
+                let both = if directions(node) == 2 { Directions } else { One };
                 let axes = if is_batch_first(node) {
-                    vec![Batch, Steps, Directions, Features]
+                    vec![Batch, Steps, both, Features]
                 } else {
-                    vec![Steps, Directions, Batch, Features]
+                    vec![Steps, both, Batch, Features]
                 };
-                let origin = Origin { source: output, axes, directions: directions(node) };
-                self.origins.insert(output, origin);
+                self.origins.insert(output, Origin { source: output, axes });
             }
             ("ConstantOfShape", _) => {
                 self.fills.insert(output, node);
@@ -137,22 +119,23 @@ impl<'a> Trace<'a> {
             ("Split", Some(input)) => {
                 let source = self.origin(input).source;
                 for output in &node.output {
-                    self.origins.insert(output, Origin { source, axes: Vec::new(), directions: 0 });
+                    self.origins.insert(output, Origin { source, axes: Vec::new() });
                 }
             }
             (_, Some(input)) if is_move(node) => {
-                let mut origin = self.origin(input);
-                let axes = self.moved(node, &origin);
-                origin.axes = axes.filter(|axes| axes.len() <= MAX_RANK).unwrap_or_default();
-                self.origins.insert(output, origin);
+                let Origin { source, axes } = self.origin(input);
+                let axes = self.moved(node, &axes).filter(|axes| axes.len() <= MAX_RANK);
+                self.origins.insert(output, Origin { source, axes: axes.unwrap_or_default() });
             }
             _ => {}
         }
     }
 
-    /// The origin of a value.
+    /// The origin of a value. One that was not moved is assumed to have three axes: others are not followed through
+    /// transpositions.
     pub(super) fn origin(&self, name: &'a str) -> Origin<'a> {
-        self.origins.get(name).cloned().unwrap_or_else(|| Origin::of(name))
+        let own = || Origin { source: name, axes: vec![Own(0), Own(1), Own(2)] };
+        self.origins.get(name).cloned().unwrap_or_else(own)
     }
 
     /// The tensor that a value is, or that it copies.
@@ -207,11 +190,10 @@ impl<'a> Trace<'a> {
     }
 
     /// The axes of a node's output; `None` if they are unknown.
-    fn moved(&self, node: &'a NodeProto, origin: &Origin<'a>) -> Option<Vec<Axis>> {
-        let axes = &origin.axes;
+    fn moved(&self, node: &'a NodeProto, axes: &[Axis]) -> Option<Vec<Axis>> {
         let rank = axes.len();
         match node.op_type.as_str() {
-            "Identity" | "Cast" | "Dropout" => Some(axes.clone()),
+            "Identity" | "Cast" | "Dropout" => Some(axes.to_vec()),
             "Transpose" => {
                 let Some(Attribute::Ints(perm)) = node.attribute("perm") else {
                     return Some(axes.iter().rev().copied().collect());
@@ -224,10 +206,10 @@ impl<'a> Trace<'a> {
                     (_, Some(gone)) => places(&gone, rank)?,
                     // The default is all axes of size 1. Whether L or N is 1 is unknown and does not matter:
                     // the next node would reject the remaining axes.
-                    (1, None) => (0..rank).filter(|&at| origin.is_single(axes[at])).collect(),
+                    (1, None) => (0..rank).filter(|&at| axes[at] == One).collect(),
                     _ => return None,
                 };
-                let single = gone.iter().all(|&at| origin.is_single(axes[at]));
+                let single = gone.iter().all(|&at| axes[at] == One);
                 let left = (0..rank).filter(|at| !gone.contains(at)).map(|at| axes[at]);
                 single.then(|| left.collect())
             }
@@ -238,20 +220,19 @@ impl<'a> Trace<'a> {
                 let mut old = axes.iter().copied();
                 (0..rank).map(|at| if new.contains(&at) { Some(One) } else { old.next() }).collect()
             }
-            "Reshape" => self.reshaped(node, origin),
+            "Reshape" => self.reshaped(node, axes),
             _ => None,
         }
     }
 
     /// The axes after a Reshape to three that keeps the first two: it joins the directions of one step and drops
     /// axes of size 1. Any other shape, including a computed one, could divide steps and sequences differently.
-    fn reshaped(&self, node: &'a NodeProto, origin: &Origin<'a>) -> Option<Vec<Axis>> {
+    fn reshaped(&self, node: &'a NodeProto, axes: &[Axis]) -> Option<Vec<Axis>> {
         // A zero keeps the size of the axis, unless allowzero is set.
         let zeros_are_sizes = matches!(node.attribute("allowzero"), None | Some(Attribute::Int(0)));
         let [0, 0, 1.. | -1] = self.integers(node, "shape")?[..] else { return None };
-        let (kept, merged) = origin.axes.split_at_checked(2)?;
-        let merged = merged.iter().copied().filter(|&axis| !origin.is_single(axis));
-        let merged = merged.collect::<Vec<_>>();
+        let (kept, merged) = axes.split_at_checked(2)?;
+        let merged: Vec<_> = merged.iter().copied().filter(|&axis| axis != One).collect();
         let is_step = merged == [Features] || merged == [Directions, Features];
         (zeros_are_sizes && is_step).then(|| vec![kept[0], kept[1], Features])
     }

@@ -5,7 +5,8 @@ use ndarray::ArrayD;
 use crate::checkpoint::error::CheckpointError;
 use crate::element::Element;
 use crate::files::proto::{
-    Attribute, DimensionProto, NodeProto, StringStringEntryProto, TensorProto, ValueInfoProto,
+    Attribute, DimensionProto, GraphProto, NodeProto, StringStringEntryProto, TensorProto,
+    ValueInfoProto,
 };
 use crate::files::{FileError, Graph, Sink, TEXT_NAME};
 use crate::params::in_order;
@@ -50,24 +51,24 @@ pub fn write_onnx<T: Element>(
     let along_first = || vec![("axis", Attribute::Int(0))];
     if num_layers > 1 {
         let lengths = vec![i64::from(config.bidirectional) + 1; num_layers];
-        graph.tensors.push(TensorProto::integers("h_0_split", &lengths));
+        graph.proto.initializer.push(TensorProto::integers("h_0_split", &lengths));
         let states = (0..num_layers).map(|layer| format!("h_0_l{layer}"));
         let inputs = ["h_0", "h_0_split"];
-        graph.nodes.push(node("Split", "h_0_split", inputs, states, along_first()));
+        graph.proto.node.push(node("Split", "h_0_split", inputs, states, along_first()));
     }
     let mut x = if config.batch_first { "input_steps" } else { "input" }.to_owned();
     if config.batch_first {
-        graph.nodes.push(transpose(&x, "input", &[1, 0, 2]));
+        graph.proto.node.push(transpose(&x, "input", &[1, 0, 2]));
     }
     for (layer, own) in ordered.chunks(ordered.len() / num_layers).enumerate() {
         x = add_layer(&mut graph, config, layer, own, x)?;
     }
     if config.batch_first {
-        graph.nodes.push(transpose("output", &x, &[1, 0, 2]));
+        graph.proto.node.push(transpose("output", &x, &[1, 0, 2]));
     }
     if num_layers > 1 {
         let states = (0..num_layers).map(|layer| format!("h_n_l{layer}"));
-        graph.nodes.push(node("Concat", "h_n", states, ["h_n"], along_first()));
+        graph.proto.node.push(node("Concat", "h_n", states, ["h_n"], along_first()));
     }
     Ok(graph.write(sink)?)
 }
@@ -88,14 +89,12 @@ fn ends<T: Element>(config: &Config) -> Graph {
         let states = fixed(directions * config.num_layers);
         value(name, vec![states, any("batch"), fixed(config.hidden_size)])
     };
-    let (key, text) = (TEXT_NAME.to_owned(), config.to_json().to_string());
-    Graph {
-        opset: Some(OPSET),
-        inputs: vec![sequence("input", config.input_size), state("h_0")],
-        outputs: vec![sequence("output", directions * config.hidden_size), state("h_n")],
-        metadata: vec![StringStringEntryProto { key, value: text }],
-        ..Graph::default()
-    }
+    let input = vec![sequence("input", config.input_size), state("h_0")];
+    let output = vec![sequence("output", directions * config.hidden_size), state("h_n")];
+    let proto = GraphProto { input, output, ..GraphProto::default() };
+    let (key, value) = (TEXT_NAME.to_owned(), config.to_json().to_string());
+    let metadata = vec![StringStringEntryProto { key, value }];
+    Graph { place: String::new(), opset: Some(OPSET), proto, metadata }
 }
 
 /// Adds the node of a layer, which reads `x`, (L, N, features in), and brings its output into the shape of the
@@ -114,18 +113,22 @@ fn add_layer<T: Element>(
     let name = |tensor: &str| format!("{tensor}_l{layer}");
     let shapes = [[directions, hidden_size, input_size], [directions, hidden_size, hidden_size]];
     for (kind, (tensor, shape)) in ["W", "R"].into_iter().zip(shapes).enumerate() {
-        graph.tensors.push(TensorProto::stacked(&name(tensor), &shape, &of(kind))?);
+        graph.proto.initializer.push(TensorProto::stacked(&name(tensor), &shape, &of(kind))?);
     }
     let mut bias = String::new();
     if config.bias {
         bias = name("B");
         let parts: Vec<_> = own.chunks(each).flat_map(|own| &own[2..]).copied().collect();
-        graph.tensors.push(TensorProto::stacked(&bias, &[directions, 2 * hidden_size], &parts)?);
+        graph.proto.initializer.push(TensorProto::stacked(
+            &bias,
+            &[directions, 2 * hidden_size],
+            &parts,
+        )?);
     }
     let state = |state: &str| if config.num_layers > 1 { name(state) } else { state.to_owned() };
     let inputs = [x, name("W"), name("R"), bias, String::new(), state("h_0")];
     let outputs = [name("Y"), state("h_n")];
-    graph.nodes.push(node("RNN", &name("rnn"), inputs, outputs, attributes(config)));
+    graph.proto.node.push(node("RNN", &name("rnn"), inputs, outputs, attributes(config)));
     let last = layer + 1 == config.num_layers && !config.batch_first;
     let output = if last { "output".to_owned() } else { name("output") };
     join_directions(graph, config, layer, &output);
@@ -154,16 +157,16 @@ fn join_directions(graph: &mut Graph, config: &Config, layer: usize, output: &st
     let width = i64::try_from(2 * config.hidden_size).unwrap_or(i64::MAX);
     let (op_type, constant, values) = if config.bidirectional {
         let steps = format!("Y_steps_l{layer}");
-        graph.nodes.push(transpose(&steps, &y, &[0, 2, 1, 3]));
+        graph.proto.node.push(transpose(&steps, &y, &[0, 2, 1, 3]));
         y = steps;
         ("Reshape", "output_shape", &[0, 0, width][..])
     } else {
         ("Squeeze", "directions_axis", &[1][..])
     };
     if layer == 0 {
-        graph.tensors.push(TensorProto::integers(constant, values));
+        graph.proto.initializer.push(TensorProto::integers(constant, values));
     }
-    graph.nodes.push(node(op_type, output, [&*y, constant], [output], Vec::new()));
+    graph.proto.node.push(node(op_type, output, [&*y, constant], [output], Vec::new()));
 }
 
 fn transpose(output: &str, input: &str, perm: &[i64]) -> NodeProto {

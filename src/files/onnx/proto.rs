@@ -75,16 +75,12 @@ pub struct NodeProto {
 pub struct AttributeProto {
     #[prost(string, tag = "1")]
     pub name: String,
-    #[prost(float, optional, tag = "2")]
-    pub f: Option<f32>,
     #[prost(int64, optional, tag = "3")]
     pub i: Option<i64>,
     #[prost(bytes = "bytes", optional, tag = "4")]
     pub s: Option<Bytes>,
     #[prost(message, optional, tag = "5")]
     pub t: Option<TensorProto>,
-    #[prost(float, repeated, packed = "false", tag = "7")]
-    pub floats: Vec<f32>,
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
     #[prost(bytes = "bytes", repeated, tag = "9")]
@@ -139,7 +135,6 @@ pub struct TensorTypeProto {
     pub shape: Option<TensorShapeProto>,
 }
 
-/// The sizes of a tensor.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct TensorShapeProto {
     #[prost(message, repeated, tag = "1")]
@@ -155,7 +150,6 @@ pub struct DimensionProto {
     pub dim_param: Option<String>,
 }
 
-/// The value of an attribute.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Attribute<'a> {
     Int(i64),
@@ -222,7 +216,6 @@ impl AttributeProto {
 }
 
 impl From<(&str, Attribute<'_>)> for AttributeProto {
-    /// An attribute with this name and value.
     fn from((name, value): (&str, Attribute<'_>)) -> Self {
         let proto = AttributeProto { name: name.to_owned(), ..AttributeProto::default() };
         match value {

@@ -8,7 +8,6 @@ use prost::bytes::Bytes;
 use super::proto::{
     DimensionProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
 };
-use crate::array::array;
 use crate::element::{Dtype, Element};
 use crate::files::error::FileError;
 use crate::files::header::check_size;
@@ -16,7 +15,7 @@ use crate::files::limit::MAX_AXES;
 use crate::files::npy::write_numbers;
 use crate::files::number::append_numbers;
 use crate::files::{Header, StoredType, Tensor};
-use crate::memory::reserved;
+use crate::memory::{array, reserved};
 
 /// `TensorProto.DataLocation.EXTERNAL`.
 const EXTERNAL: i32 = 1;

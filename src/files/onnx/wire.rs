@@ -80,7 +80,6 @@ impl Message {
     }
 }
 
-/// Checks the bytes of a whole model.
 pub(super) fn check(bytes: &[u8], place: &str) -> Result<(), FileError> {
     let decoded = bytes.len().saturating_add(MAX_DECODED);
     let mut budget = Budget { fields: MAX_FIELDS, decoded };

@@ -206,7 +206,6 @@ pub(crate) struct Bench {
     pub(crate) report: BenchForm,
 }
 
-/// The form of a table of measurements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BenchForm {
     /// For people.

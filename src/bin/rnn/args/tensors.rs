@@ -32,7 +32,6 @@ pub(crate) struct Info {
     pub(crate) report: InfoForm,
 }
 
-/// The form of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum InfoForm {
     /// For people.
@@ -85,7 +84,6 @@ pub(crate) struct Diff {
     pub(crate) quiet: bool,
 }
 
-/// A tensor whose axes have names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum NamedAxes {
     /// (L, N, H_in), or unbatched (L, H_in).
@@ -179,7 +177,6 @@ pub(crate) struct Unpack {
     pub(crate) report: ReportArgs,
 }
 
-/// A side of the steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Side {
     /// Before the first step.

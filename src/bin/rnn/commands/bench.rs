@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use elman::{Config, Dtype, Element, Generator, Kernel, Rnn};
+use elman::{Config, Element, Generator, Kernel, Rnn};
 use ndarray::Array3;
 use serde_json::{Value, json};
 
 use crate::args::{Bench, BenchForm};
-use crate::place::index;
+use crate::numbers::index;
 use crate::report::print;
 use crate::{invariance, peak, progress, threads};
 
@@ -16,7 +16,6 @@ use crate::{invariance, peak, progress, threads};
 const MIN_RUNS: usize = 3;
 /// Maximum of runs: more would only take memory for their times.
 const MAX_RUNS: usize = 1_000_000;
-/// The head of a table in Markdown.
 const HEAD: &str = "| layer | seq_len | batch | threads | median ms | minimum ms | p99 ms | GF/s | of the peak |\n\
                     |---|---|---|---|---|---|---|---|---|\n";
 
@@ -51,17 +50,13 @@ fn time_all(args: &Bench) -> Result<Vec<Timing>> {
     for workload in workloads {
         let Workload { config, seq_len, batch, .. } = &workload;
         progress.display.set_message(format!("{config}, {seq_len} x {batch}"));
-        timings.push(match args.dtype {
-            Dtype::F32 => time::<f32>(args, &workload)?,
-            Dtype::F64 => time::<f64>(args, &workload)?,
-        });
+        timings.push(typed!(args.dtype, time(args, &workload))?);
         progress.inc(1);
     }
     progress.display.finish_and_clear();
     Ok(timings)
 }
 
-/// One shape to be timed.
 struct Workload {
     config: Config,
     seq_len: usize,
@@ -90,12 +85,10 @@ fn workloads(args: &Bench) -> Vec<Workload> {
     (0..counts.iter().product()).map(workload).collect()
 }
 
-/// The result for one shape.
 struct Timing {
     text: String,
     /// A row of a table in Markdown.
     row: String,
-    /// The fields of the JSON report.
     object: Value,
 }
 

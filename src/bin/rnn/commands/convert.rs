@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use elman::{Checkpoint, Dtype, Element};
+use elman::{Checkpoint, Element};
 
 use crate::args::Convert;
 use crate::explain::hint;
@@ -20,12 +20,9 @@ pub(crate) fn convert(args: &Convert) -> Result<()> {
     let prefix = args.of_weights.prefix.as_deref();
     let weights = layer::read(&args.source, prefix, args.dtype, &mut notes)?;
     if args.report.verbose {
-        notes.note(format!("{}: recognised as {}", weights.place, weights.recognised));
+        notes.notes.push(format!("{}: recognised as {}", weights.place, weights.recognised));
     }
-    match weights.dtype {
-        Dtype::F32 => convert_as::<f32>(args, weights, output, notes),
-        Dtype::F64 => convert_as::<f64>(args, weights, output, notes),
-    }
+    typed!(weights.dtype, convert_as(args, weights, output, notes))
 }
 
 fn convert_as<T: Element>(

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use elman::{Config, Dtype, Element, Params};
+use elman::{Config, Element, Params};
 
 use crate::args::Init;
 use crate::explain::hint;
@@ -14,10 +14,7 @@ use crate::weights_output::{WeightsOutput, report};
 
 pub(crate) fn init(args: &Init) -> Result<()> {
     let config = config_from_flags(&args.layer, None)?;
-    match args.dtype {
-        Dtype::F32 => init_as::<f32>(args, &config),
-        Dtype::F64 => init_as::<f64>(args, &config),
-    }
+    typed!(args.dtype, init_as(args, &config))
 }
 
 fn init_as<T: Element>(args: &Init, config: &Config) -> Result<()> {

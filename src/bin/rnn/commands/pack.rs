@@ -8,14 +8,14 @@ use elman::{Dtype, Element, PackedSequence, pack_padded_sequence, pack_sequence}
 use ndarray::{ArrayD, ArrayViewD, Axis};
 
 use crate::args::{Pack, Side};
-use crate::conversion::{self, is_of_other_size};
 use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
+use crate::numbers::{conversion_note, is_of_other_size};
 use crate::pipeline::extent;
 use crate::pipeline::input::{Input, check_stdin};
-use crate::pipeline::lengths::{self, PaddedSizes, all_steps};
 use crate::pipeline::output::{check_extension, refuse_terminal, shown};
-use crate::pipeline::packed::{PACKED, whole_members, write_packed};
+use crate::pipeline::sequences::{self, PACKED, PaddedSizes, all_steps};
+use crate::pipeline::sequences::{whole_members, write_packed};
 use crate::report::{Notes, Report, TensorLine};
 
 const HELD: &str = "sequences and packed data are held whole";
@@ -29,10 +29,7 @@ pub(crate) fn pack(args: &Pack) -> Result<()> {
     check_stdin([Some(&args.input), args.lengths.as_ref()])?;
     let input = Input::open(&args.input, Some(&args.table), args.lengths.is_none())?;
     let sink = Sink::open(&args.output, args.report.overwrite())?;
-    match input.natural() {
-        Dtype::F32 => pack_as::<f32>(args, input, sink, stdout),
-        Dtype::F64 => pack_as::<f64>(args, input, sink, stdout),
-    }
+    typed!(input.natural(), pack_as(args, input, sink, stdout))
 }
 
 fn pack_as<T: Element>(args: &Pack, input: Input, mut sink: Sink, stdout: bool) -> Result<()> {
@@ -44,7 +41,7 @@ fn pack_as<T: Element>(args: &Pack, input: Input, mut sink: Sink, stdout: bool) 
             let message = format!("{place}: expected {dtype}, as other sequences are, got {found}");
             return Err(with_hint(Data(message), hint::as_f64(file)));
         }
-        notes.notes.extend(conversion::note::<T>(&place, stored));
+        notes.notes.extend(conversion_note::<T>(&place, stored));
     }
     let packed = packed::<T>(args, input, &mut notes)?;
     write_packed(&mut sink, &packed)?;
@@ -74,7 +71,7 @@ fn packed<T: Element>(args: &Pack, input: Input, notes: &mut Notes) -> Result<Pa
             let views: Vec<ArrayViewD<'_, T>> = own.iter().map(|own| own.view()).collect();
             pack_sequence(&views, args.enforce_sorted).context(place)
         }
-        (Input::Ragged(_), Some(_)) => Err(lengths::unwanted(&place)),
+        (Input::Ragged(_), Some(_)) => Err(sequences::unwanted_lengths(&place)),
         (Input::Tensor(file), None) => {
             let message = format!("{place}: expected --lengths with a padded tensor, got none");
             let (steps, batch) = steps_and_batch(args, &file.header().shape).unwrap_or((0, 0));
@@ -97,7 +94,8 @@ fn padded<T: Element>(
         // The error names its shape.
         return pack_padded_sequence(file.read()?.view(), &[], batch_first, false).context(place);
     };
-    let lengths = lengths::read(text, &PaddedSizes { batch, steps, batch_first, batched: true })?;
+    let lengths =
+        sequences::read_lengths(text, &PaddedSizes { batch, steps, batch_first, batched: true })?;
     let rows = extent::sum(lengths.iter().copied());
     let left = args.padding_side == Side::Left;
     // Sequences with the padding on the left are copied one by one first.

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use anyhow::Result;
+use elman::Element;
 use elman::files::Sink;
-use elman::{Dtype, Element};
 use ndarray::{ArrayD, IxDyn};
 
 use crate::args::Randn;
@@ -18,10 +18,7 @@ use crate::rng::Rng;
 const MAX_AXES: usize = 64;
 
 pub(crate) fn randn(args: &Randn) -> Result<()> {
-    match args.dtype {
-        Dtype::F32 => randn_as::<f32>(args),
-        Dtype::F64 => randn_as::<f64>(args),
-    }
+    typed!(args.dtype, randn_as(args))
 }
 
 fn randn_as<T: Element>(args: &Randn) -> Result<()> {

@@ -6,19 +6,18 @@ use std::ffi::OsStr;
 
 use anyhow::Result;
 use elman::files::{Accepts, Source, StoredType, open};
-use elman::{Checkpoint, Dtype, Element, Error, Kernel, Params, Rnn};
+use elman::{Checkpoint, Element, Error, Kernel, Params, Rnn};
 use ndarray::ArrayD;
 
 use crate::args::Run;
-use crate::conversion::conversion;
 use crate::explain::layer::{Places, explain, hinted};
 use crate::failure::Data;
-use crate::finite;
 use crate::layer::{self, config_from_flags, merged_config, note_dropout};
+use crate::numbers::{all_finite, conversion};
 use crate::pipeline::input::Input;
-use crate::pipeline::lengths::{self, PaddedSizes};
 use crate::pipeline::output::Outputs;
 use crate::pipeline::pass::{Pass, Results};
+use crate::pipeline::sequences::{PaddedSizes, check_total, read_lengths};
 use crate::report::{Notes, Report, RunLine, TensorLine};
 use crate::rng::Rng;
 use crate::threads;
@@ -34,16 +33,16 @@ pub(crate) fn run(args: &Run) -> Result<()> {
     let read = |path| layer::read(path, args.of_weights.prefix.as_deref(), args.dtype, &mut notes);
     let weights = args.weights.as_deref().map(read).transpose()?;
     if let Some(weights) = weights.as_ref().filter(|_| args.report.verbose) {
-        notes.note(format!("{}: recognised as {}", weights.place, weights.recognised));
+        notes.notes.push(format!("{}: recognised as {}", weights.place, weights.recognised));
     }
     let input = Input::open(&args.input, Some(&args.table), plan.archive)?;
     plan::check_padding(args, &input)?;
     plan.outputs.for_input(input.is_archive())?;
     let of_weights = weights.as_ref().map(|weights| weights.dtype);
-    match args.dtype.or(of_weights).unwrap_or_else(|| input.natural()) {
-        Dtype::F32 => run_as::<f32>(args, plan, rng, weights, input, notes),
-        Dtype::F64 => run_as::<f64>(args, plan, rng, weights, input, notes),
-    }
+    typed!(
+        args.dtype.or(of_weights).unwrap_or_else(|| input.natural()),
+        run_as(args, plan, rng, weights, input, notes)
+    )
 }
 
 fn run_as<T: Element>(
@@ -112,7 +111,7 @@ fn build<T: Element>(
         if args.check_finite {
             return Err(Data(found).into());
         }
-        notes.warn(found);
+        notes.warnings.push(found);
     }
     weights.into_rnn(config.clone()).map_err(|error| hinted(error, &config))
 }
@@ -126,8 +125,8 @@ fn forward<T: Element>(
     notes: &mut Notes,
 ) -> Result<(Results<T>, RunLine)> {
     match (&pass.index, &pass.lengths) {
-        (Some(index), _) => lengths::check_total(&index.lengths()?, args.total_length)?,
-        (_, Some(own)) => lengths::check_total(own, args.total_length)?,
+        (Some(index), _) => check_total(&index.lengths()?, args.total_length)?,
+        (_, Some(own)) => check_total(own, args.total_length)?,
         _ => {}
     }
     outputs.check_shapes(&pass.shapes())?;
@@ -135,7 +134,7 @@ fn forward<T: Element>(
     let pool = threads::pool(args.threads, &mut notes.notes)?;
     let threads = pool.current_num_threads();
     if args.report.verbose {
-        notes.note(format!("plan: {}", pass.rnn.plan(pass.steps, pass.batch, threads)));
+        notes.notes.push(format!("plan: {}", pass.rnn.plan(pass.steps, pass.batch, threads)));
     }
     let (results, seconds) = pass.run(&pool, input, h_0, outputs, &mut rng.generator, notes)?;
     let (mode, kernel) = (if args.train { "train" } else { "eval" }, pass.rnn.kernel().name());
@@ -192,7 +191,7 @@ fn lengths<T: Element>(
         note_type::<T>(args, &format!("{place}: input"), stored, &recognised, notes)?;
     }
     let text = args.lengths.as_deref().zip(padded);
-    text.map(|(text, padded)| lengths::read(text, &padded)).transpose()
+    text.map(|(text, padded)| read_lengths(text, &padded)).transpose()
 }
 
 /// Notes the type of a tensor if it is converted, and how the tensor was recognised if more is to be said.
@@ -204,7 +203,7 @@ fn note_type<T: Element>(
     notes: &mut Notes,
 ) -> Result<()> {
     if args.report.verbose {
-        notes.note(format!("{name}: recognised as {recognised}"));
+        notes.notes.push(format!("{name}: recognised as {recognised}"));
     }
     notes.notes.extend(conversion::<T>(args.dtype, name, stored)?);
     Ok(())
@@ -227,7 +226,7 @@ fn read_h_0<T: Element>(
     let h_0 = file.read()?;
     if args.check_finite {
         let [.., axes] = pass.axes(false);
-        finite::all_finite(&name, &h_0.view(), &axes, &[])?;
+        all_finite(&name, &h_0.view(), &axes, &[])?;
     }
     Ok(h_0)
 }

@@ -6,15 +6,15 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use elman::files::{Accepts, Answers, Arrays, Frames, Source, open};
-use elman::{Checkpoint, Config, Dtype, Element, Kernel, Rnn, zeros};
+use elman::{Checkpoint, Config, Element, Kernel, Rnn, zeros};
 use ndarray::ArrayD;
 
 use crate::args::Stream;
-use crate::conversion::conversion;
 use crate::explain::hint;
 use crate::explain::layer::hinted;
 use crate::failure::{Data, Usage, with_hint};
 use crate::layer;
+use crate::numbers::conversion;
 use crate::pipeline::carried::Carried;
 use crate::pipeline::state::{StateFile, check_shape};
 use crate::report::{self, Notes};
@@ -25,10 +25,7 @@ pub(crate) fn stream(args: &Stream) -> Result<()> {
     let mut notes = Notes::default();
     let prefix = args.of_weights.prefix.as_deref();
     let weights = layer::read(&args.weights, prefix, args.dtype, &mut notes)?;
-    match weights.dtype {
-        Dtype::F32 => stream_as::<f32>(args, weights, notes),
-        Dtype::F64 => stream_as::<f64>(args, weights, notes),
-    }
+    typed!(weights.dtype, stream_as(args, weights, notes))
 }
 
 fn stream_as<T: Element>(args: &Stream, weights: Checkpoint, mut notes: Notes) -> Result<()> {
@@ -41,7 +38,7 @@ fn stream_as<T: Element>(args: &Stream, weights: Checkpoint, mut notes: Notes) -
     let pool = threads::pool(args.threads, &mut notes.notes)?;
     if args.verbose {
         let (kernel, threads) = (rnn.kernel().name(), pool.current_num_threads());
-        notes.note(format!("{config}, {}, kernel {kernel}, threads {threads}", T::DTYPE));
+        notes.notes.push(format!("{config}, {}, kernel {kernel}, threads {threads}", T::DTYPE));
     }
     let mut carried = start(args, &rnn, &place, &mut notes)?;
     // An endless stream has no report.
@@ -76,7 +73,7 @@ fn start<'a, T: Element>(
         }
         (Some((h_n, count)), None) => {
             if args.verbose {
-                notes.note(format!("{place}: goes on after {count} arrays"));
+                notes.notes.push(format!("{place}: goes on after {count} arrays"));
             }
             (Some((h_n, place)), count)
         }
@@ -176,7 +173,6 @@ fn refuse_reverse(args: &Stream, config: &Config, weights: &Checkpoint) -> Resul
     Err(with_hint(Data(message), hint::whole_sequences()))
 }
 
-/// Prints a line beside the answers.
 fn print(args: &Stream, line: &str) -> Result<()> {
     if args.quiet {
         return Ok(());

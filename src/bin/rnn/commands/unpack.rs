@@ -5,19 +5,18 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use elman::files::{AnyArray, Sink, write_npy, write_npz, written_file};
 use elman::{
-    Dtype, Element, PackedSequence, PaddingSide, pad_packed_sequence, pad_sequence, unpack_sequence,
+    Element, PackedSequence, PaddingSide, pad_packed_sequence, pad_sequence, unpack_sequence,
 };
 use ndarray::{ArrayD, ArrayViewD, Axis, concatenate};
 
 use crate::args::{Side, Unpack};
-use crate::conversion;
 use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
+use crate::numbers::conversion_note;
 use crate::pipeline::extent;
 use crate::pipeline::input::Input;
-use crate::pipeline::lengths::check_total;
 use crate::pipeline::output::{check_extension, refuse_terminal, shown, with_extension};
-use crate::pipeline::packed::{int64, read_data, read_index};
+use crate::pipeline::sequences::{check_total, int64, read_data, read_index};
 use crate::report::{Notes, Report, TensorLine};
 
 pub(crate) fn unpack(args: &Unpack) -> Result<()> {
@@ -44,10 +43,7 @@ pub(crate) fn unpack(args: &Unpack) -> Result<()> {
         refuse_terminal(|| if padded { hint::set("-o", "padded.npy") } else { lengths() })?;
     }
     let input = Input::open(&args.input, None, false)?;
-    match input.natural() {
-        Dtype::F32 => unpack_as::<f32>(args, input, single, stdout),
-        Dtype::F64 => unpack_as::<f64>(args, input, single, stdout),
-    }
+    typed!(input.natural(), unpack_as(args, input, single, stdout))
 }
 
 /// Refuses the flags of a padded tensor for an archive of single sequences.
@@ -75,7 +71,7 @@ fn unpack_as<T: Element>(args: &Unpack, input: Input, single: bool, stdout: bool
     };
     let mut notes = Notes::new(args.report.form());
     let data = &bundle.entries()[data];
-    notes.notes.extend(conversion::note::<T>(&format!("{place}:data"), data.stored));
+    notes.notes.extend(conversion_note::<T>(&format!("{place}:data"), data.stored));
     let shape = data.shape.clone();
     let index = read_index(&mut bundle)?;
     let sizes = (index.batch_sizes.len(), index.batch());

@@ -4,9 +4,8 @@ use elman::files::{Number, StoredType};
 use serde::Serialize;
 
 use super::words::Words;
-use crate::place::index;
+use crate::numbers::index;
 
-/// The flags of the comparison.
 #[derive(Clone, Debug)]
 pub(super) struct Rule {
     pub(super) exact: bool,
@@ -59,7 +58,6 @@ pub(super) struct Nans {
 pub(super) struct Comparison {
     #[serde(skip)]
     equal_nan: bool,
-    /// The types of both sides.
     #[serde(skip)]
     stored: [StoredType; 2],
     pub(super) rtol: Option<Number>,
@@ -166,7 +164,6 @@ impl Comparison {
         self.shown.add(&pair, distance, ulp);
     }
 
-    /// Sets the index of each pair, and its words.
     pub(super) fn locate(&mut self, shape: &[usize], words: impl Fn(&[usize]) -> Option<String>) {
         let Differences { largest_absolute, largest_relative, largest_ulp, first } =
             &mut self.shown;

@@ -4,28 +4,21 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use anyhow::Result;
-use elman::files::{Bundle, BundleFormat, File, FileError, StoredType, TensorFile, TensorReader};
+use elman::files::{Bundle, BundleFormat, File, FileError, Header, StoredType};
+use elman::files::{TensorFile, TensorReader};
 use serde::Serialize;
 
 use super::compare::{Comparison, Rule};
 use crate::explain::hint::{self, swapped};
 use crate::failure::{Data, with_hint};
 
-/// A tensor as its file describes it.
 #[derive(Debug, Serialize)]
 pub(super) struct Described {
     #[serde(skip)]
     place: String,
-    #[serde(skip)]
+    #[serde(rename = "dtype")]
     pub(super) stored: StoredType,
-    dtype: String,
     pub(super) shape: Vec<usize>,
-}
-
-impl Described {
-    fn new(place: String, stored: StoredType, shape: &[usize]) -> Self {
-        Described { place, stored, dtype: stored.to_string(), shape: shape.to_vec() }
-    }
 }
 
 /// Tensors of one name, or the only two.
@@ -128,8 +121,8 @@ pub(super) fn by_name(
 
 fn side(bundle: &mut Bundle, index: usize) -> Result<Side<'_>, FileError> {
     let entry = &bundle.entries()[index];
-    let described = Described::new(bundle.entry_place(index), entry.stored, &entry.shape);
-    Ok((described, bundle.reader(index)?))
+    let (place, stored) = (bundle.entry_place(index), entry.stored);
+    Ok((Described { place, stored, shape: entry.shape.clone() }, bundle.reader(index)?))
 }
 
 /// The names of either side, if none is on both.
@@ -152,13 +145,11 @@ pub(super) fn single(a: &mut File, b: &mut File, rule: &Rule) -> Result<Pair> {
     Ok(compare(None, [Some(only(a)?), Some(only(b)?)], rule)?)
 }
 
-/// The one tensor of a file.
 fn only(file: &mut File) -> Result<Side<'_>, FileError> {
     Ok(match file {
         File::Tensor(tensor) => {
-            let header = tensor.header();
-            let described = Described::new(tensor.place().to_owned(), header.stored, &header.shape);
-            (described, tensor.reader()?)
+            let (place, Header { stored, shape, .. }) = (tensor.place(), tensor.header().clone());
+            (Described { place: place.to_owned(), stored, shape }, tensor.reader()?)
         }
         File::Bundle(bundle) => side(bundle, 0)?,
         #[cfg(feature = "onnx")]

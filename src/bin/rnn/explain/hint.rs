@@ -5,7 +5,6 @@ use elman::{Config, Nonlinearity};
 
 use super::command_line::{CommandLine, quoted};
 
-/// With another value of a flag.
 pub(crate) fn set(flag: &str, value: impl AsRef<str>) -> String {
     CommandLine::new().with(flag, Some(value.as_ref())).to_string()
 }

@@ -1,14 +1,14 @@
 //! Tensors by name: weights, a packed sequence, the state of a stream, or simply tensors.
 
 use anyhow::{Context, Result};
-use elman::files::{Bundle, FileError, StoredType};
+use elman::files::{Bundle, FileError, StoredType, listed};
 use elman::{Checkpoint, CheckpointError, Error, OutOfMemory, is_parameter_name};
 use serde_json::{Value, json};
 
 use super::{Description, pairs, tensor, weights};
 use crate::args::Info;
 use crate::explain::one_line;
-use crate::pipeline::packed::{PACKED, read_index};
+use crate::pipeline::sequences::{PACKED, read_index};
 use crate::pipeline::state::MEMBERS;
 use crate::report::{Notes, sizes};
 
@@ -67,7 +67,7 @@ fn of_packed(bundle: &mut Bundle) -> Result<Contents> {
         ("sequences", sequences.to_string()),
         ("longest", longest.to_string()),
         ("sum", sum.to_string()),
-        ("lengths", shown(&lengths)),
+        ("lengths", listed(lengths.iter().map(ToString::to_string), MAX_SHOWN)),
         step,
     ]);
     let fields = json!({
@@ -109,7 +109,6 @@ fn has_parameters(bundle: &Bundle) -> bool {
     })
 }
 
-/// True if the names are those of a packed sequence.
 fn is_packed(bundle: &Bundle) -> bool {
     PACKED[..2].iter().all(|name| bundle.position(name).is_some())
         && bundle.entries().iter().all(|entry| PACKED.contains(&entry.name.as_str()))
@@ -147,16 +146,6 @@ fn note_misfit(what: &str, error: anyhow::Error, notes: &mut Notes) -> Result<()
         None if matches!(error.downcast_ref(), Some(Error::OutOfMemory(_))) => return Err(error),
         _ => {}
     }
-    notes.note(format!("no {what}: {}{hint}", one_line(&error)));
+    notes.notes.push(format!("no {what}: {}{hint}", one_line(&error)));
     Ok(())
-}
-
-/// The lengths, or the first of them.
-fn shown(lengths: &[usize]) -> String {
-    let first: Vec<_> = lengths.iter().take(MAX_SHOWN).map(ToString::to_string).collect();
-    match lengths.len() {
-        0 => "none".to_owned(),
-        all if all > MAX_SHOWN => format!("{} and {} more", first.join(", "), all - MAX_SHOWN),
-        _ => first.join(", "),
-    }
 }

@@ -6,7 +6,7 @@
 
 use elman::files::{Number, StoredType};
 
-use crate::place::{index, place};
+use crate::numbers::{index, place};
 
 /// Digits behind the point.
 const PRECISION: usize = 4;
@@ -17,13 +17,11 @@ const EDGE: usize = 3;
 /// Maximum of printed numbers: those of both ends of seven axes. A small file can have 64 axes, and each
 /// number takes 32 bytes.
 const MAX_SHOWN: usize = 279_936;
-/// Characters of a line.
 const LINE: usize = 80;
 /// The text before the numbers.
 const PREFIX: &str = "tensor(";
 
 /// Prints a tensor. Of the numbers, which come piece by piece, it keeps those that it will print.
-#[derive(Debug)]
 pub(super) struct Printer {
     stored: StoredType,
     shape: Vec<usize>,
@@ -53,7 +51,6 @@ impl Printer {
         Printer { stored, shape, fortran, seen, count, passed: 0, numbers }
     }
 
-    /// Adds the next `count` numbers.
     pub(super) fn add(&mut self, count: usize, number: impl Fn(usize) -> Number) {
         let end = self.passed + count;
         while self.numbers.len() < self.count
@@ -74,7 +71,6 @@ impl Printer {
         place(&index, &self.shape, self.fortran)
     }
 
-    /// `tensor(...)`.
     pub(super) fn text(&self) -> String {
         let empty = self.shape.contains(&0);
         let too_many = !empty && self.count == 0;

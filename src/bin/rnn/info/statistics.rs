@@ -3,10 +3,9 @@
 use elman::files::{Header, Number, StoredType};
 use serde::Serialize;
 
-use crate::place::index;
+use crate::numbers::index;
 
 /// Statistics of the finite numbers so far, and counts of the others.
-#[derive(Debug)]
 pub(super) struct Statistics {
     header: Header,
     /// Numbers of either kind.

@@ -77,13 +77,13 @@ fn of_tensor(
     rows.push(("inf", count(&statistics.inf)));
     let fields = json!({
         "shape": shape,
-        "dtype": stored.to_string(),
+        "dtype": stored,
         "order": order,
         "byte_order": byte_order,
     });
     if finite < all && finite > 0 {
         let text = format!("min, max, mean and std are of the {finite} finite number{}", s(finite));
-        notes.note(text);
+        notes.notes.push(text);
     }
     ("tensor", pairs(&rows), with_statistics(fields, statistics))
 }
@@ -102,7 +102,6 @@ fn of_generator(generator: &Generator) -> (&'static str, Vec<String>, Value) {
     ("generator state", lines, fields)
 }
 
-/// Reads one tensor of several.
 pub(super) fn listed(
     name: String,
     reader: TensorReader<'_>,
@@ -119,10 +118,10 @@ pub(super) fn listed(
             all.push(format!("{name} {}", count(found)));
         }
     }
-    let stored = stored.to_string();
     let fields = json!({"name": name, "shape": shape, "dtype": stored});
     let fields = with_statistics(fields, &statistics);
-    Ok(Listed { row: [name, format!("{shape:?}"), stored, all.join(", ")], fields, values })
+    let row = [name, format!("{shape:?}"), stored.to_string(), all.join(", ")];
+    Ok(Listed { row, fields, values })
 }
 
 /// Reads a tensor's numbers: their statistics and, if `values`, their print. `watch` sees the bits too.
@@ -172,7 +171,6 @@ fn words(statistics: &Statistics) -> [(&'static str, String); 4] {
         .map(|(name, word)| (name, word.unwrap_or_else(|| "none".to_owned())))
 }
 
-/// Adds the statistics to a JSON object.
 fn with_statistics(mut fields: Value, statistics: &Statistics) -> Value {
     let ([min, max], nan, inf) = (statistics.range(), &statistics.nan, &statistics.inf);
     let (mean, std) = (statistics.mean(), statistics.std());

@@ -9,8 +9,8 @@ use ndarray::ArrayD;
 use serde_json::json;
 
 use crate::args::Info;
-use crate::finite;
 use crate::layer::others_left_alone;
+use crate::numbers::not_finite;
 use crate::report::{Notes, layer_json, rounded, sizes};
 
 use super::eigenvalues::spectral_radius;
@@ -32,7 +32,7 @@ pub(super) fn describe(checkpoint: Checkpoint, args: &Info) -> Result<Descriptio
     let (file, format) = (checkpoint.place.clone(), checkpoint.recognised.clone());
     let config = checkpoint.config.clone();
     if config.hidden_size > MAX_ROWS && !args.spectral_radius {
-        notes.note(format!(
+        notes.notes.push(format!(
             "the spectral radius of more than {MAX_ROWS} rows takes minutes; --spectral-radius computes it"
         ));
     }
@@ -64,7 +64,7 @@ fn tensors(checkpoint: Checkpoint, args: &Info, notes: &mut Notes) -> Result<Vec
         .map_err(|error| CheckpointError::Weights { place, source: Box::new(error.into()) })?;
     let tensors = config.parameters().zip(params.into_tensors());
     let tensors = tensors.map(|(parameter, (name, tensor))| {
-        notes.warnings.extend(finite::not_finite(&name, &tensor.view(), &[], &[]));
+        notes.warnings.extend(not_finite(&name, &tensor.view(), &[], &[]));
         listed(parameter, stored.get(&name).copied().unwrap_or(StoredType::F32), &tensor, args)
     });
     Ok(tensors.collect())

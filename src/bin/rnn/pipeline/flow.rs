@@ -5,7 +5,7 @@ use elman::{Batch, Element, Keep, Mode, Options, PackedSequence, Session, zeros}
 use ndarray::{ArrayD, ArrayViewMutD, Axis, Slice};
 
 use super::pass::{Pass, Rows, Section, offsets, reshaped};
-use crate::finite::all_finite;
+use crate::numbers::all_finite;
 
 pub(super) struct Flow<'a, T> {
     pass: &'a Pass<'a, T>,

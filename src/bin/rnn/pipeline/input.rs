@@ -12,8 +12,8 @@ use elman::{Dtype, Element, PackedSequence, Rnn, pack_padded_sequence, pack_sequ
 use ndarray::{ArrayD, Axis};
 
 use super::extent;
-use super::packed::{PACKED, explain_none, read_data, read_index};
 use super::pass::{Form, Pass, PassOptions, Rows, Section, offsets};
+use super::sequences::{PACKED, explain_none, read_data, read_index};
 use crate::args::TableArgs;
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
@@ -167,12 +167,12 @@ impl Input {
 pub(crate) fn note_table(file: &TensorFile, notes: &mut Notes) {
     let place = file.place();
     if let Some(encoding) = file.encoding() {
-        notes.note(format!("{place}: the text is not UTF-8, and is read as {encoding}"));
+        notes.notes.push(format!("{place}: the text is not UTF-8, and is read as {encoding}"));
     }
     let numbers = file.column_names().iter().filter(|name| name.parse::<f64>().is_ok());
     let numbers: Vec<_> = numbers.map(String::as_str).take(MAX_LISTED).collect();
     if file.names_are_guessed() && !numbers.is_empty() {
-        notes.warn(format!(
+        notes.warnings.push(format!(
             "{place}: the first line is taken for names of columns, with numbers among them: {}",
             numbers.join(", ")
         ));

@@ -8,8 +8,8 @@ use elman::files::{ArchiveWriter, Overwrite, PartWriter, Sink, Source, TensorFor
 use elman::{Element, PackedSequence, unpack_sequence};
 use ndarray::ArrayViewD;
 
-use super::packed::{PACKED, whole_members};
 use super::pass::{Form, Pass, Results, Rows, Section, reshaped};
+use super::sequences::{PACKED, whole_members};
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
 

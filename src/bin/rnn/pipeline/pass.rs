@@ -7,10 +7,8 @@ use anyhow::Result;
 use elman::{Element, PackedSequence, Rnn, pad_packed_sequence, unpack_sequence};
 use ndarray::{ArrayD, Axis, IxDyn};
 
-use crate::finite::all_finite;
+use crate::numbers::all_finite;
 
-/// The options of a pass.
-#[derive(Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "options that do not exclude each other")]
 pub(crate) struct PassOptions {
     pub(crate) train: bool,
@@ -37,7 +35,6 @@ pub(crate) enum Form {
     Ragged(Vec<String>),
 }
 
-/// The layer, sizes and options of a run.
 pub(crate) struct Pass<'a, T> {
     pub(crate) rnn: &'a Rnn<T>,
     pub(crate) options: &'a PassOptions,
@@ -71,7 +68,6 @@ pub(crate) enum Rows<T> {
     Packed(PackedSequence<T>),
 }
 
-/// The results that are wanted.
 pub(crate) struct Results<T> {
     /// `None` if it has been written section by section.
     pub(crate) output: Option<Rows<T>>,

@@ -11,7 +11,7 @@ use elman::files::{
 use elman::{Element, Rnn};
 use ndarray::{Array1, ArrayD, IxDyn};
 
-use super::packed::whole_number;
+use super::sequences::whole_number;
 use crate::explain::hint;
 use crate::failure::{Data, with_hint};
 
@@ -19,7 +19,6 @@ use crate::failure::{Data, with_hint};
 /// configuration that it belongs to.
 pub(crate) const MEMBERS: [&str; 3] = ["h_n", "count", "fingerprint"];
 
-/// The file of `--state`.
 pub(crate) struct StateFile {
     path: PathBuf,
     /// Its name, for messages.

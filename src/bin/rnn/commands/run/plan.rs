@@ -9,10 +9,10 @@ use crate::args::Run;
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
 use crate::pipeline::input::{Input, check_stdin};
-use crate::pipeline::lengths;
 use crate::pipeline::output::{OUTPUTS, Outputs};
 use crate::pipeline::output::{refuse_terminal, shown};
 use crate::pipeline::pass::PassOptions;
+use crate::pipeline::sequences::unwanted_lengths;
 
 pub(super) struct RunPlan {
     pub(super) outputs: Outputs,
@@ -101,7 +101,7 @@ pub(super) fn check_padding(args: &Run, input: &Input) -> Result<()> {
     let (place, names) = (input.place(), unwanted.join(" and "));
     let (is_packed, own) = match input {
         _ if flags.is_empty() && lengths && input.is_archive() => {
-            return Err(lengths::unwanted(place));
+            return Err(unwanted_lengths(place));
         }
         _ if flags.is_empty() => return Ok(()),
         Input::Tensor(_) => {
