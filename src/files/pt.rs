@@ -187,7 +187,8 @@ fn read_view(storages: &mut Storages, view: &View, place: &str) -> Result<Vec<u8
     let needed = view.needed().filter(|needed| *needed <= view.numel);
     let needed = needed.ok_or_else(|| few(view.numel))?;
     let count = if needed == 0 { 0 } else { needed - view.offset };
-    let (start, count) = (view.offset * view.bytes, count * view.bytes);
+    let start = view.offset.checked_mul(view.bytes).filter(|start| i64::try_from(*start).is_ok());
+    let (start, count) = (start.ok_or_else(|| few(0))?, count.saturating_mul(view.bytes));
     let mut bytes = reserved::<u8>(count, "weights")?;
     bytes.resize(count, 0);
     let got = match storages {
@@ -196,7 +197,9 @@ fn read_view(storages: &mut Storages, view: &View, place: &str) -> Result<Vec<u8
             read_member(archive, &name, start, &mut bytes, place)?
         }
         Storages::Plain(Plain { file, starts, .. }) => {
-            let first = starts.get(&view.key).ok_or_else(|| few(0))? + start as u64;
+            let first = starts.get(&view.key).ok_or_else(|| few(0))?.saturating_add(start as u64);
+            // The system rejects places beyond the largest file.
+            let first = first.min(i64::MAX.unsigned_abs());
             let sought =
                 file.seek(SeekFrom::Start(first)).and_then(|_| read_full(file, &mut bytes));
             start + sought.map_err(|source| read_error(source, place))?

@@ -245,7 +245,9 @@ fn skip_storage(reader: &mut BufReader<Handle>, bytes: usize, big_endian: bool) 
     }
     let start = reader.stream_position()?;
     let skipped = length.checked_mul(bytes).and_then(|bytes| i64::try_from(bytes).ok());
-    reader.seek_relative(skipped.ok_or_else(|| broken("a storage that is too large"))?)?;
+    let left = reader.get_ref().metadata()?.len().saturating_sub(start);
+    let skipped = skipped.filter(|skipped| skipped.unsigned_abs() <= left);
+    reader.seek_relative(skipped.ok_or(io::ErrorKind::UnexpectedEof)?)?;
     Ok(start)
 }
 
