@@ -66,8 +66,13 @@ pub struct Checkpoint {
     pub ignored: usize,
     /// The number of the optimizer's tensors in the file.
     pub ignored_optimizer: usize,
+    /// Names of matrices of the model beside the layer that are called `weight`, as those of `Linear` and
+    /// `Embedding` are.
+    pub modules: Vec<String>,
     /// Remarks for the user about how the file was read, a line each.
     pub notes: Vec<String>,
+    /// Remarks about parts of the file that were not understood, a line each.
+    pub warnings: Vec<String>,
     /// The tensors, in the order of the file.
     pub tensors: Vec<NamedTensor>,
 }
@@ -132,7 +137,6 @@ impl Checkpoint {
         }
         let mut notes = saved.notes;
         notes.extend(derived::add_bias(&mut tensors));
-        notes.extend(unknown_classes(bundle));
         let own: HashSet<_> = found.members.iter().map(|(index, _)| *index).collect();
         let others = derived.entries.iter().enumerate().filter(|(index, _)| !own.contains(index));
         let (optimizer, others): (Vec<_>, Vec<_>) =
@@ -147,7 +151,9 @@ impl Checkpoint {
             reversed: false,
             ignored: others.len(),
             ignored_optimizer: optimizer.len(),
+            modules: modules(others.iter().map(|(_, entry)| *entry)),
             notes,
+            warnings: unknown_classes(bundle).into_iter().collect(),
             tensors,
         })
     }
@@ -202,6 +208,12 @@ fn unreadable(bundle: &mut Bundle) -> Option<CheckpointError> {
     let other = |entry: &Entry| matches!(entry.stored, StoredType::Other(_));
     let all = !bundle.entries().is_empty() && bundle.entries().iter().all(other);
     all.then(|| bundle.reader(0).err())?.map(Into::into)
+}
+
+/// Names of matrices that are called `weight`, as those of `Linear` and `Embedding` are.
+fn modules<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<String> {
+    let own = entries.filter(|entry| entry.shape.len() == 2 && entry.name.ends_with(".weight"));
+    own.map(|entry| entry.name.clone()).collect()
 }
 
 /// The type of all parameters. Other tensors are ignored here, because they are an error of their own.

@@ -51,10 +51,7 @@ impl Checkpoint {
             }
             error => error.within(&graph.place),
         };
-        let opset = graph.opset.filter(|&opset| opset >= MIN_OPSET).ok_or_else(|| {
-            let got = graph.opset.map_or("none".to_owned(), |opset| opset.to_string());
-            malformed(format!("expected opset {MIN_OPSET} or above, got {got}"))
-        })?;
+        let opset = opset(graph).map_err(malformed)?;
         let trace = Trace::new(graph);
         let chain = choose(graph, chains(graph, &trace), prefix).map_err(within)?;
         let mut zeros = HashSet::new();
@@ -68,12 +65,14 @@ impl Checkpoint {
             recognised: format!(".onnx, opset {opset}, {}", shown(chain.iter().copied())),
             dtype: common_dtype(&config, &tensors).map_err(within)?,
             config,
-            explicit: ["nonlinearity", "batch_first"].map(str::to_owned).to_vec(),
+            explicit: explicit(graph),
             reversed: cells.iter().any(|cell| cell.direction == "reverse"),
             prefix: String::new(),
             ignored: 0,
             ignored_optimizer: 0,
+            modules: products(graph, &chain),
             notes: notes(graph, &chain, &cells),
+            warnings: Vec::new(),
             tensors,
         })
     }
@@ -165,6 +164,27 @@ fn configuration(graph: &Graph, inferred: Config) -> Result<Config, CheckpointEr
     saved
         .and_then(|saved| refuse_contradiction(&inferred, saved, &["dropout"]))
         .map_err(|error| error.within(&place))
+}
+
+/// The operator set, if it has today's RNN; else what is wrong.
+fn opset(graph: &Graph) -> Result<i64, String> {
+    let got = || graph.opset.map_or("none".to_owned(), |opset| opset.to_string());
+    let known = graph.opset.filter(|&opset| opset >= MIN_OPSET);
+    known.ok_or_else(|| format!("expected opset {MIN_OPSET} or above, got {}", got()))
+}
+
+/// The nodes around the layer that multiply matrices, as those of a linear layer do.
+fn products(graph: &Graph, chain: &[&NodeProto]) -> Vec<String> {
+    let products = others(graph, chain).into_iter();
+    let products = products.filter(|node| is(node, "MatMul") || is(node, "Gemm"));
+    products.map(|node| format!("{} '{}'", node.op_type, node.label())).collect()
+}
+
+/// The arguments that a graph holds: those of its nodes and, in a saved configuration, dropout.
+fn explicit(graph: &Graph) -> Vec<String> {
+    let is_saved = graph.metadata.iter().any(|entry| entry.key == TEXT_NAME);
+    let names = ["nonlinearity", "batch_first", "dropout"];
+    names[..if is_saved { 3 } else { 2 }].iter().map(|name| (*name).to_owned()).collect()
 }
 
 /// Remarks for the user: the nodes that are not run, and the differences from PyTorch.

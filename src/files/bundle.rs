@@ -219,7 +219,9 @@ impl Bundle {
         let expected = if name.is_some() { "a member of that name" } else { "one member" };
         let index = index.ok_or_else(|| self.expected(expected))?;
         let Entry { stored, shape, .. } = &self.entries[index];
-        let (header, own) = (Header::plain(*stored, shape), self.entry_place(index));
+        // A place with the name of a member has it already.
+        let own = name.map_or_else(|| self.entry_place(index), |_| self.place.clone());
+        let header = Header::plain(*stored, shape);
         match self.body {
             Body::Folder(paths, _) => TensorFile::in_folder(&paths[index]),
             Body::File(Container::Npz(archive)) => TensorFile::member(archive, name, self.place),

@@ -22,6 +22,9 @@ pub enum FileError {
     /// A table that can be read with other options.
     #[error("{place}: {what}")]
     Table { place: String, what: String, remedy: Remedy },
+    /// A file of another program's format.
+    #[error("{place}: expected {expected}, got what looks like {format}")]
+    Foreign { place: String, expected: &'static str, format: &'static str },
     /// A number of a text that is finite, and too large for the type of the result. `at` is its line and column.
     #[error("{place}: {at}: expected a number that {dtype} holds, got '{found}'")]
     Overflow { place: String, at: String, dtype: &'static str, found: String },

@@ -52,8 +52,7 @@ impl Format {
             _ if start.starts_with(b"sys_info") => Format::Tar,
             // The magic number of checkpoints, as protocols 0 and 1 write it.
             _ if start.starts_with(b"L11954703") => Format::Pickle,
-            // A map of MessagePack with the key `params`.
-            [0x81, 0xa6, b'p', b'a', b'r', b'a', b'm', b's', ..] => other("a checkpoint of Flax"),
+            [0x81..=0x8f, 0xa1..=0xbf, key @ ..] if is_key(key) => other("a checkpoint of Flax"),
             _ if is_text(start) => Format::Text,
             // A length that no header has, which the reader of headers then reports.
             [.., b'{'] if start.len() == Format::BYTES => Format::Safetensors,
@@ -79,6 +78,9 @@ impl Format {
         if formats.contains(&format) {
             return Ok(format);
         }
+        if let Format::Other(Some(format)) = format {
+            return Err(FileError::Foreign { place: place.to_owned(), expected: words, format });
+        }
         malformed(format!("expected {words}, got {}", format.looks()))
     }
 
@@ -96,6 +98,13 @@ impl Format {
         };
         name.to_owned()
     }
+}
+
+/// Whether these bytes begin the first key of a map in MessagePack, which Flax writes: a name.
+fn is_key(start: &[u8]) -> bool {
+    !start.is_empty()
+        && (start[0].is_ascii_alphabetic() || start[0] == b'_')
+        && start.iter().take_while(|byte| byte.is_ascii()).all(|byte| !byte.is_ascii_control())
 }
 
 /// Whether these bytes begin a text in UTF-8, whose last character may be cut off, or in Latin-1, which has no control

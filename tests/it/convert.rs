@@ -68,14 +68,16 @@ fn the_report_names_an_assumed_nonlinearity() {
         std::fs::create_dir_all(sandbox.path("w")).unwrap();
         sandbox.save(&format!("w/{name}.npy"), &array.view());
     }
-    let stdout = sandbox.rnn("convert w w.npz").succeeds().stdout_text();
+    let outcome = sandbox.rnn("convert w w.npz");
+    let stderr = "note: w: the weights do not say their nonlinearity and batch_first; tanh and false, \
+                  PyTorch's defaults, are assumed\n";
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), stderr));
     assert_eq!(
-        stdout,
+        outcome.stdout_text(),
         "RNN(2, 2, bias=False), tanh, f32, 8 parameters\n\
          weights       w.npz\n\
          weight_ih_l0  [2, 2] hidden_size 2, input_size 2   f32\n\
-         weight_hh_l0  [2, 2] hidden_size 2, hidden_size 2  f32\n\
-         note: w: the weights do not say their nonlinearity; tanh, PyTorch's default, is assumed\n"
+         weight_hh_l0  [2, 2] hidden_size 2, hidden_size 2  f32\n"
     );
 }
 
@@ -85,14 +87,14 @@ fn an_assumption_does_not_become_a_fact() {
     let sandbox = Sandbox::new();
     sandbox.take("checkpoints/rnn.pt");
     sandbox.take("inputs.npz");
-    let relu = "run -i inputs.npz:x_f32 --nonlinearity relu -o - -q -w";
+    let relu = "run -i inputs.npz:x_f32 --nonlinearity relu --batch-first=false -o - -q -w";
     let expected = sandbox.rnn(&format!("{relu} rnn.pt")).succeeds().stdout;
     for target in ["w.npz", "w.safetensors", "w"] {
-        sandbox.rnn(&format!("convert rnn.pt {target} -q")).succeeds();
+        sandbox.rnn(&format!("convert rnn.pt {target} -q")).assumes();
         let text = sandbox.rnn(&format!("info {target}")).succeeds().stdout_text();
         assert!(text.contains(", nonlinearity not said, tanh assumed, f32"), "{text}");
         assert!(sandbox.rnn(&format!("{relu} {target}")).succeeds().stdout == expected, "{target}");
-        let notes = sandbox.rnn(&format!("convert {target} again.npz")).succeeds().stdout_text();
+        let notes = sandbox.rnn(&format!("convert {target} again.npz")).assumes().stderr;
         let note =
             "the weights do not say their nonlinearity; tanh, PyTorch's default, is assumed\n";
         assert!(notes.ends_with(&format!("note: {target}: {note}")), "{notes}");
@@ -101,8 +103,8 @@ fn an_assumption_does_not_become_a_fact() {
         assert!(text.contains("bidirectional=True), relu, f32"), "{text}");
     }
     // A node has an activation, and so it is named.
-    let report = sandbox.rnn("convert rnn.pt w.onnx").succeeds().stdout_text();
-    assert!(report.ends_with("tanh, PyTorch's default, is assumed\n"), "{report}");
+    let said = sandbox.rnn("convert rnn.pt w.onnx").assumes().stderr;
+    assert!(said.ends_with("tanh, false and 0, PyTorch's defaults, are assumed\n"), "{said}");
     let text = sandbox.rnn("info w.onnx").succeeds().stdout_text();
     assert!(text.contains("bidirectional=True), tanh, f32"), "{text}");
 }

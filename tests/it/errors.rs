@@ -236,6 +236,7 @@ fn of_files(sandbox: &Sandbox) -> Vec<Case> {
     };
     let place = |file: &str, text: &str| format!("{}: {text}", sandbox.path(file).display());
     sandbox.write("empty.npy", b"");
+    sandbox.write("pages.pdf", b"%PDF-1.7\n");
     sandbox.write("two.npy", &[npy(&ones(&[2, 3])), npy(&ones(&[2, 3]))].concat());
     let two = open("two.npy").and_then(TensorFile::read::<f32>);
     let folder = Sink::open(&sandbox.path(""), Overwrite::Replace);
@@ -252,6 +253,10 @@ fn of_files(sandbox: &Sandbox) -> Vec<Case> {
             let text = "line 1, column 2: expected a number that f32 holds, got '1e39'";
             case(table, &place("large.csv", text))
         },
+        case(
+            open("pages.pdf"),
+            &place("pages.pdf", "expected .npy, .npz or a table, got what looks like PDF"),
+        ),
         case(two, &place("two.npy", "expected one array, got more than one")),
         case(folder, &place("", "cannot be written: is a directory; expected a file")),
     ]

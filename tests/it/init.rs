@@ -201,6 +201,7 @@ fn json_report() {
         "kernel": null,
         "threads": null,
         "seconds": null,
+        "assumptions": {},
         "notes": [],
         "warnings": ["dropout 0.5 has no effect: it acts between layers, and there is one"],
     });

@@ -5,6 +5,7 @@ mod support;
 
 mod naive;
 
+mod assumptions;
 mod bench;
 mod checkpoints;
 mod convert;
@@ -17,6 +18,7 @@ mod files;
 mod forward;
 mod info;
 mod init;
+mod kinds;
 mod large;
 mod lengths;
 mod manual;

@@ -362,7 +362,7 @@ fn all_hidden_states_of_the_first_layer_are_its_output() {
         }
     }
     let words = "-i x.npy --lengths 5,0,6,2";
-    sandbox.rnn(&format!("run -q -w first {words} -o y.npy")).succeeds();
+    sandbox.rnn(&format!("run -q -w first {words} -o y.npy")).assumes();
     sandbox.rnn(&format!("run -q -w w {words} --all-hidden all.npz")).succeeds();
     let y = sandbox.load::<f32>("y.npy");
     for (name, columns) in [("h_l0", 0..4), ("h_l0_reverse", 4..8)] {

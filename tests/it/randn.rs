@@ -167,6 +167,7 @@ fn json_report() {
         "kernel": null,
         "threads": null,
         "seconds": null,
+        "assumptions": {},
         "notes": [],
         "warnings": [],
     });

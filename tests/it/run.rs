@@ -115,6 +115,7 @@ fn the_report_as_json() {
         "kernel": null,
         "threads": null,
         "seconds": null,
+        "assumptions": {},
         "notes": [],
         "warnings": [],
     });
@@ -193,16 +194,11 @@ fn notes_and_warnings() {
     sandbox
         .write("h.npy", &npy("<f2", "(2, 10)", &[0x3c00_u16; 20].map(u16::to_le_bytes).concat()));
     sandbox.shell("cp -r w bare; rm bare/rnn.json").succeeds();
-    let assumed = |place: &str| {
-        format!(
-            "{place}: the weights do not say their nonlinearity; tanh, PyTorch's default, is assumed"
-        )
-    };
     for (line, expected) in [
         ("-w w -i x.npy", vec![]),
         ("-w w -i i.npy", vec!["i.npy: input: i64 converted to f32".to_owned()]),
         ("-w w -i h.npy", vec!["h.npy: input: f16 converted to f32".to_owned()]),
-        ("-w bare -i x.npy", vec![assumed("bare")]),
+        ("-w bare -i x.npy", vec![]),
         ("-w bare -i x.npy --nonlinearity relu", vec![]),
         (
             "-w w -i x.npy --dropout 0.5",
@@ -292,25 +288,20 @@ fn weights_of_every_kind_are_the_same_layer() {
     for weights in [
         "-w w/",
         "--weights w.npz",
-        "-w bare",
-        "-w bare.npz",
+        "-w bare --nonlinearity tanh --batch-first=false",
+        "-w bare.npz --nonlinearity tanh --batch-first=false",
         "-w w --input-size 10 --hidden 20 --layers 2 --nonlinearity tanh --dtype f32",
-        "-w bare.npz --hidden-size 20 --num-layers 2 --nonlinearity tanh",
+        "-w bare.npz --hidden-size 20 --num-layers 2 --nonlinearity tanh --batch-first=false",
         "--input-size 10 --hidden 20 --layers 2",
     ] {
         assert_eq!(output(&sandbox, &format!("rnn run -i x.npy {weights}")), expected, "{weights}");
     }
-    let relu = output(&sandbox, "rnn run -i x.npy -w bare --nonlinearity relu");
+    let relu = output(&sandbox, "rnn run -i x.npy -w bare --nonlinearity relu --batch-first=false");
     assert_ne!(relu, expected);
     let fresh = "rnn run -i x.npy --hidden 20 --layers 2 --nonlinearity relu";
     assert_eq!(output(&sandbox, fresh), relu);
-    let notes = remarks(&sandbox, "rnn run -i x.npy -w bare.npz");
-    assert_eq!(
-        notes,
-        [
-            "bare.npz: the weights do not say their nonlinearity; tanh, PyTorch's default, is assumed"
-        ]
-    );
+    let assumptions = &report(&sandbox, "rnn run -i x.npy -w bare.npz")["assumptions"];
+    assert_eq!(*assumptions, json!({"nonlinearity": "tanh", "batch_first": false}));
 }
 
 #[test]

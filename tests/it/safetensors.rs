@@ -14,8 +14,7 @@ fn it_equals_the_reference() {
         sandbox.take(fixture);
     }
     let bytes = sandbox.bytes("rnn.safetensors");
-    let line =
-        "run -i inputs.npz:x_f32 --nonlinearity relu -o out.npy --hn hn.npy --report none -w";
+    let line = "run -i inputs.npz:x_f32 --nonlinearity relu --batch-first=false -o out.npy --hn hn.npy --report none -w";
     let mut outputs = ["rnn.npz", "rnn.safetensors", "-", "/dev/stdin"].map(|weights| {
         let words: Vec<_> = line.split(' ').chain([weights]).collect();
         sandbox.rnn_with(&words, &bytes).succeeds();

@@ -130,6 +130,19 @@ impl Outcome {
         self
     }
 
+    /// Fails the test unless the process succeeded and said nothing but what it assumed.
+    #[track_caller]
+    pub(crate) fn assumes(self) -> Self {
+        let is_said = |line: &str| {
+            line.starts_with("note: ")
+                && (line.ends_with(" assumed") || line.contains(": the output is the hidden state"))
+        };
+        let lines = self.stderr.lines();
+        assert!(lines.clone().count() > 0 && lines.clone().all(is_said), "{self:?}");
+        assert_eq!(self.code, Some(0), "{}", self.command);
+        self
+    }
+
     /// Fails the test unless the process printed nothing on stdout, exactly this on stderr, and ended
     /// with this code.
     #[track_caller]

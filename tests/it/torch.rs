@@ -60,6 +60,7 @@ impl Case {
         for (flag, given) in [
             ("--no-bias", !self.bias),
             ("--batch-first", self.batch_first),
+            ("--batch-first=false", !self.batch_first),
             ("--bidirectional", self.bidirectional),
         ] {
             if given {
@@ -519,7 +520,7 @@ fn a_batch_of_0_is_no_error() {
     let sandbox = Sandbox::new();
     let empty: Empty = cases("/torch_tests/T10");
     let (weights, input) = (absolute(&empty.weights), absolute(&empty.input));
-    sandbox.rnn_with(&["run", "-w", &weights, "-i", &input], &[]).succeeds();
+    sandbox.rnn_with(&["run", "-w", &weights, "-i", &input], &[]).assumes();
     assert_eq!(sandbox.load::<f32>("output.npy").shape(), empty.output_shape);
     assert_eq!(sandbox.load::<f32>("h_n.npy").shape(), empty.h_n_shape);
 }

@@ -18,6 +18,9 @@ use crate::args::Info;
 use crate::pipeline::input::check_table;
 use crate::report::{Notes, aligned};
 
+/// Most characters of a name that are shown.
+const MAX_NAME: usize = 200;
+
 /// The description of a file: its fields are those of the JSON report.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Description {
@@ -78,15 +81,30 @@ impl Description {
         let mut lines = vec![format!("{}: {}, {}", self.file, self.kind, self.format)];
         lines.extend(self.lines.iter().cloned());
         let tensors = || self.tensors.iter().flatten();
-        lines.extend(aligned(&tensors().map(|tensor| tensor.row.clone()).collect::<Vec<_>>()));
+        let row = |tensor: &Listed| {
+            let mut row = tensor.row.clone();
+            row[0] = shortened(&row[0]);
+            row
+        };
+        lines.extend(aligned(&tensors().map(row).collect::<Vec<_>>()));
         lines.extend(self.meaning.map(str::to_owned));
         lines.extend(tensors().filter_map(|Listed { row: [name, ..], values, .. }| {
-            values.as_ref().map(|values| format!("{name}:\n{values}"))
+            values.as_ref().map(|values| format!("{}:\n{values}", shortened(name)))
         }));
         lines.extend(self.values.clone());
         lines.extend(self.notes.lines());
         lines.join("\n") + "\n"
     }
+}
+
+/// A name, or its first and last characters with dots between them: a file may hold a name of megabytes.
+fn shortened(name: &str) -> String {
+    let count = name.chars().count();
+    if count <= MAX_NAME {
+        return name.to_owned();
+    }
+    let end = name.chars().skip(count - MAX_NAME / 2);
+    name.chars().take(MAX_NAME / 2).chain("...".chars()).chain(end).collect()
 }
 
 /// Names and values, the values under each other.

@@ -6,11 +6,14 @@ use anyhow::Result;
 use elman::files::{Source, Tensor};
 use elman::{Checkpoint, Config, Dtype, NamedTensor, Nonlinearity};
 
-use crate::args::LayerArgs;
+use crate::args::{LayerArgs, ReportForm};
 use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
 use crate::numbers;
 use crate::report::Notes;
+
+/// Most names of modules in a note.
+const MAX_MODULES: usize = 5;
 
 /// Reads the weights of a layer from a file. Numbers become `dtype`, if there is one.
 pub(crate) fn read(
@@ -30,16 +33,100 @@ pub(crate) fn read(
     for note in others.iter().chain(&weights.notes) {
         notes.notes.push(format!("{place}: {note}"));
     }
+    for warning in &weights.warnings {
+        notes.warnings.push(format!("{place}: {warning}"));
+    }
     Ok(weights)
+}
+
+/// Arguments that names and shapes do not tell: the name, the flag, and the value of the default.
+const UNDETERMINED: [[&str; 3]; 3] = [
+    ["nonlinearity", "--nonlinearity", "tanh"],
+    ["batch_first", "--batch-first", "false"],
+    ["dropout", "--dropout", "0"],
+];
+
+/// Says which of these arguments are PyTorch's defaults because neither the weights nor a flag gives them. With
+/// `strict`, such an argument is an error.
+pub(crate) fn assume(
+    weights: &Checkpoint,
+    args: &LayerArgs,
+    arguments: &[&str],
+    strict: bool,
+    notes: &mut Notes,
+) -> Result<()> {
+    let typed = [args.nonlinearity.is_some(), args.batch_first.is_some(), args.dropout.is_some()];
+    let rows = UNDETERMINED.iter().zip(typed).filter(|([name, ..], typed)| {
+        !typed && arguments.contains(name) && !weights.is_explicit(name)
+    });
+    let assumed: Vec<_> = rows.map(|(row, _)| *row).collect();
+    if assumed.is_empty() {
+        return Ok(());
+    }
+    let column =
+        |column: usize| enumerated(&assumed.iter().map(|row| row[column]).collect::<Vec<_>>());
+    let (place, names) = (&weights.place, column(0));
+    if strict {
+        let flags = column(1);
+        let message = format!(
+            "{place}: expected {flags} with --strict: the weights do not say their {names}"
+        );
+        return Err(with_hint(Data(message), hint::with_all(&assumed)));
+    }
+    let config = weights.config.to_json();
+    let values = assumed.iter().map(|[name, ..]| ((*name).to_owned(), config[name].clone()));
+    notes.assumptions.extend(values);
+    if notes.form != ReportForm::Json {
+        let default = if assumed.len() == 1 { "default, is" } else { "defaults, are" };
+        let (values, what) = (column(2), "the weights do not say their");
+        notes.said.push(format!("{place}: {what} {names}; {values}, PyTorch's {default} assumed"));
+    }
+    Ok(())
+}
+
+/// Says that the result is the hidden state, if the model has other layers with weights.
+pub(crate) fn note_modules(weights: &Checkpoint, notes: &mut Notes) {
+    if !weights.modules.is_empty() {
+        let first = weights.modules.iter().take(MAX_MODULES).cloned().collect::<Vec<_>>();
+        let more = match weights.modules.len() - first.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let (place, modules) = (&weights.place, first.join(", "));
+        let line = format!(
+            "{place}: the output is the hidden state, not the model's prediction, which needs {modules}{more}"
+        );
+        match notes.form {
+            ReportForm::Json => notes.notes.push(line),
+            _ => notes.said.push(line),
+        }
+    }
+}
+
+/// Whether an input of this shape can be read with steps first or with sequences first. `batch_is_known` if the
+/// number of sequences follows from another input too.
+pub(crate) fn has_two_readings(shape: &[usize], batch_is_known: bool) -> bool {
+    match *shape {
+        [1, 1, _] => false,
+        [first, second, _] => first == second || !batch_is_known,
+        _ => false,
+    }
+}
+
+/// Words of a list, with `and` before the last one.
+fn enumerated(words: &[&str]) -> String {
+    match words {
+        [others @ .., before, last] => {
+            let others: String = others.iter().map(|word| format!("{word}, ")).collect();
+            format!("{others}{before} and {last}")
+        }
+        _ => words.concat(),
+    }
 }
 
 /// The saved configuration, merged with the flags. A flag that contradicts the weights is an error;
 /// `--batch-first` and `--dropout` do not concern weights, and override.
-pub(crate) fn merged_config(
-    weights: &Checkpoint,
-    args: &LayerArgs,
-    notes: &mut Notes,
-) -> Result<Config> {
+pub(crate) fn merged_config(weights: &Checkpoint, args: &LayerArgs) -> Result<Config> {
     let (config, saved) = (&weights.config, weights.is_explicit("nonlinearity"));
     let size = |size: Option<usize>| size.map(|size| size.to_string());
     let nonlinearity = args.nonlinearity.filter(|_| saved).map(|name| name.to_string());
@@ -56,12 +143,6 @@ pub(crate) fn merged_config(
         if let Some(typed) = typed.filter(|typed| *typed != saved) {
             return Err(contradiction(weights, (flag, &typed, &saved), args));
         }
-    }
-    if !saved && args.nonlinearity.is_none() {
-        notes.notes.push(format!(
-            "{}: the weights do not say their nonlinearity; tanh, PyTorch's default, is assumed",
-            weights.place
-        ));
     }
     Ok(Config {
         nonlinearity: args.nonlinearity.unwrap_or(config.nonlinearity),

@@ -6,7 +6,7 @@ use anyhow::Result;
 use elman::files::FileError;
 use elman::{Config, Dtype};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::args::ReportForm;
 
@@ -21,6 +21,13 @@ pub(crate) struct Notes {
     pub(crate) notes: Vec<String>,
     /// Probable mistakes of the user.
     pub(crate) warnings: Vec<String>,
+    /// PyTorch's arguments that were assumed, with their values.
+    #[serde(skip)]
+    pub(crate) assumptions: Map<String, Value>,
+    /// Notes on standard error, also with `--quiet`: the result may be another one than the user expects. A
+    /// report for scripts has them in its fields.
+    #[serde(skip)]
+    pub(crate) said: Vec<String>,
 }
 
 impl Notes {
@@ -37,6 +44,13 @@ impl Notes {
             }
             ReportForm::Json => self.notes.push(text),
             ReportForm::None => {}
+        }
+    }
+
+    /// Prints what `--quiet` does not silence. Standard error may be closed: the notes are not worth an error.
+    pub(crate) fn print_said(&mut self) {
+        for text in self.said.drain(..) {
+            let _ = writeln!(io::stderr(), "note: {text}");
         }
     }
 
@@ -94,7 +108,8 @@ pub(crate) struct Report {
 
 impl Report {
     /// Prints the report in the form of its notes; on standard error if `stdout_taken`.
-    pub(crate) fn print(&self, stdout_taken: bool) -> Result<()> {
+    pub(crate) fn print(mut self, stdout_taken: bool) -> Result<()> {
+        self.notes.print_said();
         match self.notes.form {
             ReportForm::None => Ok(()),
             ReportForm::Text => print(&self.text(), stdout_taken),
@@ -141,6 +156,7 @@ impl Report {
             "kernel": run.map(|run| run.kernel),
             "threads": run.map(|run| run.threads),
             "seconds": run.map(|run| run.seconds),
+            "assumptions": self.notes.assumptions,
             "notes": self.notes.notes,
             "warnings": self.notes.warnings,
         })

@@ -8,6 +8,9 @@ use super::Archive;
 use crate::files::error::FileError;
 use crate::files::handle::Handle;
 
+/// Python that writes the weights of a layer of Keras, which keeps transposed matrices and one bias.
+const OF_KERAS: &str = "k, r, b = layer.get_weights(); np.savez('w.npz', weight_ih_l0=k.T, weight_hh_l0=r.T, bias_ih_l0=b, bias_hh_l0=0*b) makes one of a SimpleRNN";
+
 /// Longest list of the weights in an archive of `torch.export`.
 const MAX_CONFIG_BYTES: u64 = 64 << 20;
 
@@ -18,16 +21,8 @@ const REFUSED: [(&str, &str, &str); 3] = [
         "a TorchScript archive",
         "torch.save(torch.jit.load(file).state_dict(), 'w.pt') makes one",
     ),
-    (
-        "model.weights.h5",
-        "a Keras model",
-        "k, r, b = layer.get_weights(); np.savez('w.npz', weight_ih_l0=k.T, weight_hh_l0=r.T, bias_ih_l0=b, bias_hh_l0=0*b) makes one of a SimpleRNN",
-    ),
-    (
-        "keras_metadata.pb",
-        "a Keras model",
-        "k, r, b = layer.get_weights(); np.savez('w.npz', weight_ih_l0=k.T, weight_hh_l0=r.T, bias_ih_l0=b, bias_hh_l0=0*b) makes one of a SimpleRNN",
-    ),
+    ("model.weights.h5", "a Keras model", OF_KERAS),
+    ("keras_metadata.pb", "a Keras model", OF_KERAS),
 ];
 
 impl Archive {

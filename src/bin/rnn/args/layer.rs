@@ -11,6 +11,7 @@ use super::values::{DTYPE, KERNEL, every, number, seconds, size, whole};
 use super::{LayerArgs, ReportArgs, RngArgs, TableArgs, WeightsArgs};
 
 #[derive(Debug, ClapArgs)]
+#[allow(clippy::struct_excessive_bools, reason = "flags that do not exclude each other")]
 pub(crate) struct Run {
     /// Input, (L, N, H_in), (N, L, H_in) with --batch-first, or (L, H_in): .npy, FILE.npz:NAME, or -. Or a
     /// table of numbers, (L, H_in): text with commas, semicolons, tabs or blanks. Or an .npz of a packed sequence
@@ -25,6 +26,10 @@ pub(crate) struct Run {
     pub(crate) weights: Option<OsString>,
     #[command(flatten)]
     pub(crate) of_weights: WeightsArgs,
+    /// Refuse weights that do not say their nonlinearity, or another argument that can change the result, unless
+    /// a flag says it.
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// h_0, (D*num_layers, N, H_out) or, unbatched, (D*num_layers, H_out). Zeros without it.
     #[arg(long, value_name = "FILE")]
     pub(crate) h0: Option<OsString>,
@@ -84,6 +89,10 @@ pub(crate) struct Stream {
     pub(crate) weights: OsString,
     #[command(flatten)]
     pub(crate) of_weights: WeightsArgs,
+    /// Refuse weights that do not say their nonlinearity, or another argument that can change the result, unless
+    /// a flag says it.
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// h_0 of the first array, (D*num_layers, N, H_out) or, unbatched, (D*num_layers, H_out). Zeros without it.
     #[arg(long, value_name = "FILE", conflicts_with = "independent")]
     pub(crate) h0: Option<OsString>,
@@ -144,6 +153,10 @@ pub(crate) struct Convert {
     pub(crate) target: PathBuf,
     #[command(flatten)]
     pub(crate) of_weights: WeightsArgs,
+    /// Refuse weights that do not say their nonlinearity, or another argument that can change the result, unless
+    /// a flag says it.
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// Type of the output [default: that of the input].
     #[arg(long, value_name = "TYPE", value_parser = DTYPE, hide_possible_values = true)]
     pub(crate) dtype: Option<Dtype>,

@@ -39,7 +39,11 @@ fn convert_as<T: Element>(
         );
         return Err(Data(message).into());
     }
-    let config = layer::merged_config(&weights, &args.layer, &mut notes)?;
+    let config = layer::merged_config(&weights, &args.layer)?;
+    // The output has all arguments; dropout acts between layers.
+    let open = ["nonlinearity", "batch_first", "dropout"];
+    let open = &open[..if config.num_layers > 1 { 3 } else { 2 }];
+    layer::assume(&weights, &args.layer, open, args.strict, &mut notes)?;
     let mut saved = config.to_json();
     // An assumed nonlinearity must not become a fact: a later flag may set it. A node of ONNX always has one.
     let assumed = !weights.is_explicit("nonlinearity") && args.layer.nonlinearity.is_none();

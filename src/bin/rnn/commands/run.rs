@@ -12,7 +12,9 @@ use ndarray::ArrayD;
 use crate::args::Run;
 use crate::explain::layer::{Places, explain, hinted};
 use crate::failure::Data;
-use crate::layer::{self, config_from_flags, merged_config, note_dropout};
+use crate::layer::{
+    self, assume, config_from_flags, has_two_readings, merged_config, note_dropout,
+};
 use crate::numbers::{all_finite, conversion};
 use crate::pipeline::input::Input;
 use crate::pipeline::output::Outputs;
@@ -61,6 +63,7 @@ fn run_as<T: Element>(
         hidden_size: args.layer.hidden_size,
         lengths: args.lengths.is_some() || input.is_archive(),
     };
+    say_assumptions(args, weights.as_ref(), &input, &mut notes)?;
     let rnn = build::<T>(args, weights, &places, &mut rng, &mut notes)?
         .with_kernel(args.kernel.unwrap_or_else(Kernel::best));
     let dropout = rnn.config().dropout > 0.0 && rnn.config().num_layers > 1;
@@ -85,6 +88,24 @@ fn run_as<T: Element>(
     .print(stdout_taken)
 }
 
+/// Says what the weights leave open, if it can change the result.
+fn say_assumptions(
+    args: &Run,
+    weights: Option<&Checkpoint>,
+    input: &Input,
+    notes: &mut Notes,
+) -> Result<()> {
+    let Some(weights) = weights else { return Ok(()) };
+    let batch_is_known = args.h0.is_some() || args.lengths.is_some();
+    let padded = !input.is_archive() && has_two_readings(&input.shape(), batch_is_known);
+    let drops = args.train && weights.config.num_layers > 1;
+    let open = [("nonlinearity", true), ("batch_first", padded), ("dropout", drops)];
+    let open: Vec<_> = open.into_iter().filter_map(|(name, open)| open.then_some(name)).collect();
+    assume(weights, &args.layer, &open, args.strict, notes)?;
+    layer::note_modules(weights, notes);
+    Ok(())
+}
+
 /// The layer: with the weights that were named, else with fresh ones.
 fn build<T: Element>(
     args: &Run,
@@ -94,7 +115,7 @@ fn build<T: Element>(
     notes: &mut Notes,
 ) -> Result<Rnn<T>> {
     let config = if let Some(weights) = &weights {
-        merged_config(weights, &args.layer, notes)?
+        merged_config(weights, &args.layer)?
     } else {
         // A tensor without axes is refused later, by the layer.
         let features = places.input_shape.last().copied().unwrap_or(1);

@@ -28,11 +28,17 @@ pub(crate) fn stream(args: &Stream) -> Result<()> {
     typed!(weights.dtype, stream_as(args, weights, notes))
 }
 
-fn stream_as<T: Element>(args: &Stream, weights: Checkpoint, mut notes: Notes) -> Result<()> {
-    let config = layer::merged_config(&weights, &args.layer, &mut notes)?;
+fn stream_as<T: Element>(args: &Stream, mut weights: Checkpoint, mut notes: Notes) -> Result<()> {
+    let config = layer::merged_config(&weights, &args.layer)?;
+    layer::assume(&weights, &args.layer, &["nonlinearity"], args.strict, &mut notes)?;
+    layer::note_modules(&weights, &mut notes);
     refuse_reverse(args, &config, &weights)?;
     notes.warnings.extend(layer::not_finite(&weights));
     let place = weights.place.clone();
+    // The parameters move into the layer; the rest still tells what the weights hold.
+    let tensors = std::mem::take(&mut weights.tensors);
+    let described = weights.clone();
+    weights.tensors = tensors;
     let rnn = weights.into_rnn::<T>(config.clone()).map_err(|error| hinted(error, &config))?;
     let rnn = rnn.with_kernel(args.kernel.unwrap_or_else(Kernel::best));
     let pool = threads::pool(args.threads, &mut notes.notes)?;
@@ -42,12 +48,17 @@ fn stream_as<T: Element>(args: &Stream, weights: Checkpoint, mut notes: Notes) -
     }
     let mut carried = start(args, &rnn, &place, &mut notes)?;
     // An endless stream has no report.
+    notes.print_said();
     notes.lines().try_for_each(|text| print(args, &text))?;
 
     let start = Instant::now();
     // Everything runs on one thread of the pool: a short array takes less time than waking a thread.
     let ended = pool.install(|| {
-        if args.frames { frames(&config, &mut carried) } else { arrays(args, &mut carried) }
+        if args.frames {
+            frames(&config, &mut carried)
+        } else {
+            arrays(args, &described, &mut carried)
+        }
     });
     // After an error in the input, the arrays that have been answered still count.
     ended.and(carried.save())?;
@@ -100,11 +111,21 @@ fn read_h_0<T: Element>(
     Ok((file.read()?, place))
 }
 
-fn arrays<T: Element>(args: &Stream, carried: &mut Carried<'_, T>) -> Result<()> {
+fn arrays<T: Element>(
+    args: &Stream,
+    weights: &Checkpoint,
+    carried: &mut Carried<'_, T>,
+) -> Result<()> {
     let (mut input, mut output) = (Arrays::stdin(), Answers::stdout()?);
-    let mut stored = None;
+    let (mut stored, mut assumed) = (None, false);
     while let Some(header) = input.header()? {
         let place = input.place();
+        if !assumed && layer::has_two_readings(&header.shape, args.h0.is_some()) {
+            let mut notes = Notes::default();
+            layer::assume(weights, &args.layer, &["batch_first"], args.strict, &mut notes)?;
+            notes.print_said();
+            assumed = true;
+        }
         if stored != Some(header.stored) {
             let (name, found) = (format!("{place}: input"), header.stored);
             if let Some(before) = stored.filter(|_| !args.independent) {

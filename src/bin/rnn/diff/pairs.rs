@@ -32,14 +32,14 @@ pub(super) struct Pair {
     /// `None` if A or B has no such tensor.
     pub(super) a: Option<Described>,
     pub(super) b: Option<Described>,
-    /// `None` if a side is missing, the shapes differ or, with `--exact`, the types differ.
+    /// `None` if a side is missing, the shapes differ, a type is not read or, with `--exact`, the types differ.
     pub(super) numbers: Option<Comparison>,
     /// For shapes that are equal except for two swapped axes.
     pub(super) hint: Option<String>,
 }
 
-/// One side of a pair, with its numbers.
-type Side<'a> = (Described, TensorReader<'a>);
+/// One side of a pair, with its numbers; `None` for a type that is not read.
+type Side<'a> = (Described, Option<TensorReader<'a>>);
 
 /// Compares both sides. Words of places follow from the common name or, without one, from both places.
 fn compare(
@@ -49,13 +49,13 @@ fn compare(
 ) -> Result<Pair, FileError> {
     let (mut numbers, mut hint) = (None, None);
     let (difference, a, b) = match sides {
-        [Some((a, mut a_reader)), Some((b, mut b_reader))] => {
+        [Some((a, a_reader)), Some((b, b_reader))] => {
             let difference = if a.shape != b.shape {
                 hint = swapped_axes(&a, &b);
                 Some("shape")
             } else if rule.exact && a.stored != b.stored {
                 Some("dtype")
-            } else {
+            } else if let (Some(mut a_reader), Some(mut b_reader)) = (a_reader, b_reader) {
                 // A piece of each side at a time.
                 let mut found = rule.begin([a.stored, b.stored]);
                 let (mut a_bits, mut b_bits) = (Vec::new(), Vec::new());
@@ -71,6 +71,8 @@ fn compare(
                 let names = name.as_deref().map_or(places.to_vec(), |name| vec![name]);
                 found.locate(&a.shape, |index| rule.words.of(&names, &a.shape, index));
                 numbers.insert(found).different.gt(&0).then_some("numbers")
+            } else {
+                Some(if a.stored == b.stored { "not_read" } else { "dtype" })
             };
             (difference, Some(a), Some(b))
         }
@@ -122,7 +124,14 @@ pub(super) fn by_name(
 fn side(bundle: &mut Bundle, index: usize) -> Result<Side<'_>, FileError> {
     let entry = &bundle.entries()[index];
     let (place, stored) = (bundle.entry_place(index), entry.stored);
-    Ok((Described { place, stored, shape: entry.shape.clone() }, bundle.reader(index)?))
+    let described = Described { place, stored, shape: entry.shape.clone() };
+    let reader = is_read(stored).then(|| bundle.reader(index)).transpose()?;
+    Ok((described, reader))
+}
+
+/// Whether the numbers of a type can be compared.
+fn is_read(stored: StoredType) -> bool {
+    !matches!(stored, StoredType::Other(_))
 }
 
 /// The names of either side, if none is on both.
@@ -149,7 +158,8 @@ fn only(file: &mut File) -> Result<Side<'_>, FileError> {
     Ok(match file {
         File::Tensor(tensor) => {
             let (place, Header { stored, shape, .. }) = (tensor.place(), tensor.header().clone());
-            (Described { place: place.to_owned(), stored, shape }, tensor.reader()?)
+            let described = Described { place: place.to_owned(), stored, shape };
+            (described, is_read(stored).then(|| tensor.reader()).transpose()?)
         }
         File::Bundle(bundle) => side(bundle, 0)?,
         #[cfg(feature = "onnx")]

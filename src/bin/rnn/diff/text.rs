@@ -31,7 +31,9 @@ impl Findings {
             (_, Some(numbers)) => self.verdict(numbers),
             (Some("only_in_a"), _) => format!("only in {}", self.a),
             (Some("only_in_b"), _) => format!("only in {}", self.b),
-            (Some("dtype"), _) => "types differ (exact)".to_owned(),
+            (Some("dtype"), _) if self.exact => "types differ (exact)".to_owned(),
+            (Some("dtype"), _) => "types differ".to_owned(),
+            (Some("not_read"), _) => "numbers of this type are not read".to_owned(),
             _ => "shapes differ".to_owned(),
         };
         let (a, b) = (pair.a.as_ref().or(pair.b.as_ref()), pair.b.as_ref().or(pair.a.as_ref()));

@@ -1,12 +1,23 @@
 //! Hints: commands that would work, each from the facts of a failure. Most are the typed command, changed.
 
+use std::error::Error;
+
 use elman::files::{FileError, Remedy};
-use elman::{Config, Nonlinearity};
+use elman::{CheckpointError, Config, Nonlinearity};
 
 use super::command_line::{CommandLine, quoted};
 
 pub(crate) fn set(flag: &str, value: impl AsRef<str>) -> String {
     CommandLine::new().with(flag, Some(value.as_ref())).to_string()
+}
+
+/// With these arguments: the name, the flag and the value of each. `--batch-first` takes its value after an equals sign.
+pub(crate) fn with_all(flags: &[[&str; 3]]) -> String {
+    let line = flags.iter().fold(CommandLine::new(), |line, [_, flag, value]| match *flag {
+        "--batch-first" => line.with_batch_first(*value == "true"),
+        flag => line.with(flag, Some(value)),
+    });
+    line.to_string()
 }
 
 pub(crate) fn without(flags: &[&str]) -> String {
@@ -49,6 +60,35 @@ pub(crate) fn other_axes(batch_first: bool, size: usize, fits: &str) -> String {
 pub(crate) fn outputs_outside() -> String {
     let line = CommandLine::new().with("-o", Some("../output.npy"));
     line.with("--hn", Some("../h_n.npy")).to_string()
+}
+
+/// Python that writes a file of another program's format as one that is read: one array as an input, or weights.
+pub(super) fn of_format(error: &(dyn Error + 'static)) -> Option<String> {
+    let of_weights = || match error.downcast_ref()? {
+        CheckpointError::File(error) => Some(error),
+        _ => None,
+    };
+    let Some(FileError::Foreign { expected, format, .. }) =
+        error.downcast_ref().or_else(of_weights)
+    else {
+        return None;
+    };
+    let python = match *format {
+        "HDF5" if expected.starts_with(".npy") => {
+            "np.save('x.npy', h5py.File(FILE)[NAME][()]) writes one of its arrays"
+        }
+        "HDF5" => {
+            "of a SimpleRNN of Keras: k, r, b = layer.get_weights(); np.savez('w.npz', weight_ih_l0=k.T, \
+             weight_hh_l0=r.T, bias_ih_l0=b)"
+        }
+        "a checkpoint of Flax" => {
+            "of a SimpleCell: p = flax.serialization.msgpack_restore(open(FILE, 'rb').read()), down to the cell; \
+             np.savez('w.npz', weight_ih_l0=p['i']['kernel'].T, weight_hh_l0=p['h']['kernel'].T, \
+             bias_ih_l0=p['i']['bias'])"
+        }
+        _ => return None,
+    };
+    Some(python.to_owned())
 }
 
 /// A pipeline that pads the result: these flags move from `rnn run` to `rnn unpack`.

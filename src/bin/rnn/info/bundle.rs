@@ -42,8 +42,11 @@ pub(super) fn describe(mut bundle: Bundle, args: &Info) -> Result<Description> {
         shown = vec![members[0]];
     }
     let tensors = shown.into_iter().map(|index| {
-        let name = bundle.entries()[index].name.clone();
-        tensor::listed(name, bundle.reader(index)?, args.values)
+        let entry = bundle.entries()[index].clone();
+        match entry.stored {
+            StoredType::Other(_) => Ok(tensor::unread(entry)),
+            _ => tensor::listed(entry.name, bundle.reader(index)?, args.values),
+        }
     });
     let tensors = Some(tensors.collect::<Result<_, FileError>>()?);
     let (file, format) = (bundle.place().to_owned(), bundle.format().to_string());

@@ -1,7 +1,7 @@
 //! A single tensor, or the state of a generator, which is stored as one.
 
 use anyhow::Result;
-use elman::files::{FileError, Header, StoredType, TensorFile, TensorReader};
+use elman::files::{Entry, FileError, Header, StoredType, TensorFile, TensorReader};
 use elman::{Generator, STATE_BYTES};
 use serde_json::{Value, json};
 
@@ -18,6 +18,23 @@ const MAX_NAMES: usize = 20;
 pub(super) fn describe(mut tensor: TensorFile, values: bool) -> Result<Description> {
     let (file, format) = (tensor.place().to_owned(), tensor.format().to_owned());
     let header = tensor.header().clone();
+    if let StoredType::Other(_) = header.stored {
+        let (count, shape) = (header.count(), &header.shape);
+        let s = if count == 1 { "" } else { "s" };
+        let lines = pairs(&[
+            ("shape", format!("{shape:?}, {count} number{s}")),
+            ("dtype", format!("{}, not read", header.stored)),
+        ]);
+        let fields = without_statistics(None, header.stored, shape);
+        return Ok(Description {
+            file,
+            kind: "tensor",
+            format,
+            lines,
+            fields,
+            ..Default::default()
+        });
+    }
     let names = tensor.column_names().to_vec();
     let maybe_state = header.stored == StoredType::U8 && header.shape == [STATE_BYTES];
     let mut bytes = Vec::new();
@@ -122,6 +139,27 @@ pub(super) fn listed(
     let fields = with_statistics(fields, &statistics);
     let row = [name, format!("{shape:?}"), stored.to_string(), all.join(", ")];
     Ok(Listed { row, fields, values })
+}
+
+/// One tensor of several whose type is listed and not read.
+pub(super) fn unread(Entry { name, stored, shape }: Entry) -> Listed {
+    let fields = without_statistics(Some(&name), stored, &shape);
+    let row = [name, format!("{shape:?}"), stored.to_string(), "not read".to_owned()];
+    Listed { row, fields, values: None }
+}
+
+/// The fields of a tensor that is not read: with a name as one of several, else with the layout of a single one.
+fn without_statistics(name: Option<&str>, stored: StoredType, shape: &[usize]) -> Value {
+    let mut fields = json!({});
+    if let Some(name) = name {
+        fields["name"] = json!(name);
+    }
+    (fields["shape"], fields["dtype"]) = (json!(shape), json!(stored.to_string()));
+    let layout: &[_] = if name.is_none() { &["order", "byte_order"] } else { &[] };
+    for field in layout.iter().chain(&["min", "max", "mean", "std", "nan", "inf"]) {
+        fields[field] = Value::Null;
+    }
+    fields
 }
 
 /// Reads a tensor's numbers: their statistics and, if `values`, their print. `watch` sees the bits too.

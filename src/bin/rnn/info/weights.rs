@@ -29,6 +29,7 @@ pub(super) fn describe(checkpoint: Checkpoint, args: &Info) -> Result<Descriptio
     let mut notes = Notes::default();
     notes.notes.extend(others_left_alone(&checkpoint));
     notes.notes.extend(checkpoint.notes.iter().cloned());
+    notes.warnings.extend(checkpoint.warnings.iter().cloned());
     let (file, format) = (checkpoint.place.clone(), checkpoint.recognised.clone());
     let config = checkpoint.config.clone();
     if config.hidden_size > MAX_ROWS && !args.spectral_radius {
