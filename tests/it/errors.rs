@@ -253,6 +253,12 @@ fn of_files(sandbox: &Sandbox) -> Vec<Case> {
             let text = "line 1, column 2: expected a number that f32 holds, got '1e39'";
             case(table, &place("large.csv", text))
         },
+        #[cfg(feature = "csv")]
+        {
+            sandbox.write("names.csv", b"0,1\n0.5,0.25\n");
+            let text = "line 1: expected names (--header) or numbers (--no-header), got numbers like names above '0.5'";
+            case(open("names.csv"), &place("names.csv", text))
+        },
         case(
             open("pages.pdf"),
             &place("pages.pdf", "expected .npy, .npz or a table, got what looks like PDF"),
