@@ -30,9 +30,9 @@ pub(super) struct Archive {
 }
 
 impl Archive {
-    /// Reads the directory of an archive, and rejects duplicate names.
-    pub(super) fn new(mut file: Handle, place: &str) -> Result<Self, FileError> {
-        directory::check(&mut file, place)?;
+    /// Reads the directory of an archive of at most `limit` members, and rejects duplicate names.
+    pub(super) fn new(mut file: Handle, limit: u64, place: &str) -> Result<Self, FileError> {
+        directory::check(&mut file, limit, place)?;
         let len = file.metadata().map_err(FileError::reading(place))?.len();
         let zip = ZipArchive::with_config(directory::CONFIG, file);
         let zip = zip.map_err(|error| zip_error(error, place))?;
@@ -61,7 +61,10 @@ impl Archive {
         let (index, expected) = match name.map(escaped) {
             None => ((self.names.len() == 1).then_some(0), "one member"),
             Some(name) => {
-                (self.names.iter().position(|found| *found == name), "a member of that name")
+                let found = |name: &str| self.names.iter().position(|found| found == name);
+                // The member of a file `x.npy` in the archive is `x`.
+                let file = || name.strip_suffix(".npy").and_then(found);
+                (found(&name).or_else(file), "a member of that name")
             }
         };
         index.ok_or_else(|| not_found(expected, &self.names, place))

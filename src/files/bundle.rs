@@ -9,7 +9,7 @@ use ndarray::ArrayD;
 use super::archive::{Archive, not_found};
 use super::container::Container;
 use super::handle::Handle;
-use super::limit::MAX_TEXT_BYTES;
+use super::limit::{MAX_MEMBERS, MAX_TEXT_BYTES};
 use super::pt::PtFile;
 use super::reader::TensorReader;
 use super::safetensors::SafetensorsFile;
@@ -88,7 +88,7 @@ impl Bundle {
         let folder = archive.pt_folder().unwrap_or_default();
         let inner = archive.inner_checkpoint(&folder).map_err(FileError::reading(&place))?;
         if let Some(inner) = inner {
-            archive = Archive::new(inner, &place)?;
+            archive = Archive::new(inner, MAX_MEMBERS, &place)?;
         }
         let (entries, file) = PtFile::zip(archive, &place)?;
         Ok(Bundle { place, entries, text: None, body: Body::File(Container::Pt(file)) })
@@ -211,10 +211,18 @@ impl Bundle {
     }
 
     /// The tensor of this name, or the only one.
-    pub(super) fn into_member(self, name: Option<&str>) -> Result<TensorFile, FileError> {
+    ///
+    /// # Errors
+    /// [`FileError::Malformed`] lists the tensors if there is no such one.
+    pub fn into_member(self, name: Option<&str>) -> Result<TensorFile, FileError> {
         let index = match name {
             None => (self.entries.len() == 1).then_some(0),
-            Some(name) => self.position(&escaped(name)),
+            Some(name) => {
+                let name = escaped(name);
+                // The member of a file `x.npy` in an archive is `x`.
+                let file = || name.strip_suffix(".npy").and_then(|name| self.position(name));
+                self.position(&name).or_else(file)
+            }
         };
         let expected = if name.is_some() { "a member of that name" } else { "one member" };
         let index = index.ok_or_else(|| self.expected(expected))?;

@@ -2,7 +2,6 @@
 
 use std::io;
 
-use super::table::Remedy;
 use crate::memory::OutOfMemory;
 
 /// The error of reading or writing a file.
@@ -44,6 +43,20 @@ pub enum FileError {
     /// The system refused memory.
     #[error(transparent)]
     OutOfMemory(#[from] OutOfMemory),
+}
+
+/// Other options that would read a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// These columns.
+    Columns(Vec<String>),
+    /// Missing values as NaN.
+    MissingAsNan,
+    /// The meaning of the first line; `numbers` if it can be numbers.
+    FirstLine {
+        /// Whether all cells of the line are numbers.
+        numbers: bool,
+    },
 }
 
 impl FileError {

@@ -24,6 +24,53 @@ pub enum StoredType {
     Other(&'static str),
 }
 
+/// Other names of types that NumPy accepts, behind its letter and size.
+const NUMPY_NAMES: [(&str, &str); 43] = [
+    ("?", "b1"),
+    ("?", "bool"),
+    ("?", "bool_"),
+    ("i1", "b"),
+    ("i1", "int8"),
+    ("i1", "byte"),
+    ("u1", "B"),
+    ("u1", "uint8"),
+    ("u1", "ubyte"),
+    ("i2", "h"),
+    ("i2", "int16"),
+    ("i2", "short"),
+    ("u2", "H"),
+    ("u2", "uint16"),
+    ("u2", "ushort"),
+    ("i4", "i"),
+    ("i4", "int32"),
+    ("i4", "intc"),
+    ("u4", "I"),
+    ("u4", "uint32"),
+    ("u4", "uintc"),
+    ("i8", "l"),
+    ("i8", "q"),
+    ("i8", "int64"),
+    ("i8", "int"),
+    ("i8", "int_"),
+    ("i8", "longlong"),
+    ("i8", "long"),
+    ("u8", "L"),
+    ("u8", "Q"),
+    ("u8", "uint64"),
+    ("u8", "uint"),
+    ("u8", "ulonglong"),
+    ("f2", "e"),
+    ("f2", "float16"),
+    ("f2", "half"),
+    ("f4", "f"),
+    ("f4", "float32"),
+    ("f4", "single"),
+    ("f8", "d"),
+    ("f8", "float64"),
+    ("f8", "double"),
+    ("f8", "float"),
+];
+
 impl StoredType {
     /// Each with its name, its [size](StoredType::size), and NumPy's letter and size.
     const ALL: [(StoredType, &'static str, usize, &'static str); 14] = [
@@ -69,11 +116,21 @@ impl StoredType {
         matches!(self, F16 | BF16 | F32 | F64 | Text)
     }
 
-    /// The type for NumPy's letter and size.
+    /// The type for NumPy's letter and size, its letter or its name.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let numpy = if text == "b1" { "?" } else { text };
+        let is_it = |(_, name): &&(&str, &str)| *name == text;
+        let numpy = NUMPY_NAMES.iter().find(is_it).map_or(text, |(numpy, _)| numpy);
         let found = Self::ALL.iter().find(|(.., own)| !own.is_empty() && *own == numpy);
         found.map(|(stored, ..)| *stored)
+    }
+
+    /// NumPy's name of the type in little-endian order. A .npy file cannot hold bfloat16.
+    pub(super) fn descr(self) -> String {
+        let order = if self.size() == 1 { '|' } else { '<' };
+        self.row().map_or(String::new(), |(.., numpy)| match *numpy {
+            "?" => "|b1".to_owned(),
+            numpy => format!("{order}{numpy}"),
+        })
     }
 
     /// The type of this name in .safetensors.

@@ -27,9 +27,11 @@ pub(super) const BUILT_BYTES: u64 = 64 << 20;
 #[cfg(feature = "csv")]
 pub(super) const NAME_BYTES: u64 = 64;
 
-/// Most members of an archive; not below the largest number of two bytes. Each takes some 300 bytes of memory,
-/// an empty one 90 in the file.
+/// Most members of an archive of weights; not below the largest number of two bytes.
 pub(super) const MAX_MEMBERS: u64 = 100_000;
+
+/// Most members of an archive of sequences, each with some 300 bytes of the directory, its name and its shape.
+pub(super) const MAX_SEQUENCES: u64 = BUILT_BYTES / 400;
 
 /// Bytes of a checkpoint's tensors for each byte of the file: a view can repeat one number a thousand times, and two
 /// modules may share their weights.

@@ -22,6 +22,7 @@ macro_rules! debug_fields {
 }
 
 mod archive;
+mod bits;
 mod bundle;
 mod container;
 mod entry;
@@ -53,9 +54,10 @@ mod tensor_file;
 mod tensor_format;
 
 pub use self::safetensors::write_safetensors;
+pub use bits::{Bits, StoredArray};
 pub use bundle::Bundle;
 pub use entry::{AttributeValue, BundleFormat, Entry, ModuleAttribute, Text};
-pub use error::FileError;
+pub use error::{FileError, Remedy};
 pub use folder::{Folder, write_folder};
 pub use header::{Header, StoredType};
 pub use limit::limit_streams;
@@ -70,7 +72,7 @@ pub use reader::TensorReader;
 pub use sink::{Overwrite, Sink};
 pub use source::Source;
 pub use stream::{Answers, Arrays, Frames};
-pub use table::{FirstLine, Remedy, TableOptions};
+pub use table::{FirstLine, TableOptions};
 pub use temporary::{remove_temporary_files, written_file};
 pub use tensor_file::TensorFile;
 pub use tensor_format::TensorFormat;

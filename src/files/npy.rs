@@ -27,6 +27,9 @@ macro_rules! stored {
 }
 
 stored!(u8, "|u1");
+stored!(u16, "<u2");
+stored!(u32, "<u4");
+stored!(u64, "<u8");
 stored!(i64, "<i8");
 
 impl<T: Element> Stored for T {

@@ -227,12 +227,18 @@ fn unsupported(descr: &str, letter_and_size: &str) -> String {
     let mut letters = letter_and_size.chars();
     let (name, remedy) = match (letters.next().unwrap_or(' '), letters.as_str()) {
         ('V', "2") => ("raw bytes, as bfloat16 is saved", "np.save(file, array.astype('float32'))"),
+        ('V', "1") => {
+            ("raw bytes, as float8 and int4 are saved", "np.save(file, array.astype('float32'))")
+        }
         ('O', _) => ("objects", "np.save(file, np.array(list, dtype='float32'))"),
         ('V', _) => ("structured", "np.save(file, array['name'])"),
         ('S' | 'a' | 'U', _) => ("text", "np.save(file, array.astype('float32'))"),
         ('M' | 'm', _) => ("dates or durations", "np.save(file, array.astype('int64'))"),
-        ('c', _) => ("complex", "np.save(file, array.real)"),
-        ('f', _) => ("a long double", "np.save(file, array.astype('float64'))"),
+        ('c' | 'F' | 'D' | 'G', _) => ("complex", "np.save(file, array.real)"),
+        ('f', "1") => ("float8", "np.save(file, array.astype('float32'))"),
+        ('f', "10" | "12" | "16") | ('g', "") => {
+            ("a long double", "np.save(file, array.astype('float64'))")
+        }
         _ => ("unknown", "np.save(file, array.astype('float32'))"),
     };
     format!("dtype '{descr}' is {name}; expected numbers ({remedy})")

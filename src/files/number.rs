@@ -75,6 +75,27 @@ impl StoredType {
         }
     }
 
+    /// The bits of a number of this type; `None` if the type has no such number.
+    #[allow(clippy::cast_possible_truncation, reason = "the result is compared with the number")]
+    pub fn bits_of(self, value: f64) -> Option<u64> {
+        match self {
+            StoredType::F16 => {
+                let half = half::f16::from_f64(value);
+                (half.is_infinite() == value.is_infinite()).then(|| half.to_bits().into())
+            }
+            StoredType::F32 => Some(u64::from((value as f32).to_bits())),
+            StoredType::F64 => Some(value.to_bits()),
+            _ => {
+                let bits = (value as i128).to_le_bytes();
+                let mut own = [0; 8];
+                own[..self.size()].copy_from_slice(&bits[..self.size()]);
+                let bits = u64::from_le_bytes(own);
+                // A sum of bytes beyond the type is another number.
+                (self.number(bits).to_f64().to_bits() == (value + 0.0).to_bits()).then_some(bits)
+            }
+        }
+    }
+
     /// The bits of positive infinity; `None` if the type has no infinity.
     pub fn infinity(self) -> Option<u64> {
         match self {

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::Graph;
 use super::archive::Archive;
 use super::format::{Expected, Format};
+use super::limit::{MAX_MEMBERS, MAX_SEQUENCES};
 use super::source::Opened;
 use super::{Bundle, FirstLine, Source, TableOptions, TensorFile, shards};
 use crate::files::error::FileError;
@@ -171,7 +172,9 @@ fn read(
         #[cfg(feature = "onnx")]
         Format::Onnx => return Graph::read(opened, place).map(File::Graph),
         Format::Zip => {
-            let archive = Archive::new(opened.seekable(&place)?, &place)?;
+            let weights = matches!(accepts, Accepts::Model);
+            let limit = if weights { MAX_MEMBERS } else { MAX_SEQUENCES };
+            let archive = Archive::new(opened.seekable(&place)?, limit, &place)?;
             match accepts {
                 _ if archive.is_pt() => Bundle::pt_archive(archive, place)?,
                 Accepts::Tensor => {

@@ -13,6 +13,8 @@ mod columns;
 #[cfg(feature = "csv")]
 mod first_line;
 #[cfg(feature = "csv")]
+mod lines;
+#[cfg(feature = "csv")]
 mod read;
 #[cfg(feature = "csv")]
 mod text;
@@ -49,20 +51,6 @@ pub enum FirstLine {
     Names,
     /// Numbers.
     Numbers,
-}
-
-/// Other options that would read a table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Remedy {
-    /// These columns.
-    Columns(Vec<String>),
-    /// Missing values as NaN.
-    MissingAsNan,
-    /// The meaning of the first line; `numbers` if it can be numbers.
-    FirstLine {
-        /// Whether all cells of the line are numbers.
-        numbers: bool,
-    },
 }
 
 impl TableOptions<'_> {

@@ -9,6 +9,7 @@ use super::archive::Archive;
 use super::container::Container;
 use super::format::{Expected, Format};
 use super::handle::{FileCursor, Handle};
+use super::limit::MAX_MEMBERS;
 use super::reader::{Bytes, TensorReader, missing};
 use super::source::Opened;
 use super::table::{Table, TableOptions};
@@ -107,7 +108,7 @@ impl TensorFile {
         let expected = Expected { formats: &[Format::Npy, Format::Zip], words: ".npy or .npz" };
         match Opened::new(Some(path), &place, expected)? {
             (opened, Format::Zip) => {
-                let archive = Archive::new(opened.seekable(&place)?, &place)?;
+                let archive = Archive::new(opened.seekable(&place)?, MAX_MEMBERS, &place)?;
                 TensorFile::member(archive, None, place)
             }
             (opened, _) => TensorFile::npy(opened, place),

@@ -210,3 +210,39 @@ fn a_signal_ends_the_process_and_leaves_nothing() {
         }
     }
 }
+
+/// NumPy's names of types, as other programs write them into headers.
+#[test]
+fn types_are_read_under_every_name() {
+    let sandbox = sandbox();
+    let bytes = numbers("<f4", &SIGNED);
+    let expected = output(&sandbox, "x.npy");
+    for descr in ["<f4", "f4", "=f4", "f", "<f", "float32", "single"] {
+        let header = format!("{{'descr': '{descr}', 'fortran_order': False, {SHAPE}}}");
+        sandbox.write("y.npy", &npy(&header, &bytes));
+        assert_eq!(output(&sandbox, "y.npy"), expected, "{descr}");
+    }
+    for (descr, dtype) in [
+        ("double", "f64"),
+        ("d", "f64"),
+        ("<float64", "f64"),
+        ("half", "f16"),
+        ("e", "f16"),
+        ("int64", "i64"),
+        ("q", "i64"),
+        ("uint8", "u8"),
+        ("?", "bool"),
+        ("bool", "bool"),
+        ("H", "u16"),
+    ] {
+        let size = match dtype {
+            "f64" | "i64" => 8,
+            "f16" | "u16" => 2,
+            _ => 1,
+        };
+        let header = format!("{{'descr': '{descr}', 'fortran_order': False, {SHAPE}}}");
+        sandbox.write("y.npy", &npy(&header, &vec![0; 6 * size]));
+        let info = sandbox.rnn("info y.npy").succeeds().stdout_text();
+        assert!(info.contains(&format!("{dtype}, ")), "{descr}: {info}");
+    }
+}

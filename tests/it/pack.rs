@@ -203,14 +203,22 @@ unsorted_indices  [3]  i64  p.npz
     assert_eq!(outcome.stdout_text(), report);
 }
 
-/// Whole numbers become f32, and the report says so; f64 stays what it is.
+/// The numbers keep their type, as in PyTorch.
 #[test]
 fn types_of_the_data() {
     let sandbox = given();
     sandbox.write("i.npy", &npy(&integers(&[1, 2]).insert_axis(Axis(0))));
     let outcome = sandbox.rnn("pack -i i.npy --lengths 1,0 -o p.npz").succeeds();
-    let report = outcome.stdout_text();
-    assert_eq!(report.lines().last(), Some("note: i.npy: i64 converted to f32"));
+    assert!(outcome.stdout_text().starts_with("data              [1]  i64  p.npz\n"));
+    assert!(!outcome.stdout_text().contains("note"));
+    sandbox.write("i.npy", &npy(&integers(&[i64::MAX, 2]).insert_axis(Axis(0))));
+    sandbox.rnn("pack -q -i i.npy --lengths 1,1 --batch-first -o p.npz").fails(65, "rnn: --lengths: expected 1 length, one for each sequence of the batch, got 2\nhint: axis 1 of the input has 2, one for each length: rnn pack -q -i i.npy --lengths 1,1 -o p.npz\n");
+    sandbox.rnn("pack -q -i i.npy --lengths 1,1 -o p.npz").succeeds();
+    sandbox.rnn("unpack -q -i p.npz -o u.npy").succeeds();
+    assert!(sandbox.bytes("u.npy").ends_with(
+        &i64::MAX.to_le_bytes().iter().chain(&2_i64.to_le_bytes()).copied().collect::<Vec<_>>()
+    ));
+    sandbox.rnn("diff --exact -q i.npy u.npy").succeeds();
     sandbox.save("d.npy", &arr1(&[0.1, 0.2]).insert_axis(Axis(0)).view().into_dyn());
     let outcome = sandbox.rnn("pack -i d.npy --lengths 1,0 -o p.npz").succeeds();
     assert!(outcome.stdout_text().starts_with("data              [1]  f64  p.npz\n"));
@@ -373,4 +381,42 @@ fn outputs_that_cannot_be() {
         ],
     );
     assert_eq!(sandbox.bytes("old.npz"), b"old");
+}
+
+/// The bytes of every type are moved: through f32, ids above 2^24 would be others.
+#[test]
+fn every_type_is_packed_and_unpacked_bit_for_bit() {
+    let sandbox = Sandbox::new();
+    for (descr, size) in [
+        ("|b1", 1),
+        ("|i1", 1),
+        ("<u2", 2),
+        (">i2", 2),
+        ("<f2", 2),
+        ("<i4", 4),
+        (">u4", 4),
+        ("<f4", 4),
+        ("<u8", 8),
+        (">f8", 8),
+    ] {
+        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (3, 2), }}");
+        let numbers: Vec<u8> = (0..6 * size)
+            .map(|at| if descr == "|b1" { at & 1 } else { (at % 37) * 5 + 1 })
+            .collect();
+        sandbox.write("x.npy", &crate::support::bytes::npy(&header, &numbers));
+        sandbox.rnn("pack -q -i x.npy --lengths 3,3 -o p.npz").succeeds();
+        sandbox.rnn("unpack -q -i p.npz -o y.npy").succeeds();
+        sandbox.rnn("diff --exact -q x.npy y.npy").succeeds();
+        let little: Vec<u8> = numbers
+            .chunks(usize::from(size))
+            .flat_map(|number| {
+                let mut number = number.to_vec();
+                if descr.starts_with('>') {
+                    number.reverse();
+                }
+                number
+            })
+            .collect();
+        assert!(sandbox.bytes("y.npy").ends_with(&little), "{descr}");
+    }
 }

@@ -3,7 +3,7 @@
 
 mod refused;
 
-use elman::files::AnyArray;
+use elman::files::{AnyArray, Overwrite, Sink};
 use ndarray::{ArrayD, Axis, Slice};
 
 use crate::support::{Sandbox, integers, npy};
@@ -415,5 +415,62 @@ fn only_named_outputs_are_written() {
         let names: Vec<_> = sandbox.names().into_iter().filter(new).collect();
         assert_eq!(names, [file]);
         std::fs::remove_file(sandbox.path(file)).unwrap();
+    }
+}
+
+/// An archive says more than its tensors: which is the batch, and which its lengths.
+#[test]
+fn a_batch_beside_its_lengths_runs_as_that() {
+    let sandbox = Sandbox::new();
+    sandbox.take("cases/x_and_lengths.npz");
+    sandbox.rnn("init -q --input-size 4 --hidden 6 -o w").succeeds();
+    let run = |line: &str| sandbox.rnn(&format!("run -q -w w -o - {line} --batch-first"));
+    let whole = "-i x_and_lengths.npz";
+    let apart = "-i x_and_lengths.npz:x --lengths x_and_lengths.npz:lengths";
+    let expected = run(apart).succeeds().stdout;
+    assert_eq!(run(whole).succeeds().stdout, expected);
+    // The typed lengths win.
+    let typed = run(&format!("{whole} --lengths 1,1,1")).succeeds().stdout;
+    assert_eq!(typed, run("-i x_and_lengths.npz:x.npy --lengths 1,1,1").succeeds().stdout);
+    assert_ne!(typed, expected);
+    sandbox.rnn(&format!("pack -q {whole} --batch-first -o p.npz")).succeeds();
+    sandbox.rnn(&format!("pack -q {apart} --batch-first -o q.npz")).succeeds();
+    assert_eq!(sandbox.bytes("p.npz"), sandbox.bytes("q.npz"));
+}
+
+#[test]
+fn the_odd_member_of_a_ragged_archive_is_named() {
+    let sandbox = Sandbox::new();
+    sandbox.take("cases/ragged_one_odd.npz");
+    sandbox.rnn("run --hidden 6 -i ragged_one_odd.npz").fails(
+        65,
+        "rnn: ragged_one_odd.npz:s37: expected (seq_len, 4), as 59 of 60 members are, got shape [3, 5]\n",
+    );
+}
+
+#[test]
+fn ragged_input_may_have_more_members_than_weights() {
+    let sandbox = Sandbox::new();
+    let step = ArrayD::from_elem(vec![1, 1], 0.5_f32);
+    let mut sink =
+        Sink::open(&sandbox.path("many.npz"), Overwrite::Replace).unwrap().into_archive();
+    for name in 0..100_001 {
+        sink.member(&name.to_string(), &step).unwrap();
+    }
+    sink.finish().unwrap().commit().unwrap();
+    sandbox.rnn("run -q --hidden 1 -i many.npz --last l.npy").succeeds();
+    assert_eq!(sandbox.load::<f32>("l.npy").shape(), [100_001, 1]);
+    sandbox
+        .rnn("run -w many.npz -i many.npz")
+        .fails(65, "rnn: many.npz: archive of 100001 members; limit 100000\n");
+}
+
+#[test]
+fn a_name_of_a_member_may_have_colons() {
+    let sandbox = Sandbox::new();
+    let x = ArrayD::from_elem(vec![2, 1], 0.5_f32);
+    sandbox.save_npz("x.npz", &[("a:b", &x), ("c.npy", &x), ("c", &x)]);
+    for name in ["a:b", "a:b.npy", "c.npy", "c"] {
+        sandbox.rnn(&format!("run -q --hidden 1 -i x.npz:{name} -o y.npy")).succeeds();
     }
 }

@@ -189,11 +189,16 @@ fn the_report_names_the_written_tensors() {
 }
 
 #[test]
-fn whole_numbers_are_converted_with_a_note() {
+fn whole_numbers_stay_what_they_are() {
     let sandbox = given();
     sandbox.save_npz("p.npz", &[("data", &integers(&[7, 8])), ("batch_sizes", &integers(&[2]))]);
     let report = sandbox.rnn("unpack -i p.npz -o a.npy").succeeds().stdout_text();
-    assert_eq!(report, "padded  [1, 2]  f32  a.npy\nnote: p.npz:data: i64 converted to f32\n");
+    assert_eq!(report, "padded  [1, 2]  i64  a.npy\n");
+    sandbox
+        .rnn("unpack -i p.npz -o a.npy --padding-value 0.5")
+        .fails(65, "rnn: --padding-value: expected a number that i64 holds, got 0.5\n");
+    sandbox.rnn("unpack -q -i p.npz -o a.npy --padding-value -1 --total-length 2").succeeds();
+    assert_eq!(sandbox.load::<f64>("a.npy"), ndarray::array![[7.0, 8.0], [-1.0, -1.0]].into_dyn());
 }
 
 /// PyTorch's own functions, if a Python has them, read the fields of `rnn pack`.

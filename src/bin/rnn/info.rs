@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::args::Info;
-use crate::pipeline::input::check_table;
+use crate::pipeline::table::check_table;
 use crate::report::{Notes, aligned};
 
 /// Most characters of a name that are shown.

@@ -8,10 +8,12 @@ pub(crate) mod carried;
 pub(crate) mod extent;
 mod flow;
 pub(crate) mod input;
+mod members;
 pub(crate) mod output;
 pub(crate) mod pass;
 pub(crate) mod sequences;
 pub(crate) mod state;
+pub(crate) mod table;
 
 use std::sync::mpsc::sync_channel;
 use std::thread::{Builder, ScopedJoinHandle};

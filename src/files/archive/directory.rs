@@ -16,6 +16,8 @@ pub(super) const CONFIG: Config = Config { archive_offset: ArchiveOffset::Known(
 const END_BYTES: usize = 22;
 /// The longest comment.
 const MAX_COMMENT_BYTES: usize = 65_535;
+/// Bytes of a member in the directory, without its name.
+const ENTRY_BYTES: u64 = 46;
 /// Bytes of the locator before that record.
 const LOCATOR_BYTES: usize = 20;
 /// Bytes of the record with larger numbers.
@@ -23,14 +25,14 @@ const LARGE_END_BYTES: u64 = 56;
 
 /// Rejects an archive that declares too many members, or a directory that has no room in it. Every record that looks
 /// like an end is checked, because the crate may use any of them.
-pub(super) fn check(file: &mut Handle, place: &str) -> Result<(), FileError> {
-    let found = fault(file).map_err(FileError::reading(place))?;
+pub(super) fn check(file: &mut Handle, limit: u64, place: &str) -> Result<(), FileError> {
+    let found = fault(file, limit).map_err(FileError::reading(place))?;
     found.map_or(Ok(()), |what| Err(FileError::malformed(place, what)))
 }
 
 /// The first fault in the ends of an archive. The record at the end has numbers of two bytes, which are never too
 /// large, and a locator before it leads to a record with numbers of eight bytes.
-fn fault(file: &mut Handle) -> io::Result<Option<String>> {
+fn fault(file: &mut Handle, limit: u64) -> io::Result<Option<String>> {
     let len = file.seek(SeekFrom::End(0))?;
     let most = (END_BYTES + MAX_COMMENT_BYTES + LOCATOR_BYTES) as u64;
     let tail = bytes(file, len.saturating_sub(most), most)?;
@@ -45,8 +47,10 @@ fn fault(file: &mut Handle) -> io::Result<Option<String>> {
             continue;
         }
         let [members, length, start] = [32, 40, 48].map(|at| number(&record, at));
-        if members > MAX_MEMBERS {
-            return Ok(Some(format!("archive of {members} members; limit {MAX_MEMBERS}")));
+        // A directory without room for its members has the smaller limit.
+        let limit = if members.saturating_mul(ENTRY_BYTES) > length { MAX_MEMBERS } else { limit };
+        if members > limit {
+            return Ok(Some(format!("archive of {members} members; limit {limit}")));
         }
         if start.checked_add(length).is_none_or(|end| end > at) {
             return Ok(Some(format!(

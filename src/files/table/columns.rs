@@ -1,9 +1,8 @@
 //! The columns of a table that are read, by name or number.
 
-use super::Remedy;
 use super::cell::shown;
-use super::read::Lines;
-use crate::files::error::FileError;
+use super::lines::Lines;
+use crate::files::error::{FileError, Remedy};
 use crate::files::{MAX_LISTED, listed};
 
 /// Most letters that a typed name differs in from one that is suggested.

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
+use super::FirstLine;
 use super::cell::{has_comma, is_whole, is_word, number, quoted, text};
-use super::read::Lines;
+use super::lines::Lines;
 use super::text::{cells, unquoted, visible_separator};
-use super::{FirstLine, Remedy};
-use crate::files::error::FileError;
+use crate::files::error::{FileError, Remedy};
 
 /// What the first line was taken for.
 pub(super) struct FirstRow {

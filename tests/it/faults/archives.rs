@@ -292,7 +292,7 @@ fn fault_36() {
         [locals, directory, large, end].concat()
     };
     let million = many(1_000_000);
-    scene.refuses_input(&million, &[": archive of 1000000 members; limit 100000\n"]);
+    scene.refuses_input(&million, &[": archive of 1000000 members; limit 167772\n"]);
     scene.refuses_weights(&million, &["rnn: bad: archive of 1000000 members; limit 100000\n"]);
     drop(million);
     // As many as there may be do not take more memory than they may.

@@ -270,6 +270,10 @@ fn fault_25() {
             "dtype '<f16' is a long double; expected numbers (np.save(file, array.astype('float64')))",
         ),
         (
+            "'<f1'",
+            "dtype '<f1' is float8; expected numbers (np.save(file, array.astype('float32')))",
+        ),
+        (
             "'<i3'",
             "dtype '<i3' is unknown; expected numbers (np.save(file, array.astype('float32')))",
         ),

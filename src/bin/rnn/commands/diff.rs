@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::args::{Diff, ReportForm};
 use crate::diff::{find, open};
 use crate::failure::{Different, Usage};
-use crate::pipeline::input::check_table;
+use crate::pipeline::table::check_table;
 use crate::report::print;
 
 pub(crate) fn diff(args: &Diff) -> Result<()> {

@@ -19,7 +19,7 @@ use crate::numbers::{all_finite, conversion};
 use crate::pipeline::input::Input;
 use crate::pipeline::output::Outputs;
 use crate::pipeline::pass::{Pass, Results};
-use crate::pipeline::sequences::{PaddedSizes, check_total, read_lengths};
+use crate::pipeline::sequences::{Lengths, PaddedSizes, check_total, read_lengths};
 use crate::report::{Notes, Report, RunLine, TensorLine};
 use crate::rng::Rng;
 use crate::threads;
@@ -37,13 +37,14 @@ pub(crate) fn run(args: &Run) -> Result<()> {
     if let Some(weights) = weights.as_ref().filter(|_| args.report.verbose) {
         notes.notes.push(format!("{}: recognised as {}", weights.place, weights.recognised));
     }
-    let input = Input::open(&args.input, Some(&args.table), plan.archive)?;
-    plan::check_padding(args, &input)?;
+    let (input, own) = Input::open(&args.input, Some(&args.table), plan.archive)?;
+    let lengths = Lengths::new(args.lengths.as_ref(), own);
+    plan::check_padding(args, lengths.is_some(), &input)?;
     plan.outputs.for_input(input.is_archive())?;
     let of_weights = weights.as_ref().map(|weights| weights.dtype);
     typed!(
         args.dtype.or(of_weights).unwrap_or_else(|| input.natural()),
-        run_as(args, plan, rng, weights, input, notes)
+        run_as(args, plan, rng, weights, (input, lengths), notes)
     )
 }
 
@@ -52,7 +53,7 @@ fn run_as<T: Element>(
     RunPlan { mut outputs, options, .. }: RunPlan,
     mut rng: Rng,
     weights: Option<Checkpoint>,
-    mut input: Input,
+    (mut input, lengths): (Input, Option<Lengths<'_>>),
     mut notes: Notes,
 ) -> Result<()> {
     let places = Places {
@@ -61,7 +62,7 @@ fn run_as<T: Element>(
         h_0: args.h0.as_ref().map(|path| Source::parse(path).to_string()),
         weights: weights.as_ref().map(|weights| weights.place.clone()),
         hidden_size: args.layer.hidden_size,
-        lengths: args.lengths.is_some() || input.is_archive(),
+        lengths: lengths.is_some() || input.is_archive(),
     };
     say_assumptions(args, weights.as_ref(), &input, &mut notes)?;
     let rnn = build::<T>(args, weights, &places, &mut rng, &mut notes)?
@@ -69,7 +70,7 @@ fn run_as<T: Element>(
     let dropout = rnn.config().dropout > 0.0 && rnn.config().num_layers > 1;
     let seed = rng.seed.filter(|_| places.weights.is_none() || (args.train && dropout));
     let explained = |error| explain(error, rnn.config(), &places);
-    let lengths = lengths::<T>(args, &rnn, &input, &mut notes).map_err(explained)?;
+    let lengths = lengths_of::<T>(args, &rnn, &input, lengths, &mut notes).map_err(explained)?;
     let pass = input.pass(&rnn, &options, &places.input, lengths).map_err(explained)?;
     let (mut results, run) =
         forward(args, &pass, input, &mut outputs, &mut rng, &mut notes).map_err(explained)?;
@@ -194,10 +195,11 @@ fn lines<T: Element>(
 }
 
 /// Checks the header of the input, and reads the lengths of its sequences if it is a tensor.
-fn lengths<T: Element>(
+fn lengths_of<T: Element>(
     args: &Run,
     rnn: &Rnn<T>,
     input: &Input,
+    lengths: Option<Lengths<'_>>,
     notes: &mut Notes,
 ) -> Result<Option<Vec<usize>>> {
     let mut padded = None;
@@ -211,8 +213,8 @@ fn lengths<T: Element>(
     for (place, stored, recognised) in input.tensors() {
         note_type::<T>(args, &format!("{place}: input"), stored, &recognised, notes)?;
     }
-    let text = args.lengths.as_deref().zip(padded);
-    text.map(|(text, padded)| read_lengths(text, &padded)).transpose()
+    let lengths = lengths.zip(padded);
+    lengths.map(|(lengths, padded)| read_lengths(lengths, &padded)).transpose()
 }
 
 /// Notes the type of a tensor if it is converted, and how the tensor was recognised if more is to be said.

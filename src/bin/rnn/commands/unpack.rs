@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use elman::files::{AnyArray, Sink, write_npy, write_npz, written_file};
-use elman::{
-    Element, PackedSequence, PaddingSide, pad_packed_sequence, pad_sequence, unpack_sequence,
+use elman::files::{
+    AnyArray, Bits, Sink, StoredArray, StoredType, write_npy, write_npz, written_file,
 };
+use elman::{PackedSequence, PaddingSide, pad_packed_sequence, pad_sequence, unpack_sequence};
 use ndarray::{ArrayD, ArrayViewD, Axis, concatenate};
 
 use crate::args::{Side, Unpack};
@@ -16,11 +16,11 @@ use crate::numbers::conversion_note;
 use crate::pipeline::extent;
 use crate::pipeline::input::Input;
 use crate::pipeline::output::{check_extension, refuse_terminal, shown, with_extension};
-use crate::pipeline::sequences::{check_total, int64, read_data, read_index};
+use crate::pipeline::sequences::{check_total, int64, kept, read_bits, read_index, with_data};
 use crate::report::{Notes, Report, TensorLine};
 
 pub(crate) fn unpack(args: &Unpack) -> Result<()> {
-    let single = args.output.extension().is_some_and(|extension| extension == "npz");
+    let single = is_single(args);
     check_extension(&args.output, "-o", single)?;
     if single {
         refuse_padding(args)?;
@@ -42,8 +42,19 @@ pub(crate) fn unpack(args: &Unpack) -> Result<()> {
         let lengths = || hint::set("--lengths", "lengths.npy");
         refuse_terminal(|| if padded { hint::set("-o", "padded.npy") } else { lengths() })?;
     }
-    let input = Input::open(&args.input, None, false)?;
-    typed!(input.natural(), unpack_as(args, input, single, stdout))
+    let (input, _) = Input::open(&args.input, None, false)?;
+    let stored = input.tensors().first().map_or(StoredType::F32, |(_, stored, _)| kept(*stored));
+    match stored.size() {
+        1 => unpack_as::<u8>(args, input, stored, stdout),
+        2 => unpack_as::<u16>(args, input, stored, stdout),
+        4 => unpack_as::<u32>(args, input, stored, stdout),
+        _ => unpack_as::<u64>(args, input, stored, stdout),
+    }
+}
+
+/// Whether the output is an archive of single sequences.
+fn is_single(args: &Unpack) -> bool {
+    args.output.extension().is_some_and(|extension| extension == "npz")
 }
 
 /// Refuses the flags of a padded tensor for an archive of single sequences.
@@ -63,55 +74,69 @@ fn refuse_padding(args: &Unpack) -> Result<()> {
     Err(with_hint(Usage(message), with_extension(&args.output, "-o", "npy")))
 }
 
-fn unpack_as<T: Element>(args: &Unpack, input: Input, single: bool, stdout: bool) -> Result<()> {
+fn unpack_as<B: Bits>(args: &Unpack, input: Input, stored: StoredType, stdout: bool) -> Result<()> {
     let place = input.place().to_owned();
     let Input::Packed(mut bundle, data) = input else {
         let message = format!("{place}: expected a packed sequence (data, batch_sizes), got none");
         return Err(Data(message).into());
     };
     let mut notes = Notes::new(args.report.form());
-    let data = &bundle.entries()[data];
-    notes.notes.extend(conversion_note::<T>(&format!("{place}:data"), data.stored));
-    let shape = data.shape.clone();
+    let entry = &bundle.entries()[data];
+    if entry.stored != stored {
+        notes.notes.extend(conversion_note::<f32>(&format!("{place}:data"), entry.stored));
+    }
+    let shape = entry.shape.clone();
+    let padding = padding(args, stored)?;
     let index = read_index(&mut bundle)?;
     let sizes = (index.batch_sizes.len(), index.batch());
-    let bytes = held_bytes::<T>(args, single, &shape, sizes);
+    let bytes = held_bytes::<B>(args, &shape, sizes);
     let words = "packed data and sequences are held whole";
     extent::announce(words, bytes, &mut notes);
-    let packed = read_data::<T>(&mut bundle, index)?;
+    let packed = with_data(index, read_bits::<B>(bundle.reader(data)?, stored)?);
     check_total(&packed.lengths()?, args.total_length)?;
-    let tensors = write(args, &packed, single, &place)?;
+    let tensors = write(args, &packed, (stored, padding), &place)?;
     let report = Report { command: "unpack", tensors, notes, ..Report::default() };
     report.print(stdout)
 }
 
-/// Writes the outputs, and returns their lines of the report.
-fn write<T: Element>(
+/// The bits of the padding value.
+fn padding<B: Bits>(args: &Unpack, stored: StoredType) -> Result<B> {
+    let value = args.padding_value.unwrap_or(0.0);
+    let bits = stored.bits_of(value).ok_or_else(|| {
+        Data(format!("--padding-value: expected a number that {stored} holds, got {value}"))
+    })?;
+    Ok(B::of(bits))
+}
+
+/// Writes the outputs, whose numbers have this type, and returns their lines of the report.
+fn write<B: Bits>(
     args: &Unpack,
-    packed: &PackedSequence<T>,
-    single: bool,
+    packed: &PackedSequence<B>,
+    (stored, padding): (StoredType, B),
     place: &str,
 ) -> Result<Vec<TensorLine>> {
     let open = |path: &Path| Sink::open(path, args.report.overwrite());
     let mut sink = open(&args.output)?;
     let mut lengths_sink = args.lengths.as_deref().map(open).transpose()?;
     let line = |name: &str, shape: &[usize], path: &Path| {
-        TensorLine::new(name, (shape, &[]), T::DTYPE.to_string(), Some(shown(path)))
+        TensorLine::new(name, (shape, &[]), stored.to_string(), Some(shown(path)))
     };
     let mut tensors = Vec::new();
-    if single {
-        let own = unpack_sequence(packed)?;
+    if is_single(args) {
+        let own = unpack_sequence(packed)?.into_iter();
+        let own: Vec<_> = own.map(|bits| StoredArray { stored, bits }).collect();
         let names: Vec<_> = (0..own.len()).map(|row| row.to_string()).collect();
         let mut all: Vec<(&str, &dyn AnyArray)> = Vec::new();
         for (name, own) in names.iter().zip(&own) {
-            tensors.push(line(name, own.shape(), &args.output));
+            tensors.push(line(name, own.bits.shape(), &args.output));
             all.push((name, own));
         }
         write_npz(&mut sink, &all, "")?;
     } else {
-        let padded = padded(args, packed).with_context(|| place.to_owned())?;
-        tensors.push(line("padded", padded.shape(), &args.output));
-        sink.write(|file| write_npy(file, &padded.view()))?;
+        let bits = padded(args, packed, padding).with_context(|| place.to_owned())?;
+        tensors.push(line("padded", bits.shape(), &args.output));
+        let padded = StoredArray { stored, bits };
+        sink.write(|file| padded.write(file))?;
     }
     if let (Some(sink), Some(path)) = (&mut lengths_sink, &args.lengths) {
         let lengths = int64(&packed.lengths()?);
@@ -124,19 +149,14 @@ fn write<T: Element>(
 }
 
 /// Bytes that are in memory at one time.
-fn held_bytes<T>(
-    args: &Unpack,
-    single: bool,
-    data: &[usize],
-    (steps, batch): (usize, usize),
-) -> usize {
+fn held_bytes<T>(args: &Unpack, data: &[usize], (steps, batch): (usize, usize)) -> usize {
     let [rows, features @ ..] = data else { return 0 };
     let row = extent::bytes::<T>(features);
     let total = args.total_length.unwrap_or(steps);
     let padded = [steps, total].map(|steps| steps.saturating_mul(batch));
     // With the padding on the left, single sequences come first, and then the padding behind the longest.
     let held = match args.padding_side {
-        _ if single => vec![*rows; 2],
+        _ if is_single(args) => vec![*rows; 2],
         Some(Side::Left) => vec![*rows, *rows, padded[0], padded[1]],
         _ => vec![*rows, padded[1]],
     };
@@ -144,14 +164,13 @@ fn held_bytes<T>(
 }
 
 /// The padded tensor. With the padding on the left, sequences end together.
-fn padded<T: Element>(args: &Unpack, packed: &PackedSequence<T>) -> Result<ArrayD<T>> {
-    let padding = T::from_f64(args.padding_value.unwrap_or(0.0));
+fn padded<B: Bits>(args: &Unpack, packed: &PackedSequence<B>, padding: B) -> Result<ArrayD<B>> {
     // The side does not matter without sequences.
     if args.padding_side != Some(Side::Left) || packed.batch() == 0 {
         return Ok(pad_packed_sequence(packed, args.batch_first, padding, args.total_length)?.0);
     }
     let own = unpack_sequence(packed)?;
-    let views: Vec<ArrayViewD<'_, T>> = own.iter().map(|own| own.view()).collect();
+    let views: Vec<ArrayViewD<'_, B>> = own.iter().map(|own| own.view()).collect();
     let padded = pad_sequence(&views, args.batch_first, padding, PaddingSide::Left)?;
     let longest = packed.batch_sizes.len();
     let total = args.total_length.unwrap_or(longest);

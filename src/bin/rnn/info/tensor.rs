@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::print::Printer;
 use super::statistics::{Occurrences, Statistics};
 use super::{Description, Listed, pairs};
-use crate::pipeline::input::note_table;
+use crate::pipeline::table::note_table;
 use crate::progress;
 use crate::report::{Notes, rounded};
 

@@ -12,15 +12,14 @@ use elman::{Dtype, Element, PackedSequence, Rnn, pack_padded_sequence, pack_sequ
 use ndarray::{ArrayD, Axis};
 
 use super::extent;
+use super::members::{lengths_of, odd_member};
 use super::pass::{Form, Pass, PassOptions, Rows, Section, offsets};
+use super::sequences::Lengths;
 use super::sequences::{PACKED, explain_none, read_data, read_index};
+use super::table::{check_table, note_table};
 use crate::args::TableArgs;
-use crate::explain::hint;
-use crate::failure::{Usage, with_hint};
+use crate::failure::Usage;
 use crate::report::Notes;
-
-/// Numbers that a warning lists at most.
-const MAX_LISTED: usize = 5;
 
 /// The input of a run, whose headers have been read.
 pub(crate) enum Input {
@@ -34,26 +33,47 @@ pub(crate) enum Input {
 impl Input {
     /// Opens an input; `table` says how a table is read. An archive with `data` and `batch_sizes` in it is
     /// packed. One member alone is that tensor, or a batch of one sequence with `archive` if it has two axes.
-    /// Several members of two axes and one width are sequences.
-    pub(crate) fn open(input: &OsStr, table: Option<&TableArgs>, archive: bool) -> Result<Self> {
+    /// A batch and a member of lengths are that tensor and its lengths. Several members of two axes and one width are
+    /// sequences.
+    pub(crate) fn open(
+        input: &OsStr,
+        table: Option<&TableArgs>,
+        archive: bool,
+    ) -> Result<(Self, Option<Lengths<'static>>)> {
         let source = Source::parse(input);
         let columns = table.map_or(Vec::new(), TableArgs::columns);
         let options = table.map_or(TableOptions::default(), |table| table.options(&columns));
         let file = open_with(&source, Accepts::Sequences, &options).map_err(explain_none)?;
         let flags = table.map_or(Vec::new(), TableArgs::flags);
         check_table(&flags, [&file], &source.to_string())?;
-        let bundle = match file {
+        let mut bundle = match file {
             File::Bundle(bundle) if bundle.entries().len() > 1 => bundle,
             File::Bundle(bundle) if archive && bundle.entries()[0].shape.len() == 2 => bundle,
-            File::Bundle(bundle) => return Ok(Input::Tensor(bundle.into_tensor()?)),
-            file => return Ok(Input::Tensor(file.into_tensor()?)),
+            File::Bundle(bundle) => return Ok((Input::Tensor(bundle.into_tensor()?), None)),
+            file => return Ok((Input::Tensor(file.into_tensor()?), None)),
         };
+        match lengths_of(&bundle) {
+            Some((tensor, lengths)) => {
+                let values = bundle.read_as::<f64>(lengths)?.into_iter().collect();
+                let lengths = Lengths::Own(bundle.entry_place(lengths), values);
+                let name = bundle.entries()[tensor].name.clone();
+                Ok((Input::Tensor(bundle.into_member(Some(&name))?), Some(lengths)))
+            }
+            None => Self::sequences(bundle).map(|input| (input, None)),
+        }
+    }
+
+    /// A packed sequence, or sequences of their own.
+    fn sequences(bundle: Bundle) -> Result<Self> {
         let entries = bundle.entries();
         if let (Some(data), Some(_)) = (bundle.position(PACKED[0]), bundle.position(PACKED[1])) {
             if entries.iter().any(|entry| !PACKED.contains(&entry.name.as_str())) {
                 return Err(bundle.expected(&format!("only {}", PACKED.join(", "))).into());
             }
             return Ok(Input::Packed(bundle, data));
+        }
+        if let Some(error) = odd_member(&bundle) {
+            return Err(error);
         }
         let width = entries[0].shape.last();
         if entries.iter().any(|entry| entry.shape.len() != 2 || entry.shape.last() != width) {
@@ -161,36 +181,6 @@ impl Input {
             }
         })
     }
-}
-
-/// Says what was assumed about a table: its encoding, and a first line taken for names that may be numbers.
-pub(crate) fn note_table(file: &TensorFile, notes: &mut Notes) {
-    let place = file.place();
-    if let Some(encoding) = file.encoding() {
-        notes.notes.push(format!("{place}: the text is not UTF-8, and is read as {encoding}"));
-    }
-    let numbers = file.column_names().iter().filter(|name| name.parse::<f64>().is_ok());
-    let numbers: Vec<_> = numbers.map(String::as_str).take(MAX_LISTED).collect();
-    if file.names_are_guessed() && !numbers.is_empty() {
-        notes.warnings.push(format!(
-            "{place}: the first line is taken for names of columns, with numbers among them: {}",
-            numbers.join(", ")
-        ));
-    }
-}
-
-/// Refuses flags for tables without a table.
-pub(crate) fn check_table<'a>(
-    flags: &[&str],
-    files: impl IntoIterator<Item = &'a File>,
-    place: &str,
-) -> Result<()> {
-    let is_table = |file: &File| matches!(file, File::Tensor(file) if file.header().stored == StoredType::Text);
-    if flags.is_empty() || files.into_iter().any(is_table) {
-        return Ok(());
-    }
-    let message = format!("{place}: expected a table with {}, got none", flags.join(" and "));
-    Err(with_hint(Usage(message), hint::without(flags)))
 }
 
 /// Packs a section of a tensor if its sequences have lengths.

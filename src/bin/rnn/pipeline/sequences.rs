@@ -1,12 +1,14 @@
 //! Sequences of their own lengths: `--lengths`, the number of steps of each sequence of a batch, and packed sequences
 //! in archives, under PyTorch's names.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use elman::files::{Accepts, Header, Source, open};
-use elman::files::{AnyArray, Bundle, FileError, Sink, StoredType, write_npz};
+use elman::files::{
+    AnyArray, Bits, Bundle, FileError, Sink, StoredArray, StoredType, TensorReader, write_npz,
+};
 use elman::{Element, PackedSequence};
 use ndarray::{Array1, ArrayD};
 
@@ -25,12 +27,30 @@ pub(crate) struct PaddedSizes {
     pub(crate) batched: bool,
 }
 
-/// Reads `5,3,2`, or a tensor of whole numbers; a path that exists wins. The tensor needs one length for each
-/// sequence, from 0 to L.
-pub(crate) fn read_lengths(text: &OsStr, of: &PaddedSizes) -> Result<Vec<usize>> {
-    let (place, values) = match list(text, of)? {
-        Some(values) => ("--lengths".to_owned(), values),
-        None => read_file(text)?,
+/// The lengths of a padded input.
+#[derive(Clone)]
+pub(crate) enum Lengths<'a> {
+    /// `5,3,2`, or a tensor of whole numbers; a path that exists wins.
+    Typed(&'a OsStr),
+    /// Those that the archive of the input holds, and their place.
+    Own(String, Vec<f64>),
+}
+
+impl<'a> Lengths<'a> {
+    /// The typed lengths win over those of the input.
+    pub(crate) fn new(typed: Option<&'a OsString>, own: Option<Self>) -> Option<Self> {
+        typed.map(|typed| Lengths::Typed(typed)).or(own)
+    }
+}
+
+/// Reads one length for each sequence, from 0 to L.
+pub(crate) fn read_lengths(lengths: Lengths<'_>, of: &PaddedSizes) -> Result<Vec<usize>> {
+    let (place, values) = match lengths {
+        Lengths::Own(place, values) => (place, values),
+        Lengths::Typed(text) => match list(text, of)? {
+            Some(values) => ("--lengths".to_owned(), values),
+            None => read_file(text)?,
+        },
     };
     if values.len() != of.batch {
         let word = if of.batch == 1 { "length" } else { "lengths" };
@@ -157,13 +177,19 @@ pub(crate) fn read_index(bundle: &mut Bundle) -> Result<PackedSequence<()>> {
     index.with_context(|| bundle.place().to_owned())
 }
 
+/// Reads the data that belongs to batch sizes and indices.
 pub(crate) fn read_data<T: Element>(
     bundle: &mut Bundle,
     index: PackedSequence<()>,
 ) -> Result<PackedSequence<T>, FileError> {
     let data = bundle.read_as(bundle.position(PACKED[0]).unwrap_or(0))?;
+    Ok(with_data(index, data))
+}
+
+/// The data that belongs to batch sizes and indices.
+pub(crate) fn with_data<T>(index: PackedSequence<()>, data: ArrayD<T>) -> PackedSequence<T> {
     let PackedSequence { batch_sizes, sorted_indices, unsorted_indices, .. } = index;
-    Ok(PackedSequence { data, batch_sizes, sorted_indices, unsorted_indices })
+    PackedSequence { data, batch_sizes, sorted_indices, unsorted_indices }
 }
 
 /// The whole numbers of a packed sequence with their names; indices that it does not have are left out.
@@ -176,9 +202,40 @@ pub(crate) fn whole_members<T>(packed: &PackedSequence<T>) -> Vec<(&'static str,
     members
 }
 
-pub(crate) fn write_packed<T: Element>(sink: &mut Sink, packed: &PackedSequence<T>) -> Result<()> {
-    let whole = whole_members(packed);
-    let mut members: Vec<(&str, &dyn AnyArray)> = vec![(PACKED[0], &packed.data)];
+/// The type in which numbers are moved from one file to another: their own, or f32 for those that .npy cannot hold.
+pub(crate) fn kept(stored: StoredType) -> StoredType {
+    match stored {
+        StoredType::Text | StoredType::BF16 => StoredType::F32,
+        stored => stored,
+    }
+}
+
+/// Reads the bits of a tensor's numbers, which stay what they are or become f32.
+pub(crate) fn read_bits<B: Bits>(
+    reader: TensorReader<'_>,
+    kept: StoredType,
+) -> Result<ArrayD<B>, FileError> {
+    if reader.header().stored == kept {
+        reader.read_bits()
+    } else {
+        Ok(single_bits(&reader.read()?))
+    }
+}
+
+/// The bits of singles.
+pub(crate) fn single_bits<B: Bits>(numbers: &ArrayD<f32>) -> ArrayD<B> {
+    numbers.map(|number| B::of(number.to_bits().into()))
+}
+
+/// Writes a packed sequence, whose numbers have this type, under PyTorch's names.
+pub(crate) fn write_packed<B: Bits>(
+    sink: &mut Sink,
+    packed: PackedSequence<B>,
+    stored: StoredType,
+) -> Result<()> {
+    let whole = whole_members(&packed);
+    let data = StoredArray { stored, bits: packed.data };
+    let mut members: Vec<(&str, &dyn AnyArray)> = vec![(PACKED[0], &data)];
     for (name, numbers) in &whole {
         members.push((name, numbers));
     }

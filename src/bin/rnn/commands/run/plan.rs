@@ -88,8 +88,8 @@ fn check_outputs(outputs: &Outputs) -> Result<()> {
 
 /// Refuses `--lengths`, `--padding-value` and `--total-length` if nothing is padded. `--last` and `--all-hidden`
 /// may hold padding for packed or single sequences too.
-pub(super) fn check_padding(args: &Run, input: &Input) -> Result<()> {
-    let (all, lengths) = (args.all_hidden.is_some(), args.lengths.is_some());
+pub(super) fn check_padding(args: &Run, lengths: bool, input: &Input) -> Result<()> {
+    let all = args.all_hidden.is_some();
     let (value, total) = match input {
         Input::Tensor(_) => (lengths, lengths),
         _ => (args.last.is_some() || all, all),

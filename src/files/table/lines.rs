@@ -1,0 +1,286 @@
+//! The lines of a table, and the numbers in them.
+
+use csv::{ByteRecord, Reader, ReaderBuilder};
+
+use super::cell::{has_comma, is_missing, number, parsed, quoted, shown, text};
+use super::text::{cells, is_comment, visible_separator};
+use super::{Table, TableOptions};
+use crate::files::error::{FileError, Remedy};
+use crate::files::limit::{BUILT_BYTES, NAME_BYTES};
+use crate::memory::grow;
+
+/// Bits of a double that are all zero if it lies halfway between two singles.
+const BELOW_HALF: u64 = (1 << 28) - 1;
+
+/// The lines of a table, and the current one.
+pub(super) struct Lines<'a> {
+    bytes: &'a [u8],
+    place: &'a str,
+    pub(super) options: &'a TableOptions<'a>,
+    pub(super) separator: u8,
+    reader: Reader<&'a [u8]>,
+    /// The cells of the line.
+    pub(super) record: ByteRecord,
+    /// Names of all columns; empty if the table has no line of names.
+    pub(super) names: Vec<String>,
+}
+
+impl<'a> Lines<'a> {
+    pub(super) fn new(
+        bytes: &'a [u8],
+        place: &'a str,
+        options: &'a TableOptions<'a>,
+        separator: u8,
+    ) -> Self {
+        // This program reports a line of another length itself.
+        let mut builder = ReaderBuilder::new();
+        builder.has_headers(false).flexible(true).delimiter(separator);
+        let (reader, record) = (builder.from_reader(bytes), ByteRecord::new());
+        Lines { bytes, place, options, separator, reader, record, names: Vec::new() }
+    }
+
+    /// Goes to the next line that is neither blank nor a comment; false at the end. A lone `""` is a cell.
+    pub(super) fn next(&mut self) -> Result<bool, FileError> {
+        while self.advance()? {
+            let raw = self.raw();
+            if raw != b"#" && !raw.starts_with(b"# ") {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Goes to the next line that is not blank; false at the end.
+    fn advance(&mut self) -> Result<bool, FileError> {
+        loop {
+            let more = self.reader.read_byte_record(&mut self.record);
+            if !more.map_err(|error| self.malformed(error.to_string()))? {
+                return Ok(false);
+            }
+            let blank = self.record.len() == 1 && text(&self.record[0]).is_empty();
+            if !blank || self.raw().contains(&b'"') {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Goes to the first line of the table. The last line above it that is a comment, or has another separator, is
+    /// returned.
+    pub(super) fn first(&mut self) -> Result<Option<&'a [u8]>, FileError> {
+        let mut heading = None;
+        while self.advance()? {
+            let raw = self.raw();
+            let comment = is_comment(raw);
+            let other = self.separator == b' ' && visible_separator(raw).is_some();
+            if !comment && (!other || heading.is_some()) {
+                return Ok(heading);
+            }
+            heading = Some(raw.strip_prefix(b"#").unwrap_or(raw).trim_ascii());
+        }
+        let Some(heading) = heading else {
+            return Err(self.malformed("expected a table of numbers, got blank lines".to_owned()));
+        };
+        // Names without numbers below them: the comment is the table.
+        let separator = visible_separator(heading).unwrap_or(self.separator);
+        self.record = ByteRecord::from(cells(heading, separator));
+        Ok(Some(heading))
+    }
+
+    /// The text of the line, with its quotes, up to its end.
+    pub(super) fn raw(&self) -> &'a [u8] {
+        let line = &self.bytes[self.start()..];
+        let end = line.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+        &line[..end.unwrap_or(line.len())]
+    }
+
+    /// The text of the line behind the current one.
+    pub(super) fn next_line(&self) -> &'a [u8] {
+        let rest = &self.bytes[self.start() + self.raw().len()..];
+        let mut lines = rest.split(|byte| matches!(byte, b'\r' | b'\n'));
+        lines.find(|line| !line.trim_ascii().is_empty()).unwrap_or_default()
+    }
+
+    /// The first byte of the line. The blank lines before a record count as its own.
+    fn start(&self) -> usize {
+        let start = self.record.position().map_or(0, csv::Position::byte);
+        let start = usize::try_from(start).unwrap_or(0).min(self.bytes.len());
+        let is_end = |byte: &&u8| matches!(byte, b'\r' | b'\n');
+        start + self.bytes[start..].iter().take_while(is_end).count()
+    }
+
+    /// Takes these cells for names of the columns.
+    pub(super) fn set_names<'b>(
+        &mut self,
+        cells: impl IntoIterator<Item = &'b [u8]>,
+    ) -> Result<(), FileError> {
+        let (mut names, mut bytes) = (Vec::new(), 0);
+        for cell in cells {
+            bytes += NAME_BYTES + cell.len() as u64;
+            if bytes > BUILT_BYTES {
+                let what = format!("expected names within {BUILT_BYTES} bytes of memory, got more");
+                return Err(self.wrong("", &what));
+            }
+            names.push(text(cell).to_owned());
+        }
+        self.names = names;
+        Ok(())
+    }
+
+    /// Appends the numbers of a line.
+    pub(super) fn numbers(&self, columns: &[usize], table: &mut Table) -> Result<(), FileError> {
+        let bytes = table.values.len().saturating_mul(size_of::<f64>());
+        grow(&mut table.values, columns.len(), "input", bytes)?;
+        for &column in columns {
+            let cell = &self.record[column];
+            let missing = || (self.options.missing_as_nan && is_missing(cell)).then_some(f64::NAN);
+            let value = number(cell).or_else(missing);
+            let value = value.ok_or_else(|| self.no_number(column))?;
+            if self.separator == b' ' && self.is_group(column) {
+                return Err(self.no_number(column - 1));
+            }
+            #[allow(clippy::cast_possible_truncation, reason = "rounding is the purpose")]
+            let mut single = value as f32;
+            if value.to_bits() & BELOW_HALF == 0
+                && let Some(exact) = parsed::<f32>(cell)
+                && single.to_bits() != exact.to_bits()
+                && !value.is_nan()
+            {
+                single = exact;
+                let bytes = table.singles.len().saturating_mul(size_of::<(usize, f32)>());
+                grow(&mut table.singles, 1, "input", bytes)?;
+                table.singles.push((table.values.len(), single));
+            }
+            // A written infinity has no digits.
+            if single.is_infinite() && cell.iter().any(u8::is_ascii_digit) {
+                if value.is_infinite() {
+                    return Err(self.overflow(column, "f64"));
+                }
+                table.beyond_f32.get_or_insert_with(|| self.overflow(column, "f32"));
+            }
+            table.values.push(value);
+        }
+        Ok(())
+    }
+
+    /// Whether a cell between blanks is rather the rest of a number with blanks between its digits, such as 1 000.
+    fn is_group(&self, column: usize) -> bool {
+        let is_number = |cell: &[u8]| cell.iter().all(u8::is_ascii_digit);
+        let cell = &self.record[column];
+        cell.len() == 3
+            && cell[0] == b'0'
+            && is_number(cell)
+            && column.checked_sub(1).is_some_and(|before| {
+                let before = &self.record[before];
+                (1..=3).contains(&before.len()) && is_number(before) && before[0] != b'0'
+            })
+    }
+
+    /// The number of the line, counted from 1, with any kind of line end.
+    pub(super) fn line(&self) -> usize {
+        let before = &self.bytes[..self.start()];
+        let pairs = before.windows(2).filter(|pair| pair == b"\r\n").count();
+        before.iter().filter(|byte| matches!(byte, b'\r' | b'\n')).count() - pairs + 1
+    }
+
+    /// The error for the line. A text that is not a table is named by its format.
+    pub(super) fn wrong(&self, column: &str, what: &str) -> FileError {
+        let error = || self.malformed(format!("line {}{column}: {what}", self.line()));
+        self.no_table().unwrap_or_else(error)
+    }
+
+    /// A column in errors, with its name if it has one.
+    fn column(&self, column: usize) -> String {
+        let name = self.names.get(column).filter(|name| !name.is_empty());
+        let name = name.map_or(String::new(), |name| format!(" ({})", shown(name)));
+        format!("column {}{name}", column + 1)
+    }
+
+    /// The error for a number that is infinite in a type.
+    fn overflow(&self, column: usize, dtype: &'static str) -> FileError {
+        let at = format!("line {}, {}", self.line(), self.column(column));
+        let found = shown(text(&self.record[column]));
+        FileError::Overflow { place: self.place.to_owned(), at, dtype, found }
+    }
+
+    /// The error for a cell that is not a number.
+    pub(super) fn no_number(&self, column: usize) -> FileError {
+        let cell = &self.record[column];
+        let is_blank = |c: char| c.is_whitespace();
+        let several = text(cell).contains(is_blank)
+            && text(cell).split(is_blank).all(|word| word.parse::<f64>().is_ok());
+        let expected = if has_comma(cell) {
+            "a number with a decimal point"
+        } else if several {
+            "commas, semicolons or tabs between numbers"
+        } else {
+            "a number"
+        };
+        let group = self.record.get(column + 1).filter(|_| number(cell).is_some());
+        let got =
+            group.map_or_else(|| quoted(cell), |group| format!("'{} {}'", text(cell), text(group)));
+        // If commas separate the columns too, only the writer of the table can tell them apart.
+        let can_replace = has_comma(cell) && self.separator != b',';
+        let remedy = if can_replace { " (tr , . makes points of commas)" } else { "" };
+        let what = format!("expected {expected}, got {got}{remedy}");
+        let error = self.wrong(&format!(", {}", self.column(column)), &what);
+        let remedy = if is_missing(cell) && !self.options.missing_as_nan {
+            Some(Remedy::MissingAsNan)
+        } else if expected == "a number" {
+            self.numeric_columns(column).map(Remedy::Columns)
+        } else {
+            None
+        };
+        self.with_remedy(error, remedy)
+    }
+
+    /// The names of all columns of numbers, if the one that holds a text has no number at all.
+    fn numeric_columns(&self, text_column: usize) -> Option<Vec<String>> {
+        let mut lines = Lines::new(self.bytes, self.place, self.options, self.separator);
+        lines.first().ok()?;
+        let width = lines.record.len();
+        let (mut numeric, mut found) = (vec![true; width], false);
+        let mut more = self.names.is_empty() || is_comment(lines.raw()) || lines.next().ok()?;
+        while more {
+            if lines.record.len() != width {
+                return None;
+            }
+            for (column, cell) in lines.record.iter().enumerate() {
+                let missing = self.options.missing_as_nan && is_missing(cell);
+                let is_number = number(cell).is_some();
+                found |= column == text_column && is_number;
+                numeric[column] &= is_number || missing;
+            }
+            more = lines.next().ok()?;
+        }
+        let columns = (0..width).filter(|&column| numeric[column]);
+        let columns: Vec<_> = columns.map(|column| self.column_argument(column)).collect();
+        (!found && !columns.is_empty()).then_some(columns)
+    }
+
+    /// The error for a text that begins like another format.
+    pub(super) fn no_table(&self) -> Option<FileError> {
+        let looks = match self.bytes.trim_ascii_start().first()? {
+            b'<' => "HTML or XML",
+            b'{' | b'[' => "JSON",
+            _ => return None,
+        };
+        let what = format!("expected a table of numbers, got what looks like {looks}");
+        Some(self.malformed(format!("line 1, column 1: {what}")))
+    }
+
+    pub(super) fn malformed(&self, what: String) -> FileError {
+        FileError::Malformed { place: self.place.to_owned(), what }
+    }
+
+    /// The error with a remedy, unless the command has no options for tables.
+    pub(super) fn with_remedy(&self, error: FileError, remedy: Option<Remedy>) -> FileError {
+        match (error, remedy) {
+            (FileError::Malformed { place, what }, Some(remedy))
+                if self.options.can_be_changed() && self.no_table().is_none() =>
+            {
+                FileError::Table { place, what, remedy }
+            }
+            (error, _) => error,
+        }
+    }
+}
