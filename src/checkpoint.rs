@@ -17,7 +17,7 @@ use ndarray::ArrayD;
 
 use crate::element::{Dtype, Element};
 use crate::files::{
-    Accepts, Bundle, Entry, File, MAX_LISTED, Source, StoredType, Tensor, listed, open,
+    Accepts, Bundle, Entry, File, FileError, MAX_LISTED, Source, StoredType, Tensor, listed, open,
 };
 use crate::{Config, Params, Rnn};
 
@@ -132,7 +132,10 @@ impl Checkpoint {
         let mut tensors = Vec::new();
         for (index, name) in &found.members {
             let stored = derived.entries[*index].stored;
-            let tensor = derived.read(bundle, *index, dtype)?;
+            let tensor = derived.read(bundle, *index, dtype).map_err(|error| match stored {
+                StoredType::Other(_) => of_type(error),
+                _ => error.into(),
+            })?;
             tensors.push(NamedTensor { name: name.clone(), stored, tensor });
         }
         let mut notes = saved.notes;
@@ -207,13 +210,15 @@ fn unknown_classes(bundle: &Bundle) -> Option<String> {
 fn unreadable(bundle: &mut Bundle) -> Option<CheckpointError> {
     let other = |entry: &Entry| matches!(entry.stored, StoredType::Other(_));
     let all = !bundle.entries().is_empty() && bundle.entries().iter().all(other);
-    all.then(|| bundle.reader(0).err())?.map(Into::into)
+    all.then(|| bundle.reader(0).err())?.map(of_type)
 }
 
-/// Names of matrices that are called `weight`, as those of `Linear` and `Embedding` are.
-fn modules<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<String> {
-    let own = entries.filter(|entry| entry.shape.len() == 2 && entry.name.ends_with(".weight"));
-    own.map(|entry| entry.name.clone()).collect()
+/// The error of a tensor whose type is not read: the file is intact, but holds no weights.
+fn of_type(error: FileError) -> CheckpointError {
+    match error {
+        FileError::Malformed { place, what } => CheckpointError::NoRnn(what).within(&place),
+        error => error.into(),
+    }
 }
 
 /// The type of all parameters. Other tensors are ignored here, because they are an error of their own.
