@@ -221,6 +221,12 @@ fn of_type(error: FileError) -> CheckpointError {
     }
 }
 
+/// Names of matrices that are called `weight`, as those of `Linear` and `Embedding` are.
+fn modules<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<String> {
+    let own = entries.filter(|entry| entry.shape.len() == 2 && entry.name.ends_with(".weight"));
+    own.map(|entry| entry.name.clone()).collect()
+}
+
 /// The type of all parameters. Other tensors are ignored here, because they are an error of their own.
 fn common_dtype(config: &Config, tensors: &[NamedTensor]) -> Result<Dtype, CheckpointError> {
     // A configuration can have any number of layers: parameters beyond the number of tensors are missing anyway.
