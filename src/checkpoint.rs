@@ -73,6 +73,11 @@ pub struct Checkpoint {
     pub notes: Vec<String>,
     /// Remarks about parts of the file that were not understood, a line each.
     pub warnings: Vec<String>,
+    /// The state that the file starts the layer from, (D * `num_layers`, 1 or N, `H_out`): a constant `initial_h` of
+    /// ONNX. One row is that of every sequence.
+    pub h_0: Option<ArrayD<f64>>,
+    /// The lengths of the sequences that the file states: a constant `sequence_lens` of ONNX.
+    pub lengths: Option<Vec<usize>>,
     /// The tensors, in the order of the file.
     pub tensors: Vec<NamedTensor>,
 }
@@ -152,6 +157,8 @@ impl Checkpoint {
             config: saved.config,
             explicit: saved.explicit,
             reversed: false,
+            h_0: None,
+            lengths: None,
             ignored: others.len(),
             ignored_optimizer: optimizer.len(),
             modules: modules(others.iter().map(|(_, entry)| *entry)),

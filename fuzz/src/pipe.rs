@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::os::fd::AsRawFd;
 
-use elman::files::{Accepts, Entry, File, FileError, Source, open};
+use elman::files::{Accepts, Entry, File, FileError, Graph, Source, open};
 
 use super::{scratch, ways};
 
@@ -47,6 +47,7 @@ fn found(source: &Source) -> Result<String, FileError> {
             }
             format!("{bundle:?} {:?} {all:?}", bundle.attributes())
         }
-        File::Graph(graph) => format!("{graph:?}"),
+        // A pipe has no folder.
+        File::Graph(graph) => format!("{:?}", Graph { folder: None, ..graph }),
     })
 }

@@ -6,10 +6,16 @@
 //! layer of PyTorch.
 
 mod cell;
+mod constant;
+mod pass;
+mod state;
 mod trace;
+mod unrolled;
 mod write;
 
 use std::collections::{HashMap, HashSet};
+
+use ndarray::ArrayD;
 
 use super::configuration::refuse_contradiction;
 use super::{Checkpoint, common_dtype, names};
@@ -17,9 +23,11 @@ use crate::Config;
 use crate::checkpoint::error::CheckpointError;
 use crate::element::Dtype;
 use crate::files::proto::NodeProto;
-use crate::files::{FileError, Graph, MAX_LISTED, TEXT_NAME, listed};
+use crate::files::{FileError, Graph, MAX_LISTED, TEXT_NAME, Tensor, listed};
 
-use cell::LayerNode;
+use cell::{LayerNode, Weight};
+use constant::Constants;
+use state::State;
 use trace::Trace;
 pub use write::write_onnx;
 
@@ -53,18 +61,32 @@ impl Checkpoint {
         };
         let opset = opset(graph).map_err(malformed)?;
         let trace = Trace::new(graph);
-        let chain = choose(graph, chains(graph, &trace), prefix).map_err(within)?;
+        let chains = chains(graph, &trace, prefix.is_some());
+        if chains.is_empty()
+            && let Some(unrolled) = unrolled::read(graph, trace, dtype, prefix).map_err(within)?
+        {
+            let recognised = format!(".onnx, opset {opset}, {}", unrolled.recognised);
+            return Ok(Checkpoint { recognised, ..unrolled });
+        }
+        let trace = Trace::new(graph);
+        let chain = choose(graph, chains, prefix).map_err(within)?;
+        let reader = Reader::new(graph, trace, &chain).map_err(|error| within(error.into()))?;
         let mut zeros = HashSet::new();
-        let cells = chain.iter().map(|node| LayerNode::new(node, &trace, &mut zeros));
+        let cells = chain.iter().map(|node| LayerNode::new(node, &reader, &mut zeros));
         let cells = cells.collect::<Result<Vec<_>, _>>().map_err(within)?;
         refuse_copies(&cells).map_err(within)?;
         let config = configuration(graph, cell::config(&cells).map_err(within)?)?;
-        let tensors = cell::tensors(&cells, &config, dtype).map_err(within)?;
+        let tensors = cell::tensors(graph, &cells, &config, dtype).map_err(within)?;
+        let dtype = common_dtype(&config, &tensors).map_err(within)?;
+        let h_0 = pass::first_state(&cells).map_err(within)?;
+        let lengths = pass::lengths(&cells).map_err(within)?;
         Ok(Checkpoint {
             place: graph.place.clone(),
             recognised: format!(".onnx, opset {opset}, {}", shown(chain.iter().copied())),
-            dtype: common_dtype(&config, &tensors).map_err(within)?,
+            dtype,
             config,
+            h_0,
+            lengths,
             explicit: explicit(graph),
             reversed: cells.iter().any(|cell| cell.direction == "reverse"),
             prefix: String::new(),
@@ -78,10 +100,40 @@ impl Checkpoint {
     }
 }
 
-/// All RNN nodes as chains, in the order in which they begin.
-fn chains<'a>(graph: &'a Graph, trace: &Trace<'a>) -> Vec<Chain<'a>> {
+/// The constants that the inputs of nodes are.
+struct Reader<'a> {
+    graph: &'a Graph,
+    trace: Trace<'a>,
+    constants: Constants<'a>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(graph: &'a Graph, trace: Trace<'a>, chain: &[&'a NodeProto]) -> Result<Self, FileError> {
+        let wanted = chain.iter().flat_map(|node| node.input.iter().skip(1).map(String::as_str));
+        let constants = Constants::new(graph, wanted)?;
+        Ok(Reader { graph, trace, constants })
+    }
+
+    /// The constant that a value is; `None` if it depends on an input of the model.
+    fn constant(&self, name: &str) -> Option<Weight<'a>> {
+        let tensor = self.trace.tensor(name).map(Weight::Tensor);
+        tensor.or_else(|| self.constants.get(name).cloned().map(Weight::Computed))
+    }
+}
+
+/// All RNN nodes as chains, in the order in which they begin. A chain lies within one module. If one of
+/// them is to be chosen, a difference that no layer of PyTorch has ends it as well.
+fn chains<'a>(graph: &'a Graph, trace: &Trace<'a>, chosen: bool) -> Vec<Chain<'a>> {
     let nodes: Vec<_> = graph.proto.node.iter().filter(|node| is(node, "RNN")).collect();
-    let before: Vec<_> = nodes.iter().map(|node| trace.layer_below(node)).collect();
+    let by_output: HashMap<_, _> =
+        nodes.iter().filter_map(|node| Some((node.output(0)?, *node))).collect();
+    let one_layer = |name: &&str, node: &NodeProto| {
+        by_output.get(name).is_none_or(|below| {
+            trace.module(below) == trace.module(node) && !(chosen && differ(below, node))
+        })
+    };
+    let below = |node: &&'a NodeProto| trace.layer_below(node).filter(|name| one_layer(name, node));
+    let before: Vec<_> = nodes.iter().map(below).collect();
     let mut readers = HashMap::new();
     for name in before.iter().flatten() {
         *readers.entry(*name).or_insert(0_usize) += 1;
@@ -104,6 +156,12 @@ fn chains<'a>(graph: &'a Graph, trace: &Trace<'a>) -> Vec<Chain<'a>> {
     chains
 }
 
+/// Whether two nodes have attributes that differ, as those of one layer cannot.
+fn differ(one: &NodeProto, other: &NodeProto) -> bool {
+    let facts = ["hidden_size", "direction", "activations", "layout"];
+    facts.iter().any(|name| one.attribute(name) != other.attribute(name))
+}
+
 /// The requested chain, or the only one.
 fn choose<'a>(
     graph: &'a Graph,
@@ -124,7 +182,10 @@ fn choose<'a>(
     let labels: Vec<_> = chains.iter().map(|chain| chain[0].label()).collect();
     let place = names::choose(&labels, asked)?;
     let chain = place.and_then(|place| chains.into_iter().nth(place));
-    let what = || format!("expected an RNN node, got {}", shown(&graph.proto.node));
+    let what = || {
+        let remedy = if unrolled::is_likely(graph) { unrolled::REMEDY } else { "" };
+        format!("expected an RNN node, got {}{remedy}", shown(&graph.proto.node))
+    };
     chain.ok_or_else(|| CheckpointError::NoRnn(what()))
 }
 
@@ -132,12 +193,14 @@ fn choose<'a>(
 fn refuse_copies(cells: &[LayerNode<'_>]) -> Result<(), CheckpointError> {
     let (mut seen, mut shared) = (HashSet::new(), 0_usize);
     for cell in cells {
-        for tensor in &cell.tensors {
-            if !seen.insert(&tensor.name) {
-                shared = shared.saturating_add(tensor.header()?.body_bytes());
+        for (own, tensor) in &cell.tensors {
+            if !seen.insert(*own) {
+                let (stored, shape) = tensor.header()?;
+                let bytes = shape.iter().fold(stored.size(), |all, &size| all.saturating_mul(size));
+                shared = shared.saturating_add(bytes);
             }
             if shared > MAX_SHARED_BYTES {
-                let (own, shared) = (&tensor.name, MAX_SHARED_BYTES >> 20);
+                let shared = MAX_SHARED_BYTES >> 20;
                 let what = format!(
                     "expected a tensor of its own, got '{own}', of which {shared} MiB are shared already"
                 );
@@ -187,6 +250,14 @@ fn explicit(graph: &Graph) -> Vec<String> {
     names[..if is_saved { 3 } else { 2 }].iter().map(|name| (*name).to_owned()).collect()
 }
 
+/// Numbers as f64.
+fn wide(tensor: Tensor) -> ArrayD<f64> {
+    match tensor {
+        Tensor::F32(array) => array.mapv(f64::from),
+        Tensor::F64(array) => array,
+    }
+}
+
 /// Remarks for the user: the nodes that are not run, and the differences from PyTorch.
 fn notes(graph: &Graph, chain: &[&NodeProto], cells: &[LayerNode<'_>]) -> Vec<String> {
     let mut notes = Vec::new();
@@ -199,7 +270,7 @@ fn notes(graph: &Graph, chain: &[&NodeProto], cells: &[LayerNode<'_>]) -> Vec<St
     if cells.iter().any(|cell| cell.direction == "reverse") {
         notes.push("the layer runs from each sequence's last step to its first".to_owned());
     }
-    for cell in cells.iter().filter(|cell| cell.state_is_computed) {
+    for cell in cells.iter().filter(|cell| matches!(cell.state, State::Computed)) {
         let name = cell.node.label();
         notes.push(format!(
             "node '{name}': initial_h comes from other nodes of the model, which are not run: it is h_0"

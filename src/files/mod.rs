@@ -65,6 +65,8 @@ pub use npy::{AnyArray, Stored, write_npy};
 pub use npz::{ArchiveWriter, write_npz};
 pub use number::Number;
 #[cfg(feature = "onnx")]
+pub(crate) use onnx::stored_type;
+#[cfg(feature = "onnx")]
 pub use onnx::{Graph, proto};
 pub use open::{Accepts, File, open, open_with};
 pub use part::{Part, PartWriter};

@@ -3,11 +3,13 @@
 //! A model is read whole, and [`wire`] checks its bytes before they are decoded. Subgraphs, such as the bodies
 //! of loops, are skipped.
 
+mod external;
 pub mod proto;
 mod tensor;
 mod wire;
 
 use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 use prost::Message;
 use prost::bytes::Bytes;
@@ -17,7 +19,11 @@ use super::{Sink, escaped};
 use crate::files::error::FileError;
 use crate::memory::reserved;
 
-use proto::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto};
+pub(crate) use tensor::stored_type;
+
+use proto::{
+    GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto,
+};
 
 /// The version of the format that is written: that of opset 14.
 const IR_VERSION: i64 = 7;
@@ -31,6 +37,8 @@ const MAX_BYTES: usize = i32::MAX as usize;
 pub struct Graph {
     /// The file, for messages.
     pub place: String,
+    /// The folder of the file, if numbers stand in other files there; `None` for a stream.
+    pub folder: Option<PathBuf>,
     /// The version of the standard operators; `None` if the model does not contain it.
     pub opset: Option<i64>,
     /// Each node is after those that it reads from. The values of Constant nodes are among the initializers. An input
@@ -42,7 +50,12 @@ pub struct Graph {
 
 impl Graph {
     /// Reads a model to its end.
-    pub(super) fn read(opened: Opened, place: String) -> Result<Self, FileError> {
+    pub(super) fn open(
+        opened: Opened,
+        place: String,
+        path: Option<&Path>,
+    ) -> Result<Self, FileError> {
+        let is_file = matches!(opened, Opened::File(..));
         let bytes = opened.read_whole("model", &place)?;
         wire::check(&bytes, &place)?;
         // `Bytes` shares its memory with the tensors: their numbers are not copied.
@@ -58,7 +71,9 @@ impl Graph {
         let values = input.iter_mut().chain(output).map(|value| &mut value.name);
         initializer.iter_mut().map(|tensor| &mut tensor.name).chain(values).for_each(escape);
         node.retain(|node| node.constant().map(|tensor| initializer.push(tensor)).is_none());
-        let graph = Graph { place, opset, proto, metadata: model.metadata_props };
+        let path = path.filter(|_| is_file && initializer.iter().any(TensorProto::is_external));
+        let folder = path.map(|path| path.parent().unwrap_or(Path::new("")).to_owned());
+        let graph = Graph { place, folder, opset, proto, metadata: model.metadata_props };
         graph.refuse_double_names()?;
         Ok(graph)
     }

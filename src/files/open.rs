@@ -135,7 +135,7 @@ pub fn open_with(
     if format == Format::Text {
         return TensorFile::table(opened, place, table).map(File::Tensor);
     }
-    read(member, accepts, (opened, format), place)
+    read((path, member), accepts, (opened, format), place)
 }
 
 /// The tensors of all files that an index names.
@@ -161,8 +161,12 @@ fn joined(index: &Path, place: String) -> Result<Bundle, FileError> {
 }
 
 /// Reads the headers of an opened source whose format is accepted.
+#[cfg_attr(
+    not(feature = "onnx"),
+    allow(unused_variables, reason = "only .onnx has files beside it")
+)]
 fn read(
-    member: Option<&str>,
+    (path, member): (Option<&Path>, Option<&str>),
     accepts: Accepts,
     (opened, format): (Opened, Format),
     place: String,
@@ -170,7 +174,7 @@ fn read(
     let bundle = match format {
         Format::Npy => return TensorFile::npy(opened, place).map(File::Tensor),
         #[cfg(feature = "onnx")]
-        Format::Onnx => return Graph::read(opened, place).map(File::Graph),
+        Format::Onnx => return Graph::open(opened, place, path).map(File::Graph),
         Format::Zip => {
             let weights = matches!(accepts, Accepts::Model);
             let limit = if weights { MAX_MEMBERS } else { MAX_SEQUENCES };

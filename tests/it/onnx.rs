@@ -1,6 +1,7 @@
 //! .onnx: ONNX's own cases, models that `torch.onnx.export` writes, errors and the names in them, reversed layers,
 //! and files that this program writes.
 
+mod exports;
 pub(crate) mod model;
 
 use elman::files::{Accepts, Overwrite, Sink, Source, open};
@@ -217,12 +218,12 @@ fn nodes_unlike_pytorchs_layers_are_refused_by_name() {
         "node 'rnn': B: expected shape [1, 4], got [1, 3]",
     );
     refused(
-        &one_node("_ _ s", &[], &[floats("s", &[1, 3, 2], 0.5)]),
-        "node 'rnn': initial_h: expected zeros or an input of the model, got other numbers in 's'",
+        &one_node("_ _ s", &[], &[floats("s", &[2, 3, 2], 0.5)]),
+        "node 'rnn': initial_h: expected shape [1, 3, 2], got [2, 3, 2]",
     );
     refused(
-        &one_node("_ n", &[], &[tensor("n", 6, &[1], field(9, [3, 0, 0, 0]))]),
-        "node 'rnn': sequence_lens: expected an input of the model, got a constant",
+        &one_node("_ n", &[], &[tensor("n", 6, &[1], field(9, [3, 0, 0, 0xff]))]),
+        "node 'rnn': sequence_lens: expected lengths of at least 0, got one below",
     );
     refused(
         &model::model(&[node("RNN", "", "x", "out", &[])], &[]),
@@ -507,8 +508,7 @@ fn malformed_models_are_refused_by_name() {
     );
     refused(
         &with(tensor("W", 1, sizes, integer(14, 1))),
-        "tensor 'W': expected the numbers within the file, got external data (onnx.save with \
-         save_as_external_data=False puts them into it)",
+        "tensor 'W': external data: expected a file in the folder of the model, got ''",
     );
     refused(&with(floats("R", sizes, 0.5)), "two values have the same name, 'R'");
 }

@@ -27,6 +27,7 @@ mod progress;
 mod report;
 mod rng;
 mod signals;
+mod start;
 mod threads;
 mod weights_output;
 

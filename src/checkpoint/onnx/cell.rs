@@ -2,37 +2,68 @@
 
 use std::collections::HashSet;
 
-use super::trace::{self, Trace};
+use super::constant::Constant;
+use super::state::{self, State, expect, refused};
+use super::trace;
+use super::{Reader, wide};
 use crate::checkpoint::NamedTensor;
 use crate::checkpoint::error::CheckpointError;
 use crate::element::Dtype;
 use crate::files::proto::{Attribute, NodeProto, TensorProto};
-use crate::files::{FileError, Tensor};
+use crate::files::{FileError, Graph, StoredType, Tensor};
 use crate::memory::array;
 use crate::{Config, Nonlinearity};
 
 /// A node whose weights have the shapes of a layer.
+#[derive(Debug)]
 pub(super) struct LayerNode<'a> {
     pub(super) node: &'a NodeProto,
     /// `forward`, `reverse` or `bidirectional`.
     pub(super) direction: String,
     /// The configuration as if the node were the only layer.
-    config: Config,
-    /// W, R, and B if there is a bias.
-    pub(super) tensors: Vec<&'a TensorProto>,
-    /// Whether its first state is neither zeros nor an input of the model.
-    pub(super) state_is_computed: bool,
+    pub(super) config: Config,
+    /// W, R, and B if there is a bias, with their names.
+    pub(super) tensors: Vec<(&'a str, Weight<'a>)>,
+    pub(super) state: State,
+    /// The constant `sequence_lens`.
+    pub(super) lengths: Option<Vec<f64>>,
+}
+
+/// A constant input of a node.
+#[derive(Clone, Debug)]
+pub(super) enum Weight<'a> {
+    Tensor(&'a TensorProto),
+    Computed(Constant),
+}
+
+impl Weight<'_> {
+    /// The type and shape. The numbers of a tensor are not read.
+    pub(super) fn header(&self) -> Result<(StoredType, Vec<usize>), FileError> {
+        Ok(match self {
+            Weight::Tensor(tensor) => {
+                let header = tensor.header()?;
+                (header.stored, header.shape)
+            }
+            Weight::Computed(value) => (value.stored, value.array.shape().to_vec()),
+        })
+    }
+
+    pub(super) fn read(&self, graph: &Graph, dtype: Option<Dtype>) -> Result<Tensor, FileError> {
+        match self {
+            Weight::Tensor(tensor) => graph.read(tensor, dtype),
+            Weight::Computed(value) => Ok(value.read(dtype)),
+        }
+    }
 }
 
 /// The inputs of an RNN node, in order.
 const INPUTS: [&str; 6] = ["X", "W", "R", "B", "sequence_lens", "initial_h"];
 
 impl<'a> LayerNode<'a> {
-    /// Checks the attributes of a node and the shapes of its weights. `zeros` names the first states that are
-    /// known to be zeros.
+    /// Checks the attributes of a node and the shapes of its weights.
     pub(super) fn new(
         node: &'a NodeProto,
-        trace: &Trace<'a>,
+        reader: &Reader<'a>,
         zeros: &mut HashSet<&'a str>,
     ) -> Result<Self, CheckpointError> {
         if node.attribute("clip").is_some() {
@@ -41,38 +72,38 @@ impl<'a> LayerNode<'a> {
         let direction = direction(node)?;
         let directions = trace::directions(node);
         let nonlinearity = nonlinearity(node, directions)?;
-        let [w, r] = [required(node, trace, 1)?, required(node, trace, 2)?];
-        let bias = node.input(3).map(|_| required(node, trace, 3)).transpose()?;
-        let (input_size, hidden_size) = sizes(node, directions, [w, r])?;
-        if let Some(bias) = bias {
-            expect(node, "B", &[directions, 2 * hidden_size], &bias.header()?.shape)?;
+        let [w, r] = [required(node, reader, 1)?, required(node, reader, 2)?];
+        let bias = node.input(3).map(|_| required(node, reader, 3)).transpose()?;
+        let (input_size, hidden_size) = sizes(node, directions, [&w.1, &r.1])?;
+        if let Some((_, bias)) = &bias {
+            expect(node, "B", &[directions, 2 * hidden_size], &bias.header()?.1)?;
         }
-        // Constant lengths would be those of one batch.
-        if node.input(4).is_some_and(|name| trace.constant(name).is_some()) {
-            let what = "sequence_lens: expected an input of the model, got a constant";
-            return Err(refused(node, what));
-        }
-        let state_is_computed = check_state(node, trace, zeros)?;
+        let state = state::of_node(node, reader, zeros, [directions, hidden_size])?;
         let config = Config {
             nonlinearity,
             bias: bias.is_some(),
-            batch_first: trace.is_batch_first(node),
+            batch_first: reader.trace.is_batch_first(node),
             bidirectional: directions == 2,
             ..Config::new(input_size, hidden_size)
         };
+        let lengths = node.input(4).and_then(|name| reader.constant(name));
+        let lengths = lengths.map(|lengths| lengths.read(reader.graph, Some(Dtype::F64)));
+        let lengths = lengths.transpose()?.map(|lengths| wide(lengths).into_iter().collect());
         let tensors = [w, r].into_iter().chain(bias).collect();
-        Ok(LayerNode { node, direction, config, tensors, state_is_computed })
+        Ok(LayerNode { node, direction, config, tensors, state, lengths })
     }
 }
 
 /// The tensors of a stack of nodes, which are all parameters of `config`, in the order of the `state_dict`.
 pub(super) fn tensors(
+    graph: &Graph,
     cells: &[LayerNode<'_>],
     config: &Config,
     dtype: Option<Dtype>,
 ) -> Result<Vec<NamedTensor>, CheckpointError> {
-    let read =
-        |tensor: &&TensorProto| Ok::<_, FileError>((tensor.header()?.stored, tensor.read(dtype)?));
+    let read = |(_, weight): &(&str, Weight<'_>)| {
+        Ok::<_, FileError>((weight.header()?.0, weight.read(graph, dtype)?))
+    };
     let mut parameters = config.parameters();
     let mut tensors = Vec::new();
     for cell in cells {
@@ -120,9 +151,9 @@ pub(super) fn config(cells: &[LayerNode<'_>]) -> Result<Config, CheckpointError>
 fn sizes(
     node: &NodeProto,
     directions: usize,
-    [w, r]: [&TensorProto; 2],
+    [w, r]: [&Weight<'_>; 2],
 ) -> Result<(usize, usize), CheckpointError> {
-    let (w_shape, r_shape) = (w.header()?.shape, r.header()?.shape);
+    let (w_shape, r_shape) = (w.header()?.1, r.header()?.1);
     let (&[_, _, input_size], &[_, _, hidden_size]) = (&w_shape[..], &r_shape[..]) else {
         let what = format!("W, R: expected 3 dimensions, got shapes {w_shape:?}, {r_shape:?}");
         return Err(refused(node, what));
@@ -187,62 +218,20 @@ fn nonlinearity(node: &NodeProto, directions: usize) -> Result<Nonlinearity, Che
     }
 }
 
+/// The constant at a required input of a node, with its name.
 fn required<'a>(
     node: &'a NodeProto,
-    trace: &Trace<'a>,
+    reader: &Reader<'a>,
     index: usize,
-) -> Result<&'a TensorProto, CheckpointError> {
+) -> Result<(&'a str, Weight<'a>), CheckpointError> {
     let name = node.input(index).unwrap_or_default();
-    trace.constant(name).ok_or_else(|| {
-        let got = match trace.state(trace.origin(name).source) {
+    let weight = reader.constant(name).map(|weight| (reader.trace.origin(name).source, weight));
+    weight.ok_or_else(|| {
+        let got = match reader.trace.state(reader.trace.origin(name).source) {
             _ if name.is_empty() => "none".to_owned(),
             trace::State::Input => format!("'{name}', an input of the model"),
             _ => format!("'{name}', which other nodes compute"),
         };
         refused(node, format!("{}: expected a constant of the model, got {got}", INPUTS[index]))
     })
-}
-
-/// Whether other nodes compute the first state. A constant other than zeros is an error.
-fn check_state<'a>(
-    node: &'a NodeProto,
-    trace: &Trace<'a>,
-    zeros: &mut HashSet<&'a str>,
-) -> Result<bool, CheckpointError> {
-    let Some(name) = node.input(5) else { return Ok(false) };
-    let source = trace.origin(name).source;
-    match trace.state(source) {
-        trace::State::Input => Ok(false),
-        trace::State::Computed => Ok(true),
-        trace::State::Constant(_) if zeros.contains(source) => Ok(false),
-        trace::State::Constant(tensor) => {
-            let zero = match tensor.read(None)? {
-                Tensor::F32(array) => array.iter().all(|&x| x == 0.0),
-                Tensor::F64(array) => array.iter().all(|&x| x == 0.0),
-            };
-            if zero {
-                // Many nodes may share one large tensor.
-                zeros.insert(source);
-                return Ok(false);
-            }
-            let expected = "expected zeros or an input of the model";
-            Err(refused(node, format!("initial_h: {expected}, got other numbers in '{source}'")))
-        }
-    }
-}
-
-fn expect(
-    node: &NodeProto,
-    input: &str,
-    expected: &[usize],
-    found: &[usize],
-) -> Result<(), CheckpointError> {
-    if expected == found {
-        return Ok(());
-    }
-    Err(refused(node, format!("{input}: expected shape {expected:?}, got {found:?}")))
-}
-
-fn refused(node: &NodeProto, what: impl std::fmt::Display) -> CheckpointError {
-    CheckpointError::node(node.label(), what)
 }

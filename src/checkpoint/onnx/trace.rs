@@ -5,14 +5,17 @@
 //! The trace therefore follows each axis, and two nodes are layers of one stack only if the second reads each
 //! step of each sequence as the first has written it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
+use super::constant::places;
 use crate::files::Graph;
 use crate::files::proto::{Attribute, NodeProto, TensorProto};
+use crate::is_parameter_name;
 
 /// Most axes of a value that the trace follows: twice as many as the nodes between two layers need.
 const MAX_RANK: usize = 8;
 
+/// An axis of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Axis {
     /// The i-th of the origin.
@@ -21,11 +24,11 @@ enum Axis {
     Steps,
     /// N.
     Batch,
-    /// D, if it is 2.
+    /// D.
     Directions,
     /// `H_out`, or D * `H_out` after the directions were joined.
     Features,
-    /// An axis of size 1: an inserted one, or D.
+    /// An inserted axis of size 1.
     One,
 }
 
@@ -38,6 +41,23 @@ pub(super) struct Origin<'a> {
     pub(super) source: &'a str,
     /// Its axes in their new order. Empty if the order is unknown, or if numbers were left out.
     axes: Vec<Axis>,
+    /// D, of the output of an RNN.
+    directions: usize,
+    /// L and N, if the model has them fixed.
+    sizes: [Option<i64>; 2],
+}
+
+impl<'a> Origin<'a> {
+    /// A value that was not moved. It is assumed to have three axes: others are not followed through
+    /// transpositions.
+    fn of(source: &'a str) -> Self {
+        Origin { source, axes: vec![Own(0), Own(1), Own(2)], directions: 0, sizes: [None; 2] }
+    }
+
+    /// Whether this axis has size 1.
+    fn is_single(&self, axis: Axis) -> bool {
+        axis == One || axis == Directions && self.directions == 1
+    }
 }
 
 /// Whether a node only moves numbers, leaves some out, or does nothing at inference.
@@ -57,7 +77,7 @@ pub(super) fn is_move(node: &NodeProto) -> bool {
 }
 
 /// Whether the input of an RNN node has the axes of `batch_first`.
-fn is_batch_first(node: &NodeProto) -> bool {
+pub(super) fn is_batch_first(node: &NodeProto) -> bool {
     node.attribute("layout") == Some(Attribute::Int(1))
 }
 
@@ -68,9 +88,11 @@ pub(super) fn directions(node: &NodeProto) -> usize {
 }
 
 /// The kind of a first state.
+#[derive(Debug)]
 pub(super) enum State<'a> {
-    /// An input of the model, or zeros.
+    /// An input of the model.
     Input,
+    Zeros,
     /// A tensor of the model.
     Constant(&'a TensorProto),
     /// The output of other nodes.
@@ -78,9 +100,15 @@ pub(super) enum State<'a> {
 }
 
 /// The values of a graph and their origins.
+#[derive(Debug)]
 pub(super) struct Trace<'a> {
     tensors: HashMap<&'a str, &'a TensorProto>,
-    inputs: HashSet<&'a str>,
+    /// The inputs of the model, with their sizes.
+    inputs: HashMap<&'a str, Vec<Option<i64>>>,
+    /// The origin of the first part of each Concat node, by its output.
+    joins: HashMap<&'a str, &'a str>,
+    /// The indices of each Gather node, by its output.
+    lookups: HashMap<&'a str, &'a str>,
     /// The `ConstantOfShape` nodes, by their outputs.
     fills: HashMap<&'a str, &'a NodeProto>,
     origins: HashMap<&'a str, Origin<'a>>,
@@ -92,56 +120,108 @@ impl<'a> Trace<'a> {
     pub(super) fn new(graph: &'a Graph) -> Self {
         let tensors =
             graph.proto.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
-        let inputs = graph.proto.input.iter().map(|input| input.name.as_str()).collect();
+        let inputs =
+            graph.proto.input.iter().map(|input| (input.name.as_str(), input.sizes())).collect();
+        let (joins, lookups) = (HashMap::new(), HashMap::new());
         let (fills, origins) = (HashMap::new(), HashMap::new());
-        let mut trace = Trace { tensors, inputs, fills, origins };
+        let mut trace = Trace { tensors, inputs, joins, lookups, fills, origins };
         for node in graph.proto.node.iter().filter(|node| node.is_standard()) {
             trace.add(node);
         }
         trace
     }
 
+    /// Adds the origins of a node's outputs.
     fn add(&mut self, node: &'a NodeProto) {
         let Some(output) = node.output(0) else { return };
         match (node.op_type.as_str(), node.input(0)) {
             ("RNN", _) => {
-                let both = if directions(node) == 2 { Directions } else { One };
                 let axes = if is_batch_first(node) {
-                    vec![Batch, Steps, both, Features]
+                    vec![Batch, Steps, Directions, Features]
                 } else {
-                    vec![Steps, both, Batch, Features]
+                    vec![Steps, Directions, Batch, Features]
                 };
-                self.origins.insert(output, Origin { source: output, axes });
+                let (directions, sizes) = (directions(node), self.sizes(node));
+                let origin = Origin { source: output, axes, directions, sizes };
+                self.origins.insert(output, origin);
             }
             ("ConstantOfShape", _) => {
                 self.fills.insert(output, node);
             }
+            ("Concat", Some(first)) => {
+                let first = self.first_origin(first);
+                if first != output {
+                    self.joins.insert(output, first);
+                }
+            }
+            ("Gather", _) => {
+                self.lookups.extend(node.input(1).map(|indices| (output, indices)));
+            }
             ("Split", Some(input)) => {
                 let source = self.origin(input).source;
                 for output in &node.output {
-                    self.origins.insert(output, Origin { source, axes: Vec::new() });
+                    let axes = Vec::new();
+                    self.origins.insert(output, Origin { axes, ..Origin::of(source) });
                 }
             }
             (_, Some(input)) if is_move(node) => {
-                let Origin { source, axes } = self.origin(input);
-                let axes = self.moved(node, &axes).filter(|axes| axes.len() <= MAX_RANK);
-                self.origins.insert(output, Origin { source, axes: axes.unwrap_or_default() });
+                let mut origin = self.origin(input);
+                let axes = self.moved(node, &origin);
+                origin.axes = axes.filter(|axes| axes.len() <= MAX_RANK).unwrap_or_default();
+                self.origins.insert(output, origin);
             }
             _ => {}
         }
     }
 
-    /// The origin of a value. One that was not moved is assumed to have three axes: others are not followed through
-    /// transpositions.
+    /// The origin of a value.
     pub(super) fn origin(&self, name: &'a str) -> Origin<'a> {
-        let own = || Origin { source: name, axes: vec![Own(0), Own(1), Own(2)] };
-        self.origins.get(name).cloned().unwrap_or_else(own)
+        self.origins.get(name).cloned().unwrap_or_else(|| Origin::of(name))
     }
 
-    /// The tensor that a value is, or that it copies.
-    pub(super) fn constant(&self, name: &'a str) -> Option<&'a TensorProto> {
-        let origin = self.origin(name);
-        self.tensors.get(origin.source).copied().filter(|_| origin.axes == [Own(0), Own(1), Own(2)])
+    /// The module of an RNN node: by the name of its weights, as in a `state_dict`, or by the name of the node, as
+    /// in `/encoder/RNN_1`. Nodes without either are of one module.
+    pub(super) fn module(&self, node: &'a NodeProto) -> &'a str {
+        let weight = node.input(2).map_or("", |name| self.first_origin(name));
+        let (module, own) = weight.split_at(weight.rfind('.').map_or(0, |dot| dot + 1));
+        if is_parameter_name(own) {
+            return module;
+        }
+        node.name.rsplit_once('/').map_or("", |(module, _)| module)
+    }
+
+    /// The origin of the first input of the nodes before a value.
+    pub(super) fn first_origin(&self, name: &'a str) -> &'a str {
+        let mut source = self.origin(name).source;
+        while let Some(first) = self.joins.get(source) {
+            source = first;
+        }
+        source
+    }
+
+    /// The tensor of this name.
+    pub(super) fn tensor(&self, name: &str) -> Option<&'a TensorProto> {
+        self.tensors.get(name).copied()
+    }
+
+    /// L and N of an RNN node, as far as the model has them fixed.
+    fn sizes(&self, node: &'a NodeProto) -> [Option<i64>; 2] {
+        let Some(origin) = node.input(0).map(|x| self.origin(x)) else { return [None; 2] };
+        // The rows of an embedding have the sizes of their indices.
+        let lookup = self.lookups.get(origin.source).map(|indices| self.origin(indices));
+        let source = lookup.as_ref().map_or(origin.source, |indices| indices.source);
+        let own = self.inputs.get(source);
+        let size = |axis: &Axis| match *axis {
+            Own(at) => own?.get(at).copied()?,
+            Steps => origin.sizes[0],
+            Batch => origin.sizes[1],
+            _ => None,
+        };
+        let mut sizes = [0, 1].map(|at| origin.axes.get(at).and_then(size));
+        if is_batch_first(node) {
+            sizes.swap(0, 1);
+        }
+        sizes
     }
 
     /// The kind of a value that is an origin.
@@ -153,8 +233,8 @@ impl<'a> Trace<'a> {
         match maker.map(|node| node.attribute("value")) {
             Some(Some(Attribute::Tensor(tensor))) => State::Constant(tensor),
             // The default is zeros.
-            Some(_) => State::Input,
-            None if self.inputs.contains(source) => State::Input,
+            Some(_) => State::Zeros,
+            None if self.inputs.contains_key(source) => State::Input,
             None => State::Computed,
         }
     }
@@ -165,6 +245,12 @@ impl<'a> Trace<'a> {
         let origin = self.origin(node.input(0)?);
         let (first, second) = if is_batch_first(node) { (Batch, Steps) } else { (Steps, Batch) };
         (origin.axes == [first, second, Features]).then_some(origin.source)
+    }
+
+    /// Whether the first two axes of an input of the model were swapped; `None` if its axes are unknown.
+    pub(super) fn is_swapped(&self, x: &'a str) -> Option<bool> {
+        let axes = self.origin(x).axes;
+        (axes.len() == 3).then(|| axes == [Own(1), Own(0), Own(2)])
     }
 
     /// Whether the input of the first node of a stack is (N, L, `H_in`): either the node has these axes, or the
@@ -190,10 +276,11 @@ impl<'a> Trace<'a> {
     }
 
     /// The axes of a node's output; `None` if they are unknown.
-    fn moved(&self, node: &'a NodeProto, axes: &[Axis]) -> Option<Vec<Axis>> {
+    fn moved(&self, node: &'a NodeProto, origin: &Origin<'a>) -> Option<Vec<Axis>> {
+        let axes = &origin.axes;
         let rank = axes.len();
         match node.op_type.as_str() {
-            "Identity" | "Cast" | "Dropout" => Some(axes.to_vec()),
+            "Identity" | "Cast" | "Dropout" => Some(axes.clone()),
             "Transpose" => {
                 let Some(Attribute::Ints(perm)) = node.attribute("perm") else {
                     return Some(axes.iter().rev().copied().collect());
@@ -206,10 +293,10 @@ impl<'a> Trace<'a> {
                     (_, Some(gone)) => places(&gone, rank)?,
                     // The default is all axes of size 1. Whether L or N is 1 is unknown and does not matter:
                     // the next node would reject the remaining axes.
-                    (1, None) => (0..rank).filter(|&at| axes[at] == One).collect(),
+                    (1, None) => (0..rank).filter(|&at| origin.is_single(axes[at])).collect(),
                     _ => return None,
                 };
-                let single = gone.iter().all(|&at| axes[at] == One);
+                let single = gone.iter().all(|&at| origin.is_single(axes[at]));
                 let left = (0..rank).filter(|at| !gone.contains(at)).map(|at| axes[at]);
                 single.then(|| left.collect())
             }
@@ -220,28 +307,41 @@ impl<'a> Trace<'a> {
                 let mut old = axes.iter().copied();
                 (0..rank).map(|at| if new.contains(&at) { Some(One) } else { old.next() }).collect()
             }
-            "Reshape" => self.reshaped(node, axes),
+            "Reshape" => self.reshaped(node, origin),
             _ => None,
         }
     }
 
     /// The axes after a Reshape to three that keeps the first two: it joins the directions of one step and drops
-    /// axes of size 1. Any other shape, including a computed one, could divide steps and sequences differently.
-    fn reshaped(&self, node: &'a NodeProto, axes: &[Axis]) -> Option<Vec<Axis>> {
+    /// axes of size 1. Their sizes are kept by zeros, or stated as those that the model has fixed. Any other
+    /// shape, including a computed one, could divide steps and sequences differently.
+    fn reshaped(&self, node: &'a NodeProto, origin: &Origin<'a>) -> Option<Vec<Axis>> {
         // A zero keeps the size of the axis, unless allowzero is set.
         let zeros_are_sizes = matches!(node.attribute("allowzero"), None | Some(Attribute::Int(0)));
-        let [0, 0, 1.. | -1] = self.integers(node, "shape")?[..] else { return None };
+        let shape = self.integers(node, "shape")?;
+        let [first, second, last] = shape[..] else { return None };
+        let stated = first != 0 && second != 0;
+        // A stated size is that of an axis without regard to axes of size 1 before it.
+        let is_kept = |axis: &Axis| !(stated && origin.is_single(*axis));
+        let axes: Vec<_> = origin.axes.iter().copied().filter(is_kept).collect();
         let (kept, merged) = axes.split_at_checked(2)?;
-        let merged: Vec<_> = merged.iter().copied().filter(|&axis| axis != One).collect();
+        let merged = merged.iter().copied().filter(|&axis| !origin.is_single(axis));
+        let merged = merged.collect::<Vec<_>>();
         let is_step = merged == [Features] || merged == [Directions, Features];
-        (zeros_are_sizes && is_step).then(|| vec![kept[0], kept[1], Features])
+        let fits = |size: i64, axis: Axis| {
+            let fixed = match axis {
+                Steps => origin.sizes[0],
+                Batch => origin.sizes[1],
+                _ => None,
+            };
+            size == 0 && zeros_are_sizes || size > 0 && fixed == Some(size)
+        };
+        let sizes = [(first, kept[0]), (second, kept[1])];
+        let open = sizes.iter().filter(|(size, _)| *size == -1).count();
+        let others = sizes.iter().filter(|(size, _)| *size != -1);
+        let keeps = others.copied().all(|(size, axis)| fits(size, axis));
+        // One -1 is what the other two sizes leave.
+        let is_whole = open == 0 && (last > 0 || last == -1) || open == 1 && last > 0;
+        (keeps && is_whole && is_step).then(|| vec![kept[0], kept[1], Features])
     }
-}
-
-/// Axes as numbers below `rank`; negative ones count from the end.
-fn places(axes: &[i64], rank: usize) -> Option<Vec<usize>> {
-    let rank = i64::try_from(rank).ok()?;
-    let place = |&axis: &i64| if axis < 0 { axis.checked_add(rank) } else { Some(axis) };
-    let place = |axis| place(axis).filter(|at| (0..rank).contains(at));
-    axes.iter().map(|axis| usize::try_from(place(axis)?).ok()).collect()
 }

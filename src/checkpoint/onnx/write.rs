@@ -94,7 +94,7 @@ fn ends<T: Element>(config: &Config) -> Graph {
     let proto = GraphProto { input, output, ..GraphProto::default() };
     let (key, value) = (TEXT_NAME.to_owned(), config.to_json().to_string());
     let metadata = vec![StringStringEntryProto { key, value }];
-    Graph { place: String::new(), opset: Some(OPSET), proto, metadata }
+    Graph { opset: Some(OPSET), proto, metadata, ..Graph::default() }
 }
 
 /// Adds the node of a layer, which reads `x`, (L, N, features in), and brings its output into the shape of the
@@ -186,6 +186,6 @@ fn node(
         input: inputs.into_iter().map(Into::into).collect(),
         output: outputs.into_iter().map(Into::into).collect(),
         attribute: attributes.into_iter().map(Into::into).collect(),
-        domain: String::new(),
+        ..NodeProto::default()
     }
 }

@@ -2,6 +2,7 @@
 //! not declared here are skipped when a model is read.
 #![allow(missing_docs, reason = "onnx.proto documents the fields")]
 
+use prost::Message;
 use prost::bytes::Bytes;
 
 use crate::files::escaped;
@@ -67,6 +68,9 @@ pub struct NodeProto {
     pub attribute: Vec<AttributeProto>,
     #[prost(string, tag = "7")]
     pub domain: String,
+    /// Encoded [`StringStringEntryProto`]s. They are many, and few are read.
+    #[prost(bytes = "bytes", repeated, tag = "9")]
+    pub metadata_props: Vec<Bytes>,
 }
 
 /// A constant of a node. An optional field is written even if it is zero, because checkers require it.
@@ -75,6 +79,8 @@ pub struct NodeProto {
 pub struct AttributeProto {
     #[prost(string, tag = "1")]
     pub name: String,
+    #[prost(float, optional, tag = "2")]
+    pub f: Option<f32>,
     #[prost(int64, optional, tag = "3")]
     pub i: Option<i64>,
     #[prost(bytes = "bytes", optional, tag = "4")]
@@ -108,6 +114,9 @@ pub struct TensorProto {
     pub raw_data: Option<Bytes>,
     #[prost(double, repeated, tag = "10")]
     pub double_data: Vec<f64>,
+    /// The place of the numbers outside of the model: `location`, `offset` and `length`.
+    #[prost(message, repeated, tag = "13")]
+    pub external_data: Vec<StringStringEntryProto>,
     #[prost(int32, tag = "14")]
     pub data_location: i32,
 }
@@ -177,6 +186,18 @@ impl NodeProto {
         self.attribute.iter().find(|own| own.name == name).map(AttributeProto::value)
     }
 
+    /// A factor such as `alpha`, which is 1 by default.
+    pub fn factor(&self, name: &str) -> f32 {
+        self.attribute.iter().find(|own| own.name == name).map_or(1.0, |own| own.f.unwrap_or(0.0))
+    }
+
+    /// The text beside the node under this key, escaped as names are.
+    pub fn metadata(&self, key: &str) -> Option<String> {
+        let entries = self.metadata_props.iter();
+        let mut entries = entries.flat_map(|entry| StringStringEntryProto::decode(&entry[..]));
+        entries.find(|entry| entry.key == key).map(|entry| escaped(&entry.value))
+    }
+
     /// The name of the i-th input; `None` if it is omitted.
     pub fn input(&self, index: usize) -> Option<&str> {
         self.input.get(index).map(String::as_str).filter(|name| !name.is_empty())
@@ -195,8 +216,19 @@ impl NodeProto {
                 Some(TensorProto { name: name.to_owned(), ..tensor.clone() })
             }
             Attribute::Ints(values) => Some(TensorProto::integers(name, values)),
+            Attribute::Int(value) => {
+                Some(TensorProto { dims: Vec::new(), ..TensorProto::integers(name, &[value]) })
+            }
             _ => None,
         }
+    }
+}
+
+impl ValueInfoProto {
+    /// The sizes of a tensor; `None` for those that vary.
+    pub fn sizes(&self) -> Vec<Option<i64>> {
+        let shape = self.r#type.as_ref().and_then(|own| own.tensor_type.as_ref()?.shape.as_ref());
+        shape.iter().flat_map(|shape| &shape.dim).map(|dim| dim.dim_value).collect()
     }
 }
 

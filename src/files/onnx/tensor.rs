@@ -17,9 +17,6 @@ use crate::files::number::append_numbers;
 use crate::files::{Header, StoredType, Tensor};
 use crate::memory::{array, reserved};
 
-/// `TensorProto.DataLocation.EXTERNAL`.
-const EXTERNAL: i32 = 1;
-
 /// The readers check type, shape and length of a tensor, so that a model may contain others of unsupported
 /// types. Their errors name the tensor, but not the file.
 impl TensorProto {
@@ -60,14 +57,9 @@ impl TensorProto {
     /// Its type and shape.
     ///
     /// # Errors
-    /// [`FileError::Malformed`] for an unsupported type, an invalid shape, or external data.
+    /// [`FileError::Malformed`] for an unsupported type or an invalid shape.
     pub fn header(&self) -> Result<Header, FileError> {
-        let TensorProto { dims, data_type, data_location, .. } = self;
-        if *data_location == EXTERNAL {
-            let what = "expected the numbers within the file, got external data (onnx.save with \
-                        save_as_external_data=False puts them into it)";
-            return Err(self.malformed(what));
-        }
+        let TensorProto { dims, data_type, .. } = self;
         let known = DATA_TYPES.iter().find(|(_, number)| number == data_type);
         let &(stored, _) = known.ok_or_else(|| {
             self.malformed(format!("expected floats or integers, got data type {data_type}"))
@@ -139,7 +131,7 @@ impl TensorProto {
         Err(self.malformed(format!("expected {want} {unit} for shape {shape:?}, got {got}")))
     }
 
-    fn malformed(&self, what: impl Into<String>) -> FileError {
+    pub(super) fn malformed(&self, what: impl Into<String>) -> FileError {
         FileError::malformed(&format!("tensor '{}'", self.name), what)
     }
 }
@@ -167,6 +159,11 @@ const DATA_TYPES: [(StoredType, i32); 11] = [
     (StoredType::F64, 11),
     (StoredType::BF16, 16),
 ];
+
+/// The type with this number.
+pub(crate) fn stored_type(number: i64) -> Option<StoredType> {
+    DATA_TYPES.iter().find(|(_, known)| i64::from(*known) == number).map(|(stored, _)| *stored)
+}
 
 /// The number of a type; 0, which is undefined, for those that are never written.
 fn data_type(stored: StoredType) -> i32 {

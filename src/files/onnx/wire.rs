@@ -59,7 +59,7 @@ impl Message {
         Some(match (self, number) {
             (Model, 7) => Inner(Graph),
             (Model, 8) => Inner(Opset),
-            (Model, 14) => Inner(Entry),
+            (Model, 14) | (Tensor, 13) => Inner(Entry),
             (Graph, 1) => Inner(Node),
             (Graph | Attribute, 5) => Inner(Tensor),
             (Graph, 11 | 12) => Inner(Value),

@@ -44,6 +44,14 @@ fn convert_as<T: Element>(
     let open = ["nonlinearity", "batch_first", "dropout"];
     let open = &open[..if config.num_layers > 1 { 3 } else { 2 }];
     layer::assume(&weights, &args.layer, open, args.strict, &mut notes)?;
+    let beside =
+        [("initial_h", weights.h_0.is_some()), ("sequence_lens", weights.lengths.is_some())];
+    for (name, _) in beside.iter().filter(|(_, is_constant)| *is_constant) {
+        notes.warnings.push(format!(
+            "{}: {name} of the model is not a weight, and is not written",
+            weights.place
+        ));
+    }
     let mut saved = config.to_json();
     // An assumed nonlinearity must not become a fact: a later flag may set it. A node of ONNX always has one.
     let assumed = !weights.is_explicit("nonlinearity") && args.layer.nonlinearity.is_none();

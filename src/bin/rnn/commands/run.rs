@@ -22,6 +22,7 @@ use crate::pipeline::pass::{Pass, Results};
 use crate::pipeline::sequences::{Lengths, PaddedSizes, check_total, read_lengths};
 use crate::report::{Notes, Report, RunLine, TensorLine};
 use crate::rng::Rng;
+use crate::start::Start;
 use crate::threads;
 
 use plan::RunPlan;
@@ -56,6 +57,7 @@ fn run_as<T: Element>(
     (mut input, lengths): (Input, Option<Lengths<'_>>),
     mut notes: Notes,
 ) -> Result<()> {
+    let start = Start::new(weights.as_ref());
     let places = Places {
         input: input.place().to_owned(),
         input_shape: input.shape(),
@@ -70,16 +72,18 @@ fn run_as<T: Element>(
     let dropout = rnn.config().dropout > 0.0 && rnn.config().num_layers > 1;
     let seed = rng.seed.filter(|_| places.weights.is_none() || (args.train && dropout));
     let explained = |error| explain(error, rnn.config(), &places);
-    let lengths = lengths_of::<T>(args, &rnn, &input, lengths, &mut notes).map_err(explained)?;
+    let lengths =
+        lengths_of::<T>(args, &rnn, &input, (lengths, &start), &mut notes).map_err(explained)?;
     let pass = input.pass(&rnn, &options, &places.input, lengths).map_err(explained)?;
     let (mut results, run) =
-        forward(args, &pass, input, &mut outputs, &mut rng, &mut notes).map_err(explained)?;
+        forward(args, &pass, &start, input, &mut outputs, &mut rng, &mut notes)
+            .map_err(explained)?;
     let stdout_taken = outputs.on_stdout();
     let written = outputs.commit(&pass, &mut results)?;
     Report {
         command: "run",
         layer: Some((rnn.config().clone(), T::DTYPE)),
-        tensors: lines(&pass, &places, &results, written),
+        tensors: lines(&pass, &places, &start, &results, written),
         weights: places.weights.clone(),
         seed,
         rng: rng.save()?,
@@ -141,6 +145,7 @@ fn build<T: Element>(
 fn forward<T: Element>(
     args: &Run,
     pass: &Pass<'_, T>,
+    start: &Start,
     input: Input,
     outputs: &mut Outputs,
     rng: &mut Rng,
@@ -152,7 +157,13 @@ fn forward<T: Element>(
         _ => {}
     }
     outputs.check_shapes(&pass.shapes())?;
-    let h_0 = args.h0.as_deref().map(|path| read_h_0(args, pass, path, notes)).transpose()?;
+    let h_0 = match args.h0.as_deref() {
+        Some(path) => {
+            notes.notes.extend(start.overridden());
+            Some(read_h_0(args, pass, path, notes)?)
+        }
+        None => start.state(pass.rnn, pass.batched(), notes)?,
+    };
     let pool = threads::pool(args.threads, &mut notes.notes)?;
     let threads = pool.current_num_threads();
     if args.report.verbose {
@@ -167,6 +178,7 @@ fn forward<T: Element>(
 fn lines<T: Element>(
     pass: &Pass<'_, T>,
     places: &Places,
+    start: &Start,
     results: &Results<T>,
     [output, h_n, last, all_hidden]: [Option<String>; 4],
 ) -> Vec<TensorLine> {
@@ -175,7 +187,8 @@ fn lines<T: Element>(
     };
     let [input_axes, _, hidden_axes, h_0_axes] = pass.axes(false);
     let [_, output_axes, _, h_n_axes] = pass.axes(pass.options.split_directions);
-    let h_0 = places.h_0.clone().unwrap_or_else(|| "zeros".to_owned());
+    let h_0 = places.h_0.clone().or_else(|| start.name());
+    let h_0 = h_0.unwrap_or_else(|| "zeros".to_owned());
     let h_0_shape = pass.rnn.hidden_shape(pass.batched());
     let [output_shape, h_n_shape, last_shape] = pass.shapes();
     let mut lines = vec![
@@ -199,7 +212,7 @@ fn lengths_of<T: Element>(
     args: &Run,
     rnn: &Rnn<T>,
     input: &Input,
-    lengths: Option<Lengths<'_>>,
+    (lengths, start): (Option<Lengths<'_>>, &Start),
     notes: &mut Notes,
 ) -> Result<Option<Vec<usize>>> {
     let mut padded = None;
@@ -212,6 +225,9 @@ fn lengths_of<T: Element>(
     input.warn(notes);
     for (place, stored, recognised) in input.tensors() {
         note_type::<T>(args, &format!("{place}: input"), stored, &recognised, notes)?;
+    }
+    if lengths.is_none() {
+        return start.lengths(padded.as_ref(), notes);
     }
     let lengths = lengths.zip(padded);
     lengths.map(|(lengths, padded)| read_lengths(lengths, &padded)).transpose()

@@ -18,6 +18,7 @@ use crate::numbers::conversion;
 use crate::pipeline::carried::Carried;
 use crate::pipeline::state::{StateFile, check_shape};
 use crate::report::{self, Notes};
+use crate::start::Start;
 use crate::threads;
 
 pub(crate) fn stream(args: &Stream) -> Result<()> {
@@ -39,6 +40,8 @@ fn stream_as<T: Element>(args: &Stream, mut weights: Checkpoint, mut notes: Note
     let tensors = std::mem::take(&mut weights.tensors);
     let described = weights.clone();
     weights.tensors = tensors;
+    let first = Start::new(Some(&weights));
+    first.refuse_lengths()?;
     let rnn = weights.into_rnn::<T>(config.clone()).map_err(|error| hinted(error, &config))?;
     let rnn = rnn.with_kernel(args.kernel.unwrap_or_else(Kernel::best));
     let pool = threads::pool(args.threads, &mut notes.notes)?;
@@ -46,7 +49,7 @@ fn stream_as<T: Element>(args: &Stream, mut weights: Checkpoint, mut notes: Note
         let (kernel, threads) = (rnn.kernel().name(), pool.current_num_threads());
         notes.notes.push(format!("{config}, {}, kernel {kernel}, threads {threads}", T::DTYPE));
     }
-    let mut carried = start(args, &rnn, &place, &mut notes)?;
+    let mut carried = start(args, &rnn, (&place, &first), &mut notes)?;
     // An endless stream has no report.
     notes.print_said();
     notes.lines().try_for_each(|text| print(args, &text))?;
@@ -70,7 +73,7 @@ fn stream_as<T: Element>(args: &Stream, mut weights: Checkpoint, mut notes: Note
 fn start<'a, T: Element>(
     args: &Stream,
     rnn: &'a Rnn<T>,
-    weights: &str,
+    (weights, first): (&str, &Start),
     notes: &mut Notes,
 ) -> Result<Carried<'a, T>> {
     let file = args.state.as_deref().map(|path| StateFile::open(path, rnn, weights)).transpose()?;
@@ -88,8 +91,11 @@ fn start<'a, T: Element>(
             }
             (Some((h_n, place)), count)
         }
-        (None, Some(path)) => (Some(read_h_0(args, rnn, path, notes)?), 0),
-        (None, None) => (None, 0),
+        (None, Some(path)) => {
+            notes.notes.extend(first.overridden());
+            (Some(read_h_0(args, rnn, path, notes)?), 0)
+        }
+        (None, None) => (first.carried(args.independent, notes)?, 0),
     };
     let saved = file.map(|file| (file, count, args.checkpoint));
     Ok(Carried::new(rnn, !args.independent, start, saved))

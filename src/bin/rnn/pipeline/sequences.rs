@@ -52,6 +52,11 @@ pub(crate) fn read_lengths(lengths: Lengths<'_>, of: &PaddedSizes) -> Result<Vec
             None => read_file(text)?,
         },
     };
+    check(&place, &values, of)
+}
+
+/// Checks lengths: one for each sequence, from 0 to L. `place` names them in errors.
+pub(crate) fn check(place: &str, values: &[f64], of: &PaddedSizes) -> Result<Vec<usize>> {
     if values.len() != of.batch {
         let word = if of.batch == 1 { "length" } else { "lengths" };
         let message = format!(
@@ -59,7 +64,7 @@ pub(crate) fn read_lengths(lengths: Lengths<'_>, of: &PaddedSizes) -> Result<Vec
             of.batch,
             values.len()
         );
-        return Err(with_hint(Data(message), swapped_hint(&values, of)));
+        return Err(with_hint(Data(message), swapped_hint(values, of)));
     }
     let length = |(row, &value): (usize, &f64)| {
         if let Some(length) = whole_number(value).filter(|&length| length <= of.steps) {
