@@ -100,7 +100,7 @@ impl Format {
     }
 }
 
-/// Whether these bytes begin the first key of a map in MessagePack, which Flax writes: a name.
+/// Whether these bytes begin the first key of a map in `MessagePack`, which Flax writes: a name.
 fn is_key(start: &[u8]) -> bool {
     !start.is_empty()
         && (start[0].is_ascii_alphabetic() || start[0] == b'_')

@@ -257,7 +257,9 @@ fn of_files(sandbox: &Sandbox) -> Vec<Case> {
         {
             sandbox.write("names.csv", b"0,1\n0.5,0.25\n");
             let text = "line 1: expected names (--header) or numbers (--no-header), got numbers like names above '0.5'";
-            case(open("names.csv"), &place("names.csv", text))
+            let source = Source::parse(sandbox.path("names.csv").as_os_str());
+            let table = files::open(&source, Accepts::Sequences).and_then(files::File::into_tensor);
+            case(table, &place("names.csv", text))
         },
         case(
             open("pages.pdf"),

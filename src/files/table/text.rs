@@ -29,7 +29,7 @@ pub(super) fn decoded(bytes: &[u8]) -> (Cow<'_, [u8]>, Option<&'static str>) {
         byte => char::from(byte),
     };
     let text: String = bytes.iter().map(character).collect();
-    let name = if bytes.iter().any(|byte| is_windows(byte)) { "Windows-1252" } else { "Latin-1" };
+    let name = if bytes.iter().any(is_windows) { "Windows-1252" } else { "Latin-1" };
     (Cow::Owned(text.into_bytes()), Some(name))
 }
 

@@ -52,11 +52,16 @@ pub(super) fn describe(mut tensor: TensorFile, values: bool) -> Result<Descripti
             of_tensor(&header, &statistics, &mut notes)
         }
     };
-    if let (false, Value::Object(fields)) = (names.is_empty(), &mut fields) {
-        lines.insert(0, format!("names  {}, from the first line", listed_names(&names)));
+    add_names(&names, &mut lines, &mut fields);
+    Ok(Description { file, kind, format, lines, fields, values, notes, ..Description::default() })
+}
+
+/// Says that the first line of a table names its columns.
+fn add_names(names: &[String], lines: &mut Vec<String>, fields: &mut Value) {
+    if let (false, Value::Object(fields)) = (names.is_empty(), fields) {
+        lines.insert(0, format!("names  {}, from the first line", listed_names(names)));
         fields.insert("columns".to_owned(), json!(names));
     }
-    Ok(Description { file, kind, format, lines, fields, values, notes, ..Description::default() })
 }
 
 /// The first names of columns.

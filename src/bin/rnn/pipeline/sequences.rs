@@ -5,9 +5,9 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use elman::files::{Accepts, Header, Source, open};
 use elman::files::{
-    AnyArray, Bits, Bundle, FileError, Sink, StoredArray, StoredType, TensorReader, write_npz,
+    Accepts, AnyArray, Bits, Bundle, FileError, Header, Sink, Source, StoredArray, StoredType,
+    TensorReader, open, write_npz,
 };
 use elman::{Element, PackedSequence};
 use ndarray::{Array1, ArrayD};
