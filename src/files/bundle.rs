@@ -158,6 +158,13 @@ impl Bundle {
         }
     }
 
+    /// Sorts the tensors of a checkpoint by name: in a model, their order has no meaning.
+    pub(super) fn sort_by_name(&mut self) {
+        if let Body::File(Container::Pt(file)) = &mut self.body {
+            file.sort_by_name(&mut self.entries);
+        }
+    }
+
     /// The place of the tensor at `index`, for messages.
     pub fn entry_place(&self, index: usize) -> String {
         match &self.body {

@@ -171,7 +171,7 @@ fn read(
     (opened, format): (Opened, Format),
     place: String,
 ) -> Result<File, FileError> {
-    let bundle = match format {
+    let mut bundle = match format {
         Format::Npy => return TensorFile::npy(opened, place).map(File::Tensor),
         #[cfg(feature = "onnx")]
         Format::Onnx => return Graph::open(opened, place, path).map(File::Graph),
@@ -191,6 +191,9 @@ fn read(
         Format::Safetensors => Bundle::safetensors(opened.seekable(&place)?, place)?,
         _ => Bundle::pt(opened.seekable(&place)?, place)?,
     };
+    if let Accepts::Model = accepts {
+        bundle.sort_by_name();
+    }
     match accepts {
         Accepts::Model if bundle.is_tensor() => {
             let what = "expected a state_dict, a checkpoint or a module, got torch.Tensor";

@@ -29,7 +29,7 @@ use view::View;
 /// Longest pickle in an archive, which may be compressed.
 const MAX_PICKLE_BYTES: u64 = 1 << 30;
 
-/// The tensors of a checkpoint, in the order of their names.
+/// The tensors of a checkpoint, in the order of the file.
 pub(super) struct PtFile {
     storages: Storages,
     views: Vec<View>,
@@ -93,7 +93,7 @@ impl PtFile {
         len: u64,
         place: &str,
     ) -> Result<(Vec<Entry>, Self), FileError> {
-        let Contents { mut tensors, attributes, unknown, is_tensor, class } = contents;
+        let Contents { tensors, attributes, unknown, is_tensor, class } = contents;
         if tensors.is_empty() {
             let what = match class.filter(|class| unknown.contains(class)) {
                 Some(class) => {
@@ -103,7 +103,6 @@ impl PtFile {
             };
             return Err(FileError::malformed(place, what));
         }
-        tensors.sort_by(|left, right| left.name.cmp(&right.name));
         let mut entries = Vec::new();
         let mut views = Vec::new();
         for found in tensors {
@@ -116,6 +115,15 @@ impl PtFile {
         let left = len.saturating_mul(MAX_SHARED).saturating_add(SMALL_CHECKPOINT_BYTES);
         let file = PtFile { storages, views, big_endian, left, attributes, unknown, is_tensor };
         Ok((entries, file))
+    }
+
+    /// Sorts the tensors and their entries by name.
+    pub(super) fn sort_by_name(&mut self, entries: &mut [Entry]) {
+        let mut order: Vec<_> = (0..entries.len()).collect();
+        order.sort_by(|&left, &right| entries[left].name.cmp(&entries[right].name));
+        let sorted: Vec<_> = order.iter().map(|&index| entries[index].clone()).collect();
+        entries.clone_from_slice(&sorted);
+        self.views = order.iter().map(|&index| self.views[index].clone()).collect();
     }
 
     /// The numbers of the tensor at `index`.

@@ -9,7 +9,8 @@ use crate::batch::BatchSizes;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) parallel: Parallel,
-    /// Blocks of rows of the batch, in order; a single one unless rows are shared.
+    /// Blocks of rows of the batch, in order: several only with [`Parallel::Rows`], also on one thread, so that a block
+    /// fits into the cache.
     pub(crate) blocks: Vec<Range<usize>>,
     /// Steps that pass through the whole stack before the next ones do.
     pub(crate) segment: usize,
@@ -211,6 +212,9 @@ impl std::fmt::Display for Plan {
         let Plan { parallel, blocks, segment, chunk } = self;
         match parallel {
             Parallel::Rows { .. } if blocks.len() == 1 => write!(f, "one thread")?,
+            Parallel::Rows { threads: 1 } => {
+                write!(f, "{} blocks of rows on one thread", blocks.len())?
+            }
             Parallel::Rows { threads } => {
                 write!(f, "{} blocks of rows on {threads} threads", blocks.len())?;
             }

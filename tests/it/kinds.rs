@@ -156,9 +156,9 @@ fn tensors_of_other_types_are_listed() {
         "others.pt: tensors, .pt checkpoint\n\
          complex    [2, 3]  complex64      not read\n\
          float8     [3]     float8_e4m3fn  not read\n\
-         plain      [2]     f32            min 1.0, max 1.0, mean 1.0, std 0.0\n\
          quantized  [4]     quantized      not read\n\
-         sparse     [3, 3]  sparse         not read\n"
+         sparse     [3, 3]  sparse         not read\n\
+         plain      [2]     f32            min 1.0, max 1.0, mean 1.0, std 0.0\n"
     );
     let json = sandbox.rnn("info others.pt --report json").succeeds().stdout_text();
     let none = r#""min":null,"max":null,"mean":null,"std":null,"nan":null,"inf":null"#;

@@ -165,7 +165,7 @@ fn a_saved_tensor_is_an_input() {
     }
     assert!(sandbox.bytes("leg.npy") == sandbox.bytes("rnn.npy"));
     let outcome = sandbox.rnn("run -w w/ -i legacy.pt:weight");
-    let start = "rnn: legacy.pt:weight: expected a member of that name, got bias_hh_l0, ";
+    let start = "rnn: legacy.pt:weight: expected a member of that name, got weight_ih_l0, ";
     assert!(outcome.code == Some(65) && outcome.stderr.starts_with(start), "{}", outcome.stderr);
 }
 
@@ -281,4 +281,19 @@ fn broken_files_are_refused() {
         let stderr = format!("rnn: {file}{message}\n");
         sandbox.rnn(&format!("run -i inputs.npz:x_f32 -w {file}")).fails(65, &stderr);
     }
+}
+
+/// Names of a list are numbers: sorted as text, sequence 10 would follow sequence 1.
+#[test]
+fn sequences_of_a_list_keep_their_order() {
+    let pairs: Vec<u8> = (0..12).flat_map(|i| repeated(1, &[i + 1, 3])).collect();
+    let pickle = [b"\x80\x02](", &pairs[..], b"e."].concat();
+    let sandbox = with(&[]);
+    sandbox.write("l.pt", &stored(&[("m/data.pkl", &pickle), ("m/data/0", &[0; 4])]));
+    sandbox.shell("rnn init -q --input-size 3 --hidden 2 -o w/").succeeds();
+    sandbox.rnn("run -q -w w/ -i l.pt -o y.npz").succeeds();
+    let text = sandbox.rnn("info y.npz").succeeds().stdout_text();
+    let names: Vec<_> = text.lines().skip(1).filter_map(|line| line.split(' ').next()).collect();
+    let expected: Vec<_> = (0..12).map(|i| i.to_string()).collect();
+    assert_eq!(names[..12], expected, "{text}");
 }

@@ -78,6 +78,7 @@ impl<'a> Reader<'a> {
             ("torch._utils", "_rebuild_meta_tensor_no_storage" | "_rebuild_wrapper_subclass") => {
                 Ok(Some(self.other("meta", args.get(1))))
             }
+            ("torch._utils", "_rebuild_nested_tensor") => Ok(Some(self.other("nested", None))),
             ("torch._utils", name) if name.starts_with("_rebuild") => {
                 Ok(Some(self.other("other", None)))
             }

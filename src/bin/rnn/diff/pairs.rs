@@ -39,12 +39,12 @@ pub(super) struct Pair {
 }
 
 /// One side of a pair, with its numbers; `None` for a type that is not read.
-type Side<'a> = (Described, Option<TensorReader<'a>>);
+type Compared<'a> = (Described, Option<TensorReader<'a>>);
 
 /// Compares both sides. Words of places follow from the common name or, without one, from both places.
 fn compare(
     name: Option<String>,
-    sides: [Option<Side<'_>>; 2],
+    sides: [Option<Compared<'_>>; 2],
     rule: &Rule,
 ) -> Result<Pair, FileError> {
     let (mut numbers, mut hint) = (None, None);
@@ -121,7 +121,7 @@ pub(super) fn by_name(
     pairs.collect()
 }
 
-fn side(bundle: &mut Bundle, index: usize) -> Result<Side<'_>, FileError> {
+fn side(bundle: &mut Bundle, index: usize) -> Result<Compared<'_>, FileError> {
     let entry = &bundle.entries()[index];
     let (place, stored) = (bundle.entry_place(index), entry.stored);
     let described = Described { place, stored, shape: entry.shape.clone() };
@@ -154,7 +154,7 @@ pub(super) fn single(a: &mut File, b: &mut File, rule: &Rule) -> Result<Pair> {
     Ok(compare(None, [Some(only(a)?), Some(only(b)?)], rule)?)
 }
 
-fn only(file: &mut File) -> Result<Side<'_>, FileError> {
+fn only(file: &mut File) -> Result<Compared<'_>, FileError> {
     Ok(match file {
         File::Tensor(tensor) => {
             let (place, Header { stored, shape, .. }) = (tensor.place(), tensor.header().clone());
