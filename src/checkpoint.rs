@@ -134,15 +134,10 @@ impl Checkpoint {
         let found = names::find(&derived.entries, prefix).map_err(within)?;
         let saved = configuration::read(bundle, &derived.entries, &found)
             .map_err(|error| unreadable(bundle).unwrap_or(error))?;
-        let mut tensors = Vec::new();
-        for (index, name) in &found.members {
-            let stored = derived.entries[*index].stored;
-            let tensor = derived.read(bundle, *index, dtype).map_err(|error| match stored {
-                StoredType::Other(_) => of_type(error),
-                _ => error.into(),
-            })?;
-            tensors.push(NamedTensor { name: name.clone(), stored, tensor });
-        }
+        let members = found.members.iter();
+        let mut tensors = members
+            .map(|(index, name)| read_member(bundle, &derived, (*index, name), dtype))
+            .collect::<Result<Vec<_>, _>>()?;
         let mut notes = saved.notes;
         notes.extend(derived::add_bias(&mut tensors));
         let own: HashSet<_> = found.members.iter().map(|(index, _)| *index).collect();
@@ -211,6 +206,21 @@ fn unknown_classes(bundle: &Bundle) -> Option<String> {
     let listed = listed(classes, MAX_LISTED);
     let note = format!("objects of classes that are not PyTorch's are left alone: {listed}");
     (!classes.is_empty()).then_some(note)
+}
+
+/// Reads the tensor at an index under the name of a parameter.
+fn read_member(
+    bundle: &mut Bundle,
+    derived: &Derived,
+    (index, name): (usize, &str),
+    dtype: Option<Dtype>,
+) -> Result<NamedTensor, CheckpointError> {
+    let stored = derived.entries[index].stored;
+    let tensor = derived.read(bundle, index, dtype).map_err(|error| match stored {
+        StoredType::Other(_) => of_type(error),
+        _ => error.into(),
+    })?;
+    Ok(NamedTensor { name: name.to_owned(), stored, tensor })
 }
 
 /// The error of a file none of whose tensors has a type that is read.

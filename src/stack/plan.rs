@@ -213,7 +213,7 @@ impl std::fmt::Display for Plan {
         match parallel {
             Parallel::Rows { .. } if blocks.len() == 1 => write!(f, "one thread")?,
             Parallel::Rows { threads: 1 } => {
-                write!(f, "{} blocks of rows on one thread", blocks.len())?
+                write!(f, "{} blocks of rows on one thread", blocks.len())?;
             }
             Parallel::Rows { threads } => {
                 write!(f, "{} blocks of rows on {threads} threads", blocks.len())?;

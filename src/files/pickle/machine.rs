@@ -57,10 +57,7 @@ impl<'a> Machine<'a> {
             }
             b'0' => self.discard()?,
             b'1' => drop(self.marked()?),
-            b'2' => {
-                let top = self.top()?;
-                self.again(top)?;
-            }
+            b'2' => self.top().and_then(|top| self.again(top))?,
             b'p' | b'q' | b'r' | 0x94 | b'g' | b'h' | b'j' => self.remember(code)?,
             b'a' | b'e' | 0x90 | b's' | b'u' | b'b' => self.put(code)?,
             b'R' | 0x81 | 0x92 | b'o' | b'i' => self.call(code)?,

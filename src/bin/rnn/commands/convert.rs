@@ -25,20 +25,25 @@ pub(crate) fn convert(args: &Convert) -> Result<()> {
     typed!(weights.dtype, convert_as(args, weights, output, notes))
 }
 
+fn refuse_reversed(weights: &Checkpoint) -> Result<()> {
+    if !weights.reversed {
+        return Ok(());
+    }
+    let message = format!(
+        "{}: expected a layer that begins at the first step, got direction reverse, which torch.nn.RNN \
+         does not have: convert writes no such layer",
+        weights.place
+    );
+    Err(Data(message).into())
+}
+
 fn convert_as<T: Element>(
     args: &Convert,
     weights: Checkpoint,
     output: WeightsOutput,
     mut notes: Notes,
 ) -> Result<()> {
-    if weights.reversed {
-        let message = format!(
-            "{}: expected a layer that begins at the first step, got direction reverse, which torch.nn.RNN \
-             does not have: convert writes no such layer",
-            weights.place
-        );
-        return Err(Data(message).into());
-    }
+    refuse_reversed(&weights)?;
     let config = layer::merged_config(&weights, &args.layer)?;
     // The output has all arguments; dropout acts between layers.
     let open = ["nonlinearity", "batch_first", "dropout"];

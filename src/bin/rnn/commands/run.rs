@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 
 use anyhow::Result;
 use elman::files::{Accepts, Source, StoredType, open};
-use elman::{Checkpoint, Element, Error, Kernel, Params, Rnn};
+use elman::{Checkpoint, Config, Element, Error, Kernel, Params, Rnn};
 use ndarray::ArrayD;
 
 use crate::args::Run;
@@ -67,10 +67,8 @@ fn run_as<T: Element>(
         lengths: lengths.is_some() || input.is_archive(),
     };
     say_assumptions(args, weights.as_ref(), &input, &mut notes)?;
-    let rnn = build::<T>(args, weights, &places, &mut rng, &mut notes)?
-        .with_kernel(args.kernel.unwrap_or_else(Kernel::best));
-    let dropout = rnn.config().dropout > 0.0 && rnn.config().num_layers > 1;
-    let seed = rng.seed.filter(|_| places.weights.is_none() || (args.train && dropout));
+    let rnn = build::<T>(args, weights, &places, &mut rng, &mut notes)?;
+    let seed = rng.seed.filter(|_| places.weights.is_none() || (args.train && drops(rnn.config())));
     let explained = |error| explain(error, rnn.config(), &places);
     let lengths =
         lengths_of::<T>(args, &rnn, &input, (lengths, &start), &mut notes).map_err(explained)?;
@@ -91,6 +89,11 @@ fn run_as<T: Element>(
         notes,
     }
     .print(stdout_taken)
+}
+
+/// Whether training mode drops hidden states of the layer.
+fn drops(config: &Config) -> bool {
+    config.dropout > 0.0 && config.num_layers > 1
 }
 
 /// Says what the weights leave open, if it can change the result.
@@ -127,10 +130,11 @@ fn build<T: Element>(
         config_from_flags(&args.layer, Some(features))?
     };
     note_dropout(&config, args.train, notes);
+    let with_kernel = |rnn: Rnn<T>| rnn.with_kernel(args.kernel.unwrap_or_else(Kernel::best));
     let Some(weights) = weights else {
         // The one size that did not come from a flag is that of the input.
         let params = Params::init(config.clone(), &mut rng.generator);
-        let rnn = params.and_then(Rnn::from_params);
+        let rnn = params.and_then(Rnn::from_params).map(with_kernel);
         return rnn.map_err(|error| explain(error.into(), &config, places));
     };
     if let Some(found) = layer::not_finite(&weights) {
@@ -139,7 +143,7 @@ fn build<T: Element>(
         }
         notes.warnings.push(found);
     }
-    weights.into_rnn(config.clone()).map_err(|error| hinted(error, &config))
+    weights.into_rnn(config.clone()).map(with_kernel).map_err(|error| hinted(error, &config))
 }
 
 fn forward<T: Element>(
