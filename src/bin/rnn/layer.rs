@@ -116,10 +116,7 @@ pub(crate) fn has_two_readings(shape: &[usize], batch_is_known: bool) -> bool {
 /// Words of a list, with `and` before the last one.
 fn enumerated(words: &[&str]) -> String {
     match words {
-        [others @ .., before, last] => {
-            let others: String = others.iter().map(|word| format!("{word}, ")).collect();
-            format!("{others}{before} and {last}")
-        }
+        [others @ .., last] if !others.is_empty() => format!("{} and {last}", others.join(", ")),
         _ => words.concat(),
     }
 }

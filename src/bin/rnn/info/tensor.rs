@@ -19,21 +19,8 @@ pub(super) fn describe(mut tensor: TensorFile, values: bool) -> Result<Descripti
     let (file, format) = (tensor.place().to_owned(), tensor.format().to_owned());
     let header = tensor.header().clone();
     if let StoredType::Other(_) = header.stored {
-        let (count, shape) = (header.count(), &header.shape);
-        let s = if count == 1 { "" } else { "s" };
-        let lines = pairs(&[
-            ("shape", format!("{shape:?}, {count} number{s}")),
-            ("dtype", format!("{}, not read", header.stored)),
-        ]);
-        let fields = without_statistics(None, header.stored, shape);
-        return Ok(Description {
-            file,
-            kind: "tensor",
-            format,
-            lines,
-            fields,
-            ..Default::default()
-        });
+        let (kind, lines, fields) = of_unread(&header);
+        return Ok(Description { file, kind, format, lines, fields, ..Description::default() });
     }
     let names = tensor.column_names().to_vec();
     let maybe_state = header.stored == StoredType::U8 && header.shape == [STATE_BYTES];
@@ -108,6 +95,18 @@ fn of_tensor(
         notes.notes.push(text);
     }
     ("tensor", pairs(&rows), with_statistics(fields, statistics))
+}
+
+/// A tensor whose type is listed and not read.
+fn of_unread(header: &Header) -> (&'static str, Vec<String>, Value) {
+    let Header { stored, shape, .. } = header;
+    let count = header.count();
+    let s = if count == 1 { "" } else { "s" };
+    let lines = pairs(&[
+        ("shape", format!("{shape:?}, {count} number{s}")),
+        ("dtype", format!("{stored}, not read")),
+    ]);
+    ("tensor", lines, without_statistics(None, *stored, shape))
 }
 
 fn of_generator(generator: &Generator) -> (&'static str, Vec<String>, Value) {
