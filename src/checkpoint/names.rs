@@ -182,10 +182,10 @@ mod tests {
     }
 
     #[test]
-    fn tensors_beside_a_layer_without_a_prefix_belong_to_it() {
-        let model = [layer("", 1), entries(&[("stray", &[2, 5])])].concat();
+    fn weights_at_the_place_of_a_layer_belong_to_it() {
+        let model = [layer("", 1), entries(&[("weight_stray", &[2, 5])])].concat();
         assert_eq!(find(&model, None).unwrap().members.len(), 3);
-        assert_eq!(find(&model, Some("")).unwrap().members.len(), 2);
+        assert_eq!(find(&model, Some("")).unwrap().members.len(), 3);
     }
 
     #[test]

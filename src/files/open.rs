@@ -146,7 +146,11 @@ fn joined(index: &Path, place: String) -> Result<Bundle, FileError> {
         // A part of a model is no model.
         match open(&Source::Path(path), Accepts::Tensors)? {
             File::Bundle(bundle) => files.push(bundle),
-            _ => return Err(FileError::malformed(&place, "expected files with tensors by name")),
+            File::Tensor(_) => {
+                return Err(FileError::malformed(&place, "expected files with tensors by name"));
+            }
+            #[cfg(feature = "onnx")]
+            File::Graph(graph) => unreachable!("{}: not accepted", graph.place),
         }
     }
     let bundle = Bundle::joined(files, place);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Sandbox, npy};
 
-/// `sd.npz` and `one.npz`, state_dicts of two layers and of one; `w/`, weights with a configuration; and inputs.
+/// `sd.npz` and `one.npz`, `state_dict`s of two layers and of one; `w/`, weights with a configuration; and inputs.
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
     let script = "set -e

@@ -8,11 +8,13 @@ const ALL: &str = "--nonlinearity tanh --batch-first=false --dropout 0";
 /// A folder with these files of `fixtures/checkpoints/kinds/`.
 fn with(files: &[&str]) -> Sandbox {
     let sandbox = Sandbox::new();
-    files.iter().for_each(|file| sandbox.take(&format!("checkpoints/kinds/{file}")));
+    for file in files {
+        sandbox.take(&format!("checkpoints/kinds/{file}"));
+    }
     sandbox
 }
 
-/// Converts a file, and compares the result with the expected state_dict; returns the report.
+/// Converts a file, and compares the result with the expected `state_dict`; returns the report.
 #[track_caller]
 fn converted(file: &str, flags: &str, rule: &str) -> String {
     let name = file.split('.').next().unwrap();

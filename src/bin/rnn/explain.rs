@@ -42,7 +42,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let _ = writeln!(stderr, "rnn: {}", printable(&one_line(error)));
     let choice = || error.chain().find_map(|cause| layer::choice(cause.downcast_ref()?));
     let table = || error.chain().find_map(|cause| hint::of_table(cause.downcast_ref()?));
-    let format = || error.chain().find_map(|cause| hint::of_format(cause));
+    let format = || error.chain().find_map(hint::of_format);
     let hint = hinted.map(|hinted| hinted.hint.clone());
     let hint = hint.or_else(choice).or_else(table).or_else(format);
     // A hint with control characters could not be typed.

@@ -114,6 +114,9 @@ fn behind(nodes: &[Vec<u8>], tensors: &[Vec<u8>]) -> Result<Vec<f32>, String> {
     Ok(checkpoint.into_tensors::<f32>()[0].1.iter().copied().collect())
 }
 
+/// Members of a model in bytes, of its graph, and the expected numbers.
+type Case = (Vec<Vec<u8>>, Vec<Vec<u8>>, [f32; 4]);
+
 #[test]
 fn weights_are_computed_from_constants() {
     let plain = |op_type: &str, from: &str, to: &str| node(op_type, "", from, to, &[]);
@@ -134,7 +137,7 @@ fn weights_are_computed_from_constants() {
         tensor("zero", 3, &[2], field(9, [1, 0])),
     ];
     let half = tensor("H", 10, &[2, 2], field(9, [0x3800_u16.to_le_bytes(); 4].concat()));
-    let cases: [(Vec<Vec<u8>>, Vec<Vec<u8>>, [f32; 4]); 7] = [
+    let cases: [Case; 7] = [
         (vec![plain("Identity", "M", "I"), unsqueeze("I")], vec![matrix.clone()], [1., 2., 3., 4.]),
         (vec![turned.clone(), unsqueeze("T")], vec![matrix.clone()], [1., 3., 2., 4.]),
         (
