@@ -200,7 +200,7 @@ impl<'a> Links<'a> {
         }
         let (module, own) = named.first()?.clone();
         let same = named.iter().all(|(_, name)| *name == own);
-        same.then(|| Linear {
+        same.then_some(Linear {
             module,
             parameter: own,
             x,
