@@ -206,11 +206,13 @@ fn read_view(storages: &mut Storages, view: &View, place: &str) -> Result<Vec<u8
         }
         Storages::Plain(Plain { file, starts, .. }) => {
             let first = starts.get(&view.key).ok_or_else(|| few(0))?.saturating_add(start as u64);
-            // The system rejects places beyond the largest file.
-            let first = first.min(i64::MAX.unsigned_abs());
-            let sought =
-                file.seek(SeekFrom::Start(first)).and_then(|_| read_full(file, &mut bytes));
-            start + sought.map_err(|source| read_error(source, place))?
+            // Systems reject places far beyond the end of a file.
+            let len = file.metadata().map_err(FileError::reading(place))?.len();
+            let mut read = || {
+                file.seek(SeekFrom::Start(first.min(len)))?;
+                read_full(file, &mut bytes)
+            };
+            start + read().map_err(|source| read_error(source, place))?
         }
     };
     if got < start + count { Err(few(got / view.bytes.max(1))) } else { Ok(bytes) }
