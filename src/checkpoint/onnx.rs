@@ -6,6 +6,7 @@
 //! layer of PyTorch.
 
 mod cell;
+mod chain;
 mod constant;
 mod pass;
 mod state;
@@ -13,12 +14,12 @@ mod trace;
 mod unrolled;
 mod write;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use ndarray::ArrayD;
 
 use super::configuration::refuse_contradiction;
-use super::{Checkpoint, common_dtype, names};
+use super::{Checkpoint, common_dtype};
 use crate::Config;
 use crate::checkpoint::error::CheckpointError;
 use crate::element::Dtype;
@@ -37,9 +38,6 @@ const MIN_OPSET: i64 = 7;
 /// Most bytes of tensors that are read again for another node: a small file with one tensor for many nodes must
 /// not fill the memory.
 const MAX_SHARED_BYTES: usize = 64 << 20;
-
-/// RNN nodes that are the layers of one stack, from the first to the last.
-type Chain<'a> = Vec<&'a NodeProto>;
 
 impl Checkpoint {
     /// Reads the layer of a graph.
@@ -61,7 +59,7 @@ impl Checkpoint {
         };
         let opset = opset(graph).map_err(malformed)?;
         let trace = Trace::new(graph);
-        let chains = chains(graph, &trace, prefix.is_some());
+        let chains = chain::chains(graph, &trace, prefix.is_some());
         if chains.is_empty()
             && let Some(unrolled) = unrolled::read(graph, trace, dtype, prefix).map_err(within)?
         {
@@ -69,35 +67,47 @@ impl Checkpoint {
             return Ok(Checkpoint { recognised, ..unrolled });
         }
         let trace = Trace::new(graph);
-        let chain = choose(graph, chains, prefix).map_err(within)?;
-        let reader = Reader::new(graph, trace, &chain).map_err(|error| within(error.into()))?;
-        let mut zeros = HashSet::new();
-        let cells = chain.iter().map(|node| LayerNode::new(node, &reader, &mut zeros));
-        let cells = cells.collect::<Result<Vec<_>, _>>().map_err(within)?;
-        refuse_copies(&cells).map_err(within)?;
-        let config = configuration(graph, cell::config(&cells).map_err(within)?)?;
-        let tensors = cell::tensors(graph, &cells, &config, dtype).map_err(within)?;
-        let dtype = common_dtype(&config, &tensors).map_err(within)?;
-        let h_0 = pass::first_state(&cells).map_err(within)?;
-        let lengths = pass::lengths(&cells).map_err(within)?;
-        Ok(Checkpoint {
-            place: graph.place.clone(),
-            recognised: format!(".onnx, opset {opset}, {}", shown(chain.iter().copied())),
-            dtype,
-            config,
-            h_0,
-            lengths,
-            explicit: explicit(graph),
-            reversed: cells.iter().any(|cell| cell.direction == "reverse"),
-            prefix: String::new(),
-            ignored: 0,
-            ignored_optimizer: 0,
-            modules: products(graph, &chain),
-            notes: notes(graph, &chain, &cells),
-            warnings: Vec::new(),
-            tensors,
-        })
+        let chain = chain::choose(graph, chains, prefix).map_err(within)?;
+        let layer = of_chain(graph, trace, &chain, dtype).map_err(within)?;
+        let recognised = format!(".onnx, opset {opset}, {}", layer.recognised);
+        Ok(Checkpoint { recognised, ..layer })
     }
+}
+
+/// The layer that a chain of nodes is. Its errors do not name the file.
+fn of_chain<'a>(
+    graph: &'a Graph,
+    trace: Trace<'a>,
+    chain: &[&'a NodeProto],
+    dtype: Option<Dtype>,
+) -> Result<Checkpoint, CheckpointError> {
+    let reader = Reader::new(graph, trace, chain)?;
+    let mut zeros = HashSet::new();
+    let cells = chain.iter().map(|node| LayerNode::new(node, &reader, &mut zeros));
+    let cells = cells.collect::<Result<Vec<_>, _>>()?;
+    refuse_copies(&cells)?;
+    let config = configuration(graph, cell::config(&cells)?)?;
+    let tensors = cell::tensors(graph, &cells, &config, dtype)?;
+    let dtype = common_dtype(&config, &tensors)?;
+    let h_0 = pass::first_state(&cells)?;
+    let lengths = pass::lengths(&cells)?;
+    Ok(Checkpoint {
+        place: graph.place.clone(),
+        recognised: shown(chain.iter().copied()),
+        dtype,
+        config,
+        h_0,
+        lengths,
+        explicit: explicit(graph),
+        reversed: cells.iter().any(|cell| cell.direction == "reverse"),
+        prefix: String::new(),
+        ignored: 0,
+        ignored_optimizer: 0,
+        modules: products(graph, chain),
+        notes: notes(graph, chain, &cells),
+        warnings: Vec::new(),
+        tensors,
+    })
 }
 
 /// The constants that the inputs of nodes are.
@@ -119,74 +129,6 @@ impl<'a> Reader<'a> {
         let tensor = self.trace.tensor(name).map(Weight::Tensor);
         tensor.or_else(|| self.constants.get(name).cloned().map(Weight::Computed))
     }
-}
-
-/// All RNN nodes as chains, in the order in which they begin. A chain lies within one module. If one of
-/// them is to be chosen, a difference that no layer of PyTorch has ends it as well.
-fn chains<'a>(graph: &'a Graph, trace: &Trace<'a>, chosen: bool) -> Vec<Chain<'a>> {
-    let nodes: Vec<_> = graph.proto.node.iter().filter(|node| is(node, "RNN")).collect();
-    let by_output: HashMap<_, _> =
-        nodes.iter().filter_map(|node| Some((node.output(0)?, *node))).collect();
-    let one_layer = |name: &&str, node: &NodeProto| {
-        by_output.get(name).is_none_or(|below| {
-            trace.module(below) == trace.module(node) && !(chosen && differ(below, node))
-        })
-    };
-    let below = |node: &&'a NodeProto| trace.layer_below(node).filter(|name| one_layer(name, node));
-    let before: Vec<_> = nodes.iter().map(below).collect();
-    let mut readers = HashMap::new();
-    for name in before.iter().flatten() {
-        *readers.entry(*name).or_insert(0_usize) += 1;
-    }
-    let mut chains: Vec<Chain<'a>> = Vec::new();
-    // The place of each chain, by the output of its last node.
-    let mut open = HashMap::new();
-    for (node, before) in nodes.into_iter().zip(before) {
-        // Two nodes that read the same layer begin a stack each.
-        let below = before.filter(|name| readers.get(name) == Some(&1));
-        let chain = below.and_then(|name| open.remove(name)).unwrap_or_else(|| {
-            chains.push(Vec::new());
-            chains.len() - 1
-        });
-        chains[chain].push(node);
-        if let Some(output) = node.output(0) {
-            open.insert(output, chain);
-        }
-    }
-    chains
-}
-
-/// Whether two nodes have attributes that differ, as those of one layer cannot.
-fn differ(one: &NodeProto, other: &NodeProto) -> bool {
-    let facts = ["hidden_size", "direction", "activations", "layout"];
-    facts.iter().any(|name| one.attribute(name) != other.attribute(name))
-}
-
-/// The requested chain, or the only one.
-fn choose<'a>(
-    graph: &'a Graph,
-    chains: Vec<Chain<'a>>,
-    asked: Option<&str>,
-) -> Result<Chain<'a>, CheckpointError> {
-    let mut gated = graph.proto.node.iter().filter(|node| is(node, "LSTM") || is(node, "GRU"));
-    let wrong = match asked {
-        Some(asked) => gated.find(|node| node.label() == asked),
-        // An LSTM beside one layer does not make the choice ambiguous.
-        None => gated.next().filter(|_| chains.is_empty()),
-    };
-    if let Some(node) = wrong {
-        let article = if node.op_type == "LSTM" { "an" } else { "a" };
-        let what = format!("expected an RNN, got {article} {}", node.op_type);
-        return Err(CheckpointError::node(node.label(), what));
-    }
-    let labels: Vec<_> = chains.iter().map(|chain| chain[0].label()).collect();
-    let place = names::choose(&labels, asked)?;
-    let chain = place.and_then(|place| chains.into_iter().nth(place));
-    let what = || {
-        let remedy = if unrolled::is_likely(graph) { unrolled::REMEDY } else { "" };
-        format!("expected an RNN node, got {}{remedy}", shown(&graph.proto.node))
-    };
-    chain.ok_or_else(|| CheckpointError::NoRnn(what()))
 }
 
 /// Limits the bytes of tensors that several nodes read.
@@ -219,14 +161,13 @@ fn is(node: &NodeProto, op_type: &str) -> bool {
 /// The saved configuration, which must agree with that of the nodes, or else the latter.
 fn configuration(graph: &Graph, inferred: Config) -> Result<Config, CheckpointError> {
     let Some(entry) = graph.metadata.iter().find(|entry| entry.key == TEXT_NAME) else {
-        inferred.check().map_err(|error| CheckpointError::from(error).within(&graph.place))?;
+        inferred.check()?;
         return Ok(inferred);
     };
-    let place = format!("{}: {TEXT_NAME}", graph.place);
     let saved = Config::from_json(&entry.value).map_err(CheckpointError::from);
     saved
         .and_then(|saved| refuse_contradiction(&inferred, saved, &["dropout"]))
-        .map_err(|error| error.within(&place))
+        .map_err(|error| error.within(TEXT_NAME))
 }
 
 /// The operator set, if it has today's RNN; else what is wrong.

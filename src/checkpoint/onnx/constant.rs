@@ -2,9 +2,11 @@
 //!
 //! All numbers are f64 inside, which holds those of every narrower type exactly.
 
+mod moves;
+
 use std::collections::{HashMap, HashSet};
 
-use ndarray::{ArcArray, ArrayD, Axis, IxDyn, Slice, concatenate};
+use ndarray::{ArcArray, Axis, IxDyn, concatenate};
 
 use crate::element::Dtype;
 use crate::files::proto::{Attribute, NodeProto};
@@ -20,14 +22,17 @@ const BYTES_PER_STORED: usize = 8;
 /// Most axes of a computed value.
 const MAX_RANK: usize = 8;
 
-/// A value that is known without an input of the model. Views share their memory.
+/// Numbers that views share.
+type Array = ArcArray<f64, IxDyn>;
+
+/// A value that is known without an input of the model.
 #[derive(Clone, Debug)]
 pub(super) struct Constant {
     /// The type of the tensor that the value was made from.
     pub(super) stored: StoredType,
     /// The type of the value.
     value_type: StoredType,
-    pub(super) array: ArcArray<f64, IxDyn>,
+    pub(super) array: Array,
 }
 
 impl Constant {
@@ -39,7 +44,7 @@ impl Constant {
         }
     }
 
-    fn with(&self, array: ArcArray<f64, IxDyn>) -> Self {
+    fn with(&self, array: Array) -> Self {
         Constant { array, ..*self }
     }
 
@@ -99,7 +104,7 @@ impl<'a> Constants<'a> {
     }
 
     /// An array whose memory is new; `None` if it exceeds the budget.
-    fn charged(&mut self, array: ArcArray<f64, IxDyn>) -> Option<ArcArray<f64, IxDyn>> {
+    fn charged(&mut self, array: Array) -> Option<Array> {
         self.left = self.left.checked_sub(array.len().checked_mul(8)?)?;
         Some(array)
     }
@@ -127,67 +132,20 @@ impl<'a> Constants<'a> {
             return self.joined(node);
         }
         let of = self.input(node, 0)?.clone();
-        let rank = of.array.ndim();
-        let array = of.array.view();
         let moved = match node.op_type.as_str() {
             "Identity" | "Dropout" if index == 0 => of.array.clone(),
             "Cast" => return self.cast(node, &of),
             "DequantizeLinear" => return self.dequantized(node, &of),
-            "Transpose" => {
-                let perm = match node.attribute("perm") {
-                    Some(Attribute::Ints(perm)) => places(perm, rank)?,
-                    _ => (0..rank).rev().collect(),
-                };
-                let distinct: HashSet<_> = perm.iter().collect();
-                (distinct.len() == rank && perm.len() == rank)
-                    .then(|| of.array.clone().permuted_axes(perm))?
-            }
-            "Unsqueeze" => {
-                let axes = self.integers(node, "axes", 1)?;
-                let rank = (rank + axes.len() <= MAX_RANK).then_some(rank + axes.len())?;
-                let mut axes = places(&axes, rank)?;
-                axes.sort_unstable();
-                axes.into_iter().try_fold(of.array.clone(), |array, axis| {
-                    (axis <= array.ndim()).then(|| array.insert_axis(Axis(axis)))
-                })?
-            }
-            "Squeeze" => {
-                let single = || (0..rank).filter(|&axis| array.len_of(Axis(axis)) == 1).collect();
-                let axes = self.integers(node, "axes", 1);
-                let mut axes = axes.map_or_else(|| Some(single()), |axes| places(&axes, rank))?;
-                axes.sort_unstable();
-                axes.dedup();
-                axes.into_iter().rev().try_fold(of.array.clone(), |array, axis| {
-                    (array.len_of(Axis(axis)) == 1).then(|| array.remove_axis(Axis(axis)))
-                })?
-            }
-            "Reshape" => {
-                let shape = self.shape(node, array.shape())?;
-                let plain = array.is_standard_layout();
-                let new = of.array.clone().into_shape_with_order(IxDyn(&shape));
-                if plain { new.ok()? } else { self.copy(&of, &shape)? }
-            }
-            "Expand" => {
-                // A computed shape is that of the batch, which broadcasts a first state.
-                let Some(sizes) = self.input(node, 1).and_then(Constant::integers) else {
-                    return Some(of);
-                };
-                let shape = broadcast(array.shape(), &sizes)?;
-                let count = shape.iter().try_fold(1, |all: usize, &size| all.checked_mul(size))?;
-                let whole = self.allows(count).then(|| array.broadcast(IxDyn(&shape)))??.to_owned();
-                self.charged(whole.into_shared())?
-            }
+            "Transpose" => moves::transposed(node, &of)?,
+            "Unsqueeze" => self.unsqueezed(node, &of)?,
+            "Squeeze" => self.squeezed(node, &of)?,
+            "Reshape" => self.reshaped(node, &of)?,
+            "Expand" => self.expanded(node, &of)?,
             "Slice" => self.sliced(node, &of)?,
             "Split" => self.split(node, &of, index)?,
             _ => return None,
         };
         Some(of.with(moved))
-    }
-
-    /// The numbers in row-major order with another shape.
-    fn copy(&mut self, of: &Constant, shape: &[usize]) -> Option<ArcArray<f64, IxDyn>> {
-        let values = self.allows(of.array.len()).then(|| of.array.iter().copied().collect())?;
-        self.charged(ArrayD::from_shape_vec(IxDyn(shape), values).ok()?.into_shared())
     }
 
     fn joined(&mut self, node: &NodeProto) -> Option<Constant> {
@@ -235,7 +193,7 @@ impl<'a> Constants<'a> {
         let rank = of.array.ndim();
         let axis = if let Some(Attribute::Int(axis)) = node.attribute("axis") { axis } else { 1 };
         // A list has the numbers of each index of the axis.
-        let along = |array: ArcArray<f64, IxDyn>| {
+        let along = |array: Array| {
             if array.len() == 1 {
                 return array.into_shape_with_order(IxDyn(&[])).ok();
             }
@@ -255,77 +213,6 @@ impl<'a> Constants<'a> {
         });
         let array = self.charged(values.into_shared())?;
         Some(Constant { value_type: StoredType::F32, ..of.with(array) })
-    }
-
-    /// The sizes of a Reshape: 0 keeps a size, and one -1 is what remains.
-    fn shape(&self, node: &NodeProto, from: &[usize]) -> Option<Vec<usize>> {
-        let keeps = matches!(node.attribute("allowzero"), None | Some(Attribute::Int(0)));
-        let sizes = self.integers(node, "shape", 1).filter(|sizes| sizes.len() <= MAX_RANK)?;
-        let mut shape = Vec::new();
-        for (axis, &size) in sizes.iter().enumerate() {
-            shape.push(match size {
-                0 if keeps => *from.get(axis)?,
-                -1 => 1,
-                size => usize::try_from(size).ok()?,
-            });
-        }
-        if let Some(open) = sizes.iter().position(|&size| size == -1) {
-            let known = shape.iter().try_fold(1, |all: usize, &size| all.checked_mul(size))?;
-            shape[open] = from.iter().product::<usize>().checked_div(known)?;
-        }
-        Some(shape)
-    }
-
-    fn sliced(&self, node: &NodeProto, of: &Constant) -> Option<ArcArray<f64, IxDyn>> {
-        let starts = self.integers(node, "starts", 1)?;
-        let ends = self.integers(node, "ends", 2)?;
-        let axes = match (node.attribute("axes"), node.input(3)) {
-            (None, None) => (0..i64::try_from(starts.len()).ok()?).collect(),
-            _ => self.integers(node, "axes", 3)?,
-        };
-        let steps = match node.input(4) {
-            Some(name) => self.get(name)?.integers()?,
-            None => vec![1; starts.len()],
-        };
-        let axes = places(&axes, of.array.ndim())?;
-        let is_plain = steps.iter().all(|&step| step == 1);
-        (is_plain && starts.len() == axes.len() && ends.len() == axes.len()).then_some(())?;
-        let mut array = of.array.clone();
-        for ((axis, start), end) in axes.into_iter().zip(starts).zip(ends) {
-            let len = i64::try_from(array.len_of(Axis(axis))).ok()?;
-            let at = |at: i64| {
-                let at = if at < 0 { at.saturating_add(len) } else { at }.clamp(0, len);
-                usize::try_from(at).ok()
-            };
-            let (start, end) = (at(start)?, at(end)?);
-            array.slice_axis_inplace(Axis(axis), Slice::from(start..end.max(start)));
-        }
-        Some(array)
-    }
-
-    fn split(&self, node: &NodeProto, of: &Constant, index: usize) -> Option<ArcArray<f64, IxDyn>> {
-        let axis = if let Some(Attribute::Int(axis)) = node.attribute("axis") { axis } else { 0 };
-        let [axis] = places(&[axis], of.array.ndim())?[..] else { return None };
-        let len = of.array.len_of(Axis(axis));
-        let parts = match (node.attribute("split"), node.input(1)) {
-            (None, None) => {
-                let each = len.div_ceil(node.output.len());
-                (0..node.output.len())
-                    .map(|part| each.min(len.saturating_sub(part * each)))
-                    .collect()
-            }
-            _ => self
-                .integers(node, "split", 1)?
-                .into_iter()
-                .map(usize::try_from)
-                .collect::<Result<Vec<_>, _>>()
-                .ok()?,
-        };
-        let start = parts.get(..index)?.iter().sum::<usize>();
-        let end = start.checked_add(*parts.get(index)?).filter(|&end| end <= len)?;
-        let mut array = of.array.clone();
-        array.slice_axis_inplace(Axis(axis), Slice::from(start..end));
-        Some(array)
     }
 }
 
@@ -360,14 +247,4 @@ pub(super) fn places(axes: &[i64], rank: usize) -> Option<Vec<usize>> {
     let place = |&axis: &i64| if axis < 0 { axis.checked_add(rank) } else { Some(axis) };
     let place = |axis| place(axis).filter(|at| (0..rank).contains(at));
     axes.iter().map(|axis| usize::try_from(place(axis)?).ok()).collect()
-}
-
-/// The shape of an array that Expand brings to these sizes, in which 1 keeps a size.
-fn broadcast(from: &[usize], sizes: &[i64]) -> Option<Vec<usize>> {
-    let rank = from.len().max(sizes.len());
-    (rank <= MAX_RANK).then_some(())?;
-    let from = std::iter::repeat_n(1, rank - from.len()).chain(from.iter().copied());
-    let sizes = std::iter::repeat_n(&1, rank - sizes.len()).chain(sizes);
-    let size = |(from, to): (usize, &i64)| Some(from.max(usize::try_from(*to).ok()?));
-    from.zip(sizes).map(size).collect()
 }

@@ -46,9 +46,12 @@ pub(super) fn of_node<'a>(
         return Ok(State::Zeros);
     }
     let Some(constant) = reader.constant(name) else {
+        if origin.is_none() {
+            return Ok(State::Computed);
+        }
         let expected = "expected zeros or an input of the model";
         let what = format!("initial_h: {expected}, got other numbers in '{source}'");
-        return if origin.is_none() { Ok(State::Computed) } else { Err(refused(node, what)) };
+        return Err(refused(node, what));
     };
     let mut array = wide(constant.read(reader.graph, Some(Dtype::F64))?);
     if trace::is_batch_first(node) && array.ndim() == 3 {

@@ -4,19 +4,24 @@
 //! The products are found by their constants. The name of a parameter is that of an initializer, which is kept
 //! except for transposed weights, or stands in the text that the exporter leaves beside the node.
 
+mod first_state;
+mod names;
+mod parameters;
+
 use std::collections::{HashMap, HashSet};
 
 use crate::checkpoint::error::CheckpointError;
-use crate::checkpoint::{Checkpoint, NamedTensor, common_dtype, names};
+use crate::checkpoint::{Checkpoint, NamedTensor, common_dtype};
 use crate::element::Dtype;
 use crate::files::proto::{Attribute, NodeProto};
 use crate::files::{Entry, Graph, MAX_LISTED, StoredType, Tensor, listed};
-use crate::{Config, Nonlinearity, is_parameter_name};
+use crate::{Config, Nonlinearity};
 
-use super::cell::Weight;
+use super::Reader;
 use super::constant::Constants;
 use super::trace::Trace;
-use super::{Reader, wide};
+use names::{beside, parameter};
+use parameters::Parameters;
 
 /// What to do about a layer that cannot be recovered.
 pub(super) const REMEDY: &str = " (PyTorch's default exporter unrolls the layer: torch.onnx.export(..., \
@@ -67,77 +72,21 @@ pub(super) fn read<'a>(
         graph.proto.node.iter().filter(|node| matches!(&*node.op_type, "MatMul" | "Gemm"));
     let linears: Vec<_> = products.filter_map(|node| links.linear(node)).collect();
     let Some(parameters) = links.parameters(&linears, dtype)? else { return Ok(None) };
-    let entries: Vec<_> = parameters
-        .iter()
-        .map(|(name, (stored, tensor))| Entry {
-            name: name.clone(),
-            stored: *stored,
-            shape: tensor.shape().to_vec(),
-        })
-        .collect();
-    let unlikely = |error: CheckpointError| match error {
-        error @ (CheckpointError::ManyLayers { .. } | CheckpointError::NoLayer { .. }) => error,
-        error => CheckpointError::NoRnn(format!("{error}{REMEDY}")),
-    };
-    let found = names::find(&entries, prefix)?;
-    let shapes = found.members.iter().map(|(index, name)| (name.as_str(), &*entries[*index].shape));
-    let inferred = Config::infer(shapes).map_err(|error| unlikely(error.into()))?;
-    let own: Vec<_> = linears.iter().filter(|linear| linear.module == found.prefix).collect();
-    let nonlinearity = links.nonlinearity(&own).map_err(unlikely)?;
-    let batch_first = own.iter().find(|linear| linear.parameter == "ih_l0");
-    let batch_first = batch_first.and_then(|linear| links.reader.trace.is_swapped(linear.x));
-    let config = Config {
-        nonlinearity: nonlinearity.unwrap_or(Nonlinearity::Tanh),
-        batch_first: batch_first.unwrap_or(false),
-        ..inferred
-    };
-    let tensors: Vec<_> = found
-        .members
-        .iter()
-        .map(|(index, name)| {
-            let (stored, tensor) = parameters[*index].1.clone();
-            NamedTensor { name: name.clone(), stored, tensor }
-        })
-        .collect();
-    let names: HashSet<_> = tensors.iter().map(|tensor| tensor.name.clone()).collect();
-    if let Some(missing) = config.parameters().find(|own| !names.contains(&own.name)) {
-        let what = format!("expected {}{}, got no node that reads it", found.prefix, missing.name);
-        return Err(unlikely(CheckpointError::NoRnn(what)));
-    }
-    links.refuse_folded_state(&own, &tensors).map_err(unlikely)?;
-    let explicit =
-        [("nonlinearity", nonlinearity.is_some()), ("batch_first", batch_first.is_some())];
-    let explicit = explicit.iter().filter(|(_, is)| *is).map(|(name, _)| (*name).to_owned());
-    let all = names_of(&config);
-    let note = format!(
+    links.layer(&linears, &parameters, prefix).map(Some)
+}
+
+fn note(config: &Config) -> String {
+    let all = listed(config.parameters().map(|own| own.name), MAX_LISTED);
+    format!(
         "PyTorch's exporter has unrolled the layer; {all} are recovered from the nodes that read them, \
         and only the layer is run"
-    );
-    Ok(Some(Checkpoint {
-        place: graph.place.clone(),
-        recognised: format!("an unrolled RNN of {} products", own.len()),
-        dtype: common_dtype(&config, &tensors)?,
-        explicit: explicit.collect(),
-        config,
-        reversed: false,
-        h_0: None,
-        lengths: None,
-        ignored: entries.len() - found.members.len(),
-        ignored_optimizer: 0,
-        prefix: found.prefix,
-        modules: links.others(),
-        notes: vec![note],
-        warnings: Vec::new(),
-        tensors,
-    }))
+    )
 }
 
-fn names_of(config: &Config) -> String {
-    listed(config.parameters().map(|own| own.name), MAX_LISTED)
+/// An error of a layer that cannot be recovered, with a remedy.
+fn unlikely(error: CheckpointError) -> CheckpointError {
+    CheckpointError::NoRnn(format!("{error}{REMEDY}"))
 }
-
-/// The type in the file and the numbers of a parameter, by its name.
-type Parameters = Vec<(String, (StoredType, Tensor))>;
 
 impl<'a> Links<'a> {
     fn new(graph: &'a Graph, trace: Trace<'a>) -> Result<Self, CheckpointError> {
@@ -153,6 +102,76 @@ impl<'a> Links<'a> {
         let wanted = graph.proto.node.iter().filter(arithmetic).flat_map(|node| &node.input);
         let constants = Constants::new(graph, wanted.map(String::as_str))?;
         Ok(Links { reader: Reader { graph, trace, constants }, readers, makers })
+    }
+
+    /// The requested layer, or the only one.
+    fn layer(
+        &self,
+        linears: &[Linear<'a>],
+        parameters: &Parameters,
+        prefix: Option<&str>,
+    ) -> Result<Checkpoint, CheckpointError> {
+        let entry = |(name, (stored, tensor)): &(String, (StoredType, Tensor))| Entry {
+            name: name.clone(),
+            stored: *stored,
+            shape: tensor.shape().to_vec(),
+        };
+        let entries: Vec<_> = parameters.iter().map(entry).collect();
+        let found = crate::checkpoint::names::find(&entries, prefix)?;
+        let tensor = |(index, name): &(usize, String)| {
+            let (stored, tensor) = parameters[*index].1.clone();
+            NamedTensor { name: name.clone(), stored, tensor }
+        };
+        let tensors: Vec<_> = found.members.iter().map(tensor).collect();
+        let own: Vec<_> = linears.iter().filter(|linear| linear.module == found.prefix).collect();
+        let (config, explicit) =
+            self.configuration(&own, &tensors, &found.prefix).map_err(unlikely)?;
+        self.refuse_folded_state(&own, &tensors).map_err(unlikely)?;
+        Ok(Checkpoint {
+            place: self.reader.graph.place.clone(),
+            recognised: format!("an unrolled RNN of {} products", own.len()),
+            dtype: common_dtype(&config, &tensors)?,
+            explicit,
+            reversed: false,
+            h_0: None,
+            lengths: None,
+            ignored: entries.len() - found.members.len(),
+            ignored_optimizer: 0,
+            prefix: found.prefix,
+            modules: self.others(),
+            notes: vec![note(&config)],
+            warnings: Vec::new(),
+            config,
+            tensors,
+        })
+    }
+
+    /// The configuration of a layer, and the names of its arguments that the nodes show.
+    fn configuration(
+        &self,
+        own: &[&Linear<'a>],
+        tensors: &[NamedTensor],
+        prefix: &str,
+    ) -> Result<(Config, Vec<String>), CheckpointError> {
+        let shapes = tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.tensor.shape()));
+        let inferred = Config::infer(shapes)?;
+        let nonlinearity = self.nonlinearity(own)?;
+        let batch_first = own.iter().find(|linear| linear.parameter == "ih_l0");
+        let batch_first = batch_first.and_then(|linear| self.reader.trace.is_swapped(linear.x));
+        let config = Config {
+            nonlinearity: nonlinearity.unwrap_or(Nonlinearity::Tanh),
+            batch_first: batch_first.unwrap_or(false),
+            ..inferred
+        };
+        let names: HashSet<_> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+        if let Some(missing) = config.parameters().find(|own| !names.contains(&*own.name)) {
+            let what = format!("expected {prefix}{}, got no node that reads it", missing.name);
+            return Err(CheckpointError::NoRnn(what));
+        }
+        let explicit =
+            [("nonlinearity", nonlinearity.is_some()), ("batch_first", batch_first.is_some())];
+        let explicit = explicit.iter().filter(|(_, is)| *is).map(|(name, _)| (*name).to_owned());
+        Ok((config, explicit.collect()))
     }
 
     /// The products that are not those of a layer, as those of a linear layer are.
@@ -190,24 +209,27 @@ impl<'a> Links<'a> {
             (output, bias, last) = (add.output(0)?, Some(other.as_str()), add);
         }
         let transposed = !(is_gemm && is("transB", 1));
-        let names = [Some(self.tensor_of(factor)), bias.map(|bias| self.tensor_of(bias))];
-        let mut named: Vec<_> = names.into_iter().flatten().filter_map(parameter).collect();
-        let beside = beside(last).or_else(|| beside(node));
+        let values = [Some(factor), bias];
+        let (module, parameter) = self.parameter(values, beside(last).or_else(|| beside(node)))?;
+        let weight = (factor, transposed);
+        Some(Linear { module, parameter, x, weight, bias, output })
+    }
+
+    /// The modules and the parameter that the factor and the bias of a product belong to; `None` if they differ.
+    fn parameter(
+        &self,
+        values: [Option<&'a str>; 2],
+        beside: Option<(String, String)>,
+    ) -> Option<(String, String)> {
+        let names = values.into_iter().flatten().map(|value| self.tensor_of(value));
+        let mut named: Vec<_> = names.filter_map(parameter).collect();
         if let Some((module, own)) = beside {
             // The optimizer of the exporter replaces equal initializers by one of them.
             named.retain(|(_, name)| *name == own);
             named.push((module, own));
         }
-        let (module, own) = named.first()?.clone();
-        let same = named.iter().all(|(_, name)| *name == own);
-        same.then_some(Linear {
-            module,
-            parameter: own,
-            x,
-            weight: (factor, transposed),
-            bias,
-            output,
-        })
+        let first = named.first()?.clone();
+        named.iter().all(|(_, name)| *name == first.1).then_some(first)
     }
 
     /// Whether a value is a constant with one axis.
@@ -224,65 +246,6 @@ impl<'a> Links<'a> {
                 node.input(0).unwrap_or(name)
             }
             _ => name,
-        })
-    }
-
-    /// The parameters of all layers; `None` if there are none. The products of all steps must agree.
-    fn parameters(
-        &self,
-        linears: &[Linear<'a>],
-        dtype: Option<Dtype>,
-    ) -> Result<Option<Parameters>, CheckpointError> {
-        let mut parameters = Parameters::new();
-        let mut places = HashMap::new();
-        for linear in linears {
-            let (factor, transposed) = linear.weight;
-            let weight =
-                (format!("{}weight_{}", linear.module, linear.parameter), factor, transposed);
-            let bias = linear
-                .bias
-                .map(|bias| (format!("{}bias_{}", linear.module, linear.parameter), bias, false));
-            for (name, value, transposed) in [Some(weight), bias].into_iter().flatten() {
-                let source = (self.tensor_of(value), value);
-                let place = places.get(&name).copied();
-                if place.is_some_and(|(_, known)| known == source) {
-                    continue;
-                }
-                let Some(constant) = self.reader.constant(value) else { continue };
-                let read = (constant.header()?.0, self.oriented(&constant, transposed, dtype)?);
-                match place {
-                    None => {
-                        places.insert(name.clone(), (parameters.len(), source));
-                        parameters.push((name, read));
-                    }
-                    Some((index, _)) if parameters[index].1 == read => {}
-                    Some(_) => {
-                        let what = format!(
-                            "{name}: expected the same numbers in all steps, got others in '{value}'"
-                        );
-                        return Err(CheckpointError::NoRnn(format!("{what}{REMEDY}")));
-                    }
-                }
-            }
-        }
-        Ok((!parameters.is_empty()).then_some(parameters))
-    }
-
-    fn oriented(
-        &self,
-        constant: &Weight<'_>,
-        transposed: bool,
-        dtype: Option<Dtype>,
-    ) -> Result<Tensor, CheckpointError> {
-        let tensor = constant.read(self.reader.graph, dtype)?;
-        Ok(match tensor {
-            _ if !transposed => tensor,
-            Tensor::F32(array) => {
-                Tensor::F32(array.reversed_axes().as_standard_layout().into_owned())
-            }
-            Tensor::F64(array) => {
-                Tensor::F64(array.reversed_axes().as_standard_layout().into_owned())
-            }
         })
     }
 
@@ -305,91 +268,4 @@ impl<'a> Links<'a> {
             }
         }
     }
-
-    /// Rejects first states other than zeros that the exporter has multiplied already: the summand of a first step
-    /// that no node computes is `bias_hh` if the state is zeros.
-    fn refuse_folded_state(
-        &self,
-        own: &[&Linear<'a>],
-        tensors: &[NamedTensor],
-    ) -> Result<(), CheckpointError> {
-        for linear in own.iter().filter(|linear| linear.parameter.starts_with("hh")) {
-            let state = self.reader.constant(linear.x);
-            let state = state.map(|state| state.read(self.reader.graph, None)).transpose()?;
-            if state.is_some_and(|state| wide(state).iter().any(|&x| x != 0.0)) {
-                let got = "numbers of the model";
-                let what = format!("h_0: expected zeros or an input, got {got} in '{}'", linear.x);
-                return Err(CheckpointError::NoRnn(what));
-            }
-        }
-        for linear in own.iter().filter(|linear| linear.parameter.starts_with("ih")) {
-            let name = linear.parameter.replacen("ih", "bias_hh", 1);
-            let bias = tensors.iter().find(|tensor| tensor.name == name);
-            let bias = bias.map(|bias| wide(bias.tensor.clone()).into_iter().collect::<Vec<_>>());
-            for summand in self.first_summands(linear.output) {
-                let Some(constant) = self.reader.constant(summand) else { continue };
-                let numbers = wide(constant.read(self.reader.graph, None)?);
-                let width = numbers.shape().last().copied().unwrap_or(1).max(1);
-                let numbers: Vec<_> = numbers.into_iter().collect();
-                let is_bias = |row: &[f64]| match &bias {
-                    Some(bias) => row == bias.as_slice(),
-                    None => row.iter().all(|&x| x == 0.0),
-                };
-                if !numbers.chunks(width).all(is_bias) {
-                    let what = format!(
-                        "h_0: expected zeros or an input, got a product with other numbers in '{summand}'"
-                    );
-                    return Err(CheckpointError::NoRnn(what));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The values that are added to the steps of a product.
-    fn first_summands(&self, product: &'a str) -> Vec<&'a str> {
-        let (mut open, mut seen, mut summands) = (vec![product], HashSet::new(), Vec::new());
-        while let Some(name) = open.pop() {
-            for node in self.readers(name) {
-                let moves =
-                    super::trace::is_move(node) || matches!(&*node.op_type, "Split" | "Gather");
-                if node.op_type == "Add" {
-                    summands
-                        .extend(node.input.iter().map(String::as_str).filter(|own| *own != name));
-                } else if moves && node.input(0) == Some(name) {
-                    let outputs = node.output.iter().map(String::as_str);
-                    open.extend(outputs.filter(|output| seen.insert(*output)));
-                }
-            }
-        }
-        summands
-    }
-}
-
-/// The modules and the parameter of a name such as `encoder.rnn.weight_ih_l0`, without `weight_`. The names of an
-/// `RNNCell` have no layer.
-fn parameter(name: &str) -> Option<(String, String)> {
-    let (module, own) = name.split_at(name.rfind('.').map_or(0, |dot| dot + 1));
-    let own = match own {
-        "weight_ih" | "weight_hh" | "bias_ih" | "bias_hh" => format!("{own}_l0"),
-        own => own.to_owned(),
-    };
-    let (_, parameter) = own.split_once('_').filter(|_| is_parameter_name(&own))?;
-    Some((module.to_owned(), parameter.to_owned()))
-}
-
-/// The same by the exporter's text beside a node: the parameters in the arguments of a linear function, and the
-/// modules around it.
-fn beside(node: &NodeProto) -> Option<(String, String)> {
-    let text = node.metadata("pkg.torch.onnx.fx_node")?;
-    let (_, arguments) = text.split_once("linear.default](args = (")?;
-    let weight = arguments.split([',', ')']).nth(1)?.trim();
-    let start = weight.rfind("weight_ih_l").or_else(|| weight.rfind("weight_hh_l"))?;
-    let (_, own) = parameter(&weight[start..])?;
-    let scopes = node.metadata("pkg.torch.onnx.name_scopes")?;
-    let mut scopes: Vec<_> = scopes.trim_matches(['[', ']']).split(", ").collect();
-    scopes.pop();
-    let module = scopes.last()?.trim_matches(['\'', '"', '\\']);
-    let dot = if module.is_empty() { "" } else { "." };
-    Some((format!("{module}{dot}"), own))
 }
