@@ -84,7 +84,7 @@ fn note(config: &Config) -> String {
 }
 
 /// An error of a layer that cannot be recovered, with a remedy.
-fn unlikely(error: CheckpointError) -> CheckpointError {
+fn unlikely(error: &CheckpointError) -> CheckpointError {
     CheckpointError::NoRnn(format!("{error}{REMEDY}"))
 }
 
@@ -125,8 +125,8 @@ impl<'a> Links<'a> {
         let tensors: Vec<_> = found.members.iter().map(tensor).collect();
         let own: Vec<_> = linears.iter().filter(|linear| linear.module == found.prefix).collect();
         let (config, explicit) =
-            self.configuration(&own, &tensors, &found.prefix).map_err(unlikely)?;
-        self.refuse_folded_state(&own, &tensors).map_err(unlikely)?;
+            self.configuration(&own, &tensors, &found.prefix).map_err(|error| unlikely(&error))?;
+        self.refuse_folded_state(&own, &tensors).map_err(|error| unlikely(&error))?;
         Ok(Checkpoint {
             place: self.reader.graph.place.clone(),
             recognised: format!("an unrolled RNN of {} products", own.len()),
