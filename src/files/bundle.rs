@@ -134,28 +134,23 @@ impl Bundle {
         self.text.as_ref()
     }
 
+    fn checkpoint(&self) -> Option<&PtFile> {
+        if let Body::File(Container::Pt(file)) = &self.body { Some(file) } else { None }
+    }
+
     /// Attributes of the modules; only a checkpoint of a whole module has some.
     pub fn attributes(&self) -> &[ModuleAttribute] {
-        match &self.body {
-            Body::File(Container::Pt(file)) => file.attributes(),
-            _ => &[],
-        }
+        self.checkpoint().map_or(&[], PtFile::attributes)
     }
 
     /// Names of classes and functions in a checkpoint whose objects were not used.
     pub fn unknown_classes(&self) -> &[String] {
-        match &self.body {
-            Body::File(Container::Pt(file)) => file.unknown(),
-            _ => &[],
-        }
+        self.checkpoint().map_or(&[], PtFile::unknown)
     }
 
     /// Whether the file is one tensor without a name, as `torch.save(tensor)` writes it.
     pub fn is_tensor(&self) -> bool {
-        match &self.body {
-            Body::File(Container::Pt(file)) => file.is_tensor(),
-            _ => false,
-        }
+        self.checkpoint().is_some_and(PtFile::is_tensor)
     }
 
     /// Sorts the tensors of a checkpoint by name: in a model, their order has no meaning.
@@ -209,10 +204,7 @@ impl Bundle {
         self.reader(index)?.read()
     }
 
-    /// The only tensor.
-    ///
-    /// # Errors
-    /// [`FileError::Malformed`] lists the tensors if there are several.
+    /// The only tensor. [`FileError::Malformed`] lists the tensors if there are several.
     pub fn into_tensor(self) -> Result<TensorFile, FileError> {
         self.into_member(None)
     }

@@ -28,7 +28,8 @@ pub(crate) fn pack(args: &Pack) -> Result<()> {
     }
     check_stdin([Some(&args.input), args.lengths.as_ref()])?;
     let (input, own) = Input::open(&args.input, Some(&args.table), args.lengths.is_none())?;
-    let lengths = Lengths::new(args.lengths.as_ref(), own);
+    // The typed lengths win over those of the input.
+    let lengths = args.lengths.as_deref().map(Lengths::Typed).or(own);
     let sink = Sink::open(&args.output, args.report.overwrite())?;
     let stored = common_type(&input)?;
     match stored.size() {

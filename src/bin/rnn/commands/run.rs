@@ -39,7 +39,8 @@ pub(crate) fn run(args: &Run) -> Result<()> {
         notes.notes.push(format!("{}: recognised as {}", weights.place, weights.recognised));
     }
     let (input, own) = Input::open(&args.input, Some(&args.table), plan.archive)?;
-    let lengths = Lengths::new(args.lengths.as_ref(), own);
+    // The typed lengths win over those of the input.
+    let lengths = args.lengths.as_deref().map(Lengths::Typed).or(own);
     plan::check_padding(args, lengths.is_some(), &input)?;
     plan.outputs.for_input(input.is_archive())?;
     let of_weights = weights.as_ref().map(|weights| weights.dtype);
@@ -70,14 +71,13 @@ fn run_as<T: Element>(
     let rnn = build::<T>(args, weights, &places, &mut rng, &mut notes)?;
     let seed = rng.seed.filter(|_| places.weights.is_none() || (args.train && drops(rnn.config())));
     let explained = |error| explain(error, rnn.config(), &places);
-    let lengths =
-        lengths_of::<T>(args, &rnn, &input, (lengths, &start), &mut notes).map_err(explained)?;
+    let lengths = (lengths, &start);
+    let lengths = lengths_of::<T>(args, &rnn, &input, lengths, &mut notes).map_err(explained)?;
     let pass = input.pass(&rnn, &options, &places.input, lengths).map_err(explained)?;
     let (mut results, run) =
         forward(args, &pass, &start, input, &mut outputs, &mut rng, &mut notes)
             .map_err(explained)?;
-    let stdout_taken = outputs.on_stdout();
-    let written = outputs.commit(&pass, &mut results)?;
+    let (stdout_taken, written) = (outputs.on_stdout(), outputs.commit(&pass, &mut results)?);
     Report {
         command: "run",
         layer: Some((rnn.config().clone(), T::DTYPE)),

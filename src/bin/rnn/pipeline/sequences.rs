@@ -1,7 +1,7 @@
 //! Sequences of their own lengths: `--lengths`, the number of steps of each sequence of a batch, and packed sequences
 //! in archives, under PyTorch's names.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -34,13 +34,6 @@ pub(crate) enum Lengths<'a> {
     Typed(&'a OsStr),
     /// Those that the archive of the input holds, and their place.
     Own(String, Vec<f64>),
-}
-
-impl<'a> Lengths<'a> {
-    /// The typed lengths win over those of the input.
-    pub(crate) fn new(typed: Option<&'a OsString>, own: Option<Self>) -> Option<Self> {
-        typed.map(|typed| Lengths::Typed(typed)).or(own)
-    }
 }
 
 /// Reads one length for each sequence, from 0 to L.
