@@ -125,8 +125,8 @@ impl<T: Element> Case<T> {
             let passes = pieces.into_iter().map(|rows| (rows, 0..steps)).collect();
             splits.push(split(&format!("batches of {sizes} sequences"), passes));
         }
-        // The reverse direction begins with the last step.
-        if longest > 1 && !self.rnn.config().bidirectional {
+        // A reverse direction begins with the last step.
+        if longest > 1 && !self.rnn.config().bidirectional && !self.rnn.is_reversed() {
             let (pieces, sizes) = cut(generator, longest);
             let passes = pieces.into_iter().map(|steps| (0..batch, steps)).collect();
             splits.push(split(&format!("chunks of {sizes} steps"), passes));

@@ -50,7 +50,7 @@
 //! | `batch` | the canonical batch: time-major, without padding |
 //! | `packed` | PyTorch's packed sequences, and its functions from and to padded batches |
 //! | `rnn` | the layer: `Rnn` checks every argument once; `Session` carries the hidden state |
-//! | `stack` | layers x directions over blocks of the batch; the only module that knows threads |
+//! | `stack` | layers x directions over blocks of the batch; the only module that starts work on threads |
 //! | `kernel` | the arithmetic on slices, for each instruction set |
 //! | [`files`] | files: formats, sources, sinks |
 //! | `checkpoint` | weights from files, and to .onnx: the meeting point of files and layers |
@@ -61,14 +61,14 @@
 //!
 //! # Invariants
 //!
-//! 1. `kernel` uses std alone: no files, threads, ndarray or errors. It cannot fail, and it allocates nothing.
+//! 1. `kernel` uses std alone: no files, ndarray or errors. It cannot fail, allocates nothing, and starts no threads.
 //! 2. `stack` cannot fail: `rnn` has checked every shape, and has allocated, fallibly, all memory that grows
 //!    with the data.
-//! 3. Only `files` and the binary touch files and standard streams; only the binary's `main` prints errors and
-//!    chooses exit codes.
+//! 3. Only `files` and the binary touch files and standard streams; only the binary's `explain` and `failure` print
+//!    errors and choose exit codes.
 //! 4. `files` does not know RNNs; `rnn` does not know files. They meet in `checkpoint` and in the binary's
 //!    commands.
-//! 5. No module below the binary reads the environment.
+//! 5. No module below the binary reads environment variables, except the temporary folder's and rayon's own.
 //! 6. `unsafe` occurs in `kernel` alone.
 //!
 //! The bytes of a sequence's result do not depend on the rest of the batch, on chunks of time, on the number of
@@ -81,6 +81,7 @@
 //! | the order of summation | `kernel::product` |
 //! | a file that is read | `files::open` (opened as a `handle`, recognised by `format`), then `files::reader` (its numbers in pieces, converted by `number`) |
 //! | a file that is written | `files::sink`, then `files::temporary` (written beside its target, renamed when complete) |
+//! | the threads of a pass | `stack::plan::Plan::new`, called in `rnn::pass` |
 //! | a run of `rnn run` | `src/bin/rnn/commands/run.rs` |
 //!
 //! # Where to add

@@ -137,7 +137,7 @@ impl<T> DoubleBuffer<'_, T> {
 
     fn wake(&self) {
         if self.sleeping.load(Ordering::Relaxed) > 0 {
-            // Holding the mutex rules out a lost wake-up.
+            // A thread that `sleeping` counts is asleep once the mutex is free. Any other one times out.
             drop(self.lock());
             self.woken.notify_all();
         }

@@ -9,7 +9,7 @@ use crate::batch::BatchSizes;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) parallel: Parallel,
-    /// Blocks of rows of the batch, in order; a single one unless rows are shared.
+    /// Blocks of rows of the batch, in order. Rows that one thread passes may have several, to fit into the cache.
     pub(crate) blocks: Vec<Range<usize>>,
     /// Steps that pass through the whole stack before the next ones do.
     pub(crate) segment: usize,

@@ -39,12 +39,12 @@ pub(super) struct Pair {
 }
 
 /// One side of a pair, with its numbers.
-type Side<'a> = (Described, TensorReader<'a>);
+type Compared<'a> = (Described, TensorReader<'a>);
 
 /// Compares both sides. Words of places follow from the common name or, without one, from both places.
 fn compare(
     name: Option<String>,
-    sides: [Option<Side<'_>>; 2],
+    sides: [Option<Compared<'_>>; 2],
     rule: &Rule,
 ) -> Result<Pair, FileError> {
     let (mut numbers, mut hint) = (None, None);
@@ -119,7 +119,7 @@ pub(super) fn by_name(
     pairs.collect()
 }
 
-fn side(bundle: &mut Bundle, index: usize) -> Result<Side<'_>, FileError> {
+fn side(bundle: &mut Bundle, index: usize) -> Result<Compared<'_>, FileError> {
     let entry = &bundle.entries()[index];
     let (place, stored) = (bundle.entry_place(index), entry.stored);
     Ok((Described { place, stored, shape: entry.shape.clone() }, bundle.reader(index)?))
@@ -145,7 +145,7 @@ pub(super) fn single(a: &mut File, b: &mut File, rule: &Rule) -> Result<Pair> {
     Ok(compare(None, [Some(only(a)?), Some(only(b)?)], rule)?)
 }
 
-fn only(file: &mut File) -> Result<Side<'_>, FileError> {
+fn only(file: &mut File) -> Result<Compared<'_>, FileError> {
     Ok(match file {
         File::Tensor(tensor) => {
             let (place, Header { stored, shape, .. }) = (tensor.place(), tensor.header().clone());
