@@ -62,7 +62,7 @@ fn run_as<T: Element>(
         lengths: args.lengths.is_some() || input.is_archive(),
     };
     let rnn = build::<T>(args, weights, &places, &mut rng, &mut notes)?
-        .with_kernel(args.kernel.unwrap_or_else(Kernel::best));
+        .with_kernel(args.engine.kernel.unwrap_or_else(Kernel::best));
     let dropout = rnn.config().dropout > 0.0 && rnn.config().num_layers > 1;
     let seed = rng.seed.filter(|_| places.weights.is_none() || (args.train && dropout));
     let explained = |error| explain(error, rnn.config(), &places);
@@ -131,7 +131,7 @@ fn forward<T: Element>(
     }
     outputs.check_shapes(&pass.shapes())?;
     let h_0 = args.h0.as_deref().map(|path| read_h_0(args, pass, path, notes)).transpose()?;
-    let pool = threads::pool(args.threads, &mut notes.notes)?;
+    let pool = threads::pool(args.engine.threads, &mut notes.notes)?;
     let threads = pool.current_num_threads();
     if args.report.verbose {
         notes.notes.push(format!("plan: {}", pass.rnn.plan(pass.steps, pass.batch, threads)));
