@@ -5,6 +5,7 @@ pub(crate) mod elementary;
 use std::fmt;
 
 use ndarray::NdFloat;
+use ndarray_npy::WritableElement;
 
 use crate::kernel::Registers;
 
@@ -29,7 +30,7 @@ impl fmt::Display for Dtype {
 /// A number that the layer computes in: `f32` or `f64`.
 ///
 /// It cannot be implemented for another type: the kernel's registers for each type are private.
-pub trait Element: Registers + NdFloat + Into<f64> {
+pub trait Element: Registers + NdFloat + Into<f64> + WritableElement {
     /// The type's name.
     const DTYPE: Dtype;
     /// The same number, rounded to the type.

@@ -203,11 +203,6 @@ impl<T: Element> Section<'_, T> {
         self.direction == 1 || self.stack.reversed
     }
 
-    /// Whether every step of the segment has a single row, and no step of the sequence has more.
-    fn is_one_row(&self) -> bool {
-        self.sizes.is_one_row(self.segment)
-    }
-
     /// The rows that the layer reads from step `t` on, unless rows of other blocks lie between them.
     fn input(&self, t: usize) -> &[T] {
         let (data, first) = match self.below {
@@ -230,11 +225,6 @@ impl<T: Element> Section<'_, T> {
             activation: Activation::Identity,
             walk: Walk::Forwards,
         });
-    }
-
-    /// The first column of this direction in a layer's output.
-    fn column(&self) -> usize {
-        self.direction * self.stack.hidden_size
     }
 
     /// The chunks of the segment, in the order of the scan.

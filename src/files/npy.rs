@@ -4,11 +4,12 @@ use std::io::{self, Write};
 
 use ndarray::{ArrayD, ArrayViewD};
 use ndarray_npy::npy::header::Layout;
+use ndarray_npy::{WritableElement, WriteNpyError, WriteNpyExt};
 
 use crate::element::{Dtype, Element};
 
 /// A type of number that is written.
-pub trait Stored: Copy + 'static {
+pub trait Stored: WritableElement + Copy + 'static {
     /// NumPy's name of the type in little-endian order.
     const DESCR: &'static str;
     /// The number's bytes, in that order.
@@ -65,11 +66,16 @@ impl<T: Stored> AnyArray for ArrayD<T> {
 
 /// Writes an array as .npy, always in C order.
 pub fn write_npy<T: Stored>(writer: &mut dyn Write, array: &ArrayViewD<'_, T>) -> io::Result<()> {
-    writer.write_all(&header_bytes(T::DESCR, array.shape())?)?;
-    match array.as_slice() {
-        Some(numbers) => write_numbers(writer, numbers, &mut Vec::new()),
-        None => write_numbers(writer, array, &mut Vec::new()),
+    // In Fortran order, ndarray-npy would write the numbers in the order of the memory. It panics over some views with
+    // an axis of length 0 or 1, which are in standard layout and no slice.
+    if !array.is_standard_layout() || array.as_slice_memory_order().is_none() {
+        writer.write_all(&header_bytes(T::DESCR, array.shape())?)?;
+        return write_numbers(writer, array, &mut Vec::new());
     }
+    WriteNpyExt::write_npy(array, writer).map_err(|error| match error {
+        WriteNpyError::Io(source) => source,
+        error => io::Error::other(error),
+    })
 }
 
 /// Writes numbers one after the other. `piece` is memory for their bytes, with any content.

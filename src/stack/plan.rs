@@ -76,7 +76,7 @@ const CACHED_BYTES: usize = 3 << 19;
 /// cost more than it saves.
 const SEGMENT_BYTES: usize = 8 << 20;
 
-/// Cores that this process may use. The system is asked once, because that takes longer than a small pass.
+/// Cores that the first thread to ask may use: one if it is pinned. The system is slower than a small pass to answer.
 pub(crate) fn cores() -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
     *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, Into::into))
@@ -140,12 +140,8 @@ impl Shape {
             (SEGMENT_BYTES / step_bytes).clamp(1, self.steps)
         };
         let blocks = std::iter::once(0..self.batch).collect();
-        Plan {
-            parallel: Parallel::Columns { ends },
-            blocks,
-            segment,
-            chunk: self.chunk(self.batch),
-        }
+        let (parallel, chunk) = (Parallel::Columns { ends }, self.chunk(self.batch));
+        Plan { parallel, blocks, segment, chunk }
     }
 
     fn by_blocks(&self, threads_given: usize) -> Plan {

@@ -14,8 +14,9 @@ pub(super) fn run<T: Element>(
     state: &mut [T],
     pre: &mut [T],
 ) {
-    if let (Some(all), true) = (rows_of(section, output), section.is_one_row()) {
-        let (_, own) = all.split_at_column(section.column());
+    let one_row_each = section.sizes.is_one_row(section.segment);
+    if let (true, Some(all)) = (one_row_each, rows_of(section, output)) {
+        let (_, own) = all.split_at_column(section.direction * section.stack.hidden_size);
         let (own, _) = own.split_at_column(section.stack.hidden_size);
         return one_row(section, own, state, pre);
     }
@@ -48,7 +49,7 @@ pub(super) fn apart<T: Element>(
     state: &mut [T],
     pre: &mut [T],
 ) {
-    if section.is_one_row() {
+    if section.sizes.is_one_row(section.segment) {
         return one_row(section, output, state, pre);
     }
     let hidden_size = section.stack.hidden_size;
@@ -132,7 +133,7 @@ fn step<T: Element>(
     let (before, _) = section.neighbours(t);
     let (stack, rows) = (section.stack, section.sizes.size(t));
     let (hidden_size, width) = (stack.hidden_size, stack.directions * stack.hidden_size);
-    let column = section.column();
+    let column = section.direction * hidden_size;
     if rows == 0 {
         return;
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use elman::check::{ByteDifferences, Case, Mismatch, below};
-use elman::{Config, Element, Error, Generator, Kernel, Nonlinearity, Rnn};
+use elman::{Config, Dtype, Element, Generator, Kernel, Nonlinearity, Rnn};
 use ndarray::Array3;
 use rayon::ThreadPool;
 use serde::Serialize;
@@ -43,11 +43,8 @@ pub(crate) fn check(args: &Bench) -> Result<Tally> {
     let progress = progress::things(args.min_time.ceil() as usize);
     let mut shown = 0;
     while tally.layers < MIN_LAYERS || start.elapsed().as_secs_f64() < args.min_time {
-        if tally.layers.is_multiple_of(2) {
-            check_layer::<f32>(&pools, &mut tally)?;
-        } else {
-            check_layer::<f64>(&pools, &mut tally)?;
-        }
+        let dtype = if tally.layers.is_multiple_of(2) { Dtype::F32 } else { Dtype::F64 };
+        typed!(dtype, check_layer(&pools, &mut tally))?;
         progress.display.set_message(format!("seconds, {} layers", tally.layers));
         let passed = start.elapsed().as_secs();
         progress.inc(passed - shown);
@@ -95,7 +92,7 @@ fn is_long(number: usize) -> bool {
 }
 
 /// Draws a layer and a batch for it: steps and lengths, input and `h_0`.
-fn draw<T: Element>(long: bool, generator: &mut Generator) -> Result<Case<T>, Error> {
+fn draw<T: Element>(long: bool, generator: &mut Generator) -> Result<Case<T>> {
     let (edges, row_edges, work, layers, bidirectional) = if long {
         (&LONG_EDGES[..], &LONG_ROW_EDGES[..], &LONG_WORK[..], 2, &[false, false, true][..])
     } else {
@@ -116,8 +113,8 @@ fn draw<T: Element>(long: bool, generator: &mut Generator) -> Result<Case<T>, Er
         lengths.fill_with(|| 1 + below(generator, steps));
     }
     let states = config.num_layers * config.num_directions();
-    let input = normal(generator, (steps, batch, config.input_size));
-    let h_0 = normal(generator, (states, batch, config.hidden_size));
+    let input = normal(generator, [steps, batch, config.input_size])?;
+    let h_0 = normal(generator, [states, batch, config.hidden_size])?;
     Ok(Case { rnn: Rnn::new(config, generator)?, input, h_0, lengths })
 }
 
@@ -130,10 +127,10 @@ fn near(generator: &mut Generator, edges: &[usize]) -> usize {
     (pick(generator, edges) + below(generator, 3)).saturating_sub(1).max(1)
 }
 
-fn normal<T: Element>(generator: &mut Generator, shape: (usize, usize, usize)) -> Array3<T> {
-    let mut array = Array3::from_elem(shape, T::ZERO);
-    array.as_slice_mut().into_iter().for_each(|values| generator.normal(values));
-    array
+pub(crate) fn normal<T: Element>(rng: &mut Generator, shape: [usize; 3]) -> Result<Array3<T>> {
+    let mut values = elman::zeros(&shape, "input")?;
+    rng.normal(&mut values);
+    Ok(Array3::from_shape_vec(shape, values)?)
 }
 
 /// The result: the fields of the JSON report.

@@ -67,18 +67,24 @@ pub(crate) struct Run {
     /// Refuse NaN and infinity in input, weights and output, and name the first one.
     #[arg(long)]
     pub(crate) check_finite: bool,
-    /// Threads [default: RAYON_NUM_THREADS, OMP_NUM_THREADS, or the cores of this process].
-    #[arg(long, value_name = "T", value_parser = size, allow_negative_numbers = true)]
-    pub(crate) threads: Option<usize>,
-    /// Kernel [default: the fastest that this CPU supports]: avx512, avx2 or portable.
-    #[arg(long, value_name = "NAME", value_parser = KERNEL, hide_possible_values = true)]
-    pub(crate) kernel: Option<Kernel>,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
     #[command(flatten)]
     pub(crate) layer: LayerArgs,
     #[command(flatten)]
     pub(crate) rng: RngArgs,
     #[command(flatten)]
     pub(crate) report: ReportArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct EngineArgs {
+    /// Threads [default: RAYON_NUM_THREADS, OMP_NUM_THREADS, or the cores of this process].
+    #[arg(long, value_name = "T", value_parser = size, allow_negative_numbers = true)]
+    pub(crate) threads: Option<usize>,
+    /// Kernel [default: the fastest that this CPU supports]: avx512, avx2 or portable.
+    #[arg(long, value_name = "NAME", value_parser = KERNEL, hide_possible_values = true)]
+    pub(crate) kernel: Option<Kernel>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -111,12 +117,8 @@ pub(crate) struct Stream {
     /// Type of the layer [default: that of the weights]; converts weights and arrays.
     #[arg(long, value_name = "TYPE", value_parser = DTYPE, hide_possible_values = true)]
     pub(crate) dtype: Option<Dtype>,
-    /// Threads [default: RAYON_NUM_THREADS, OMP_NUM_THREADS, or the cores of this process].
-    #[arg(long, value_name = "T", value_parser = size, allow_negative_numbers = true)]
-    pub(crate) threads: Option<usize>,
-    /// Kernel [default: the fastest that this CPU supports]: avx512, avx2 or portable.
-    #[arg(long, value_name = "NAME", value_parser = KERNEL, hide_possible_values = true)]
-    pub(crate) kernel: Option<Kernel>,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
     #[command(flatten)]
     pub(crate) layer: LayerArgs,
     /// No notes and no last line on stderr.

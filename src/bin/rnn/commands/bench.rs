@@ -95,8 +95,12 @@ struct Timing {
 fn time<T: Element>(args: &Bench, workload: &Workload) -> Result<Timing> {
     let Workload { config, seq_len, batch, threads } = workload;
     let kernel = args.kernel.unwrap_or_else(Kernel::best);
+    let mut generator = Generator::new(Generator::DEFAULT_SEED);
+    // Built before the pool's threads are pinned: a layer counts the cores that its thread may use.
+    let rnn = Rnn::<T>::new(config.clone(), &mut generator)?.with_kernel(kernel);
+    let input = invariance::normal(&mut generator, [*seq_len, *batch, config.input_size])?;
     let pool = threads::pool(*threads, &mut Vec::new())?;
-    let seconds = pool.install(|| repeat::<T>(args, workload, kernel))?;
+    let seconds = pool.install(|| repeat(args, &rnn, &input))?;
     let [median, min, p90, p99] = [0.5, 0.0, 0.9, 0.99].map(|q| quantile(&seconds, q));
     let gflops = flops(workload) / median / 1e9;
     // Of the peak of as many cores, measured beside it.
@@ -126,13 +130,7 @@ fn time<T: Element>(args: &Bench, workload: &Workload) -> Result<Timing> {
 }
 
 /// Seconds of each run, in ascending order.
-fn repeat<T: Element>(args: &Bench, workload: &Workload, kernel: Kernel) -> Result<Vec<f64>> {
-    let Workload { config, seq_len, batch, .. } = workload;
-    let mut generator = Generator::new(Generator::DEFAULT_SEED);
-    let rnn = Rnn::<T>::new(config.clone(), &mut generator)?.with_kernel(kernel);
-    let mut values = elman::zeros(&[*seq_len, *batch, config.input_size], "input")?;
-    generator.normal(&mut values);
-    let input = Array3::from_shape_vec((*seq_len, *batch, config.input_size), values)?;
+fn repeat<T: Element>(args: &Bench, rnn: &Rnn<T>, input: &Array3<T>) -> Result<Vec<f64>> {
     let forward = || rnn.call(input.view().into_dyn(), None);
     for _ in 0..args.warmup {
         forward()?;

@@ -130,7 +130,8 @@ fn build<T: Element>(
         config_from_flags(&args.layer, Some(features))?
     };
     note_dropout(&config, args.train, notes);
-    let with_kernel = |rnn: Rnn<T>| rnn.with_kernel(args.kernel.unwrap_or_else(Kernel::best));
+    let with_kernel =
+        |rnn: Rnn<T>| rnn.with_kernel(args.engine.kernel.unwrap_or_else(Kernel::best));
     let Some(weights) = weights else {
         // The one size that did not come from a flag is that of the input.
         let params = Params::init(config.clone(), &mut rng.generator);
@@ -168,7 +169,7 @@ fn forward<T: Element>(
         }
         None => start.state(pass.rnn, pass.batched(), notes)?,
     };
-    let pool = threads::pool(args.threads, &mut notes.notes)?;
+    let pool = threads::pool(args.engine.threads, &mut notes.notes)?;
     let threads = pool.current_num_threads();
     if args.report.verbose {
         notes.notes.push(format!("plan: {}", pass.rnn.plan(pass.steps, pass.batch, threads)));

@@ -43,8 +43,8 @@ fn stream_as<T: Element>(args: &Stream, mut weights: Checkpoint, mut notes: Note
     let first = Start::new(Some(&weights));
     first.refuse_lengths()?;
     let rnn = weights.into_rnn::<T>(config.clone()).map_err(|error| hinted(error, &config))?;
-    let rnn = rnn.with_kernel(args.kernel.unwrap_or_else(Kernel::best));
-    let pool = threads::pool(args.threads, &mut notes.notes)?;
+    let rnn = rnn.with_kernel(args.engine.kernel.unwrap_or_else(Kernel::best));
+    let pool = threads::pool(args.engine.threads, &mut notes.notes)?;
     if args.verbose {
         let (kernel, threads) = (rnn.kernel().name(), pool.current_num_threads());
         notes.notes.push(format!("{config}, {}, kernel {kernel}, threads {threads}", T::DTYPE));

@@ -50,36 +50,45 @@ impl Statistics {
 
     /// Adds the next numbers, given as bits.
     pub(super) fn add(&mut self, bits: &[u64]) {
-        let stored = self.header.stored;
-        let (mut finite, mut sum, mut integer_sum) = (Vec::with_capacity(bits.len()), 0.0, 0);
-        for (i, &bits) in bits.iter().enumerate() {
-            let number = stored.number(bits);
+        match self.header.stored {
+            // The usual types have loops without a branch.
+            StoredType::F32 => self.add_as(bits, |bits| StoredType::F32.number(bits)),
+            StoredType::F64 => self.add_as(bits, |bits| StoredType::F64.number(bits)),
+            stored => self.add_as(bits, |bits| stored.number(bits)),
+        }
+    }
+
+    fn add_as(&mut self, bits: &[u64], number: impl Fn(u64) -> Number) {
+        let ([mut min, mut max], mut count, mut sum, mut integer_sum) = (self.range, 0, 0.0, 0);
+        for (i, number) in bits.iter().map(|&bits| number(bits)).enumerate() {
             let x = number.to_f64();
             if !x.is_finite() {
                 self.add_other(self.passed + i, x);
                 continue;
             }
-            self.range = [self.range[0].min(x), self.range[1].max(x)];
+            (min, max) = (min.min(x), max.max(x));
             if let Number::Integer(x) = number {
                 self.integers = [self.integers[0].min(x), self.integers[1].max(x)];
                 integer_sum += x;
             }
             sum += x;
-            finite.push(x);
+            count += 1;
         }
+        self.range = [min, max];
         self.passed += bits.len();
         self.sum += integer_sum;
-        if !finite.is_empty() {
-            let sum = if stored.is_float() { sum } else { integer_sum as f64 };
-            self.add_moments(sum / finite.len() as f64, &finite);
+        if count > 0 {
+            let sum = if self.header.stored.is_float() { sum } else { integer_sum as f64 };
+            let all = bits.iter().map(|&bits| number(bits).to_f64());
+            self.add_moments(count, sum / count as f64, all.filter(|x| x.is_finite()));
         }
     }
 
     /// Adds numbers with a known mean, by the formula of Chan and others.
-    fn add_moments(&mut self, mean: f64, numbers: &[f64]) {
-        let squares: f64 = numbers.iter().map(|x| (x - mean) * (x - mean)).sum();
-        let all = self.finite + numbers.len();
-        let (own, share) = (self.finite as f64, numbers.len() as f64 / all as f64);
+    fn add_moments(&mut self, count: usize, mean: f64, numbers: impl Iterator<Item = f64>) {
+        let squares: f64 = numbers.map(|x| (x - mean) * (x - mean)).sum();
+        let all = self.finite + count;
+        let (own, share) = (self.finite as f64, count as f64 / all as f64);
         let distance = mean - self.mean;
         self.mean += distance * share;
         self.squares += squares + distance * distance * own * share;
