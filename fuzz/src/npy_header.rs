@@ -46,6 +46,13 @@ fn check_file(data: &[u8]) {
             ways::check_file(|| ways::open(&source).unwrap());
             ways::check_bundle(&mut bundle);
         }
+        // In a folder, an array of a type that is not read is listed.
+        (Err(alone), Some(mut bundle))
+            if matches!(bundle.entries()[0].stored, StoredType::Other(_)) =>
+        {
+            ways::printable(&alone.to_string());
+            ways::check_bundle(&mut bundle);
+        }
         (Err(alone), None) => ways::printable(&alone.to_string()),
         (alone, among) => panic!("alone {alone:?}, in a folder {among:?}"),
     }

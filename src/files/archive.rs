@@ -71,7 +71,7 @@ impl Archive {
     }
 
     pub(super) fn header(&mut self, index: usize, place: &str) -> Result<Header, FileError> {
-        Ok(self.reader(index, place.to_owned())?.header().clone())
+        Ok(self.member(index, place)?.1)
     }
 
     pub(super) fn reader(
@@ -79,13 +79,24 @@ impl Archive {
         index: usize,
         place: String,
     ) -> Result<TensorReader<'_>, FileError> {
-        let file = self.zip.by_index(index).map_err(|error| zip_error(error, &place))?;
+        let (member, header, refusal) = self.member(index, &place)?;
+        match refusal {
+            None => Ok(TensorReader::new(Bytes::Member(Box::new(member)), header, place)),
+            Some(what) => Err(FileError::malformed(&place, what)),
+        }
+    }
+
+    /// A member behind its header, and the error for a type that is not read.
+    fn member(&mut self, index: usize, place: &str) -> Result<OpenMember<'_>, FileError> {
+        let file = self.zip.by_index(index).map_err(|error| zip_error(error, place))?;
         let size = file.size();
         let mut member = BufReader::with_capacity(BUFFER_BYTES, Member { file, size, got: 0 });
-        let header = read_header(&mut member, size, &place)?;
-        Ok(TensorReader::new(Bytes::Member(Box::new(member)), header, place))
+        let (header, refusal) = read_header(&mut member, size, place)?;
+        Ok((member, header, refusal))
     }
 }
+
+type OpenMember<'a> = (BufReader<Member<'a>>, Header, Option<String>);
 
 /// A member whose length is checked against the size that the directory declares: the crate rejects longer members
 /// and accepts shorter ones.
@@ -116,8 +127,13 @@ pub(super) fn not_found<'a>(
     FileError::malformed(place, format!("expected {expected}, got {}", listed(names, MAX_LISTED)))
 }
 
-/// Reads the header of a member, and checks it against the size that the directory declares.
-fn read_header(member: &mut impl Read, size: u64, place: &str) -> Result<Header, FileError> {
+/// Reads the header of a member, and checks it against the size that the directory declares. The text is the error
+/// for a type that is not read, whose size is unknown.
+fn read_header(
+    member: &mut impl Read,
+    size: u64,
+    place: &str,
+) -> Result<(Header, Option<String>), FileError> {
     if size == 0 {
         return Err(FileError::malformed(place, "empty member; expected .npy"));
     }
@@ -128,19 +144,20 @@ fn read_header(member: &mut impl Read, size: u64, place: &str) -> Result<Header,
         let what = "expected .npy in the archive, got another format";
         return Err(FileError::malformed(place, what));
     }
-    let header = Header::read(&mut magic.chain(member), place);
-    let (header, length) = header.map_err(|error| match error {
+    let header = Header::read_any(&mut magic.chain(member), place);
+    let (header, length, refusal) = header.map_err(|error| match error {
         FileError::Read { place, source } => broken_archive(source, place),
         error => error,
     })?;
     let (expected, got) = (header.body_bytes(), size.saturating_sub(length));
     match usize::try_from(got).unwrap_or(usize::MAX) {
+        _ if refusal.is_some() => Ok((header, refusal)),
         got if got < expected => Err(missing(place, &header, got)),
         got if got > expected => {
             let what = format!("expected {expected} bytes after the header, got {got}");
             Err(FileError::malformed(place, what))
         }
-        _ => Ok(header),
+        _ => Ok((header, None)),
     }
 }
 

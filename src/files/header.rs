@@ -20,7 +20,7 @@ pub enum StoredType {
     F32,
     F64,
     Text,
-    /// A type that is listed by its name and not read: complex, quantized, 8 bits and fewer.
+    /// A type that is listed by its name and not read: complex, quantized, 8 bits and fewer, text, objects.
     Other(&'static str),
 }
 

@@ -1,8 +1,8 @@
 //! The header of a .npy file, read strictly.
 //!
 //! It is a Python dictionary. A general reader of Python literals can take time exponential in the depth of nesting,
-//! and sizes can overflow. This one accepts exactly three keys, once each, without nesting, and checks every product
-//! before it allocates a byte.
+//! and sizes can overflow. This one accepts exactly three keys, once each, steps over the fields of a structured type,
+//! and checks every product before it allocates a byte.
 
 use std::io::Read;
 
@@ -14,7 +14,19 @@ use crate::files::error::FileError;
 impl Header {
     /// Reads the header of a .npy file with its magic string, and no byte after it; returns the header and its length
     /// in bytes. `place` names the file in errors.
+    ///
+    /// # Errors
+    /// [`FileError::Malformed`], also for a type that is not read.
     pub fn read(reader: &mut dyn Read, place: &str) -> Result<(Self, u64), FileError> {
+        let (header, length, refusal) = Self::read_any(reader, place)?;
+        refusal.map_or(Ok((header, length)), |what| Err(FileError::malformed(place, what)))
+    }
+
+    /// [`Header::read`] for numbers of any type. For one that is not read, it has the words of the error too.
+    pub(super) fn read_any(
+        reader: &mut dyn Read,
+        place: &str,
+    ) -> Result<(Self, u64, Option<String>), FileError> {
         let malformed = |what: String| Err(FileError::malformed(place, what));
         let mut bytes = Vec::new();
         // Reads `count` more bytes, or all that there are.
@@ -50,12 +62,12 @@ impl Header {
             return malformed(format!("expected a header of {length} bytes, got {got}"));
         }
         let header = parse(&bytes, start);
-        header.map_or_else(malformed, |header| Ok((header, bytes.len() as u64)))
+        header.map_or_else(malformed, |(header, refusal)| Ok((header, bytes.len() as u64, refusal)))
     }
 }
 
-/// Parses the dictionary that starts at byte `start` of the file.
-fn parse(bytes: &[u8], start: usize) -> Result<Header, String> {
+/// Parses the dictionary that starts at byte `start` of the file. The text is the error for a type that is not read.
+fn parse(bytes: &[u8], start: usize) -> Result<(Header, Option<String>), String> {
     check_text(bytes, start)?;
     let mut cursor = Cursor { bytes, at: start };
     let (mut descr, mut fortran_order, mut shape) = (None, None, None);
@@ -82,11 +94,11 @@ fn parse(bytes: &[u8], start: usize) -> Result<Header, String> {
         return Err(cursor.unexpected("the end of the header"));
     }
     let missing = |key: &str| format!("key '{key}' is missing in the header");
-    let (stored, big_endian) = descr.ok_or_else(|| missing("descr"))?;
+    let (stored, big_endian, refusal) = descr.ok_or_else(|| missing("descr"))?;
     let fortran_order = fortran_order.ok_or_else(|| missing("fortran_order"))?;
     let shape = shape.ok_or_else(|| missing("shape"))?;
     check_size(&shape, stored)?;
-    Ok(Header { stored, big_endian, fortran_order, shape })
+    Ok((Header { stored, big_endian, fortran_order, shape }, refusal))
 }
 
 /// Checks that the bytes from `start` on are text as the version of the format allows it.
@@ -173,20 +185,55 @@ impl Cursor<'_> {
         }
     }
 
-    /// The type of the numbers, and whether they are big-endian.
-    fn descr(&mut self) -> Result<(StoredType, bool), String> {
+    /// The type of the numbers, whether they are big-endian, and the error for a type that is not read.
+    fn descr(&mut self) -> Result<(StoredType, bool, Option<String>), String> {
         self.space();
         if self.bytes.get(self.at) == Some(&b'[') {
+            self.fields()?;
             let hint = "save one of its fields: np.save(file, array['name'])";
-            return Err(format!("dtype is structured; expected numbers ({hint})"));
+            let refusal = format!("dtype is structured; expected numbers ({hint})");
+            return Ok((StoredType::Other("structured"), false, Some(refusal)));
         }
         let descr = self.string("a dtype")?;
         let order = descr.chars().next().filter(|c| "<>=|".contains(*c));
         let rest = order.map_or(descr.as_str(), |_| &descr[1..]);
-        let stored = StoredType::parse(rest).ok_or_else(|| unsupported(&descr, rest))?;
         // `=` and no mark mean the byte order of the writer. NumPy never writes them; nearly every machine is
         // little-endian.
-        Ok((stored, order == Some('>')))
+        let big_endian = order == Some('>');
+        Ok(match StoredType::parse(rest) {
+            Some(stored) => (stored, big_endian, None),
+            None => {
+                let (kind, refusal) = unsupported(&descr, rest);
+                (StoredType::Other(kind), big_endian, Some(refusal))
+            }
+        })
+    }
+
+    /// Steps over the list of the fields of a structured type.
+    fn fields(&mut self) -> Result<(), String> {
+        let start = self.at;
+        let mut depth = 0_usize;
+        loop {
+            self.space();
+            match self.bytes.get(self.at) {
+                Some(b'[' | b'(') => depth += 1,
+                Some(b']' | b')') if depth == 1 => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(b']' | b')') => depth -= 1,
+                Some(b'\'' | b'"') => {
+                    self.string("a name")?;
+                    continue;
+                }
+                Some(_) => {}
+                None => {
+                    self.at = start;
+                    return Err(self.unexpected("a list of fields that ends"));
+                }
+            }
+            self.at += 1;
+        }
     }
 
     fn shape(&mut self) -> Result<Vec<usize>, String> {
@@ -222,26 +269,28 @@ impl Cursor<'_> {
     }
 }
 
-/// The error for a dtype that cannot be read, with a remedy.
-fn unsupported(descr: &str, letter_and_size: &str) -> String {
+/// The kind of a dtype that is not read, and the error for it, with a remedy.
+fn unsupported(descr: &str, letter_and_size: &str) -> (&'static str, String) {
+    let as_float = "np.save(file, array.astype('float32'))";
     let mut letters = letter_and_size.chars();
-    let (name, remedy) = match (letters.next().unwrap_or(' '), letters.as_str()) {
-        ('V', "2") => ("raw bytes, as bfloat16 is saved", "np.save(file, array.astype('float32'))"),
-        ('V', "1") => {
-            ("raw bytes, as float8 and int4 are saved", "np.save(file, array.astype('float32'))")
-        }
-        ('O', _) => ("objects", "np.save(file, np.array(list, dtype='float32'))"),
-        ('V', _) => ("structured", "np.save(file, array['name'])"),
-        ('S' | 'a' | 'U', _) => ("text", "np.save(file, array.astype('float32'))"),
-        ('M' | 'm', _) => ("dates or durations", "np.save(file, array.astype('int64'))"),
-        ('c' | 'F' | 'D' | 'G', _) => ("complex", "np.save(file, array.real)"),
-        ('f', "1") => ("float8", "np.save(file, array.astype('float32'))"),
+    let (kind, name, remedy) = match (letters.next().unwrap_or(' '), letters.as_str()) {
+        ('V', "2") => ("raw bytes", "raw bytes, as bfloat16 is saved", as_float),
+        ('V', "1") => ("raw bytes", "raw bytes, as float8 and int4 are saved", as_float),
+        ('O', _) => ("object", "objects", "np.save(file, np.array(list, dtype='float32'))"),
+        ('V', _) => ("structured", "structured", "np.save(file, array['name'])"),
+        ('S' | 'a' | 'U', _) => ("text", "text", as_float),
+        ('M', _) => ("datetime64", "dates or durations", "np.save(file, array.astype('int64'))"),
+        ('m', _) => ("timedelta64", "dates or durations", "np.save(file, array.astype('int64'))"),
+        ('c', "8") | ('F', "") => ("complex64", "complex", "np.save(file, array.real)"),
+        ('c', "16") | ('D', "") => ("complex128", "complex", "np.save(file, array.real)"),
+        ('c' | 'F' | 'D' | 'G', _) => ("complex", "complex", "np.save(file, array.real)"),
+        ('f', "1") => ("float8", "float8", as_float),
         ('f', "10" | "12" | "16") | ('g', "") => {
-            ("a long double", "np.save(file, array.astype('float64'))")
+            ("longdouble", "a long double", "np.save(file, array.astype('float64'))")
         }
-        _ => ("unknown", "np.save(file, array.astype('float32'))"),
+        _ => ("other", "unknown", as_float),
     };
-    format!("dtype '{descr}' is {name}; expected numbers ({remedy})")
+    (kind, format!("dtype '{descr}' is {name}; expected numbers ({remedy})"))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::archive::Archive;
 use super::format::{Expected, Format};
 use super::limit::{MAX_MEMBERS, MAX_SEQUENCES};
 use super::source::Opened;
-use super::{Bundle, FirstLine, Source, TableOptions, TensorFile, shards};
+use super::{Bundle, FirstLine, Source, StoredType, TableOptions, TensorFile, shards};
 use crate::files::error::FileError;
 
 /// An opened source. Headers have been read, and the numbers of a tensor or a bundle have not.
@@ -176,7 +176,7 @@ fn read(
     place: String,
 ) -> Result<File, FileError> {
     let mut bundle = match format {
-        Format::Npy => return TensorFile::npy(opened, place).map(File::Tensor),
+        Format::Npy => return TensorFile::npy(opened, place)?.readable().map(File::Tensor),
         #[cfg(feature = "onnx")]
         Format::Onnx => return Graph::open(opened, place, path).map(File::Graph),
         Format::Zip => {
@@ -200,7 +200,11 @@ fn read(
     }
     match accepts {
         Accepts::Model if bundle.is_tensor() => {
-            let what = "expected a state_dict, a checkpoint or a module, got torch.Tensor";
+            let kind = match bundle.entries()[0].stored {
+                StoredType::Other(kind) => kind,
+                _ => "torch.Tensor",
+            };
+            let what = format!("expected a state_dict, a checkpoint or a module, got {kind}");
             Err(FileError::malformed(bundle.place(), what))
         }
         Accepts::Tensor => bundle.into_member(member).map(File::Tensor),

@@ -24,6 +24,7 @@ use crate::files::error::FileError;
 use crate::memory::reserved;
 use graph::{Contents, contents};
 use layouts::Plain;
+use rebuild::NUMPY_ARRAY;
 use view::View;
 
 /// Longest pickle in an archive, which may be compressed.
@@ -134,7 +135,13 @@ impl PtFile {
         place: String,
     ) -> Result<TensorReader<'static>, FileError> {
         if let StoredType::Other(kind) = header.stored {
-            let what = format!("expected a tensor of integers or floats, got {kind}");
+            let what = match kind {
+                NUMPY_ARRAY => {
+                    "expected a tensor, got a NumPy array (torch.from_numpy(array) makes one of it)"
+                        .to_owned()
+                }
+                kind => format!("expected a tensor of integers or floats, got {kind}"),
+            };
             return Err(FileError::malformed(&place, what));
         }
         self.check_bytes(index, &place)?;

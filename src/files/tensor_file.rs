@@ -43,6 +43,8 @@ enum Body {
     Stream(Box<dyn Read + Send>),
     /// A tensor of a file that holds several, and its place for messages.
     Member { container: Container, index: usize, place: String },
+    /// The error for a .npy file whose type is not read.
+    Refused(String),
     /// A table, which is held whole.
     #[cfg_attr(not(feature = "csv"), allow(dead_code, reason = "only this feature makes one"))]
     Table(Box<Table>),
@@ -54,12 +56,16 @@ impl TensorFile {
     pub(super) fn npy(opened: Opened, place: String) -> Result<Self, FileError> {
         match opened {
             Opened::Stream(mut reader) => {
-                let (header, _) = Header::read(&mut reader, &place)?;
-                Ok(TensorFile { place, header, body: Body::Stream(reader) })
+                let (header, _, refusal) = Header::read_any(&mut reader, &place)?;
+                let body = refusal.map_or(Body::Stream(reader), Body::Refused);
+                Ok(TensorFile { place, header, body })
             }
             Opened::File(file, len) => {
                 let mut reader = io::BufReader::new(FileCursor { file: &file, at: 0 });
-                let (header, start) = Header::read(&mut reader, &place)?;
+                let (header, start, refusal) = Header::read_any(&mut reader, &place)?;
+                if let Some(what) = refusal {
+                    return Ok(TensorFile { place, header, body: Body::Refused(what) });
+                }
                 let got = usize::try_from(len.saturating_sub(start)).unwrap_or(usize::MAX);
                 if got < header.body_bytes() {
                     return Err(missing(&place, &header, got));
@@ -77,6 +83,14 @@ impl TensorFile {
         let table = Box::new(Table::read(opened, &place, options)?);
         let header = Header::plain(StoredType::Text, &table.shape);
         Ok(TensorFile { place, header, body: Body::Table(table) })
+    }
+
+    /// Rejects a .npy file whose type is not read: nothing stands beside it.
+    pub(super) fn readable(self) -> Result<Self, FileError> {
+        match self.body {
+            Body::Refused(what) => Err(FileError::malformed(&self.place, what)),
+            _ => Ok(self),
+        }
     }
 
     /// The member of this name, or the only member, of an archive.
@@ -147,7 +161,7 @@ impl TensorFile {
     pub fn format(&self) -> &'static str {
         match self.body {
             Body::Table(_) => "table",
-            Body::File(..) | Body::Stream(_) => ".npy",
+            Body::File(..) | Body::Stream(_) | Body::Refused(_) => ".npy",
             Body::Member { ref container, .. } => match container.format() {
                 BundleFormat::Safetensors => "tensor of a .safetensors",
                 BundleFormat::Pt => "tensor of a .pt",
@@ -181,6 +195,7 @@ impl TensorFile {
             Body::File(file, start) => {
                 return Ok(TensorReader::new(Bytes::File(file, *start), header, place));
             }
+            Body::Refused(what) => return Err(FileError::malformed(&place, what.as_str())),
             Body::Stream(reader) => Box::new(reader),
             Body::Table(table) => Box::new(Cursor::new(std::mem::take(&mut **table).into_bytes()?)),
         };

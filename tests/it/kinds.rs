@@ -1,6 +1,7 @@
 //! The ways in which a checkpoint may keep a layer: each gives the numbers of `torch.load`.
 
-use crate::support::{Sandbox, fixture_path};
+use crate::support::bytes::{npy, patched, stored};
+use crate::support::{self, Sandbox, fixture, fixture_path};
 
 /// Flags that leave nothing to assume.
 const ALL: &str = "--nonlinearity tanh --batch-first=false --dropout 0";
@@ -175,6 +176,89 @@ fn tensors_of_other_types_are_listed() {
     let text = outcome.stdout_text();
     let first = "complex: complex64 [2, 3]: numbers of this type are not read\n";
     assert!(text.starts_with(first) && text.ends_with("\n1 of 5 tensors equal\n"), "{text}");
+}
+
+#[test]
+fn arrays_of_other_types_matter_only_to_the_layer() {
+    let of_type = |descr: &str, body: &[u8]| {
+        npy(&format!("{{'descr': {descr}, 'fortran_order': False, 'shape': (2, 1), }}"), body)
+    };
+    let others = [
+        ("complex", "'<c8'", "complex64"),
+        ("dates", "'<M8[ns]'", "datetime64"),
+        ("names", "'<U2'", "text"),
+        ("objects", "'|O'", "object"),
+        ("records", "[('a', '<f4', (2,)), (('t [', 'b'), [('c', '|S3')])]", "structured"),
+    ];
+    let others = others.map(|(name, descr, kind)| (name, of_type(descr, &[0; 7]), kind));
+    let sandbox = with(&["kinds.npz"]);
+    let weights = sandbox.members("kinds.npz").into_iter().map(|name| {
+        let array = fixture::<f32>(&format!("checkpoints/kinds/kinds.npz:{name}"));
+        (format!("{name}.npy"), support::npy(&array))
+    });
+    let mut files: Vec<_> = weights.collect();
+    files.extend(others.iter().map(|(name, bytes, _)| (format!("{name}.npy"), bytes.clone())));
+    let save = |name: &str, files: &[(String, Vec<u8>)]| {
+        let members: Vec<_> = files.iter().map(|(name, bytes)| (&**name, &**bytes)).collect();
+        sandbox.write(&format!("{name}.npz"), &stored(&members));
+        std::fs::create_dir(sandbox.path(name)).unwrap();
+        for (file, bytes) in files {
+            sandbox.write(&format!("{name}/{file}"), bytes);
+        }
+    };
+    save("beside", &files);
+    for source in ["beside", "beside.npz"] {
+        sandbox.rnn(&format!("convert {source} found.npz {ALL}")).succeeds();
+        sandbox.rnn("diff --exact found.npz kinds.npz").succeeds();
+    }
+    // Alone, they are listed, and are neither weights nor an input.
+    save("alone", &files[4..]);
+    for source in ["alone", "alone.npz"] {
+        let text = sandbox.rnn(&format!("info {source}")).succeeds().stdout_text();
+        for (name, _, kind) in &others {
+            assert!(
+                text.contains(&format!("\n{name:<7}  [2, 1]  {kind:<10}  not read\n")),
+                "{text}"
+            );
+        }
+    }
+    let text = sandbox.rnn("info alone.npz:names").succeeds().stdout_text();
+    assert!(text.ends_with("\ndtype  text, not read\n"), "{text}");
+    let refusal = "dtype '<c8' is complex; expected numbers (np.save(file, array.real))";
+    for (line, place) in [
+        ("convert alone w.npz", "alone/complex.npy"),
+        ("convert alone.npz w.npz", "alone.npz:complex"),
+        ("run --hidden 2 -i alone.npz:complex", "alone.npz:complex"),
+    ] {
+        sandbox.rnn(line).fails(65, &format!("rnn: {place}: {refusal}\n"));
+    }
+    // The layer needs this one.
+    files[0].1 = patched(&files[0].1, b"<f4", b"<c8");
+    save("needed", &files);
+    for source in ["needed", "needed.npz"] {
+        let dot = if source == "needed" { "/" } else { ":" };
+        let end = if source == "needed" { ".npy" } else { "" };
+        let name = files[0].0.strip_suffix(".npy").unwrap();
+        let stderr = format!("rnn: {source}{dot}{name}{end}: {refusal}\n");
+        sandbox.rnn(&format!("convert {source} w.npz")).fails(65, &stderr);
+    }
+}
+
+#[test]
+fn arrays_of_numpy_in_a_checkpoint_are_listed() {
+    converted("numpy.pt", ALL, "--exact");
+    let sandbox = with(&["numpy.pt", "array.pt"]);
+    let text = sandbox.rnn("info array.pt").succeeds().stdout_text();
+    let listed = "array.pt: tensor, tensor of a .pt\nshape  [2, 3], 6 numbers\n\
+                  dtype  NumPy array, not read\n";
+    assert_eq!(text, listed);
+    let what = "got a NumPy array (torch.from_numpy(array) makes one of it)";
+    for input in ["array.pt", "numpy.pt:array"] {
+        let stderr = format!("rnn: {input}: expected a tensor, {what}\n");
+        sandbox.rnn(&format!("run --hidden 2 -i {input}")).fails(65, &stderr);
+    }
+    let what = "expected a state_dict, a checkpoint or a module, got NumPy array";
+    sandbox.rnn("convert array.pt w.npz").fails(65, &format!("rnn: array.pt: {what}\n"));
 }
 
 #[test]

@@ -10,6 +10,9 @@ use crate::files::pickle::{Id, Pickle, Value, broken};
 /// Most levels of containers around a tensor; a model has about ten.
 pub(super) const MAX_DEPTH: usize = 200;
 
+/// The type of NumPy's arrays: their bytes are in the pickle, which keeps no long texts.
+pub(super) const NUMPY_ARRAY: &str = "NumPy array";
+
 /// The values of a pickle, as PyTorch understands them.
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
@@ -43,6 +46,11 @@ impl<'a> Reader<'a> {
             Value::Persistent(key) => Ok(self.tensors.get(&self.key(*key)).cloned()),
             Value::Object(object) => {
                 let class = self.class(object.class).unwrap_or_default();
+                if class.ends_with(".multiarray._reconstruct") {
+                    // The state is a version, the shape, the type, the order and the bytes.
+                    let state = object.state.and_then(|state| self.pickle.list(state));
+                    return Ok(Some(self.other(NUMPY_ARRAY, state.and_then(|state| state.get(1)))));
+                }
                 self.rebuilt(class, &object.args, depth)
             }
             _ => Ok(None),
@@ -77,6 +85,9 @@ impl<'a> Reader<'a> {
             }
             ("torch._utils", "_rebuild_meta_tensor_no_storage" | "_rebuild_wrapper_subclass") => {
                 Ok(Some(self.other("meta", args.get(1))))
+            }
+            ("numpy._core.numeric" | "numpy.core.numeric", "_frombuffer") => {
+                Ok(Some(self.other(NUMPY_ARRAY, args.get(2))))
             }
             ("torch._utils", "_rebuild_nested_tensor") => Ok(Some(self.other("nested", None))),
             ("torch._utils", name) if name.starts_with("_rebuild") => {
