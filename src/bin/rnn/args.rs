@@ -9,7 +9,7 @@ mod values;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 use elman::Nonlinearity;
 use elman::files::{FirstLine, Overwrite, TableOptions};
 
@@ -74,6 +74,22 @@ pub(crate) enum Command {
     /// How NumPy's arrays go through pipes.
     #[command(hide = true, long_about = PYTHON.trim_ascii_end())]
     Python,
+}
+
+impl Command {
+    /// How often `--verbose` was typed.
+    pub(crate) fn verbosity(&self) -> u8 {
+        match self {
+            Command::Run(args) => args.report.verbose,
+            Command::Stream(args) => args.verbose,
+            Command::Init(args) => args.report.verbose,
+            Command::Convert(args) => args.report.verbose,
+            Command::Randn(args) => args.report.verbose,
+            Command::Pack(args) => args.report.verbose,
+            Command::Unpack(args) => args.report.verbose,
+            _ => 0,
+        }
+    }
 }
 
 /// The arguments of nn.RNN. With --weights they follow from the weights, and may be repeated here.
@@ -183,9 +199,10 @@ pub(crate) struct ReportArgs {
     /// No report and no notes: the same as --report none.
     #[arg(short, long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// Say more: the recognised formats of files.
-    #[arg(short, long)]
-    pub(crate) verbose: bool,
+    /// Say more: the recognised formats of files. -vv: the causes of an error too, and its backtrace if
+    /// RUST_BACKTRACE is 1.
+    #[arg(short, long, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
     /// Keep existing outputs: an error instead of replacing them.
     #[arg(long)]
     pub(crate) no_clobber: bool,

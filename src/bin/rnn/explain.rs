@@ -4,16 +4,25 @@ mod command_line;
 pub(crate) mod hint;
 pub(crate) mod layer;
 
-use std::backtrace::BacktraceStatus;
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::error::{ContextKind, ErrorKind};
 use elman::files::FileError;
 
 use crate::args::COMMANDS;
 use crate::failure::{Bug, Different, Hinted, Reported, Usage, exit_code, with_hint};
+use crate::report::say;
 use crate::signals;
+
+/// Whether the causes of an error are printed one by one: with `-vv`.
+static TRACED: AtomicBool = AtomicBool::new(false);
+
+/// Makes [`report`] print the causes of every error, and its backtrace if there is one.
+pub(crate) fn trace_errors() {
+    TRACED.store(true, Ordering::Relaxed);
+}
 
 /// Prints an error, `rnn: ...` and `hint: ...`, and chooses the exit code.
 ///
@@ -37,9 +46,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if error.chain().filter_map(|error| error.downcast_ref()).any(cause) {
         signals::die_of_broken_pipe();
     }
-    let mut stderr = io::stderr().lock();
-    // If standard error cannot be written either, there is nothing left to do.
-    let _ = writeln!(stderr, "rnn: {}", printable(&one_line(error)));
+    say(&format!("rnn: {}\n", printable(&one_line(error))));
     let choice = || error.chain().find_map(|cause| layer::choice(cause.downcast_ref()?));
     let table = || error.chain().find_map(|cause| hint::of_table(cause.downcast_ref()?));
     let format = || error.chain().find_map(hint::of_format);
@@ -47,10 +54,13 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let hint = hint.or_else(choice).or_else(table).or_else(format);
     // A hint with control characters could not be typed.
     if let Some(hint) = hint.filter(|hint| !hint.contains(char::is_control)) {
-        let _ = writeln!(stderr, "hint: {hint}");
+        say(&format!("hint: {hint}\n"));
     }
-    if error.backtrace().status() == BacktraceStatus::Captured {
-        let _ = writeln!(stderr, "{}", error.backtrace());
+    if TRACED.load(Ordering::Relaxed) {
+        // The error with its causes, and the backtrace if RUST_BACKTRACE asks for one.
+        let trace = format!("{error:?}");
+        let lines = trace.lines().filter(|line| !line.is_empty());
+        lines.for_each(|line| say(&format!("trace: {}\n", printable(line))));
     }
     if let Some(Bug(_)) = error.downcast_ref() {
         return report_bug();
@@ -81,7 +91,7 @@ fn printable(text: &str) -> String {
 
 /// Asks for a bug report, below the lines that describe the bug.
 pub(crate) fn report_bug() -> ExitCode {
-    let _ = writeln!(io::stderr(), "rnn: this is a bug; please report it with the lines above");
+    say("rnn: this is a bug; please report it with the lines above\n");
     ExitCode::from(70)
 }
 

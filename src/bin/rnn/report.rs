@@ -38,20 +38,15 @@ impl Notes {
     /// A decision that concerns the work ahead: on standard error at once, or among the notes of a report for scripts.
     pub(crate) fn announce(&mut self, text: String) {
         match self.form {
-            ReportForm::Text => {
-                // The announcement is not worth an error if standard error is closed.
-                let _ = writeln!(io::stderr(), "note: {text}");
-            }
+            ReportForm::Text => say(&format!("note: {text}\n")),
             ReportForm::Json => self.notes.push(text),
             ReportForm::None => {}
         }
     }
 
-    /// Prints what `--quiet` does not silence. Standard error may be closed: the notes are not worth an error.
+    /// Prints what `--quiet` does not silence.
     pub(crate) fn print_said(&mut self) {
-        for text in self.said.drain(..) {
-            let _ = writeln!(io::stderr(), "note: {text}");
-        }
+        self.said.drain(..).for_each(|text| say(&format!("note: {text}\n")));
     }
 
     pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
@@ -174,12 +169,18 @@ pub(crate) fn layer_json(config: &Config, dtype: Dtype) -> Value {
 
 /// Prints a text; on standard error if `stdout_taken`.
 pub(crate) fn print(text: &str, stdout_taken: bool) -> Result<()> {
-    let (place, written) = if stdout_taken {
-        ("stderr", io::stderr().lock().write_all(text.as_bytes()))
-    } else {
-        ("stdout", io::stdout().lock().write_all(text.as_bytes()))
-    };
-    Ok(written.map_err(|source| FileError::Write { place: place.to_owned(), source })?)
+    if stdout_taken {
+        say(text);
+        return Ok(());
+    }
+    let written = io::stdout().lock().write_all(text.as_bytes());
+    Ok(written.map_err(|source| FileError::Write { place: "stdout".to_owned(), source })?)
+}
+
+/// Prints a text on standard error. Words there never decide about data: if they cannot be written, the outputs and
+/// the exit code are the same.
+pub(crate) fn say(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
 fn tensor_row(tensor: &TensorLine) -> [String; 4] {

@@ -30,7 +30,6 @@ pub(crate) fn install(report: fn(&anyhow::Error) -> ExitCode) {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
     use signal_hook::flag;
     use signal_hook::iterator::Signals;
-    use signal_hook::low_level::emulate_default_handler;
 
     // No code reads this flag: having a handler is enough not to die of the signal.
     let _ = flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
@@ -40,7 +39,11 @@ pub(crate) fn install(report: fn(&anyhow::Error) -> ExitCode) {
     // thread below. The handlers of a signal run in the order of their registration.
     let stopping = Arc::new(AtomicBool::new(false));
     for &signal in &handled {
-        let _ = flag::register_conditional_default(signal, Arc::clone(&stopping));
+        let _ = if is_first_process() {
+            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stopping))
+        } else {
+            flag::register_conditional_default(signal, Arc::clone(&stopping))
+        };
         let _ = flag::register(signal, Arc::clone(&stopping));
     }
     let spawned = Signals::new(handled).and_then(|mut signals| {
@@ -51,13 +54,30 @@ pub(crate) fn install(report: fn(&anyhow::Error) -> ExitCode) {
                     report(&error);
                 }
                 elman::files::remove_temporary_files();
-                let _ = emulate_default_handler(signal);
+                die_of(signal);
             }
         })
     });
     if spawned.is_err() {
         stopping.store(true, Ordering::SeqCst);
     }
+}
+
+/// Ends the process as a signal does.
+#[cfg(unix)]
+fn die_of(signal: i32) {
+    use signal_hook::low_level::{emulate_default_handler, exit};
+    if is_first_process() {
+        exit(128 + signal);
+    }
+    let _ = emulate_default_handler(signal);
+}
+
+/// Whether this process is the first of its system or container, for which the system ignores a signal that has no
+/// handler. It ends with the exit code that a shell shows for the signal.
+#[cfg(unix)]
+fn is_first_process() -> bool {
+    std::process::id() == 1
 }
 
 /// Whether this process was started with a signal set to be ignored.
@@ -81,5 +101,5 @@ pub(crate) fn install(_: fn(&anyhow::Error) -> ExitCode) {}
 pub(crate) fn die_of_broken_pipe() {
     elman::files::remove_temporary_files();
     #[cfg(unix)]
-    let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGPIPE);
+    die_of(signal_hook::consts::SIGPIPE);
 }

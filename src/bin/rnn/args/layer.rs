@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::{ArgAction, Args as ClapArgs, ValueEnum};
 use elman::{Dtype, Kernel, Nonlinearity};
 
 use super::values::{DTYPE, KERNEL, every, number, seconds, size, whole};
@@ -124,9 +124,10 @@ pub(crate) struct Stream {
     /// No notes and no last line on stderr.
     #[arg(short, long, conflicts_with = "verbose", help_heading = "Report")]
     pub(crate) quiet: bool,
-    /// Say more: the layer, the kernel, the continued state.
-    #[arg(short, long, help_heading = "Report")]
-    pub(crate) verbose: bool,
+    /// Say more: the layer, the kernel, the continued state. -vv: the causes of an error too, and its backtrace
+    /// if RUST_BACKTRACE is 1.
+    #[arg(short, long, action = ArgAction::Count, help_heading = "Report")]
+    pub(crate) verbose: u8,
 }
 
 #[derive(Debug, ClapArgs)]

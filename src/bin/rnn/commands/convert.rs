@@ -19,7 +19,7 @@ pub(crate) fn convert(args: &Convert) -> Result<()> {
     let mut notes = Notes::new(args.report.form());
     let prefix = args.of_weights.prefix.as_deref();
     let weights = layer::read(&args.source, prefix, args.dtype, &mut notes)?;
-    if args.report.verbose {
+    if args.report.verbose > 0 {
         notes.notes.push(format!("{}: recognised as {}", weights.place, weights.recognised));
     }
     typed!(weights.dtype, convert_as(args, weights, output, notes))

@@ -15,12 +15,16 @@ pub(crate) mod unpack;
 use anyhow::Result;
 
 use crate::args::{Args, Command, PYTHON};
+use crate::explain;
 use crate::report;
 
 /// Runs the typed command.
 pub(crate) fn dispatch(args: &Args) -> Result<()> {
     if let Some(bytes) = args.max_bytes {
         elman::files::limit_streams(bytes);
+    }
+    if args.command.verbosity() > 1 {
+        explain::trace_errors();
     }
     match &args.command {
         Command::Run(args) => run::run(args),

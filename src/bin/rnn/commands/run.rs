@@ -35,7 +35,7 @@ pub(crate) fn run(args: &Run) -> Result<()> {
     let mut notes = Notes::new(args.report.form());
     let read = |path| layer::read(path, args.of_weights.prefix.as_deref(), args.dtype, &mut notes);
     let weights = args.weights.as_deref().map(read).transpose()?;
-    if let Some(weights) = weights.as_ref().filter(|_| args.report.verbose) {
+    if let Some(weights) = weights.as_ref().filter(|_| args.report.verbose > 0) {
         notes.notes.push(format!("{}: recognised as {}", weights.place, weights.recognised));
     }
     let (input, own) = Input::open(&args.input, Some(&args.table), plan.archive)?;
@@ -171,7 +171,7 @@ fn forward<T: Element>(
     };
     let pool = threads::pool(args.engine.threads, &mut notes.notes)?;
     let threads = pool.current_num_threads();
-    if args.report.verbose {
+    if args.report.verbose > 0 {
         notes.notes.push(format!("plan: {}", pass.rnn.plan(pass.steps, pass.batch, threads)));
     }
     let (results, seconds) = pass.run(&pool, input, h_0, outputs, &mut rng.generator, notes)?;
@@ -246,7 +246,7 @@ fn note_type<T: Element>(
     recognised: &str,
     notes: &mut Notes,
 ) -> Result<()> {
-    if args.report.verbose {
+    if args.report.verbose > 0 {
         notes.notes.push(format!("{name}: recognised as {recognised}"));
     }
     notes.notes.extend(conversion::<T>(args.dtype, name, stored)?);

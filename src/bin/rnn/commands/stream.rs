@@ -45,14 +45,14 @@ fn stream_as<T: Element>(args: &Stream, mut weights: Checkpoint, mut notes: Note
     let rnn = weights.into_rnn::<T>(config.clone()).map_err(|error| hinted(error, &config))?;
     let rnn = rnn.with_kernel(args.engine.kernel.unwrap_or_else(Kernel::best));
     let pool = threads::pool(args.engine.threads, &mut notes.notes)?;
-    if args.verbose {
+    if args.verbose > 0 {
         let (kernel, threads) = (rnn.kernel().name(), pool.current_num_threads());
         notes.notes.push(format!("{config}, {}, kernel {kernel}, threads {threads}", T::DTYPE));
     }
     let mut carried = start(args, &rnn, (&place, &first), &mut notes)?;
     // An endless stream has no report.
     notes.print_said();
-    notes.lines().try_for_each(|text| print(args, &text))?;
+    notes.lines().for_each(|text| say(args, &text));
 
     let start = Instant::now();
     // Everything runs on one thread of the pool: a short array takes less time than waking a thread.
@@ -66,7 +66,8 @@ fn stream_as<T: Element>(args: &Stream, mut weights: Checkpoint, mut notes: Note
     // After an error in the input, the arrays that have been answered still count.
     ended.and(carried.save())?;
     let tally = carried.tally(if args.frames { "frame" } else { "array" });
-    print(args, &format!("{tally}, {:.6} s", start.elapsed().as_secs_f64()))
+    say(args, &format!("{tally}, {:.6} s", start.elapsed().as_secs_f64()));
+    Ok(())
 }
 
 /// The state to begin with: the saved one, `--h0`, or zeros.
@@ -86,7 +87,7 @@ fn start<'a, T: Element>(
             return Err(with_hint(Usage(message), hint::without(&["--h0"])));
         }
         (Some((h_n, count)), None) => {
-            if args.verbose {
+            if args.verbose > 0 {
                 notes.notes.push(format!("{place}: goes on after {count} arrays"));
             }
             (Some((h_n, place)), count)
@@ -140,7 +141,7 @@ fn arrays<T: Element>(
                 return Err(Data(message).into());
             }
             if let Some(note) = conversion::<T>(args.dtype, &name, found)? {
-                print(args, &format!("note: {note}"))?;
+                say(args, &format!("note: {note}"));
             }
             stored = Some(found);
         }
@@ -200,9 +201,8 @@ fn refuse_reverse(args: &Stream, config: &Config, weights: &Checkpoint) -> Resul
     Err(with_hint(Data(message), hint::whole_sequences()))
 }
 
-fn print(args: &Stream, line: &str) -> Result<()> {
-    if args.quiet {
-        return Ok(());
+fn say(args: &Stream, line: &str) {
+    if !args.quiet {
+        report::say(&format!("{line}\n"));
     }
-    report::print(&format!("{line}\n"), true)
 }

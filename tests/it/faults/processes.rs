@@ -1,0 +1,150 @@
+//! Rows 88 to 90, 94 and 96: several processes on one file, words that cannot be written, the first process of a
+//! container, the trace of an error, and numbers that a stream must not take.
+
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::process::{Command, Stdio};
+
+use super::{Scene, skipped};
+use crate::support::signals;
+
+/// Standard error that takes no words: the name of the kind, and the stream.
+fn deaf() -> Vec<(&'static str, Stdio)> {
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    // The reader stays open, and never reads: the write end would block, and fails instead.
+    let (reader, mut full) = std::io::pipe().unwrap();
+    std::mem::forget(reader);
+    let flags = rustix::fs::fcntl_getfl(&full).unwrap();
+    rustix::fs::fcntl_setfl(&full, flags | rustix::fs::OFlags::NONBLOCK).unwrap();
+    while full.write(&[b'x']).map_err(|error| error.kind()) != Err(ErrorKind::WouldBlock) {}
+    let device = File::options().write(true).open("/dev/full").unwrap();
+    vec![("closed", closed.into()), ("full pipe", full.into()), ("full", device.into())]
+}
+
+#[test]
+fn fault_89() {
+    let scene = Scene::new();
+    let input = scene.sandbox.bytes("x.npy").repeat(50);
+    for line in [
+        "stream -w w.npz",
+        "stream -v -w w.npz",
+        "run -v -w w.npz -i - -o -",
+        "run -w w.npz -i - -o - --report json",
+        "run --hidden 4 --layers 2 --dropout 0.5 -i - -o -",
+        "randn --shape 5,3 -o -",
+        "init --input-size 3 --hidden 4 -o -",
+        "convert -v w.npz -",
+        "info x.npy none.npy",
+        "run -vv -w none.npz -i x.npy -o -",
+        "run --nothing",
+    ] {
+        let run = |stderr: Stdio| {
+            let mut rnn = Command::new(env!("CARGO_BIN_EXE_rnn"));
+            rnn.args(line.split(' ')).current_dir(scene.sandbox.path(""));
+            rnn.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
+            let mut child = rnn.spawn().unwrap();
+            // The command holds the stream too, which would keep a pipe open.
+            drop(rnn);
+            let mut stdin = child.stdin.take().unwrap();
+            let arrays = if line.starts_with("stream") { 50 } else { 1 };
+            let input = input[..input.len() / 50 * arrays].to_vec();
+            let feed = std::thread::spawn(move || stdin.write_all(&input));
+            let output = child.wait_with_output().unwrap();
+            let _ = feed.join().unwrap();
+            (output.status.code(), output.stdout, output.stderr)
+        };
+        let (code, stdout, words) = run(Stdio::piped());
+        assert!(!words.is_empty(), "{line}: it has words to say");
+        for (kind, stderr) in deaf() {
+            let found = run(stderr);
+            assert!(found == (code, stdout.clone(), vec![]), "{line}, {kind}: {:?}", found.0);
+        }
+    }
+    let closed = scene.succeeds("rnn stream -v -w w.npz < x.npy 2>&-");
+    assert_eq!(closed.stdout, scene.succeeds("rnn run -q -w w.npz -i x.npy -o -").stdout);
+}
+
+/// `unshare` makes the command the first process of a container, for which the system ignores signals.
+const FIRST: &str = "unshare -r -p -f";
+
+#[test]
+fn fault_90() {
+    if skipped(90) {
+        return;
+    }
+    // A shell starts its background processes with SIGINT ignored.
+    for (number, name) in signals().into_iter().filter(|(_, name)| *name != "INT") {
+        let scene = Scene::new();
+        scene.succeeds("mkfifo in; for i in 1 2 3; do cat x.npy; done > all.npy");
+        // Two arrays are answered, and the third one does not come.
+        let outcome = scene.sandbox.shell(&format!(
+            "{FIRST} rnn stream -w w.npz --state s.npz < in > out 2> said & exec 3> in
+            cat x.npy x.npy >&3; until test $(stat -c %s out) -ge 576; do sleep 0.01; done
+            kill -s {name} $(cat /proc/$!/task/$!/children); wait $!"
+        ));
+        assert_eq!(outcome.code, Some(128 + number), "{name}: {}", outcome.stderr);
+        assert_eq!(scene.sandbox.bytes("said"), b"", "{name}");
+        assert_eq!(scene.sandbox.names().iter().filter(|name| name.starts_with('.')).count(), 0);
+        // The third one goes on from the saved state.
+        scene.succeeds(
+            "rnn stream -q -w w.npz --state s.npz < x.npy >> out
+            rnn stream -q -w w.npz < all.npy > expected; cmp out expected",
+        );
+    }
+    let scene = Scene::new();
+    let outcome = scene.sandbox.shell(&format!(
+        "for i in $(seq 1000); do cat x.npy; done > many
+        {FIRST} rnn stream -q -w w.npz --state s.npz --checkpoint 1 < many | head -c 1 > out
+        code=${{PIPESTATUS[0]}}; rnn info s.npz:count --values; exit $code"
+    ));
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(141), ""));
+    assert!(outcome.stdout_text().contains("count"), "{}", outcome.stdout_text());
+    assert_eq!(scene.sandbox.names().iter().filter(|name| name.starts_with('.')).count(), 0);
+    // Errors and success keep their codes.
+    for (line, code) in [("run -w none.npz -i x.npy", 66), ("run -q -w w.npz -i x.npy -o z.png", 2)]
+    {
+        assert_eq!(scene.sandbox.shell(&format!("{FIRST} rnn {line}")).code, Some(code), "{line}");
+    }
+    scene.succeeds(&format!("{FIRST} rnn run -q -w w.npz -i x.npy -o y.npy"));
+}
+
+#[test]
+fn fault_94() {
+    let scene = Scene::new();
+    scene.sandbox.write("bad.npy", b"\x93NUMPY");
+    for (line, cause) in [
+        ("run -w w.npz -i none.npy", true),
+        ("run -w none -i x.npy", true),
+        ("run -w bad.npy -i x.npy", false),
+        ("run -w w.npz -i w.npz:weight_hh_l0", true),
+        ("run -w w.npz -i x.npy -o /none/y.npy", true),
+        ("stream -w none", true),
+        ("convert none w", true),
+        ("randn --shape 2 -o /none/x.npy", true),
+        ("init --input-size 3 --hidden 4 -o /none/w.npz", true),
+        ("pack -i none.npy -o p.npz", true),
+        ("unpack -i none.npz -o u.npy", true),
+    ] {
+        let said = |variables: &str, flag: &str| {
+            let outcome = scene.sandbox.shell(&format!("{variables} rnn {line} {flag} < x.npy"));
+            assert_eq!(outcome.stdout, b"", "{line}");
+            (outcome.code, outcome.stderr)
+        };
+        let message = said("", "");
+        for variables in ["RUST_BACKTRACE=1", "RUST_BACKTRACE=full", "RUST_LIB_BACKTRACE=1"] {
+            assert_eq!(said(variables, ""), message, "{line}");
+        }
+        // The message stays what it is, and the trace follows it.
+        for (variables, backtrace) in [("", false), ("RUST_BACKTRACE=1", true)] {
+            let (code, traced) = said(variables, "-vv");
+            let trace = traced.strip_prefix(&message.1);
+            let trace = trace.unwrap_or_else(|| panic!("{line}: {traced}"));
+            assert!(trace.lines().all(|line| line.starts_with("trace: ")), "{line}: {trace}");
+            assert!(!trace.is_empty(), "{line}");
+            assert_eq!(trace.contains("Caused by:"), cause, "{line}: {trace}");
+            assert_eq!(trace.contains("Stack backtrace:"), backtrace, "{line}: {trace}");
+            assert_eq!(code, message.0, "{line}");
+        }
+    }
+}
