@@ -141,6 +141,26 @@ impl<'a, T: Clone> Batch<'a, T> {
         Ok(Batch { rows, sizes, sequences, sorted: Some(Cow::Owned(order.sorted)), shape, form })
     }
 
+    /// The step of a row, and its sequence.
+    pub(crate) fn place(&self, row: usize) -> (usize, usize) {
+        let (step, place) = self.sizes.place(row);
+        (step, self.sorted.as_ref().map_or(place, |sorted| sorted[place]))
+    }
+
+    /// The same sequences with other numbers, a row of `features` for each row.
+    pub(crate) fn with_rows<U: Clone>(self, rows: Vec<U>, features: usize) -> Batch<'a, U> {
+        let Batch { sizes, sequences, sorted, mut shape, form, .. } = self;
+        if let Some(last) = shape.slice_mut().last_mut() {
+            *last = features;
+        }
+        Batch { rows: Cow::Owned(rows), sizes, sequences, sorted, shape, form }
+    }
+
+    /// N, the number of sequences.
+    pub fn sequences(&self) -> usize {
+        self.sequences
+    }
+
     /// N, or `None` for unbatched input.
     pub(crate) fn batched(&self) -> Option<usize> {
         (self.form != InputForm::Unbatched).then_some(self.sequences)
@@ -156,12 +176,12 @@ impl<'a, T: Clone> Batch<'a, T> {
     }
 
     /// Gives an output, (rows, `features`), the form of the input.
-    pub(crate) fn restore(
+    pub(crate) fn restore<U: Clone>(
         &self,
-        mut output: Vec<T>,
+        mut output: Vec<U>,
         features: usize,
-        padding: &Padding<T>,
-    ) -> Result<ArrayD<T>, Error> {
+        padding: &Padding<U>,
+    ) -> Result<ArrayD<U>, Error> {
         if self.form == InputForm::Packed {
             return Ok(array(&[self.sizes.rows(), features], output));
         }
@@ -211,5 +231,32 @@ impl<'a, T: Clone> Batch<'a, T> {
     /// The sequences with a first step, in packed order.
     fn active(&self) -> Option<&[usize]> {
         self.sorted.as_deref().map(|sorted| &sorted[..self.sizes.active()])
+    }
+}
+
+impl<'a> Batch<'a, i64> {
+    /// Ids for an [`Encoder`](crate::Encoder), one for each step: (L, N), (N, L) with `batch_first`, or (L) for a
+    /// single sequence; with `lengths`, the first `lengths[n]` ids of each sequence of a batch.
+    ///
+    /// # Errors
+    /// Those of [`Batch::new`] and [`Batch::with_lengths`].
+    pub fn of_ids(
+        ids: ArrayViewD<'a, i64>,
+        lengths: Option<&[usize]>,
+        batch_first: bool,
+    ) -> Result<Self, Error> {
+        if !(1..=2).contains(&ids.ndim()) {
+            return Err(Error::rank(
+                "input",
+                "1 or 2 dimensions of ids, (L) or (L, N)",
+                ids.shape(),
+            ));
+        }
+        let features = Axis(ids.ndim());
+        let ids = ids.insert_axis(features);
+        match lengths {
+            Some(lengths) => Batch::with_lengths(ids, lengths, batch_first),
+            None => Batch::new(ids, batch_first),
+        }
     }
 }

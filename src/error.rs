@@ -63,6 +63,15 @@ pub enum Error {
     /// (D * `num_layers`, N, `H_out`), without N for unbatched input.
     #[error("{name}: expected shape {expected:?}, got {found:?}")]
     TensorShape { name: String, expected: Vec<usize>, found: Vec<usize> },
+    /// A part of a model that takes in another number of features than the part before it puts out.
+    #[error("{name}: expected {expected} features, as the part before it puts out, got {found}")]
+    Features { name: &'static str, expected: usize, found: usize },
+    /// An id that an encoder of `count` ids does not have, at a step of a sequence, both counted from 0.
+    #[error(
+        "input: expected ids from 0 to {}, got {found} at step {step} of sequence {sequence}",
+        count.saturating_sub(1)
+    )]
+    Id { step: usize, sequence: usize, found: i64, count: usize },
     /// The allocator returned no memory.
     #[error(transparent)]
     OutOfMemory(#[from] OutOfMemory),

@@ -40,7 +40,7 @@
 //! # Modules
 //!
 //! In the order in which a newcomer should read them. Imports point downwards: the binary uses `checkpoint`, which
-//! joins `files` and `rnn`; `rnn` uses `stack`, and `stack` uses `kernel`.
+//! joins `files` and `model`; `model` uses `rnn`, `rnn` uses `stack`, and `stack` uses `kernel`.
 //!
 //! | module | contents |
 //! |---|---|
@@ -52,6 +52,7 @@
 //! | `rnn` | the layer: `Rnn` checks every argument once; `Session` carries the hidden state |
 //! | `stack` | layers x directions over blocks of the batch; the only module that starts work on threads |
 //! | `kernel` | the arithmetic on slices, for each instruction set |
+//! | `model` | the parts of a model around its RNN: encoders of ids, linear layers, pooling, softmax and its relatives |
 //! | [`files`] | files: formats, sources, sinks |
 //! | `checkpoint` | weights from files, and to .onnx: the meeting point of files and layers |
 //! | `check` | invariance: the same bytes in every way of computing a batch |
@@ -110,6 +111,7 @@ pub mod files;
 mod generator;
 mod kernel;
 mod memory;
+mod model;
 mod packed;
 mod params;
 mod rnn;
@@ -130,6 +132,9 @@ pub use error::Error;
 pub use generator::{Generator, STATE_BYTES};
 pub use kernel::Kernel;
 pub use memory::{OutOfMemory, zeros};
+pub use model::{
+    Decoder, Encoder, Function, Head, Linear, Link, Model, ModelOutput, Pool, Pooling, Prediction,
+};
 pub use packed::{
     PackedSequence, PaddingSide, pack_padded_sequence, pack_sequence, pad_packed_sequence,
     pad_sequence, unpack_sequence, unpad_sequence,

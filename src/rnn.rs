@@ -5,14 +5,12 @@ mod options;
 mod pass;
 mod session;
 
-use std::borrow::Cow;
-
 use ndarray::{ArrayD, ArrayViewD, Dimension};
 
 use crate::batch::{self, Batch, InputForm, total_steps};
 use crate::element::Element;
 use crate::error::Error;
-use crate::kernel::Panels;
+use crate::kernel::{Aligned, Panels};
 use crate::memory::{OutOfMemory, array, values, zeros};
 use crate::params::WEIGHTS;
 use crate::stack::{self, Cell, Plan};
@@ -165,29 +163,40 @@ impl<T: Element> Rnn<T> {
         mut batch: Batch<'_, T>,
         options: Options<'_, T>,
     ) -> Result<Output<T>, Error> {
-        let Options { h_0, mode, keep, padding } = options;
-        let hidden_size = self.config.hidden_size;
-        self.check_sizes(batch.shape.slice(), batch.form, batch.steps())?;
-        total_steps(batch.sizes.steps(), padding.total_length)?;
-        let mut h_n = self.initial_state(h_0, &batch)?;
-        let all = h_n.as_slice_mut().unwrap_or_default();
-        let mut own = batch.gather(all, hidden_size)?;
-        let state = own.as_deref_mut().unwrap_or(&mut *all);
-        let mut layers = self.pass(&batch.rows, &batch.sizes, state, mode, keep)?;
-        if let Some(own) = own {
-            batch.scatter(&own, all, hidden_size);
-        }
-        // `restore` does not read the rows: freeing a packed copy makes room for the padded output.
-        batch.rows = Cow::default();
+        let padding = options.padding;
+        let (mut layers, h_n) = self.forward_rows(&mut batch, options)?;
         // The configuration has been checked: `num_layers` is at least 1.
         let output = layers.pop().unwrap_or_else(|| unreachable!("a pass without an output"));
-        let width = self.config.num_directions() * hidden_size;
+        let width = self.output_size();
         let restore = |layer| batch.restore(layer, width, &padding);
         Ok(Output {
             lower_layers: layers.into_iter().map(restore).collect::<Result<_, _>>()?,
             output: restore(output)?,
             h_n,
         })
+    }
+
+    /// The forward pass without padding: the output of the last layer, or those of all, each packed,
+    /// (rows, D * `H_out`), and `h_n`. It takes the rows of the batch, which [`Batch::restore`] does not read:
+    /// freeing a packed copy makes room for the padded output.
+    pub(crate) fn forward_rows(
+        &self,
+        batch: &mut Batch<'_, T>,
+        Options { h_0, mode, keep, padding }: Options<'_, T>,
+    ) -> Result<(Vec<Vec<T>>, ArrayD<T>), Error> {
+        let hidden_size = self.config.hidden_size;
+        self.check_sizes(batch.shape.slice(), batch.form, batch.steps())?;
+        total_steps(batch.sizes.steps(), padding.total_length)?;
+        let mut h_n = self.initial_state(h_0, batch)?;
+        let all = h_n.as_slice_mut().unwrap_or_default();
+        let mut own = batch.gather(all, hidden_size)?;
+        let state = own.as_deref_mut().unwrap_or(&mut *all);
+        let rows = std::mem::take(&mut batch.rows);
+        let layers = self.pass(&rows, &batch.sizes, state, mode, keep)?;
+        if let Some(own) = own {
+            batch.scatter(&own, all, hidden_size);
+        }
+        Ok((layers, h_n))
     }
 
     /// PyTorch's `rnn(input, h_0)` after `rnn.eval()`: [`Rnn::forward`] over (L, N, `H_in`), (N, L, `H_in`) if
@@ -213,6 +222,11 @@ impl<T: Element> Rnn<T> {
         let (form, steps, batch) = batch::sizes(shape, self.config.batch_first)?;
         self.check_sizes(shape, form, steps)?;
         Ok((steps, batch))
+    }
+
+    /// Features of the output, D * `H_out`.
+    pub(crate) fn output_size(&self) -> usize {
+        self.config.num_directions() * self.config.hidden_size
     }
 
     fn check_sizes(&self, shape: &[usize], form: InputForm, steps: usize) -> Result<(), Error> {
@@ -253,15 +267,8 @@ impl<T: Element> Rnn<T> {
 
 /// Packs the parameters of one layer and direction for the kernel.
 fn pack<T: Element>(own: &[ArrayD<T>]) -> Result<Cell<T>, Error> {
-    let panels = |weights: &ArrayD<T>| {
-        let (columns, k) = (weights.shape()[0], weights.shape()[1]);
-        let too_large = OutOfMemory { what: WEIGHTS, bytes: usize::MAX };
-        let mut data = zeros(&[Panels::<T>::len(columns, k).ok_or(too_large)?], WEIGHTS)?;
-        let weights = weights.as_standard_layout();
-        Panels::pack(weights.as_slice().unwrap_or_default(), columns, k, &mut data);
-        Ok::<_, Error>((data, k))
-    };
-    let ((weight_ih, input_size), (weight_hh, hidden_size)) = (panels(&own[0])?, panels(&own[1])?);
+    let (weight_ih, weight_hh) = (pack_matrix(&own[0])?, pack_matrix(&own[1])?);
+    let (input_size, hidden_size) = (own[0].shape()[1], own[1].shape()[1]);
     let mut bias = zeros(&[hidden_size], WEIGHTS)?;
     if let [bias_ih, bias_hh] = &own[2..] {
         for ((sum, &ih), &hh) in bias.iter_mut().zip(bias_ih).zip(bias_hh) {
@@ -269,4 +276,14 @@ fn pack<T: Element>(own: &[ArrayD<T>]) -> Result<Cell<T>, Error> {
         }
     }
     Ok(Cell { weight_ih, weight_hh, bias, input_size })
+}
+
+/// Packs weights, (features out, features in), for the kernel.
+pub(crate) fn pack_matrix<T: Element>(weights: &ArrayD<T>) -> Result<Vec<Aligned<T>>, OutOfMemory> {
+    let (columns, k) = (weights.shape()[0], weights.shape()[1]);
+    let too_large = OutOfMemory { what: WEIGHTS, bytes: usize::MAX };
+    let mut data = zeros(&[Panels::<T>::len(columns, k).ok_or(too_large)?], WEIGHTS)?;
+    let weights = weights.as_standard_layout();
+    Panels::pack(weights.as_slice().unwrap_or_default(), columns, k, &mut data);
+    Ok(data)
 }

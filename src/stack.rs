@@ -24,6 +24,7 @@ mod columns;
 mod pipelined;
 mod plan;
 mod scan;
+mod shares;
 
 use std::ops::Range;
 
@@ -33,6 +34,7 @@ use crate::kernel::{Activation, Aligned, Kernel, Panels, Product, RowsMut, Walk}
 
 pub(crate) use block::{Block, Steps, Workspace};
 pub(crate) use plan::{Parallel, Plan, Shape, cores};
+pub(crate) use shares::{in_shares, shares};
 
 /// The weights of one layer and direction, packed for the kernel.
 #[derive(Clone, Debug)]

@@ -81,6 +81,15 @@ impl BatchSizes {
         }
     }
 
+    /// The step of a row, and its place in it.
+    pub(crate) fn place(&self, row: usize) -> (usize, usize) {
+        let step = match self {
+            BatchSizes::Constant { rows, .. } => row / rows,
+            BatchSizes::Varying { offsets } => offsets.partition_point(|&offset| offset <= row) - 1,
+        };
+        (step, row - self.offset(step))
+    }
+
     /// Whether each of these steps has a single row, and no step of the batch has more.
     pub(crate) fn is_one_row(&self, steps: &Range<usize>) -> bool {
         self.size(0) == 1 && self.offset(steps.end) - self.offset(steps.start) == steps.len()

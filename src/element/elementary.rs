@@ -1,4 +1,5 @@
-//! Logarithm, sine and cosine, for normal samples whose bits are the same on every machine.
+//! Logarithm, exponential, sine and cosine whose bits are the same on every machine: for normal samples, and for the
+//! functions behind a layer.
 //!
 //! The standard library's `ln`, `sin` and `cos` call the platform's mathematical library, and
 //! those libraries differ in the last bit. The functions here use only `+ - * /` and fused multiply-adds,
@@ -7,9 +8,13 @@
 //! calls the platform's library, aims at the correctly rounded result, which a good library
 //! returns for about 999 of 1000 arguments.
 
+pub(crate) mod exponential;
+
 use std::f32::consts::FRAC_1_SQRT_2 as SQRT_HALF_F32;
 use std::f64::consts::{FRAC_2_PI, FRAC_PI_2, SQRT_2};
 use std::ops::{Add, Div, Mul, Neg};
+
+pub(crate) use exponential::{exp, ln_1p};
 
 // Single precision
 

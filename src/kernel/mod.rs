@@ -11,6 +11,7 @@
 //! [`vector::Registers`] and [`Kernel`], and a branch in `run_on!`.
 
 mod double_buffer;
+mod elementwise;
 mod one_row;
 mod panels;
 mod peak;
@@ -157,6 +158,17 @@ impl Kernel {
             one_row::recur::<T::Avx512, 1>,
             one_row::recur::<T::Avx2, 2>,
             one_row::recur::<T::Portable, 2>
+        );
+    }
+
+    /// Applies a nonlinearity to every number.
+    pub(crate) fn activate<T: Registers>(self, values: &mut [T], activation: Activation) {
+        let both = (values, activation);
+        run_on!(
+            self, T, both: (&mut [T], Activation), (),
+            elementwise::apply::<T::Avx512>,
+            elementwise::apply::<T::Avx2>,
+            elementwise::apply::<T::Portable>
         );
     }
 }

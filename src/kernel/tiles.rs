@@ -98,12 +98,7 @@ impl<V: Vector> Tiles<V> {
 
     #[inline(always)]
     pub(super) fn activate(&self, total: V) -> V {
-        let zero = V::splat(V::Element::ZERO);
-        match self.activation {
-            Activation::Identity => total,
-            Activation::Tanh => tanh(total),
-            Activation::Relu => total.select_lt(zero, zero, total).nan_from(total),
-        }
+        activate(total, self.activation)
     }
 
     /// The start of one vector of columns. At the right edge of W some lanes have no column; in the padding of its
@@ -273,6 +268,17 @@ impl<V: Vector> Tiles<V> {
     }
 }
 
+/// `act(total)`
+#[inline(always)]
+pub(super) fn activate<V: Vector>(total: V, activation: Activation) -> V {
+    let zero = V::splat(V::Element::ZERO);
+    match activation {
+        Activation::Identity => total,
+        Activation::Tanh => tanh(total),
+        Activation::Relu => total.select_lt(zero, zero, total).nan_from(total),
+    }
+}
+
 /// `total = total + sum`, number by number.
 #[inline(always)]
 pub(super) fn add_sums<V: Vector, const R: usize, const C: usize>(
@@ -287,4 +293,4 @@ pub(super) fn add_sums<V: Vector, const R: usize, const C: usize>(
 }
 
 /// Space for one vector of any instance: none has more than 16 lanes.
-type Edge<T> = [T; 16];
+pub(super) type Edge<T> = [T; 16];

@@ -115,7 +115,7 @@ impl<T: Element> Rnn<T> {
         if self.config.dropout == 0.0 {
             return Ok(Vec::new());
         }
-        let width = self.config.num_directions() * self.config.hidden_size;
+        let width = self.output_size();
         let gaps = 1..self.config.num_layers;
         gaps.map(|_| {
             let mut mask = zeros(&[rows, width], "dropout masks")?;

@@ -57,7 +57,7 @@ const MIN_BLOCK_ROWS: usize = 8;
 /// beside them. A guess.
 const MAX_BLOCK_ROWS: usize = 256;
 /// Fewest multiplications that are worth waking another thread: some ten microseconds of work. A guess.
-const MIN_BLOCK_WORK: usize = 1 << 20;
+pub(super) const MIN_BLOCK_WORK: usize = 1 << 20;
 /// Fewest multiplications of a thread in one step if columns are shared: with fewer, synchronising after every step
 /// costs more than it saves. With two threads, one row of 256 features gains and one of 128 loses.
 const MIN_STEP_WORK: usize = 1 << 15;

@@ -1,0 +1,273 @@
+//! From the outputs of an RNN to predictions.
+
+use ndarray::{ArrayD, Axis};
+
+use super::function::{argmax, top};
+use super::{Function, Head, Pool};
+use crate::batch::{Batch, OUTPUT, Padding};
+use crate::element::Element;
+use crate::error::Error;
+use crate::kernel::Kernel;
+use crate::memory::{array, checked_len, values, zeros};
+use crate::stack::{in_shares, shares};
+
+/// Rows that pass through a head at once: few enough to stay in the cache, and enough to use each panel of weights
+/// often. A guess.
+const CHUNK_ROWS: usize = 64;
+
+/// The index behind the end of a sequence, and of a sequence without steps.
+const NO_CLASS: i64 = -1;
+
+/// Turns the outputs of an RNN into predictions: pools them, passes them through linear layers, and applies a function.
+///
+/// ```
+/// use elman::{Decoder, Function, Head, Kernel, Linear, Link, Pool, Prediction};
+/// use ndarray::{arr1, arr2};
+///
+/// let linear = Linear::new(&arr2(&[[1.0_f32, 0.0], [0.0, 1.0], [1.0, 1.0]]).into_dyn(), None)?;
+/// let head = Head::new(vec![Link::Linear(linear)])?;
+/// let decoder = Decoder { pool: Pool::Steps, head, function: Some(Function::Argmax) };
+/// let output = arr2(&[[1.0, -1.0], [-1.0, 2.0], [3.0, 4.0]]).into_dyn();
+/// let classes = decoder.decode(output, Kernel::best())?;
+/// assert_eq!(classes, Prediction::Classes(arr1(&[0, 1, 2]).into_dyn()));
+/// # Ok::<_, elman::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Decoder<T> {
+    /// The part of the output that is decoded.
+    pub pool: Pool,
+    /// The linear layers.
+    pub head: Head<T>,
+    /// The function behind them.
+    pub function: Option<Function>,
+}
+
+impl<T> Default for Decoder<T> {
+    /// The decoder that leaves every step as it is.
+    fn default() -> Self {
+        Decoder { pool: Pool::Steps, head: Head::default(), function: None }
+    }
+}
+
+/// The result of a decoder.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Prediction<T> {
+    /// C values for each row, (.., C).
+    Values(ArrayD<T>),
+    /// The index of the largest value of each row, (..).
+    Classes(ArrayD<i64>),
+    /// The largest values of each row and their indices, (.., K).
+    Top {
+        /// The values, in descending order.
+        values: ArrayD<T>,
+        /// The index of each value.
+        indices: ArrayD<i64>,
+    },
+}
+
+impl<T: Element> Decoder<T> {
+    /// Checks that the decoder fits rows of `width` features, and returns C, the number of values of a row.
+    ///
+    /// # Errors
+    /// [`Error::Features`]; [`Error::Invalid`] for more of the largest values than there are.
+    pub fn check(&self, width: usize) -> Result<usize, Error> {
+        if let Some(found) = self.head.in_features().filter(|&found| found != width) {
+            let name = "the first linear layer";
+            return Err(Error::Features { name, expected: width, found });
+        }
+        let classes = self.head.out_features().unwrap_or(width);
+        match self.function {
+            Some(Function::Top(k)) if k == 0 || k > classes => {
+                let what = format!("expected from 1 to {classes}, the number of classes, got {k}");
+                Err(Error::invalid("top", what))
+            }
+            _ => Ok(classes),
+        }
+    }
+
+    /// Passes rows, (.., D * `H_out`), through the head and the function. The result of a row does not depend on the
+    /// others, nor on the threads of the current rayon pool, which share them.
+    ///
+    /// # Errors
+    /// Those of [`Decoder::check`], [`Error::Rank`] for rows without an axis, and [`Error::OutOfMemory`].
+    pub fn decode(&self, rows: ArrayD<T>, kernel: Kernel) -> Result<Prediction<T>, Error> {
+        let Some((&width, outer)) = rows.shape().split_last() else {
+            return Err(Error::rank("output", "1 or more dimensions", rows.shape()));
+        };
+        let classes = self.check(width)?;
+        if self.head.is_empty() && self.function.is_none() {
+            return Ok(Prediction::Values(rows));
+        }
+        let shape = |last: &[usize]| [outer, last].concat();
+        let (values_each, indices_each) = match self.function {
+            Some(Function::Argmax) => (0, 1),
+            Some(Function::Top(k)) => (k, k),
+            _ => (classes, 0),
+        };
+        let contiguous;
+        let x = match rows.as_slice() {
+            Some(x) => x,
+            None => {
+                contiguous = values(&rows, OUTPUT)?;
+                &contiguous
+            }
+        };
+        let count = checked_len(outer, OUTPUT)?;
+        let (mut all_values, mut all_indices) =
+            (zeros(&[count, values_each], OUTPUT)?, zeros(&[count, indices_each], OUTPUT)?);
+        let out = (&mut all_values[..], &mut all_indices[..]);
+        self.decode_rows(x, width, out, (values_each, indices_each), kernel)?;
+        Ok(match self.function {
+            Some(Function::Argmax) => Prediction::Classes(array(outer, all_indices)),
+            Some(Function::Top(k)) => Prediction::Top {
+                values: array(&shape(&[k]), all_values),
+                indices: array(&shape(&[k]), all_indices),
+            },
+            _ => Prediction::Values(array(&shape(&[classes]), all_values)),
+        })
+    }
+
+    /// Decodes `x`, (rows, `width`), into values and indices, so many for each row, on all threads.
+    fn decode_rows(
+        &self,
+        x: &[T],
+        width: usize,
+        (mut values, mut indices): (&mut [T], &mut [i64]),
+        (values_each, indices_each): (usize, usize),
+        kernel: Kernel,
+    ) -> Result<(), Error> {
+        let Some(rows) = x.len().checked_div(width).filter(|&rows| rows > 0) else { return Ok(()) };
+        let count = shares(rows, self.head.work());
+        let (own, widest) = (rows.div_ceil(count), self.head.widest(width));
+        let mut all = Vec::with_capacity(count);
+        for x in x.chunks(own * width) {
+            let rows = x.len() / width;
+            let buffer = || zeros(&[CHUNK_ROWS.min(rows), widest], OUTPUT);
+            all.push(Share {
+                x,
+                width,
+                values: values.split_off_mut(..rows * values_each).unwrap_or_default(),
+                indices: indices.split_off_mut(..rows * indices_each).unwrap_or_default(),
+                buffers: [buffer()?, buffer()?],
+                order: zeros(&[self.head.out_features().unwrap_or(width)], OUTPUT)?,
+            });
+        }
+        in_shares(all, |share| share.decode(self, kernel));
+        Ok(())
+    }
+}
+
+/// Rows that a thread decodes, and the memory for their results.
+struct Share<'a, T> {
+    /// (rows, `width`).
+    x: &'a [T],
+    width: usize,
+    values: &'a mut [T],
+    indices: &'a mut [i64],
+    /// Two chunks of the widest rows.
+    buffers: [Vec<T>; 2],
+    /// Indices that are being sorted, (C).
+    order: Vec<usize>,
+}
+
+impl<T: Element> Share<'_, T> {
+    fn decode(mut self, decoder: &Decoder<T>, kernel: Kernel) {
+        let classes = decoder.head.out_features().unwrap_or(self.width);
+        let (mut values, mut indices) = (self.values, self.indices);
+        for x in self.x.chunks(CHUNK_ROWS * self.width) {
+            self.buffers[0][..x.len()].copy_from_slice(x);
+            let rows = x.len() / self.width;
+            decoder.head.run(kernel, rows, self.width, &mut self.buffers);
+            for row in self.buffers[0][..rows * classes].chunks_exact_mut(classes) {
+                let own = match decoder.function {
+                    None => row,
+                    Some(Function::Argmax) => {
+                        place(&mut indices, argmax(row));
+                        continue;
+                    }
+                    Some(Function::Top(k)) => {
+                        top(row, k, &mut self.order);
+                        for &index in &self.order {
+                            place(&mut indices, index);
+                            copy(&mut values, &[row[index]]);
+                        }
+                        continue;
+                    }
+                    Some(function) => {
+                        function.apply(row);
+                        row
+                    }
+                };
+                copy(&mut values, own);
+            }
+        }
+    }
+}
+
+/// Writes numbers to the beginning of a slice, and takes them off it.
+fn copy<T: Copy>(to: &mut &mut [T], from: &[T]) {
+    to.split_off_mut(..from.len()).unwrap_or_default().copy_from_slice(from);
+}
+
+/// Writes an index in the same way. No vector has more elements than fit.
+fn place(to: &mut &mut [i64], index: usize) {
+    copy(to, &[i64::try_from(index).unwrap_or(i64::MAX)]);
+}
+
+impl<T: Element> Prediction<T> {
+    /// Gives the rows of packed outputs the form of their input.
+    pub(super) fn restore(self, batch: &Batch<'_, T>, padding: &Padding<T>) -> Result<Self, Error> {
+        let behind = Padding { value: NO_CLASS, total_length: padding.total_length };
+        Ok(match self {
+            Prediction::Values(values) => Prediction::Values(restored(batch, values, padding)?),
+            Prediction::Classes(classes) => {
+                let classes = classes.insert_axis(Axis(1));
+                let classes = restored(batch, classes, &behind)?;
+                let features = Axis(classes.ndim() - 1);
+                Prediction::Classes(classes.index_axis_move(features, 0))
+            }
+            Prediction::Top { values, indices } => Prediction::Top {
+                values: restored(batch, values, padding)?,
+                indices: restored(batch, indices, &behind)?,
+            },
+        })
+    }
+
+    /// Replaces the results of rows that mean nothing: values by the padding, indices by -1.
+    pub(super) fn fill(&mut self, empty: &[bool], padding: T) {
+        for (row, _) in empty.iter().enumerate().filter(|(_, empty)| **empty) {
+            match self {
+                Prediction::Values(values) => values.index_axis_mut(Axis(0), row).fill(padding),
+                Prediction::Classes(classes) => classes[row] = NO_CLASS,
+                Prediction::Top { values, indices } => {
+                    values.index_axis_mut(Axis(0), row).fill(padding);
+                    indices.index_axis_mut(Axis(0), row).fill(NO_CLASS);
+                }
+            }
+        }
+    }
+
+    /// The result of the only row, without an axis for rows.
+    pub(super) fn of_one(self) -> Self {
+        match self {
+            Prediction::Values(values) => Prediction::Values(values.index_axis_move(Axis(0), 0)),
+            Prediction::Classes(classes) => {
+                Prediction::Classes(classes.index_axis_move(Axis(0), 0))
+            }
+            Prediction::Top { values, indices } => Prediction::Top {
+                values: values.index_axis_move(Axis(0), 0),
+                indices: indices.index_axis_move(Axis(0), 0),
+            },
+        }
+    }
+}
+
+/// Packed rows, (rows, features), in the form of the input.
+fn restored<T: Element, U: Clone>(
+    batch: &Batch<'_, T>,
+    rows: ArrayD<U>,
+    padding: &Padding<U>,
+) -> Result<ArrayD<U>, Error> {
+    let features = rows.len_of(Axis(1));
+    batch.restore(rows.into_raw_vec_and_offset().0, features, padding)
+}
