@@ -76,9 +76,9 @@ pub fn explicit_arguments(bundle: &Bundle) -> Map<String, Value> {
     if let Some(Text { text, .. }) = bundle.text() {
         let config = Config::from_json(text).map(|config| config.to_json());
         let Ok(Value::Object(mut fields)) = config else { return Map::new() };
-        if !explicit_nonlinearity(text) {
-            fields.shift_remove("nonlinearity");
-        }
+        // An argument is absent if the weights came without it.
+        let saved: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
+        fields.retain(|name, _| saved.contains_key(name));
         return fields;
     }
     let layers = bundle.attributes().iter().filter(|attribute| attribute.name == "mode");
@@ -90,11 +90,6 @@ pub fn explicit_arguments(bundle: &Bundle) -> Map<String, Value> {
         arguments.into_iter().map(move |(name, value)| (format!("{module}{dot}{name}"), value))
     });
     dotted.collect()
-}
-
-/// Whether a saved configuration names the nonlinearity. It does not if the weights came without one.
-fn explicit_nonlinearity(text: &str) -> bool {
-    serde_json::from_str(text).is_ok_and(|saved: Value| saved.get("nonlinearity").is_some())
 }
 
 /// Arguments of the layer among those of a model, with the name of the object that holds them. Values that

@@ -123,7 +123,7 @@ fn convert_says_what_it_writes() {
     let outcome = sandbox.rnn("convert -q sd new.npz");
     assert_eq!(outcome.stderr, line("sd", names, "tanh, false and 0"));
     let outcome = sandbox.rnn("run -q -w new.npz -i x.npy -o y.npy --train");
-    assert_eq!(outcome.stderr, line("new.npz", "nonlinearity", "tanh"));
+    assert_eq!(outcome.stderr, line("new.npz", names, "tanh, false and 0"));
 }
 
 #[test]

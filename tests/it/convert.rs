@@ -95,16 +95,22 @@ fn an_assumption_does_not_become_a_fact() {
         assert!(text.contains(", nonlinearity not said, tanh assumed, f32"), "{text}");
         assert!(sandbox.rnn(&format!("{relu} {target}")).succeeds().stdout == expected, "{target}");
         let notes = sandbox.rnn(&format!("convert {target} again.npz")).assumes().stderr;
-        let note =
-            "the weights do not say their nonlinearity; tanh, PyTorch's default, is assumed\n";
+        let note = "the weights do not say their nonlinearity, batch_first and dropout; tanh, false and 0, \
+                    PyTorch's defaults, are assumed\n";
         assert!(notes.ends_with(&format!("note: {target}: {note}")), "{notes}");
-        sandbox.rnn(&format!("convert {target} said.npz --nonlinearity relu -q")).succeeds();
+        let said = "--nonlinearity relu --batch-first --dropout 0";
+        sandbox.rnn(&format!("convert {target} said.npz {said} -q --strict")).succeeds();
         let text = sandbox.rnn("info said.npz").succeeds().stdout_text();
-        assert!(text.contains("bidirectional=True), relu, f32"), "{text}");
+        assert!(text.contains("batch_first=True, bidirectional=True), relu, f32"), "{text}");
     }
     // A node has an activation, and so it is named.
-    let said = sandbox.rnn("convert rnn.pt w.onnx").assumes().stderr;
-    assert!(said.ends_with("tanh, false and 0, PyTorch's defaults, are assumed\n"), "{said}");
+    let said = sandbox.rnn("convert rnn.pt w.onnx -q").assumes().stderr;
+    let note = "note: w.onnx: an .onnx states the nonlinearity, batch_first and dropout, and not that they are \
+                assumed\n";
+    assert!(
+        said.ends_with(&format!("tanh, false and 0, PyTorch's defaults, are assumed\n{note}")),
+        "{said}"
+    );
     let text = sandbox.rnn("info w.onnx").succeeds().stdout_text();
     assert!(text.contains("bidirectional=True), tanh, f32"), "{text}");
 }

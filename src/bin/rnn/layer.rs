@@ -96,10 +96,7 @@ pub(crate) fn note_modules(weights: &Checkpoint, notes: &mut Notes) {
         let line = format!(
             "{place}: the output is the hidden state, not the model's prediction, which needs {modules}{more}"
         );
-        match notes.form {
-            ReportForm::Json => notes.notes.push(line),
-            _ => notes.said.push(line),
-        }
+        notes.say(line);
     }
 }
 
@@ -114,7 +111,7 @@ pub(crate) fn has_two_readings(shape: &[usize], batch_is_known: bool) -> bool {
 }
 
 /// Words of a list, with `and` before the last one.
-fn enumerated(words: &[&str]) -> String {
+pub(crate) fn enumerated(words: &[&str]) -> String {
     match words {
         [others @ .., last] if !others.is_empty() => format!("{} and {last}", others.join(", ")),
         _ => words.concat(),

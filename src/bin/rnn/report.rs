@@ -44,6 +44,14 @@ impl Notes {
         }
     }
 
+    /// A remark that `--quiet` does not silence, or a note of a report for scripts.
+    pub(crate) fn say(&mut self, text: String) {
+        match self.form {
+            ReportForm::Json => self.notes.push(text),
+            _ => self.said.push(text),
+        }
+    }
+
     /// Prints what `--quiet` does not silence.
     pub(crate) fn print_said(&mut self) {
         self.said.drain(..).for_each(|text| say(&format!("note: {text}\n")));

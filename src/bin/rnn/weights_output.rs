@@ -12,6 +12,7 @@ use elman::{Config, Dtype, Element, Parameter, is_parameter_name};
 use ndarray::ArrayD;
 use serde_json::Value;
 
+use crate::layer::enumerated;
 use crate::pipeline::output::{refuse_terminal, refused, shown};
 use crate::report::{Notes, Report, TensorLine};
 
@@ -79,6 +80,20 @@ impl WeightsOutput {
         }
         #[cfg(not(feature = "onnx"))]
         let _ = dtype;
+    }
+
+    /// Says that a graph holds assumed arguments as if they were known: its nodes have them all.
+    pub(crate) fn note_assumptions(&self, path: &Path, notes: &mut Notes) {
+        #[cfg(feature = "onnx")]
+        if let (Self::Onnx(_), false) = (self, notes.assumptions.is_empty()) {
+            let names: Vec<_> = notes.assumptions.keys().map(String::as_str).collect();
+            let (place, names) = (shown(path), enumerated(&names));
+            notes.say(format!(
+                "{place}: an .onnx states the {names}, and not that they are assumed"
+            ));
+        }
+        #[cfg(not(feature = "onnx"))]
+        let _ = (path, notes);
     }
 
     /// Writes the tensors and the known part of their configuration, `saved`, and puts them in their place in

@@ -58,10 +58,9 @@ fn convert_as<T: Element>(
         ));
     }
     let mut saved = config.to_json();
-    // An assumed nonlinearity must not become a fact: a later flag may set it. A node of ONNX always has one.
-    let assumed = !weights.is_explicit("nonlinearity") && args.layer.nonlinearity.is_none();
-    if let (true, Some(saved)) = (assumed, saved.as_object_mut()) {
-        saved.shift_remove("nonlinearity");
+    // An assumption must not become a fact: a later flag may set the argument.
+    if let Some(saved) = saved.as_object_mut() {
+        saved.retain(|name, _| !notes.assumptions.contains_key(name));
     }
     let params = weights.into_params::<T>(config.clone());
     let mut params = params.map_err(|error| hinted(error, &config))?;
@@ -69,6 +68,7 @@ fn convert_as<T: Element>(
         params.merge_bias();
     }
     output.note(&args.target, T::DTYPE, &mut notes);
+    output.note_assumptions(&args.target, &mut notes);
     output.write(&params.into_tensors(), &config, &saved)?;
     let report = report("convert", (&config, T::DTYPE), &args.target, notes);
     report.print(args.target == Path::new("-"))
