@@ -86,11 +86,12 @@ impl Bundle {
     pub(super) fn pt_archive(mut archive: Archive, place: String) -> Result<Self, FileError> {
         archive.check_pt(&place)?;
         let folder = archive.pt_folder().unwrap_or_default();
+        let attributes = PtFile::arguments(&mut archive, &folder, &place)?;
         let inner = archive.inner_checkpoint(&folder).map_err(FileError::reading(&place))?;
         if let Some(inner) = inner {
             archive = Archive::new(inner, MAX_MEMBERS, &place)?;
         }
-        let (entries, file) = PtFile::zip(archive, &place)?;
+        let (entries, file) = PtFile::zip(archive, attributes, &place)?;
         Ok(Bundle { place, entries, text: None, body: Body::File(Container::Pt(file)) })
     }
 

@@ -54,7 +54,7 @@ pub enum Remedy {
     MissingAsNan,
     /// The meaning of the first line; `numbers` if it can be numbers.
     FirstLine {
-        /// Whether all cells of the line are numbers.
+        /// Whether all cells of the line are numbers or missing values.
         numbers: bool,
     },
 }

@@ -7,6 +7,7 @@
 mod exported;
 mod graph;
 mod layouts;
+mod program;
 mod rebuild;
 mod view;
 
@@ -50,8 +51,23 @@ enum Storages {
 }
 
 impl PtFile {
-    /// Reads the pickle of an archive.
-    pub(super) fn zip(mut archive: Archive, place: &str) -> Result<(Vec<Entry>, Self), FileError> {
+    /// The arguments of layers in the graph of an archive of `torch.export`.
+    pub(super) fn arguments(
+        archive: &mut Archive,
+        folder: &str,
+        place: &str,
+    ) -> Result<Vec<ModuleAttribute>, FileError> {
+        let program = archive.exported_program(folder);
+        let program = program.map_err(|source| read_error(source, place))?;
+        Ok(program.map_or(Vec::new(), |program| program::arguments(&program)))
+    }
+
+    /// Reads the pickle of an archive. The attributes are those that stand elsewhere.
+    pub(super) fn zip(
+        mut archive: Archive,
+        attributes: Vec<ModuleAttribute>,
+        place: &str,
+    ) -> Result<(Vec<Entry>, Self), FileError> {
         let len = archive.len;
         let folder = archive.pt_folder().unwrap_or_default();
         let mut read = || {
@@ -68,7 +84,9 @@ impl PtFile {
             }
             Ok((contents, order.starts_with(b"big"), format!("{folder}data/")))
         };
-        let (contents, big_endian, folder) = read().map_err(|source| read_error(source, place))?;
+        let read = read().map_err(|source| read_error(source, place));
+        let (mut contents, big_endian, folder) = read?;
+        contents.attributes.extend(attributes);
         Self::new(contents, Storages::Zip(archive, folder), big_endian, len, place)
     }
 

@@ -68,7 +68,17 @@ fn layouts_and_protocols_give_the_same_numbers() {
     for file in protocols.iter().chain(&["legacy-4.pt", "compressed.pt", "big-endian.pt"]) {
         converted(file, ALL, "--exact");
     }
-    converted("exported.pt2", ALL, "--exact");
+}
+
+/// The graph says the arguments that the weights leave open.
+#[test]
+fn an_exported_program_holds_all_arguments() {
+    let report = converted("exported.pt2", "--strict", "--exact");
+    assert!(report.starts_with("RNN(3, 5), tanh, f32, 50 parameters\n"), "{report}");
+    let report = converted("exported-relu.pt2", "--strict", "--exact");
+    let first =
+        "RNN(3, 5, num_layers=2, batch_first=True, dropout=0.25), relu, f32, 110 parameters\n";
+    assert!(report.starts_with(first), "{report}");
 }
 
 #[test]
@@ -141,6 +151,11 @@ fn saved_tensors_are_inputs() {
         sandbox.rnn(&format!("{run} -i {input} -o {output}.npy")).succeeds();
         sandbox.rnn(&format!("diff --exact x.npy {output}.npy")).succeeds();
     }
+    sandbox.rnn("diff x.npy batch.pt").fails(
+        65,
+        "rnn: expected two tensors or two bundles, got one tensor, x.npy, and 2 of them, batch.pt\n\
+         hint: rnn diff x.npy batch.pt:x\n",
+    );
     sandbox.rnn(&format!("{run} -i packed.pt --h0 h_0.pt -o y.npz")).succeeds();
     sandbox.rnn("randn -q --shape 4,2,3 -o padded.npy").succeeds();
     for lengths in ["batch.pt:lengths", "2,4"] {

@@ -399,12 +399,12 @@ fn an_unclear_first_line_needs_a_flag() {
         (
             ",\n1,2\n3,4\n",
             ", column 1: expected names (--header) or numbers (--no-header), got an empty cell",
-            "",
+            ", or --no-header if it is numbers",
         ),
         (
             "NA,NA\n1,2\n",
             ", column 1: expected names (--header) or numbers (--no-header), got 'NA'",
-            "",
+            ", or --no-header if it is numbers",
         ),
         (
             "1 000,2 000\n1,2\n",

@@ -196,7 +196,7 @@ pub(crate) struct ReportArgs {
     /// The shape report; on stdout, or on stderr if a tensor goes to stdout.
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(crate) report: ReportForm,
-    /// No report and no notes: the same as --report none.
+    /// No report and no notes, except lines about what is assumed: the same as --report none.
     #[arg(short, long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
     /// Say more: the recognised formats of files. -vv: the causes of an error too, and its backtrace if

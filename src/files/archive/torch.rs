@@ -11,8 +11,9 @@ use crate::files::handle::Handle;
 /// Python that writes the weights of a layer of Keras, which keeps transposed matrices and one bias.
 const OF_KERAS: &str = "k, r, b = layer.get_weights(); np.savez('w.npz', weight_ih_l0=k.T, weight_hh_l0=r.T, bias_ih_l0=b, bias_hh_l0=0*b) makes one of a SimpleRNN";
 
-/// Longest list of the weights in an archive of `torch.export`.
-const MAX_CONFIG_BYTES: u64 = 64 << 20;
+/// Longest JSON in an archive of `torch.export`: the list of the weights, which takes 600 bytes for each, or the graph,
+/// which has 2 MB for a large model. What is built of it takes a few times as much.
+const MAX_JSON_BYTES: u64 = 8 << 20;
 
 /// Archives of a kind that is not read: a member that they have, what they are, and a remedy.
 const REFUSED: [(&str, &str, &str); 3] = [
@@ -80,8 +81,22 @@ impl Archive {
             return Ok(None);
         };
         let mut list = Vec::new();
-        self.stored_file(&name)?.take(MAX_CONFIG_BYTES).read_to_end(&mut list)?;
+        self.stored_file(&name)?.take(MAX_JSON_BYTES).read_to_end(&mut list)?;
         Ok(Some(list))
+    }
+
+    /// The graph in an archive of `torch.export`, as JSON; `None` also for one that is too long.
+    pub(in crate::files) fn exported_program(
+        &mut self,
+        folder: &str,
+    ) -> io::Result<Option<Vec<u8>>> {
+        let names = ["models/model.json", "serialized_exported_program.json"];
+        let mut own = names.map(|name| format!("{folder}{name}")).into_iter();
+        let found = own.find(|own| self.zip.file_names().flatten().any(|name| name == *own));
+        let Some(name) = found else { return Ok(None) };
+        let mut program = Vec::new();
+        self.stored_file(&name)?.take(MAX_JSON_BYTES + 1).read_to_end(&mut program)?;
+        Ok((program.len() as u64 <= MAX_JSON_BYTES).then_some(program))
     }
 
     /// The checkpoint within an archive that `torch.export` wrote before PyTorch 2.8, as a file of its own.

@@ -1,46 +1,71 @@
 //! The weights in an archive of `torch.export`.
 
+use std::collections::BTreeMap;
 use std::io;
 
-use serde_json::Value as Json;
+use serde::Deserialize;
 
 use super::graph::{Contents, Found};
 use super::view::{View, tensor_type};
 use crate::files::StoredType;
 use crate::files::pickle::broken;
 
+/// The list of the weights, by name.
+#[derive(Deserialize)]
+struct Weights {
+    config: BTreeMap<String, Weight>,
+}
+
+#[derive(Deserialize)]
+struct Weight {
+    path_name: Option<String>,
+    use_pickle: Option<bool>,
+    tensor_meta: Option<Meta>,
+}
+
+#[derive(Deserialize)]
+struct Meta {
+    dtype: Option<u64>,
+    sizes: Vec<Size>,
+    strides: Vec<Size>,
+    storage_offset: Size,
+}
+
+/// A size that is a number, or else an expression.
+#[derive(Deserialize)]
+struct Size {
+    as_int: Option<usize>,
+}
+
 /// The weights in the JSON of `torch.export`.
 pub(super) fn exported(config: &[u8]) -> io::Result<Contents> {
-    let bad = || broken("unexpected JSON of the weights' names");
-    let json: Json = serde_json::from_slice(config).map_err(|_| bad())?;
-    let weights = json["config"].as_object().ok_or_else(bad)?;
+    let weights: Weights = serde_json::from_slice(config)
+        .map_err(|_| broken("expected a JSON list of the weights, got another form"))?;
     let mut found = Contents::default();
-    for (name, weight) in weights {
-        let meta = &weight["tensor_meta"];
-        let sizes = |field: &str| -> Option<Vec<usize>> {
-            let sizes = meta[field].as_array()?.iter();
-            sizes.map(size).collect()
-        };
-        let mut view = View::of(StoredType::Other("other"));
-        view.shape = sizes("sizes").unwrap_or_default();
-        let strides = sizes("strides").filter(|strides| strides.len() == view.shape.len());
-        let key = weight["path_name"].as_str();
-        if let (Some(key), Some(strides), Some(false)) =
-            (key, strides, weight["use_pickle"].as_bool())
-        {
-            (view.stored, view.bytes) = scalar_type(meta["dtype"].as_u64());
-            view.offset = size(&meta["storage_offset"]).unwrap_or(0);
-            (view.key, view.strides) = (key.to_owned(), strides);
-            view.numel = usize::MAX / view.bytes.max(1);
-        }
-        found.tensors.push(Found { name: name.clone(), view });
+    for (name, weight) in weights.config {
+        let view = view(weight).unwrap_or_else(|| View::of(StoredType::Other("other")));
+        found.tensors.push(Found { name, view });
     }
     Ok(found)
 }
 
-/// A size that is an integer.
-fn size(size: &Json) -> Option<usize> {
-    usize::try_from(size["as_int"].as_u64()?).ok()
+/// The view of a storage that is a member of the archive. One that is a pickle, or without numbers for its sizes, is
+/// only listed.
+fn view(weight: Weight) -> Option<View> {
+    let Weight { path_name, use_pickle, tensor_meta: Some(meta) } = weight else { return None };
+    let sizes = |sizes: Vec<Size>| -> Option<Vec<usize>> {
+        sizes.into_iter().map(|size| size.as_int).collect()
+    };
+    let mut view = View::of(StoredType::Other("other"));
+    view.shape = sizes(meta.sizes).unwrap_or_default();
+    let strides = sizes(meta.strides).filter(|strides| strides.len() == view.shape.len());
+    if let (Some(key), Some(strides), Some(false)) = (path_name, strides, use_pickle) {
+        (view.stored, view.bytes) = scalar_type(meta.dtype);
+        view.offset = meta.storage_offset.as_int.unwrap_or(0);
+        (view.key, view.strides) = (key, strides);
+        view.numel = usize::MAX / view.bytes.max(1);
+    }
+    Some(view)
 }
 
 /// PyTorch's number of a type, in the order of its `ScalarType`, counted from 1.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::FirstLine;
-use super::cell::{has_comma, is_whole, is_word, number, quoted, text};
+use super::cell::{has_comma, is_missing, is_whole, is_word, number, quoted, text};
 use super::lines::Lines;
 use super::text::{cells, unquoted, visible_separator};
 use crate::files::error::{FileError, Remedy};
@@ -120,5 +120,7 @@ fn unclear(lines: &Lines<'_>) -> FileError {
         quoted(&lines.record[cell])
     );
     let error = lines.wrong(&format!(", column {}", cell + 1), &what);
-    lines.with_remedy(error, Some(Remedy::FirstLine { numbers: false }))
+    let mut record = lines.record.iter();
+    let numbers = record.all(|cell| number(cell).is_some() || is_missing(cell));
+    lines.with_remedy(error, Some(Remedy::FirstLine { numbers }))
 }

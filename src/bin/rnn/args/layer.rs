@@ -13,9 +13,10 @@ use super::{LayerArgs, ReportArgs, RngArgs, TableArgs, WeightsArgs};
 #[derive(Debug, ClapArgs)]
 #[allow(clippy::struct_excessive_bools, reason = "flags that do not exclude each other")]
 pub(crate) struct Run {
-    /// Input, (L, N, H_in), (N, L, H_in) with --batch-first, or (L, H_in): .npy, FILE.npz:NAME, or -. Or a
-    /// table of numbers, (L, H_in): text with commas, semicolons, tabs or blanks. Or an .npz of a packed sequence
-    /// (data, batch_sizes, ...), or of sequences of different lengths, (L_i, H_in).
+    /// Input, (L, N, H_in), (N, L, H_in) with --batch-first, or (L, H_in): .npy, a tensor saved as .pt, a member
+    /// FILE:NAME of an .npz, .safetensors or .pt, or -. Or a table of numbers, (L, H_in): text with commas,
+    /// semicolons, tabs or blanks. Or an .npz or .pt of a packed sequence (data, batch_sizes, ...), or of sequences
+    /// of different lengths, (L_i, H_in).
     #[arg(short, long, value_name = "FILE")]
     pub(crate) input: OsString,
     #[command(flatten)]

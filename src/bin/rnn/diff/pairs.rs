@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use anyhow::Result;
-use elman::files::{Bundle, BundleFormat, File, FileError, Header, StoredType};
+use elman::files::{Bundle, File, FileError, Header, StoredType};
 use elman::files::{TensorFile, TensorReader};
 use serde::Serialize;
 
@@ -182,10 +182,8 @@ fn refuse_several(tensor: &TensorFile, bundle: &Bundle) -> Result<()> {
     );
     let shape = &tensor.header().shape;
     let index = entries.iter().position(|entry| entry.shape == *shape).unwrap_or(0);
-    // Only those of a folder or of FILE.npz have a name on a command line.
-    let nameable = bundle.format() == BundleFormat::Folder
-        || Path::new(bundle.place()).extension().is_some_and(|extension| extension == "npz");
-    let named = (nameable && !entries.is_empty())
+    // The tensors of a pipe have no name on a command line.
+    let named = (Path::new(bundle.place()).exists() && !entries.is_empty())
         .then(|| hint::replaced(bundle.place(), &bundle.entry_place(index)));
     Err(with_hint(Data(message), named.flatten()))
 }
