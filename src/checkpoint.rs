@@ -7,6 +7,7 @@
 mod configuration;
 mod derived;
 mod error;
+mod model;
 mod names;
 #[cfg(feature = "onnx")]
 mod onnx;
@@ -19,11 +20,12 @@ use crate::element::{Dtype, Element};
 use crate::files::{
     Accepts, Bundle, Entry, File, FileError, MAX_LISTED, Source, StoredType, Tensor, listed, open,
 };
-use crate::{Config, Params, Rnn};
+use crate::{Config, ModelConfig, Params, Rnn};
 
 pub use configuration::explicit_arguments;
 use derived::Derived;
 pub use error::CheckpointError;
+pub use model::ModelCheckpoint;
 #[cfg(feature = "onnx")]
 pub use onnx::write_onnx;
 
@@ -73,6 +75,8 @@ pub struct Checkpoint {
     pub notes: Vec<String>,
     /// Remarks about parts of the file that were not understood, a line each.
     pub warnings: Vec<String>,
+    /// The parts around the layer that the file names: a configuration that `rnn convert` wrote.
+    pub model: ModelConfig,
     /// The state that the file starts the layer from, (D * `num_layers`, 1 or N, `H_out`): a constant `initial_h` of
     /// ONNX. One row is that of every sequence.
     pub h_0: Option<ArrayD<f64>>,
@@ -152,6 +156,7 @@ impl Checkpoint {
             config: saved.config,
             explicit: saved.explicit,
             reversed: false,
+            model: saved.model,
             h_0: None,
             lengths: None,
             ignored: others.len(),
@@ -171,11 +176,7 @@ impl Checkpoint {
 
     /// The tensors as numbers of type T.
     pub fn into_tensors<T: Element>(self) -> Vec<(String, ArrayD<T>)> {
-        let array = |tensor| match tensor {
-            Tensor::F32(array) => array.mapv_into_any(T::from_f32),
-            Tensor::F64(array) => array.mapv_into_any(T::from_f64),
-        };
-        self.tensors.into_iter().map(|named| (named.name, array(named.tensor))).collect()
+        self.tensors.into_iter().map(|named| (named.name, named.tensor.into_array())).collect()
     }
 
     /// The parameters, with a configuration that may differ in arguments that names and shapes do not determine.

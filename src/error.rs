@@ -72,6 +72,9 @@ pub enum Error {
         count.saturating_sub(1)
     )]
     Id { step: usize, sequence: usize, found: i64, count: usize },
+    /// A token that is not in the vocabulary of a model, at a line and a column of a text, both counted from 1.
+    #[error("line {line}, column {column}: '{}' is not in the vocabulary", token.escape_debug())]
+    Token { line: usize, column: usize, token: String },
     /// The allocator returned no memory.
     #[error(transparent)]
     OutOfMemory(#[from] OutOfMemory),

@@ -54,7 +54,7 @@
 //! | `kernel` | the arithmetic on slices, for each instruction set |
 //! | `model` | the parts of a model around its RNN: encoders of ids, linear layers, pooling, softmax and its relatives |
 //! | [`files`] | files: formats, sources, sinks |
-//! | `checkpoint` | weights from files, and to .onnx: the meeting point of files and layers |
+//! | `checkpoint` | weights from files, the parts of a model around them, and to .onnx: the meeting point of files and layers |
 //! | `check` | invariance: the same bytes in every way of computing a batch |
 //! | `element` | the numbers: one trait for f32 and f64, sealed by the kernel's registers of them |
 //! | `error`, `memory` | the layer's errors (`files` has its own), fallible allocation |
@@ -125,7 +125,9 @@ struct Readme;
 pub use batch::{Batch, Padding};
 #[cfg(feature = "onnx")]
 pub use checkpoint::write_onnx;
-pub use checkpoint::{Checkpoint, CheckpointError, NamedTensor, explicit_arguments};
+pub use checkpoint::{
+    Checkpoint, CheckpointError, ModelCheckpoint, NamedTensor, explicit_arguments,
+};
 pub use config::{Config, Nonlinearity, Parameter, is_parameter_name};
 pub use element::{Dtype, Element};
 pub use error::Error;
@@ -133,7 +135,8 @@ pub use generator::{Generator, STATE_BYTES};
 pub use kernel::Kernel;
 pub use memory::{OutOfMemory, zeros};
 pub use model::{
-    Decoder, Encoder, Function, Head, Linear, Link, Model, ModelOutput, Pool, Pooling, Prediction,
+    Decoder, Encoder, EncoderConfig, Function, Head, Linear, Link, LinkConfig, Model, ModelConfig,
+    ModelOutput, Pool, Pooling, Prediction, Tokens, Vocabulary, parse_labels,
 };
 pub use packed::{
     PackedSequence, PaddingSide, pack_padded_sequence, pack_sequence, pad_packed_sequence,

@@ -6,11 +6,13 @@
 //!
 //! This module does not know files: `checkpoint` finds the tensors.
 
+mod config;
 mod decoder;
 mod encoder;
 mod function;
 mod head;
 mod pool;
+mod vocabulary;
 
 use ndarray::ArrayD;
 
@@ -20,11 +22,13 @@ use crate::error::Error;
 use crate::memory::array;
 use crate::{Keep, Options, Rnn};
 
+pub use config::{EncoderConfig, LinkConfig, ModelConfig};
 pub use decoder::{Decoder, Prediction};
 pub use encoder::Encoder;
 pub use function::Function;
 pub use head::{Head, Linear, Link};
 pub use pool::{Pool, Pooling};
+pub use vocabulary::{Tokens, Vocabulary, parse_labels};
 
 /// An encoder, an RNN and a decoder, whose sizes fit together.
 ///

@@ -10,7 +10,7 @@ use super::names::Found;
 use crate::checkpoint::error::CheckpointError;
 use crate::error::Error;
 use crate::files::{AttributeValue, Bundle, Entry, Text, listed};
-use crate::{Config, is_parameter_name};
+use crate::{Config, ModelConfig, is_parameter_name};
 
 /// Most names of tensors that an error lists.
 const MAX_NAMES: usize = 5;
@@ -22,6 +22,8 @@ const HYPER_PARAMETERS: [&str; 7] =
 /// A configuration in a file.
 pub(super) struct Saved {
     pub(super) config: Config,
+    /// The parts around the layer.
+    pub(super) model: ModelConfig,
     /// PyTorch's names of the arguments that the file holds. The others follow from names and shapes, or are
     /// PyTorch's defaults.
     pub(super) explicit: Vec<String>,
@@ -59,14 +61,30 @@ pub(super) fn read(
         }
         let config = serde_json::from_value(fields).unwrap_or(inferred);
         let explicit = explicit.into_iter().map(|(name, _)| name).collect();
-        return Ok(Saved { config, explicit, notes });
+        return Ok(Saved { config, model: ModelConfig::default(), explicit, notes });
     };
-    let saved = Config::from_json(text).map_err(CheckpointError::from);
-    let config = saved.and_then(|saved| refuse_misfit(saved, shapes()));
-    let config = config.map_err(|error| error.within(place))?;
-    let saved: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
-    let explicit = saved.into_iter().map(|(name, _)| name).collect();
-    Ok(Saved { config, explicit, notes: Vec::new() })
+    let saved = of_text(text).map_err(CheckpointError::from);
+    let saved = saved.and_then(|(saved, model)| Ok((refuse_misfit(saved, shapes())?, model)));
+    let (config, model) = saved.map_err(|error| error.within(place))?;
+    let fields: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
+    let explicit = fields.into_iter().map(|(name, _)| name).filter(|name| name != MODEL).collect();
+    Ok(Saved { config, model, explicit, notes: Vec::new() })
+}
+
+/// The field of `rnn.json` with the parts around the layer.
+const MODEL: &str = "model";
+
+/// The configurations of the layer and of the parts around it in an `rnn.json`.
+fn of_text(text: &str) -> Result<(Config, ModelConfig), Error> {
+    let Ok(Value::Object(mut fields)) = serde_json::from_str(text) else {
+        // The error is that of the layer.
+        return Config::from_json(text).map(|config| (config, ModelConfig::default()));
+    };
+    let Some(model) = fields.shift_remove(MODEL) else {
+        return Config::from_json(text).map(|config| (config, ModelConfig::default()));
+    };
+    let model = ModelConfig::from_json(&model)?;
+    Ok((Config::from_json(&Value::Object(fields).to_string())?, model))
 }
 
 /// PyTorch's arguments that a bundle contains explicitly, with the names of the modules around the layer: those
@@ -74,7 +92,7 @@ pub(super) fn read(
 /// shapes are left out.
 pub fn explicit_arguments(bundle: &Bundle) -> Map<String, Value> {
     if let Some(Text { text, .. }) = bundle.text() {
-        let config = Config::from_json(text).map(|config| config.to_json());
+        let config = of_text(text).map(|(config, _)| config.to_json());
         let Ok(Value::Object(mut fields)) = config else { return Map::new() };
         // An argument is absent if the weights came without it.
         let saved: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();

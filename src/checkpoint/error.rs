@@ -29,6 +29,17 @@ pub enum CheckpointError {
     /// No layer of a model has the requested prefix.
     #[error("expected a layer under the prefix '{asked}', got {}", prefixes(found))]
     NoLayer { asked: String, found: Vec<String> },
+    /// A model has no module with a `weight` of this name. `found` has the names of those with one.
+    #[error("expected a module '{asked}' with a weight, got {}", listed(found, MAX_LISTED))]
+    NoModule { asked: String, found: Vec<String> },
+    /// Several modules have names that end in the requested one.
+    #[error("expected one module '{asked}', got {}: {}", found.len(), listed(found, MAX_LISTED))]
+    ManyModules { asked: String, found: Vec<String> },
+    /// An `nn.Embedding` with a `max_norm`, which scales the rows that it looks up.
+    #[error(
+        "{module}: expected an embedding without max_norm, which scales the rows that it looks up"
+    )]
+    MaxNorm { module: String },
     /// An error in the weights, with the place of the file.
     #[error("{place}: {source}")]
     Weights { place: String, source: Box<CheckpointError> },

@@ -20,11 +20,11 @@ use ndarray::ArrayD;
 
 use super::configuration::refuse_contradiction;
 use super::{Checkpoint, common_dtype};
-use crate::Config;
 use crate::checkpoint::error::CheckpointError;
 use crate::element::Dtype;
 use crate::files::proto::NodeProto;
 use crate::files::{FileError, Graph, MAX_LISTED, TEXT_NAME, Tensor, listed};
+use crate::{Config, ModelConfig};
 
 use cell::{LayerNode, Weight};
 use constant::Constants;
@@ -99,6 +99,7 @@ fn of_chain<'a>(
         h_0,
         lengths,
         explicit: explicit(graph),
+        model: ModelConfig::default(),
         reversed: cells.iter().any(|cell| cell.direction == "reverse"),
         prefix: String::new(),
         ignored: 0,

@@ -83,7 +83,7 @@ use std::path::Path;
 
 use ndarray::ArrayD;
 
-use crate::element::Dtype;
+use crate::element::{Dtype, Element};
 
 /// The name of the text beside tensors: a file of a folder, a key of the metadata of .safetensors and .onnx.
 pub const TEXT_NAME: &str = "rnn.json";
@@ -102,6 +102,14 @@ impl Tensor {
         match self {
             Tensor::F32(_) => Dtype::F32,
             Tensor::F64(_) => Dtype::F64,
+        }
+    }
+
+    /// Its numbers as those of type T.
+    pub(crate) fn into_array<T: Element>(self) -> ArrayD<T> {
+        match self {
+            Tensor::F32(array) => array.mapv_into_any(T::from_f32),
+            Tensor::F64(array) => array.mapv_into_any(T::from_f64),
         }
     }
 

@@ -5,11 +5,14 @@
 
 use std::cmp::Ordering;
 
+use serde::{Deserialize, Serialize};
+
 use crate::element::Element;
 use crate::element::elementary::{Double, exp, ln_1p};
 
 /// A function on the last axis of an output, C values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Function {
     /// e^x / (sum of all e^x).
     Softmax,

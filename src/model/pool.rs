@@ -1,6 +1,7 @@
 //! The part of an output that a decoder sees: every step, or one row for each sequence.
 
 use ndarray::{ArrayD, Axis};
+use serde::{Deserialize, Serialize};
 
 use crate::batch::Batch;
 use crate::element::Element;
@@ -11,7 +12,8 @@ use crate::memory::{array, zeros};
 const POOLED: &str = "pooled output";
 
 /// The part of an output that a decoder sees.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Pool {
     /// Every step.
     #[default]

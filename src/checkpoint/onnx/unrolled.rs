@@ -15,7 +15,7 @@ use crate::checkpoint::{Checkpoint, NamedTensor, common_dtype};
 use crate::element::Dtype;
 use crate::files::proto::{Attribute, NodeProto};
 use crate::files::{Entry, Graph, MAX_LISTED, StoredType, Tensor, listed};
-use crate::{Config, Nonlinearity};
+use crate::{Config, ModelConfig, Nonlinearity};
 
 use super::Reader;
 use super::constant::Constants;
@@ -132,6 +132,7 @@ impl<'a> Links<'a> {
             recognised: format!("an unrolled RNN of {} products", own.len()),
             dtype: common_dtype(&config, &tensors)?,
             explicit,
+            model: ModelConfig::default(),
             reversed: false,
             h_0: None,
             lengths: None,

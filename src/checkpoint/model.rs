@@ -1,0 +1,467 @@
+//! The parts of a model around its RNN, found by name among the tensors of a checkpoint.
+
+use std::collections::HashMap;
+
+use super::names::is_of_optimizer;
+use super::{Checkpoint, NamedTensor};
+use crate::checkpoint::error::CheckpointError;
+use crate::element::{Dtype, Element};
+use crate::error::Error;
+use crate::files::{Accepts, AttributeValue, Bundle, Entry, File, Source, Tensor, open};
+use crate::{
+    Config, Decoder, Encoder, EncoderConfig, Head, Linear, Link, LinkConfig, Model, ModelConfig,
+};
+
+/// A layer in a file, with the parts of its model around it.
+///
+/// ```
+/// use elman::files::Source;
+/// use elman::{LinkConfig, ModelCheckpoint, ModelConfig, Pool};
+///
+/// // The model that was saved with the layer of the example of `Checkpoint`: `fc` is nn.Linear(8, 1).
+/// let file = Source::parse("fixtures/sine/model.pt".as_ref());
+/// let asked = ModelConfig {
+///     head: LinkConfig::parse_chain("fc")?,
+///     pool: Pool::Last,
+///     ..ModelConfig::default()
+/// };
+/// let checkpoint = ModelCheckpoint::read(&file, None, None, |_| asked)?;
+/// assert_eq!(checkpoint.tensors[0].name, "fc.weight");
+/// let config = checkpoint.layer.config.clone();
+/// let model = checkpoint.into_model::<f32>(config)?;
+/// assert_eq!(model.decoder().head.out_features(), Some(1));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ModelCheckpoint {
+    /// The layer. Its `modules` and `ignored` leave out the parts around it that are used.
+    pub layer: Checkpoint,
+    /// The parts around it, with the full names of their modules.
+    pub config: ModelConfig,
+    /// The tensors of these parts under their full names, each once.
+    pub tensors: Vec<NamedTensor>,
+}
+
+impl ModelCheckpoint {
+    /// Reads a layer as [`Checkpoint::read`] does, and the parts of its model. `choose` says which these are, and gets
+    /// the configuration that is saved in the file, which is empty if there is none.
+    ///
+    /// The name of a module may leave out what stands before it in the checkpoint: `decoder` finds
+    /// `model.decoder.weight`. An .onnx has no parts that are found.
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::read`]; [`CheckpointError::NoModule`] and [`CheckpointError::ManyModules`] for a name;
+    /// [`CheckpointError::MaxNorm`]; [`CheckpointError::MixedTypes`].
+    pub fn read(
+        source: &Source,
+        dtype: Option<Dtype>,
+        prefix: Option<&str>,
+        choose: impl FnOnce(ModelConfig) -> ModelConfig,
+    ) -> Result<Self, CheckpointError> {
+        let mut bundle = match open(source, Accepts::Model)? {
+            File::Bundle(bundle) => bundle,
+            #[cfg(feature = "onnx")]
+            File::Graph(graph) => {
+                let layer = Checkpoint::of_graph(&graph, dtype, prefix)?;
+                let config = choose(ModelConfig::default());
+                if let Some(asked) = names(&config).next() {
+                    let error = CheckpointError::NoModule { asked: asked.clone(), found: vec![] };
+                    return Err(error.within(&layer.place));
+                }
+                return Ok(ModelCheckpoint { layer, config, tensors: Vec::new() });
+            }
+            File::Tensor(file) => unreachable!("{}: a model", file.place()),
+        };
+        let layer = Checkpoint::of_bundle(&mut bundle, dtype, prefix)?;
+        let config = choose(layer.model.clone());
+        Self::of_bundle(&mut bundle, layer, config, dtype.is_some())
+    }
+
+    /// Reads the parts around a layer. Numbers of another type than the layer's are converted only if `convert`.
+    fn of_bundle(
+        bundle: &mut Bundle,
+        mut layer: Checkpoint,
+        mut config: ModelConfig,
+        convert: bool,
+    ) -> Result<Self, CheckpointError> {
+        let place = layer.place.clone();
+        let within = |error: CheckpointError| error.within(&place);
+        let entries = bundle.entries().to_vec();
+        let mut indices = Vec::new();
+        for name in names_mut(&mut config) {
+            let (full, index) = find(&entries, name).map_err(within)?;
+            indices.push(index);
+            indices.extend(bundle.position(&format!("{full}.bias")));
+            *name = full;
+        }
+        if let Some(EncoderConfig::Embedding(module)) = &config.encoder {
+            refuse_max_norm(bundle, module).map_err(within)?;
+        }
+        let mut tensors: Vec<NamedTensor> = Vec::new();
+        for index in indices {
+            let Entry { name, stored, .. } = &entries[index];
+            if tensors.iter().any(|tensor| tensor.name == *name) {
+                continue;
+            }
+            if !convert && stored.natural() != layer.dtype {
+                let (dtype, found) = (layer.dtype, stored.natural());
+                let what = format!("{name}: expected {dtype}, as the layer is, got {found}");
+                return Err(within(CheckpointError::MixedTypes(what)));
+            }
+            let tensor = bundle.read(index, Some(layer.dtype))?;
+            tensors.push(NamedTensor { name: name.clone(), stored: *stored, tensor });
+        }
+        layer.modules.retain(|module| tensors.iter().all(|tensor| tensor.name != *module));
+        layer.ignored = layer.ignored.saturating_sub(tensors.len());
+        Ok(ModelCheckpoint { layer, config, tensors })
+    }
+
+    /// The model, with a configuration of the layer that may differ in arguments that names and shapes do not
+    /// determine.
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::into_rnn`]; [`Error::TensorShape`] and [`Error::Rank`] for a tensor of another shape;
+    /// [`Error::Invalid`] for a vocabulary or labels of another count; those of [`Model::new`].
+    pub fn into_model<T: Element>(self, config: Config) -> Result<Model<T>, CheckpointError> {
+        let ModelCheckpoint { layer, config: around, tensors } = self;
+        let place = layer.place.clone();
+        let within = |error: Error| CheckpointError::from(error).within(&place);
+        let rnn = layer.into_rnn::<T>(config)?;
+        let parts = Parts(tensors.iter().map(|own| (own.name.as_str(), &own.tensor)).collect());
+        let encoder = parts.encoder(&around, rnn.config().input_size).map_err(within)?;
+        let width = rnn.config().num_directions() * rnn.config().hidden_size;
+        let head = parts.head(&around, width).map_err(within)?;
+        let decoder = Decoder { pool: around.pool, head, function: around.function };
+        let classes = decoder.check(width).map_err(within)?;
+        if let Some(labels) = around.labels.filter(|labels| labels.len() != classes) {
+            let what = format!("expected {classes}, one for each class, got {}", labels.len());
+            return Err(Error::invalid("labels", what).into());
+        }
+        Model::new(encoder, rnn, decoder).map_err(within)
+    }
+}
+
+/// The names of the modules in a configuration.
+fn names(config: &ModelConfig) -> impl Iterator<Item = &String> {
+    let embedding = match &config.encoder {
+        Some(EncoderConfig::Embedding(name)) => Some(name),
+        _ => None,
+    };
+    embedding.into_iter().chain(config.head.iter().filter_map(|link| match link {
+        LinkConfig::Linear(name) => Some(name),
+        _ => None,
+    }))
+}
+
+fn names_mut(config: &mut ModelConfig) -> impl Iterator<Item = &mut String> {
+    let embedding = match &mut config.encoder {
+        Some(EncoderConfig::Embedding(name)) => Some(name),
+        _ => None,
+    };
+    embedding.into_iter().chain(config.head.iter_mut().filter_map(|link| match link {
+        LinkConfig::Linear(name) => Some(name),
+        _ => None,
+    }))
+}
+
+/// The full name of a module, and the index of its weight. The name itself wins over names that end in it.
+fn find(entries: &[Entry], asked: &str) -> Result<(String, usize), CheckpointError> {
+    let modules = || {
+        let model = entries.iter().enumerate().filter(|(_, entry)| !is_of_optimizer(&entry.name));
+        model.filter_map(|(index, entry)| Some((entry.name.strip_suffix(".weight")?, index)))
+    };
+    let ends = |name: &str| name.strip_suffix(asked).is_some_and(|outer| outer.ends_with('.'));
+    let exact = modules().find(|(name, _)| *name == asked);
+    let found: Vec<_> = match exact {
+        Some(exact) => vec![exact],
+        None => modules().filter(|(name, _)| ends(name)).collect(),
+    };
+    let asked = || asked.to_owned();
+    match found[..] {
+        [(name, index)] => Ok((name.to_owned(), index)),
+        [] => {
+            let found = modules().map(|(name, _)| name.to_owned()).collect();
+            Err(CheckpointError::NoModule { asked: asked(), found })
+        }
+        _ => {
+            let found = found.iter().map(|(name, _)| (*name).to_owned()).collect();
+            Err(CheckpointError::ManyModules { asked: asked(), found })
+        }
+    }
+}
+
+/// Refuses an embedding that changes its rows.
+fn refuse_max_norm(bundle: &Bundle, module: &str) -> Result<(), CheckpointError> {
+    let number =
+        |value: &AttributeValue| matches!(value, AttributeValue::Float(_) | AttributeValue::Int(_));
+    let mut own = bundle.attributes().iter().filter(|attribute| attribute.module == module);
+    if own.any(|attribute| attribute.name == "max_norm" && number(&attribute.value)) {
+        return Err(CheckpointError::MaxNorm { module: module.to_owned() });
+    }
+    Ok(())
+}
+
+/// The tensors around a layer, by their full names.
+struct Parts<'a>(HashMap<&'a str, &'a Tensor>);
+
+impl Parts<'_> {
+    fn encoder<T: Element>(
+        &self,
+        config: &ModelConfig,
+        input_size: usize,
+    ) -> Result<Option<Encoder<T>>, Error> {
+        let (encoder, rows) = match &config.encoder {
+            None if config.vocabulary.is_some() => {
+                let what = "expected an encoder of its ids, an embedding or one-hot rows, got none";
+                return Err(Error::invalid("vocabulary", what));
+            }
+            None => return Ok(None),
+            Some(EncoderConfig::OneHot) => {
+                (Encoder::one_hot(input_size), "feature of the layer".to_owned())
+            }
+            Some(EncoderConfig::Embedding(module)) => {
+                let name = format!("{module}.weight");
+                let weight = self.matrix(&name, input_size)?;
+                (Encoder::embedding(&weight.clone().into_array())?, format!("row of {name}"))
+            }
+        };
+        let count = encoder.num_embeddings();
+        match config.vocabulary.as_ref().map(|own| own.names().len()) {
+            Some(found) if found != count => {
+                let what = format!("expected {count} tokens, one for each {rows}, got {found}");
+                Err(Error::invalid("vocabulary", what))
+            }
+            _ => Ok(Some(encoder)),
+        }
+    }
+
+    fn head<T: Element>(&self, config: &ModelConfig, width: usize) -> Result<Head<T>, Error> {
+        let (mut links, mut width) = (Vec::with_capacity(config.head.len()), width);
+        for link in &config.head {
+            links.push(match link {
+                LinkConfig::Relu => Link::Relu,
+                LinkConfig::Tanh => Link::Tanh,
+                LinkConfig::Sigmoid => Link::Sigmoid,
+                LinkConfig::Linear(module) => {
+                    let weight = self.matrix(&format!("{module}.weight"), width)?;
+                    let name = format!("{module}.bias");
+                    let (expected, bias) = (vec![weight.shape()[0]], self.0.get(&*name).copied());
+                    if let Some(bias) = bias.filter(|bias| bias.shape() != expected) {
+                        let found = bias.shape().to_vec();
+                        return Err(Error::TensorShape { name, expected, found });
+                    }
+                    let bias = bias.map(|bias| bias.clone().into_array());
+                    let linear = Linear::new(&weight.clone().into_array(), bias.as_ref())?;
+                    width = linear.out_features();
+                    Link::Linear(linear)
+                }
+            });
+        }
+        Head::new(links)
+    }
+
+    /// The matrix of this name, whose rows have `columns` numbers.
+    fn matrix(&self, name: &str, columns: usize) -> Result<&Tensor, Error> {
+        let found = self.0.get(name).copied();
+        match found.map(Tensor::shape) {
+            Some(&[_, own]) if own == columns => {}
+            Some(&[rows, own]) => {
+                let (expected, found) = (vec![rows, columns], vec![rows, own]);
+                return Err(Error::TensorShape { name: name.to_owned(), expected, found });
+            }
+            Some(shape) => return Err(Error::rank(name, "2 dimensions", shape)),
+            None => {}
+        }
+        let missing = || Error::MissingTensor { name: name.to_owned(), expected: vec![0, columns] };
+        found.ok_or_else(missing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{ArrayD, arr2};
+
+    use super::*;
+    use crate::files::{Overwrite, Sink, write_safetensors};
+    use crate::{Batch, Function, Generator, Options, Params, Pool, Tokens, Vocabulary};
+
+    /// The configuration of the layer.
+    const LAYER: &str = r#"{"input_size": 2, "hidden_size": 3}"#;
+
+    /// Writes a model with one layer under `rnn.`, and other tensors, and returns its path.
+    fn saved(others: &[(&str, ArrayD<f32>)], text: &str) -> (tempfile::TempDir, Source) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.safetensors");
+        let params = Params::<f32>::init(Config::new(2, 3), &mut Generator::new(0)).unwrap();
+        let own = params.into_tensors().into_iter();
+        let own = own.map(|(name, tensor)| (format!("rnn.{name}"), tensor));
+        let others = others.iter().map(|(name, tensor)| ((*name).to_owned(), tensor.clone()));
+        let mut sink = Sink::open(&path, Overwrite::Replace).unwrap();
+        write_safetensors(&mut sink, &own.chain(others).collect::<Vec<_>>(), text).unwrap();
+        sink.commit().unwrap();
+        (folder, Source::parse(path.as_ref()))
+    }
+
+    fn ones(shape: &[usize]) -> ArrayD<f32> {
+        ArrayD::ones(shape)
+    }
+
+    fn read(source: &Source, config: ModelConfig) -> Result<Model<f32>, CheckpointError> {
+        let checkpoint = ModelCheckpoint::read(source, None, Some("rnn"), |_| config)?;
+        let layer = checkpoint.layer.config.clone();
+        checkpoint.into_model(layer)
+    }
+
+    fn embedding(name: &str) -> ModelConfig {
+        let encoder = Some(EncoderConfig::Embedding(name.to_owned()));
+        ModelConfig { encoder, ..ModelConfig::default() }
+    }
+
+    fn head(chain: &str) -> ModelConfig {
+        let head = LinkConfig::parse_chain(chain).unwrap();
+        ModelConfig { head, ..ModelConfig::default() }
+    }
+
+    #[test]
+    fn a_model_is_built_of_the_parts_with_these_names() {
+        let (table, weight) = (arr2(&[[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]), ones(&[4, 3]));
+        let bias = ArrayD::from_shape_fn(vec![4], |at| at[0] as f32);
+        let (_folder, source) = saved(
+            &[
+                ("model.emb.weight", table.clone().into_dyn()),
+                ("model.fc.weight", weight.clone()),
+                ("model.fc.bias", bias.clone()),
+            ],
+            LAYER,
+        );
+        let asked = ModelConfig {
+            encoder: Some(EncoderConfig::Embedding("emb".to_owned())),
+            pool: Pool::Last,
+            function: Some(Function::Sigmoid),
+            ..head("tanh,fc")
+        };
+        let mut checkpoint = ModelCheckpoint::read(&source, None, None, |_| asked.clone()).unwrap();
+        assert_eq!(checkpoint.config.head[1], LinkConfig::Linear("model.fc".to_owned()));
+        let names: Vec<_> = checkpoint.tensors.iter().map(|own| own.name.as_str()).collect();
+        assert_eq!(names, ["model.emb.weight", "model.fc.weight", "model.fc.bias"]);
+        assert_eq!((checkpoint.layer.ignored, checkpoint.layer.modules.len()), (0, 0));
+        checkpoint.layer.notes.clear();
+        let config = checkpoint.layer.config.clone();
+        let rnn = checkpoint.layer.clone().into_rnn::<f32>(config.clone()).unwrap();
+        let encoder = Encoder::embedding(&table.into_dyn()).unwrap();
+        let linear = Linear::new(&weight, Some(&bias)).unwrap();
+        let head = Head::new(vec![Link::Tanh, Link::Linear(linear)]).unwrap();
+        let decoder = Decoder { pool: Pool::Last, head, function: Some(Function::Sigmoid) };
+        let expected = Model::new(Some(encoder), rnn, decoder).unwrap();
+        let found = checkpoint.into_model::<f32>(config).unwrap();
+        let ids = arr2(&[[0_i64, 2], [1, 1]]).into_dyn();
+        let predict = |model: &Model<f32>| {
+            let ids = Batch::of_ids(ids.view(), None, false).unwrap();
+            model.forward_ids(ids, Options::default()).unwrap()
+        };
+        assert_eq!(predict(&found), predict(&expected));
+    }
+
+    #[test]
+    fn a_name_that_fits_none_or_several_is_refused_with_the_names() {
+        let (_folder, source) = saved(
+            &[
+                ("a.fc.weight", ones(&[4, 3])),
+                ("b.fc.weight", ones(&[4, 3])),
+                ("fc2.weight", ones(&[4, 3])),
+                ("ema.fc2.weight", ones(&[4, 3])),
+                ("optimizer.fc.weight", ones(&[4, 3])),
+            ],
+            LAYER,
+        );
+        let message = |name: &str| {
+            let error = read(&source, head(name)).unwrap_err().to_string();
+            error.split_once(": ").unwrap().1.to_owned()
+        };
+        assert_eq!(message("fc"), "expected one module 'fc', got 2: a.fc, b.fc");
+        let all = "a.fc, b.fc, ema.fc2, fc2";
+        for absent in ["c", "a", "c2", "x.fc"] {
+            let expected = format!("expected a module '{absent}' with a weight, got {all}");
+            assert_eq!(message(absent), expected);
+        }
+        // The whole name wins over names that end in it.
+        for name in ["a.fc", "fc2", "ema.fc2"] {
+            read(&source, head(name)).unwrap();
+        }
+    }
+
+    #[test]
+    fn shapes_that_do_not_fit_are_refused_by_tensor() {
+        let (_folder, source) = saved(
+            &[
+                ("emb.weight", ones(&[5, 3])),
+                ("fc.weight", ones(&[4, 2])),
+                ("norm.weight", ones(&[3])),
+                ("out.weight", ones(&[4, 3])),
+                ("out.bias", ones(&[3])),
+            ],
+            LAYER,
+        );
+        for (config, expected) in [
+            (embedding("emb"), "emb.weight: expected shape [5, 2], got [5, 3]"),
+            (head("fc"), "fc.weight: expected shape [4, 3], got [4, 2]"),
+            (head("norm"), "norm.weight: expected 2 dimensions, got 1 in shape [3]"),
+            (head("out"), "out.bias: expected shape [4], got [3]"),
+        ] {
+            let error = read(&source, config).unwrap_err().to_string();
+            assert!(error.ends_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn tokens_and_labels_are_counted() {
+        let (_folder, source) =
+            saved(&[("emb.weight", ones(&[3, 2])), ("fc.weight", ones(&[4, 3]))], LAYER);
+        let vocabulary = Vocabulary::parse("a\nb\n", Tokens::Char).unwrap();
+        let with =
+            |config: ModelConfig| ModelConfig { vocabulary: Some(vocabulary.clone()), ..config };
+        let labels = |count: usize| Some(vec!["x".to_owned(); count]);
+        for (config, expected) in [
+            (
+                with(embedding("emb")),
+                "vocabulary: expected 3 tokens, one for each row of emb.weight, got 2",
+            ),
+            (
+                with(ModelConfig::default()),
+                "vocabulary: expected an encoder of its ids, an embedding or one-hot rows, got none",
+            ),
+            (
+                ModelConfig { labels: labels(3), ..head("fc") },
+                "labels: expected 4, one for each class, got 3",
+            ),
+            (
+                ModelConfig { function: Some(Function::Top(5)), ..head("fc") },
+                "top: expected from 1 to 4, the number of classes, got 5",
+            ),
+        ] {
+            let error = read(&source, config).unwrap_err().to_string();
+            assert!(error.ends_with(expected), "{error}");
+        }
+        let one_hot = EncoderConfig::OneHot;
+        read(&source, with(ModelConfig { encoder: Some(one_hot), ..head("fc") })).unwrap();
+        read(&source, ModelConfig { labels: labels(4), ..head("fc") }).unwrap();
+    }
+
+    #[test]
+    fn a_saved_configuration_is_read_and_a_newer_one_refused() {
+        let asked = ModelConfig { pool: Pool::State, ..head("fc") };
+        let saved_text = |model: &serde_json::Value| {
+            serde_json::json!({"input_size": 2, "hidden_size": 3, "model": model}).to_string()
+        };
+        let fc = [("fc.weight", ones(&[4, 3]))];
+        let (_folder, source) = saved(&fc, &saved_text(&asked.to_json()));
+        let checkpoint = ModelCheckpoint::read(&source, None, None, |saved| saved).unwrap();
+        assert_eq!(checkpoint.config, asked);
+        assert!(!checkpoint.layer.is_explicit("model"));
+        let (_folder, source) = saved(&fc, &saved_text(&serde_json::json!({"version": 7})));
+        let error = Checkpoint::read(&source, None, None).unwrap_err().to_string();
+        let expected = "model configuration: expected version 1, got 7: a newer rnn may read it";
+        assert!(error.ends_with(expected), "{error}");
+    }
+}

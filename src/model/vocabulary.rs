@@ -1,0 +1,325 @@
+//! From text to ids: the tokens that a model knows, and lists of names in files.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::Error;
+
+/// The units of a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tokens {
+    /// Unicode scalar values.
+    #[default]
+    Char,
+    /// Words between white space.
+    Word,
+}
+
+/// The tokens of a model, each with its id, its place from 0 on.
+///
+/// ```
+/// use elman::{Tokens, Vocabulary};
+///
+/// let letters = Vocabulary::parse("a\nb\n \n\\n\n", Tokens::Char)?;
+/// assert_eq!(letters.names(), ["a", "b", " ", "\n"]);
+/// assert_eq!(letters.encode("ba b", 1)?, [1, 0, 2, 1]);
+/// let error = letters.encode("abc", 7).unwrap_err().to_string();
+/// assert_eq!(error, "line 7, column 3: 'c' is not in the vocabulary");
+///
+/// let words = Vocabulary::parse(r#"{"<unk>": 0, "the": 1, "cat": 2}"#, Tokens::Word)?;
+/// let words = words.with_unknown("<unk>")?;
+/// assert_eq!(words.encode("the  grey cat", 1)?, [1, 0, 2]);
+/// # Ok::<_, elman::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Vocabulary {
+    tokens: Tokens,
+    /// The token of each id.
+    names: Vec<String>,
+    ids: HashMap<String, i64>,
+    /// The id of every token that is not in the vocabulary.
+    unknown: Option<i64>,
+}
+
+impl Vocabulary {
+    /// A vocabulary of these tokens. Tokens of several characters, such as `<pad>`, may stand among characters.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for no token, or for one that occurs twice.
+    pub fn new(names: Vec<String>, tokens: Tokens) -> Result<Self, Error> {
+        let mut ids = HashMap::with_capacity(names.len());
+        for (id, name) in names.iter().enumerate() {
+            if let Some(first) = ids.insert(name.clone(), to_id(id)) {
+                let name = shown(name);
+                let what = format!("expected each token once, got {name} as ids {first} and {id}");
+                return Err(Error::invalid(NAME, what));
+            }
+        }
+        if names.is_empty() {
+            return Err(Error::invalid(NAME, "expected a token on each line, got none"));
+        }
+        Ok(Vocabulary { tokens, names, ids, unknown: None })
+    }
+
+    /// Reads the text of a file: a line for each token, whose id is its number from 0 on; or a list in JSON, or an
+    /// object from token to id. Lines are taken verbatim, except for the escapes `\n`, `\t`, `\r` and `\\`.
+    ///
+    /// # Errors
+    /// Those of [`Vocabulary::new`]; [`Error::Invalid`] for an empty line, and for ids that are not 0, 1, 2, ...
+    pub fn parse(text: &str, tokens: Tokens) -> Result<Self, Error> {
+        Self::new(parse_names(text, NAME)?, tokens)
+    }
+
+    /// The same vocabulary with a token that stands for all those that are not in it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the token is not in the vocabulary.
+    pub fn with_unknown(self, token: &str) -> Result<Self, Error> {
+        let Some(&id) = self.ids.get(token) else {
+            let token = shown(token);
+            return Err(Error::invalid(NAME, format!("expected the token {token}, got none")));
+        };
+        Ok(Vocabulary { unknown: Some(id), ..self })
+    }
+
+    /// The token of each id.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The units of the text.
+    pub fn tokens(&self) -> Tokens {
+        self.tokens
+    }
+
+    /// The token that stands for all those that are not in the vocabulary.
+    pub fn unknown(&self) -> Option<&str> {
+        self.unknown.and_then(|id| self.names.get(usize::try_from(id).ok()?)).map(String::as_str)
+    }
+
+    /// The ids of the tokens of a line. `number` is that of the line from 1 on, for errors.
+    ///
+    /// # Errors
+    /// [`Error::Token`] for the first token that is not in the vocabulary, unless one stands for it.
+    pub fn encode(&self, line: &str, number: usize) -> Result<Vec<i64>, Error> {
+        let id = |token: &str| {
+            self.ids.get(token).copied().or(self.unknown).ok_or_else(|| {
+                let start = token.as_ptr().addr() - line.as_ptr().addr();
+                let column = line[..start].chars().count() + 1;
+                Error::Token { line: number, column, token: token.to_owned() }
+            })
+        };
+        match self.tokens {
+            Tokens::Char => {
+                let mut rest = line.char_indices();
+                let parts = std::iter::from_fn(|| {
+                    let (start, c) = rest.next()?;
+                    Some(&line[start..start + c.len_utf8()])
+                });
+                parts.map(id).collect()
+            }
+            Tokens::Word => line.split_whitespace().map(id).collect(),
+        }
+    }
+
+    /// The ids of each line of a text. Lines end with LF or CRLF; a last one without an end counts.
+    ///
+    /// # Errors
+    /// Those of [`Vocabulary::encode`].
+    pub fn encode_lines(&self, text: &str) -> Result<Vec<Vec<i64>>, Error> {
+        text.lines().enumerate().map(|(index, line)| self.encode(line, index + 1)).collect()
+    }
+}
+
+/// The argument that an error of a vocabulary names.
+const NAME: &str = "vocabulary";
+
+/// Reads the names of classes, a line for each, or a list in JSON, as [`Vocabulary::parse`] reads tokens. Two classes
+/// may have one name.
+///
+/// # Errors
+/// [`Error::Invalid`] for no name and for an empty line.
+pub fn parse_labels(text: &str) -> Result<Vec<String>, Error> {
+    let names = parse_names(text, "labels")?;
+    if names.is_empty() {
+        return Err(Error::invalid("labels", "expected a line for each class, got none"));
+    }
+    Ok(names)
+}
+
+/// The names in a text: of JSON, or a line for each.
+fn parse_names(text: &str, name: &'static str) -> Result<Vec<String>, Error> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    match serde_json::from_str(text) {
+        Ok(Value::Array(list)) if !list.is_empty() && list.iter().all(Value::is_string) => {
+            let text = |value| if let Value::String(text) = value { text } else { String::new() };
+            return Ok(list.into_iter().map(text).collect());
+        }
+        Ok(Value::Object(object)) if !object.is_empty() => return by_id(object, name),
+        Err(error) if looks_like_json(text) => {
+            return Err(Error::invalid(name, format!("expected JSON, got {error}")));
+        }
+        _ => {}
+    }
+    let unescaped = |(index, line): (usize, &str)| match line {
+        "" => {
+            let place = format!("line {}", index + 1);
+            Err(Error::invalid(
+                name,
+                format!("{place}: expected a name, got an empty line; \\n is a line's end"),
+            ))
+        }
+        line => Ok(unescape(line)),
+    };
+    text.lines().enumerate().map(unescaped).collect()
+}
+
+/// The names in the order of their ids, which are 0, 1, 2, ...
+fn by_id(object: serde_json::Map<String, Value>, name: &'static str) -> Result<Vec<String>, Error> {
+    let count = object.len();
+    let mut names = vec![None; count];
+    for (token, id) in object {
+        let place = id.as_u64().and_then(|id| names.get_mut(usize::try_from(id).ok()?));
+        match place {
+            Some(free @ None) => *free = Some(token),
+            _ => {
+                let (last, token) = (count - 1, shown(&token));
+                let what = format!("expected each id from 0 to {last} once, got {id} for {token}");
+                return Err(Error::invalid(name, what));
+            }
+        }
+    }
+    Ok(names.into_iter().flatten().collect())
+}
+
+/// Whether a text that is not JSON was meant to be: it begins with a bracket and a string on one line, and ends with a
+/// bracket. A list of characters can have these brackets too, each on a line of its own.
+fn looks_like_json(text: &str) -> bool {
+    let text = text.trim();
+    let inside = text.strip_prefix(['[', '{']).map(|text| text.trim_start());
+    let string = inside.and_then(|inside| inside.strip_prefix('"'));
+    text.ends_with([']', '}']) && string.is_some_and(|rest| !rest.starts_with(['\n', '\r']))
+}
+
+/// A line with its escapes replaced. Any other backslash stands for itself.
+fn unescape(line: &str) -> String {
+    let (mut text, mut rest) = (String::with_capacity(line.len()), line);
+    while let Some((before, after)) = rest.split_once('\\') {
+        text.push_str(before);
+        let escaped = after.chars().next().and_then(|c| match c {
+            'n' => Some('\n'),
+            't' => Some('\t'),
+            'r' => Some('\r'),
+            '\\' => Some('\\'),
+            _ => None,
+        });
+        text.push(escaped.unwrap_or('\\'));
+        rest = if escaped.is_some() { &after[1..] } else { after };
+    }
+    text.push_str(rest);
+    text
+}
+
+/// A token for messages, with control characters escaped.
+fn shown(token: &str) -> String {
+    format!("'{}'", token.escape_debug())
+}
+
+/// No vector has more elements than fit.
+fn to_id(id: usize) -> i64 {
+    i64::try_from(id).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(text: &str) -> Vec<String> {
+        Vocabulary::parse(text, Tokens::Char).unwrap().names().to_vec()
+    }
+
+    fn refused(text: &str) -> String {
+        Vocabulary::parse(text, Tokens::Char).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn lines_are_verbatim_except_for_their_escapes() {
+        assert_eq!(names("a\n \nb c"), ["a", " ", "b c"]);
+        assert_eq!(names("a\r\nb\r\n"), ["a", "b"]);
+        assert_eq!(names("\u{feff}a\nb\n"), ["a", "b"]);
+        assert_eq!(names("\\n\n\\t\n\\r\n\\\\\n\\d\nx\\"), ["\n", "\t", "\r", "\\", "\\d", "x\\"]);
+        // A lone backslash is one.
+        assert_eq!(names("a\n\\\nb\n"), ["a", "\\", "b"]);
+        assert_eq!(names("é\n日\n\u{1f600}\n"), ["é", "日", "\u{1f600}"]);
+    }
+
+    #[test]
+    fn json_is_a_list_or_an_object() {
+        assert_eq!(names(r#"["a", "\n", "é"]"#), ["a", "\n", "é"]);
+        assert_eq!(names("{\"b\": 1, \"a\": 0}\n"), ["a", "b"]);
+        // Brackets and digits are characters as well.
+        assert_eq!(names("[\n]\n"), ["[", "]"]);
+        assert_eq!(names("{\n\"\n}\n"), ["{", "\"", "}"]);
+        assert_eq!(names("1\n"), ["1"]);
+        assert_eq!(names("[\n1\n]\n"), ["[", "1", "]"]);
+    }
+
+    #[test]
+    fn wrong_vocabularies_are_refused() {
+        for (text, expected) in [
+            ("", "vocabulary: expected a token on each line, got none"),
+            ("a\nb\na\n", "vocabulary: expected each token once, got 'a' as ids 0 and 2"),
+            (
+                r#"["x", "\n", "\n"]"#,
+                "vocabulary: expected each token once, got '\\n' as ids 1 and 2",
+            ),
+            (
+                "a\n\nb\n",
+                "vocabulary: line 2: expected a name, got an empty line; \\n is a line's end",
+            ),
+            (r#"{"a": 0, "b": 2}"#, "vocabulary: expected each id from 0 to 1 once, got 2 for 'b'"),
+            (r#"{"a": 0, "b": 0}"#, "vocabulary: expected each id from 0 to 1 once, got 0 for 'b'"),
+            (r#"{"a": "x"}"#, "vocabulary: expected each id from 0 to 0 once, got \"x\" for 'a'"),
+            (
+                "[\"a\", \"b\",]",
+                "vocabulary: expected JSON, got trailing comma at line 1 column 11",
+            ),
+        ] {
+            assert_eq!(refused(text), expected);
+        }
+    }
+
+    #[test]
+    fn text_becomes_ids_line_by_line() {
+        let letters = Vocabulary::parse("a\nb\né\n \n<pad>\n", Tokens::Char).unwrap();
+        let found = letters.encode_lines("ab\r\n\né a").unwrap();
+        assert_eq!(found, [vec![0, 1], vec![], vec![2, 3, 0]]);
+        assert!(letters.encode_lines("").unwrap().is_empty());
+        let error = letters.encode_lines("ab\néax\n").unwrap_err().to_string();
+        assert_eq!(error, "line 2, column 3: 'x' is not in the vocabulary");
+        let error = letters.encode("a\u{1b}", 1).unwrap_err().to_string();
+        assert_eq!(error, "line 1, column 2: '\\u{1b}' is not in the vocabulary");
+        let letters = letters.with_unknown("<pad>").unwrap();
+        assert_eq!(letters.unknown(), Some("<pad>"));
+        assert_eq!(letters.encode("axb", 1).unwrap(), [0, 4, 1]);
+        let error = letters.with_unknown("?").unwrap_err().to_string();
+        assert_eq!(error, "vocabulary: expected the token '?', got none");
+    }
+
+    #[test]
+    fn words_stand_between_white_space_and_keep_their_case() {
+        let words = Vocabulary::parse("the\ncat\n", Tokens::Word).unwrap();
+        assert_eq!(words.encode(" the\u{a0}cat\tthe ", 1).unwrap(), [0, 1, 0]);
+        let error = words.encode("the  Cat", 4).unwrap_err().to_string();
+        assert_eq!(error, "line 4, column 6: 'Cat' is not in the vocabulary");
+    }
+
+    #[test]
+    fn labels_may_repeat() {
+        assert_eq!(parse_labels("yes\nno\nyes\n").unwrap(), ["yes", "no", "yes"]);
+        assert!(parse_labels("").is_err());
+    }
+}
