@@ -40,6 +40,9 @@ pub enum FileError {
     /// the bytes before the error.
     #[error("{place}: {source}")]
     Write { place: String, source: io::Error },
+    /// A file that another process is changing. `holder` is that process, in words.
+    #[error("{place}: in use by {holder}; try again")]
+    InUse { place: String, holder: String },
     /// The system refused memory.
     #[error(transparent)]
     OutOfMemory(#[from] OutOfMemory),

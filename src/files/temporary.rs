@@ -12,19 +12,21 @@ use tempfile::{Builder, NamedTempFile, TempDir};
 
 use super::handle::Handle;
 
-/// The temporary files and folders of this process, for [`remove_temporary_files`].
+/// The temporary files and folders and the locks of this process, for [`remove_temporary_files`].
 static REGISTERED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-fn registered() -> MutexGuard<'static, Vec<PathBuf>> {
+pub(super) fn registered() -> MutexGuard<'static, Vec<PathBuf>> {
     REGISTERED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes every temporary file and folder that is being written: for a process that is about to die.
+/// Removes every temporary file and folder that is being written, and every lock: for a process that is about to die.
 ///
 /// The list stays locked for good. A thread that creates another temporary file, or finds one removed and would
 /// report that, waits until the process has died.
 pub fn remove_temporary_files() {
     let mut paths = registered();
+    // A file is locked until it can no longer be replaced.
+    paths.sort_by_key(|path| path.extension() == Some("lock".as_ref()));
     for path in paths.drain(..) {
         let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     }

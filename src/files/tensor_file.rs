@@ -185,6 +185,19 @@ impl TensorFile {
         matches!(self.body, Body::File(..))
     }
 
+    /// Reads the bytes of a stream into memory, so that its writer has ended before a later step.
+    pub fn hold(&mut self) -> Result<(), FileError> {
+        if let Body::Stream(stream) = &mut self.body {
+            // Enough bytes behind the numbers to describe them.
+            let most = (self.header.body_bytes() as u64).saturating_add(2 << 20);
+            let stream = std::mem::replace(stream, Box::new(io::empty()));
+            let whole = Opened::Stream(Box::new(stream.take(most)));
+            let bytes = whole.read_whole("an input", &self.place)?;
+            self.body = Body::Stream(Box::new(Cursor::new(bytes)));
+        }
+        Ok(())
+    }
+
     /// The reader of the stored numbers; each is read once.
     pub fn reader(&mut self) -> Result<TensorReader<'_>, FileError> {
         let (header, place) = (self.header.clone(), self.place.clone());

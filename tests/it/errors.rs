@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::Path;
 
-use elman::files::{self, Accepts, AnyArray, FileError, Overwrite, Sink, Source, TensorFile};
+use elman::files::{self, Accepts, AnyArray, FileError, Lock, Overwrite, Sink, Source, TensorFile};
 use elman::{
     Batch, Checkpoint, CheckpointError, Config, Error, Generator, Nonlinearity, Options,
     PackedSequence, Padding, Rnn, pack_padded_sequence, pack_sequence,
@@ -276,12 +276,19 @@ fn of_the_machine() -> Vec<Case> {
     let memory = files::open(&Source::parse("/proc/self/mem".as_ref()), Accepts::Tensor);
     let full = Sink::open(Path::new("/dev/full"), Overwrite::Replace);
     let full = full.and_then(|mut sink| sink.write(|to| to.write_all(b"x")));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("s.npz");
+    let held = Lock::take(&file).unwrap();
+    let (second, holder) = (Lock::take(&file), std::process::id());
+    drop(held);
+    let in_use = format!("{}: in use by process {holder}; try again", file.display());
     // More than the half of all addresses that a process has on any system, and a number that overflows.
     let huge = 1_usize << (usize::BITS - 3);
     let (refused, overflows) =
         (elman::zeros::<u8>(&[huge], "input"), elman::zeros::<f32>(&[usize::MAX, 2], "input"));
     vec![
         case(memory, "/proc/self/mem: Input/output error (os error 5)"),
+        case(second, &in_use),
         case(full, "/dev/full: No space left on device (os error 28)"),
         case(refused.map_err(Error::from), &format!("out of memory: input needs {huge} bytes")),
         case(

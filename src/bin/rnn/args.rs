@@ -32,7 +32,7 @@ pub(crate) static COMMANDS: LazyLock<Vec<String>> = LazyLock::new(|| {
 /// PyTorch's torch.nn.RNN for the shell: weights and tensors in, output and h_n out.
 #[derive(Debug, Parser)]
 #[command(name = "rnn", version, max_term_width = 100)]
-#[command(after_help = "rnn help python: how NumPy's arrays go through pipes.")]
+#[command(after_help = include_str!("args/help/rnn.txt").trim_ascii_end())]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -184,7 +184,8 @@ pub(crate) struct RngArgs {
     /// A whole number as for torch.manual_seed, or `random` [default: 67280421310721].
     #[arg(long, value_name = "S", allow_hyphen_values = true, value_parser = seed)]
     pub(crate) seed: Option<u64>,
-    /// Generator state to go on from and to leave behind: torch.get_rng_state() as .npy.
+    /// Generator state to go on from and to leave behind: torch.get_rng_state() as .npy. A second process that
+    /// draws from FILE waits until the first one has saved it.
     #[arg(long, value_name = "FILE")]
     pub(crate) rng: Option<PathBuf>,
 }

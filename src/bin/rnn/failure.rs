@@ -90,6 +90,7 @@ fn file_code(error: &FileError) -> u8 {
         // More than --max-bytes allows: a retry would not help.
         FileError::Read { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => 65,
         FileError::Read { .. } | FileError::Write { .. } => 74,
+        FileError::InUse { .. } => 75,
         _ => 65,
     }
 }

@@ -20,12 +20,13 @@ use std::thread::{Builder, ScopedJoinHandle};
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
-use elman::{Element, Generator, Mode, PackedSequence};
+use elman::{Element, Mode, PackedSequence};
 use ndarray::{ArrayD, Axis};
 use rayon::ThreadPool;
 
 use crate::progress;
 use crate::report::Notes;
+use crate::rng::Rng;
 
 use extent::Cut;
 use flow::Flow;
@@ -42,7 +43,7 @@ impl<T: Element> Pass<'_, T> {
         mut input: Input,
         h_0: Option<ArrayD<T>>,
         outputs: &mut Outputs,
-        generator: &mut Generator,
+        rng: &mut Rng,
         notes: &mut Notes,
     ) -> Result<(Results<T>, f64)> {
         let seekable = input.is_file() && outputs.output_is_file();
@@ -63,8 +64,7 @@ impl<T: Element> Pass<'_, T> {
             return Ok((results, start.elapsed().as_secs_f64()));
         }
         extent::announce("input and output are held whole", self.footprint(), notes);
-        let mode = if self.options.train { Mode::Train(generator) } else { Mode::Eval };
-        self.in_one_section(Flow::new(self, h_0, false)?, pool, input, mode)
+        self.in_one_section(Flow::new(self, h_0, false)?, pool, input, rng)
     }
 
     fn in_one_section(
@@ -72,11 +72,12 @@ impl<T: Element> Pass<'_, T> {
         mut flow: Flow<'_, T>,
         pool: &ThreadPool,
         input: Input,
-        mode: Mode<'_>,
+        rng: &mut Rng,
     ) -> Result<(Results<T>, f64)> {
         let section = self.whole();
         let input = input.read_whole(self)?;
         self.check(Stage::Input, &section, &input)?;
+        let mode = if self.options.train { Mode::Train(rng.generator()?) } else { Mode::Eval };
         let start = Instant::now();
         let mut layers = pool.install(|| flow.step(&section, &input, mode))?;
         let seconds = start.elapsed().as_secs_f64();

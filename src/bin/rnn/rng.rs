@@ -1,11 +1,11 @@
 //! `--seed` and `--rng`: the source of random numbers, and the state for the next command.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use elman::files::{
-    Accepts, FileError, Header, Overwrite, Sink, Source, StoredType, TensorFile, open, write_npy,
-    written_file,
+    Accepts, FileError, Header, Lock, Overwrite, Sink, Source, StoredType, TensorFile, open,
+    write_npy, written_file,
 };
 use elman::{Error, Generator, STATE_BYTES};
 use ndarray::ArrayView1;
@@ -16,11 +16,14 @@ use crate::pipeline::output::shown;
 
 /// The generator of a command, and the file that its state goes back to.
 pub(crate) struct Rng {
-    pub(crate) generator: Generator,
     /// The seed, if this command starts the stream.
     pub(crate) seed: Option<u64>,
-    /// The file of the state, with its name.
-    file: Option<(String, Sink)>,
+    /// `None` before the first draw.
+    generator: Option<Generator>,
+    /// The file of the state, and where it is written.
+    file: Option<(PathBuf, Sink)>,
+    /// Held from the first draw until the state has been saved.
+    lock: Option<Lock>,
 }
 
 impl Rng {
@@ -34,41 +37,45 @@ impl Rng {
         for output in outputs {
             path.map_or(Ok(()), |path| refuse_shared(path, output.as_ref()))?;
         }
-        let generator = match (seed, path) {
-            (Some(seed), path) => {
-                // A state replaces only a state: any other file was named by mistake.
-                if let Some(path) = path.filter(|path| path.is_file()) {
-                    open_state(path)?;
-                }
-                Generator::new(seed)
-            }
-            (None, Some(path)) => {
-                let file = open_state(path)?;
-                let place = file.place().to_owned();
-                // Every byte is a number that f32 holds exactly.
-                #[allow(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "0 to 255"
-                )]
-                let bytes: Vec<u8> = file.read::<f32>()?.iter().map(|&byte| byte as u8).collect();
-                Generator::from_state(&bytes).context(place)?
-            }
-            (None, None) => Generator::new(Generator::DEFAULT_SEED),
-        };
-        let seed = (seed.is_some() || path.is_none()).then(|| generator.seed());
+        // A state replaces only a state: any other file was named by mistake.
+        if let Some(path) = path.filter(|path| seed.is_none() || path.is_file()) {
+            open_state(path)?;
+        }
+        let seed = seed.or(path.is_none().then_some(Generator::DEFAULT_SEED));
         // The state is always replaced: --no-clobber is about results.
-        let open = |path| Ok::<_, FileError>((shown(path), Sink::open(path, Overwrite::Replace)?));
-        Ok(Rng { generator, seed, file: path.map(open).transpose()? })
+        let open = |path: &Path| {
+            Ok::<_, FileError>((path.to_owned(), Sink::open(path, Overwrite::Replace)?))
+        };
+        Ok(Rng { seed, generator: None, file: path.map(open).transpose()?, lock: None })
+    }
+
+    /// The generator, for the first draw and all others. From the first one until the state has been saved its file is
+    /// locked: another process that draws from it waits.
+    ///
+    /// The inputs must have been read. Their writer may hold the lock: `rnn randn --rng r -o - | rnn run --train --rng
+    /// r -i -`.
+    pub(crate) fn generator(&mut self) -> Result<&mut Generator> {
+        if self.generator.is_none() {
+            let path = self.file.as_ref().map(|(path, _)| path);
+            self.lock = path.map(|path| Lock::wait(path)).transpose()?;
+            self.generator = Some(match (self.seed, path) {
+                (None, Some(path)) => read_state(path)?,
+                (seed, _) => Generator::new(seed.unwrap_or(Generator::DEFAULT_SEED)),
+            });
+        }
+        Ok(self.generator.as_mut().unwrap_or_else(|| unreachable!("it has been read")))
     }
 
     /// Writes the state back, after every output is in place, and returns the name of its file.
-    pub(crate) fn save(self) -> Result<Option<String>> {
-        let Some((place, mut sink)) = self.file else { return Ok(None) };
-        let state = self.generator.state();
+    pub(crate) fn save(mut self) -> Result<Option<String>> {
+        if self.file.is_none() {
+            return Ok(None);
+        }
+        let state = self.generator()?.state();
+        let Some((path, mut sink)) = self.file else { return Ok(None) };
         sink.write(|file| write_npy(file, &ArrayView1::from(&state[..]).into_dyn()))?;
         sink.commit()?;
-        Ok(Some(place))
+        Ok(Some(shown(&path)))
     }
 }
 
@@ -80,6 +87,16 @@ fn refuse_shared(rng: &Path, output: &Path) -> Result<()> {
     }
     let message = format!("expected two files, got {} for --rng and the output", shown(rng));
     Err(with_hint(Usage(message), hint::set("--rng", "rng.npy")))
+}
+
+/// The generator in the file of `--rng`.
+fn read_state(path: &Path) -> Result<Generator> {
+    let file = open_state(path)?;
+    let place = file.place().to_owned();
+    // Every byte is a number that f32 holds exactly.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
+    let bytes: Vec<u8> = file.read::<f32>()?.iter().map(|&byte| byte as u8).collect();
+    Generator::from_state(&bytes).context(place)
 }
 
 /// Opens the state of a generator, and checks its header.

@@ -2,11 +2,149 @@
 //! container, the trace of an error, and numbers that a stream must not take.
 
 use std::fs::File;
-use std::io::{ErrorKind, Write};
-use std::process::{Command, Stdio};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
 
 use super::{Scene, skipped};
 use crate::support::signals;
+
+/// Names of what a command may leave behind.
+fn leftovers(scene: &Scene) -> Vec<String> {
+    scene.sandbox.names().into_iter().filter(|name| name.starts_with('.')).collect()
+}
+
+/// A process that holds the lock of `r.npy`, because its output is not read; it has drawn.
+fn holder(scene: &Scene) -> Child {
+    let mut rnn = Command::new(env!("CARGO_BIN_EXE_rnn"));
+    rnn.args("randn --rng r.npy --shape 1000000 -o - -q".split(' '));
+    let mut child = rnn.current_dir(scene.sandbox.path("")).stdout(Stdio::piped()).spawn().unwrap();
+    let mut first = [0];
+    child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    child
+}
+
+#[test]
+fn fault_88() {
+    let scene = Scene::new();
+    scene.succeeds("rnn randn -q --rng start.npy --seed 3 --shape 1 -o y.npy");
+    let line = "rnn randn -q --rng r.npy --shape 1001 -o";
+    scene.succeeds(&format!(
+        "cp start.npy r.npy; for i in 1 2 3 4; do {line} expected$i.npy; done; mv r.npy end.npy"
+    ));
+    let draws = |name: &str| {
+        let mut all = [1, 2, 3, 4].map(|i| scene.sandbox.bytes(&format!("{name}{i}.npy")));
+        all.sort();
+        all
+    };
+    for _ in 0..10 {
+        let at_once = format!(
+            "cp start.npy r.npy; pids=; for i in 1 2 3 4; do {line} found$i.npy & pids+=\" $!\"; done
+            for pid in $pids; do wait $pid || exit; done; cmp r.npy end.npy"
+        );
+        scene.sandbox.shell(&at_once).succeeds();
+        assert!(draws("found") == draws("expected"));
+        assert_eq!(leftovers(&scene), [""; 0]);
+    }
+}
+
+/// Both ends of a pipe draw from one file: the writer first, and neither waits for the other for ever.
+#[test]
+fn fault_88_in_a_pipeline() {
+    let scene = Scene::new();
+    let (randn, run) =
+        ("rnn randn -q --rng r.npy", "timeout 60 rnn run -q --rng r.npy --layers 2 --dropout 0.5");
+    scene.succeeds("rnn randn -q --rng start.npy --seed 3 --shape 1 -o y.npy");
+    scene.sandbox.shell("rnn init -q --input-size 3 --hidden 4 --layers 2 -o w.npz").succeeds();
+    for (files, pipes) in [
+        (
+            format!("{randn} --shape 40000,3 -o a.npy && {run} --train -w w.npz -i a.npy -o y.npy"),
+            format!("{randn} --shape 40000,3 -o - | {run} --train -w w.npz -i - -o y.npy"),
+        ),
+        // Fresh weights are drawn before the input is used.
+        (
+            format!("{randn} --shape 40000,3 -o a.npy && {run} --hidden 4 -i a.npy -o y.npy"),
+            format!("{randn} --shape 40000,3 -o - | {run} --hidden 4 -i - -o y.npy"),
+        ),
+        (
+            format!(
+                "{randn} --shape 2,2,4 -o a.npy && {run} --hidden 4 -i x.npy --h0 a.npy -o y.npy"
+            ),
+            format!("{run} --hidden 4 -i x.npy --h0 <({randn} --shape 2,2,4 -o -) -o y.npy"),
+        ),
+        (
+            "rnn init -q --rng r.npy --input-size 3 --hidden 99 --layers 2 -o a.npz &&
+            rnn run -q --rng r.npy --train --dropout 0.5 -w a.npz -i x.npy -o y.npy"
+                .to_owned(),
+            "rnn init -q --rng r.npy --input-size 3 --hidden 99 --layers 2 -o - |
+            timeout 60 rnn run -q --rng r.npy --train --dropout 0.5 -w - -i x.npy -o y.npy"
+                .to_owned(),
+        ),
+    ] {
+        let drawn = |script: &str| {
+            let outcome = scene.sandbox.shell(&format!("cp start.npy r.npy; {script}"));
+            outcome.succeeds();
+            (scene.sandbox.bytes("y.npy"), scene.sandbox.bytes("r.npy"))
+        };
+        assert!(drawn(&files) == drawn(&pipes), "{pipes}");
+        assert_eq!(leftovers(&scene), [""; 0], "{pipes}");
+    }
+}
+
+#[test]
+fn fault_88_of_a_holder_that_is_killed() {
+    let scene = Scene::new();
+    scene.succeeds("rnn randn -q --rng r.npy --seed 3 --shape 1 -o y.npy; cp r.npy start.npy");
+    let next = |name: &str| format!("timeout 60 rnn randn -q --rng r.npy --shape 2 -o {name}");
+    for signal in [9, 15, 9] {
+        let mut held = holder(&scene);
+        assert!(leftovers(&scene).contains(&".rnn-r.npy.lock".to_owned()));
+        // The next one waits as long as the first one lives.
+        let waiting = scene.sandbox.shell("timeout 0.3 rnn randn --rng r.npy --shape 2 -o z.npy");
+        assert_eq!((waiting.code, waiting.stdout_text().as_str()), (Some(124), ""));
+        scene.succeeds(&format!("kill -s {signal} {}", held.id()));
+        assert_eq!(held.wait().unwrap().signal(), Some(signal));
+        if signal == 15 {
+            assert_eq!(leftovers(&scene), [""; 0]);
+        }
+        scene.sandbox.shell(&next("a.npy")).succeeds();
+        assert_eq!(leftovers(&scene), [""; 0]);
+        // The one that was killed has drawn nothing.
+        scene.succeeds(&format!("cp start.npy r.npy; {}; cp start.npy r.npy", next("b.npy")));
+        assert_eq!(scene.sandbox.bytes("a.npy"), scene.sandbox.bytes("b.npy"));
+    }
+    // A file that is no lock is not removed, and keeps nobody waiting.
+    scene.sandbox.write(".rnn-r.npy.lock", b"precious");
+    let message = "/.rnn-r.npy.lock: cannot be written: expected a lock of rnn";
+    scene.refuses(&next("y.npy"), 73, &[message]);
+}
+
+#[test]
+fn fault_88_of_states() {
+    let scene = Scene::new();
+    scene.succeeds("mkfifo in; ln -s s.npz link; rnn stream -q -w w.npz < x.npy > one");
+    for (signal, code) in [("KILL", 137), ("TERM", 143), ("", 0)] {
+        let outcome = scene.sandbox.shell(&format!(
+            "rm -f s.npz out; rnn stream -q -w w.npz --state s.npz < in > out & holder=$!; exec 3> in
+            cat x.npy >&3; until test -s out; do sleep 0.01; done
+            for state in s.npz link; do
+                rnn stream -w none --state $state < x.npy; echo $?
+            done
+            rnn stream -q -w w.npz --state other.npz < x.npy | cmp - one
+            test -z '{signal}' || kill -s '{signal}' $holder; exec 3>&-; wait $holder 2> /dev/null; code=$?
+            echo $holder; exit $code"
+        ));
+        let said = outcome.stdout_text();
+        let Some((codes, holder)) = said.trim_end().rsplit_once('\n') else { panic!("{said}") };
+        assert_eq!((outcome.code, codes), (Some(code), "75\n75"), "{signal}");
+        let refused = |state| format!("rnn: {state}: in use by process {holder}; try again\n");
+        assert_eq!(outcome.stderr, refused("s.npz") + &refused("link"), "{signal}");
+        assert_eq!(leftovers(&scene).len(), usize::from(signal == "KILL"));
+        assert_eq!(scene.sandbox.path("s.npz").exists(), signal != "KILL");
+        scene.succeeds("rm -f other.npz; rnn stream -q -w w.npz --state s.npz < x.npy > out");
+        assert_eq!(leftovers(&scene), [""; 0]);
+    }
+}
 
 /// Standard error that takes no words: the name of the kind, and the stream.
 fn deaf() -> Vec<(&'static str, Stdio)> {
@@ -85,7 +223,7 @@ fn fault_90() {
         ));
         assert_eq!(outcome.code, Some(128 + number), "{name}: {}", outcome.stderr);
         assert_eq!(scene.sandbox.bytes("said"), b"", "{name}");
-        assert_eq!(scene.sandbox.names().iter().filter(|name| name.starts_with('.')).count(), 0);
+        assert_eq!(leftovers(&scene), [""; 0]);
         // The third one goes on from the saved state.
         scene.succeeds(
             "rnn stream -q -w w.npz --state s.npz < x.npy >> out
@@ -100,7 +238,7 @@ fn fault_90() {
     ));
     assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(141), ""));
     assert!(outcome.stdout_text().contains("count"), "{}", outcome.stdout_text());
-    assert_eq!(scene.sandbox.names().iter().filter(|name| name.starts_with('.')).count(), 0);
+    assert_eq!(leftovers(&scene), [""; 0]);
     // Errors and success keep their codes.
     for (line, code) in [("run -w none.npz -i x.npy", 66), ("run -q -w w.npz -i x.npy -o z.png", 2)]
     {

@@ -103,7 +103,8 @@ pub(crate) struct Stream {
     /// h_0 of the first array, (D*num_layers, N, H_out) or, unbatched, (D*num_layers, H_out). Zeros without it.
     #[arg(long, value_name = "FILE", conflicts_with = "independent")]
     pub(crate) h0: Option<OsString>,
-    /// Continue from this state if it exists, and save it at the end, or when a signal ends the process.
+    /// Continue from this state if it exists, and save it at the end, or when a signal ends the process. A second
+    /// process on FILE is refused with exit code 75.
     #[arg(long, value_name = "FILE")]
     pub(crate) state: Option<PathBuf>,
     /// Save the state after every N arrays too.

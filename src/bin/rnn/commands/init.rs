@@ -21,7 +21,7 @@ fn init_as<T: Element>(args: &Init, config: &Config) -> Result<()> {
     let mut rng = Rng::open(args.rng.seed, args.rng.rng.as_deref(), [&args.output])?;
     let remedy = |other: &str| hint::set("-o", other);
     let output = WeightsOutput::open(&args.output, args.report.overwrite(), remedy)?;
-    let tensors = Params::<T>::init(config.clone(), &mut rng.generator)?.into_tensors();
+    let tensors = Params::<T>::init(config.clone(), rng.generator()?)?.into_tensors();
     let mut notes = Notes::new(args.report.form());
     output.note(&args.output, args.dtype, &mut notes);
     output.write(&tensors, config, &config.to_json())?;

@@ -32,7 +32,7 @@ fn randn_as<T: Element>(args: &Randn) -> Result<()> {
     let mut rng = Rng::open(args.rng.seed, args.rng.rng.as_deref(), [&args.output])?;
     let mut sink = Sink::open(&args.output, args.report.overwrite())?;
     let mut values: Vec<T> = elman::zeros(&args.shape, "randn")?;
-    rng.generator.normal(&mut values);
+    rng.generator()?.normal(&mut values);
     let values = ArrayD::from_shape_vec(IxDyn(&args.shape), values)?;
     sink.write(|file| format.write(file, &values.view()))?;
     sink.commit()?;

@@ -5,7 +5,7 @@ mod plan;
 use std::ffi::OsStr;
 
 use anyhow::Result;
-use elman::files::{Accepts, Source, StoredType, open};
+use elman::files::{Accepts, Source, StoredType, TensorFile, open};
 use elman::{Checkpoint, Config, Element, Error, Kernel, Params, Rnn};
 use ndarray::ArrayD;
 
@@ -68,6 +68,7 @@ fn run_as<T: Element>(
         lengths: lengths.is_some() || input.is_archive(),
     };
     say_assumptions(args, weights.as_ref(), &input, &mut notes)?;
+    let held = hold_streams(args, &mut input)?;
     let rnn = build::<T>(args, weights, &places, &mut rng, &mut notes)?;
     let seed = rng.seed.filter(|_| places.weights.is_none() || (args.train && drops(rnn.config())));
     let explained = |error| explain(error, rnn.config(), &places);
@@ -75,7 +76,7 @@ fn run_as<T: Element>(
     let lengths = lengths_of::<T>(args, &rnn, &input, lengths, &mut notes).map_err(explained)?;
     let pass = input.pass(&rnn, &options, &places.input, lengths).map_err(explained)?;
     let (mut results, run) =
-        forward(args, &pass, &start, input, &mut outputs, &mut rng, &mut notes)
+        forward(args, &pass, &start, (input, held), &mut outputs, &mut rng, &mut notes)
             .map_err(explained)?;
     let (stdout_taken, written) = (outputs.on_stdout(), outputs.commit(&pass, &mut results)?);
     Report {
@@ -89,6 +90,18 @@ fn run_as<T: Element>(
         notes,
     }
     .print(stdout_taken)
+}
+
+/// Reads pipes to their end before fresh weights are drawn with `--rng`, whose lock the writer of a pipe may hold.
+/// Returns the file of h_0 if it has been opened.
+fn hold_streams(args: &Run, input: &mut Input) -> Result<Option<TensorFile>> {
+    if args.weights.is_some() || args.rng.rng.is_none() {
+        return Ok(None);
+    }
+    input.hold()?;
+    let mut h_0 = args.h0.as_deref().map(open_h_0).transpose()?;
+    h_0.iter_mut().try_for_each(TensorFile::hold)?;
+    Ok(h_0)
 }
 
 /// Whether training mode drops hidden states of the layer.
@@ -134,7 +147,7 @@ fn build<T: Element>(
         |rnn: Rnn<T>| rnn.with_kernel(args.engine.kernel.unwrap_or_else(Kernel::best));
     let Some(weights) = weights else {
         // The one size that did not come from a flag is that of the input.
-        let params = Params::init(config.clone(), &mut rng.generator);
+        let params = Params::init(config.clone(), rng.generator()?);
         let rnn = params.and_then(Rnn::from_params).map(with_kernel);
         return rnn.map_err(|error| explain(error.into(), &config, places));
     };
@@ -151,7 +164,7 @@ fn forward<T: Element>(
     args: &Run,
     pass: &Pass<'_, T>,
     start: &Start,
-    input: Input,
+    (input, held): (Input, Option<TensorFile>),
     outputs: &mut Outputs,
     rng: &mut Rng,
     notes: &mut Notes,
@@ -165,7 +178,8 @@ fn forward<T: Element>(
     let h_0 = match args.h0.as_deref() {
         Some(path) => {
             notes.notes.extend(start.overridden());
-            Some(read_h_0(args, pass, path, notes)?)
+            let file = held.map_or_else(|| open_h_0(path), Ok)?;
+            Some(read_h_0(args, pass, file, notes)?)
         }
         None => start.state(pass.rnn, pass.batched(), notes)?,
     };
@@ -174,7 +188,7 @@ fn forward<T: Element>(
     if args.report.verbose > 0 {
         notes.notes.push(format!("plan: {}", pass.rnn.plan(pass.steps, pass.batch, threads)));
     }
-    let (results, seconds) = pass.run(&pool, input, h_0, outputs, &mut rng.generator, notes)?;
+    let (results, seconds) = pass.run(&pool, input, h_0, outputs, rng, notes)?;
     let (mode, kernel) = (if args.train { "train" } else { "eval" }, pass.rnn.kernel().name());
     Ok((results, RunLine { mode, kernel, threads, seconds }))
 }
@@ -253,13 +267,16 @@ fn note_type<T: Element>(
     Ok(())
 }
 
+fn open_h_0(path: &OsStr) -> Result<TensorFile> {
+    Ok(open(&Source::parse(path), Accepts::Tensor)?.into_tensor()?)
+}
+
 fn read_h_0<T: Element>(
     args: &Run,
     pass: &Pass<'_, T>,
-    path: &OsStr,
+    file: TensorFile,
     notes: &mut Notes,
 ) -> Result<ArrayD<T>> {
-    let file = open(&Source::parse(path), Accepts::Tensor)?.into_tensor()?;
     let name = format!("{}: h_0", file.place());
     note_type::<T>(args, &name, file.header().stored, &file.recognised(), notes)?;
     let (expected, found) = (pass.rnn.hidden_shape(pass.batched()), &file.header().shape);

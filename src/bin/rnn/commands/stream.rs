@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use elman::files::{Accepts, Answers, Arrays, Frames, Source, open};
+use elman::files::{Accepts, Answers, Arrays, Frames, Lock, Source, open};
 use elman::{Checkpoint, Config, Element, Kernel, Rnn, zeros};
 use ndarray::ArrayD;
 
@@ -23,6 +23,8 @@ use crate::threads;
 
 pub(crate) fn stream(args: &Stream) -> Result<()> {
     check_streams(args)?;
+    // Only one process carries a state. The lock is held until the end.
+    let _lock = args.state.as_deref().map(Lock::take).transpose()?;
     let mut notes = Notes::default();
     let prefix = args.of_weights.prefix.as_deref();
     let weights = layer::read(&args.weights, prefix, args.dtype, &mut notes)?;

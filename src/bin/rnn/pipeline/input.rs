@@ -129,6 +129,11 @@ impl Input {
         }
     }
 
+    /// Reads a stream into memory.
+    pub(crate) fn hold(&mut self) -> Result<()> {
+        if let Input::Tensor(file) = self { Ok(file.hold()?) } else { Ok(()) }
+    }
+
     /// Whether any part can be read at any time.
     pub(super) fn is_file(&self) -> bool {
         if let Input::Tensor(file) = self { file.is_file() } else { true }
