@@ -18,7 +18,8 @@ use ndarray::ArrayD;
 
 use crate::element::{Dtype, Element};
 use crate::files::{
-    Accepts, Bundle, Entry, File, FileError, MAX_LISTED, Source, StoredType, Tensor, listed, open,
+    Accepts, Bundle, Entry, File, FileError, MAX_LISTED, OpenSource, Source, StoredType,
+    TableOptions, Tensor, listed,
 };
 use crate::{Config, ModelConfig, Params, Rnn};
 
@@ -115,7 +116,19 @@ impl Checkpoint {
         dtype: Option<Dtype>,
         prefix: Option<&str>,
     ) -> Result<Self, CheckpointError> {
-        match open(source, Accepts::Model)? {
+        Self::read_open(source.open()?, dtype, prefix)
+    }
+
+    /// [`Checkpoint::read`] of a source that has been opened.
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::read`].
+    pub fn read_open(
+        source: OpenSource,
+        dtype: Option<Dtype>,
+        prefix: Option<&str>,
+    ) -> Result<Self, CheckpointError> {
+        match source.read(Accepts::Model, &TableOptions::default())? {
             File::Bundle(mut bundle) => Self::of_bundle(&mut bundle, dtype, prefix),
             #[cfg(feature = "onnx")]
             File::Graph(graph) => Self::of_graph(&graph, dtype, prefix),

@@ -1,21 +1,20 @@
 //! Tensors by name: a folder of .npy files, an archive, a checkpoint.
 
-use std::fs;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
 
 use ndarray::ArrayD;
 
 use super::archive::{Archive, not_found};
 use super::container::Container;
+use super::folder_files::{FolderFiles, read_text};
+use super::folder_handle::FolderHandle;
 use super::handle::Handle;
-use super::limit::{MAX_MEMBERS, MAX_TEXT_BYTES};
+use super::limit::MAX_MEMBERS;
 use super::pt::PtFile;
 use super::reader::TensorReader;
 use super::safetensors::SafetensorsFile;
 use super::{
     BundleFormat, Entry, Header, ModuleAttribute, TEXT_NAME, Tensor, TensorFile, Text, escaped,
-    show,
 };
 use crate::element::{Dtype, Element};
 use crate::files::error::FileError;
@@ -41,8 +40,7 @@ pub struct Bundle {
 
 /// The numbers of a bundle.
 enum Body {
-    /// The files, and the one whose numbers are being read.
-    Folder(Vec<PathBuf>, Option<TensorFile>),
+    Folder(FolderFiles),
     File(Container),
     /// Several files, and for each tensor the file and the index in it.
     Shards(Vec<Bundle>, Vec<(usize, usize)>),
@@ -51,17 +49,16 @@ enum Body {
 debug_fields!(Bundle, place, entries, text);
 
 impl Bundle {
-    /// Every .npy file of a folder, in the order of their names, and the text beside them.
-    pub(super) fn folder(folder: &Path, place: String) -> Result<Self, FileError> {
-        let paths = tensor_paths(folder, &place)?;
-        let mut entries = Vec::new();
-        for path in &paths {
-            let name = escaped(&path.file_stem().unwrap_or_default().to_string_lossy());
-            // The file is closed at once, because the number of open files is limited.
-            entries.push(Entry::new(name, TensorFile::in_folder(path)?.header()));
-        }
-        let text = read_text(folder)?;
-        Ok(Bundle { place, entries, text, body: Body::Folder(paths, None) })
+    /// Every .npy file of a folder with these names, in their order, and the text beside them.
+    pub(super) fn folder(
+        folder: &mut FolderHandle,
+        names: &[OsString],
+        place: String,
+    ) -> Result<Self, FileError> {
+        let text = names.iter().any(|name| name == TEXT_NAME);
+        let text = text.then(|| read_text(folder)).transpose()?;
+        let (files, entries) = FolderFiles::open(folder, names, &place)?;
+        Ok(Bundle { place, entries, text, body: Body::Folder(files) })
     }
 
     /// An .npz archive of at least one member.
@@ -164,7 +161,7 @@ impl Bundle {
     /// The place of the tensor at `index`, for messages.
     pub fn entry_place(&self, index: usize) -> String {
         match &self.body {
-            Body::Folder(paths, _) => show(&paths[index]),
+            Body::Folder(files) => files.place(index),
             Body::Shards(files, places) => files[places[index].0].entry_place(places[index].1),
             Body::File(_) if self.is_tensor() => self.place.clone(),
             Body::File(_) => format!("{}:{}", self.place, self.entries[index].name),
@@ -181,11 +178,7 @@ impl Bundle {
         let place = self.entry_place(index);
         let header = Header::plain(self.entries[index].stored, &self.entries[index].shape);
         match &mut self.body {
-            Body::Folder(paths, open) => {
-                // At most one file is open.
-                *open = None;
-                open.insert(TensorFile::in_folder(&paths[index])?).reader()
-            }
+            Body::Folder(files) => files.file(index)?.reader(),
             Body::File(container) => container.reader(index, header, place),
             Body::Shards(files, places) => files[places[index].0].reader(places[index].1),
         }
@@ -231,7 +224,7 @@ impl Bundle {
         let own = name.map_or_else(|| self.entry_place(index), |_| self.place.clone());
         let header = Header::plain(*stored, shape);
         match self.body {
-            Body::Folder(paths, _) => TensorFile::in_folder(&paths[index]),
+            Body::Folder(files) => files.into_file(index),
             Body::File(Container::Npz(archive)) => TensorFile::member(archive, name, self.place),
             Body::File(container) => Ok(TensorFile::new(container, index, header, own)),
             Body::Shards(mut files, places) => {
@@ -252,49 +245,4 @@ impl Bundle {
         }
         Bundle { place, entries, text: None, body: Body::Shards(files, places) }
     }
-}
-
-/// The .npy files of a folder, in the order of their names.
-fn tensor_paths(folder: &Path, place: &str) -> Result<Vec<PathBuf>, FileError> {
-    let absent = FileError::opening(place);
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(folder).map_err(&absent)? {
-        let path = entry.map_err(&absent)?.path();
-        // Hidden files belong to other programs; macOS writes one beside each file that it copies.
-        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if !hidden && path.extension().is_some_and(|extension| extension == "npy") {
-            paths.push(path);
-        }
-    }
-    if paths.is_empty() {
-        let what = "expected a folder of .npy files, got none in it";
-        return Err(FileError::malformed(place, what));
-    }
-    paths.sort();
-    Ok(paths)
-}
-
-/// Reads the text beside tensors, if there is one.
-fn read_text(folder: &Path) -> Result<Option<Text>, FileError> {
-    let path = &folder.join(TEXT_NAME);
-    let place = show(path);
-    let file = match Handle::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file.map_err(FileError::opening(&place))?,
-    };
-    let mut bytes = Vec::new();
-    match file.take(MAX_TEXT_BYTES + 1).read_to_end(&mut bytes) {
-        // Linux opens a folder for reading, and fails only when it is read.
-        Err(source) if path.is_dir() => return Err(FileError::opening(&place)(source)),
-        read => read.map_err(FileError::reading(&place))?,
-    };
-    if bytes.len() as u64 > MAX_TEXT_BYTES {
-        let what = format!("expected at most {MAX_TEXT_BYTES} bytes of text, got more");
-        return Err(FileError::Malformed { place, what });
-    }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        FileError::malformed(&place, format!("expected UTF-8 text, got bad bytes at {at}"))
-    })?;
-    Ok(Some(Text { place, text }))
 }

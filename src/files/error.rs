@@ -108,3 +108,9 @@ fn system_error(error: &io::Error) -> Option<io::Error> {
     let number = || text.split_once("(os error ")?.1.split_once(')')?.0.parse().ok();
     error.raw_os_error().or_else(number).map(io::Error::from_raw_os_error)
 }
+
+/// Whether this process, or the whole system, has reached its limit of open files: ENFILE and EMFILE, which are the
+/// same numbers on all Unix systems that Rust supports.
+pub fn is_too_many_files(error: &io::Error) -> bool {
+    cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
+}

@@ -10,8 +10,25 @@ use crate::faults::{Operation, pass};
 #[derive(Debug)]
 pub(super) struct Handle(pub(super) fs::File);
 
+/// Flags of a file that is opened for reading: neither a pipe without a writer nor a terminal delays the program.
+#[cfg(target_os = "linux")]
+pub(super) const READING: rustix::fs::OFlags = rustix::fs::OFlags::NONBLOCK
+    .union(rustix::fs::OFlags::NOCTTY)
+    .union(rustix::fs::OFlags::CLOEXEC);
+
 impl Handle {
+    /// Opens a file or a folder for reading, without waiting for the writer of a pipe.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
+        #[cfg(target_os = "linux")]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            let flags = READING.bits().cast_signed();
+            match fs::File::options().read(true).custom_flags(flags).open(path) {
+                // A regular file that another program has leased: the system takes the lease back.
+                Err(error) if error.kind() == ErrorKind::WouldBlock && path.is_file() => {}
+                opened => return opened.map(Handle),
+            }
+        }
         fs::File::open(path).map(Handle)
     }
 
@@ -195,78 +212,4 @@ impl Write for CountedFile<'_> {
 /// A failed write with the number of bytes before it.
 pub(super) fn with_bytes(error: &io::Error, written: u64, needed: u64) -> io::Error {
     io::Error::new(error.kind(), format!("{written} of {needed} bytes written: {error}"))
-}
-
-/// A standard stream that waits until it is ready, even if another process that shares the pipe has made it
-/// non-blocking. An error there means only that the pipe is not ready yet.
-#[derive(Debug)]
-pub(super) struct Waiting<S>(pub(super) S);
-
-/// Standard output without the library's buffer, which would cut binary data at its last line break and need two
-/// writes for one answer.
-#[cfg(unix)]
-pub(super) type StandardOutput = Waiting<fs::File>;
-#[cfg(not(unix))]
-pub(super) type StandardOutput = Waiting<io::Stdout>;
-
-/// Standard output, through another descriptor if the system has them.
-pub(super) fn standard_output() -> io::Result<StandardOutput> {
-    let stdout = io::stdout();
-    #[cfg(unix)]
-    let stdout = fs::File::from(std::os::fd::AsFd::as_fd(&stdout).try_clone_to_owned()?);
-    Ok(Waiting(stdout))
-}
-
-impl<S: Read> Read for Waiting<S> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        retry(Ready::ToRead, || read(&mut self.0, buffer))
-    }
-}
-
-impl<S: Write> Write for Waiting<S> {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        retry(Ready::ToWrite, || write(&mut self.0, buffer))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        retry(Ready::ToWrite, || self.0.flush())
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Ready {
-    ToRead,
-    ToWrite,
-}
-
-/// Repeats an operation until its stream is ready.
-fn retry<T>(ready: Ready, mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match operation() {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => wait(ready)?,
-            result => return result,
-        }
-    }
-}
-
-/// Waits until a standard stream is ready.
-#[cfg(target_os = "linux")]
-fn wait(ready: Ready) -> io::Result<()> {
-    use rustix::event::{PollFd, PollFlags, poll};
-    let (stdin, stdout) = (io::stdin(), io::stdout());
-    let stream = match ready {
-        Ready::ToRead => PollFd::new(&stdin, PollFlags::IN),
-        Ready::ToWrite => PollFd::new(&stdout, PollFlags::OUT),
-    };
-    match poll(&mut [stream], None) {
-        // The caller tries again, and waits again.
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn wait(_: Ready) -> io::Result<()> {
-    std::thread::sleep(std::time::Duration::from_millis(1));
-    Ok(())
 }

@@ -1,15 +1,20 @@
 //! The one way to open a source: it is recognised by its first bytes, and its header is read.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::fs::Metadata;
 use std::path::Path;
 
 #[cfg(feature = "onnx")]
 use super::Graph;
 use super::archive::Archive;
+use super::folder_handle::FolderHandle;
 use super::format::{Expected, Format};
+use super::handle::Handle;
 use super::limit::{MAX_MEMBERS, MAX_SEQUENCES};
-use super::source::Opened;
-use super::{Bundle, FirstLine, Source, StoredType, TableOptions, TensorFile, shards};
+use super::source::{OpenSource, Opened, opened};
+use super::temporary::folder_of;
+use super::{Bundle, FirstLine, Source, StoredType, TableOptions, TensorFile, shards, show};
 use crate::files::error::FileError;
 
 /// An opened source. Headers have been read, and the numbers of a tensor or a bundle have not.
@@ -39,6 +44,9 @@ pub enum Accepts {
     /// Everything that can be read.
     Anything,
 }
+
+/// Most folders that take a path in turn while one of them is opened.
+const MAX_REPLACED: usize = 100;
 
 /// The formats that are read; each value of [`Accepts`] allows a range of them.
 const FORMATS: [Format; 7] = [
@@ -102,49 +110,88 @@ pub fn open_with(
     accepts: Accepts,
     table: &TableOptions<'_>,
 ) -> Result<File, FileError> {
-    let place = source.to_string();
-    let (path, member) = match source {
-        Source::Stdin => (None, None),
-        Source::Path(path) if accepts.folders() && path.is_dir() => {
-            return match shards::model_file(path) {
-                Some(file) => open_with(&Source::Path(file), accepts, table),
-                None => Bundle::folder(path, place).map(File::Bundle),
-            };
-        }
-        Source::Path(path) if accepts.folders() && shards::is_index(path) => {
-            return joined(path, place).map(File::Bundle);
-        }
-        Source::Path(path) if matches!(accepts, Accepts::Model) => {
-            shards::refuse_part(path, &place)?;
-            (Some(path.as_path()), None)
-        }
-        Source::Path(path) => (Some(path.as_path()), None),
-        Source::Member(..) if matches!(accepts, Accepts::Model) => {
-            let what = "expected a folder or an archive, got the name of a member";
-            return Err(FileError::malformed(&place, what));
-        }
-        Source::Member(path, name) => (Some(path.as_path()), Some(name.as_str())),
-    };
-    let accepts = if member.is_some() { Accepts::Tensor } else { accepts };
-    let (opened, format) = Opened::new(path, &place, accepts.expected())?;
-    if member.is_some() && matches!(format, Format::Text | Format::Npy) {
-        let got = if format == Format::Text { "text" } else { "a single .npy array" };
-        let what = format!("expected an .npz archive, got {got}");
-        return Err(FileError::Malformed { place, what });
-    }
-    if format == Format::Text {
-        return TensorFile::table(opened, place, table).map(File::Tensor);
-    }
-    read((path, member), accepts, (opened, format), place)
+    source.open()?.read(accepts, table)
 }
 
-/// The tensors of all files that an index names.
-fn joined(index: &Path, place: String) -> Result<Bundle, FileError> {
-    let (paths, map) = shards::files(index)?;
+impl OpenSource {
+    /// Recognises the source by its first bytes, and reads its headers.
+    pub fn read(self, accepts: Accepts, table: &TableOptions<'_>) -> Result<File, FileError> {
+        let OpenSource { source, file } = self;
+        let is_folder = file.as_ref().is_some_and(|(_, metadata)| metadata.is_dir());
+        match &source {
+            Source::Path(path) if accepts.folders() && is_folder => {
+                return in_folder(path, file, |folder| read_folder(folder, accepts, table));
+            }
+            Source::Path(path) if accepts.folders() && shards::is_index(path) => {
+                let name = path.file_name().unwrap_or_default();
+                return in_folder(folder_of(path), None, |folder| {
+                    joined(folder, name, source.to_string()).map(File::Bundle)
+                });
+            }
+            Source::Path(path) if matches!(accepts, Accepts::Model) => {
+                shards::refuse_part(path, &source.to_string())?;
+            }
+            Source::Member(..) if matches!(accepts, Accepts::Model) => {
+                let what = "expected a folder or an archive, got the name of a member";
+                return Err(FileError::malformed(&source.to_string(), what));
+            }
+            _ => {}
+        }
+        read_file(&source, file, accepts, table)
+    }
+}
+
+/// Reads headers in a folder, which has been opened with this result. If the path leads to another folder at the end,
+/// files of this one may have been removed before they were opened, and the other one is read.
+fn in_folder<T>(
+    path: &Path,
+    mut file: Option<(Handle, Metadata)>,
+    mut read: impl FnMut(&mut FolderHandle) -> Result<T, FileError>,
+) -> Result<T, FileError> {
+    let place = show(path);
+    for _ in 0..MAX_REPLACED {
+        let (handle, metadata) = match file.take().map_or_else(|| opened(path), Ok) {
+            Ok(opened) => opened,
+            Err(source) => return Err(FileError::Open { place, source }),
+        };
+        let mut folder = FolderHandle::new(handle, &metadata, path);
+        let read = read(&mut folder);
+        if folder.is_current() {
+            return read;
+        }
+    }
+    let what = format!("expected a folder, got {MAX_REPLACED} of them in turn");
+    Err(FileError::Malformed { place, what })
+}
+
+/// A folder of .npy files, or of a model's files.
+fn read_folder(
+    folder: &mut FolderHandle,
+    accepts: Accepts,
+    table: &TableOptions<'_>,
+) -> Result<File, FileError> {
+    let place = show(folder.path());
+    let names = folder.names().map_err(FileError::opening(&place))?;
+    let Some(name) = shards::model_file(&names) else {
+        return Bundle::folder(folder, &names, place).map(File::Bundle);
+    };
+    let path = folder.path().join(name);
+    if shards::is_index(Path::new(name)) {
+        return joined(folder, name, show(&path)).map(File::Bundle);
+    }
+    let file = folder.open(name)?;
+    read_file(&Source::Path(path), Some(file), accepts, table)
+}
+
+/// The tensors of all files that an index in a folder names.
+fn joined(folder: &mut FolderHandle, index: &OsStr, place: String) -> Result<Bundle, FileError> {
+    let (names, map) = shards::files(folder, index)?;
     let mut files = Vec::new();
-    for path in paths {
+    for name in names {
+        let (path, file) = (folder.path().join(&name), folder.open(name.as_ref())?);
+        let table = TableOptions::default();
         // A part of a model is no model.
-        match open(&Source::Path(path), Accepts::Tensors)? {
+        match read_file(&Source::Path(path), Some(file), Accepts::Tensors, &table)? {
             File::Bundle(bundle) => files.push(bundle),
             File::Tensor(_) => {
                 return Err(FileError::malformed(&place, "expected files with tensors by name"));
@@ -162,6 +209,32 @@ fn joined(index: &Path, place: String) -> Result<Bundle, FileError> {
             Err(FileError::malformed(bundle.place(), what))
         }
     }
+}
+
+/// Recognises a file, or standard input if there is none, and reads its headers.
+fn read_file(
+    source: &Source,
+    file: Option<(Handle, Metadata)>,
+    accepts: Accepts,
+    table: &TableOptions<'_>,
+) -> Result<File, FileError> {
+    let place = source.to_string();
+    let (path, member) = match source {
+        Source::Stdin => (None, None),
+        Source::Path(path) => (Some(path.as_path()), None),
+        Source::Member(path, name) => (Some(path.as_path()), Some(name.as_str())),
+    };
+    let accepts = if member.is_some() { Accepts::Tensor } else { accepts };
+    let (opened, format) = Opened::new(file, &place, accepts.expected())?;
+    if member.is_some() && matches!(format, Format::Text | Format::Npy) {
+        let got = if format == Format::Text { "text" } else { "a single .npy array" };
+        let what = format!("expected an .npz archive, got {got}");
+        return Err(FileError::Malformed { place, what });
+    }
+    if format == Format::Text {
+        return TensorFile::table(opened, place, table).map(File::Tensor);
+    }
+    read((path, member), accepts, (opened, format), place)
 }
 
 /// Reads the headers of an opened source whose format is accepted.

@@ -1,13 +1,16 @@
 //! Weights in several files, with an index that names the file of each tensor, as Hugging Face writes them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 
-use super::handle::Handle;
+use super::folder_handle::FolderHandle;
 use super::show;
+use super::source::opened;
+use super::temporary::folder_of;
 use crate::files::error::FileError;
 
 /// Longest index; one of a hundred thousand tensors has a tenth of it.
@@ -26,15 +29,14 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
-/// The index of a model's files in a folder, or the file that holds all of it. `None` for a folder of .npy files.
-pub(super) fn model_file(folder: &Path) -> Option<PathBuf> {
-    let paths = || Some(std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()));
-    let is_npy = |path: PathBuf| path.extension().is_some_and(|extension| extension == "npy");
-    match paths()?.filter(|path| is_index(path)).min() {
-        None if paths()?.any(is_npy) => None,
-        None => WHOLE.iter().map(|name| folder.join(name)).find(|path| path.is_file()),
-        index => index,
-    }
+/// The index of a model's files among the names of a folder, which are in order, or the file that holds all of it.
+/// `None` for a folder of .npy files.
+pub(super) fn model_file(names: &[OsString]) -> Option<&OsStr> {
+    let is_npy = |name: &OsString| Path::new(name).extension().is_some_and(|own| own == "npy");
+    let index = names.iter().find(|name| is_index(Path::new(name)));
+    let whole = || WHOLE.iter().find_map(|whole| names.iter().find(|name| *name == whole));
+    let found = if names.iter().any(is_npy) { index } else { index.or_else(whole) };
+    found.map(OsString::as_os_str)
 }
 
 /// Whether a file is an index by its name.
@@ -46,21 +48,25 @@ pub(super) fn is_index(path: &Path) -> bool {
 /// beside it that names several files.
 pub(super) fn refuse_part(path: &Path, place: &str) -> Result<(), FileError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let index = model_file(here).filter(|index| is_index(index));
-    let listed = index.as_ref().is_some_and(|index| {
-        let files = read(index).map(|index| index.weight_map.into_values().collect());
-        files.is_ok_and(|files: BTreeSet<_>| files.len() > 1 && files.contains(&*name))
-    });
-    if !listed && count(&name).is_none_or(|count| count < 2) {
+    let index = index_of(folder_of(path), &name);
+    if index.is_none() && count(&name).is_none_or(|count| count < 2) {
         return Ok(());
     }
-    let index = index.filter(|_| listed).map_or("the index of all files".to_owned(), |index| {
-        folder.join(index.file_name().unwrap_or_default()).display().to_string()
+    let index = index.map_or("the index of all files".to_owned(), |index| {
+        path.with_file_name(index).display().to_string()
     });
     let what = format!("expected a whole model, got one of its files; {index} reads all of them");
     Err(FileError::malformed(place, what))
+}
+
+/// The index in a folder that names this file and others.
+fn index_of(folder: &Path, name: &str) -> Option<OsString> {
+    let (handle, metadata) = opened(folder).ok()?;
+    let mut folder = FolderHandle::new(handle, &metadata, folder);
+    let names = folder.names().ok()?;
+    let index = model_file(&names).filter(|name| is_index(Path::new(name)))?;
+    let files: BTreeSet<_> = read(&mut folder, index).ok()?.weight_map.into_values().collect();
+    (files.len() > 1 && files.contains(name)).then(|| index.to_owned())
 }
 
 /// The number of files that a name promises: 2 for `model-00001-of-00002.safetensors`.
@@ -71,10 +77,9 @@ fn count(name: &str) -> Option<u32> {
     count.parse().ok()
 }
 
-fn read(path: &Path) -> Result<Index, FileError> {
-    let place = show(path);
-    let file =
-        Handle::open(path).map_err(|source| FileError::Open { place: place.clone(), source })?;
+fn read(folder: &mut FolderHandle, index: &OsStr) -> Result<Index, FileError> {
+    let place = show(&folder.path().join(index));
+    let (file, _) = folder.open(index)?;
     let mut text = String::new();
     let read = file.take(MAX_INDEX_BYTES).read_to_string(&mut text);
     read.map_err(FileError::reading(&place))?;
@@ -83,16 +88,18 @@ fn read(path: &Path) -> Result<Index, FileError> {
     })
 }
 
-/// The files that an index names, and the name of each tensor with that of its file.
-pub(super) fn files(index: &Path) -> Result<(Vec<PathBuf>, BTreeMap<String, String>), FileError> {
-    let map = read(index)?.weight_map;
-    let names: BTreeSet<_> = map.values().collect();
-    let folder = index.parent().unwrap_or(Path::new(""));
+/// The files that an index in a folder names, and the name of each tensor with that of its file.
+pub(super) fn files(
+    folder: &mut FolderHandle,
+    index: &OsStr,
+) -> Result<(BTreeSet<String>, BTreeMap<String, String>), FileError> {
+    let map = read(folder, index)?.weight_map;
+    let names: BTreeSet<_> = map.values().cloned().collect();
     for name in &names {
         if Path::new(name).file_name().is_none_or(|own| own != name.as_str()) {
             let what = format!("expected the name of a file beside the index, got {name:?}");
-            return Err(FileError::malformed(&show(index), what));
+            return Err(FileError::malformed(&show(&folder.path().join(index)), what));
         }
     }
-    Ok((names.into_iter().map(|name| folder.join(name)).collect(), map))
+    Ok((names, map))
 }

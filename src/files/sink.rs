@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::handle::{
-    Handle, StandardOutput, rename, standard_output, sync_folder, write_buffered, write_whole,
-};
+use super::handle::{Handle, rename, sync_folder, write_buffered, write_whole};
 use super::show;
 use super::temporary::{RegisteredTemp, folder_of, resolve, temporary_file};
+use super::waiting::{StandardOutput, standard_output};
 use crate::files::error::FileError;
 
 /// The treatment of a target that exists.

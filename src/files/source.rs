@@ -1,13 +1,16 @@
 //! Sources of tensors: a path, a member of an archive, or standard input.
 
 use std::ffi::OsStr;
+use std::fs::Metadata;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use super::file_id::FileId;
 use super::format::{Expected, Format};
-use super::handle::{Handle, Waiting, read_full};
+use super::handle::{Handle, read_full};
 use super::limit::Limited;
 use super::npy::PIECE_BYTES;
+use super::waiting::{Waiting, wait_for_bytes};
 use super::{escaped, show};
 use crate::files::error::FileError;
 use crate::memory::{grow, reserved};
@@ -55,6 +58,51 @@ impl std::fmt::Display for Source {
     }
 }
 
+/// A source that has been opened, and of which nothing has been read.
+#[derive(Debug)]
+pub struct OpenSource {
+    pub(super) source: Source,
+    /// `None` for standard input.
+    pub(super) file: Option<(Handle, Metadata)>,
+}
+
+impl Source {
+    /// Opens the source, without waiting for the writer of a pipe. Later steps use this one open file.
+    pub fn open(&self) -> Result<OpenSource, FileError> {
+        let path = match self {
+            Source::Stdin => return Ok(OpenSource { source: Source::Stdin, file: None }),
+            Source::Path(path) | Source::Member(path, _) => path,
+        };
+        let file = opened(path).map_err(FileError::opening(&self.to_string()))?;
+        Ok(OpenSource { source: self.clone(), file: Some(file) })
+    }
+
+    /// The file or the folder, if there is one.
+    pub fn id(&self) -> Option<FileId> {
+        match self {
+            Source::Stdin => FileId::of_stream(&io::stdin()),
+            Source::Path(path) | Source::Member(path, _) => FileId::at(path),
+        }
+    }
+}
+
+impl OpenSource {
+    /// The file or the folder that was opened.
+    pub fn id(&self) -> Option<FileId> {
+        match &self.file {
+            Some((_, metadata)) => Some(FileId::of(metadata)),
+            None => self.source.id(),
+        }
+    }
+}
+
+/// Opens a file or a folder.
+pub(super) fn opened(path: &Path) -> io::Result<(Handle, Metadata)> {
+    let file = Handle::open(path)?;
+    let metadata = file.metadata()?;
+    Ok((file, metadata))
+}
+
 /// A file or stream whose format is known, at its beginning.
 pub(super) enum Opened {
     /// A regular file, and its length.
@@ -64,10 +112,10 @@ pub(super) enum Opened {
 }
 
 impl Opened {
-    /// Opens a path, or standard input if there is none, and recognises its format, which must be one of
-    /// those that are expected.
+    /// Recognises the format of an open file, or of standard input if there is none. It must be one of those that are
+    /// expected.
     pub(super) fn new(
-        path: Option<&Path>,
+        file: Option<(Handle, Metadata)>,
         place: &str,
         expected: Expected,
     ) -> Result<(Self, Format), FileError> {
@@ -77,16 +125,17 @@ impl Opened {
             read.map_err(FileError::reading(place))?;
             Format::recognise(&start, place, expected)
         };
-        let Some(path) = path else {
+        let Some((mut file, metadata)) = file else {
             let mut stdin = Waiting(io::stdin());
             let format = recognise(&mut stdin)?;
             return Ok((Opened::stream(start, stdin), format));
         };
-        let mut file = Handle::open(path).map_err(FileError::opening(place))?;
-        let metadata = file.metadata().map_err(FileError::opening(place))?;
         if metadata.is_dir() {
             let error = io::Error::other("is a directory; expected a file");
             return Err(FileError::opening(place)(error));
+        }
+        if !metadata.is_file() {
+            wait_for_bytes(&file).map_err(FileError::reading(place))?;
         }
         let format = recognise(&mut file)?;
         if metadata.is_file() {

@@ -5,9 +5,10 @@ use std::io::{self, BufWriter, Cursor, Read, Write};
 use ndarray::{ArrayD, ArrayViewD};
 
 use super::format::{Expected, Format};
-use super::handle::{StandardOutput, Waiting, read_full, standard_output};
+use super::handle::read_full;
 use super::limit::check_array;
 use super::reader::{Bytes, TensorReader};
+use super::waiting::{StandardOutput, Waiting, standard_output};
 use super::{Header, Stored, write_npy};
 use crate::element::Element;
 use crate::files::error::FileError;

@@ -1,12 +1,13 @@
 //! A tensor in a file, in an archive, or in a pipe: its header first, then its numbers.
 
+use std::ffi::OsStr;
 use std::io::{self, Cursor, Read};
-use std::path::Path;
 
 use ndarray::ArrayD;
 
 use super::archive::Archive;
 use super::container::Container;
+use super::folder_handle::FolderHandle;
 use super::format::{Expected, Format};
 use super::handle::{FileCursor, Handle};
 use super::limit::MAX_MEMBERS;
@@ -117,10 +118,10 @@ impl TensorFile {
     }
 
     /// A file of a folder of tensors.
-    pub(super) fn in_folder(path: &Path) -> Result<Self, FileError> {
-        let place = show(path);
+    pub(super) fn in_folder(folder: &mut FolderHandle, name: &OsStr) -> Result<Self, FileError> {
+        let (file, place) = (folder.open(name)?, show(&folder.path().join(name)));
         let expected = Expected { formats: &[Format::Npy, Format::Zip], words: ".npy or .npz" };
-        match Opened::new(Some(path), &place, expected)? {
+        match Opened::new(Some(file), &place, expected)? {
             (opened, Format::Zip) => {
                 let archive = Archive::new(opened.seekable(&place)?, MAX_MEMBERS, &place)?;
                 TensorFile::member(archive, None, place)

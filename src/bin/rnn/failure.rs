@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use elman::files::FileError;
+use elman::files::{FileError, is_too_many_files};
 use elman::{CheckpointError, Error, OutOfMemory};
 
 pub(crate) use Failure::{Bug, Data, Different, Reported, Usage};
@@ -98,10 +98,4 @@ fn file_code(error: &FileError) -> u8 {
 fn memory_code(error: &OutOfMemory) -> u8 {
     // No machine has more memory than addresses.
     if isize::try_from(error.bytes).is_err() { 65 } else { 71 }
-}
-
-/// Whether this process, or the whole system, has reached its limit of open files: ENFILE and EMFILE, which are the
-/// same numbers on all Unix systems that Rust supports.
-fn is_too_many_files(error: &io::Error) -> bool {
-    cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
 }

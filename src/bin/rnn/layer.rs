@@ -1,9 +1,7 @@
 //! The layer of a command: from weights, from flags, or from both.
 
-use std::ffi::OsStr;
-
 use anyhow::Result;
-use elman::files::{Source, Tensor};
+use elman::files::{OpenSource, Tensor};
 use elman::{Checkpoint, Config, Dtype, NamedTensor, Nonlinearity};
 
 use crate::args::{LayerArgs, ReportForm};
@@ -17,12 +15,12 @@ const MAX_MODULES: usize = 5;
 
 /// Reads the weights of a layer from a file. Numbers become `dtype`, if there is one.
 pub(crate) fn read(
-    path: &OsStr,
+    source: OpenSource,
     prefix: Option<&str>,
     dtype: Option<Dtype>,
     notes: &mut Notes,
 ) -> Result<Checkpoint> {
-    let weights = Checkpoint::read(&Source::parse(path), dtype, prefix)?;
+    let weights = Checkpoint::read_open(source, dtype, prefix)?;
     let place = &weights.place;
     for NamedTensor { name, stored, tensor } in &weights.tensors {
         if !stored.is_computed() || stored.natural() != tensor.dtype() {

@@ -8,6 +8,7 @@ pub(crate) mod carried;
 pub(crate) mod extent;
 mod flow;
 pub(crate) mod input;
+pub(crate) mod kept;
 mod members;
 pub(crate) mod output;
 pub(crate) mod pass;

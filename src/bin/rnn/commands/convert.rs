@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
+use elman::files::Source;
 use elman::{Checkpoint, Element};
 
 use crate::args::Convert;
@@ -18,7 +19,7 @@ pub(crate) fn convert(args: &Convert) -> Result<()> {
     let output = WeightsOutput::open(&args.target, args.report.overwrite(), remedy)?;
     let mut notes = Notes::new(args.report.form());
     let prefix = args.of_weights.prefix.as_deref();
-    let weights = layer::read(&args.source, prefix, args.dtype, &mut notes)?;
+    let weights = layer::read(Source::parse(&args.source).open()?, prefix, args.dtype, &mut notes)?;
     if args.report.verbose > 0 {
         notes.notes.push(format!("{}: recognised as {}", weights.place, weights.recognised));
     }

@@ -5,7 +5,7 @@ mod plan;
 use std::ffi::OsStr;
 
 use anyhow::Result;
-use elman::files::{Accepts, Source, StoredType, TensorFile, open};
+use elman::files::{Accepts, OpenSource, Source, StoredType, TensorFile, open};
 use elman::{Checkpoint, Config, Element, Error, Kernel, Params, Rnn};
 use ndarray::ArrayD;
 
@@ -29,12 +29,18 @@ use plan::RunPlan;
 
 pub(crate) fn run(args: &Run) -> Result<()> {
     let mut plan = RunPlan::new(args)?;
+    let source = args.weights.as_deref().map(Source::parse);
+    let named = source.as_ref().and_then(Source::id);
+    plan::refuse_weights(args, &plan.outputs, named)?;
     // An output that cannot be written is reported before large files are read: of the input, its headers are.
     let rng = Rng::open(args.rng.seed, args.rng.rng.as_deref(), plan.outputs.files())?;
     plan.outputs.open()?;
     let mut notes = Notes::new(args.report.form());
-    let read = |path| layer::read(path, args.of_weights.prefix.as_deref(), args.dtype, &mut notes);
-    let weights = args.weights.as_deref().map(read).transpose()?;
+    let weights = source.map(|source| source.open()).transpose()?;
+    let opened = weights.as_ref().and_then(OpenSource::id);
+    let prefix = args.of_weights.prefix.as_deref();
+    let read = |weights| layer::read(weights, prefix, args.dtype, &mut notes);
+    let weights = weights.map(read).transpose()?;
     if let Some(weights) = weights.as_ref().filter(|_| args.report.verbose > 0) {
         notes.notes.push(format!("{}: recognised as {}", weights.place, weights.recognised));
     }
@@ -43,6 +49,10 @@ pub(crate) fn run(args: &Run) -> Result<()> {
     let lengths = args.lengths.as_deref().map(Lengths::Typed).or(own);
     plan::check_padding(args, lengths.is_some(), &input)?;
     plan.outputs.for_input(input.is_archive())?;
+    // Another file may have taken the path of the weights, and the default output a name for archives.
+    if opened != named || input.is_archive() {
+        plan::refuse_weights(args, &plan.outputs, opened)?;
+    }
     let of_weights = weights.as_ref().map(|weights| weights.dtype);
     typed!(
         args.dtype.or(of_weights).unwrap_or_else(|| input.natural()),

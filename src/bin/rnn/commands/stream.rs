@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -16,6 +17,7 @@ use crate::failure::{Data, Usage, with_hint};
 use crate::layer;
 use crate::numbers::conversion;
 use crate::pipeline::carried::Carried;
+use crate::pipeline::kept::refuse_weights;
 use crate::pipeline::state::{StateFile, check_shape};
 use crate::report::{self, Notes};
 use crate::start::Start;
@@ -27,7 +29,11 @@ pub(crate) fn stream(args: &Stream) -> Result<()> {
     let _lock = args.state.as_deref().map(Lock::take).transpose()?;
     let mut notes = Notes::default();
     let prefix = args.of_weights.prefix.as_deref();
-    let weights = layer::read(&args.weights, prefix, args.dtype, &mut notes)?;
+    let weights = Source::parse(&args.weights).open()?;
+    let state = args.state.as_deref().map(|path| ("the state", "--state", "state.npz", path));
+    let stdout = ("the outputs", "", "outputs.npy", Path::new("-"));
+    refuse_weights(weights.id(), state.into_iter().chain([stdout]))?;
+    let weights = layer::read(weights, prefix, args.dtype, &mut notes)?;
     typed!(weights.dtype, stream_as(args, weights, notes))
 }
 

@@ -1,18 +1,22 @@
 //! What `rnn run` is going to do: its arguments, found not to exclude each other, as the pipeline takes them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
-use elman::files::written_file;
+use elman::files::{FileId, written_file};
 
 use crate::args::Run;
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
 use crate::pipeline::input::{Input, check_stdin};
+use crate::pipeline::kept;
 use crate::pipeline::output::{OUTPUTS, Outputs};
 use crate::pipeline::output::{refuse_terminal, shown};
 use crate::pipeline::pass::PassOptions;
 use crate::pipeline::sequences::unwanted_lengths;
+
+/// Names of files for the outputs, in the order of [`OUTPUTS`].
+const EXAMPLES: [&str; 4] = ["output.npy", "h_n.npy", "last.npy", "all.npz"];
 
 pub(super) struct RunPlan {
     pub(super) outputs: Outputs,
@@ -29,7 +33,6 @@ impl RunPlan {
         let paths = [&args.output, &args.hn, &args.last, &args.all_hidden].map(Clone::clone);
         let outputs = Outputs::new(paths, args.report.overwrite());
         check_outputs(&outputs)?;
-        refuse_among_weights(args, &outputs)?;
         let options = PassOptions {
             train: args.train,
             check_finite: args.check_finite,
@@ -45,23 +48,20 @@ impl RunPlan {
     }
 }
 
-/// Refuses outputs in the folder of the weights: they would be a tensor too many there, or replace one.
-fn refuse_among_weights(args: &Run, outputs: &Outputs) -> Result<()> {
-    let weights = args.weights.as_ref().and_then(|path| Path::new(path).canonicalize().ok());
-    let Some(weights) = weights.filter(|weights| weights.is_dir()) else { return Ok(()) };
-    let inside =
-        |path: &&PathBuf| written_file(path).is_some_and(|file| file.parent() == Some(&weights));
-    let Some(path) = outputs.files().find(inside) else { return Ok(()) };
-    let message =
-        format!("expected outputs outside the folder of the weights, got {}", shown(path));
-    Err(with_hint(Usage(message), hint::outputs_outside()))
+/// Rejects outputs that are the weights, or in the folder of the weights.
+pub(super) fn refuse_weights(args: &Run, outputs: &Outputs, id: Option<FileId>) -> Result<()> {
+    let named = outputs.paths.each_ref().map(Option::as_deref);
+    let named = OUTPUTS.into_iter().zip(EXAMPLES).zip(named);
+    let named =
+        named.filter_map(|(((name, flag), example), path)| Some((name, flag, example, path?)));
+    let rng = args.rng.rng.as_deref().map(|path| ("the generator", "--rng", "rng.npy", path));
+    kept::refuse_weights(id, named.chain(rng))
 }
 
 /// Refuses two outputs in one place, and binary data on a terminal.
 fn check_outputs(outputs: &Outputs) -> Result<()> {
-    let examples = ["output.npy", "h_n.npy", "last.npy", "all.npz"];
     let named = outputs.paths.each_ref().map(Option::as_deref);
-    let all = || named.into_iter().zip(OUTPUTS).zip(examples);
+    let all = || named.into_iter().zip(OUTPUTS).zip(EXAMPLES);
     let stdout = Path::new("-");
     let mut seen: Vec<(&str, &Path)> = Vec::new();
     for ((path, (name, flag)), example) in all() {
