@@ -84,9 +84,20 @@ pub(super) fn write_numbers<'a, T: Stored>(
     numbers: impl IntoIterator<Item = &'a T>,
     piece: &mut Vec<u8>,
 ) -> io::Result<()> {
+    write_low_bytes(writer, numbers, size_of::<T>(), piece)
+}
+
+/// Writes the lowest bytes of each number.
+#[inline]
+pub(super) fn write_low_bytes<'a, T: Stored>(
+    writer: &mut dyn Write,
+    numbers: impl IntoIterator<Item = &'a T>,
+    bytes: usize,
+    piece: &mut Vec<u8>,
+) -> io::Result<()> {
     piece.clear();
     for &value in numbers {
-        piece.extend_from_slice(value.bytes().as_ref());
+        piece.extend_from_slice(&value.bytes().as_ref()[..bytes]);
         if piece.len() >= PIECE_BYTES {
             writer.write_all(piece)?;
             piece.clear();

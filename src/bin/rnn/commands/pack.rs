@@ -33,9 +33,7 @@ pub(crate) fn pack(args: &Pack) -> Result<()> {
     let sink = Sink::open(&args.output, args.report.overwrite())?;
     let stored = common_type(&input)?;
     match stored.size() {
-        1 => pack_as::<u8>(args, (input, lengths), stored, sink, stdout),
-        2 => pack_as::<u16>(args, (input, lengths), stored, sink, stdout),
-        4 => pack_as::<u32>(args, (input, lengths), stored, sink, stdout),
+        ..=4 => pack_as::<u32>(args, (input, lengths), stored, sink, stdout),
         _ => pack_as::<u64>(args, (input, lengths), stored, sink, stdout),
     }
 }

@@ -7,7 +7,7 @@ use elman::files::{
     AnyArray, Bits, Sink, StoredArray, StoredType, write_npy, write_npz, written_file,
 };
 use elman::{PackedSequence, PaddingSide, pad_packed_sequence, pad_sequence, unpack_sequence};
-use ndarray::{ArrayD, ArrayViewD, Axis, concatenate};
+use ndarray::{ArrayD, ArrayViewD, Axis};
 
 use crate::args::{Side, Unpack};
 use crate::explain::hint;
@@ -45,9 +45,7 @@ pub(crate) fn unpack(args: &Unpack) -> Result<()> {
     let (input, _) = Input::open(&args.input, None, false)?;
     let stored = input.tensors().first().map_or(StoredType::F32, |(_, stored, _)| kept(*stored));
     match stored.size() {
-        1 => unpack_as::<u8>(args, input, stored, stdout),
-        2 => unpack_as::<u16>(args, input, stored, stdout),
-        4 => unpack_as::<u32>(args, input, stored, stdout),
+        ..=4 => unpack_as::<u32>(args, input, stored, stdout),
         _ => unpack_as::<u64>(args, input, stored, stdout),
     }
 }
@@ -153,12 +151,11 @@ fn held_bytes<T>(args: &Unpack, data: &[usize], (steps, batch): (usize, usize)) 
     let [rows, features @ ..] = data else { return 0 };
     let row = extent::bytes::<T>(features);
     let total = args.total_length.unwrap_or(steps);
-    let padded = [steps, total].map(|steps| steps.saturating_mul(batch));
-    // With the padding on the left, single sequences come first, and then the padding behind the longest.
+    // With the padding on the left, single sequences come first, and one of padding alone is among them.
     let held = match args.padding_side {
-        _ if is_single(args) => vec![*rows; 2],
-        Some(Side::Left) => vec![*rows, *rows, padded[0], padded[1]],
-        _ => vec![*rows, padded[1]],
+        _ if is_single(args) => [*rows, *rows, 0],
+        Some(Side::Left) => [*rows, rows.saturating_add(total), total.saturating_mul(batch + 1)],
+        _ => [*rows, 0, total.saturating_mul(batch)],
     };
     extent::sum(held.iter().map(|rows| rows.saturating_mul(row)))
 }
@@ -170,14 +167,13 @@ fn padded<B: Bits>(args: &Unpack, packed: &PackedSequence<B>, padding: B) -> Res
         return Ok(pad_packed_sequence(packed, args.batch_first, padding, args.total_length)?.0);
     }
     let own = unpack_sequence(packed)?;
-    let views: Vec<ArrayViewD<'_, B>> = own.iter().map(|own| own.view()).collect();
-    let padded = pad_sequence(&views, args.batch_first, padding, PaddingSide::Left)?;
-    let longest = packed.batch_sizes.len();
-    let total = args.total_length.unwrap_or(longest);
-    let axis = Axis(usize::from(args.batch_first));
-    let mut before = padded.shape().to_vec();
-    // It has been checked that no sequence is longer.
-    before[axis.0] = total.saturating_sub(longest);
-    let before = ArrayD::from_elem(before, padding);
-    Ok(concatenate(axis, &[before.view(), padded.view()])?)
+    let mut views: Vec<ArrayViewD<'_, B>> = own.iter().map(|own| own.view()).collect();
+    // A sequence of padding alone, as long as the result, which is removed again. It has been checked that no other is longer.
+    let mut longest = packed.data.shape().to_vec();
+    longest[0] = args.total_length.unwrap_or(packed.batch_sizes.len());
+    let longest = ArrayD::from_elem(longest, padding);
+    views.push(longest.view());
+    let mut padded = pad_sequence(&views, args.batch_first, padding, PaddingSide::Left)?;
+    padded.slice_axis_inplace(Axis(usize::from(!args.batch_first)), (..own.len()).into());
+    Ok(padded)
 }
