@@ -50,7 +50,7 @@ pub(super) fn read(
         let mut fields = inferred.to_json();
         let mut explicit = module_arguments(bundle, found.prefix.trim_end_matches('.'));
         let mut notes = Vec::new();
-        for (name, (value, module)) in hyper_parameters(bundle) {
+        for (name, (value, module)) in hyper_parameters(bundle, &found.prefix) {
             if !explicit.contains_key(&name) {
                 notes.push(format!("{name} {} is that of {module}", text_of(&value)));
                 explicit.insert(name, value);
@@ -110,13 +110,15 @@ pub fn explicit_arguments(bundle: &Bundle) -> Map<String, Value> {
     dotted.collect()
 }
 
-/// Arguments of the layer among those of a model, with the name of the object that holds them. Values that
-/// disagree are left out.
-fn hyper_parameters(bundle: &Bundle) -> BTreeMap<String, (Value, String)> {
+/// Arguments of the layer among those of a model, with the name of the object that holds them: all arguments of the
+/// model, or those in an object of the layer's name. Values that disagree are left out.
+fn hyper_parameters(bundle: &Bundle, prefix: &str) -> BTreeMap<String, (Value, String)> {
     let mut found = BTreeMap::new();
+    let layer: Vec<_> = prefix.trim_end_matches('.').split('.').collect();
     for attribute in bundle.attributes() {
-        let object = attribute.module.rsplit('.').next().unwrap_or_default();
-        if !HYPER_PARAMETERS.contains(&object) {
+        let objects: Vec<_> = attribute.module.split('.').collect();
+        let outer = objects.iter().rposition(|object| HYPER_PARAMETERS.contains(object));
+        if !outer.is_some_and(|outer| layer.ends_with(&objects[outer + 1..])) {
             continue;
         }
         let Some(value) = argument(&attribute.name, &attribute.value) else { continue };

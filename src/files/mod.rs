@@ -78,6 +78,7 @@ pub use onnx::{Graph, proto};
 pub use open::{Accepts, File, open, open_with};
 pub use part::{Part, PartWriter};
 pub use reader::TensorReader;
+pub use shards::whole_model;
 pub use sink::{Overwrite, Sink};
 pub use source::{OpenSource, Source};
 pub use stream::{Answers, Arrays, Frames};

@@ -189,10 +189,11 @@ impl Cursor<'_> {
     fn descr(&mut self) -> Result<(StoredType, bool, Option<String>), String> {
         self.space();
         if self.bytes.get(self.at) == Some(&b'[') {
-            self.fields()?;
             let hint = "save one of its fields: np.save(file, array['name'])";
             let refusal = format!("dtype is structured; expected numbers ({hint})");
-            return Ok((StoredType::Other("structured"), false, Some(refusal)));
+            let ends = self.skip_fields();
+            let structured = (StoredType::Other("structured"), false, Some(refusal.clone()));
+            return ends.then_some(structured).ok_or(refusal);
         }
         let descr = self.string("a dtype")?;
         let order = descr.chars().next().filter(|c| "<>=|".contains(*c));
@@ -209,30 +210,24 @@ impl Cursor<'_> {
         })
     }
 
-    /// Steps over the list of the fields of a structured type.
-    fn fields(&mut self) -> Result<(), String> {
-        let start = self.at;
+    /// Steps over the list of the fields of a structured type; false if it does not end.
+    fn skip_fields(&mut self) -> bool {
         let mut depth = 0_usize;
         loop {
             self.space();
             match self.bytes.get(self.at) {
                 Some(b'[' | b'(') => depth += 1,
-                Some(b']' | b')') if depth == 1 => {
-                    self.at += 1;
-                    return Ok(());
-                }
                 Some(b']' | b')') => depth -= 1,
-                Some(b'\'' | b'"') => {
-                    self.string("a name")?;
-                    continue;
-                }
+                Some(b'\'' | b'"') if self.string("a name").is_err() => return false,
+                // The name is behind the position.
+                Some(b'\'' | b'"') => continue,
                 Some(_) => {}
-                None => {
-                    self.at = start;
-                    return Err(self.unexpected("a list of fields that ends"));
-                }
+                None => return false,
             }
             self.at += 1;
+            if depth == 0 {
+                return true;
+            }
         }
     }
 

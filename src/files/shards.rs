@@ -8,9 +8,9 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::folder_handle::FolderHandle;
-use super::show;
 use super::source::opened;
 use super::temporary::folder_of;
+use super::{Source, show};
 use crate::files::error::FileError;
 
 /// Longest index; one of a hundred thousand tensors has a tenth of it.
@@ -44,19 +44,29 @@ pub(super) fn is_index(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(INDEX))
 }
 
-/// Rejects a file that holds a part of a model: by its name, `model-00001-of-00002.safetensors`, or by an index
-/// beside it that names several files.
+/// Rejects a file that holds a part of a model.
 pub(super) fn refuse_part(path: &Path, place: &str) -> Result<(), FileError> {
+    let Some(index) = whole_of(path) else { return Ok(()) };
+    let what = format!("expected a whole model, got one of its files; {index} reads all of them");
+    Err(FileError::malformed(place, what))
+}
+
+/// The index of the model of which a file of weights is a part.
+pub fn whole_model(source: &Source) -> Option<String> {
+    if let Source::Path(path) = source { whole_of(path) } else { None }
+}
+
+/// The index of the model of which a file holds a part: by its name, `model-00001-of-00002.safetensors`, or by an index
+/// beside it that names several files.
+fn whole_of(path: &Path) -> Option<String> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let index = index_of(folder_of(path), &name);
     if index.is_none() && count(&name).is_none_or(|count| count < 2) {
-        return Ok(());
+        return None;
     }
-    let index = index.map_or("the index of all files".to_owned(), |index| {
+    Some(index.map_or("the index of all files".to_owned(), |index| {
         path.with_file_name(index).display().to_string()
-    });
-    let what = format!("expected a whole model, got one of its files; {index} reads all of them");
-    Err(FileError::malformed(place, what))
+    }))
 }
 
 /// The index in a folder that names this file and others.

@@ -95,6 +95,11 @@ fn a_module_and_hyper_parameters_hold_all_arguments() {
     ] {
         assert!(report.contains(&format!("note: hyper.pt: {note}\n")), "{report}");
     }
+    // Those of another object are not the layer's.
+    let report = converted("hyper-nested.pt", "", "--exact");
+    assert!(report.starts_with("RNN(3, 5, batch_first=True), relu, f32, 50 parameters\n"));
+    let note = "note: hyper-nested.pt: nonlinearity relu is that of hyper_parameters.rnn\n";
+    assert!(report.contains(note), "{report}");
 }
 
 #[test]

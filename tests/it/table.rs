@@ -459,6 +459,38 @@ fn missing_values_are_refused_by_line_and_column() {
 }
 
 #[test]
+fn columns_without_a_name_or_a_number_are_noticed() {
+    let sandbox = Sandbox::new();
+    sandbox.write("t.csv", b",a,b\n0,1.5,2\n1,3,4\n");
+    let text = sandbox.rnn("info t.csv").succeeds().stdout_text();
+    let warning = "\nwarning: t.csv: the first column has no name, as an index that pandas writes: \
+                   --columns leaves it out\n";
+    assert!(text.ends_with(warning), "{text}");
+    let text = sandbox.rnn("info t.csv --columns a,b").succeeds().stdout_text();
+    assert!(!text.contains("warning"), "{text}");
+    sandbox.write("t.csv", b"1.5,b\n3,4\n");
+    let text = sandbox.rnn("info t.csv").succeeds().stdout_text();
+    let warning = "\nwarning: t.csv: the first line is taken for names of columns, with numbers among them: 1.5\n";
+    assert!(text.ends_with(warning), "{text}");
+    // Separators at the ends of lines are a column of nothing.
+    sandbox.write("t.csv", b"a,b,\n1.5,2,\n3,4,\n");
+    sandbox.rnn("info t.csv").fails(
+        65,
+        "rnn: t.csv: line 2, column 3: expected a number, got an empty cell\n\
+         hint: rnn info t.csv --columns a,b\n",
+    );
+    sandbox.write("t.csv", b"a|b\n1.5|2\n");
+    sandbox.rnn("info t.csv").fails(
+        65,
+        "rnn: t.csv: line 2, column 1 (a|b): expected commas, semicolons or tabs between numbers, got '1.5|2'\n",
+    );
+    sandbox.write("t.csv", b"\xff\xfea\0,\0b\0");
+    let stderr = sandbox.rnn("run --hidden 2 -i t.csv").stderr;
+    let hint = "\nhint: iconv -f UTF-16 -t UTF-8 FILE > table.csv makes a table of it\n";
+    assert!(stderr.ends_with(hint), "{stderr}");
+}
+
+#[test]
 fn blanks_comments_and_other_encodings_are_read() {
     let sandbox = Sandbox::new();
     sandbox.write("x.csv", b"a,b\n1,2\n3,0.5\n");

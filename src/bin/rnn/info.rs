@@ -10,7 +10,7 @@ mod weights;
 use std::ffi::OsStr;
 
 use anyhow::Result;
-use elman::files::{Accepts, File, Source, open_with};
+use elman::files::{Accepts, File, Source, open_with, whole_model};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -66,7 +66,13 @@ pub(crate) fn describe(file: &OsStr, args: &Info) -> Result<Description> {
     check_table(&args.table.flags(), [&file], &source.to_string())?;
     match file {
         File::Tensor(file) => tensor::describe(file, args.values),
-        File::Bundle(bundle) => bundle::describe(bundle, args),
+        File::Bundle(bundle) => {
+            let mut description = bundle::describe(bundle, args)?;
+            let index = whole_model(&source);
+            let note = |index| format!("one of the files of a model; {index} reads all of them");
+            description.notes.notes.extend(index.map(note));
+            Ok(description)
+        }
         #[cfg(feature = "onnx")]
         File::Graph(graph) => {
             let prefix = args.of_weights.prefix.as_deref();

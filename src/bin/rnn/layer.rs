@@ -184,11 +184,17 @@ pub(crate) fn others_left_alone(checkpoint: &Checkpoint) -> Option<String> {
     let (model, optimizer) = (checkpoint.ignored, checkpoint.ignored_optimizer);
     let others = match (model, optimizer) {
         (0, 0) => return None,
-        (_, 0) => format!("{model} other tensors of the model"),
-        (0, _) => format!("{optimizer} tensors of the optimizer"),
-        _ => format!("{model} other tensors of the model and {optimizer} of the optimizer"),
+        (1, 0) => "1 other tensor of the model is left alone".to_owned(),
+        (0, 1) => "1 tensor of the optimizer is left alone".to_owned(),
+        (_, 0) => format!("{model} other tensors of the model are left alone"),
+        (0, _) => format!("{optimizer} tensors of the optimizer are left alone"),
+        _ => {
+            let s = if model == 1 { "" } else { "s" };
+            let of_model = format!("{model} other tensor{s} of the model");
+            format!("{of_model} and {optimizer} of the optimizer are left alone")
+        }
     };
-    Some(format!("the layer {under}; {others} are left alone"))
+    Some(format!("the layer {under}; {others}"))
 }
 
 /// The configuration from flags alone. `features` is the width of the input, used without `--input-size`.

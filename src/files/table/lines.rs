@@ -205,9 +205,9 @@ impl<'a> Lines<'a> {
     /// The error for a cell that is not a number.
     pub(super) fn no_number(&self, column: usize) -> FileError {
         let cell = &self.record[column];
-        let is_blank = |c: char| c.is_whitespace();
-        let several = text(cell).contains(is_blank)
-            && text(cell).split(is_blank).all(|word| word.parse::<f64>().is_ok());
+        let separates = |c: char| c.is_whitespace() || c == '|';
+        let several = text(cell).contains(separates)
+            && text(cell).split(separates).all(|word| word.parse::<f64>().is_ok());
         let expected = if has_comma(cell) {
             "a number with a decimal point"
         } else if several {
@@ -224,7 +224,8 @@ impl<'a> Lines<'a> {
         let what = format!("expected {expected}, got {got}{remedy}");
         let error = self.wrong(&format!(", {}", self.column(column)), &what);
         let remedy = if is_missing(cell) && !self.options.missing_as_nan {
-            Some(Remedy::MissingAsNan)
+            // A column without any number, as separators at the ends of lines make one, is better left out.
+            self.numeric_columns(column).map(Remedy::Columns).or(Some(Remedy::MissingAsNan))
         } else if expected == "a number" {
             self.numeric_columns(column).map(Remedy::Columns)
         } else {

@@ -62,7 +62,7 @@ pub(crate) fn outputs_outside() -> String {
     line.with("--hn", Some("../h_n.npy")).to_string()
 }
 
-/// Python that writes a file of another program's format as one that is read: one array as an input, or weights.
+/// A command that writes a file of another program's format as one that is read: one array as an input, or weights.
 pub(super) fn of_format(error: &(dyn Error + 'static)) -> Option<String> {
     let of_weights = || match error.downcast_ref()? {
         CheckpointError::File(error) => Some(error),
@@ -86,6 +86,7 @@ pub(super) fn of_format(error: &(dyn Error + 'static)) -> Option<String> {
              np.savez('w.npz', weight_ih_l0=p['i']['kernel'].T, weight_hh_l0=p['h']['kernel'].T, \
              bias_ih_l0=p['i']['bias'])"
         }
+        "text in UTF-16" => "iconv -f UTF-16 -t UTF-8 FILE > table.csv makes a table of it",
         _ => return None,
     };
     Some(python.to_owned())

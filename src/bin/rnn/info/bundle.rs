@@ -105,10 +105,11 @@ fn of_state(bundle: &mut Bundle, [h_n, count, fingerprint]: [usize; 3]) -> Resul
     Ok(("stream state", lines, fields))
 }
 
-/// True if a tensor has the name of a parameter of any layer.
+/// True if a tensor has the name of a parameter of any layer or cell.
 fn has_parameters(bundle: &Bundle) -> bool {
     bundle.entries().iter().any(|entry| {
-        is_parameter_name(entry.name.rsplit_once('.').map_or(entry.name.as_str(), |(_, name)| name))
+        let name = entry.name.rsplit_once('.').map_or(entry.name.as_str(), |(_, name)| name);
+        is_parameter_name(name) || is_parameter_name(&format!("{name}_l0"))
     })
 }
 

@@ -23,6 +23,9 @@ pub(super) fn describe(mut tensor: TensorFile, values: bool) -> Result<Descripti
         return Ok(Description { file, kind, format, lines, fields, ..Description::default() });
     }
     let names = tensor.column_names().to_vec();
+    let mut notes = Notes::default();
+    // The reader takes the table.
+    note_table(&tensor, &mut notes);
     let maybe_state = header.stored == StoredType::U8 && header.shape == [STATE_BYTES];
     let mut bytes = Vec::new();
     let (statistics, values) = gather(tensor.reader()?, values, |bits| {
@@ -30,8 +33,6 @@ pub(super) fn describe(mut tensor: TensorFile, values: bool) -> Result<Descripti
             bytes.extend(bits.iter().filter_map(|&byte| u8::try_from(byte).ok()));
         }
     })?;
-    let mut notes = Notes::default();
-    note_table(&tensor, &mut notes);
     let (kind, mut lines, mut fields) = match maybe_state.then(|| Generator::from_state(&bytes)) {
         Some(Ok(generator)) => of_generator(&generator),
         other => {

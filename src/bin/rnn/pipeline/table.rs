@@ -16,6 +16,14 @@ pub(crate) fn note_table(file: &TensorFile, notes: &mut Notes) {
     if let Some(encoding) = file.encoding() {
         notes.notes.push(format!("{place}: the text is not UTF-8, and is read as {encoding}"));
     }
+    if let [first, others @ ..] = file.column_names()
+        && first.is_empty()
+        && others.iter().any(|name| !name.is_empty())
+    {
+        notes.warnings.push(format!(
+            "{place}: the first column has no name, as an index that pandas writes: --columns leaves it out"
+        ));
+    }
     let numbers = file.column_names().iter().filter(|name| name.parse::<f64>().is_ok());
     let numbers: Vec<_> = numbers.map(String::as_str).take(MAX_LISTED).collect();
     if file.names_are_guessed() && !numbers.is_empty() {
