@@ -6,10 +6,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use ndarray::{ArrayD, Axis};
+use ndarray::{ArrayD, Dimension, IxDyn};
 
 use super::NamedTensor;
-use crate::element::{Dtype, Element};
+use crate::element::Dtype;
 use crate::files::{Bundle, Entry, FileError, Tensor};
 use crate::is_parameter_name;
 
@@ -94,12 +94,13 @@ impl Derived {
             origin @ Origin::Normalized { magnitude, direction } => (direction, magnitude, origin),
         };
         let place = bundle.entry_place(second);
-        let combined = match dtype.unwrap_or(self.entries[index].stored.natural()) {
-            Dtype::F32 => combine(origin, bundle.read_as::<f32>(first)?, &bundle.read_as(second)?)
-                .map(Tensor::F32),
-            Dtype::F64 => combine(origin, bundle.read_as::<f64>(first)?, &bundle.read_as(second)?)
-                .map(Tensor::F64),
-        };
+        // A product of two singles is exact in f64, and is rounded once.
+        let combined = combine(origin, bundle.read_as::<f64>(first)?, &bundle.read_as(second)?);
+        let dtype = dtype.unwrap_or(self.entries[index].stored.natural());
+        let combined = combined.map(Tensor::F64).map(|own| match dtype {
+            Dtype::F32 => Tensor::F32(own.into_array()),
+            Dtype::F64 => own,
+        });
         combined.ok_or_else(|| {
             let (shape, other) = (&bundle.entries()[first].shape, &bundle.entries()[second].shape);
             let what = format!("expected a shape that fits {shape:?}, got {other:?}");
@@ -134,28 +135,31 @@ fn computed(
 }
 
 /// The parameter; `None` if the shapes do not fit.
-fn combine<T: Element>(origin: Origin, tensor: ArrayD<T>, other: &ArrayD<T>) -> Option<ArrayD<T>> {
+fn combine(origin: Origin, mut tensor: ArrayD<f64>, other: &ArrayD<f64>) -> Option<ArrayD<f64>> {
     if let Origin::Product { .. } = origin {
-        return (tensor.shape() == other.shape()).then(|| tensor * other);
+        (tensor.shape() == other.shape()).then_some(())?;
+        tensor.iter_mut().zip(other).for_each(|(v, mask)| *v *= mask);
+        return Some(tensor);
     }
     // g v / |v|, the norm over the axes along which g has one number.
-    let mut squares = tensor.mapv(|v| {
-        let v: f64 = v.into();
-        v * v
-    });
-    for axis in 0..tensor.ndim() {
-        if other.ndim() == 0 || other.shape().get(axis) == Some(&1) {
-            squares = squares.sum_axis(Axis(axis)).insert_axis(Axis(axis));
-        }
+    let own = |axis: usize| other.shape().get(axis).is_some_and(|&size| size > 1);
+    let fits = |axis: usize| !own(axis) || other.shape()[axis] == tensor.shape()[axis];
+    let ranks =
+        [0, tensor.ndim()].contains(&other.ndim()) && other.shape().iter().all(|&size| size > 0);
+    (ranks && (0..tensor.ndim()).all(fits)).then_some(())?;
+    let g: Vec<f64> = other.iter().copied().collect();
+    let stride = |axis| if own(axis) { other.shape()[axis + 1..].iter().product() } else { 0 };
+    let strides: Vec<usize> = (0..tensor.ndim()).map(stride).collect();
+    let place = |at: &IxDyn| -> usize {
+        at.slice().iter().zip(&strides).map(|(&at, &stride)| at * stride).sum()
+    };
+    let mut squares = vec![0.0; g.len()];
+    tensor.indexed_iter().for_each(|(at, v)| squares[place(&at)] += v * v);
+    for (at, v) in tensor.indexed_iter_mut() {
+        let place = place(&at);
+        *v *= g[place] / squares[place].sqrt();
     }
-    let norms = squares.mapv(f64::sqrt);
-    let (norms, g) = (norms.broadcast(tensor.shape())?, other.broadcast(tensor.shape())?);
-    let mut result = tensor.clone();
-    ndarray::Zip::from(&mut result).and(norms).and(g).for_each(|v, &norm, &g| {
-        let (value, g): (f64, f64) = ((*v).into(), g.into());
-        *v = T::from_f64(value * (g / norm));
-    });
-    Some(result)
+    Some(tensor)
 }
 
 /// Adds zeros for one bias if the other stands alone in every layer, as in a framework with one bias. Returns a
