@@ -1,6 +1,6 @@
 //! Streams without an end: array after array, or frame after frame, and an answer to each.
 
-use std::io::{self, BufWriter, Cursor, Read, Write};
+use std::io::{self, BufReader, BufWriter, Cursor, Read, Write};
 
 use ndarray::{ArrayD, ArrayViewD};
 
@@ -83,7 +83,8 @@ impl Arrays {
 /// Frames on standard input, each of the same number of little-endian f32 numbers, without any header.
 #[derive(Debug)]
 pub struct Frames {
-    reader: Waiting<io::Stdin>,
+    reader: BufReader<Waiting<io::Stdin>>,
+    /// The number of frames that have been read.
     count: u64,
     /// The bytes of one frame.
     bytes: Vec<u8>,
@@ -93,7 +94,16 @@ impl Frames {
     /// Frames of `len` numbers each.
     pub fn stdin(len: usize) -> Result<Self, FileError> {
         let bytes = crate::memory::zeros(&[len, size_of::<f32>()], "a frame")?;
-        Ok(Frames { reader: Waiting(io::stdin()), count: 0, bytes })
+        Ok(Frames { reader: BufReader::new(Waiting(io::stdin())), count: 0, bytes })
+    }
+
+    /// The frame that was read last, for messages. Frames are counted from 1, bytes from 0.
+    pub fn place(&self) -> String {
+        self.place_of(self.count)
+    }
+
+    fn place_of(&self, frame: u64) -> String {
+        format!("stdin: frame {frame} at byte {}", (frame - 1) * self.bytes.len() as u64)
     }
 
     /// Fills `frame` with the next one, converted to T; false at the end of the stream.
@@ -105,10 +115,12 @@ impl Frames {
         }
         let len = self.bytes.len();
         if got < len {
-            let start = self.count * len as u64;
-            let place = format!("stdin: frame {} at byte {start}", self.count + 1);
+            let place = self.place_of(self.count + 1);
             let what = format!("expected {len} bytes, {} f32 numbers, got {got}", frame.len());
             return Err(FileError::Malformed { place, what });
+        }
+        if self.count == 0 {
+            self.refuse_other_formats()?;
         }
         let (numbers, _) = self.bytes.as_chunks();
         for (to, &bytes) in frame.iter_mut().zip(numbers) {
@@ -117,6 +129,52 @@ impl Frames {
         self.count += 1;
         Ok(true)
     }
+
+    /// Rejects text and .npy, once the first frame has been read: by its bytes and those that have arrived with it.
+    fn refuse_other_formats(&self) -> Result<(), FileError> {
+        let arrived = self.bytes.iter().chain(self.reader.buffer());
+        let start: Vec<_> = arrived.take(START_BYTES).copied().collect();
+        let all = self.bytes.len() + self.reader.buffer().len();
+        let got = if start.starts_with(b"\x93NUMPY") {
+            "a .npy, which is read without --frames".to_owned()
+        } else if is_text(&start, all.is_multiple_of(self.bytes.len())) {
+            let shown = &start[..start.len().min(SHOWN_BYTES)];
+            format!("text that begins with '{}'", shown.escape_ascii())
+        } else {
+            return Ok(());
+        };
+        let numbers = self.bytes.len() / size_of::<f32>();
+        let what = format!("expected frames of {numbers} little-endian f32 numbers, got {got}");
+        Err(FileError::malformed("stdin", what))
+    }
+}
+
+/// Most bytes by which a stream of frames is told from text.
+const START_BYTES: usize = 1 << 12;
+
+/// Bytes of a text that a message shows.
+const SHOWN_BYTES: usize = 20;
+
+/// Whether the start of a stream of frames is ASCII text.
+///
+/// Any four bytes are an f32, so that this is a question of probability: are these numbers, whose bytes are all
+/// characters? Each byte of a random mantissa is a character in 98 of 256 cases, and one of a table of numbers in 25 of
+/// 256. Twelve different numbers, or three of a table, are enough: even if they share their first bytes, fewer than one
+/// stream in a million is refused. The numbers of a table are all below 0.004 or beyond 10^16. Fewer bytes decide only
+/// if they are no `whole` frames, because a producer writes a frame at once.
+fn is_text(start: &[u8], whole: bool) -> bool {
+    const DIFFERENT: usize = 12;
+    const OF_TABLE: usize = 3;
+    let is_character = |byte: &u8| matches!(byte, b'\t' | b'\r' | b'\n' | b' '..=b'~');
+    let is_of_table = |byte: &u8| byte.is_ascii_digit() || b"+-.,;/e[]() \t\r\n".contains(byte);
+    if !start.iter().all(is_character) {
+        return false;
+    }
+    let mut numbers = start.as_chunks::<4>().0.to_vec();
+    let is_table = numbers.len() >= OF_TABLE && start.iter().all(is_of_table);
+    numbers.sort_unstable();
+    numbers.dedup();
+    is_table || numbers.len() >= DIFFERENT || !whole
 }
 
 /// Answers on standard output, each flushed as soon as it is complete.
@@ -146,5 +204,69 @@ impl Answers {
             self.0.flush()
         };
         write().map_err(FileError::writing("stdout"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn text_is_told_from_frames() {
+        let texts: [&[u8]; 12] = [
+            b"0.1,0.2,0.3\n",
+            b"1 2 3\n4 5 6\n",
+            b"-1.5e-3\t2e+4\r\n",
+            b"1;2,5\n3;4,5\n",
+            b"[0.1, 0.2, 0.3]\n",
+            b"2026-01-31,1.5\n",
+            b"The quick brown fox jumps over the lazy dog and away.\n",
+            b"date,open,high,low,close\n2026-01-31,1.5,1.6,1.4,1.5\n",
+            b"{\"id\": 1, \"ok\": true, \"op\": \"run\", \"values\": [1, 2, 3]}\n",
+            b"Date,Open,High,Low,Close,Volume,Adjusted Close and more\n",
+            b"ACGTTTACGTGGCATTACGATCAAGTCCGATTACAGGTACATTTGACCATG\n",
+            b"0.1\n0.2\n0.3\n",
+        ];
+        for text in texts {
+            assert!(is_text(text, true), "{}", text.escape_ascii());
+        }
+        // Short ones, if a frame is cut.
+        for text in [&b"0.12\n"[..], b"hello\n"] {
+            assert!(is_text(text, false) && !is_text(text, true), "{}", text.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn frames_of_constant_numbers_are_no_text() {
+        for number in [0.0, 1.0, -1.0, 1e-5, 3e-6, 1e9, 1.7e12, f32::MAX, f32::NAN, 2730.1655] {
+            assert!(!is_text(&number.to_le_bytes().repeat(16), true), "{number}");
+        }
+        // All bytes of each number are characters: of one that repeats, and of a few prices.
+        for numbers in ["AAAA".repeat(1000), "0aBE0bBE1cBE".repeat(100), "fff?".to_owned()] {
+            assert!(!is_text(numbers.as_bytes(), true), "{numbers}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        /// Numbers as they are in use, and any bits.
+        #[test]
+        fn frames_are_no_text(
+            usual in prop::collection::vec(0.001_f32..2000.0, 3..64),
+            scale in -30_i32..30,
+            bits in prop::collection::vec(any::<u32>(), 3..64),
+        ) {
+            let scaled = usual.iter().map(|x| x * 2_f32.powi(scale));
+            for numbers in [
+                usual.clone(),
+                scaled.collect(),
+                bits.into_iter().map(f32::from_bits).collect::<Vec<_>>(),
+            ] {
+                let bytes: Vec<_> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
+                prop_assert!(!is_text(&bytes, true), "{numbers:?}");
+            }
+        }
     }
 }

@@ -6,6 +6,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 
+use ndarray::ArrayD;
+
 use super::{Scene, skipped};
 use crate::support::signals;
 
@@ -144,6 +146,96 @@ fn fault_88_of_states() {
         scene.succeeds("rm -f other.npz; rnn stream -q -w w.npz --state s.npz < x.npy > out");
         assert_eq!(leftovers(&scene), [""; 0]);
     }
+}
+
+/// Little-endian f32 numbers.
+fn frames(numbers: &[f32]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+}
+
+#[test]
+fn fault_96() {
+    let scene = Scene::new();
+    let stream = "rnn stream -w w.npz --state s.npz";
+    scene.sandbox.shell("rnn init -q --input-size 1 --hidden 1 -o one.npz").succeeds();
+    // Two frames, whose state is saved, and then one with a NaN.
+    let whole = frames(&[0.5, 0.25, 1.0, -0.5, 2.0, 0.125]);
+    scene.sandbox.write("good", &whole);
+    scene.succeeds(&format!("{stream} -q --frames --check-finite < good > out"));
+    let state = scene.sandbox.bytes("s.npz");
+    for (number, text) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf"), (-f32::INFINITY, "-inf")] {
+        scene.sandbox.write("bad", &frames(&[1.0, number, 2.0]));
+        let says = format!(
+            "rnn: stdin: frame 1 at byte 0: input: expected finite numbers, got {text} at [0, 1]\n"
+        );
+        scene.refuses(&format!("{stream} --check-finite --frames < bad"), 65, &[&says]);
+        let array = ArrayD::from_shape_vec(vec![1, 3], vec![1.0, number, 2.0]).unwrap();
+        scene.sandbox.save("bad.npy", &array.view());
+        let says = says.replace("frame 1", "array 1");
+        scene.refuses(&format!("{stream} --check-finite < bad.npy"), 65, &[&says]);
+    }
+    assert_eq!(scene.sandbox.bytes("s.npz"), state);
+    // In mid-stream the frames before it are answered, and their state is saved.
+    scene.sandbox.write("mixed", &[&whole[..], &frames(&[f32::NAN; 3]), &whole].concat());
+    let after = "frame 3 at byte 24: input: expected finite numbers, got NaN at [0, 0]";
+    let outcome = scene.sandbox.shell(&format!("{stream} -q --check-finite --frames < mixed"));
+    assert_eq!((outcome.code, outcome.stdout.len()), (Some(65), 2 * 4 * 4));
+    assert_eq!(outcome.stderr, format!("rnn: stdin: {after}\n"));
+    scene.sandbox.write("four", &whole.repeat(2));
+    scene.succeeds(
+        "rnn stream -q -w w.npz --frames --state expected.npz < four > out; cmp s.npz expected.npz",
+    );
+    // What a finite input makes of weights, states and answers.
+    let inf = ArrayD::from_elem(vec![1, 4], f32::INFINITY);
+    scene.sandbox.save("h0.npy", &inf.view());
+    let line = "rnn stream -w w.npz --check-finite --h0 h0.npy --frames < good";
+    scene.refuses(line, 65, &["h0.npy: h_0: expected finite numbers, got inf at [0, 0]"]);
+    scene.succeeds("rnn stream -q -w w.npz --h0 h0.npy --state nan.npz --frames < good > out");
+    let line = "rnn stream -w w.npz --check-finite --state nan.npz --frames < good";
+    scene.refuses(line, 65, &["nan.npz: h_n: expected finite numbers, got NaN at [0, 0]"]);
+    scene.succeeds("rnn init -q --input-size 3 --hidden 4 --nonlinearity relu -o w");
+    scene.sandbox.save("w/weight_ih_l0.npy", &ArrayD::from_elem(vec![4, 3], 2_f32).view());
+    scene.sandbox.write("huge", &frames(&[3e38, 3e38, 3e38]));
+    let line = "rnn stream -w w --check-finite --frames --state relu.npz < huge";
+    scene.refuses(line, 65, &["stdin: frame 1 at byte 0: output: expected finite numbers, got"]);
+    scene.sandbox.save("w/bias_ih_l0.npy", &ArrayD::from_elem(vec![4], f32::NAN).view());
+    let says = "rnn: w: bias_ih_l0: expected finite numbers, got NaN at [0]";
+    scene.refuses("rnn stream -w w --check-finite --frames < good", 65, &[says]);
+}
+
+#[test]
+fn fault_96_of_text() {
+    let scene = Scene::new();
+    scene.sandbox.shell("rnn init -q --input-size 1 --hidden 1 -o one.npz").succeeds();
+    let expected = |size: u32| format!("expected frames of {size} little-endian f32 numbers, got");
+    for (command, text) in [
+        ("printf '0.1,0.2,0.3\\n0.4,0.5,0.6\\n'", "text that begins with '0.1,0.2,0.3\\n0.4,0.5,'"),
+        ("printf '1 2 3\\n4 5 6\\n'", "text that begins with '1 2 3\\n4 5 6\\n'"),
+        ("seq 1000", "text that begins with '1\\n2\\n3\\n4"),
+        (
+            "echo it is all the same to me what this pipe is to read",
+            "text that begins with 'it is all",
+        ),
+        ("rnn --help", "text that begins with '"),
+        ("cat x.npy", "a .npy, which is read without --frames"),
+    ] {
+        for (weights, size) in [("w.npz", 3), ("one.npz", 1)] {
+            let line = format!(
+                "{command} | rnn stream -w {weights} --frames --state s.npz --checkpoint 1"
+            );
+            scene.refuses(&line, 65, &[&format!("rnn: stdin: {} {text}", expected(size))]);
+        }
+    }
+    // A frame is cut by the end of a short text.
+    let line = "echo 0.12 | rnn stream -w one.npz --frames --state s.npz";
+    scene.refuses(line, 65, &["text that begins with '0.12\\n'"]);
+    // Numbers between, and a frame alone whose bytes are characters, are read.
+    for numbers in [&[0.5, 1.0, -2.0][..], &[12.078_431; 3], &[1e-7, 2e-7, 3e-7], &[3.4e38; 300]] {
+        scene.sandbox.write("good", &frames(numbers));
+        scene.succeeds("rnn stream -q -w w.npz --frames < good > out");
+    }
+    let outcome = scene.sandbox.shell("printf AAAA | rnn stream -q -w one.npz --frames");
+    assert_eq!((outcome.code, outcome.stdout.len()), (Some(0), 4), "{}", outcome.stderr);
 }
 
 /// Standard error that takes no words: the name of the kind, and the stream.

@@ -116,6 +116,9 @@ pub(crate) struct Stream {
     /// Bare frames of H_in little-endian f32 numbers instead of .npy, one step at a time.
     #[arg(long)]
     pub(crate) frames: bool,
+    /// Refuse NaN and infinity in weights, states, arrays and answers, and name the first one.
+    #[arg(long)]
+    pub(crate) check_finite: bool,
     /// Type of the layer [default: that of the weights]; converts weights and arrays.
     #[arg(long, value_name = "TYPE", value_parser = DTYPE, hide_possible_values = true)]
     pub(crate) dtype: Option<Dtype>,

@@ -7,15 +7,15 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use elman::files::{Accepts, Answers, Arrays, Frames, Lock, Source, open};
-use elman::{Checkpoint, Config, Element, Kernel, Rnn, zeros};
-use ndarray::ArrayD;
+use elman::{Checkpoint, Config, Element, Kernel, Output, Rnn, zeros};
+use ndarray::{ArrayD, ArrayViewD};
 
 use crate::args::Stream;
 use crate::explain::hint;
 use crate::explain::layer::hinted;
 use crate::failure::{Data, Usage, with_hint};
 use crate::layer;
-use crate::numbers::conversion;
+use crate::numbers::{all_finite, conversion};
 use crate::pipeline::carried::Carried;
 use crate::pipeline::kept::refuse_weights;
 use crate::pipeline::state::{StateFile, check_shape};
@@ -42,7 +42,10 @@ fn stream_as<T: Element>(args: &Stream, mut weights: Checkpoint, mut notes: Note
     layer::assume(&weights, &args.layer, &["nonlinearity"], args.strict, &mut notes)?;
     layer::note_modules(&weights, &mut notes);
     refuse_reverse(args, &config, &weights)?;
-    notes.warnings.extend(layer::not_finite(&weights));
+    match layer::not_finite(&weights) {
+        Some(found) if args.check_finite => return Err(Data(found).into()),
+        found => notes.warnings.extend(found),
+    }
     let place = weights.place.clone();
     // The parameters move into the layer; the rest still tells what the weights hold.
     let tensors = std::mem::take(&mut weights.tensors);
@@ -66,7 +69,7 @@ fn stream_as<T: Element>(args: &Stream, mut weights: Checkpoint, mut notes: Note
     // Everything runs on one thread of the pool: a short array takes less time than waking a thread.
     let ended = pool.install(|| {
         if args.frames {
-            frames(&config, &mut carried)
+            frames(args, &config, &mut carried)
         } else {
             arrays(args, &described, &mut carried)
         }
@@ -95,6 +98,7 @@ fn start<'a, T: Element>(
             return Err(with_hint(Usage(message), hint::without(&["--h0"])));
         }
         (Some((h_n, count)), None) => {
+            check_finite(args, &place, "h_n", &h_n.view())?;
             if args.verbose > 0 {
                 notes.notes.push(format!("{place}: goes on after {count} arrays"));
             }
@@ -123,7 +127,9 @@ fn read_h_0<T: Element>(
     notes.notes.extend(conversion::<T>(args.dtype, &name, file.header().stored)?);
     check_shape(rnn, &file.header().shape, args.frames, &name)
         .map_err(|error| with_hint(error, hint::zero_state()))?;
-    Ok((file.read()?, place))
+    let h_0 = file.read()?;
+    check_finite(args, &place, "h_0", &h_0.view())?;
+    Ok((h_0, place))
 }
 
 fn arrays<T: Element>(
@@ -155,21 +161,43 @@ fn arrays<T: Element>(
         }
         carried.check(&header, &place)?;
         let array = input.read::<T>(&header)?;
-        let result = carried.step(array.view()).context(place)?;
+        check_finite(args, &place, "input", &array.view())?;
+        let result = carried.step(array.view()).with_context(|| place.clone())?;
+        check_answer(args, &place, &result)?;
         carried.answer(result.h_n, || output.array(&result.output.view()))?;
     }
     Ok(())
 }
 
-fn frames<T: Element>(config: &Config, carried: &mut Carried<'_, T>) -> Result<()> {
+fn frames<T: Element>(args: &Stream, config: &Config, carried: &mut Carried<'_, T>) -> Result<()> {
     let input_size = config.input_size;
     let (mut input, mut output) = (Frames::stdin(input_size)?, Answers::stdout()?);
     let mut frame = ArrayD::from_shape_vec(vec![1, input_size], zeros(&[input_size], "a frame")?)?;
     while input.read(frame.as_slice_mut().unwrap_or_default())? {
+        check_finite(args, &input.place(), "input", &frame.view())?;
         let result = carried.step(frame.view())?;
+        check_answer(args, &input.place(), &result)?;
         carried.answer(result.h_n, || output.frame(&result.output.view()))?;
     }
     Ok(())
+}
+
+/// Refuses NaN and infinity in a tensor of an array, if that is asked for: before its answer, and before the state.
+fn check_finite<T: Element>(
+    args: &Stream,
+    place: &str,
+    name: &str,
+    tensor: &ArrayViewD<'_, T>,
+) -> Result<()> {
+    if !args.check_finite {
+        return Ok(());
+    }
+    all_finite(&format!("{place}: {name}"), tensor, &[], &[])
+}
+
+fn check_answer<T: Element>(args: &Stream, place: &str, answer: &Output<T>) -> Result<()> {
+    check_finite(args, place, "output", &answer.output.view())?;
+    check_finite(args, place, "h_n", &answer.h_n.view())
 }
 
 /// Checks what standard input and output are asked to do, before anything is read.
