@@ -76,8 +76,8 @@ impl FileError {
     pub(super) fn creating(place: &str) -> impl Fn(io::Error) -> Self {
         move |error| FileError::Create {
             place: place.to_owned(),
-            what: system_text(&error),
-            source: system_error(&error),
+            what: error.to_string(),
+            source: error.raw_os_error().map(io::Error::from_raw_os_error),
         }
     }
 
@@ -92,21 +92,6 @@ impl FileError {
     pub(super) fn writing(place: &str) -> impl Fn(io::Error) -> Self {
         move |source| FileError::Write { place: place.to_owned(), source }
     }
-}
-
-/// The text of an error without the temporary name in it.
-pub(super) fn system_text(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" at path ").next().unwrap_or(&text);
-    system_error(error).map_or_else(|| text.to_owned(), |error| error.to_string())
-}
-
-/// The error of the system. tempfile wraps it so that neither `raw_os_error` nor `source` leads to it; only its text
-/// still has the number.
-fn system_error(error: &io::Error) -> Option<io::Error> {
-    let text = error.to_string();
-    let number = || text.split_once("(os error ")?.1.split_once(')')?.0.parse().ok();
-    error.raw_os_error().or_else(number).map(io::Error::from_raw_os_error)
 }
 
 /// Whether this process, or the whole system, has reached its limit of open files: ENFILE and EMFILE, which are the

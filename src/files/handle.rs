@@ -32,9 +32,18 @@ impl Handle {
         fs::File::open(path).map(Handle)
     }
 
-    /// Creates a file at a free path, for writing and reading.
+    /// Creates a file at a free path, for writing and reading by this user alone.
     pub(super) fn create_new(path: &Path) -> io::Result<Self> {
-        fs::File::options().read(true).write(true).create_new(true).open(path).map(Handle)
+        let mut options = fs::File::options();
+        options.read(true).write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(path).map(Handle)
+    }
+
+    /// Sets the permissions, on systems that have them.
+    pub(super) fn set_permissions(&self, permissions: Option<fs::Permissions>) -> io::Result<()> {
+        permissions.map_or(Ok(()), |permissions| self.0.set_permissions(permissions))
     }
 
     pub(super) fn metadata(&self) -> io::Result<fs::Metadata> {

@@ -5,8 +5,9 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
+use super::path::written_file;
 use super::show;
-use super::temporary::{registered, written_file};
+use super::temporary::registered;
 use crate::files::error::FileError;
 
 /// The exclusive right to read, change and write a file, until this value is dropped.

@@ -12,8 +12,8 @@ use super::folder_handle::FolderHandle;
 use super::format::{Expected, Format};
 use super::handle::Handle;
 use super::limit::{MAX_MEMBERS, MAX_SEQUENCES};
+use super::path::folder_of;
 use super::source::{OpenSource, Opened, opened};
-use super::temporary::folder_of;
 use super::{Bundle, FirstLine, Source, StoredType, TableOptions, TensorFile, shards, show};
 use crate::files::error::FileError;
 

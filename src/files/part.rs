@@ -131,8 +131,8 @@ impl<T: Stored> PartWriter<T> {
         self.unsynced += if part.is_contiguous(second) { size_of_val(values) } else { 0 };
         if self.unsynced >= SYNC_BYTES {
             self.unsynced = 0;
-            if let Target::Replace { temporary, .. } = &self.sink.target {
-                temporary.as_file().sync_data().map_err(FileError::writing(&self.sink.place))?;
+            if let Target::Replace { file, .. } = &self.sink.target {
+                file.sync_data().map_err(FileError::writing(&self.sink.place))?;
             }
         }
         Ok(())
@@ -161,8 +161,8 @@ impl<T: Stored> PartWriter<T> {
         let values = values.into_iter().inspect(|_| count += 1);
         let place = |numbers: usize| self.start + (numbers * size_of::<T>()) as u64;
         let written = match &mut self.sink.target {
-            Target::Replace { temporary, .. } => {
-                let mut cursor = FileCursor { file: temporary.as_file(), at: place(start) };
+            Target::Replace { file, .. } => {
+                let mut cursor = FileCursor { file, at: place(start) };
                 let written = write_numbers(&mut cursor, values, &mut self.piece);
                 let (done, all) = (place(self.written), place(self.axes.iter().product()));
                 written.map_err(|error| with_bytes(&error, done, all))

@@ -8,8 +8,8 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::folder_handle::FolderHandle;
+use super::path::folder_of;
 use super::source::opened;
-use super::temporary::folder_of;
 use super::{Source, show};
 use crate::files::error::FileError;
 

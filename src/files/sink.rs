@@ -3,14 +3,17 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use tempfile::NamedTempFile;
-
-use super::handle::{Handle, rename, sync_folder, write_buffered, write_whole};
+use super::descriptor::Descriptor;
+use super::handle::{Handle, write_buffered, write_whole};
+use super::mode::permissions;
+use super::obstacle::obstacle;
+use super::path::{folder_of, resolve};
+use super::replace::{KEPT, Replacement, commit_all};
 use super::show;
-use super::temporary::{RegisteredTemp, folder_of, resolve, temporary_file};
-use super::waiting::{StandardOutput, standard_output};
+use super::temporary::Temporary;
+use super::waiting::{StandardOutput, Waiting, standard_output};
 use crate::files::error::FileError;
 
 /// The treatment of a target that exists.
@@ -21,9 +24,6 @@ pub enum Overwrite {
     /// It is an error.
     Refuse,
 }
-
-/// The reason for [`Overwrite::Refuse`].
-pub(super) const KEPT: &str = "exists, and --no-clobber keeps it";
 
 /// An output that can be written.
 ///
@@ -51,13 +51,13 @@ pub struct Sink {
 pub(super) enum Target {
     /// A regular file: written beside it, then renamed.
     Replace {
-        temporary: NamedTempFile<Handle>,
-        path: PathBuf,
-        overwrite: Overwrite,
-        registered: RegisteredTemp,
+        file: Handle,
+        replacement: Replacement,
     },
     /// A pipe or a device, written in place.
     Direct(Handle),
+    /// A descriptor that has a path, such as `/dev/stdout`.
+    Descriptor(Waiting<fs::File>),
     Stdout(StandardOutput),
 }
 
@@ -65,8 +65,8 @@ impl Target {
     /// The unbuffered writer.
     pub(super) fn direct(&mut self) -> &mut dyn Write {
         match self {
-            Target::Replace { temporary, .. } => temporary.as_file_mut(),
-            Target::Direct(file) => file,
+            Target::Replace { file, .. } | Target::Direct(file) => file,
+            Target::Descriptor(file) => file,
             Target::Stdout(stdout) => stdout,
         }
     }
@@ -74,7 +74,7 @@ impl Target {
     /// Completes unbuffered writes.
     pub(super) fn end(&mut self) -> io::Result<()> {
         match self {
-            Target::Replace { temporary, .. } => temporary.as_file().sync_all(),
+            Target::Replace { file, .. } => file.sync_all(),
             other => other.direct().flush(),
         }
     }
@@ -88,38 +88,42 @@ impl Sink {
             let stdout = standard_output().map_err(FileError::creating(&place))?;
             return Ok(Sink { place: "stdout".to_owned(), target: Target::Stdout(stdout) });
         }
+        if let Some(descriptor) = Descriptor::of(path) {
+            let file = descriptor.open().map_err(FileError::creating(&place))?;
+            return Ok(Sink { place, target: Target::Descriptor(Waiting(file)) });
+        }
         let existing = match fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             // A name that is too long or a circle of links is reported now, rather than at the rename.
             found => Some(found.map_err(FileError::creating(&place))?),
         };
-        if let Some(existing) = &existing {
-            if existing.is_dir() {
+        match &existing {
+            Some(found) if found.is_dir() => {
                 return Err(FileError::refused(&place, "is a directory; expected a file"));
             }
-            if overwrite == Overwrite::Refuse {
+            Some(_) if overwrite == Overwrite::Refuse => {
                 return Err(FileError::refused(&place, KEPT));
             }
-            if !existing.is_file() {
-                // Before links are followed: /dev/stdout leads to a pipe, which has no path.
+            Some(found) if !found.is_file() => {
                 let file = fs::File::options().write(true).open(path);
                 let file = Handle(file.map_err(FileError::creating(&place))?);
                 return Ok(Sink { place, target: Target::Direct(file) });
             }
+            _ => {}
         }
         // A link is followed, so that its target is replaced.
         let path = resolve(path);
         if path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
             return Err(FileError::refused(&place, "expected the name of a file"));
         }
-        let (temporary, registered) =
-            temporary_file(folder_of(&path)).map_err(FileError::creating(&place))?;
-        if let Some(existing) = existing {
-            // The file keeps the mode of the one that it replaces, as under a shell's `>`.
-            let _ = fs::set_permissions(temporary.path(), existing.permissions());
+        if let Some(what) = existing.as_ref().and_then(|_| obstacle(&path)) {
+            return Err(FileError::refused(&place, what));
         }
-        let target = Target::Replace { temporary, path, overwrite, registered };
-        Ok(Sink { place, target })
+        let (file, temporary) =
+            Temporary::file(folder_of(&path)).map_err(FileError::creating(&place))?;
+        let names = (place.clone(), path);
+        let replacement = Replacement::new(names, temporary, (existing, overwrite), None);
+        Ok(Sink { place, target: Target::Replace { file, replacement } })
     }
 
     /// Writes the whole content through `write`. A regular target keeps its previous content until the commit.
@@ -128,7 +132,7 @@ impl Sink {
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), FileError> {
         let written = match &mut self.target {
-            Target::Replace { temporary, .. } => write_whole(temporary.as_file_mut(), write),
+            Target::Replace { file, .. } => write_whole(file, write),
             other => write_buffered(other.direct(), write),
         };
         written.map_err(FileError::writing(&self.place))
@@ -137,20 +141,16 @@ impl Sink {
     /// Moves the written content to its path, in one step.
     ///
     /// # Errors
-    /// [`FileError::Write`], and [`FileError::Create`] if a file that must be kept has been created meanwhile.
+    /// Those of [`commit_all`].
     pub fn commit(self) -> Result<(), FileError> {
-        let Target::Replace { temporary, path, overwrite, registered } = self.target else {
-            return Ok(());
-        };
-        let renamed = rename(|| match overwrite {
-            Overwrite::Replace => Ok(temporary.persist(&path)?),
-            Overwrite::Refuse => Ok(temporary.persist_noclobber(&path)?),
-        });
-        renamed.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => FileError::refused(&self.place, KEPT),
-            _ => FileError::writing(&self.place)(error),
-        })?;
-        drop(registered);
-        sync_folder(folder_of(&path)).map_err(FileError::writing(&self.place))
+        commit_all([self.into()])
+    }
+
+    /// `None` if the content has been written in place.
+    pub(super) fn into_replacement(self) -> Option<Result<Replacement, FileError>> {
+        let Target::Replace { file, replacement } = self.target else { return None };
+        let permissions = permissions(replacement.replaced().map(|(_, found)| found), false);
+        let set = file.set_permissions(permissions).map_err(FileError::writing(&self.place));
+        Some(set.map(|()| replacement.hold(Some(file))))
     }
 }

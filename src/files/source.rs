@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::Metadata;
-use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::file_id::FileId;
@@ -176,12 +176,17 @@ impl Opened {
             Opened::File(file, _) => return Ok(file),
             Opened::Stream(stream) => stream,
         };
-        let mut copy = || {
-            let mut file = Handle(tempfile::tempfile()?);
-            io::copy(&mut stream, &mut file)?;
-            file.seek(SeekFrom::Start(0))?;
-            Ok(file)
-        };
-        copy().map_err(FileError::reading(place))
+        let folder = format!("{}, the folder for temporary files", show(&std::env::temp_dir()));
+        let mut file = Handle(tempfile::tempfile().map_err(FileError::creating(&folder))?);
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            let got = read_full(&mut stream, &mut piece).map_err(FileError::reading(place))?;
+            if got == 0 {
+                break;
+            }
+            file.write_all(&piece[..got]).map_err(FileError::writing(&folder))?;
+        }
+        file.seek(SeekFrom::Start(0)).map_err(FileError::reading(place))?;
+        Ok(file)
     }
 }

@@ -1,14 +1,16 @@
 //! Temporary files and folders: created beside their targets under recognisable names, and removed when a signal
 //! stops the process. A killed process leaves them behind; the next process that creates a temporary file in the
 //! folder removes them. They are locked while they are in use, so that only abandoned ones are removed.
+//!
+//! A name has a checksum: no name that another program or a user has chosen is taken for one of these.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::io;
+use std::fs::{self, TryLockError};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use tempfile::{Builder, NamedTempFile, TempDir};
+use std::time::{Duration, SystemTime};
 
 use super::handle::Handle;
 
@@ -27,9 +29,7 @@ pub fn remove_temporary_files() {
     let mut paths = registered();
     // A file is locked until it can no longer be replaced.
     paths.sort_by_key(|path| path.extension() == Some("lock".as_ref()));
-    for path in paths.drain(..) {
-        let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-    }
+    paths.drain(..).for_each(|path| remove(&path));
     std::mem::forget(paths);
 }
 
@@ -39,85 +39,116 @@ pub(super) fn uninterrupted<T>(operation: impl FnOnce() -> T) -> T {
     operation()
 }
 
-/// A temporary file or folder that is in the list, and a folder that is locked, while this value lives.
+/// A temporary file or folder. It is in the list while this value lives, and is then removed.
 #[derive(Debug)]
-pub(super) struct RegisteredTemp {
+pub(super) struct Temporary {
     path: PathBuf,
-    _lock: Option<Handle>,
+    /// False once nothing is to be removed at the path.
+    remove: bool,
 }
 
-impl RegisteredTemp {
-    /// Creates a temporary file or folder and adds it to the list. The lock is held for both, so that the clean-up
-    /// never finds one without the other.
-    fn create<T>(
-        create: impl FnOnce() -> io::Result<(T, Option<Handle>)>,
-        path: impl FnOnce(&T) -> &Path,
-    ) -> io::Result<(T, Self)> {
-        let mut paths = registered();
-        let (created, lock) = create()?;
-        let path = path(&created).to_owned();
-        paths.push(path.clone());
-        Ok((created, RegisteredTemp { path, _lock: lock }))
+impl Temporary {
+    /// Creates a file in a folder, for writing and reading by this user alone. It is locked while it is open.
+    pub(super) fn file(folder: &Path) -> io::Result<(Handle, Self)> {
+        Self::create(folder, |path| {
+            let file = Handle::create_new(path)?;
+            Ok(is_held(&file).then_some(file))
+        })
     }
-}
 
-impl Drop for RegisteredTemp {
-    fn drop(&mut self) {
-        registered().retain(|path| *path != self.path);
-    }
-}
-
-/// A temporary file in a folder, with the mode that the umask gives. It is locked while it is open.
-pub(super) fn temporary_file(folder: &Path) -> io::Result<(NamedTempFile<Handle>, RegisteredTemp)> {
-    sweep(folder);
-    let create = || {
-        loop {
-            let created = named().make_in(folder, Handle::create_new)?;
-            if is_held(created.as_file()) {
-                return Ok((created, None));
-            }
-        }
-    };
-    RegisteredTemp::create(create, NamedTempFile::path)
-}
-
-/// A temporary folder in a folder, with the mode that the umask gives.
-pub(super) fn temporary_folder(folder: &Path) -> io::Result<(TempDir, RegisteredTemp)> {
-    sweep(folder);
-    let mut builder = named();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-    let create = || {
-        loop {
-            let created = builder.tempdir_in(folder)?;
-            match Handle::open(created.path()) {
-                Ok(lock) if is_held(&lock) => return Ok((created, Some(lock))),
+    /// Creates a folder in a folder, for this user alone, and the handle that locks it. There is none on systems that
+    /// open no folders.
+    pub(super) fn folder(folder: &Path) -> io::Result<(Option<Handle>, Self)> {
+        Self::create(folder, |path| {
+            let mut builder = fs::DirBuilder::new();
+            #[cfg(unix)]
+            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+            builder.create(path)?;
+            match Handle::open(path) {
+                Ok(lock) => Ok(is_held(&lock).then_some(Some(lock))),
                 // Another process has removed it already.
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                // Some systems do not open folders, and then no process can lock one.
-                Err(_) => return Ok((created, None)),
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                Err(_) => Ok(Some(None)),
+            }
+        })
+    }
+
+    /// Creates at free paths until another process has removed none of them. The list stays locked meanwhile, so that
+    /// the clean-up never finds a file without its entry.
+    fn create<T>(
+        folder: &Path,
+        create: impl Fn(&Path) -> io::Result<Option<T>>,
+    ) -> io::Result<(T, Self)> {
+        sweep(folder);
+        let mut paths = registered();
+        loop {
+            let path = folder.join(random_name());
+            match create(&path) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+                Ok(None) => {}
+                Ok(Some(created)) => {
+                    paths.push(path.clone());
+                    return Ok((created, Temporary { path, remove: true }));
+                }
             }
         }
-    };
-    RegisteredTemp::create(create, TempDir::path)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Leaves the path alone from here on: what was there has another name, or must stay.
+    pub(super) fn leave(&mut self) {
+        self.remove = false;
+    }
 }
 
-/// The name of a temporary file is this prefix, random letters, and the suffix.
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let mut paths = registered();
+        if self.remove {
+            remove(&self.path);
+        }
+        paths.retain(|path| *path != self.path);
+    }
+}
+
+fn remove(path: &Path) {
+    let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+}
+
+/// The name of a temporary file is this prefix, random letters, their checksum, and the suffix.
 const PREFIX: &str = ".rnn-";
 const SUFFIX: &str = ".tmp";
-const LETTERS: usize = 6;
+const LETTERS: usize = 8;
 
-fn named() -> Builder<'static, 'static> {
-    let mut builder = Builder::new();
-    builder.prefix(PREFIX).suffix(SUFFIX).rand_bytes(LETTERS);
-    builder
+fn random_name() -> String {
+    // The keys of a hash table are the random numbers of the standard library.
+    let random = RandomState::new().build_hasher().finish();
+    let letters = format!("{random:016x}").split_off(16 - LETTERS);
+    format!("{PREFIX}{letters}{:08x}{SUFFIX}", checksum(&letters))
+}
+
+/// FNV-1a over 32 bits.
+fn checksum(letters: &str) -> u32 {
+    let add = |sum: u32, byte: u8| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    letters.bytes().fold(0x811c_9dc5, add)
+}
+
+/// Whether this program has chosen a name.
+fn is_temporary(name: &OsStr) -> bool {
+    let random = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX));
+    random.and_then(|random| random.split_at_checked(LETTERS)).is_some_and(|(letters, sum)| {
+        format!("{:08x}", checksum(letters)) == sum
+            && letters.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
 }
 
 /// Locks a new file or folder. False if another process has removed it before.
-///
-/// On a file system without locks, that process cannot lock it either, and does not remove it.
 fn is_held(created: &Handle) -> bool {
+    // A file system without locks leaves it to its age.
     let _ = created.0.lock();
     #[cfg(unix)]
     let links = created.metadata().map_or(1, |found| std::os::unix::fs::MetadataExt::nlink(&found));
@@ -126,71 +157,40 @@ fn is_held(created: &Handle) -> bool {
     links > 0
 }
 
+/// The folder that was swept last: a command with several outputs in a folder sweeps it once.
+static SWEPT: Mutex<Option<PathBuf>> = Mutex::new(None);
+
+/// Age of a file that is left over on a file system without locks.
+const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Removes the temporary files and folders of killed processes: those that no process has locked.
 fn sweep(folder: &Path) {
+    let mut swept = SWEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if swept.as_deref() == Some(folder) {
+        return;
+    }
+    *swept = Some(folder.to_owned());
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten().filter(|entry| is_temporary(&entry.file_name())) {
-        let path = entry.path();
-        // This program creates only files and folders; opening a pipe would block.
-        let Ok(kind) = entry.file_type() else { continue };
-        if !kind.is_file() && !kind.is_dir() {
+        // This program creates only files and folders.
+        if !entry.file_type().is_ok_and(|kind| kind.is_file() || kind.is_dir()) {
             continue;
         }
         // The lock is held until the file is removed: a process that has just created it waits for the lock.
-        let Ok(lock) = fs::File::open(&path) else { continue };
-        if lock.try_lock().is_ok() {
-            let _ = if kind.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        let Ok(lock) = Handle::open(&entry.path()) else { continue };
+        let changed = lock.metadata().and_then(|found| found.modified());
+        if is_abandoned(&lock.0.try_lock(), changed.unwrap_or_else(|_| SystemTime::now())) {
+            remove(&entry.path());
         }
     }
 }
 
-fn is_temporary(name: &OsStr) -> bool {
-    let letters = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX));
-    letters.is_some_and(|letters| {
-        letters.len() == LETTERS && letters.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    })
-}
-
-/// The file or folder that an output at `path` replaces, under a name that every path to it shares. `None` for
-/// outputs that are not replaced: standard output, a pipe, a device.
-pub fn written_file(path: &Path) -> Option<PathBuf> {
-    /// The path without links and dots. A missing file is named by its folder.
-    fn canonical(path: &Path) -> PathBuf {
-        fs::canonicalize(path).unwrap_or_else(|_| match path.file_name() {
-            Some(name) => canonical(folder_of(path)).join(name),
-            None => path.to_owned(),
-        })
-    }
-    let other = |found: fs::Metadata| !found.is_file() && !found.is_dir();
-    if path == Path::new("-") || fs::metadata(path).is_ok_and(other) {
-        return None;
-    }
-    Some(canonical(&resolve(path)))
-}
-
-/// The path that a chain of links leads to; the last one may not exist.
-pub(super) fn resolve(path: &Path) -> PathBuf {
-    let mut path = path.to_owned();
-    // Linux follows at most 40 links.
-    for _ in 0..40 {
-        match fs::read_link(&path) {
-            // The system does not read a link whose name ends in a slash.
-            Ok(target) => path = folder_of(&path).join(without_slash(&target)),
-            Err(_) => break,
-        }
-    }
-    path
-}
-
-/// The same path without slashes at its end.
-pub(super) fn without_slash(path: &Path) -> &Path {
-    path.components().as_path()
-}
-
-pub(super) fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
+/// Whether the process that made a file has died, after an attempt to lock it.
+fn is_abandoned(locked: &Result<(), TryLockError>, changed: SystemTime) -> bool {
+    match locked {
+        Ok(()) => true,
+        Err(TryLockError::WouldBlock) => false,
+        Err(TryLockError::Error(_)) => changed.elapsed().is_ok_and(|age| age > ABANDONED),
     }
 }
 
@@ -198,43 +198,70 @@ pub(super) fn folder_of(path: &Path) -> &Path {
 mod tests {
     use super::*;
 
+    /// A name as this program would choose it, with these letters.
+    fn name(letters: &str) -> String {
+        format!("{PREFIX}{letters}{:08x}{SUFFIX}", checksum(letters))
+    }
+
     #[test]
     fn leftovers_are_removed_unless_they_are_locked() {
         let sandbox = tempfile::tempdir().unwrap();
         let path = |name: &str| sandbox.path().join(name);
-        for name in
-            [".rnn-000000.tmp", ".rnn-held00.tmp", ".rnn-0000000.tmp", ".rnn-00.000.tmp", "rnn"]
-        {
+        let held = [name("00000001"), name("00000002")];
+        let foreign = [".rnn-000000.tmp", ".rnn-abcdef.tmp", ".rnn-0000000000000000.tmp", "rnn"];
+        for name in foreign.iter().copied().chain([&*held[0], &*name("00000003")]) {
             fs::write(path(name), b"").unwrap();
         }
-        for name in [".rnn-111111.tmp", ".rnn-held11.tmp"] {
+        for name in [".rnn-backup.tmp", &*held[1], &*name("00000004")] {
             fs::create_dir(path(name)).unwrap();
             fs::write(path(name).join("w.npy"), b"").unwrap();
         }
-        let held = [".rnn-held00.tmp", ".rnn-held11.tmp"].map(|name| {
+        let locks = held.each_ref().map(|name| {
             let file = Handle::open(&path(name)).unwrap();
             assert!(is_held(&file));
             file
         });
-        let (file, registered) = temporary_file(sandbox.path()).unwrap();
-        drop((file, registered));
+        drop(Temporary::file(sandbox.path()).unwrap());
         let mut left: Vec<_> =
             fs::read_dir(sandbox.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();
-        let names =
-            [".rnn-00.000.tmp", ".rnn-0000000.tmp", ".rnn-held00.tmp", ".rnn-held11.tmp", "rnn"];
+        let mut names: Vec<_> = foreign.iter().copied().chain([".rnn-backup.tmp"]).collect();
+        names.extend(held.iter().map(String::as_str));
+        names.sort_unstable();
         assert_eq!(left, names);
-        drop(held);
+        drop(locks);
+    }
+
+    #[test]
+    fn names_are_those_of_this_program() {
+        for _ in 0..1000 {
+            let name = random_name();
+            assert!(is_temporary(OsStr::new(&name)), "{name}");
+            let longer = name.replace(SUFFIX, "0.tmp");
+            assert!(!is_temporary(OsStr::new(&longer)), "{longer}");
+        }
+    }
+
+    /// A file system without locks is not at hand.
+    #[test]
+    fn without_locks_a_leftover_is_a_day_old() {
+        let locked = Err(TryLockError::Error(ErrorKind::Unsupported.into()));
+        let hours = |hours: u64| SystemTime::now() - Duration::from_secs(hours * 60 * 60);
+        assert!(!is_abandoned(&locked, hours(23)) && is_abandoned(&locked, hours(25)));
+        assert!(is_abandoned(&Ok(()), hours(0)));
+        assert!(!is_abandoned(&Err(TryLockError::WouldBlock), hours(25)));
+        assert!(!is_abandoned(&locked, SystemTime::now() + Duration::from_secs(60)));
     }
 
     #[test]
     fn files_in_use_are_not_removed() {
         let sandbox = tempfile::tempdir().unwrap();
-        let file = temporary_file(sandbox.path()).unwrap();
-        let folder = temporary_folder(sandbox.path()).unwrap();
+        let (file, temporary) = Temporary::file(sandbox.path()).unwrap();
+        let (_lock, folder) = Temporary::folder(sandbox.path()).unwrap();
+        *SWEPT.lock().unwrap() = None;
         sweep(sandbox.path());
-        assert!(file.0.path().exists() && folder.0.path().exists());
-        fs::remove_file(file.0.path()).unwrap();
-        assert!(!is_held(file.0.as_file()), "it is removed, and must be created again");
+        assert!(temporary.path().exists() && folder.path().exists());
+        fs::remove_file(temporary.path()).unwrap();
+        assert!(!is_held(&file), "it is removed, and must be created again");
     }
 }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use elman::files::{
-    Accepts, FileError, Header, Lock, Overwrite, Sink, Source, StoredType, TensorFile, open,
-    write_npy, written_file,
+    Accepts, FileError, Header, Lock, Overwrite, Pending, Sink, Source, StoredType, TensorFile,
+    commit_all, open, write_npy, written_file,
 };
 use elman::{Error, Generator, STATE_BYTES};
 use ndarray::ArrayView1;
@@ -66,15 +66,18 @@ impl Rng {
         Ok(self.generator.as_mut().unwrap_or_else(|| unreachable!("it has been read")))
     }
 
-    /// Writes the state back, after every output is in place, and returns the name of its file.
-    pub(crate) fn save(mut self) -> Result<Option<String>> {
+    /// Writes the state, puts it in its place together with the other outputs, and returns the name of its file.
+    pub(crate) fn save(
+        mut self,
+        outputs: impl IntoIterator<Item = Pending>,
+    ) -> Result<Option<String>> {
         if self.file.is_none() {
-            return Ok(None);
+            return Ok(commit_all(outputs).map(|()| None)?);
         }
         let state = self.generator()?.state();
         let Some((path, mut sink)) = self.file else { return Ok(None) };
         sink.write(|file| write_npy(file, &ArrayView1::from(&state[..]).into_dyn()))?;
-        sink.commit()?;
+        commit_all(outputs.into_iter().chain([sink.into()]))?;
         Ok(Some(shown(&path)))
     }
 }

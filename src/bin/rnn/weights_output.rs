@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::Result;
 use elman::files::{
-    Folder, Overwrite, Sink, TEXT_NAME, write_folder, write_npz, write_safetensors,
+    Folder, Overwrite, Pending, Sink, TEXT_NAME, is_replaced, is_standard_output, write_folder,
+    write_npz, write_safetensors,
 };
 #[cfg(feature = "onnx")]
 use elman::write_onnx;
@@ -38,13 +39,12 @@ impl WeightsOutput {
         overwrite: Overwrite,
         remedy: impl Fn(&str) -> String,
     ) -> Result<Self> {
-        let stdout = path == Path::new("-");
+        let stdout = is_standard_output(path);
         if stdout {
             refuse_terminal(|| remedy("w.npz"))?;
         }
         let existing = std::fs::metadata(path).ok().filter(|_| !stdout);
         let is_folder = existing.as_ref().is_some_and(std::fs::Metadata::is_dir);
-        let is_file = existing.as_ref().is_none_or(std::fs::Metadata::is_file);
         let extension = path.extension().unwrap_or_default().to_string_lossy();
         let sink = || Sink::open(path, overwrite);
         Ok(match &*extension {
@@ -52,8 +52,8 @@ impl WeightsOutput {
             "safetensors" => Self::Safetensors(sink()?),
             #[cfg(feature = "onnx")]
             "onnx" => Self::Onnx(sink()?),
-            // A pipe or a device, by any name.
-            _ if stdout || !(is_folder || is_file) => Self::Npz(sink()?),
+            // A pipe, a device or a descriptor, by any name.
+            _ if !is_replaced(path) => Self::Npz(sink()?),
             other if is_folder || other.is_empty() => {
                 Self::Folder(Folder::open(path, overwrite, is_weights)?)
             }
@@ -96,34 +96,33 @@ impl WeightsOutput {
         let _ = (path, notes);
     }
 
-    /// Writes the tensors and the known part of their configuration, `saved`, and puts them in their place in
-    /// one step. A graph holds the whole configuration.
+    /// Writes the tensors and the known part of their configuration, `saved`. A graph holds the whole configuration.
     #[cfg_attr(not(feature = "onnx"), allow(unused_variables, reason = "only a graph needs it"))]
     pub(crate) fn write<T: Element>(
         self,
         tensors: &[(String, ArrayD<T>)],
         config: &Config,
         saved: &Value,
-    ) -> Result<()> {
+    ) -> Result<Pending> {
         let text = format!("{saved:#}\n");
         match self {
             Self::Folder(folder) => {
                 write_folder(&folder, tensors, &text)?;
-                Ok(folder.commit()?)
+                Ok(folder.into())
             }
             Self::Npz(mut sink) => {
                 let members = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor as _));
                 write_npz(&mut sink, &members.collect::<Vec<_>>(), &text)?;
-                Ok(sink.commit()?)
+                Ok(sink.into())
             }
             Self::Safetensors(mut sink) => {
                 write_safetensors(&mut sink, tensors, &text)?;
-                Ok(sink.commit()?)
+                Ok(sink.into())
             }
             #[cfg(feature = "onnx")]
             Self::Onnx(mut sink) => {
                 write_onnx(&mut sink, tensors, config)?;
-                Ok(sink.commit()?)
+                Ok(sink.into())
             }
         }
     }

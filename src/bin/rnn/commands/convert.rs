@@ -1,9 +1,7 @@
 //! `rnn convert`: weights from one format to another.
 
-use std::path::Path;
-
 use anyhow::Result;
-use elman::files::Source;
+use elman::files::{Source, commit_all, is_standard_output};
 use elman::{Checkpoint, Element};
 
 use crate::args::Convert;
@@ -70,7 +68,7 @@ fn convert_as<T: Element>(
     }
     output.note(&args.target, T::DTYPE, &mut notes);
     output.note_assumptions(&args.target, &mut notes);
-    output.write(&params.into_tensors(), &config, &saved)?;
+    commit_all([output.write(&params.into_tensors(), &config, &saved)?])?;
     let report = report("convert", (&config, T::DTYPE), &args.target, notes);
-    report.print(args.target == Path::new("-"))
+    report.print(is_standard_output(&args.target))
 }

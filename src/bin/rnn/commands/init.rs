@@ -1,8 +1,7 @@
 //! `rnn init`: fresh weights.
 
-use std::path::Path;
-
 use anyhow::Result;
+use elman::files::is_standard_output;
 use elman::{Config, Element, Params};
 
 use crate::args::Init;
@@ -24,12 +23,12 @@ fn init_as<T: Element>(args: &Init, config: &Config) -> Result<()> {
     let tensors = Params::<T>::init(config.clone(), rng.generator()?)?.into_tensors();
     let mut notes = Notes::new(args.report.form());
     output.note(&args.output, args.dtype, &mut notes);
-    output.write(&tensors, config, &config.to_json())?;
-    let (seed, rng) = (rng.seed, rng.save()?);
+    let written = output.write(&tensors, config, &config.to_json())?;
+    let (seed, rng) = (rng.seed, rng.save([written])?);
 
     if config.num_layers == 1 {
         note_dropout(config, true, &mut notes);
     }
     let report = report("init", (config, args.dtype), &args.output, notes);
-    Report { seed, rng, ..report }.print(args.output == Path::new("-"))
+    Report { seed, rng, ..report }.print(is_standard_output(&args.output))
 }

@@ -1,7 +1,7 @@
 //! `rnn pack`: sequences of different lengths as PyTorch's `PackedSequence`.
 
 use anyhow::{Context, Result};
-use elman::files::{Bits, Sink, StoredType, TensorFile};
+use elman::files::{Bits, Sink, StoredType, TensorFile, is_standard_output};
 use elman::{PackedSequence, pack_padded_sequence, pack_sequence};
 use ndarray::{ArrayD, ArrayViewD, Axis};
 
@@ -22,7 +22,7 @@ const HELD: &str = "sequences and packed data are held whole";
 
 pub(crate) fn pack(args: &Pack) -> Result<()> {
     check_extension(&args.output, "-o", true)?;
-    let stdout = args.output.as_os_str() == "-";
+    let stdout = is_standard_output(&args.output);
     if stdout {
         refuse_terminal(|| hint::set("-o", "packed.npz"))?;
     }

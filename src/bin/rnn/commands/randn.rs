@@ -1,10 +1,8 @@
 //! `rnn randn`: a tensor of standard-normal numbers.
 
-use std::path::Path;
-
 use anyhow::Result;
 use elman::Element;
-use elman::files::Sink;
+use elman::files::{Sink, is_standard_output};
 use ndarray::{ArrayD, IxDyn};
 
 use crate::args::Randn;
@@ -23,7 +21,7 @@ pub(crate) fn randn(args: &Randn) -> Result<()> {
 
 fn randn_as<T: Element>(args: &Randn) -> Result<()> {
     check_shape(&args.shape, size_of::<T>())?;
-    let stdout_taken = args.output == Path::new("-");
+    let stdout_taken = is_standard_output(&args.output);
     if stdout_taken {
         refuse_terminal(|| hint::set("-o", "x.npy"))?;
     }
@@ -35,8 +33,7 @@ fn randn_as<T: Element>(args: &Randn) -> Result<()> {
     rng.generator()?.normal(&mut values);
     let values = ArrayD::from_shape_vec(IxDyn(&args.shape), values)?;
     sink.write(|file| format.write(file, &values.view()))?;
-    sink.commit()?;
-    let (seed, rng) = (rng.seed, rng.save()?);
+    let (seed, rng) = (rng.seed, rng.save([sink.into()])?);
 
     let file = Some(shown(&args.output));
     let tensor = TensorLine::new("randn", (&args.shape, &[]), args.dtype.to_string(), file);

@@ -88,14 +88,15 @@ fn run_as<T: Element>(
     let (mut results, run) =
         forward(args, &pass, &start, (input, held), &mut outputs, &mut rng, &mut notes)
             .map_err(explained)?;
-    let (stdout_taken, written) = (outputs.on_stdout(), outputs.commit(&pass, &mut results)?);
+    let (stdout_taken, names) = (outputs.on_stdout(), outputs.names());
+    let rng = rng.save(outputs.write_rest(&pass, &mut results)?)?;
     Report {
         command: "run",
         layer: Some((rnn.config().clone(), T::DTYPE)),
-        tensors: lines(&pass, &places, &start, &results, written),
+        tensors: lines(&pass, &places, &start, &results, names),
         weights: places.weights.clone(),
         seed,
-        rng: rng.save()?,
+        rng,
         run: Some(run),
         notes,
     }

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use elman::files::{
-    AnyArray, Bits, Sink, StoredArray, StoredType, write_npy, write_npz, written_file,
+    AnyArray, Bits, Pending, Sink, StoredArray, StoredType, commit_all, is_standard_output,
+    write_npy, write_npz, written_file,
 };
 use elman::{PackedSequence, PaddingSide, pad_packed_sequence, pad_sequence, unpack_sequence};
 use ndarray::{ArrayD, ArrayViewD, Axis};
@@ -36,8 +37,8 @@ pub(crate) fn unpack(args: &Unpack) -> Result<()> {
             return Err(with_hint(Usage(message), hint::set("--lengths", "lengths.npy")));
         }
     }
-    let padded = args.output == Path::new("-");
-    let stdout = padded || args.lengths.as_deref() == Some(Path::new("-"));
+    let padded = is_standard_output(&args.output);
+    let stdout = padded || args.lengths.as_deref().is_some_and(is_standard_output);
     if stdout {
         let lengths = || hint::set("--lengths", "lengths.npy");
         refuse_terminal(|| if padded { hint::set("-o", "padded.npy") } else { lengths() })?;
@@ -85,6 +86,8 @@ fn unpack_as<B: Bits>(args: &Unpack, input: Input, stored: StoredType, stdout: b
     }
     let shape = entry.shape.clone();
     let padding = padding(args, stored)?;
+    let open = |path: &Path| Sink::open(path, args.report.overwrite());
+    let sinks = (open(&args.output)?, args.lengths.as_deref().map(open).transpose()?);
     let index = read_index(&mut bundle)?;
     let sizes = (index.batch_sizes.len(), index.batch());
     let bytes = held_bytes::<B>(args, &shape, sizes);
@@ -92,7 +95,7 @@ fn unpack_as<B: Bits>(args: &Unpack, input: Input, stored: StoredType, stdout: b
     extent::announce(words, bytes, &mut notes);
     let packed = with_data(index, read_bits::<B>(bundle.reader(data)?, stored)?);
     check_total(&packed.lengths()?, args.total_length)?;
-    let tensors = write(args, &packed, (stored, padding), &place)?;
+    let tensors = write(args, &packed, (stored, padding), &place, sinks)?;
     let report = Report { command: "unpack", tensors, notes, ..Report::default() };
     report.print(stdout)
 }
@@ -112,10 +115,8 @@ fn write<B: Bits>(
     packed: &PackedSequence<B>,
     (stored, padding): (StoredType, B),
     place: &str,
+    (mut sink, mut lengths_sink): (Sink, Option<Sink>),
 ) -> Result<Vec<TensorLine>> {
-    let open = |path: &Path| Sink::open(path, args.report.overwrite());
-    let mut sink = open(&args.output)?;
-    let mut lengths_sink = args.lengths.as_deref().map(open).transpose()?;
     let line = |name: &str, shape: &[usize], path: &Path| {
         TensorLine::new(name, (shape, &[]), stored.to_string(), Some(shown(path)))
     };
@@ -142,8 +143,8 @@ fn write<B: Bits>(
         tensors.push(TensorLine { dtype: "i64".to_owned(), ..own });
         sink.write(|file| write_npy(file, &lengths.view()))?;
     }
-    sink.commit()?;
-    Ok(lengths_sink.map_or(Ok(()), Sink::commit).map(|()| tensors)?)
+    commit_all(lengths_sink.into_iter().chain([sink]).map(Pending::from))?;
+    Ok(tensors)
 }
 
 /// Bytes that are in memory at one time.

@@ -4,7 +4,10 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use elman::files::{ArchiveWriter, Overwrite, PartWriter, Sink, Source, TensorFormat, write_npz};
+use elman::files::{
+    ArchiveWriter, Overwrite, PartWriter, Pending, Sink, Source, TensorFormat, is_standard_output,
+    write_npz,
+};
 use elman::{Element, PackedSequence, unpack_sequence};
 use ndarray::ArrayViewD;
 
@@ -45,7 +48,7 @@ impl Outputs {
 
     /// Whether an output goes to standard output.
     pub(crate) fn on_stdout(&self) -> bool {
-        self.paths.iter().flatten().any(|path| path.as_os_str() == "-")
+        self.paths.iter().flatten().any(|path| is_standard_output(path))
     }
 
     /// Opens the files, except an output whose name depends on the form of the input.
@@ -108,12 +111,17 @@ impl Outputs {
         Ok(sink.write(|file| format.write(file, tensor))?)
     }
 
-    /// Writes the remaining outputs, puts every file in its place, and returns the names of the files.
-    pub(crate) fn commit<T: Element>(
+    /// The names of the files, for the report.
+    pub(crate) fn names(&self) -> [Option<String>; 4] {
+        self.paths.each_ref().map(|path| path.as_deref().map(shown))
+    }
+
+    /// Writes the remaining outputs, and returns all files.
+    pub(crate) fn write_rest<T: Element>(
         mut self,
         pass: &Pass<'_, T>,
         results: &mut Results<T>,
-    ) -> Result<[Option<String>; 4]> {
+    ) -> Result<impl Iterator<Item = Pending> + use<T>> {
         let whole = pass.whole();
         match results.output.take() {
             Some(output) if pass.is_tensor() && self.sinks[0].is_some() => {
@@ -136,8 +144,7 @@ impl Outputs {
             let members = members.map(|(name, tensor)| (name.as_str(), tensor as _));
             write_npz(sink, &members.collect::<Vec<_>>(), "")?;
         }
-        self.sinks.into_iter().flatten().try_for_each(Sink::commit)?;
-        Ok(self.paths.map(|path| path.as_deref().map(shown)))
+        Ok(self.sinks.into_iter().flatten().map(Pending::from))
     }
 }
 

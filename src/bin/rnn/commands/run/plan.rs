@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use elman::files::{FileId, written_file};
+use elman::files::{FileId, is_standard_output, written_file};
 
 use crate::args::Run;
 use crate::explain::hint;
@@ -62,17 +62,19 @@ pub(super) fn refuse_weights(args: &Run, outputs: &Outputs, id: Option<FileId>) 
 fn check_outputs(outputs: &Outputs) -> Result<()> {
     let named = outputs.paths.each_ref().map(Option::as_deref);
     let all = || named.into_iter().zip(OUTPUTS).zip(EXAMPLES);
-    let stdout = Path::new("-");
     let mut seen: Vec<(&str, &Path)> = Vec::new();
     for ((path, (name, flag)), example) in all() {
         let Some(path) = path else { continue };
         let same = |(_, other): &&(&str, &Path)| match (written_file(path), written_file(other)) {
             (Some(file), Some(other)) => file == other,
-            _ => path == stdout && *other == stdout,
+            _ => is_standard_output(path) && is_standard_output(other),
         };
         if let Some((other, first)) = seen.iter().find(same) {
-            let message = if path == stdout {
-                format!("expected one tensor on stdout, got - for {other} and {name}")
+            let message = if is_standard_output(path) {
+                format!(
+                    "expected one tensor on stdout, got {} for {other} and {name}",
+                    path.display()
+                )
             } else {
                 format!("expected two files, got {} for {other} and {name}", shown(first))
             };
@@ -80,7 +82,7 @@ fn check_outputs(outputs: &Outputs) -> Result<()> {
         }
         seen.push((name, path));
     }
-    match all().find(|((path, _), _)| *path == Some(stdout)) {
+    match all().find(|((path, _), _)| path.is_some_and(is_standard_output)) {
         Some(((_, (_, flag)), example)) => refuse_terminal(|| hint::set(flag, example)),
         None => Ok(()),
     }
@@ -116,7 +118,7 @@ pub(super) fn check_padding(args: &Run, lengths: bool, input: &Input) -> Result<
         format!("{place}: expected a padded tensor and --lengths with {names}, got {own}");
     // The result can be padded in a pipeline, if standard output is free and the result can be packed.
     let taken = [&args.hn, &args.last, &args.all_hidden];
-    let taken = taken.into_iter().flatten().any(|path| path == Path::new("-"));
+    let taken = taken.into_iter().flatten().any(|path| is_standard_output(path));
     let packs = !taken && (is_packed || !args.split_directions);
     Err(with_hint(Usage(message), packs.then(|| hint::padded(&flags, is_packed))))
 }
