@@ -105,6 +105,8 @@ fn a_module_and_hyper_parameters_hold_all_arguments() {
 #[test]
 fn parameters_that_are_computed_or_kept_under_other_names() {
     converted("cell.pt", ALL, "--exact");
+    let text = with(&["cell.pt"]).rnn("info cell.pt").succeeds().stdout_text();
+    assert!(text.starts_with("cell.pt: weights, .pt checkpoint\nRNN(3, 5), "), "{text}");
     converted("pruned.pt", ALL, "--exact");
     let report = converted("one-bias.pt", ALL, "--exact");
     let note =
@@ -128,6 +130,52 @@ fn what_does_not_tell_the_weights_is_refused() {
         65,
         "rnn: cells.pt: expected one layer, got 2: a, b\nhint: rnn convert cells.pt w.npz --prefix a\n",
     );
+}
+
+/// A file of each shard of a model would be half a layer.
+#[test]
+fn a_model_in_several_files_is_read_whole_or_refused() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path("model")).unwrap();
+    let files = [
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+        "model.safetensors.index.json",
+    ];
+    for file in files {
+        let from = fixture_path(&format!("cases/hf_shards/{file}"));
+        std::fs::copy(from, sandbox.path(&format!("model/{file}"))).unwrap();
+    }
+    let [first, second, index] = files.map(|file| format!("model/{file}"));
+    for (source, target) in [("model", "folder.npz"), (index.as_str(), "index.npz")] {
+        let report = sandbox.rnn(&format!("convert {source} {target} {ALL}")).succeeds();
+        let text = report.stdout_text();
+        assert!(text.starts_with("RNN(4, 6, num_layers=2), tanh, f32, 156 parameters\n"), "{text}");
+    }
+    assert!(sandbox.bytes("folder.npz") == sandbox.bytes("index.npz"));
+    // The numbers are those of the files.
+    for (shard, layer) in [(&first, 0), (&second, 1)] {
+        for name in ["weight_ih", "weight_hh", "bias_ih", "bias_hh"] {
+            let name = format!("{name}_l{layer}");
+            sandbox.rnn(&format!("diff --exact {shard}:rnn.{name} folder.npz:{name}")).succeeds();
+        }
+    }
+    for shard in [&first, &second] {
+        let what =
+            format!("expected a whole model, got one of its files; {index} reads all of them");
+        let stderr = format!("rnn: {shard}: {what}\n");
+        sandbox.rnn(&format!("convert {shard} w.npz {ALL}")).fails(65, &stderr);
+    }
+    let text = sandbox.rnn(&format!("info {first}")).succeeds().stdout_text();
+    let note = format!("note: one of the files of a model; {index} reads all of them\n");
+    assert!(text.ends_with(&note), "{text}");
+    // A part is one by its name alone too.
+    std::fs::remove_file(sandbox.path(&index)).unwrap();
+    let what =
+        "expected a whole model, got one of its files; the index of all files reads all of them";
+    sandbox
+        .rnn(&format!("convert {first} w.npz {ALL}"))
+        .fails(65, &format!("rnn: {first}: {what}\n"));
 }
 
 #[test]
