@@ -201,13 +201,11 @@ impl Cursor<'_> {
         // `=` and no mark mean the byte order of the writer. NumPy never writes them; nearly every machine is
         // little-endian.
         let big_endian = order == Some('>');
-        Ok(match StoredType::parse(rest) {
-            Some(stored) => (stored, big_endian, None),
-            None => {
-                let (kind, refusal) = unsupported(&descr, rest);
-                (StoredType::Other(kind), big_endian, Some(refusal))
-            }
-        })
+        if let Some(stored) = StoredType::parse(rest) {
+            return Ok((stored, big_endian, None));
+        }
+        let (kind, refusal) = unsupported(&descr, rest);
+        Ok((StoredType::Other(kind), big_endian, Some(refusal)))
     }
 
     /// Steps over the list of the fields of a structured type; false if it does not end.

@@ -249,11 +249,11 @@ mod tests {
     #[test]
     fn programs_that_end_early_or_take_too_much_are_errors() {
         for (program, expected) in [
-            (&b"."[..], "pickle stack underflow - the file may be corrupted"),
+            (&b"."[..], "expected a value on the pickle's stack, got none"),
             (b"N", ""),
-            (b"(t0.", "pickle stack underflow - the file may be corrupted"),
-            (b"h\x00.", "absent key of the pickle's memo"),
-            (b"}(K\x01u.", "a key without a value"),
+            (b"(t0.", "expected a value on the pickle's stack, got none"),
+            (b"h\x00.", "expected a key of the memo, got 0"),
+            (b"}(K\x01u.", "expected a value for each key, got none for the last"),
             (b"\xff.", "unexpected pickle opcode 0xff"),
             (b"X\x05\x00\x00\x00ab", "expected 5 bytes, found 2"),
         ] {

@@ -29,7 +29,7 @@ use crate::progress;
 use crate::report::Notes;
 use crate::rng::Rng;
 
-use extent::Cut;
+use extent::{Cut, SectionKind};
 use flow::Flow;
 use input::{Input, Reader};
 use output::{Outputs, Writer};
@@ -53,19 +53,18 @@ impl<T: Element> Pass<'_, T> {
         if let (Some(cut), Some(reader)) = (cut, reader) {
             // Two sections are in memory. The first ones are as large as any.
             let two = self.sections(cut).take(2).map(|section| self.bytes(&section));
-            let words = if cut.in_time {
-                "steps are held in chunks"
-            } else {
-                "whole sequences are held in blocks"
+            let words = match cut.sections {
+                SectionKind::Chunk => "steps are held in chunks",
+                SectionKind::Block => "whole sequences are held in blocks",
             };
             extent::announce(words, extent::sum(two), notes);
             let start = Instant::now();
-            let flow = Flow::new(self, h_0, cut.in_time)?;
+            let flow = Flow::new(self, h_0, cut.sections)?;
             let results = self.in_sections(flow, pool, cut, reader, outputs)?;
             return Ok((results, start.elapsed().as_secs_f64()));
         }
         extent::announce("input and output are held whole", self.footprint(), notes);
-        self.in_one_section(Flow::new(self, h_0, false)?, pool, input, rng)
+        self.in_one_section(Flow::new(self, h_0, SectionKind::Block)?, pool, input, rng)
     }
 
     fn in_one_section(

@@ -119,7 +119,7 @@ impl Machine<'_> {
         if bytes.len() as u64 == MAX_TEXT && bytes.last() != Some(&b'\n') {
             self.reader.skip_until(b'\n')?;
         } else if bytes.pop() != Some(b'\n') {
-            return Err(broken("a line without an end"));
+            return Err(broken("expected the end of a line, got that of the file"));
         }
         if bytes.last() == Some(&b'\r') {
             bytes.pop();

@@ -97,16 +97,19 @@ impl<'a> Machine<'a> {
     /// Stores into the memo, or loads from it.
     fn remember(&mut self, code: u8) -> io::Result<()> {
         let key = match code {
-            b'p' | b'g' => {
-                self.line()?.parse().map_err(|_| broken("bad key of the pickle's memo"))?
-            }
+            b'p' | b'g' => self
+                .line()?
+                .parse()
+                .map_err(|_| broken("expected a number as a key of the memo, got another text"))?,
             b'q' | b'h' => u32::from(self.bytes::<1>()?[0]),
             b'r' | b'j' => u32::from_le_bytes(self.bytes()?),
             _ => u32::try_from(self.memo.len()).unwrap_or(u32::MAX),
         };
         if let b'g' | b'h' | b'j' = code {
             let value = self.memo.get(&key).copied();
-            return self.again(value.ok_or_else(|| broken("absent key of the pickle's memo"))?);
+            return self.again(
+                value.ok_or_else(|| broken(format!("expected a key of the memo, got {key}")))?,
+            );
         }
         self.budget.charge(MEMO_BYTES)?;
         self.memo.insert(key, self.top()?);
@@ -133,7 +136,11 @@ impl<'a> Machine<'a> {
             (Value::List(own), b'a' | b'e' | 0x90) => own.extend(items),
             // A class can have any of these methods, and nothing is known of a value beside the pickle.
             (Value::Opaque | Value::Persistent(_) | Value::Global(..), _) => {}
-            _ => return Err(broken("a pickle that changes a plain value")),
+            _ => {
+                return Err(broken(
+                    "expected a container or an object to change, got a plain value",
+                ));
+            }
         }
         Ok(())
     }
@@ -144,7 +151,7 @@ impl<'a> Machine<'a> {
             b'o' => {
                 let mut items = self.marked()?;
                 if items.is_empty() {
-                    return Err(broken("pickle stack underflow - the file may be corrupted"));
+                    return Err(underflow());
                 }
                 (items.remove(0), items)
             }
@@ -188,7 +195,7 @@ impl<'a> Machine<'a> {
         let (Value::Text(from, to), Value::Text(start, end)) =
             (&self.values[module.index()], &self.values[name.index()])
         else {
-            return Err(broken("a class whose name is not text"));
+            return Err(broken("expected text as the name of a class, got another value"));
         };
         let text = |from: u32, to: u32| self.texts[from as usize..to as usize].to_owned();
         let name = format!("{}.{}", text(*from, *to), text(*start, *end));
@@ -266,14 +273,14 @@ impl<'a> Machine<'a> {
 }
 
 fn underflow() -> io::Error {
-    broken("pickle stack underflow - the file may be corrupted")
+    broken("expected a value on the pickle's stack, got none")
 }
 
 /// Keys and values that alternate.
 fn pairs(items: &[Id]) -> io::Result<Vec<(Id, Id)>> {
     let (pairs, rest) = items.as_chunks();
     if !rest.is_empty() {
-        return Err(broken("a key without a value"));
+        return Err(broken("expected a value for each key, got none for the last"));
     }
     Ok(pairs.iter().map(|&[key, value]| (key, value)).collect())
 }

@@ -87,7 +87,9 @@ impl Plain {
         let mut budget = Budget::new();
         let mut reader = BufReader::new(file);
         let enter = |reader: &mut BufReader<Handle>, name: &str| {
-            let start = members.get(name).ok_or_else(|| broken(format!("absent member {name}")))?;
+            let start = members
+                .get(name)
+                .ok_or_else(|| broken(format!("expected a member {name}, got none")))?;
             reader.seek(SeekFrom::Start(*start)).map(drop)
         };
         enter(&mut reader, "sys_info")?;
@@ -119,7 +121,7 @@ fn tar_members(file: &mut Handle) -> io::Result<HashMap<String, u64>> {
             String::from_utf8_lossy(bytes).trim().to_owned()
         };
         let size = u64::from_str_radix(&field(124, 136), 8);
-        let size = size.map_err(|_| broken("a TAR member without a size"))?;
+        let size = size.map_err(|_| broken("expected the size of a TAR member, got none"))?;
         members.insert(field(0, 100).trim_start_matches("./").to_owned(), at + BLOCK as u64);
         at += BLOCK as u64 + size.next_multiple_of(BLOCK as u64);
     }
@@ -183,7 +185,7 @@ fn tar_tensors(
         let offset = next()?;
         let storage = storages.get(&text(&args, storage));
         let (root, start, numel, stored, bytes) =
-            storage.cloned().ok_or_else(|| broken("a tensor without a storage"))?;
+            storage.cloned().ok_or_else(|| broken("expected the storage of a tensor, got none"))?;
         let view = View {
             key: root,
             numel: start.saturating_add(numel),
@@ -241,7 +243,7 @@ fn peek_length(reader: &mut BufReader<Handle>, big_endian: bool) -> io::Result<u
 fn skip_storage(reader: &mut BufReader<Handle>, bytes: usize, big_endian: bool) -> io::Result<u64> {
     let length = number(reader, big_endian)?;
     if bytes == 0 && length > 0 {
-        return Err(broken("a storage of an unknown type"));
+        return Err(broken("expected a storage of a known type, got another"));
     }
     let start = reader.stream_position()?;
     let skipped = length.checked_mul(bytes).and_then(|bytes| i64::try_from(bytes).ok());
@@ -256,5 +258,5 @@ fn number(reader: &mut impl BufRead, big_endian: bool) -> io::Result<usize> {
     let mut bytes = [0; 8];
     reader.read_exact(&mut bytes)?;
     let number = if big_endian { u64::from_be_bytes(bytes) } else { u64::from_le_bytes(bytes) };
-    usize::try_from(number).map_err(|_| broken("a size that is too large"))
+    usize::try_from(number).map_err(|_| broken(format!("expected a size, got {number}")))
 }

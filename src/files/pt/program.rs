@@ -38,10 +38,14 @@ struct Input {
 /// A value of one of these types, or of another.
 #[derive(Deserialize)]
 struct Arg {
-    as_tensor: Option<Named>,
-    as_tensors: Option<Vec<Named>>,
-    as_bool: Option<bool>,
-    as_float: Option<f64>,
+    #[serde(rename = "as_tensor")]
+    tensor: Option<Named>,
+    #[serde(rename = "as_tensors")]
+    tensors: Option<Vec<Named>>,
+    #[serde(rename = "as_bool")]
+    truth: Option<bool>,
+    #[serde(rename = "as_float")]
+    float: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -82,16 +86,16 @@ fn of_node(node: &Node, names: &HashMap<String, String>) -> Option<Vec<ModuleAtt
     let function = node.target.strip_prefix("torch.ops.aten.")?;
     let mode = ["rnn_tanh", "rnn_relu"].into_iter().find(|mode| function.starts_with(mode))?;
     let args = node.inputs.iter().map(|input| &input.arg);
-    let mut tensors = args.flat_map(|arg| arg.as_tensors.iter().flatten().chain(&arg.as_tensor));
+    let mut tensors = args.flat_map(|arg| arg.tensors.iter().flatten().chain(&arg.tensor));
     let parameter = tensors.find_map(|tensor| names.get(&tensor.name))?;
     let module = escaped(parameter.rsplit_once('.').map_or("", |(module, _)| module));
     let mut found = vec![("mode", AttributeValue::Text(mode.to_uppercase()))];
     for Input { name, arg } in &node.inputs {
         match (name.as_str(), arg) {
-            ("batch_first", Arg { as_bool: Some(first), .. }) => {
+            ("batch_first", Arg { truth: Some(first), .. }) => {
                 found.push(("batch_first", AttributeValue::Bool(*first)));
             }
-            ("dropout", Arg { as_float: Some(p), .. }) => {
+            ("dropout", Arg { float: Some(p), .. }) => {
                 found.push(("dropout", AttributeValue::Float(*p)));
             }
             _ => {}

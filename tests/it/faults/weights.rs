@@ -252,7 +252,7 @@ fn fault_43() {
         (
             "no stack",
             b"R".to_vec(),
-            "broken checkpoint: pickle stack underflow - the file may be corrupted",
+            "broken checkpoint: expected a value on the pickle's stack, got none",
         ),
     ];
     for (name, pickle, message) in cases {

@@ -26,10 +26,18 @@ const APART_BYTES: usize = 24 << 20;
 /// any number of them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cut {
-    /// Whether a section has some steps of all sequences; else it has all steps of some sequences.
-    pub(super) in_time: bool,
+    pub(super) sections: SectionKind,
     /// Largest size of a section, unless a single step or sequence is larger.
     bytes: usize,
+}
+
+/// What a section of a run has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SectionKind {
+    /// Some steps of all sequences.
+    Chunk,
+    /// All steps of some sequences.
+    Block,
 }
 
 impl<T: Element> Pass<'_, T> {
@@ -44,9 +52,11 @@ impl<T: Element> Pass<'_, T> {
             || options.all_hidden
             || (self.form == Form::Unbatched && self.lengths.is_some())
             || self.bytes(&self.whole()) <= WHOLE_BYTES;
-        let blocks = |bytes| (!single).then_some(Cut { in_time: false, bytes });
+        let blocks = |bytes| (!single).then_some(Cut { sections: SectionKind::Block, bytes });
         let forward_only = !config.bidirectional && !self.rnn.is_reversed();
-        let chunks = |bytes| (!single && forward_only).then_some(Cut { in_time: true, bytes });
+        let chunks = |bytes| {
+            (!single && forward_only).then_some(Cut { sections: SectionKind::Chunk, bytes })
+        };
         match self.form {
             Form::Ragged(_) => return blocks(SECTION_BYTES),
             // Each chunk reads and writes the state of all sequences, which may be as large as a few steps.
@@ -65,7 +75,10 @@ impl<T: Element> Pass<'_, T> {
     }
 
     pub(super) fn sections(&self, cut: Cut) -> impl Iterator<Item = Section> {
-        let all = if cut.in_time { self.steps } else { self.batch };
+        let all = match cut.sections {
+            SectionKind::Chunk => self.steps,
+            SectionKind::Block => self.batch,
+        };
         let mut next = 0;
         std::iter::from_fn(move || {
             let (first, mut bytes) = (next, 0_usize);
@@ -84,7 +97,9 @@ impl<T: Element> Pass<'_, T> {
     /// These steps of all sequences that have the first of them, or these sequences.
     fn section(&self, cut: Cut, range: Range<usize>) -> Section {
         match &self.index {
-            _ if !cut.in_time => Section { steps: 0..self.steps, rows: range },
+            _ if cut.sections == SectionKind::Block => {
+                Section { steps: 0..self.steps, rows: range }
+            }
             None => Section { steps: range, rows: 0..self.batch },
             Some(index) => Section { rows: 0..index.batch_sizes[range.start], steps: range },
         }

@@ -4,6 +4,7 @@ use anyhow::Result;
 use elman::{Batch, Element, Keep, Mode, Options, PackedSequence, Session, zeros};
 use ndarray::{ArrayD, ArrayViewMutD, Axis, Slice};
 
+use super::extent::SectionKind;
 use super::pass::{Pass, Rows, Section, offsets, reshaped};
 use crate::numbers::all_finite;
 
@@ -17,11 +18,11 @@ pub(super) struct Flow<'a, T> {
 }
 
 impl<'a, T: Element> Flow<'a, T> {
-    /// From `h_0` or zeros. A packed input that is passed `in_time` has its state in packed order.
+    /// From `h_0` or zeros. A packed input that is passed in chunks has its state in packed order.
     pub(super) fn new(
         pass: &'a Pass<'_, T>,
         h_0: Option<ArrayD<T>>,
-        in_time: bool,
+        sections: SectionKind,
     ) -> Result<Self> {
         let zeroed = |shape: &[usize], name| -> Result<ArrayD<T>> {
             Ok(ArrayD::from_shape_vec(shape, zeros(shape, name)?)?)
@@ -30,7 +31,7 @@ impl<'a, T: Element> Flow<'a, T> {
         let batch = pass.batched().or(pass.lengths.as_ref().map(|_| 1));
         let shape = pass.rnn.hidden_shape(batch);
         let mut h = h_0.map_or_else(|| zeroed(&shape, "h_n"), |h_0| Ok(reshaped(h_0, &shape)))?;
-        let packed = pass.index.as_ref().filter(|_| in_time);
+        let packed = pass.index.as_ref().filter(|_| sections == SectionKind::Chunk);
         if let Some(order) = packed.and_then(|packed| packed.sorted_indices.as_deref()) {
             h = h.select(Axis(1), order);
         }
