@@ -10,6 +10,7 @@ use zip::ZipArchive;
 use zip::read::ZipFile;
 use zip::result::ZipError;
 
+use super::budget::Budget;
 use super::handle::Handle;
 use super::reader::{Bytes, TensorReader, broken_archive, missing};
 use super::{Header, MAX_LISTED, escaped, listed};
@@ -31,11 +32,19 @@ pub(super) struct Archive {
 
 impl Archive {
     /// Reads the directory of an archive of at most `limit` members, and rejects duplicate names.
-    pub(super) fn new(mut file: Handle, limit: u64, place: &str) -> Result<Self, FileError> {
-        directory::check(&mut file, limit, place)?;
+    pub(super) fn new(
+        mut file: Handle,
+        limit: u64,
+        budget: &mut Budget,
+        place: &str,
+    ) -> Result<Self, FileError> {
+        let found = directory::check(&mut file, limit, budget, place)?;
         let len = file.metadata().map_err(FileError::reading(place))?.len();
         let zip = ZipArchive::with_config(directory::CONFIG, file);
         let zip = zip.map_err(|error| zip_error(error, place))?;
+        if found != (zip.central_directory_start(), zip.len()) && !zip.has_duplicate_names() {
+            return Err(FileError::malformed(place, "broken archive: two directories that differ"));
+        }
         let raw = zip.file_names_raw().map(String::from_utf8_lossy);
         let names = raw.map(|name| escaped(name.strip_suffix(".npy").unwrap_or(&name)));
         let names: Vec<_> = names.collect();

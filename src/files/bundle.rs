@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use ndarray::ArrayD;
 
 use super::archive::{Archive, not_found};
+use super::budget::{Budget, ENTRY_BYTES};
 use super::container::Container;
 use super::folder_files::{FolderFiles, read_text};
 use super::folder_handle::FolderHandle;
@@ -36,6 +37,7 @@ pub struct Bundle {
     entries: Vec<Entry>,
     text: Option<Text>,
     body: Body,
+    budget: Budget,
 }
 
 /// The numbers of a bundle.
@@ -53,54 +55,75 @@ impl Bundle {
     pub(super) fn folder(
         folder: &mut FolderHandle,
         names: &[OsString],
+        mut budget: Budget,
         place: String,
     ) -> Result<Self, FileError> {
         let text = names.iter().any(|name| name == TEXT_NAME);
         let text = text.then(|| read_text(folder)).transpose()?;
-        let (files, entries) = FolderFiles::open(folder, names, &place)?;
-        Ok(Bundle { place, entries, text, body: Body::Folder(files) })
+        let (files, entries) = FolderFiles::open(folder, names, &mut budget, &place)?;
+        Ok(Bundle { place, entries, text, body: Body::Folder(files), budget })
     }
 
     /// An .npz archive of at least one member.
-    pub(super) fn sequences(archive: Archive, place: String) -> Result<Self, FileError> {
+    pub(super) fn sequences(
+        archive: Archive,
+        budget: Budget,
+        place: String,
+    ) -> Result<Self, FileError> {
         if archive.names.is_empty() {
             return Err(not_found("one member", &archive.names, &place));
         }
-        Self::npz(archive, place)
+        Self::npz(archive, budget, place)
     }
 
-    pub(super) fn npz(mut archive: Archive, place: String) -> Result<Self, FileError> {
+    pub(super) fn npz(
+        mut archive: Archive,
+        mut budget: Budget,
+        place: String,
+    ) -> Result<Self, FileError> {
         let mut entries = Vec::new();
-        for (index, name) in archive.names.clone().into_iter().enumerate() {
+        for index in 0..archive.names.len() {
+            let bytes = ENTRY_BYTES + archive.names[index].len();
+            budget.charge(bytes).map_err(FileError::over(&place))?;
+            let name = archive.names[index].clone();
             let header = archive.header(index, &format!("{place}:{name}"))?;
             entries.push(Entry::new(name, &header));
         }
         let text = archive.comment().map(|text| Text { place: format!("{place}: comment"), text });
-        Ok(Bundle { place, entries, text, body: Body::File(Container::Npz(archive)) })
+        Ok(Bundle { place, entries, text, body: Body::File(Container::Npz(archive)), budget })
     }
 
     /// One of PyTorch's archives.
-    pub(super) fn pt_archive(mut archive: Archive, place: String) -> Result<Self, FileError> {
+    pub(super) fn pt_archive(
+        mut archive: Archive,
+        mut budget: Budget,
+        place: String,
+    ) -> Result<Self, FileError> {
         archive.check_pt(&place)?;
         let folder = archive.pt_folder().unwrap_or_default();
-        let attributes = PtFile::arguments(&mut archive, &folder, &place)?;
+        let attributes = PtFile::arguments(&mut archive, &folder, &mut budget, &place)?;
         let inner = archive.inner_checkpoint(&folder).map_err(FileError::reading(&place))?;
         if let Some(inner) = inner {
-            archive = Archive::new(inner, MAX_MEMBERS, &place)?;
+            archive = Archive::new(inner, MAX_MEMBERS, &mut budget, &place)?;
         }
-        let (entries, file) = PtFile::zip(archive, attributes, &place)?;
-        Ok(Bundle { place, entries, text: None, body: Body::File(Container::Pt(file)) })
+        let (entries, file) = PtFile::zip(archive, attributes, &mut budget, &place)?;
+        Ok(Bundle { place, entries, text: None, body: Body::File(Container::Pt(file)), budget })
     }
 
     /// A checkpoint of PyTorch before 1.6.
-    pub(super) fn pt(file: Handle, place: String) -> Result<Self, FileError> {
-        let (entries, file) = PtFile::plain(file, &place)?;
-        Ok(Bundle { place, entries, text: None, body: Body::File(Container::Pt(file)) })
+    pub(super) fn pt(file: Handle, mut budget: Budget, place: String) -> Result<Self, FileError> {
+        let (entries, file) = PtFile::plain(file, &mut budget, &place)?;
+        Ok(Bundle { place, entries, text: None, body: Body::File(Container::Pt(file)), budget })
     }
 
-    pub(super) fn safetensors(file: Handle, place: String) -> Result<Self, FileError> {
-        let (entries, text, file) = SafetensorsFile::open(file, &place)?;
-        Ok(Bundle { place, entries, text, body: Body::File(Container::Safetensors(file)) })
+    pub(super) fn safetensors(
+        file: Handle,
+        mut budget: Budget,
+        place: String,
+    ) -> Result<Self, FileError> {
+        let (entries, text, file) = SafetensorsFile::open(file, &mut budget, &place)?;
+        let body = Body::File(Container::Safetensors(file));
+        Ok(Bundle { place, entries, text, body, budget })
     }
 
     /// The format.
@@ -110,6 +133,19 @@ impl Bundle {
             Body::File(container) => container.format(),
             Body::Shards(files, _) => files[0].format(),
         }
+    }
+
+    /// Charges memory that is built for each tensor to the budget of the file.
+    ///
+    /// # Errors
+    /// [`FileError::Malformed`] if the budget does not have these bytes.
+    pub fn charge(&mut self, bytes: usize) -> Result<(), FileError> {
+        self.budget.charge(bytes).map_err(FileError::over(&self.place))
+    }
+
+    /// Takes the rest of the budget, for the next file of the same model.
+    pub(super) fn take_budget(&mut self) -> Budget {
+        std::mem::take(&mut self.budget)
     }
 
     /// The name of the place, for messages.
@@ -235,14 +271,20 @@ impl Bundle {
     }
 
     /// The tensors of several files as those of one model.
-    pub(super) fn joined(files: Vec<Bundle>, place: String) -> Self {
+    pub(super) fn joined(
+        files: Vec<Bundle>,
+        mut budget: Budget,
+        place: String,
+    ) -> Result<Self, FileError> {
         let (mut entries, mut places) = (Vec::new(), Vec::new());
         for (file, bundle) in files.iter().enumerate() {
             for (index, entry) in bundle.entries.iter().enumerate() {
+                let bytes = ENTRY_BYTES + entry.name.len();
+                budget.charge(bytes).map_err(FileError::over(&place))?;
                 entries.push(entry.clone());
                 places.push((file, index));
             }
         }
-        Bundle { place, entries, text: None, body: Body::Shards(files, places) }
+        Ok(Bundle { place, entries, text: None, body: Body::Shards(files, places), budget })
     }
 }

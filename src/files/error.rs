@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::files::budget::OverBudget;
 use crate::memory::OutOfMemory;
 
 /// The error of reading or writing a file.
@@ -65,6 +66,11 @@ pub enum Remedy {
 impl FileError {
     pub(super) fn malformed(place: &str, what: impl Into<String>) -> Self {
         FileError::Malformed { place: place.to_owned(), what: what.into() }
+    }
+
+    /// The error of a file whose contents need more memory than its budget.
+    pub(super) fn over(place: &str) -> impl Fn(OverBudget) -> Self {
+        move |over| FileError::malformed(place, over)
     }
 
     /// The error of an output that this program refuses to create.

@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::Path;
 
+use super::budget::{Budget, ENTRY_BYTES};
 use super::folder_handle::FolderHandle;
 use super::limit::MAX_TEXT_BYTES;
 use super::{Entry, TEXT_NAME, TensorFile, Text, escaped, show};
@@ -26,6 +27,7 @@ impl FolderFiles {
     pub(super) fn open(
         folder: &mut FolderHandle,
         names: &[OsString],
+        budget: &mut Budget,
         place: &str,
     ) -> Result<(Self, Vec<Entry>), FileError> {
         let names: Vec<_> = names.iter().filter(|name| is_tensor(name)).cloned().collect();
@@ -39,6 +41,8 @@ impl FolderFiles {
         for index in 0..files.names.len() {
             let stem = Path::new(&files.names[index]).file_stem().unwrap_or_default();
             let name = escaped(&stem.to_string_lossy());
+            let bytes = ENTRY_BYTES + size_of::<Option<TensorFile>>() + 2 * name.len();
+            budget.charge(bytes).map_err(FileError::over(place))?;
             entries.push(Entry::new(name, files.file(index)?.header()));
         }
         Ok((files, entries))

@@ -21,17 +21,13 @@ pub(super) const MAX_AXES: usize = 64;
 pub(super) const MAX_TEXT_BYTES: u64 = 1 << 20;
 
 /// Most bytes of memory for what is built from a file beside the numbers of its tensors: names, headers, directories.
-pub(super) const BUILT_BYTES: u64 = 64 << 20;
-
-/// Bytes of memory that a name takes beside its letters: the string, its list, and its copy for messages.
-#[cfg(feature = "csv")]
-pub(super) const NAME_BYTES: u64 = 64;
+pub(super) const BUILT_BYTES: usize = 64 << 20;
 
 /// Most members of an archive of weights; not below the largest number of two bytes.
 pub(super) const MAX_MEMBERS: u64 = 100_000;
 
 /// Most members of an archive of sequences, each with some 300 bytes of the directory, its name and its shape.
-pub(super) const MAX_SEQUENCES: u64 = BUILT_BYTES / 400;
+pub(super) const MAX_SEQUENCES: u64 = BUILT_BYTES as u64 / 400;
 
 /// Bytes of a checkpoint's tensors for each byte of the file: a view can repeat one number a thousand times, and two
 /// modules may share their weights.

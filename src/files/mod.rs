@@ -23,6 +23,7 @@ macro_rules! debug_fields {
 
 mod archive;
 mod bits;
+mod budget;
 mod bundle;
 mod container;
 mod descriptor;
@@ -35,6 +36,7 @@ mod folder_handle;
 mod format;
 mod handle;
 mod header;
+mod json;
 mod limit;
 mod lock;
 mod mode;
@@ -160,15 +162,33 @@ fn show(path: &Path) -> String {
     if text.is_empty() {
         return "''".to_owned();
     }
-    if text.chars().any(char::is_control) { format!("{text:?}") } else { text.into_owned() }
+    // Marks of direction show a text in another order.
+    let hides = |c: char| c.is_control() || ('\u{200e}'..='\u{2069}').contains(&c);
+    if text.chars().any(hides) { format!("{text:?}") } else { text.into_owned() }
 }
 
-/// A name from a file as messages show it: it cannot move a terminal's cursor or hide text.
-fn escaped(name: &str) -> String {
-    let mut text = String::new();
-    for c in name.chars() {
-        // Quotes are harmless, and easier to read without escapes.
-        if c == '\'' || c == '"' { text.push(c) } else { text.extend(c.escape_debug()) }
+/// Most characters of a name that are shown. The names of honest files have a tenth of it.
+pub(crate) const MAX_NAME: usize = 1000;
+
+/// A name from a file as messages show it: it cannot move a terminal's cursor or hide text. Of a long one, the first
+/// and last characters are shown, with a checksum of all of it between them: two names stay two, and the shown name
+/// finds its tensor.
+pub(crate) fn escaped(name: &str) -> String {
+    // Quotes are harmless, and easier to read without escapes.
+    let shown = |c: char| c.escape_debug().skip(usize::from(matches!(c, '\'' | '"')));
+    let all = || name.chars().flat_map(shown);
+    // An escape has at most ten characters.
+    if name.len() <= MAX_NAME / 10 || all().take(MAX_NAME + 1).count() <= MAX_NAME {
+        return all().collect();
     }
-    text
+    let sum = name
+        .bytes()
+        .fold(0x811c_9dc5_u32, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let middle = format!("...{sum:08x}...");
+    let ends = (MAX_NAME - middle.len()) / 2;
+    let mut last: Vec<_> = name.chars().rev().take(ends).collect();
+    last.reverse();
+    let last: Vec<_> = last.into_iter().flat_map(shown).collect();
+    let last = &last[last.len() - ends..];
+    all().take(ends).chain(middle.chars()).chain(last.iter().copied()).collect()
 }

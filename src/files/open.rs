@@ -8,13 +8,16 @@ use std::path::Path;
 #[cfg(feature = "onnx")]
 use super::Graph;
 use super::archive::Archive;
+use super::budget::Budget;
 use super::folder_handle::FolderHandle;
 use super::format::{Expected, Format};
 use super::handle::Handle;
 use super::limit::{MAX_MEMBERS, MAX_SEQUENCES};
 use super::path::folder_of;
 use super::source::{OpenSource, Opened, opened};
-use super::{Bundle, FirstLine, Source, StoredType, TableOptions, TensorFile, shards, show};
+use super::{
+    Bundle, FirstLine, Source, StoredType, TableOptions, TensorFile, escaped, shards, show,
+};
 use crate::files::error::FileError;
 
 /// An opened source. Headers have been read, and the numbers of a tensor or a bundle have not.
@@ -137,7 +140,7 @@ impl OpenSource {
             }
             _ => {}
         }
-        read_file(&source, file, accepts, table)
+        read_file(&source, file, accepts, table, Budget::default())
     }
 }
 
@@ -173,26 +176,31 @@ fn read_folder(
     let place = show(folder.path());
     let names = folder.names().map_err(FileError::opening(&place))?;
     let Some(name) = shards::model_file(&names) else {
-        return Bundle::folder(folder, &names, place).map(File::Bundle);
+        return Bundle::folder(folder, &names, Budget::default(), place).map(File::Bundle);
     };
     let path = folder.path().join(name);
     if shards::is_index(Path::new(name)) {
         return joined(folder, name, show(&path)).map(File::Bundle);
     }
     let file = folder.open(name)?;
-    read_file(&Source::Path(path), Some(file), accepts, table)
+    read_file(&Source::Path(path), Some(file), accepts, table, Budget::default())
 }
 
 /// The tensors of all files that an index in a folder names.
 fn joined(folder: &mut FolderHandle, index: &OsStr, place: String) -> Result<Bundle, FileError> {
-    let (names, map) = shards::files(folder, index)?;
+    // One budget for all files of a model.
+    let mut budget = Budget::default();
+    let (names, map) = shards::files(folder, index, &mut budget)?;
     let mut files = Vec::new();
     for name in names {
         let (path, file) = (folder.path().join(&name), folder.open(name.as_ref())?);
         let table = TableOptions::default();
         // A part of a model is no model.
-        match read_file(&Source::Path(path), Some(file), Accepts::Tensors, &table)? {
-            File::Bundle(bundle) => files.push(bundle),
+        match read_file(&Source::Path(path), Some(file), Accepts::Tensors, &table, budget)? {
+            File::Bundle(mut bundle) => {
+                budget = bundle.take_budget();
+                files.push(bundle);
+            }
             File::Tensor(_) => {
                 return Err(FileError::malformed(&place, "expected files with tensors by name"));
             }
@@ -200,11 +208,12 @@ fn joined(folder: &mut FolderHandle, index: &OsStr, place: String) -> Result<Bun
             File::Graph(graph) => unreachable!("{}: not accepted", graph.place),
         }
     }
-    let bundle = Bundle::joined(files, place);
+    let bundle = Bundle::joined(files, budget, place)?;
     let found: HashSet<_> = bundle.entries().iter().map(|entry| entry.name.as_str()).collect();
-    match map.iter().find(|(name, _)| !found.contains(name.as_str())) {
+    match map.iter().find(|(name, _)| !found.contains(&*escaped(name))) {
         None => Ok(bundle),
         Some((name, file)) => {
+            let (name, file) = (escaped(name), escaped(&file.0));
             let what = format!("expected tensor {name} in {file}, got none");
             Err(FileError::malformed(bundle.place(), what))
         }
@@ -217,6 +226,7 @@ fn read_file(
     file: Option<(Handle, Metadata)>,
     accepts: Accepts,
     table: &TableOptions<'_>,
+    budget: Budget,
 ) -> Result<File, FileError> {
     let place = source.to_string();
     let (path, member) = match source {
@@ -234,7 +244,7 @@ fn read_file(
     if format == Format::Text {
         return TensorFile::table(opened, place, table).map(File::Tensor);
     }
-    read((path, member), accepts, (opened, format), place)
+    read((path, member), accepts, (opened, format), budget, place)
 }
 
 /// Reads the headers of an opened source whose format is accepted.
@@ -246,6 +256,7 @@ fn read(
     (path, member): (Option<&Path>, Option<&str>),
     accepts: Accepts,
     (opened, format): (Opened, Format),
+    mut budget: Budget,
     place: String,
 ) -> Result<File, FileError> {
     let mut bundle = match format {
@@ -255,18 +266,18 @@ fn read(
         Format::Zip => {
             let weights = matches!(accepts, Accepts::Model);
             let limit = if weights { MAX_MEMBERS } else { MAX_SEQUENCES };
-            let archive = Archive::new(opened.seekable(&place)?, limit, &place)?;
+            let archive = Archive::new(opened.seekable(&place)?, limit, &mut budget, &place)?;
             match accepts {
-                _ if archive.is_pt() => Bundle::pt_archive(archive, place)?,
+                _ if archive.is_pt() => Bundle::pt_archive(archive, budget, place)?,
                 Accepts::Tensor => {
                     return TensorFile::member(archive, member, place).map(File::Tensor);
                 }
-                Accepts::Sequences => Bundle::sequences(archive, place)?,
-                _ => Bundle::npz(archive, place)?,
+                Accepts::Sequences => Bundle::sequences(archive, budget, place)?,
+                _ => Bundle::npz(archive, budget, place)?,
             }
         }
-        Format::Safetensors => Bundle::safetensors(opened.seekable(&place)?, place)?,
-        _ => Bundle::pt(opened.seekable(&place)?, place)?,
+        Format::Safetensors => Bundle::safetensors(opened.seekable(&place)?, budget, place)?,
+        _ => Bundle::pt(opened.seekable(&place)?, budget, place)?,
     };
     if let Accepts::Model = accepts {
         bundle.sort_by_name();

@@ -9,28 +9,8 @@ mod machine;
 
 use std::io::{self, BufRead, ErrorKind};
 
+use super::budget::Budget;
 use machine::Machine;
-
-/// Bytes that the values of a file may take.
-pub(super) struct Budget(usize);
-
-impl Budget {
-    /// 64 MiB: the values of the largest models take a tenth of it.
-    pub(super) fn new() -> Self {
-        Budget(64 << 20)
-    }
-
-    /// Takes bytes from the budget.
-    pub(super) fn charge(&mut self, bytes: usize) -> io::Result<()> {
-        match self.0.checked_sub(bytes) {
-            Some(left) => {
-                self.0 = left;
-                Ok(())
-            }
-            None => Err(broken("expected values of at most 64 MiB, got more")),
-        }
-    }
-}
 
 /// The index of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -177,7 +157,7 @@ mod tests {
     use super::*;
 
     fn read(program: &[u8]) -> io::Result<Pickle> {
-        Pickle::read(&mut &*program, &mut Budget::new())
+        Pickle::read(&mut &*program, &mut Budget::default())
     }
 
     /// The text or the integer under a key of the dictionary that a program returns.
@@ -242,7 +222,10 @@ mod tests {
             assert!(read(&few).is_ok(), "{step:?}");
             let many = [&step.repeat(70_000_000 / step.len())[..], b"."].concat();
             let error = read(&many).err().unwrap().to_string();
-            assert_eq!(error, "expected values of at most 64 MiB, got more", "{step:?}");
+            assert_eq!(
+                error, "expected names, headers and values within 64 MiB of memory, got more",
+                "{step:?}"
+            );
         }
     }
 

@@ -15,10 +15,11 @@ use std::collections::HashMap;
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 
 use super::archive::Archive;
+use super::budget::Budget;
 use super::handle::{Handle, read_full};
 use super::header::check_size;
 use super::limit::{MAX_SHARED, SMALL_CHECKPOINT_BYTES};
-use super::pickle::{Budget, Pickle};
+use super::pickle::Pickle;
 use super::reader::{Bytes, TensorReader};
 use super::{Entry, Header, ModuleAttribute, StoredType, escaped};
 use crate::files::error::FileError;
@@ -55,9 +56,10 @@ impl PtFile {
     pub(super) fn arguments(
         archive: &mut Archive,
         folder: &str,
+        budget: &mut Budget,
         place: &str,
     ) -> Result<Vec<ModuleAttribute>, FileError> {
-        let program = archive.exported_program(folder);
+        let program = archive.exported_program(folder, budget);
         let program = program.map_err(|source| read_error(source, place))?;
         Ok(program.map_or(Vec::new(), |program| program::arguments(&program)))
     }
@@ -66,18 +68,19 @@ impl PtFile {
     pub(super) fn zip(
         mut archive: Archive,
         attributes: Vec<ModuleAttribute>,
+        budget: &mut Budget,
         place: &str,
     ) -> Result<(Vec<Entry>, Self), FileError> {
         let len = archive.len;
         let folder = archive.pt_folder().unwrap_or_default();
         let mut read = || {
-            if let Some(config) = archive.exported_weights(&folder)? {
-                return Ok((exported::exported(&config)?, false, format!("{folder}data/weights/")));
+            if let Some(config) = archive.exported_weights(&folder, budget)? {
+                let contents = exported::exported(&config, budget)?;
+                return Ok((contents, false, format!("{folder}data/weights/")));
             }
-            let mut budget = Budget::new();
             let pickle = archive.stored_file(&format!("{folder}data.pkl"))?.take(MAX_PICKLE_BYTES);
-            let pickle = Pickle::read(&mut BufReader::new(pickle), &mut budget)?;
-            let contents = contents(&pickle, &HashMap::new(), &mut budget)?;
+            let pickle = Pickle::read(&mut BufReader::new(pickle), budget)?;
+            let contents = contents(&pickle, &HashMap::new(), budget)?;
             let mut order = Vec::new();
             if let Ok(file) = archive.stored_file(&format!("{folder}byteorder")) {
                 file.take(8).read_to_end(&mut order)?;
@@ -91,9 +94,13 @@ impl PtFile {
     }
 
     /// Reads the pickles of a file that is not a ZIP archive.
-    pub(super) fn plain(file: Handle, place: &str) -> Result<(Vec<Entry>, Self), FileError> {
+    pub(super) fn plain(
+        file: Handle,
+        budget: &mut Budget,
+        place: &str,
+    ) -> Result<(Vec<Entry>, Self), FileError> {
         let len = file.metadata().map_err(FileError::reading(place))?.len();
-        let (contents, plain) = Plain::read(file).map_err(|source| match source {
+        let (contents, plain) = Plain::read(file, budget).map_err(|source| match source {
             layouts::Fault::Io(source) => read_error(source, place),
             layouts::Fault::NoStorages => {
                 let what = "expected a checkpoint, got a pickle without the bytes of its tensors";
@@ -125,7 +132,7 @@ impl PtFile {
         let mut entries = Vec::new();
         let mut views = Vec::new();
         for found in tensors {
-            let (name, view) = (escaped(&found.name), found.view);
+            let (name, view) = (found.name, found.view);
             check_size(&view.shape, view.stored)
                 .map_err(|what| FileError::Malformed { place: format!("{place}:{name}"), what })?;
             entries.push(Entry { name, stored: view.stored, shape: view.shape.clone() });

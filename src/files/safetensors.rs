@@ -9,17 +9,23 @@ use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 
 use ndarray::ArrayD;
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value, json};
 
+use super::budget::Budget;
 use super::handle::Handle;
 use super::header::check_size;
-use super::limit::{MAX_AXES, MAX_SAFETENSORS_HEADER_BYTES};
+use super::json::{Axes, Short, Text as TextSeed};
+use super::limit::{MAX_SAFETENSORS_HEADER_BYTES, MAX_TEXT_BYTES};
 use super::npy::write_numbers;
 use super::reader::{Bytes, TensorReader};
 use super::{Entry, Header, Sink, StoredType, TEXT_NAME, Text, escaped};
 use crate::element::Element;
 use crate::files::error::FileError;
+
+/// Bytes of a tensor beside its name, from its place in the header to that in the list of entries.
+const TENSOR_BYTES: usize = 512;
 
 /// The name of the header's entry for texts.
 const METADATA: &str = "__metadata__";
@@ -34,44 +40,29 @@ pub(super) struct SafetensorsFile {
 
 /// The header, with duplicate names.
 struct StatedHeader {
-    metadata: Vec<(String, String)>,
+    metadata: Metadata,
     tensors: Vec<(String, StatedTensor)>,
 }
 
 /// The header's entry of one tensor.
-#[derive(serde::Deserialize)]
+#[derive(Deserialize)]
 #[serde(expecting = "the dtype, shape and data_offsets of a tensor")]
 struct StatedTensor {
-    dtype: String,
-    shape: Axes,
+    dtype: Short,
+    shape: Axes<usize>,
     data_offsets: (usize, usize),
-}
-
-/// The sizes of a tensor.
-#[derive(serde::Deserialize)]
-#[serde(try_from = "Vec<usize>")]
-struct Axes(Vec<usize>);
-
-impl TryFrom<Vec<usize>> for Axes {
-    type Error = String;
-
-    fn try_from(sizes: Vec<usize>) -> Result<Self, String> {
-        match sizes.len() {
-            0..=MAX_AXES => Ok(Axes(sizes)),
-            _ => Err(format!("expected at most {MAX_AXES} axes, got more")),
-        }
-    }
 }
 
 impl SafetensorsFile {
     /// Reads the header.
     pub(super) fn open(
         mut file: Handle,
+        budget: &mut Budget,
         place: &str,
     ) -> Result<(Vec<Entry>, Option<Text>, Self), FileError> {
-        let header = read_header(&mut file, place)?;
+        let header = read_header(&mut file, budget, place)?;
         let start = header.len() as u64 + 8;
-        let StatedHeader { metadata, tensors } = parse(&header, place)?;
+        let StatedHeader { metadata, tensors } = parse(&header, budget, place)?;
         // The ranges are contiguous, so that the last one ends the file.
         let len = file.metadata().map_err(FileError::reading(place))?.len();
         let expected = tensors.last().map_or(0, |(_, stated)| stated.data_offsets.1) as u64;
@@ -82,14 +73,13 @@ impl SafetensorsFile {
         }
         let (mut entries, mut ranges, mut dtypes) = (Vec::new(), Vec::new(), Vec::new());
         for (name, stated) in tensors {
-            let stored = known(&stated.dtype);
+            let stored = known(&stated.dtype.0);
             let (first, last) = stated.data_offsets;
             ranges.push(start + first as u64..start + last as u64);
             entries.push(Entry { name: escaped(&name), stored, shape: stated.shape.0 });
-            dtypes.push(stated.dtype);
+            dtypes.push(stated.dtype.0);
         }
-        let text = metadata.into_iter().find(|(key, _)| key == TEXT_NAME);
-        let text = text.map(|(_, text)| Text { place: format!("{place}: metadata"), text });
+        let text = metadata.text.map(|text| Text { place: format!("{place}: metadata"), text });
         Ok((entries, text, SafetensorsFile { file, ranges, dtypes }))
     }
 
@@ -112,8 +102,8 @@ impl SafetensorsFile {
     }
 }
 
-/// The text of the header. Memory is allocated only after the length of the file is checked.
-fn read_header(file: &mut Handle, place: &str) -> Result<Vec<u8>, FileError> {
+/// The text of the header. Memory is allocated only after the length of the file and the budget are checked.
+fn read_header(file: &mut Handle, budget: &mut Budget, place: &str) -> Result<Vec<u8>, FileError> {
     let read = FileError::reading(place);
     let malformed = |what: String| Err(FileError::malformed(place, what));
     let present = file.metadata().map_err(&read)?.len().saturating_sub(8);
@@ -130,65 +120,101 @@ fn read_header(file: &mut Handle, place: &str) -> Result<Vec<u8>, FileError> {
     if length > present {
         return malformed(format!("expected a header of {length} bytes, got {present}"));
     }
-    let mut header = Vec::new();
+    let bytes = usize::try_from(length).unwrap_or(usize::MAX);
+    budget.charge(bytes).map_err(FileError::over(place))?;
+    let mut header = Vec::with_capacity(bytes);
     file.take(length).read_to_end(&mut header).map_err(&read)?;
+    // The parser copies a string with escapes.
+    if header.contains(&b'\\') {
+        budget.charge(bytes).map_err(FileError::over(place))?;
+    }
     Ok(header)
 }
 
-/// Reads a JSON object entry by entry, so that duplicate names are seen.
-macro_rules! deserialize_object {
-    ($type:ty, $expecting:literal, $read:ident) => {
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Object;
+/// A header whose names are charged to the budget.
+struct HeaderSeed<'a>(&'a mut Budget);
 
-                impl<'de> Visitor<'de> for Object {
-                    type Value = $type;
+impl<'de> DeserializeSeed<'de> for HeaderSeed<'_> {
+    type Value = StatedHeader;
 
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str($expecting)
-                    }
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<StatedHeader, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
 
-                    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<$type, A::Error> {
-                        $read(map)
-                    }
-                }
+impl<'de> Visitor<'de> for HeaderSeed<'_> {
+    type Value = StatedHeader;
 
-                deserializer.deserialize_map(Object)
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of tensors")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<StatedHeader, A::Error> {
+        let Self(budget) = self;
+        let (mut metadata, mut tensors) = (None, Vec::new());
+        while let Some(name) = map.next_key_seed(TextSeed(budget))? {
+            if name != METADATA {
+                budget.charge(TENSOR_BYTES).map_err(de::Error::custom)?;
+                tensors.push((name, map.next_value()?));
+            } else if metadata.replace(map.next_value_seed(MetadataSeed(budget))?).is_some() {
+                return Err(de::Error::custom(format_args!("two entries are named {METADATA}")));
             }
         }
-    };
-}
-
-deserialize_object!(StatedHeader, "an object of tensors", stated_header);
-
-fn stated_header<'de, A: MapAccess<'de>>(mut map: A) -> Result<StatedHeader, A::Error> {
-    let (mut metadata, mut tensors) = (None, Vec::new());
-    while let Some(name) = map.next_key::<String>()? {
-        if name != METADATA {
-            tensors.push((name, map.next_value()?));
-        } else if metadata.replace(map.next_value::<Texts>()?.0).is_some() {
-            return Err(de::Error::custom(format_args!("two entries are named {METADATA}")));
-        }
+        Ok(StatedHeader { metadata: metadata.unwrap_or_default(), tensors })
     }
-    Ok(StatedHeader { metadata: metadata.unwrap_or_default(), tensors })
 }
 
-/// The metadata, with duplicate keys.
-struct Texts(Vec<(String, String)>);
+/// The metadata: its keys, with duplicates, and the text of this program.
+#[derive(Default)]
+struct Metadata {
+    keys: Vec<String>,
+    text: Option<String>,
+}
 
-deserialize_object!(Texts, "an object of texts", texts);
+/// The metadata, whose texts are charged to the budget.
+struct MetadataSeed<'a>(&'a mut Budget);
 
-fn texts<'de, A: MapAccess<'de>>(mut map: A) -> Result<Texts, A::Error> {
-    std::iter::from_fn(|| map.next_entry().transpose()).collect::<Result<_, _>>().map(Texts)
+impl<'de> DeserializeSeed<'de> for MetadataSeed<'_> {
+    type Value = Metadata;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Metadata, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for MetadataSeed<'_> {
+    type Value = Metadata;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of texts")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
+        let mut metadata = Metadata::default();
+        while let Some(key) = map.next_key_seed(TextSeed(self.0))? {
+            let text = map.next_value_seed(TextSeed(self.0))?;
+            if key == TEXT_NAME {
+                metadata.text.get_or_insert(text);
+            }
+            metadata.keys.push(key);
+        }
+        Ok(metadata)
+    }
 }
 
 /// The checked header, with the tensors in the order of their bytes.
-fn parse(header: &[u8], place: &str) -> Result<StatedHeader, FileError> {
+fn parse(header: &[u8], budget: &mut Budget, place: &str) -> Result<StatedHeader, FileError> {
     let malformed = |what: String| FileError::malformed(place, what);
-    let mut header: StatedHeader = serde_json::from_slice(header)
+    let mut json = serde_json::Deserializer::from_slice(header);
+    let parsed = HeaderSeed(budget).deserialize(&mut json);
+    let mut header = parsed
+        .and_then(|header| json.end().map(|()| header))
         .map_err(|error| malformed(format!("broken header: {}", escaped(&error.to_string()))))?;
-    if let Some(key) = first_double(header.metadata.iter().map(|(key, _)| key)) {
+    if header.metadata.text.as_ref().is_some_and(|text| text.len() as u64 > MAX_TEXT_BYTES) {
+        let what = format!("expected at most {MAX_TEXT_BYTES} bytes of {TEXT_NAME}, got more");
+        return Err(malformed(what));
+    }
+    if let Some(key) = first_double(header.metadata.keys.iter()) {
         let what = format!("two values of the metadata have the same key, {}", escaped(key));
         return Err(malformed(what));
     }
@@ -235,7 +261,8 @@ fn known(dtype: &str) -> StoredType {
 
 /// Checks that a tensor has as many bytes as its shape and type need.
 fn check(stated: &StatedTensor) -> Result<(), String> {
-    let StatedTensor { dtype, shape: Axes(shape), data_offsets: (start, end) } = stated;
+    let StatedTensor { dtype: Short(dtype), shape: Axes(shape), data_offsets: (start, end) } =
+        stated;
     let stored = known(dtype);
     check_size(shape, stored)?;
     let expected = shape.iter().product::<usize>() * stored.size();

@@ -1,20 +1,19 @@
 //! Weights in several files, with an index that names the file of each tensor, as Hugging Face writes them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::de::DeserializeSeed;
 
+use super::budget::Budget;
 use super::folder_handle::FolderHandle;
+use super::json::{Field, Named, Short};
 use super::path::folder_of;
 use super::source::opened;
-use super::{Source, show};
+use super::{Source, escaped, show};
 use crate::files::error::FileError;
-
-/// Longest index; one of a hundred thousand tensors has a tenth of it.
-const MAX_INDEX_BYTES: u64 = 64 << 20;
 
 /// Files with the weights of a whole model, in the order in which they are looked for.
 const WHOLE: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
@@ -22,12 +21,8 @@ const WHOLE: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
 /// The end of an index's name.
 const INDEX: &str = ".index.json";
 
-/// The index of a model's files.
-#[derive(Deserialize)]
-struct Index {
-    /// The file of each tensor, in the folder of the index.
-    weight_map: BTreeMap<String, String>,
-}
+/// The name of each tensor of a model, and that of its file in the folder of the index.
+pub(super) type WeightMap = Vec<(String, Short)>;
 
 /// The index of a model's files among the names of a folder, which are in order, or the file that holds all of it.
 /// `None` for a folder of .npy files.
@@ -75,7 +70,8 @@ fn index_of(folder: &Path, name: &str) -> Option<OsString> {
     let mut folder = FolderHandle::new(handle, &metadata, folder);
     let names = folder.names().ok()?;
     let index = model_file(&names).filter(|name| is_index(Path::new(name)))?;
-    let files: BTreeSet<_> = read(&mut folder, index).ok()?.weight_map.into_values().collect();
+    let map = read(&mut folder, index, &mut Budget::default()).ok()?;
+    let files: BTreeSet<_> = map.iter().map(|(_, file)| &*file.0).collect();
     (files.len() > 1 && files.contains(name)).then(|| index.to_owned())
 }
 
@@ -87,27 +83,41 @@ fn count(name: &str) -> Option<u32> {
     count.parse().ok()
 }
 
-fn read(folder: &mut FolderHandle, index: &OsStr) -> Result<Index, FileError> {
+fn read(
+    folder: &mut FolderHandle,
+    index: &OsStr,
+    budget: &mut Budget,
+) -> Result<WeightMap, FileError> {
     let place = show(&folder.path().join(index));
-    let (file, _) = folder.open(index)?;
-    let mut text = String::new();
-    let read = file.take(MAX_INDEX_BYTES).read_to_string(&mut text);
-    read.map_err(FileError::reading(&place))?;
-    serde_json::from_str(&text).map_err(|error| {
-        FileError::malformed(&place, format!("expected an index with a weight_map: {error}"))
-    })
+    let (file, metadata) = folder.open(index)?;
+    let len = metadata.len();
+    // The parser copies a string with escapes.
+    let bytes = usize::try_from(len).unwrap_or(usize::MAX).saturating_mul(2);
+    budget.charge(bytes).map_err(FileError::over(&place))?;
+    let mut text = Vec::new();
+    file.take(len).read_to_end(&mut text).map_err(FileError::reading(&place))?;
+    let wrong = |what: &str| {
+        FileError::malformed(&place, format!("expected an index with a weight_map{what}"))
+    };
+    let mut json = serde_json::Deserializer::from_slice(&text);
+    let map = Field("weight_map", Named::<Short>::new(budget)).deserialize(&mut json);
+    let map = map.and_then(|map| json.end().map(|()| map));
+    let map = map.map_err(|error| wrong(&format!(": {}", escaped(&error.to_string()))))?;
+    map.ok_or_else(|| wrong(""))
 }
 
 /// The files that an index in a folder names, and the name of each tensor with that of its file.
 pub(super) fn files(
     folder: &mut FolderHandle,
     index: &OsStr,
-) -> Result<(BTreeSet<String>, BTreeMap<String, String>), FileError> {
-    let map = read(folder, index)?.weight_map;
-    let names: BTreeSet<_> = map.values().cloned().collect();
+    budget: &mut Budget,
+) -> Result<(BTreeSet<String>, WeightMap), FileError> {
+    let map = read(folder, index, budget)?;
+    let names: BTreeSet<_> = map.iter().map(|(_, file)| file.0.clone()).collect();
     for name in &names {
         if Path::new(name).file_name().is_none_or(|own| own != name.as_str()) {
-            let what = format!("expected the name of a file beside the index, got {name:?}");
+            let what =
+                format!("expected the name of a file beside the index, got '{}'", escaped(name));
             return Err(FileError::malformed(&show(&folder.path().join(index)), what));
         }
     }

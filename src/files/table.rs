@@ -19,6 +19,8 @@ mod read;
 #[cfg(feature = "csv")]
 mod text;
 
+use std::io::{self, Read};
+
 use ndarray::ArrayD;
 
 use super::source::Opened;
@@ -60,6 +62,28 @@ impl TableOptions<'_> {
     }
 }
 
+/// The bytes of a table's numbers as f64, without a copy of all of them.
+struct TableReader {
+    values: Vec<f64>,
+    /// The position of the next byte.
+    at: usize,
+}
+
+impl Read for TableReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len()
+            && let Some(value) = self.values.get(self.at / 8)
+        {
+            let bytes = &value.to_le_bytes()[self.at % 8..];
+            let count = bytes.len().min(buffer.len() - filled);
+            buffer[filled..filled + count].copy_from_slice(&bytes[..count]);
+            (filled, self.at) = (filled + count, self.at + count);
+        }
+        Ok(filled)
+    }
+}
+
 /// The numbers of a table.
 #[derive(Default)]
 #[cfg_attr(not(feature = "csv"), allow(dead_code, reason = "only this feature makes one"))]
@@ -88,7 +112,7 @@ impl Table {
     ) -> Result<Self, FileError> {
         let bytes = opened.read_whole("input", place)?;
         #[cfg(feature = "csv")]
-        return read::parse(&bytes, place, options);
+        return read::parse(bytes, place, options);
         #[cfg(not(feature = "csv"))]
         {
             let _ = (bytes, options, options.can_be_changed());
@@ -111,10 +135,8 @@ impl Table {
     }
 
     /// The bytes of the numbers as f64.
-    pub(super) fn into_bytes(self) -> Result<Vec<u8>, FileError> {
-        let mut bytes = reserved(size_of_val(&*self.values), "input")?;
-        bytes.extend(self.values.into_iter().flat_map(f64::to_le_bytes));
-        Ok(bytes)
+    pub(super) fn into_reader(self) -> impl Read + Send {
+        TableReader { values: self.values, at: 0 }
     }
 
     /// The numbers, each rounded to T as if its text had been read as T.

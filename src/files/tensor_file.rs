@@ -6,6 +6,7 @@ use std::io::{self, Cursor, Read};
 use ndarray::ArrayD;
 
 use super::archive::Archive;
+use super::budget::Budget;
 use super::container::Container;
 use super::folder_handle::FolderHandle;
 use super::format::{Expected, Format};
@@ -123,7 +124,12 @@ impl TensorFile {
         let expected = Expected { formats: &[Format::Npy, Format::Zip], words: ".npy or .npz" };
         match Opened::new(Some(file), &place, expected)? {
             (opened, Format::Zip) => {
-                let archive = Archive::new(opened.seekable(&place)?, MAX_MEMBERS, &place)?;
+                let archive = Archive::new(
+                    opened.seekable(&place)?,
+                    MAX_MEMBERS,
+                    &mut Budget::default(),
+                    &place,
+                )?;
                 TensorFile::member(archive, None, place)
             }
             (opened, _) => TensorFile::npy(opened, place),
@@ -211,7 +217,7 @@ impl TensorFile {
             }
             Body::Refused(what) => return Err(FileError::malformed(&place, what.as_str())),
             Body::Stream(reader) => Box::new(reader),
-            Body::Table(table) => Box::new(Cursor::new(std::mem::take(&mut **table).into_bytes()?)),
+            Body::Table(table) => Box::new(std::mem::take(&mut **table).into_reader()),
         };
         Ok(TensorReader::new(Bytes::Stream { reader, checked: false }, header, place))
     }

@@ -222,7 +222,7 @@ fn a_pickle_of_many_values_is_refused_within_its_budget() {
     let sandbox = with(&[]);
     sandbox.write("m.pt", &zip.finish().unwrap().into_inner());
     let start = Instant::now();
-    let stderr = "rnn: m.pt: broken checkpoint: expected values of at most 64 MiB, got more\n";
+    let stderr = "rnn: m.pt: broken checkpoint: expected names, headers and values within 64 MiB of memory, got more\n";
     sandbox.rnn("run -i inputs.npz:x_f32 -w m.pt").fails(65, stderr);
     assert!(start.elapsed() < LIMIT, "{:?}", start.elapsed());
 }

@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use zip::result::ZipError;
 
 use super::Archive;
+use crate::files::budget::Budget;
 use crate::files::error::FileError;
 use crate::files::handle::Handle;
 
@@ -12,8 +13,11 @@ use crate::files::handle::Handle;
 const OF_KERAS: &str = "k, r, b = layer.get_weights(); np.savez('w.npz', weight_ih_l0=k.T, weight_hh_l0=r.T, bias_ih_l0=b, bias_hh_l0=0*b) makes one of a SimpleRNN";
 
 /// Longest JSON in an archive of `torch.export`: the list of the weights, which takes 600 bytes for each, or the graph,
-/// which has 2 MB for a large model. What is built of it takes a few times as much.
+/// which has 2 MB for a large model.
 const MAX_JSON_BYTES: u64 = 8 << 20;
+
+/// Bytes of memory for a byte of the JSON and what is built of it.
+const JSON_FACTOR: usize = 12;
 
 /// Archives of a kind that is not read: a member that they have, what they are, and a remedy.
 const REFUSED: [(&str, &str, &str); 3] = [
@@ -72,6 +76,7 @@ impl Archive {
     pub(in crate::files) fn exported_weights(
         &mut self,
         folder: &str,
+        budget: &mut Budget,
     ) -> io::Result<Option<Vec<u8>>> {
         let start = format!("{folder}data/weights/");
         let is_list =
@@ -82,6 +87,7 @@ impl Archive {
         };
         let mut list = Vec::new();
         self.stored_file(&name)?.take(MAX_JSON_BYTES).read_to_end(&mut list)?;
+        budget.charge(2 * list.len())?;
         Ok(Some(list))
     }
 
@@ -89,6 +95,7 @@ impl Archive {
     pub(in crate::files) fn exported_program(
         &mut self,
         folder: &str,
+        budget: &mut Budget,
     ) -> io::Result<Option<Vec<u8>>> {
         let names = ["models/model.json", "serialized_exported_program.json"];
         let mut own = names.map(|name| format!("{folder}{name}")).into_iter();
@@ -96,7 +103,9 @@ impl Archive {
         let Some(name) = found else { return Ok(None) };
         let mut program = Vec::new();
         self.stored_file(&name)?.take(MAX_JSON_BYTES + 1).read_to_end(&mut program)?;
-        Ok((program.len() as u64 <= MAX_JSON_BYTES).then_some(program))
+        let fits = program.len() as u64 <= MAX_JSON_BYTES;
+        let fits = fits && budget.charge(JSON_FACTOR * program.len()).is_ok();
+        Ok(fits.then_some(program))
     }
 
     /// The checkpoint within an archive that `torch.export` wrote before PyTorch 2.8, as a file of its own.

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::io::{self, BufRead};
 
-use super::{Budget, Id, Object, Value, broken};
+use super::{Id, Object, Value, broken};
+use crate::files::budget::Budget;
 
 /// Bytes of a value and its place on the stack, in vectors that double their memory when they are full.
 const VALUE_BYTES: usize = 2 * (size_of::<Value>() + size_of::<Id>());

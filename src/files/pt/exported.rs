@@ -1,71 +1,71 @@
 //! The weights in an archive of `torch.export`.
 
-use std::collections::BTreeMap;
 use std::io;
 
 use serde::Deserialize;
+use serde::de::DeserializeSeed;
 
-use super::graph::{Contents, Found};
+use super::graph::{Contents, Found, TENSOR_BYTES};
 use super::view::{View, tensor_type};
 use crate::files::StoredType;
+use crate::files::budget::Budget;
+use crate::files::json::{Axes, Field, Named, Short};
 use crate::files::pickle::broken;
 
-/// The list of the weights, by name.
-#[derive(Deserialize)]
-struct Weights {
-    config: BTreeMap<String, Weight>,
-}
-
+/// A weight in the JSON of `torch.export`.
 #[derive(Deserialize)]
 struct Weight {
-    path_name: Option<String>,
+    path_name: Option<Short>,
     use_pickle: Option<bool>,
     tensor_meta: Option<Meta>,
 }
 
-#[derive(Deserialize)]
+/// The type and the view of a weight.
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Meta {
     dtype: Option<u64>,
-    sizes: Vec<Size>,
-    strides: Vec<Size>,
-    storage_offset: Size,
+    sizes: Option<Axes<Size>>,
+    strides: Option<Axes<Size>>,
+    storage_offset: Option<Size>,
 }
 
-/// A size that is a number, or else an expression.
+/// A size; one that varies is an expression instead of an integer.
 #[derive(Deserialize)]
 struct Size {
-    as_int: Option<usize>,
+    as_int: Option<i64>,
 }
 
 /// The weights in the JSON of `torch.export`.
-pub(super) fn exported(config: &[u8]) -> io::Result<Contents> {
-    let weights: Weights = serde_json::from_slice(config)
-        .map_err(|_| broken("expected a JSON list of the weights, got another form"))?;
+pub(super) fn exported(config: &[u8], budget: &mut Budget) -> io::Result<Contents> {
+    let bad = || broken("expected a JSON list of the weights, got another form");
+    let mut json = serde_json::Deserializer::from_slice(config);
+    let weights = Field("config", Named::<Weight>::new(budget)).deserialize(&mut json);
     let mut found = Contents::default();
-    for (name, weight) in weights.config {
-        let view = view(weight).unwrap_or_else(|| View::of(StoredType::Other("other")));
-        found.tensors.push(Found { name, view });
+    for (name, weight) in weights.map_err(|_| bad())?.ok_or_else(bad)? {
+        let meta = weight.tensor_meta.unwrap_or_default();
+        let sizes =
+            |axes: Option<Axes<Size>>| -> Option<Vec<usize>> { axes?.0.iter().map(size).collect() };
+        let mut view = View::of(StoredType::Other("other"));
+        view.shape = sizes(meta.sizes).unwrap_or_default();
+        let strides = sizes(meta.strides).filter(|strides| strides.len() == view.shape.len());
+        if let (Some(Short(key)), Some(strides), Some(false)) =
+            (weight.path_name, strides, weight.use_pickle)
+        {
+            (view.stored, view.bytes) = scalar_type(meta.dtype);
+            view.offset = meta.storage_offset.as_ref().and_then(size).unwrap_or(0);
+            (view.key, view.strides) = (key, strides);
+            view.numel = usize::MAX / view.bytes.max(1);
+        }
+        budget.charge(TENSOR_BYTES + view.key.len() + 16 * view.shape.len())?;
+        found.tensors.push(Found { name: budget.name(&name)?, view });
     }
     Ok(found)
 }
 
-/// The view of a storage that is a member of the archive. One that is a pickle, or without numbers for its sizes, is
-/// only listed.
-fn view(weight: Weight) -> Option<View> {
-    let Weight { path_name, use_pickle, tensor_meta: Some(meta) } = weight else { return None };
-    let sizes = |sizes: Vec<Size>| -> Option<Vec<usize>> {
-        sizes.into_iter().map(|size| size.as_int).collect()
-    };
-    let mut view = View::of(StoredType::Other("other"));
-    view.shape = sizes(meta.sizes).unwrap_or_default();
-    let strides = sizes(meta.strides).filter(|strides| strides.len() == view.shape.len());
-    if let (Some(key), Some(strides), Some(false)) = (path_name, strides, use_pickle) {
-        (view.stored, view.bytes) = scalar_type(meta.dtype);
-        view.offset = meta.storage_offset.as_int.unwrap_or(0);
-        (view.key, view.strides) = (key, strides);
-        view.numel = usize::MAX / view.bytes.max(1);
-    }
-    Some(view)
+/// A size that is an integer.
+fn size(size: &Size) -> Option<usize> {
+    usize::try_from(size.as_int?).ok()
 }
 
 /// PyTorch's number of a type, in the order of its `ScalarType`, counted from 1.

@@ -5,14 +5,15 @@ use std::io;
 
 use super::rebuild::{MAX_DEPTH, Reader};
 use super::view::View;
-use crate::files::pickle::{Budget, Id, Object, Pickle, Value};
+use crate::files::budget::Budget;
+use crate::files::pickle::{Id, Object, Pickle, Value};
 use crate::files::{AttributeValue, ModuleAttribute, escaped};
 
 /// Most classes that are named as unknown.
 const MAX_CLASSES: usize = 20;
 
-/// Bytes of a found tensor beside its name.
-const TENSOR_BYTES: usize = 256;
+/// Bytes of a tensor beside its name: a view, its sizes and strides, its entry.
+pub(super) const TENSOR_BYTES: usize = 512;
 
 /// Attributes of objects, and entries of dictionaries, that may configure a layer.
 const ATTRIBUTES: [&str; 4] = ["mode", "nonlinearity", "batch_first", "dropout"];
@@ -34,7 +35,7 @@ const KNOWN: [&str; 9] = [
 const HARMFUL: [&str; 8] =
     ["eval", "exec", "compile", "open", "getattr", "setattr", "__import__", "input"];
 
-/// A tensor in a checkpoint.
+/// A tensor in a checkpoint, with its name as messages show it.
 pub(super) struct Found {
     pub(super) name: String,
     pub(super) view: View,
@@ -92,8 +93,9 @@ impl<'a> Walk<'a> {
         }
         self.budget.charge(1 + name.len())?;
         if let Some(view) = self.reader.tensor(id, 0)? {
-            self.budget.charge(TENSOR_BYTES + name.len())?;
-            self.found.tensors.push(Found { name: name.to_owned(), view });
+            let numbers = view.shape.len() + view.strides.len();
+            self.budget.charge(TENSOR_BYTES + 2 * name.len() + view.key.len() + 16 * numbers)?;
+            self.found.tensors.push(Found { name: self.budget.name(name)?, view });
             return Ok(());
         }
         let before = self.found.tensors.len();
@@ -135,6 +137,10 @@ impl<'a> Walk<'a> {
     fn object(&mut self, object: &'a Object, name: &str, depth: usize) -> io::Result<()> {
         let class = self.reader.class(object.class).unwrap_or_default();
         let state = object.state;
+        // Many objects can share a large state, which is searched for each of them.
+        let searched = |&id: &Id| self.pickle.pairs(id).map_or(0, <[_]>::len) + self.length(id);
+        let entries: usize = object.args.iter().chain(&state).map(searched).sum();
+        self.budget.charge(entries / 4)?;
         if let Some(state) = state.filter(|&state| self.pickle.entry(state, "_modules").is_some()) {
             self.modules.insert(class);
             return self.module(state, name, depth);
@@ -166,6 +172,11 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// Items of a list, tuple or set.
+    fn length(&self, id: Id) -> usize {
+        if let Value::List(items) = self.pickle.get(id) { items.len() } else { 0 }
+    }
+
     /// Whether the items are the keys and values of an ordered dictionary, as Python 2 writes it.
     fn are_pairs(&self, class: &str, items: &[Id]) -> bool {
         let is_pair = |&item: &Id| self.pickle.list(item).is_some_and(|pair| pair.len() == 2);
@@ -195,12 +206,13 @@ impl<'a> Walk<'a> {
             Value::Int(value) => AttributeValue::Int(value),
             Value::Float(value) => AttributeValue::Float(value),
             Value::Text(..) => {
-                AttributeValue::Text(self.pickle.text(value).unwrap_or_default().to_owned())
+                let text = self.pickle.text(value).unwrap_or_default();
+                AttributeValue::Text(self.budget.text(text)?)
             }
             _ => return Ok(()),
         };
-        self.budget.charge(TENSOR_BYTES + name.len())?;
-        let module = escaped(name);
+        self.budget.charge(TENSOR_BYTES)?;
+        let module = self.budget.name(name)?;
         self.found.attributes.push(ModuleAttribute { module, name: key.to_owned(), value });
         Ok(())
     }

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
-use super::graph::{Contents, contents};
+use super::graph::{Contents, TENSOR_BYTES, contents};
 use super::view::{View, storage_type};
 use crate::files::StoredType;
+use crate::files::budget::Budget;
 use crate::files::handle::{Handle, read_full};
-use crate::files::pickle::{Budget, Id, Pickle, Value, broken};
+use crate::files::limit::MAX_AXES;
+use crate::files::pickle::{Id, Pickle, Value, broken};
 
 /// The number in the first pickle of the sequence, as protocols from 2 on and before write it.
 const MAGIC: [&[u8]; 2] =
@@ -39,52 +41,51 @@ impl From<io::Error> for Fault {
 
 impl Plain {
     /// Reads the pickles of a file.
-    pub(super) fn read(mut file: Handle) -> Result<(Contents, Self), Fault> {
+    pub(super) fn read(mut file: Handle, budget: &mut Budget) -> Result<(Contents, Self), Fault> {
         let mut start = [0; 8];
         read_full(&mut file, &mut start)?;
         file.seek(SeekFrom::Start(0))?;
-        if start == *b"sys_info" { Self::tar(file) } else { Self::sequence(file) }
+        if start == *b"sys_info" { Self::tar(file, budget) } else { Self::sequence(file, budget) }
     }
 
     /// Pickles of a magic number, a version, the system, the checkpoint and the names of its storages, and then
     /// the storages.
-    fn sequence(file: Handle) -> Result<(Contents, Self), Fault> {
+    fn sequence(file: Handle, budget: &mut Budget) -> Result<(Contents, Self), Fault> {
         let mut reader = BufReader::new(file);
-        let mut budget = Budget::new();
         let is_magic = |start: &[u8]| {
             let begins = |magic: &&[u8]| start.windows(magic.len()).any(|window| window == *magic);
             MAGIC.iter().any(begins)
         };
         let start = reader.fill_buf()?;
         let is_sequence = is_magic(&start[..start.len().min(32)]);
-        let first = Pickle::read(&mut reader, &mut budget)?;
+        let first = Pickle::read(&mut reader, budget)?;
         if !is_sequence {
-            let contents = contents(&first, &HashMap::new(), &mut budget)?;
+            let contents = contents(&first, &HashMap::new(), budget)?;
             if !contents.tensors.is_empty() {
                 return Err(Fault::NoStorages);
             }
             let (file, starts) = (reader.into_inner(), HashMap::new());
             return Ok((contents, Plain { file, starts, big_endian: false }));
         }
-        let _version = Pickle::read(&mut reader, &mut budget)?;
-        let big_endian = is_big_endian(&Pickle::read(&mut reader, &mut budget)?);
-        let pickle = Pickle::read(&mut reader, &mut budget)?;
-        let contents = contents(&pickle, &HashMap::new(), &mut budget)?;
+        let _version = Pickle::read(&mut reader, budget)?;
+        let big_endian = is_big_endian(&Pickle::read(&mut reader, budget)?);
+        let pickle = Pickle::read(&mut reader, budget)?;
+        let contents = contents(&pickle, &HashMap::new(), budget)?;
         let sizes = storage_bytes(&pickle);
-        let keys = Pickle::read(&mut reader, &mut budget)?;
+        let keys = Pickle::read(&mut reader, budget)?;
         let mut starts = HashMap::new();
         for key in keys.list(keys.root()).unwrap_or_default() {
             let key = text(&keys, *key);
             let bytes = sizes.get(&key).copied().unwrap_or(0);
+            budget.charge(TENSOR_BYTES + key.len()).map_err(io::Error::from)?;
             starts.insert(key, skip_storage(&mut reader, bytes, big_endian)?);
         }
         Ok((contents, Plain { file: reader.into_inner(), starts, big_endian }))
     }
 
     /// A TAR archive of `sys_info`, `storages`, `tensors` and `pickle`.
-    fn tar(mut file: Handle) -> Result<(Contents, Self), Fault> {
+    fn tar(mut file: Handle, budget: &mut Budget) -> Result<(Contents, Self), Fault> {
         let members = tar_members(&mut file)?;
-        let mut budget = Budget::new();
         let mut reader = BufReader::new(file);
         let enter = |reader: &mut BufReader<Handle>, name: &str| {
             let start = members
@@ -93,14 +94,14 @@ impl Plain {
             reader.seek(SeekFrom::Start(*start)).map(drop)
         };
         enter(&mut reader, "sys_info")?;
-        let big_endian = is_big_endian(&Pickle::read(&mut reader, &mut budget)?);
+        let big_endian = is_big_endian(&Pickle::read(&mut reader, budget)?);
         enter(&mut reader, "storages")?;
-        let (storages, starts) = tar_storages(&mut reader, &mut budget, big_endian)?;
+        let (storages, starts) = tar_storages(&mut reader, budget, big_endian)?;
         enter(&mut reader, "tensors")?;
-        let tensors = tar_tensors(&mut reader, &mut budget, &storages, big_endian)?;
+        let tensors = tar_tensors(&mut reader, budget, &storages, big_endian)?;
         enter(&mut reader, "pickle")?;
-        let pickle = Pickle::read(&mut reader, &mut budget)?;
-        let contents = contents(&pickle, &tensors, &mut budget)?;
+        let pickle = Pickle::read(&mut reader, budget)?;
+        let contents = contents(&pickle, &tensors, budget)?;
         Ok((contents, Plain { file: reader.into_inner(), starts, big_endian }))
     }
 }
@@ -145,6 +146,7 @@ fn tar_storages(
         };
         let (key, (stored, bytes)) =
             (text(&args, key), storage_type(args.global(class).unwrap_or_default()));
+        budget.charge(TENSOR_BYTES + 3 * key.len())?;
         let numel = peek_length(reader, big_endian)?;
         starts.insert(key.clone(), skip_storage(reader, bytes, big_endian)?);
         storages.insert(key.clone(), (key, 0, numel, stored, bytes));
@@ -156,8 +158,11 @@ fn tar_storages(
         };
         let size = |id: Id| views.size(id).ok_or_else(|| broken("expected the size of a view"));
         if let Some((root, start, _, stored, bytes)) = storages.get(&text(&views, root)).cloned() {
-            let view = (root, start + size(offset)?, size(numel)?, stored, bytes);
-            storages.insert(text(&views, key), view);
+            let start = usize::saturating_add(start, size(offset)?);
+            let view = (root, start, size(numel)?, stored, bytes);
+            let key = text(&views, key);
+            budget.charge(TENSOR_BYTES + key.len() + view.0.len())?;
+            storages.insert(key, view);
         }
     }
     Ok((storages, starts))
@@ -179,7 +184,9 @@ fn tar_tensors(
         let mut next = || number(reader, big_endian);
         // The rank has four bytes, and four more that are not used.
         let rank = next()? & 0xffff_ffff;
-        budget.charge(rank.saturating_mul(16))?;
+        if rank > MAX_AXES {
+            return Err(broken(format!("expected at most {MAX_AXES} sizes, got {rank}")));
+        }
         let shape = (0..rank).map(|_| next()).collect::<io::Result<_>>()?;
         let strides = (0..rank).map(|_| next()).collect::<io::Result<_>>()?;
         let offset = next()?;
@@ -195,7 +202,9 @@ fn tar_tensors(
             bytes,
             ..View::of(stored)
         };
-        tensors.insert(text(&args, key), view);
+        let key = text(&args, key);
+        budget.charge(TENSOR_BYTES + 16 * rank + key.len() + view.key.len())?;
+        tensors.insert(key, view);
     }
     Ok(tensors)
 }

@@ -5,6 +5,7 @@ use std::io;
 
 use super::view::{View, storage_type, tensor_type};
 use crate::files::StoredType;
+use crate::files::limit::MAX_AXES;
 use crate::files::pickle::{Id, Pickle, Value, broken};
 
 /// Most levels of containers around a tensor; a model has about ten.
@@ -37,7 +38,8 @@ impl<'a> Reader<'a> {
     /// The name of a class or function. PyTorch before 1.6 stores the class of a module beside its source.
     pub(super) fn class(&self, id: Id) -> Option<&'a str> {
         let Value::Persistent(stored) = self.pickle.get(id) else { return self.pickle.global(id) };
-        self.pickle.list(*stored)?.iter().find_map(|&item| self.pickle.global(item))
+        // Of a class and its source; many objects can share a longer list.
+        self.pickle.list(*stored)?.iter().take(MAX_AXES).find_map(|&item| self.pickle.global(item))
     }
 
     /// The tensor that a value is, if it is one.
@@ -103,9 +105,10 @@ impl<'a> Reader<'a> {
         View { shape, ..View::of(StoredType::Other(kind)) }
     }
 
-    /// A list of sizes or strides.
+    /// A list of sizes or strides. Many tensors can share a list, and each copies it.
     fn sizes(&self, id: Id) -> Option<Vec<usize>> {
-        self.pickle.list(id)?.iter().map(|&size| self.pickle.size(size)).collect()
+        let sizes = self.pickle.list(id).filter(|sizes| sizes.len() <= MAX_AXES)?;
+        sizes.iter().map(|&size| self.pickle.size(size)).collect()
     }
 
     /// A view of a storage: storage, offset, sizes, strides, and then `requires_grad`, hooks, perhaps a type, and
@@ -132,9 +135,11 @@ impl<'a> Reader<'a> {
             let (stored, bytes) = tensor_type(self.class(dtype).unwrap_or_default());
             view = View { stored, bytes, numel: view.numel / bytes.max(1), ..view };
         }
+        // Of two bits; many tensors can share a larger dictionary.
+        let bits = |id: &&Id| self.pickle.pairs(**id).is_some_and(|bits| bits.len() <= MAX_AXES);
+        let rest = rest.iter().filter(bits);
         let negative = |&id: &Id| self.pickle.entry(id, "neg").map(|id| self.pickle.get(id));
-        view.negative =
-            rest.iter().filter_map(negative).any(|value| matches!(value, Value::Bool(true)));
+        view.negative = rest.filter_map(negative).any(|value| matches!(value, Value::Bool(true)));
         Ok(view)
     }
 

@@ -10,9 +10,10 @@ const MAX_DISTANCE: usize = 2;
 
 impl Lines<'_> {
     /// The index of each wanted column, or of all. A name wins over a number.
-    pub(super) fn columns(&self) -> Result<Vec<usize>, FileError> {
+    pub(super) fn columns(&mut self) -> Result<Vec<usize>, FileError> {
         let (wanted, width) = (self.options.columns, self.record.len());
         if wanted.is_empty() {
+            self.charge(width * size_of::<usize>())?;
             return Ok((0..width).collect());
         }
         let column = |wanted: &String| {

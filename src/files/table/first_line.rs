@@ -8,6 +8,9 @@ use super::lines::Lines;
 use super::text::{cells, unquoted, visible_separator};
 use crate::files::error::{FileError, Remedy};
 
+/// Bytes of a cell in the set of those that were seen.
+const SEEN_BYTES: usize = 40;
+
 /// What the first line was taken for.
 pub(super) struct FirstRow {
     /// Whether the current line holds names, so that numbers begin below it.
@@ -39,20 +42,20 @@ impl FirstRow {
         let guessed = mode != FirstLine::Names;
         if let Some(heading) = heading {
             let separator = visible_separator(heading).unwrap_or(lines.separator);
-            let own = cells(heading, separator);
             // Any other comment is left out.
-            if own.len() == lines.record.len() {
+            if cells(heading, separator).count() == lines.record.len() {
                 let is_names = has_word;
-                let own = own.into_iter().map(unquoted);
-                let record = lines.record.clone();
-                if is_names { lines.set_names(&record) } else { lines.set_names(own) }?;
+                if is_names {
+                    lines.name_columns()?;
+                } else {
+                    lines.set_names(cells(heading, separator).map(unquoted))?;
+                }
                 return Ok(FirstRow { is_names, names_are_guessed: guessed, ..numbers });
             }
         }
         let all_numbers = lines.record.iter().all(|cell| number(cell).is_some());
         if !guessed || has_word {
-            let record = lines.record.clone();
-            lines.set_names(&record)?;
+            lines.name_columns()?;
             return Ok(FirstRow { is_names: true, names_are_guessed: guessed, doubtful: None });
         }
         if mode == FirstLine::Guess {
@@ -62,6 +65,7 @@ impl FirstRow {
             refuse_decimal_commas(lines)?;
             return Err(unclear(lines));
         }
+        lines.charge(lines.record.len() * SEEN_BYTES)?;
         Ok(FirstRow { doubtful: doubt(lines), ..numbers })
     }
 
@@ -94,7 +98,7 @@ fn doubt(lines: &Lines<'_>) -> Option<Doubt> {
     let differ = record.iter().all(|cell| is_whole(cell) && seen.insert(text(cell)));
     let count = record.iter().enumerate().all(|(column, cell)| text(cell) == column.to_string());
     let is_quoted = |cell: &[u8]| cell.starts_with(b"\"");
-    let quoted = cells(lines.raw(), lines.separator).into_iter().all(is_quoted);
+    let quoted = cells(lines.raw(), lines.separator).all(is_quoted);
     if several && count {
         return Some(Doubt { line, least: 1, lines: usize::MAX });
     }

@@ -1,16 +1,49 @@
 //! The lines of a table, and the numbers in them.
 
+use std::io::{self, Read};
+
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
 use super::cell::{has_comma, is_missing, number, parsed, quoted, shown, text};
 use super::text::{cells, is_comment, visible_separator};
 use super::{Table, TableOptions};
+use crate::files::budget::{Budget, OverBudget};
 use crate::files::error::{FileError, Remedy};
-use crate::files::limit::{BUILT_BYTES, NAME_BYTES};
 use crate::memory::grow;
 
 /// Bits of a double that are all zero if it lies halfway between two singles.
 const BELOW_HALF: u64 = (1 << 28) - 1;
+
+/// Bytes of memory for a byte of a line and for the place of a cell, in lists that double their memory.
+const BYTE_BYTES: usize = 3;
+const CELL_BYTES: usize = 24;
+
+/// Most columns of numbers that an error suggests.
+const MAX_SUGGESTED: usize = 100;
+
+/// The bytes of a table, of which a line may have as many as the budget allows.
+struct Fed<'a> {
+    rest: &'a [u8],
+    separator: u8,
+    /// Bytes of memory that the line may still take.
+    left: usize,
+}
+
+impl Read for Fed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = buffer.len().min(self.rest.len());
+        let piece = self.rest.split_off(..len).unwrap_or_default();
+        self.left = self.left.checked_sub(bytes_of(piece, self.separator)).ok_or(OverBudget)?;
+        buffer[..len].copy_from_slice(piece);
+        Ok(len)
+    }
+}
+
+/// Most bytes of memory that a line takes.
+fn bytes_of(line: &[u8], separator: u8) -> usize {
+    let cells = line.iter().filter(|byte| **byte == separator).count();
+    BYTE_BYTES * line.len() + CELL_BYTES * cells
+}
 
 /// The lines of a table, and the current one.
 pub(super) struct Lines<'a> {
@@ -18,7 +51,10 @@ pub(super) struct Lines<'a> {
     place: &'a str,
     pub(super) options: &'a TableOptions<'a>,
     pub(super) separator: u8,
-    reader: Reader<&'a [u8]>,
+    reader: Reader<Fed<'a>>,
+    pub(super) budget: Budget,
+    /// Bytes of memory for the longest line, which are charged.
+    held: usize,
     /// The cells of the line.
     pub(super) record: ByteRecord,
     /// Names of all columns; empty if the table has no line of names.
@@ -31,12 +67,14 @@ impl<'a> Lines<'a> {
         place: &'a str,
         options: &'a TableOptions<'a>,
         separator: u8,
+        budget: Budget,
     ) -> Self {
         // This program reports a line of another length itself.
         let mut builder = ReaderBuilder::new();
         builder.has_headers(false).flexible(true).delimiter(separator);
-        let (reader, record) = (builder.from_reader(bytes), ByteRecord::new());
-        Lines { bytes, place, options, separator, reader, record, names: Vec::new() }
+        let reader = builder.from_reader(Fed { rest: bytes, separator, left: 0 });
+        let (record, names) = (ByteRecord::new(), Vec::new());
+        Lines { bytes, place, options, separator, reader, budget, held: 0, record, names }
     }
 
     /// Goes to the next line that is neither blank nor a comment; false at the end. A lone `""` is a cell.
@@ -53,8 +91,12 @@ impl<'a> Lines<'a> {
     /// Goes to the next line that is not blank; false at the end.
     fn advance(&mut self) -> Result<bool, FileError> {
         loop {
+            let most = self.budget.left() + self.held;
+            self.reader.get_mut().left = most;
             let more = self.reader.read_byte_record(&mut self.record);
-            if !more.map_err(|error| self.malformed(error.to_string()))? {
+            let more = more.map_err(|error| self.wrong("", &error.to_string()))?;
+            self.hold(most - self.reader.get_ref().left)?;
+            if !more {
                 return Ok(false);
             }
             let blank = self.record.len() == 1 && text(&self.record[0]).is_empty();
@@ -62,6 +104,19 @@ impl<'a> Lines<'a> {
                 return Ok(true);
             }
         }
+    }
+
+    /// Charges the memory of a line, which that of a longer one before it has.
+    fn hold(&mut self, bytes: usize) -> Result<(), FileError> {
+        let more = bytes.saturating_sub(self.held);
+        self.held += more;
+        self.charge(more)
+    }
+
+    /// Charges memory to the budget of the file.
+    pub(super) fn charge(&mut self, bytes: usize) -> Result<(), FileError> {
+        let charged = self.budget.charge(bytes);
+        charged.map_err(|over| self.wrong("", &over.to_string()))
     }
 
     /// Goes to the first line of the table. The last line above it that is a comment, or has another separator, is
@@ -82,7 +137,8 @@ impl<'a> Lines<'a> {
         };
         // Names without numbers below them: the comment is the table.
         let separator = visible_separator(heading).unwrap_or(self.separator);
-        self.record = ByteRecord::from(cells(heading, separator));
+        self.hold(bytes_of(heading, separator))?;
+        self.record = cells(heading, separator).collect();
         Ok(Some(heading))
     }
 
@@ -108,27 +164,33 @@ impl<'a> Lines<'a> {
         start + self.bytes[start..].iter().take_while(is_end).count()
     }
 
+    /// Takes the cells of the line for names of the columns.
+    pub(super) fn name_columns(&mut self) -> Result<(), FileError> {
+        let record = std::mem::take(&mut self.record);
+        let named = self.set_names(&record);
+        self.record = record;
+        named
+    }
+
     /// Takes these cells for names of the columns.
     pub(super) fn set_names<'b>(
         &mut self,
         cells: impl IntoIterator<Item = &'b [u8]>,
     ) -> Result<(), FileError> {
-        let (mut names, mut bytes) = (Vec::new(), 0);
         for cell in cells {
-            bytes += NAME_BYTES + cell.len() as u64;
-            if bytes > BUILT_BYTES {
-                let what = format!("expected names within {BUILT_BYTES} bytes of memory, got more");
-                return Err(self.wrong("", &what));
-            }
-            names.push(text(cell).to_owned());
+            let name = self.budget.text(text(cell));
+            self.names.push(name.map_err(|over| self.wrong("", &over.to_string()))?);
         }
-        self.names = names;
         Ok(())
     }
 
     /// Appends the numbers of a line.
-    pub(super) fn numbers(&self, columns: &[usize], table: &mut Table) -> Result<(), FileError> {
-        let bytes = table.values.len().saturating_mul(size_of::<f64>());
+    pub(super) fn numbers(
+        &mut self,
+        columns: &[usize],
+        table: &mut Table,
+    ) -> Result<(), FileError> {
+        let (bytes, before) = (size_of_val(&*table.values), table.singles.len());
         grow(&mut table.values, columns.len(), "input", bytes)?;
         for &column in columns {
             let cell = &self.record[column];
@@ -159,7 +221,7 @@ impl<'a> Lines<'a> {
             }
             table.values.push(value);
         }
-        Ok(())
+        self.charge(2 * size_of_val(&table.singles[before..]))
     }
 
     /// Whether a cell between blanks is rather the rest of a number with blanks between its digits, such as 1 000.
@@ -236,7 +298,8 @@ impl<'a> Lines<'a> {
 
     /// The names of all columns of numbers, if the one that holds a text has no number at all.
     fn numeric_columns(&self, text_column: usize) -> Option<Vec<String>> {
-        let mut lines = Lines::new(self.bytes, self.place, self.options, self.separator);
+        let budget = self.budget.clone();
+        let mut lines = Lines::new(self.bytes, self.place, self.options, self.separator, budget);
         lines.first().ok()?;
         let width = lines.record.len();
         let (mut numeric, mut found) = (vec![true; width], false);
@@ -253,9 +316,9 @@ impl<'a> Lines<'a> {
             }
             more = lines.next().ok()?;
         }
-        let columns = (0..width).filter(|&column| numeric[column]);
-        let columns: Vec<_> = columns.map(|column| self.column_argument(column)).collect();
-        (!found && !columns.is_empty()).then_some(columns)
+        let columns = || (0..width).filter(|&column| numeric[column]);
+        let suggested = (1..=MAX_SUGGESTED).contains(&columns().take(MAX_SUGGESTED + 1).count());
+        (!found && suggested).then(|| columns().map(|at| self.column_argument(at)).collect())
     }
 
     /// The error for a text that begins like another format.

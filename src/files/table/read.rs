@@ -2,21 +2,24 @@
 
 use super::first_line::FirstRow;
 use super::lines::Lines;
-use super::text::{decoded, separator, with_single_blanks};
+use super::text::{decoded, separator, single_blanks};
 use super::{Table, TableOptions};
+use crate::files::budget::Budget;
 use crate::files::error::FileError;
-use crate::files::escaped;
 
 /// Reads the columns of a table that the options name, or all of them.
 pub(super) fn parse(
-    bytes: &[u8],
+    bytes: Vec<u8>,
     place: &str,
     options: &TableOptions<'_>,
 ) -> Result<Table, FileError> {
-    let (bytes, encoding) = decoded(bytes);
+    let mut budget = Budget::default();
+    let (mut bytes, encoding) = decoded(bytes, &mut budget, place)?;
     let separator = separator(&bytes);
-    let single = (separator == b' ').then(|| with_single_blanks(&bytes));
-    let mut lines = Lines::new(single.as_deref().unwrap_or(&bytes), place, options, separator);
+    if separator == b' ' {
+        single_blanks(&mut bytes);
+    }
+    let mut lines = Lines::new(&bytes, place, options, separator, budget);
     let heading = lines.first()?;
     let (first_line, width) = (lines.line(), lines.record.len());
     let first_row = FirstRow::new(&mut lines, heading)?;
@@ -36,8 +39,9 @@ pub(super) fn parse(
         more = lines.next()?;
     }
     if !lines.names.is_empty() {
-        let names = columns.iter().map(|&column| escaped(&lines.names[column]));
-        table.names = names.collect();
+        let Lines { names, budget, .. } = &mut lines;
+        let names = columns.iter().map(|&column| budget.name(&names[column]));
+        table.names = names.collect::<Result<_, _>>().map_err(FileError::over(place))?;
         table.names_are_guessed = first_row.names_are_guessed;
     }
     match lines.no_table() {
@@ -52,12 +56,12 @@ mod tests {
     use crate::files::{FirstLine, Remedy};
 
     fn table(text: &str) -> Table {
-        parse(text.as_bytes(), "x", &TableOptions::default()).unwrap()
+        parse(text.as_bytes().to_vec(), "x", &TableOptions::default()).unwrap()
     }
 
     /// The error of a text, without the place.
     fn error(text: &[u8]) -> String {
-        let Err(error) = parse(text, "x", &TableOptions::default()) else {
+        let Err(error) = parse(text.to_vec(), "x", &TableOptions::default()) else {
             panic!("a table: {text:?}")
         };
         error.to_string().strip_prefix("x: ").unwrap().to_owned()
@@ -66,7 +70,7 @@ mod tests {
     fn remedy(text: &str, wanted: &[&str]) -> Option<Remedy> {
         let columns: Vec<_> = wanted.iter().map(ToString::to_string).collect();
         let options = TableOptions { columns: &columns, ..TableOptions::default() };
-        match parse(text.as_bytes(), "x", &options) {
+        match parse(text.as_bytes().to_vec(), "x", &options) {
             Err(FileError::Table { remedy, .. }) => Some(remedy),
             _ => None,
         }
@@ -89,7 +93,7 @@ mod tests {
     fn columns(text: &str, wanted: &str) -> Result<Vec<f64>, String> {
         let wanted: Vec<_> = wanted.split(',').map(str::to_owned).collect();
         let options = TableOptions { columns: &wanted, ..TableOptions::default() };
-        let table = parse(text.as_bytes(), "x", &options);
+        let table = parse(text.as_bytes().to_vec(), "x", &options);
         table.map(|table| table.values).map_err(|error| error.to_string())
     }
 
@@ -223,10 +227,10 @@ mod tests {
             (b"\x80\xb5\n1\n", "\u{20ac}\u{b5}", Some("Windows-1252")),
             ("größe\n1\n".as_bytes(), "größe", None),
         ] {
-            let (own, encoding_read) = decoded(text);
+            let (own, encoding_read) = decoded(text.to_vec(), &mut Budget::default(), "x").unwrap();
             assert_eq!(encoding_read, encoding);
             let options = TableOptions { first_line: FirstLine::Names, ..TableOptions::default() };
-            assert_eq!(parse(&own, "x", &options).unwrap().names, [name]);
+            assert_eq!(parse(own, "x", &options).unwrap().names, [name]);
         }
     }
 
@@ -251,7 +255,7 @@ mod tests {
             assert_eq!(error(text.as_bytes()), format!("{place}: {expected} {got}"), "{text}");
             let read = |first_line| {
                 let options = TableOptions { first_line, ..TableOptions::default() };
-                parse(text.as_bytes(), "x", &options)
+                parse(text.as_bytes().to_vec(), "x", &options)
             };
             assert!(!read(FirstLine::Names).unwrap().names.is_empty(), "{text}");
             let numbers = read(FirstLine::Numbers).map(|table| table.names.len());
@@ -277,10 +281,10 @@ mod tests {
             "line 3, column 1 (a): expected a number, got an empty cell"
         );
         let options = TableOptions { missing_as_nan: true, ..TableOptions::default() };
-        let table = parse(text.as_bytes(), "x", &options).unwrap();
+        let table = parse(text.as_bytes().to_vec(), "x", &options).unwrap();
         let finite: Vec<_> = table.values.iter().map(|value| value.is_finite()).collect();
         assert_eq!(finite, [true, false, false, false, false, true]);
-        assert!(parse(b"a\nx\n", "x", &options).is_err());
+        assert!(parse(b"a\nx\n".to_vec(), "x", &options).is_err());
     }
 
     #[test]

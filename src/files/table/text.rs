@@ -1,8 +1,9 @@
 //! The text of a table before it is cut into cells: its encoding, and the separator of its columns.
 
-use std::borrow::Cow;
-
 use super::cell::{is_word, number};
+use crate::files::budget::Budget;
+use crate::files::error::FileError;
+use crate::memory::lengthen;
 
 /// The bytes that Windows writes before UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -16,21 +17,41 @@ const WINDOWS: &str = "\u{20ac}\u{81}\u{201a}\u{192}\u{201e}\u{2026}\u{2020}\u{2
 const FAILED: [&[u8]; 8] =
     [b"#N/A", b"#NA", b"#DIV/0!", b"#REF!", b"#VALUE!", b"#NAME?", b"#NUM!", b"#NULL!"];
 
-/// The text as UTF-8, and the name of its encoding if that is another one.
-pub(super) fn decoded(bytes: &[u8]) -> (Cow<'_, [u8]>, Option<&'static str>) {
-    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
-    if std::str::from_utf8(bytes).is_ok() {
-        return (Cow::Borrowed(bytes), None);
+/// The text as UTF-8, and the name of its encoding if that is another one. Its letters become longer in place.
+pub(super) fn decoded(
+    mut bytes: Vec<u8>,
+    budget: &mut Budget,
+    place: &str,
+) -> Result<(Vec<u8>, Option<&'static str>), FileError> {
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
+    }
+    if std::str::from_utf8(&bytes).is_ok() {
+        return Ok((bytes, None));
     }
     let windows: Vec<char> = WINDOWS.chars().collect();
     let is_windows = |byte: &u8| (0x80..0xa0).contains(byte);
-    let character = |&byte: &u8| match byte {
+    let character = |byte: u8| match byte {
         byte if is_windows(&byte) => windows[usize::from(byte - 0x80)],
         byte => char::from(byte),
     };
-    let text: String = bytes.iter().map(character).collect();
     let name = if bytes.iter().any(is_windows) { "Windows-1252" } else { "Latin-1" };
-    (Cow::Owned(text.into_bytes()), Some(name))
+    let lengths: [usize; 256] =
+        std::array::from_fn(|byte| u8::try_from(byte).map_or(1, |byte| character(byte).len_utf8()));
+    let more: usize = bytes.iter().map(|&byte| lengths[usize::from(byte)] - 1).sum();
+    budget.charge(more).map_err(FileError::over(place))?;
+    let mut from = bytes.len();
+    let mut to = from + more;
+    lengthen(&mut bytes, to, 0, "input")?;
+    // From the last letter on, so that none is overwritten before it is read.
+    while from < to {
+        from -= 1;
+        let byte = bytes[from];
+        let end = to;
+        to -= lengths[usize::from(byte)];
+        character(byte).encode_utf8(&mut bytes[to..end]);
+    }
+    Ok((bytes, Some(name)))
 }
 
 /// Whether a line is a comment. At the top of a file it may be a line of names, as `np.savetxt` writes it.
@@ -44,10 +65,10 @@ pub(super) fn separator(bytes: &[u8]) -> u8 {
     let lines = bytes.split(|byte| matches!(byte, b'\r' | b'\n'));
     let mut lines = lines.filter(|line| !line.trim_ascii().is_empty() && !is_comment(line));
     let (first, second) = (lines.next().unwrap_or_default(), lines.next());
-    let blanks = |line: &[u8]| cells(line, b' ').len();
+    let blanks = |line: &[u8]| cells(line, b' ').count();
     match (visible_separator(first), second) {
         (Some(own), Some(second)) => {
-            let names = cells(first, own).into_iter().any(is_word);
+            let names = cells(first, own).any(is_word);
             let other = visible_separator(second).is_none() && are_numbers(second);
             if names && other && blanks(second) > 1 { b' ' } else { own }
         }
@@ -63,23 +84,23 @@ pub(super) fn separator(bytes: &[u8]) -> u8 {
 }
 
 fn are_numbers(line: &[u8]) -> bool {
-    cells(line, b' ').iter().all(|cell| number(unquoted(cell)).is_some())
+    cells(line, b' ').all(|cell| number(unquoted(cell)).is_some())
 }
 
 /// The separator of a line that has another one than blanks.
 pub(super) fn visible_separator(line: &[u8]) -> Option<u8> {
-    b"\t;,".iter().copied().find(|&separator| cells(line, separator).len() > 1)
+    b"\t;,".iter().copied().find(|&separator| cells(line, separator).nth(1).is_some())
 }
 
 /// The cells of a line, with their quotes.
-pub(super) fn cells(line: &[u8], separator: u8) -> Vec<&[u8]> {
+pub(super) fn cells(line: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let mut is_quoted = false;
-    let cells = line.split(|&byte| {
+    let cells = line.split(move |&byte| {
         is_quoted ^= byte == b'"';
         !is_quoted && byte == separator
     });
     // Of several blanks, one separates.
-    cells.map(<[u8]>::trim_ascii).filter(|cell| separator != b' ' || !cell.is_empty()).collect()
+    cells.map(<[u8]>::trim_ascii).filter(move |cell| separator != b' ' || !cell.is_empty())
 }
 
 /// The text of a cell without the quotes around it.
@@ -88,22 +109,25 @@ pub(super) fn unquoted(cell: &[u8]) -> &[u8] {
     inner.unwrap_or(cell).trim_ascii()
 }
 
-/// The text with single blanks between cells, and none at the ends of lines.
-pub(super) fn with_single_blanks(bytes: &[u8]) -> Vec<u8> {
-    let (mut text, mut is_quoted) = (Vec::with_capacity(bytes.len()), false);
-    for &byte in bytes {
+/// Leaves single blanks between cells, and none at the ends of lines.
+pub(super) fn single_blanks(text: &mut Vec<u8>) {
+    let (mut len, mut is_quoted) = (0_usize, false);
+    for at in 0..text.len() {
+        let byte = text[at];
         is_quoted ^= byte == b'"';
-        let at_start = text.last().is_none_or(|last| b" \r\n".contains(last));
-        match byte {
-            b' ' | b'\t' if !is_quoted && at_start => {}
-            b'\t' if !is_quoted => text.push(b' '),
-            b'\r' | b'\n' if text.last() == Some(&b' ') => {
-                text.pop();
-                text.push(byte);
-            }
-            _ => text.push(byte),
+        let last = len.checked_sub(1).map(|last| text[last]);
+        let at_start = last.is_none_or(|last| b" \r\n".contains(&last));
+        let byte = match byte {
+            b' ' | b'\t' if !is_quoted && at_start => continue,
+            b'\t' if !is_quoted => b' ',
+            byte => byte,
+        };
+        if matches!(byte, b'\r' | b'\n') && last == Some(b' ') {
+            len -= 1;
         }
+        text[len] = byte;
+        len += 1;
     }
+    text.truncate(len);
     text.truncate(text.trim_ascii_end().len());
-    text
 }
