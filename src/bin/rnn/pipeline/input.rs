@@ -15,7 +15,7 @@ use super::extent;
 use super::members::{lengths_of, odd_member};
 use super::pass::{Form, Pass, PassOptions, Rows, Section, offsets};
 use super::sequences::Lengths;
-use super::sequences::{PACKED, explain_none, read_data, read_index};
+use super::sequences::{PACKED, read_data, read_index};
 use super::table::{check_table, note_table};
 use crate::args::TableArgs;
 use crate::failure::Usage;
@@ -43,7 +43,7 @@ impl Input {
         let source = Source::parse(input);
         let columns = table.map_or(Vec::new(), TableArgs::columns);
         let options = table.map_or(TableOptions::default(), |table| table.options(&columns));
-        let file = open_with(&source, Accepts::Sequences, &options).map_err(explain_none)?;
+        let file = open_with(&source, Accepts::Sequences, &options)?;
         let flags = table.map_or(Vec::new(), TableArgs::flags);
         check_table(&flags, [&file], &source.to_string())?;
         let mut bundle = match file {

@@ -164,7 +164,8 @@ pub(crate) fn read_index(bundle: &mut Bundle) -> Result<PackedSequence<()>> {
         let Some(index) = bundle.position(name) else { return Ok(None) };
         let place = bundle.entry_place(index);
         refuse_bool(&place, bundle.entries()[index].stored)?;
-        whole_numbers(&place, &bundle.read_as::<f64>(index)?).map(Some)
+        let numbers = bundle.read_as::<f64>(index).map_err(explain_none)?;
+        whole_numbers(&place, &numbers).map(Some)
     };
     let [batch_sizes, sorted, unsorted] = [whole(PACKED[1])?, whole(PACKED[2])?, whole(PACKED[3])?];
     // Values without a size: the shape is checked before the data is read.
@@ -247,7 +248,7 @@ pub(crate) fn int64(numbers: &[usize]) -> ArrayD<i64> {
 }
 
 /// Explains indices that are None, which NumPy saves as an object that is not unpickled.
-pub(crate) fn explain_none(error: FileError) -> anyhow::Error {
+fn explain_none(error: FileError) -> anyhow::Error {
     let FileError::Malformed { place, what } = &error else { return error.into() };
     let file = PACKED[2..].iter().find_map(|name| place.strip_suffix(name)?.strip_suffix(':'));
     let Some(file) = file.filter(|_| what.starts_with("dtype '|O'")) else { return error.into() };
