@@ -164,15 +164,20 @@ fn contradiction(
     with_hint(Data(message), hint::without(&[flag, hidden]))
 }
 
-/// A sentence about the first NaN or infinity.
-pub(crate) fn not_finite(weights: &Checkpoint) -> Option<String> {
-    weights.tensors.iter().find_map(|NamedTensor { name, tensor, .. }| {
+/// A warning about the first NaN or infinity; an error if it is `refused`.
+pub(crate) fn check_finite(weights: &Checkpoint, refused: bool, notes: &mut Notes) -> Result<()> {
+    let found = weights.tensors.iter().find_map(|NamedTensor { name, tensor, .. }| {
         let name = format!("{}: {name}", weights.place);
         match tensor {
             Tensor::F32(array) => numbers::not_finite(&name, &array.view(), &[], &[]),
             Tensor::F64(array) => numbers::not_finite(&name, &array.view(), &[], &[]),
         }
-    })
+    });
+    match found {
+        Some(found) if refused => return Err(Data(found).into()),
+        found => notes.warnings.extend(found),
+    }
+    Ok(())
 }
 
 /// A note about the other tensors in a file of weights, if there are any.

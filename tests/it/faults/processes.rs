@@ -133,8 +133,8 @@ fn fault_88_of_states() {
                 rnn stream -w none --state $state < x.npy; echo $?
             done
             rnn stream -q -w w.npz --state other.npz < x.npy | cmp - one
-            test -z '{signal}' || kill -s '{signal}' $holder; exec 3>&-; wait $holder 2> /dev/null; code=$?
-            echo $holder; exit $code"
+            if test -n '{signal}'; then kill -s '{signal}' $holder; else exec 3>&-; fi
+            wait $holder 2> /dev/null; code=$?; echo $holder; exit $code"
         ));
         let said = outcome.stdout_text();
         let Some((codes, holder)) = said.trim_end().rsplit_once('\n') else { panic!("{said}") };
@@ -247,7 +247,7 @@ fn deaf() -> Vec<(&'static str, Stdio)> {
     std::mem::forget(reader);
     let flags = rustix::fs::fcntl_getfl(&full).unwrap();
     rustix::fs::fcntl_setfl(&full, flags | rustix::fs::OFlags::NONBLOCK).unwrap();
-    while full.write(&[b'x']).map_err(|error| error.kind()) != Err(ErrorKind::WouldBlock) {}
+    while full.write(b"x").map_err(|error| error.kind()) != Err(ErrorKind::WouldBlock) {}
     let device = File::options().write(true).open("/dev/full").unwrap();
     vec![("closed", closed.into()), ("full pipe", full.into()), ("full", device.into())]
 }

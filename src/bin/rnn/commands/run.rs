@@ -11,7 +11,6 @@ use ndarray::ArrayD;
 
 use crate::args::Run;
 use crate::explain::layer::{Places, explain, hinted};
-use crate::failure::Data;
 use crate::layer::{
     self, assume, config_from_flags, has_two_readings, merged_config, note_dropout,
 };
@@ -82,12 +81,11 @@ fn run_as<T: Element>(
     let rnn = build::<T>(args, weights, &places, &mut rng, &mut notes)?;
     let seed = rng.seed.filter(|_| places.weights.is_none() || (args.train && drops(rnn.config())));
     let explained = |error| explain(error, rnn.config(), &places);
-    let lengths = (lengths, &start);
-    let lengths = lengths_of::<T>(args, &rnn, &input, lengths, &mut notes).map_err(explained)?;
-    let pass = input.pass(&rnn, &options, &places.input, lengths).map_err(explained)?;
-    let (mut results, run) =
-        forward(args, &pass, &start, (input, held), &mut outputs, &mut rng, &mut notes)
-            .map_err(explained)?;
+    let lengths = lengths_of::<T>(args, &rnn, &input, (lengths, &start), &mut notes);
+    let pass = lengths.and_then(|own| input.pass(&rnn, &options, &places.input, own));
+    let pass = pass.map_err(explained)?;
+    let ran = forward(args, &pass, &start, (input, held), &mut outputs, &mut rng, &mut notes);
+    let (mut results, run) = ran.map_err(explained)?;
     let (stdout_taken, names) = (outputs.on_stdout(), outputs.names());
     let rng = rng.save(outputs.write_rest(&pass, &mut results)?)?;
     Report {
@@ -104,7 +102,7 @@ fn run_as<T: Element>(
 }
 
 /// Reads pipes to their end before fresh weights are drawn with `--rng`, whose lock the writer of a pipe may hold.
-/// Returns the file of h_0 if it has been opened.
+/// Returns the file of `h_0` if it has been opened.
 fn hold_streams(args: &Run, input: &mut Input) -> Result<Option<TensorFile>> {
     if args.weights.is_some() || args.rng.rng.is_none() {
         return Ok(None);
@@ -162,12 +160,7 @@ fn build<T: Element>(
         let rnn = params.and_then(Rnn::from_params).map(with_kernel);
         return rnn.map_err(|error| explain(error.into(), &config, places));
     };
-    if let Some(found) = layer::not_finite(&weights) {
-        if args.check_finite {
-            return Err(Data(found).into());
-        }
-        notes.warnings.push(found);
-    }
+    layer::check_finite(&weights, args.check_finite, notes)?;
     weights.into_rnn(config.clone()).map(with_kernel).map_err(|error| hinted(error, &config))
 }
 

@@ -42,10 +42,7 @@ fn stream_as<T: Element>(args: &Stream, mut weights: Checkpoint, mut notes: Note
     layer::assume(&weights, &args.layer, &["nonlinearity"], args.strict, &mut notes)?;
     layer::note_modules(&weights, &mut notes);
     refuse_reverse(args, &config, &weights)?;
-    match layer::not_finite(&weights) {
-        Some(found) if args.check_finite => return Err(Data(found).into()),
-        found => notes.warnings.extend(found),
-    }
+    layer::check_finite(&weights, args.check_finite, &mut notes)?;
     let place = weights.place.clone();
     // The parameters move into the layer; the rest still tells what the weights hold.
     let tensors = std::mem::take(&mut weights.tensors);
