@@ -78,6 +78,8 @@ pub struct Checkpoint {
     pub warnings: Vec<String>,
     /// The parts around the layer that the file names: a configuration that `rnn convert` wrote.
     pub model: ModelConfig,
+    /// An embedding and a linear layer of the model that fit the layer by their shapes, if there is one of each.
+    pub suggested: ModelConfig,
     /// The state that the file starts the layer from, (D * `num_layers`, 1 or N, `H_out`): a constant `initial_h` of
     /// ONNX. One row is that of every sequence.
     pub h_0: Option<ArrayD<f64>>,
@@ -157,10 +159,8 @@ impl Checkpoint {
             .collect::<Result<Vec<_>, _>>()?;
         let mut notes = saved.notes;
         notes.extend(derived::add_bias(&mut tensors));
-        let own: HashSet<_> = found.members.iter().map(|(index, _)| *index).collect();
-        let others = derived.entries.iter().enumerate().filter(|(index, _)| !own.contains(index));
-        let (optimizer, others): (Vec<_>, Vec<_>) =
-            others.partition(|(_, entry)| names::is_of_optimizer(&entry.name));
+        let (optimizer, others) = names::others(&derived.entries, &found);
+        let suggested = model::suggest(&others, &saved.config, bundle);
         Ok(Checkpoint {
             recognised: bundle.format().to_string(),
             dtype: common_dtype(&saved.config, &tensors).map_err(within)?,
@@ -169,12 +169,13 @@ impl Checkpoint {
             config: saved.config,
             explicit: saved.explicit,
             reversed: false,
+            suggested,
             model: saved.model,
             h_0: None,
             lengths: None,
             ignored: others.len(),
             ignored_optimizer: optimizer.len(),
-            modules: modules(others.iter().map(|(_, entry)| *entry)),
+            modules: modules(&others),
             notes,
             warnings: unknown_classes(bundle).into_iter().collect(),
             tensors,
@@ -253,9 +254,9 @@ fn of_type(error: FileError) -> CheckpointError {
 }
 
 /// Names of matrices that are called `weight`, as those of `Linear` and `Embedding` are.
-fn modules<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<String> {
-    let own = entries.filter(|entry| entry.shape.len() == 2 && entry.name.ends_with(".weight"));
-    own.map(|entry| entry.name.clone()).collect()
+fn modules(entries: &[&Entry]) -> Vec<String> {
+    let is_matrix = |entry: &&&Entry| entry.shape.len() == 2 && entry.name.ends_with(".weight");
+    entries.iter().filter(is_matrix).map(|entry| entry.name.clone()).collect()
 }
 
 /// The type of all parameters. Other tensors are ignored here, because they are an error of their own.

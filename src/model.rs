@@ -20,7 +20,7 @@ use crate::batch::Batch;
 use crate::element::Element;
 use crate::error::Error;
 use crate::memory::array;
-use crate::{Keep, Options, Rnn};
+use crate::{Keep, Kernel, Options, Rnn};
 
 pub use config::{EncoderConfig, LinkConfig, ModelConfig};
 pub use decoder::{Decoder, Prediction};
@@ -92,6 +92,12 @@ impl<T: Element> Model<T> {
         Ok(Model { encoder, rnn, decoder })
     }
 
+    /// The same model on another kernel. The results have the same bits.
+    #[must_use]
+    pub fn with_kernel(self, kernel: Kernel) -> Self {
+        Model { rnn: self.rnn.with_kernel(kernel), ..self }
+    }
+
     /// The encoder, if the input holds ids.
     pub fn encoder(&self) -> Option<&Encoder<T>> {
         self.encoder.as_ref()
@@ -145,9 +151,8 @@ impl<T: Element> Model<T> {
         let unbatched = batch.batched().is_none();
         let mut pooling = Pooling::new(pool, batch.sequences(), width)?;
         pooling.add(0, &batch.with_rows(output, width));
-        let (rows, empty) = pooling.finish(&h_n)?;
-        let mut prediction = self.decoder.decode(rows, self.rnn.kernel())?;
-        prediction.fill(&empty, padding.value);
+        let kernel = self.rnn.kernel();
+        let prediction = self.decoder.decode_pooled(pooling, &h_n, padding.value, kernel)?;
         let prediction = if unbatched { prediction.of_one() } else { prediction };
         Ok(ModelOutput { prediction, h_n })
     }
@@ -158,7 +163,7 @@ mod tests {
     use ndarray::{Axis, Slice};
 
     use super::*;
-    use crate::{Config, Generator, Kernel, Nonlinearity, Padding};
+    use crate::{Config, Generator, Nonlinearity, Padding};
 
     /// Lengths of the sequences of the tests.
     const LENGTHS: [usize; 5] = [3, 0, 7, 7, 1];
@@ -308,9 +313,7 @@ mod tests {
                 let model = model::<T>(pool, function);
                 let expected = bits(&predict(&model, &ids(), &LENGTHS));
                 for kernel in Kernel::supported() {
-                    let other = model.clone();
-                    let rnn = other.rnn.with_kernel(kernel);
-                    let other = Model::new(other.encoder, rnn, other.decoder).unwrap();
+                    let other = model.clone().with_kernel(kernel);
                     assert_eq!(bits(&predict(&other, &ids(), &LENGTHS)), expected, "{kernel:?}");
                 }
                 // Each sequence alone has its own share of the bytes.

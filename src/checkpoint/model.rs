@@ -7,7 +7,9 @@ use super::{Checkpoint, NamedTensor};
 use crate::checkpoint::error::CheckpointError;
 use crate::element::{Dtype, Element};
 use crate::error::Error;
-use crate::files::{Accepts, AttributeValue, Bundle, Entry, File, Source, Tensor, open};
+use crate::files::{
+    Accepts, AttributeValue, Bundle, Entry, File, OpenSource, Source, TableOptions, Tensor,
+};
 use crate::{
     Config, Decoder, Encoder, EncoderConfig, Head, Linear, Link, LinkConfig, Model, ModelConfig,
 };
@@ -16,7 +18,7 @@ use crate::{
 ///
 /// ```
 /// use elman::files::Source;
-/// use elman::{LinkConfig, ModelCheckpoint, ModelConfig, Pool};
+/// use elman::{CheckpointError, LinkConfig, ModelCheckpoint, ModelConfig, Pool};
 ///
 /// // The model that was saved with the layer of the example of `Checkpoint`: `fc` is nn.Linear(8, 1).
 /// let file = Source::parse("fixtures/sine/model.pt".as_ref());
@@ -25,7 +27,7 @@ use crate::{
 ///     pool: Pool::Last,
 ///     ..ModelConfig::default()
 /// };
-/// let checkpoint = ModelCheckpoint::read(&file, None, None, |_| asked)?;
+/// let checkpoint = ModelCheckpoint::read(&file, None, None, |_| Ok::<_, CheckpointError>(asked))?;
 /// assert_eq!(checkpoint.tensors[0].name, "fc.weight");
 /// let config = checkpoint.layer.config.clone();
 /// let model = checkpoint.into_model::<f32>(config)?;
@@ -53,29 +55,44 @@ impl ModelCheckpoint {
     /// # Errors
     /// Those of [`Checkpoint::read`]; [`CheckpointError::NoModule`] and [`CheckpointError::ManyModules`] for a name;
     /// [`CheckpointError::MaxNorm`]; [`CheckpointError::MixedTypes`].
-    pub fn read(
+    pub fn read<E: From<CheckpointError>>(
         source: &Source,
         dtype: Option<Dtype>,
         prefix: Option<&str>,
-        choose: impl FnOnce(ModelConfig) -> ModelConfig,
-    ) -> Result<Self, CheckpointError> {
-        let mut bundle = match open(source, Accepts::Model)? {
+        choose: impl FnOnce(ModelConfig) -> Result<ModelConfig, E>,
+    ) -> Result<Self, E> {
+        let source = source.open().map_err(CheckpointError::from)?;
+        Self::read_open(source, dtype, prefix, choose)
+    }
+
+    /// [`ModelCheckpoint::read`] of a source that has been opened.
+    ///
+    /// # Errors
+    /// Those of [`ModelCheckpoint::read`].
+    pub fn read_open<E: From<CheckpointError>>(
+        source: OpenSource,
+        dtype: Option<Dtype>,
+        prefix: Option<&str>,
+        choose: impl FnOnce(ModelConfig) -> Result<ModelConfig, E>,
+    ) -> Result<Self, E> {
+        let file = source.read(Accepts::Model, &TableOptions::default());
+        let mut bundle = match file.map_err(CheckpointError::from)? {
             File::Bundle(bundle) => bundle,
             #[cfg(feature = "onnx")]
             File::Graph(graph) => {
                 let layer = Checkpoint::of_graph(&graph, dtype, prefix)?;
-                let config = choose(ModelConfig::default());
+                let config = choose(ModelConfig::default())?;
                 if let Some(asked) = names(&config).next() {
                     let error = CheckpointError::NoModule { asked: asked.clone(), found: vec![] };
-                    return Err(error.within(&layer.place));
+                    return Err(error.within(&layer.place).into());
                 }
                 return Ok(ModelCheckpoint { layer, config, tensors: Vec::new() });
             }
             File::Tensor(file) => unreachable!("{}: a model", file.place()),
         };
         let layer = Checkpoint::of_bundle(&mut bundle, dtype, prefix)?;
-        let config = choose(layer.model.clone());
-        Self::of_bundle(&mut bundle, layer, config, dtype.is_some())
+        let config = choose(layer.model.clone())?;
+        Ok(Self::of_bundle(&mut bundle, layer, config, dtype.is_some())?)
     }
 
     /// Reads the parts around a layer. Numbers of another type than the layer's are converted only if `convert`.
@@ -189,6 +206,38 @@ fn find(entries: &[Entry], asked: &str) -> Result<(String, usize), CheckpointErr
             Err(CheckpointError::ManyModules { asked: asked(), found })
         }
     }
+}
+
+/// The embedding and the linear layer that fit a layer by their shapes, each if it is the only one. A whole module says
+/// the kinds of its modules; else a matrix that fits both places is an embedding if its name says so.
+pub(super) fn suggest(others: &[&Entry], config: &Config, bundle: &Bundle) -> ModelConfig {
+    let width = config.num_directions() * config.hidden_size;
+    let matrices = others.iter().filter_map(|entry| match entry.shape[..] {
+        [_, columns] => Some((entry.name.strip_suffix(".weight")?, columns)),
+        _ => None,
+    });
+    let has = |module: &str, name: &str| {
+        bundle.attributes().iter().any(|own| own.module == module && own.name == name)
+    };
+    let is_embedding = |module: &str, columns: usize| {
+        let last = module.rsplit('.').next().unwrap_or(module).to_lowercase();
+        let named = columns != width || last.contains("emb") || last.contains("enc");
+        columns == config.input_size
+            && !has(module, "in_features")
+            && (named || has(module, "num_embeddings"))
+    };
+    let (embeddings, linears): (Vec<_>, Vec<_>) =
+        matrices.partition(|(module, columns)| is_embedding(module, *columns));
+    let encoder = match embeddings[..] {
+        [(module, ..)] => Some(EncoderConfig::Embedding(module.to_owned())),
+        _ => None,
+    };
+    // A second linear layer may stand behind the first one, with an activation between them that has no tensors.
+    let head = match linears[..] {
+        [(module, columns)] if columns == width => vec![LinkConfig::Linear(module.to_owned())],
+        _ => Vec::new(),
+    };
+    ModelConfig { encoder, head, ..ModelConfig::default() }
 }
 
 /// Refuses an embedding that changes its rows.
@@ -308,7 +357,8 @@ mod tests {
     }
 
     fn read(source: &Source, config: ModelConfig) -> Result<Model<f32>, CheckpointError> {
-        let checkpoint = ModelCheckpoint::read(source, None, Some("rnn"), |_| config)?;
+        let checkpoint =
+            ModelCheckpoint::read(source, None, Some("rnn"), |_| Ok::<_, CheckpointError>(config))?;
         let layer = checkpoint.layer.config.clone();
         checkpoint.into_model(layer)
     }
@@ -341,7 +391,9 @@ mod tests {
             function: Some(Function::Sigmoid),
             ..head("tanh,fc")
         };
-        let mut checkpoint = ModelCheckpoint::read(&source, None, None, |_| asked.clone()).unwrap();
+        let mut checkpoint =
+            ModelCheckpoint::read(&source, None, None, |_| Ok::<_, CheckpointError>(asked.clone()))
+                .unwrap();
         assert_eq!(checkpoint.config.head[1], LinkConfig::Linear("model.fc".to_owned()));
         let names: Vec<_> = checkpoint.tensors.iter().map(|own| own.name.as_str()).collect();
         assert_eq!(names, ["model.emb.weight", "model.fc.weight", "model.fc.bias"]);
@@ -456,7 +508,8 @@ mod tests {
         };
         let fc = [("fc.weight", ones(&[4, 3]))];
         let (_folder, source) = saved(&fc, &saved_text(&asked.to_json()));
-        let checkpoint = ModelCheckpoint::read(&source, None, None, |saved| saved).unwrap();
+        let checkpoint =
+            ModelCheckpoint::read(&source, None, None, Ok::<_, CheckpointError>).unwrap();
         assert_eq!(checkpoint.config, asked);
         assert!(!checkpoint.layer.is_explicit("model"));
         let (_folder, source) = saved(&fc, &saved_text(&serde_json::json!({"version": 7})));

@@ -56,6 +56,13 @@ pub(super) fn is_of_optimizer(name: &str) -> bool {
     name.split('.').next().is_some_and(|first| first.contains("optim"))
 }
 
+/// The tensors beside a layer: those of an optimizer, and those of the model.
+pub(super) fn others<'a>(entries: &'a [Entry], found: &Found) -> (Vec<&'a Entry>, Vec<&'a Entry>) {
+    let own: HashSet<_> = found.members.iter().map(|(index, _)| *index).collect();
+    let others = entries.iter().enumerate().filter(|(index, _)| !own.contains(index));
+    others.map(|(_, entry)| entry).partition(|entry| is_of_optimizer(&entry.name))
+}
+
 /// The place of the requested layer among these, or of the only one; `None` if there are none.
 pub(super) fn choose(
     names: &[&str],

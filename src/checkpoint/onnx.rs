@@ -100,6 +100,7 @@ fn of_chain<'a>(
         lengths,
         explicit: explicit(graph),
         model: ModelConfig::default(),
+        suggested: ModelConfig::default(),
         reversed: cells.iter().any(|cell| cell.direction == "reverse"),
         prefix: String::new(),
         ignored: 0,

@@ -51,6 +51,7 @@ mod open;
 mod part;
 mod path;
 mod pickle;
+mod plain_text;
 mod pt;
 mod reader;
 mod rename;
@@ -87,6 +88,7 @@ pub use onnx::{Graph, proto};
 pub use open::{Accepts, File, open, open_with};
 pub use part::{Part, PartWriter};
 pub use path::written_file;
+pub use plain_text::read_text;
 pub use reader::TensorReader;
 pub use replace::{Pending, commit_all};
 pub use shards::whole_model;
@@ -96,7 +98,7 @@ pub use stream::{Answers, Arrays, Frames};
 pub use table::{FirstLine, TableOptions};
 pub use temporary::remove_temporary_files;
 pub use tensor_file::TensorFile;
-pub use tensor_format::TensorFormat;
+pub use tensor_format::{TensorFormat, shortest};
 
 use std::path::Path;
 

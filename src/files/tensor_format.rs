@@ -85,7 +85,7 @@ fn write_table<T: Element>(
 
 /// The shortest text that reads back to the same bits, with an exponent instead of many zeros.
 /// NumPy and pandas read `nan`, `inf` and `-0` too.
-fn shortest<T: Element>(value: T) -> String {
+pub fn shortest<T: Element>(value: T) -> String {
     let text = format!("{value:?}");
     match text.strip_suffix(".0") {
         Some(whole) => whole.to_owned(),

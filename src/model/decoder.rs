@@ -3,7 +3,7 @@
 use ndarray::{ArrayD, Axis};
 
 use super::function::{argmax, top};
-use super::{Function, Head, Pool};
+use super::{Function, Head, Pool, Pooling};
 use crate::batch::{Batch, OUTPUT, Padding};
 use crate::element::Element;
 use crate::error::Error;
@@ -83,6 +83,29 @@ impl<T: Element> Decoder<T> {
             }
             _ => Ok(classes),
         }
+    }
+
+    /// Whether the decoder leaves every step as it is.
+    pub fn is_identity(&self) -> bool {
+        self.pool == Pool::Steps && self.head.is_empty() && self.function.is_none()
+    }
+
+    /// Decodes the rows of a pooling, (N, ..). `h_n` is that of [`Pooling::finish`]. The values of a sequence without
+    /// steps are `padding`, and its indices are -1.
+    ///
+    /// # Errors
+    /// Those of [`Pooling::finish`] and [`Decoder::decode`].
+    pub fn decode_pooled(
+        &self,
+        pooling: Pooling<T>,
+        h_n: &ArrayD<T>,
+        padding: T,
+        kernel: Kernel,
+    ) -> Result<Prediction<T>, Error> {
+        let (rows, empty) = pooling.finish(h_n)?;
+        let mut prediction = self.decode(rows, kernel)?;
+        prediction.fill(&empty, padding);
+        Ok(prediction)
     }
 
     /// Passes rows, (.., D * `H_out`), through the head and the function. The result of a row does not depend on the
@@ -234,7 +257,7 @@ impl<T: Element> Prediction<T> {
     }
 
     /// Replaces the results of rows that mean nothing: values by the padding, indices by -1.
-    pub(super) fn fill(&mut self, empty: &[bool], padding: T) {
+    fn fill(&mut self, empty: &[bool], padding: T) {
         for (row, _) in empty.iter().enumerate().filter(|(_, empty)| **empty) {
             match self {
                 Prediction::Values(values) => values.index_axis_mut(Axis(0), row).fill(padding),
@@ -247,8 +270,9 @@ impl<T: Element> Prediction<T> {
         }
     }
 
-    /// The result of the only row, without an axis for rows.
-    pub(super) fn of_one(self) -> Self {
+    /// The results of the first row, without an axis for rows.
+    #[must_use]
+    pub fn of_one(self) -> Self {
         match self {
             Prediction::Values(values) => Prediction::Values(values.index_axis_move(Axis(0), 0)),
             Prediction::Classes(classes) => {

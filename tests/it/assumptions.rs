@@ -155,7 +155,7 @@ fn a_model_with_other_layers_is_not_run_whole() {
     sandbox.take("sine/model.pt");
     sandbox.take("sine/x.csv");
     let run = "run -w model.pt -i x.csv -o y.csv --nonlinearity tanh";
-    let text = "model.pt: the output is the hidden state, not the model's prediction, which needs fc.weight";
+    let text = "model.pt: the output is the hidden state; --head fc gives the model's prediction";
     for quiet in ["", " -q"] {
         let outcome = sandbox.rnn(&format!("{run}{quiet}"));
         assert_eq!((outcome.code, outcome.stderr), (Some(0), format!("note: {text}\n")));

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use elman::files::{self, Accepts, AnyArray, FileError, Lock, Overwrite, Sink, Source, TensorFile};
 use elman::{
-    Batch, Checkpoint, CheckpointError, Config, Error, Generator, Nonlinearity, Options,
-    PackedSequence, Padding, Rnn, pack_padded_sequence, pack_sequence,
+    Batch, Checkpoint, CheckpointError, Config, Decoder, Encoder, EncoderConfig, Error, Function,
+    Generator, LinkConfig, Model, ModelCheckpoint, ModelConfig, Nonlinearity, Options,
+    PackedSequence, Padding, Rnn, Tokens, Vocabulary, pack_padded_sequence, pack_sequence,
 };
 use ndarray::{ArrayD, IxDyn};
 
@@ -61,7 +62,7 @@ fn every_variant_has_a_case_with_its_text() {
     let sandbox = Sandbox::new();
     let mut seen = BTreeSet::new();
     let cases = [of_configurations(), of_tensors(), of_lengths(), of_weights(), of_the_machine()];
-    let of_files = [of_checkpoints(&sandbox), of_files(&sandbox)];
+    let of_files = [of_checkpoints(&sandbox), of_models(&sandbox), of_files(&sandbox)];
     for (error, text) in cases.into_iter().chain(of_files).flatten() {
         assert_eq!(error.to_string(), text, "{error:?}");
         seen.extend(names(&error));
@@ -226,6 +227,59 @@ fn of_checkpoints(sandbox: &Sandbox) -> Vec<Case> {
             let text = "node '/LSTM': expected an RNN, got an LSTM";
             case(read("torch-lstm.onnx", None), &place("torch-lstm.onnx", text))
         },
+    ]
+}
+
+fn of_models(sandbox: &Sandbox) -> Vec<Case> {
+    let read = |file: &str, config: ModelConfig| {
+        let source = Source::parse(sandbox.path(file).as_os_str());
+        ModelCheckpoint::read(&source, None, None, |_| Ok::<_, CheckpointError>(config))
+    };
+    let head = LinkConfig::parse_chain("fc").unwrap();
+    let head = || ModelConfig { head: head.clone(), ..ModelConfig::default() };
+    let (ih, hh, fc) = (ones(&[4, 3]), ones(&[4, 4]), ones(&[2, 4]));
+    let weights: [(&str, &dyn AnyArray); 2] =
+        [("rnn.weight_ih_l0", &ih), ("rnn.weight_hh_l0", &hh)];
+    let two: [(&str, &dyn AnyArray); 2] = [("a.fc.weight", &fc), ("b.fc.weight", &fc)];
+    sandbox.save_npz("none_around.npz", &weights);
+    sandbox.save_npz("two_around.npz", &[&weights[..], &two[..]].concat());
+    sandbox.take("models/max_norm.pt");
+    let encoder = Some(EncoderConfig::Embedding("encoder".to_owned()));
+    let normed = ModelConfig { encoder, ..ModelConfig::default() };
+    let place = |file: &str, text: &str| format!("{}: {text}", sandbox.path(file).display());
+    let ids = ndarray::arr1(&[0_i64, 4]).into_dyn();
+    let ids = Batch::of_ids(ids.view(), None, false).unwrap();
+    let wide = Decoder { function: Some(Function::Top(9)), ..Decoder::default() };
+    let letters = Vocabulary::parse("a\n", Tokens::Char).unwrap();
+    vec![
+        case(
+            read("none_around.npz", head()),
+            &place("none_around.npz", "expected a module 'fc' with a weight, got none"),
+        ),
+        case(
+            read("two_around.npz", head()),
+            &place("two_around.npz", "expected one module 'fc', got 2: a.fc, b.fc"),
+        ),
+        case(
+            read("max_norm.pt", normed),
+            &place(
+                "max_norm.pt",
+                "encoder: expected an embedding without max_norm, which scales the rows that it looks up",
+            ),
+        ),
+        case(
+            Encoder::<f32>::one_hot(4).encode(ids),
+            "input: expected ids from 0 to 3, got 4 at step 1 of sequence 0",
+        ),
+        case(
+            Model::new(Some(Encoder::one_hot(4)), layer(), Decoder::default()),
+            "the RNN: expected 4 features, as the part before it puts out, got 3",
+        ),
+        case(
+            Model::new(None, layer(), wide),
+            "top: expected from 1 to 4, the number of classes, got 9",
+        ),
+        case(letters.encode("ab", 3), "line 3, column 2: 'b' is not in the vocabulary"),
     ]
 }
 

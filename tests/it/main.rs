@@ -23,6 +23,7 @@ mod large;
 mod lengths;
 mod manual;
 mod messages;
+mod models;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod pack;

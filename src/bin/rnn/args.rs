@@ -3,6 +3,7 @@
 #![allow(clippy::doc_markdown, reason = "these comments are the help that a terminal shows")]
 
 mod layer;
+mod model;
 mod tensors;
 mod values;
 
@@ -14,6 +15,7 @@ use elman::Nonlinearity;
 use elman::files::{FirstLine, Overwrite, TableOptions};
 
 pub(crate) use layer::{Bench, BenchForm, Convert, Init, Run, Stream};
+pub(crate) use model::{Chain, ModelArgs};
 pub(crate) use tensors::{
     Completions, Diff, Info, InfoForm, Man, NamedAxes, Pack, Randn, Side, Unpack,
 };

@@ -2,11 +2,15 @@
 
 use anyhow::Result;
 use elman::files::{OpenSource, Tensor};
-use elman::{Checkpoint, Config, Dtype, NamedTensor, Nonlinearity};
+use elman::{
+    Checkpoint, Config, Dtype, EncoderConfig, LinkConfig, ModelCheckpoint, NamedTensor,
+    Nonlinearity,
+};
 
 use crate::args::{LayerArgs, ReportForm};
 use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
+use crate::model_flags::ModelFlags;
 use crate::numbers;
 use crate::report::Notes;
 
@@ -21,20 +25,44 @@ pub(crate) fn read(
     notes: &mut Notes,
 ) -> Result<Checkpoint> {
     let weights = Checkpoint::read_open(source, dtype, prefix)?;
+    note_reading(&weights, &weights.tensors, notes);
+    Ok(weights)
+}
+
+/// Reads the weights of a model from a file: of the layer, and of the parts around it that were saved or typed.
+pub(crate) fn read_model(
+    source: OpenSource,
+    prefix: Option<&str>,
+    dtype: Option<Dtype>,
+    flags: &ModelFlags<'_>,
+    notes: &mut Notes,
+) -> Result<ModelCheckpoint> {
+    let choose = |saved| flags.over(saved);
+    let weights = ModelCheckpoint::read_open(source, dtype, prefix, choose)?;
+    let all = weights.layer.tensors.iter().chain(&weights.tensors);
+    note_reading(&weights.layer, all, notes);
+    Ok(weights)
+}
+
+/// Says how weights were read.
+fn note_reading<'a>(
+    weights: &Checkpoint,
+    tensors: impl IntoIterator<Item = &'a NamedTensor>,
+    notes: &mut Notes,
+) {
     let place = &weights.place;
-    for NamedTensor { name, stored, tensor } in &weights.tensors {
+    for NamedTensor { name, stored, tensor } in tensors {
         if !stored.is_computed() || stored.natural() != tensor.dtype() {
             notes.notes.push(format!("{place}: {name}: {stored} converted to {}", tensor.dtype()));
         }
     }
-    let others = others_left_alone(&weights);
+    let others = others_left_alone(weights);
     for note in others.iter().chain(&weights.notes) {
         notes.notes.push(format!("{place}: {note}"));
     }
     for warning in &weights.warnings {
         notes.warnings.push(format!("{place}: {warning}"));
     }
-    Ok(weights)
 }
 
 /// Arguments that names and shapes do not tell: the name, the flag, and the value of the default.
@@ -84,7 +112,14 @@ pub(crate) fn assume(
 
 /// Says that the result is the hidden state, if the model has other layers with weights.
 pub(crate) fn note_modules(weights: &Checkpoint, notes: &mut Notes) {
-    if !weights.modules.is_empty() {
+    let flags = suggested_flags(weights);
+    if !flags.is_empty() {
+        let (place, s) = (&weights.place, if flags.len() == 1 { "s" } else { "" });
+        let flags = flags.join(" ");
+        notes.say(format!(
+            "{place}: the output is the hidden state; {flags} give{s} the model's prediction"
+        ));
+    } else if !weights.modules.is_empty() {
         let first = weights.modules.iter().take(MAX_MODULES).cloned().collect::<Vec<_>>();
         let more = match weights.modules.len() - first.len() {
             0 => String::new(),
@@ -96,6 +131,16 @@ pub(crate) fn note_modules(weights: &Checkpoint, notes: &mut Notes) {
         );
         notes.say(line);
     }
+}
+
+/// The flags of an embedding and a linear layer that would use what the weights have, if they have a linear layer.
+fn suggested_flags(weights: &Checkpoint) -> Vec<String> {
+    let [LinkConfig::Linear(head)] = &weights.suggested.head[..] else { return Vec::new() };
+    let embedding = match &weights.suggested.encoder {
+        Some(EncoderConfig::Embedding(name)) => Some(format!("--embedding {name}")),
+        _ => None,
+    };
+    embedding.into_iter().chain([format!("--head {head}")]).collect()
 }
 
 /// Whether an input of this shape can be read with steps first or with sequences first. `batch_is_known` if the

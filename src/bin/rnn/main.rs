@@ -20,6 +20,7 @@ mod faults;
 mod info;
 mod invariance;
 mod layer;
+mod model_flags;
 mod numbers;
 mod peak;
 mod pipeline;

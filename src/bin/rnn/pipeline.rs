@@ -7,11 +7,14 @@
 pub(crate) mod carried;
 pub(crate) mod extent;
 mod flow;
+mod ids;
 pub(crate) mod input;
 pub(crate) mod kept;
 mod members;
 pub(crate) mod output;
 pub(crate) mod pass;
+pub(crate) mod prediction;
+pub(crate) mod rows;
 pub(crate) mod sequences;
 pub(crate) mod state;
 pub(crate) mod table;
@@ -21,7 +24,7 @@ use std::thread::{Builder, ScopedJoinHandle};
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
-use elman::{Element, Mode, PackedSequence};
+use elman::{Element, Mode};
 use ndarray::{ArrayD, Axis};
 use rayon::ThreadPool;
 
@@ -33,7 +36,9 @@ use extent::{Cut, SectionKind};
 use flow::Flow;
 use input::{Input, Reader};
 use output::{Outputs, Writer};
-use pass::{Pass, Results, Rows, Section, Stage};
+use pass::{Pass, Stage};
+use prediction::Results;
+use rows::{Given, Rows, Section};
 
 impl<T: Element> Pass<'_, T> {
     /// Runs the layer over the input: the results, and the seconds that it took. An output that is too large to
@@ -76,7 +81,9 @@ impl<T: Element> Pass<'_, T> {
     ) -> Result<(Results<T>, f64)> {
         let section = self.whole();
         let input = input.read_whole(self)?;
-        self.check(Stage::Input, &section, &input)?;
+        if let Given::Numbers(input) = &input {
+            self.check(Stage::Input, &section, input)?;
+        }
         let mode = if self.options.train { Mode::Train(rng.generator()?) } else { Mode::Eval };
         let start = Instant::now();
         let mut layers = pool.install(|| flow.step(&section, &input, mode))?;
@@ -87,6 +94,7 @@ impl<T: Element> Pass<'_, T> {
         let output = layers.pop();
         output.iter().try_for_each(|output| self.check(Stage::Output, &section, output))?;
         let (h_n, last) = flow.finish()?;
+        let output = output.map(|output| self.decode(output, &h_n)).transpose()?;
         Ok((Results { output, h_n, last, all_hidden }, seconds))
     }
 
@@ -129,11 +137,12 @@ impl<T: Element> Pass<'_, T> {
             &mut |section, memory| reader.read(self, section, memory),
             &mut |section, input| {
                 self.check(Stage::Input, section, &input)?;
+                let input = Given::Numbers(input);
                 let mut layers = pool.install(|| flow.step(section, &input, Mode::Eval))?;
                 let output = layers.pop().unwrap_or_else(|| unreachable!("a layer's output"));
                 self.check(Stage::Output, section, &output)?;
-                let (Rows::Padded(data) | Rows::Packed(PackedSequence { data, .. })) = input;
-                Ok((output, data.into_raw_vec_and_offset().0))
+                let Given::Numbers(input) = input else { unreachable!("a part of ids") };
+                Ok((output, input.without_data().1.into_raw_vec_and_offset().0))
             },
             &mut |section, output| {
                 if let Some(writer) = &mut writer {

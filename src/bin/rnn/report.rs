@@ -52,6 +52,14 @@ impl Notes {
         }
     }
 
+    /// Leaves only the warnings of a report for people, for a result of a few lines: they are said.
+    pub(crate) fn shorten(&mut self, short: bool) {
+        if short && self.form == ReportForm::Text {
+            self.form = ReportForm::None;
+            self.warnings.drain(..).for_each(|text| say(&format!("warning: {text}\n")));
+        }
+    }
+
     /// Prints what `--quiet` does not silence.
     pub(crate) fn print_said(&mut self) {
         self.said.drain(..).for_each(|text| say(&format!("note: {text}\n")));

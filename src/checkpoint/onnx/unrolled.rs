@@ -111,11 +111,6 @@ impl<'a> Links<'a> {
         parameters: &Parameters,
         prefix: Option<&str>,
     ) -> Result<Checkpoint, CheckpointError> {
-        let entry = |(name, (stored, tensor)): &(String, (StoredType, Tensor))| Entry {
-            name: name.clone(),
-            stored: *stored,
-            shape: tensor.shape().to_vec(),
-        };
         let entries: Vec<_> = parameters.iter().map(entry).collect();
         let found = crate::checkpoint::names::find(&entries, prefix)?;
         let tensor = |(index, name): &(usize, String)| {
@@ -133,6 +128,7 @@ impl<'a> Links<'a> {
             dtype: common_dtype(&config, &tensors)?,
             explicit,
             model: ModelConfig::default(),
+            suggested: ModelConfig::default(),
             reversed: false,
             h_0: None,
             lengths: None,
@@ -269,4 +265,8 @@ impl<'a> Links<'a> {
             }
         }
     }
+}
+
+fn entry((name, (stored, tensor)): &(String, (StoredType, Tensor))) -> Entry {
+    Entry { name: name.clone(), stored: *stored, shape: tensor.shape().to_vec() }
 }

@@ -15,8 +15,10 @@ const MAX_CLASSES: usize = 20;
 /// Bytes of a tensor beside its name: a view, its sizes and strides, its entry.
 pub(super) const TENSOR_BYTES: usize = 512;
 
-/// Attributes of objects, and entries of dictionaries, that may configure a layer.
-const ATTRIBUTES: [&str; 4] = ["mode", "nonlinearity", "batch_first", "dropout"];
+/// Attributes of objects, and entries of dictionaries, that may configure a layer, or an embedding or a linear layer
+/// around it.
+const ATTRIBUTES: [&str; 7] =
+    ["mode", "nonlinearity", "batch_first", "dropout", "max_norm", "num_embeddings", "in_features"];
 
 /// Packages whose classes and functions are expected in a checkpoint.
 const KNOWN: [&str; 9] = [

@@ -8,7 +8,7 @@ use clap::{ArgAction, Args as ClapArgs, ValueEnum};
 use elman::{Dtype, Kernel, Nonlinearity};
 
 use super::values::{DTYPE, KERNEL, every, number, seconds, size, whole};
-use super::{LayerArgs, ReportArgs, RngArgs, TableArgs, WeightsArgs};
+use super::{LayerArgs, ModelArgs, ReportArgs, RngArgs, TableArgs, WeightsArgs};
 
 #[derive(Debug, ClapArgs)]
 #[allow(clippy::struct_excessive_bools, reason = "flags that do not exclude each other")]
@@ -72,6 +72,8 @@ pub(crate) struct Run {
     pub(crate) engine: EngineArgs,
     #[command(flatten)]
     pub(crate) layer: LayerArgs,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
     #[command(flatten)]
     pub(crate) rng: RngArgs,
     #[command(flatten)]

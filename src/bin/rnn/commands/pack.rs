@@ -27,7 +27,7 @@ pub(crate) fn pack(args: &Pack) -> Result<()> {
         refuse_terminal(|| hint::set("-o", "packed.npz"))?;
     }
     check_stdin([Some(&args.input), args.lengths.as_ref()])?;
-    let (input, own) = Input::open(&args.input, Some(&args.table), args.lengths.is_none())?;
+    let (input, own) = Input::open(&args.input, Some(&args.table), args.lengths.is_none(), false)?;
     // The typed lengths win over those of the input.
     let lengths = args.lengths.as_deref().map(Lengths::Typed).or(own);
     let sink = Sink::open(&args.output, args.report.overwrite())?;
@@ -101,6 +101,7 @@ fn packed<B: Bits>(
             let views: Vec<ArrayViewD<'_, B>> = own.iter().map(|own| own.view()).collect();
             pack_sequence(&views, args.enforce_sorted).context(place)
         }
+        (Input::Text(..), _) => unreachable!("text is read with a vocabulary"),
         (Input::Ragged(_), Some(_)) => Err(unwanted_lengths(&place)),
         (Input::Tensor(file), None) => {
             let message = format!("{place}: expected --lengths with a padded tensor, got none");

@@ -1,29 +1,31 @@
 //! `rnn run`: the forward pass.
 
+mod model;
 mod plan;
 
 use std::ffi::OsStr;
 
 use anyhow::Result;
 use elman::files::{Accepts, OpenSource, Source, StoredType, TensorFile, open};
-use elman::{Checkpoint, Config, Element, Error, Kernel, Params, Rnn};
+use elman::{Checkpoint, Config, Element, Error, Function, Model, ModelCheckpoint, ModelConfig};
 use ndarray::ArrayD;
 
 use crate::args::Run;
-use crate::explain::layer::{Places, explain, hinted};
-use crate::layer::{
-    self, assume, config_from_flags, has_two_readings, merged_config, note_dropout,
-};
+use crate::explain::layer::{Places, explain};
+use crate::layer::{self, assume, has_two_readings};
 use crate::numbers::{all_finite, conversion};
 use crate::pipeline::input::Input;
 use crate::pipeline::output::Outputs;
-use crate::pipeline::pass::{Pass, Results};
+use crate::pipeline::pass::Pass;
+use crate::pipeline::prediction::Results;
+use crate::pipeline::rows::with_features;
 use crate::pipeline::sequences::{Lengths, PaddedSizes, check_total, read_lengths};
-use crate::report::{Notes, Report, RunLine, TensorLine};
+use crate::report::{Notes, Report, RunLine, TensorLine, print};
 use crate::rng::Rng;
 use crate::start::Start;
 use crate::threads;
 
+use model::{build, form_output, open_input, places, read_weights};
 use plan::RunPlan;
 
 pub(crate) fn run(args: &Run) -> Result<()> {
@@ -33,29 +35,25 @@ pub(crate) fn run(args: &Run) -> Result<()> {
     plan::refuse_weights(args, &plan.outputs, named)?;
     // An output that cannot be written is reported before large files are read: of the input, its headers are.
     let rng = Rng::open(args.rng.seed, args.rng.rng.as_deref(), plan.outputs.files())?;
-    plan.outputs.open()?;
+    plan.outputs.open_named()?;
     let mut notes = Notes::new(args.report.form());
     let weights = source.map(|source| source.open()).transpose()?;
     let opened = weights.as_ref().and_then(OpenSource::id);
-    let prefix = args.of_weights.prefix.as_deref();
-    let read = |weights| layer::read(weights, prefix, args.dtype, &mut notes);
-    let weights = weights.map(read).transpose()?;
-    if let Some(weights) = weights.as_ref().filter(|_| args.report.verbose > 0) {
-        notes.notes.push(format!("{}: recognised as {}", weights.place, weights.recognised));
-    }
-    let (input, own) = Input::open(&args.input, Some(&args.table), plan.archive)?;
+    let (weights, around) = read_weights(args, weights, &mut notes)?;
+    plan.outputs.open_default(around.vocabulary.is_some())?;
+    let (input, own) = open_input(args, &around, plan.archive)?;
     // The typed lengths win over those of the input.
     let lengths = args.lengths.as_deref().map(Lengths::Typed).or(own);
     plan::check_padding(args, lengths.is_some(), &input)?;
-    plan.outputs.for_input(input.is_archive())?;
+    form_output(&mut plan.outputs, &around, &input)?;
     // Another file may have taken the path of the weights, and the default output a name for archives.
     if opened != named || input.is_archive() {
         plan::refuse_weights(args, &plan.outputs, opened)?;
     }
-    let of_weights = weights.as_ref().map(|weights| weights.dtype);
+    let of_weights = weights.as_ref().map(|weights| weights.layer.dtype);
     typed!(
         args.dtype.or(of_weights).unwrap_or_else(|| input.natural()),
-        run_as(args, plan, rng, weights, (input, lengths), notes)
+        run_as(args, plan, rng, (weights, around), (input, lengths), notes)
     )
 }
 
@@ -63,31 +61,29 @@ fn run_as<T: Element>(
     args: &Run,
     RunPlan { mut outputs, options, .. }: RunPlan,
     mut rng: Rng,
-    weights: Option<Checkpoint>,
+    (weights, around): (Option<ModelCheckpoint>, ModelConfig),
     (mut input, lengths): (Input, Option<Lengths<'_>>),
     mut notes: Notes,
 ) -> Result<()> {
-    let start = Start::new(weights.as_ref());
-    let places = Places {
-        input: input.place().to_owned(),
-        input_shape: input.shape(),
-        h_0: args.h0.as_ref().map(|path| Source::parse(path).to_string()),
-        weights: weights.as_ref().map(|weights| weights.place.clone()),
-        hidden_size: args.layer.hidden_size,
-        lengths: lengths.is_some() || input.is_archive(),
-    };
-    say_assumptions(args, weights.as_ref(), &input, &mut notes)?;
+    let layer = weights.as_ref().map(|weights| &weights.layer);
+    let start = Start::new(layer);
+    let places = places(args, layer, &input, lengths.is_some());
+    say_assumptions(args, layer, &input, &around, &mut notes)?;
     let held = hold_streams(args, &mut input)?;
-    let rnn = build::<T>(args, weights, &places, &mut rng, &mut notes)?;
+    let model = build::<T>(args, weights, &around, &places, &mut rng, &mut notes)?;
+    let rnn = model.rnn();
     let seed = rng.seed.filter(|_| places.weights.is_none() || (args.train && drops(rnn.config())));
     let explained = |error| explain(error, rnn.config(), &places);
-    let lengths = lengths_of::<T>(args, &rnn, &input, (lengths, &start), &mut notes);
-    let pass = lengths.and_then(|own| input.pass(&rnn, &options, &places.input, own));
+    let lengths = lengths_of::<T>(args, &model, &input, (lengths, &start), &mut notes);
+    let pass = lengths.and_then(|own| input.pass(&model, &options, &places.input, own));
     let pass = pass.map_err(explained)?;
     let ran = forward(args, &pass, &start, (input, held), &mut outputs, &mut rng, &mut notes);
     let (mut results, run) = ran.map_err(explained)?;
-    let (stdout_taken, names) = (outputs.on_stdout(), outputs.names());
+    let text = outputs.text(&pass, &mut results)?;
+    let stdout_taken = outputs.on_stdout() || text.is_some();
+    let mut names = outputs.names();
     let rng = rng.save(outputs.write_rest(&pass, &mut results)?)?;
+    text.map_or(Ok(()), |text| print_lines(args, &text, &mut names, &mut notes))?;
     Report {
         command: "run",
         layer: Some((rnn.config().clone(), T::DTYPE)),
@@ -99,6 +95,19 @@ fn run_as<T: Element>(
         notes,
     }
     .print(stdout_taken)
+}
+
+/// Prints the lines of text that are the result, of which a report is only said if it is asked for.
+fn print_lines(
+    args: &Run,
+    text: &str,
+    names: &mut [Option<String>; 4],
+    notes: &mut Notes,
+) -> Result<()> {
+    print(text, false)?;
+    names[0] = Some("stdout".to_owned());
+    notes.shorten(args.report.verbose == 0);
+    Ok(())
 }
 
 /// Reads pipes to their end before fresh weights are drawn with `--rng`, whose lock the writer of a pipe may hold.
@@ -123,45 +132,22 @@ fn say_assumptions(
     args: &Run,
     weights: Option<&Checkpoint>,
     input: &Input,
+    around: &ModelConfig,
     notes: &mut Notes,
 ) -> Result<()> {
     let Some(weights) = weights else { return Ok(()) };
     let batch_is_known = args.h0.is_some() || args.lengths.is_some();
-    let padded = !input.is_archive() && has_two_readings(&input.shape(), batch_is_known);
+    let mut shape = input.shape();
+    shape.extend(around.encoder.is_some().then_some(1));
+    let padded = matches!(input, Input::Tensor(_)) && has_two_readings(&shape, batch_is_known);
     let drops = args.train && weights.config.num_layers > 1;
     let open = [("nonlinearity", true), ("batch_first", padded), ("dropout", drops)];
     let open: Vec<_> = open.into_iter().filter_map(|(name, open)| open.then_some(name)).collect();
     assume(weights, &args.layer, &open, args.strict, notes)?;
-    layer::note_modules(weights, notes);
+    if around.head.is_empty() {
+        layer::note_modules(weights, notes);
+    }
     Ok(())
-}
-
-/// The layer: with the weights that were named, else with fresh ones.
-fn build<T: Element>(
-    args: &Run,
-    weights: Option<Checkpoint>,
-    places: &Places,
-    rng: &mut Rng,
-    notes: &mut Notes,
-) -> Result<Rnn<T>> {
-    let config = if let Some(weights) = &weights {
-        merged_config(weights, &args.layer)?
-    } else {
-        // A tensor without axes is refused later, by the layer.
-        let features = places.input_shape.last().copied().unwrap_or(1);
-        config_from_flags(&args.layer, Some(features))?
-    };
-    note_dropout(&config, args.train, notes);
-    let with_kernel =
-        |rnn: Rnn<T>| rnn.with_kernel(args.engine.kernel.unwrap_or_else(Kernel::best));
-    let Some(weights) = weights else {
-        // The one size that did not come from a flag is that of the input.
-        let params = Params::init(config.clone(), rng.generator()?);
-        let rnn = params.and_then(Rnn::from_params).map(with_kernel);
-        return rnn.map_err(|error| explain(error.into(), &config, places));
-    };
-    layer::check_finite(&weights, args.check_finite, notes)?;
-    weights.into_rnn(config.clone()).map(with_kernel).map_err(|error| hinted(error, &config))
 }
 
 fn forward<T: Element>(
@@ -205,8 +191,12 @@ fn lines<T: Element>(
     results: &Results<T>,
     [output, h_n, last, all_hidden]: [Option<String>; 4],
 ) -> Vec<TensorLine> {
+    let ids = pass.model.encoder().is_some();
+    let classes = pass.model.decoder().function == Some(Function::Argmax);
     let line = |name: &str, axes: &[&'static str], shape: &[usize], file: Option<String>| {
-        TensorLine::new(name, (shape, axes), T::DTYPE.to_string(), file)
+        let whole = (name == "input" && ids) || (name == "output" && classes);
+        let dtype = if whole { "int64".to_owned() } else { T::DTYPE.to_string() };
+        TensorLine::new(name, (shape, axes), dtype, file)
     };
     let [input_axes, _, hidden_axes, h_0_axes] = pass.axes(false);
     let [_, output_axes, _, h_n_axes] = pass.axes(pass.options.split_directions);
@@ -233,7 +223,7 @@ fn lines<T: Element>(
 /// Checks the header of the input, and reads the lengths of its sequences if it is a tensor.
 fn lengths_of<T: Element>(
     args: &Run,
-    rnn: &Rnn<T>,
+    model: &Model<T>,
     input: &Input,
     (lengths, start): (Option<Lengths<'_>>, &Start),
     notes: &mut Notes,
@@ -241,12 +231,15 @@ fn lengths_of<T: Element>(
     let mut padded = None;
     if let Input::Tensor(file) = input {
         // First of all: the shape explains most mistakes.
-        let (shape, batch_first) = (&file.header().shape, rnn.config().batch_first);
-        let (steps, batch) = rnn.check_input(shape)?;
+        let shape = with_features(&file.header().shape, model)?;
+        let batch_first = model.rnn().config().batch_first;
+        let (steps, batch) = model.rnn().check_input(&shape)?;
         padded = Some(PaddedSizes { batch, steps, batch_first, batched: shape.len() == 3 });
     }
     input.warn(notes);
-    for (place, stored, recognised) in input.tensors() {
+    // Ids are not converted.
+    let tensors = if model.encoder().is_some() { Vec::new() } else { input.tensors() };
+    for (place, stored, recognised) in tensors {
         note_type::<T>(args, &format!("{place}: input"), stored, &recognised, notes)?;
     }
     if lengths.is_none() {

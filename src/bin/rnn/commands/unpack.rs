@@ -43,7 +43,7 @@ pub(crate) fn unpack(args: &Unpack) -> Result<()> {
         let lengths = || hint::set("--lengths", "lengths.npy");
         refuse_terminal(|| if padded { hint::set("-o", "padded.npy") } else { lengths() })?;
     }
-    let (input, _) = Input::open(&args.input, None, false)?;
+    let (input, _) = Input::open(&args.input, None, false, false)?;
     let stored = input.tensors().first().map_or(StoredType::F32, |(_, stored, _)| kept(*stored));
     match stored.size() {
         ..=4 => unpack_as::<u32>(args, input, stored, stdout),

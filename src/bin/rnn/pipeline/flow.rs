@@ -1,11 +1,12 @@
 //! The hidden state of a run, carried from section to section.
 
 use anyhow::Result;
-use elman::{Batch, Element, Keep, Mode, Options, PackedSequence, Session, zeros};
+use elman::{Element, Keep, Mode, Options, PackedSequence, Session, zeros};
 use ndarray::{ArrayD, ArrayViewMutD, Axis, Slice};
 
 use super::extent::SectionKind;
-use super::pass::{Pass, Rows, Section, offsets, reshaped};
+use super::pass::Pass;
+use super::rows::{Given, Rows, Section, offsets, reshaped};
 use crate::numbers::all_finite;
 
 pub(super) struct Flow<'a, T> {
@@ -47,20 +48,21 @@ impl<'a, T: Element> Flow<'a, T> {
     pub(super) fn step(
         &mut self,
         section: &Section,
-        input: &Rows<T>,
+        input: &Given<T>,
         mode: Mode<'_>,
     ) -> Result<Vec<Rows<T>>> {
         let pass = self.pass;
-        let batch = match input {
-            Rows::Padded(tensor) => Batch::new(tensor.view(), pass.batch_first())?,
-            Rows::Packed(packed) => packed.as_batch()?,
+        let batch = match (input, pass.model.encoder()) {
+            (Given::Ids(ids), Some(encoder)) => encoder.encode(ids.batch(pass.batch_first())?)?,
+            (Given::Ids(_), None) => unreachable!("ids without an encoder"),
+            (Given::Numbers(rows), _) => rows.batch(pass.batch_first())?,
         };
         let keep = if pass.options.all_hidden { Keep::All } else { Keep::Last };
         let options = Options { mode, keep, ..Options::default() };
         let result = self.session.step_rows(section.rows.clone(), batch, options)?;
         let rows = |layer: ArrayD<T>| match input {
-            Rows::Padded(_) => Ok(Rows::Padded(layer)),
-            Rows::Packed(packed) => packed.with_data(layer).map(Rows::Packed),
+            Given::Numbers(rows) => rows.with_data(layer),
+            Given::Ids(rows) => rows.with_data(layer),
         };
         let layers = result.lower_layers.into_iter().chain([result.output]);
         let layers = layers.map(rows).collect::<Result<Vec<_>, _>>()?;

@@ -8,12 +8,13 @@ use anyhow::Result;
 use elman::files::{
     Accepts, Bundle, File, Source, StoredType, TableOptions, TensorFile, TensorReader, open_with,
 };
-use elman::{Dtype, Element, PackedSequence, Rnn, pack_padded_sequence, pack_sequence};
+use elman::{Dtype, Element, Model, PackedSequence, pack_padded_sequence, pack_sequence};
 use ndarray::{ArrayD, Axis};
 
 use super::extent;
 use super::members::{lengths_of, odd_member};
-use super::pass::{Form, Pass, PassOptions, Rows, Section, offsets};
+use super::pass::{Form, Pass, PassOptions};
+use super::rows::{Given, Rows, Section, longest, offsets, with_features};
 use super::sequences::Lengths;
 use super::sequences::{PACKED, read_data, read_index};
 use super::table::{check_table, note_table};
@@ -28,19 +29,22 @@ pub(crate) enum Input {
     Packed(Bundle, usize),
     /// Tensors of (`L_i`, `H_in`), each under its own name.
     Ragged(Bundle),
+    /// The place of a text, and the ids of each of its lines.
+    Text(String, Vec<Vec<i64>>),
 }
 
 impl Input {
     /// Opens an input; `table` says how a table is read. An archive with `data` and `batch_sizes` in it is
     /// packed. One member alone is that tensor, or a batch of one sequence with `archive` if it has two axes.
     /// A batch and a member of lengths are that tensor and its lengths. Several members of two axes and one width are
-    /// sequences.
+    /// sequences. With `ids`, a step has no axis of features.
     pub(crate) fn open(
         input: &OsStr,
         table: Option<&TableArgs>,
         archive: bool,
+        ids: bool,
     ) -> Result<(Self, Option<Lengths<'static>>)> {
-        let source = Source::parse(input);
+        let (source, rank) = (Source::parse(input), if ids { 1 } else { 2 });
         let columns = table.map_or(Vec::new(), TableArgs::columns);
         let options = table.map_or(TableOptions::default(), |table| table.options(&columns));
         let file = open_with(&source, Accepts::Sequences, &options)?;
@@ -48,7 +52,7 @@ impl Input {
         check_table(&flags, [&file], &source.to_string())?;
         let mut bundle = match file {
             File::Bundle(bundle) if bundle.entries().len() > 1 => bundle,
-            File::Bundle(bundle) if archive && bundle.entries()[0].shape.len() == 2 => bundle,
+            File::Bundle(bundle) if archive && bundle.entries()[0].shape.len() == rank => bundle,
             File::Bundle(bundle) => return Ok((Input::Tensor(bundle.into_tensor()?), None)),
             file => return Ok((Input::Tensor(file.into_tensor()?), None)),
         };
@@ -59,12 +63,12 @@ impl Input {
                 let name = bundle.entries()[tensor].name.clone();
                 Ok((Input::Tensor(bundle.into_member(Some(&name))?), Some(lengths)))
             }
-            None => Self::sequences(bundle).map(|input| (input, None)),
+            None => Self::sequences(bundle, rank).map(|input| (input, None)),
         }
     }
 
     /// A packed sequence, or sequences of their own.
-    fn sequences(bundle: Bundle) -> Result<Self> {
+    fn sequences(bundle: Bundle, rank: usize) -> Result<Self> {
         let entries = bundle.entries();
         if let (Some(data), Some(_)) = (bundle.position(PACKED[0]), bundle.position(PACKED[1])) {
             if entries.iter().any(|entry| !PACKED.contains(&entry.name.as_str())) {
@@ -72,11 +76,14 @@ impl Input {
             }
             return Ok(Input::Packed(bundle, data));
         }
+        if rank == 1 && entries.iter().all(|entry| entry.shape.len() == rank) {
+            return Ok(Input::Ragged(bundle));
+        }
         if let Some(error) = odd_member(&bundle) {
             return Err(error);
         }
         let width = entries[0].shape.last();
-        if entries.iter().any(|entry| entry.shape.len() != 2 || entry.shape.last() != width) {
+        if entries.iter().any(|entry| entry.shape.len() != rank || entry.shape.last() != width) {
             let expected = "one member, a packed sequence (data, batch_sizes), or sequences \
                             (seq_len, input_size) of one input_size";
             return Err(bundle.expected(expected).into());
@@ -88,6 +95,7 @@ impl Input {
         match self {
             Input::Tensor(file) => file.place(),
             Input::Packed(bundle, _) | Input::Ragged(bundle) => bundle.place(),
+            Input::Text(place, _) => place,
         }
     }
 
@@ -97,6 +105,7 @@ impl Input {
             Input::Tensor(file) => {
                 return vec![(file.place().to_owned(), file.header().stored, file.recognised())];
             }
+            Input::Text(..) => return Vec::new(),
             Input::Packed(bundle, data) => (bundle, *data..data + 1),
             Input::Ragged(bundle) => (bundle, 0..bundle.entries().len()),
         };
@@ -124,8 +133,9 @@ impl Input {
             Input::Packed(bundle, data) => bundle.entries()[*data].shape.clone(),
             Input::Ragged(bundle) => {
                 let rows = extent::sum(bundle.entries().iter().map(|entry| entry.shape[0]));
-                vec![rows, bundle.entries()[0].shape[1]]
+                [&[rows], &bundle.entries()[0].shape[1..]].concat()
             }
+            Input::Text(_, lines) => vec![longest(lines.iter().map(Vec::len)), lines.len()],
         }
     }
 
@@ -136,29 +146,29 @@ impl Input {
 
     /// Whether any part can be read at any time.
     pub(super) fn is_file(&self) -> bool {
-        if let Input::Tensor(file) = self { file.is_file() } else { true }
+        if let Input::Tensor(file) = self { file.is_file() } else { self.is_archive() }
     }
 
     /// Whether the output is an archive, as this is one.
     pub(crate) fn is_archive(&self) -> bool {
-        !matches!(self, Input::Tensor(_))
+        matches!(self, Input::Packed(..) | Input::Ragged(_))
     }
 
     /// The run of a layer over this input, with everything but the numbers. `lengths` are those of a tensor's
     /// sequences.
     pub(crate) fn pass<'a, T: Element>(
         &mut self,
-        rnn: &'a Rnn<T>,
+        model: &'a Model<T>,
         options: &'a PassOptions,
         place: &'a str,
         mut lengths: Option<Vec<usize>>,
     ) -> Result<Pass<'a, T>> {
-        let mut index = None;
+        let (rnn, mut index) = (model.rnn(), None);
         let (form, (steps, batch)) = match self {
             Input::Tensor(file) => {
-                let shape = &file.header().shape;
+                let shape = with_features(&file.header().shape, model)?;
                 let form = if shape.len() == 2 { Form::Unbatched } else { Form::Batched };
-                (form, rnn.check_input(shape)?)
+                (form, rnn.check_input(&shape)?)
             }
             Input::Packed(bundle, _) => {
                 let index = index.insert(read_index(bundle)?);
@@ -167,16 +177,24 @@ impl Input {
             Input::Ragged(bundle) => {
                 let own: Vec<_> = bundle.entries().iter().map(|entry| entry.shape[0]).collect();
                 let names = bundle.entries().iter().map(|entry| entry.name.clone()).collect();
-                let longest = own.iter().copied().max().unwrap_or(0);
+                let longest = longest(own.iter().copied());
                 (Form::Ragged(names), (longest, lengths.insert(own).len()))
+            }
+            Input::Text(_, lines) => {
+                let own = lengths.insert(lines.iter().map(Vec::len).collect());
+                (Form::Batched, (longest(own.iter().copied()), own.len()))
             }
         };
         let offsets = offsets(index.as_ref().map_or(&[], |index| &index.batch_sizes));
-        Ok(Pass { rnn, options, place, form, steps, batch, lengths, index, offsets })
+        Ok(Pass { model, rnn, options, place, form, steps, batch, lengths, index, offsets })
     }
 
-    pub(super) fn read_whole<T: Element>(self, pass: &Pass<'_, T>) -> Result<Rows<T>> {
-        Ok(match (self, &pass.index) {
+    pub(super) fn read_whole<T: Element>(self, pass: &Pass<'_, T>) -> Result<Given<T>> {
+        if let Some(encoder) = pass.model.encoder() {
+            return self.read_ids(pass, encoder.num_embeddings()).map(Given::Ids);
+        }
+        Ok(Given::Numbers(match (self, &pass.index) {
+            (Input::Text(..), _) => unreachable!("a text without an encoder"),
             (Input::Tensor(file), _) => pack_tensor(file.read()?, pass, &pass.whole())?,
             (Input::Packed(mut bundle, _), Some(index)) => {
                 Rows::Packed(read_data(&mut bundle, index.clone())?)
@@ -184,16 +202,16 @@ impl Input {
             (Input::Packed(mut bundle, _) | Input::Ragged(mut bundle), _) => {
                 read_ragged(&mut bundle, 0..pass.batch)?
             }
-        })
+        }))
     }
 }
 
 /// Packs a section of a tensor if its sequences have lengths.
-fn pack_tensor<T: Element>(
-    tensor: ArrayD<T>,
+pub(super) fn pack_tensor<T: Element, U: Clone>(
+    tensor: ArrayD<U>,
     pass: &Pass<'_, T>,
     Section { steps, rows }: &Section,
-) -> Result<Rows<T>> {
+) -> Result<Rows<U>> {
     let Some(lengths) = &pass.lengths else { return Ok(Rows::Padded(tensor)) };
     let own = lengths[rows.clone()].iter();
     let own: Vec<_> =
@@ -230,6 +248,7 @@ impl<'a> Reader<'a> {
             Input::Tensor(file) => file.reader()?,
             Input::Packed(bundle, data) => bundle.reader(*data)?,
             Input::Ragged(bundle) => return Ok(Some(Reader::Ragged(bundle))),
+            Input::Text(..) => return Ok(None),
         };
         Ok((!reader.header().fortran_order).then_some(Reader::Rows(reader)))
     }

@@ -8,10 +8,12 @@ use elman::files::{
     ArchiveWriter, Overwrite, PartWriter, Pending, Sink, Source, TensorFormat, is_standard_output,
     write_npz,
 };
-use elman::{Element, PackedSequence, unpack_sequence};
+use elman::{Element, PackedSequence, Prediction, unpack_sequence};
 use ndarray::ArrayViewD;
 
-use super::pass::{Form, Pass, Results, Rows, Section, reshaped};
+use super::pass::{Form, Pass};
+use super::prediction::{Outcome, Results, write_classes};
+use super::rows::{Rows, Section, reshaped};
 use super::sequences::{PACKED, whole_members};
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
@@ -27,6 +29,8 @@ pub(crate) struct Outputs {
     default: bool,
     /// The fate of files that exist.
     overwrite: Overwrite,
+    /// Names of the classes, for outputs of text.
+    pub(crate) labels: Option<Vec<String>>,
     /// The files that are open; `None` also while a [`Writer`] has the file.
     pub(super) sinks: [Option<Sink>; 4],
 }
@@ -38,7 +42,31 @@ impl Outputs {
         if default {
             paths[..2].clone_from_slice(&["output.npy", "h_n.npy"].map(|path| Some(path.into())));
         }
-        Outputs { paths, default, overwrite, sinks: [const { None }; 4] }
+        Outputs { paths, default, overwrite, labels: None, sinks: [const { None }; 4] }
+    }
+
+    /// Opens the outputs if they were named.
+    pub(crate) fn open_named(&mut self) -> Result<()> {
+        if self.default { Ok(()) } else { self.open() }
+    }
+
+    /// Opens the outputs if none was named; or leaves them out, if the result is lines of text on standard output.
+    pub(crate) fn open_default(&mut self, as_lines: bool) -> Result<()> {
+        if self.default && as_lines {
+            (self.default, self.paths) = (false, [const { None }; 4]);
+        }
+        if self.default { self.open() } else { Ok(()) }
+    }
+
+    /// The lines of text that are the result if there is no other output.
+    pub(crate) fn text<T: Element>(
+        &self,
+        pass: &Pass<'_, T>,
+        results: &mut Results<T>,
+    ) -> Result<Option<String>> {
+        let only = self.paths.iter().all(Option::is_none);
+        let output = results.output.take_if(|_| only);
+        output.map(|output| pass.lines(output, self.labels.as_deref())).transpose()
     }
 
     /// Every file that is written, except standard output.
@@ -52,7 +80,7 @@ impl Outputs {
     }
 
     /// Opens the files, except an output whose name depends on the form of the input.
-    pub(crate) fn open(&mut self) -> Result<()> {
+    fn open(&mut self) -> Result<()> {
         let [_, hn, last, all_hidden] = self.paths.each_ref().map(Option::as_deref);
         for (path, flag) in [(hn, "--hn"), (last, "--last")] {
             path.map(|path| tensor_format(path, flag)).transpose()?;
@@ -67,7 +95,7 @@ impl Outputs {
         Ok(())
     }
 
-    /// Gives the output the form of its input: an .npz if that is an archive, else a .npy.
+    /// Gives the output the form of its numbers: an .npz of an archive, else a .npy.
     pub(crate) fn for_input(&mut self, archive: bool) -> Result<()> {
         match &mut self.paths[0] {
             Some(path) if self.default => {
@@ -95,7 +123,7 @@ impl Outputs {
     }
 
     /// Whether the output is written as text, which is written whole.
-    pub(super) fn output_is_text(&self) -> bool {
+    pub(crate) fn output_is_text(&self) -> bool {
         self.format(0) != TensorFormat::Npy
     }
 
@@ -124,11 +152,18 @@ impl Outputs {
     ) -> Result<impl Iterator<Item = Pending> + use<T>> {
         let whole = pass.whole();
         match results.output.take() {
-            Some(output) if pass.is_tensor() && self.sinks[0].is_some() => {
+            Some(Outcome::Whole(Prediction::Values(values))) => self.write(0, &values.view())?,
+            Some(Outcome::Whole(prediction)) => {
+                let format = self.format(0);
+                if let Some(sink) = &mut self.sinks[0] {
+                    write_classes(sink, format, &prediction, self.labels.as_deref())?;
+                }
+            }
+            Some(Outcome::Rows(output)) if pass.is_tensor() && self.sinks[0].is_some() => {
                 let [shape, ..] = pass.shapes();
                 self.write(0, &reshaped(pass.tensor(&whole, output)?, &shape).view())?;
             }
-            Some(output) => {
+            Some(Outcome::Rows(output)) => {
                 if let Some(sink) = self.sinks[0].take() {
                     let mut writer = Writer::begin(sink, pass)?;
                     writer.write(pass, &whole, output)?;

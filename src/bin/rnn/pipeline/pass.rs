@@ -1,12 +1,13 @@
 //! A run: the layer, the sizes of its input and its options, with the shapes, names and checks that follow from
 //! them.
 
-use std::ops::Range;
-
 use anyhow::Result;
-use elman::{Element, PackedSequence, Rnn, pad_packed_sequence, unpack_sequence};
-use ndarray::{ArrayD, Axis, IxDyn};
+use elman::{
+    Element, Function, Model, PackedSequence, Pool, Rnn, pad_packed_sequence, unpack_sequence,
+};
+use ndarray::{ArrayD, Axis};
 
+use super::rows::{Rows, Section};
 use crate::numbers::all_finite;
 
 #[allow(clippy::struct_excessive_bools, reason = "options that do not exclude each other")]
@@ -36,6 +37,9 @@ pub(crate) enum Form {
 }
 
 pub(crate) struct Pass<'a, T> {
+    /// The layer, and the parts around it.
+    pub(crate) model: &'a Model<T>,
+    /// The layer of the model.
     pub(crate) rnn: &'a Rnn<T>,
     pub(crate) options: &'a PassOptions,
     /// The name of the input, for messages.
@@ -51,31 +55,6 @@ pub(crate) struct Pass<'a, T> {
     pub(crate) index: Option<PackedSequence<()>>,
     /// Rows before each step of a packed input, and the number of all rows.
     pub(super) offsets: Vec<usize>,
-}
-
-/// Some steps of some sequences.
-#[derive(Clone, Debug)]
-pub(crate) struct Section {
-    pub(crate) steps: Range<usize>,
-    pub(crate) rows: Range<usize>,
-}
-
-/// A section of an input or an output.
-pub(crate) enum Rows<T> {
-    /// Sequences of one length, with the axes of their file.
-    Padded(ArrayD<T>),
-    /// Sequences of different lengths, packed.
-    Packed(PackedSequence<T>),
-}
-
-pub(crate) struct Results<T> {
-    /// `None` if it has been written section by section.
-    pub(crate) output: Option<Rows<T>>,
-    pub(crate) h_n: ArrayD<T>,
-    /// The last output of each sequence, (N, D * `H_out`), or (D * `H_out`).
-    pub(crate) last: Option<ArrayD<T>>,
-    /// `h_l0`, `h_l0_reverse`, `h_l1`, ..., each in the layout of the output, with `H_out` features.
-    pub(crate) all_hidden: Vec<(String, ArrayD<T>)>,
 }
 
 /// The side of the layer that numbers are on.
@@ -101,9 +80,23 @@ impl<T: Element> Pass<'_, T> {
         (self.form != Form::Unbatched).then_some(self.batch)
     }
 
-    /// Features of the output, D * `H_out`.
+    /// Features of the layer's output, D * `H_out`.
     pub(super) fn width(&self) -> usize {
         self.rnn.config().num_directions() * self.rnn.config().hidden_size
+    }
+
+    /// Whether the output is that of the layer.
+    pub(crate) fn is_hidden(&self) -> bool {
+        self.model.decoder().is_identity()
+    }
+
+    /// The sizes of a row of the output.
+    fn row_shape(&self) -> Vec<usize> {
+        match self.model.decoder().function {
+            Some(Function::Argmax) => Vec::new(),
+            Some(Function::Top(k)) => vec![k],
+            _ => vec![self.model.decoder().head.out_features().unwrap_or(self.width())],
+        }
     }
 
     pub(super) fn whole(&self) -> Section {
@@ -124,12 +117,14 @@ impl<T: Element> Pass<'_, T> {
     /// The shapes of output, `h_n` and the last outputs, as they are written; of ragged outputs, that of all rows.
     pub(crate) fn shapes(&self) -> [Vec<usize>; 3] {
         let (width, steps) = (self.width(), self.options.total_length.unwrap_or(self.steps));
-        let output = match self.form {
-            Form::Unbatched => vec![steps, width],
-            Form::Batched if self.batch_first() => vec![self.batch, steps, width],
-            Form::Batched => vec![steps, self.batch, width],
-            _ => vec![self.rows(&self.whole()), width],
+        let rows = match self.form {
+            _ if self.model.decoder().pool != Pool::Steps => self.batched().into_iter().collect(),
+            Form::Unbatched => vec![steps],
+            Form::Batched if self.batch_first() => vec![self.batch, steps],
+            Form::Batched => vec![steps, self.batch],
+            _ => vec![self.rows(&self.whole())],
         };
+        let output = [rows, self.row_shape()].concat();
         let mut h_n = self.rnn.hidden_shape(self.batched());
         if self.options.split_directions {
             let config = self.rnn.config();
@@ -142,7 +137,7 @@ impl<T: Element> Pass<'_, T> {
     pub(super) fn split(&self, shape: &[usize]) -> Vec<usize> {
         let directions = self.rnn.config().num_directions();
         match shape {
-            [rows @ .., features] if self.options.split_directions => {
+            [rows @ .., features] if self.options.split_directions && self.is_hidden() => {
                 [rows, &[directions, features / directions]].concat()
             }
             _ => shape.to_vec(),
@@ -164,9 +159,17 @@ impl<T: Element> Pass<'_, T> {
             _ => (&["seq_len", "batch"], &["batch"]),
         };
         let sequence = if self.is_tensor() { padded } else { &["rows"] };
+        let steps = self.model.decoder().pool == Pool::Steps;
+        let (rows, row): (&[_], &[_]) = match self.model.decoder().function {
+            _ if self.is_hidden() => (sequence, features),
+            Some(Function::Argmax) => (if steps { sequence } else { batch }, &[]),
+            Some(Function::Top(_)) => (if steps { sequence } else { batch }, &["top"]),
+            _ => (if steps { sequence } else { batch }, &["classes"]),
+        };
+        let given: &[_] = if self.model.encoder().is_some() { &[] } else { &["input_size"] };
         [
-            [sequence, &["input_size"]].concat(),
-            [sequence, features].concat(),
+            [sequence, given].concat(),
+            [rows, row].concat(),
             [padded, &["hidden_size"]].concat(),
             [states, batch, &["hidden_size"]].concat(),
         ]
@@ -230,26 +233,4 @@ impl<T: Element> Pass<'_, T> {
             }
         }
     }
-}
-
-/// The same numbers in another shape of the same size. A transposed tensor is copied, because its axes would come
-/// apart.
-pub(super) fn reshaped<T: Clone>(mut tensor: ArrayD<T>, shape: &[usize]) -> ArrayD<T> {
-    if tensor.shape() == shape {
-        return tensor;
-    }
-    if !tensor.is_standard_layout() {
-        tensor = tensor.as_standard_layout().into_owned();
-    }
-    let reshaped = tensor.into_shape_with_order(IxDyn(shape));
-    reshaped.unwrap_or_else(|_| unreachable!("as many numbers"))
-}
-
-/// The rows of a packed sequence before each step, and the number of all rows.
-pub(super) fn offsets(batch_sizes: &[usize]) -> Vec<usize> {
-    let after = batch_sizes.iter().scan(0, |rows, size| {
-        *rows += size;
-        Some(*rows)
-    });
-    std::iter::once(0).chain(after).collect()
 }

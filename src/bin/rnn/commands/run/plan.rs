@@ -94,6 +94,7 @@ pub(super) fn check_padding(args: &Run, lengths: bool, input: &Input) -> Result<
     let all = args.all_hidden.is_some();
     let (value, total) = match input {
         Input::Tensor(_) => (lengths, lengths),
+        Input::Text(..) => (true, true),
         _ => (args.last.is_some() || all, all),
     };
     let value = args.padding_value.filter(|_| !value).map(|x| ("--padding-value", x.to_string()));
@@ -102,7 +103,7 @@ pub(super) fn check_padding(args: &Run, lengths: bool, input: &Input) -> Result<
     let unwanted: Vec<_> = flags.iter().map(|(flag, _)| *flag).collect();
     let (place, names) = (input.place(), unwanted.join(" and "));
     let (is_packed, own) = match input {
-        _ if flags.is_empty() && lengths && input.is_archive() => {
+        _ if flags.is_empty() && lengths && !matches!(input, Input::Tensor(_)) => {
             return Err(unwanted_lengths(place));
         }
         _ if flags.is_empty() => return Ok(()),
@@ -112,7 +113,7 @@ pub(super) fn check_padding(args: &Run, lengths: bool, input: &Input) -> Result<
             return Err(with_hint(Usage(message), hint::without(&unwanted)));
         }
         Input::Packed(..) => (true, "a packed sequence"),
-        Input::Ragged(_) => (false, "single sequences"),
+        Input::Ragged(_) | Input::Text(..) => (false, "single sequences"),
     };
     let message =
         format!("{place}: expected a padded tensor and --lengths with {names}, got {own}");

@@ -1,0 +1,108 @@
+//! Flags of the parts around a layer.
+
+use std::ffi::OsString;
+
+use clap::{Args as ClapArgs, ValueEnum};
+use elman::{Function, LinkConfig, Pool, Tokens};
+
+use super::values::size;
+
+/// The parts of a model around its layer. They are those that the weights were saved with, unless a flag says
+/// otherwise.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "The model around the layer")]
+#[allow(clippy::struct_excessive_bools, reason = "flags, of which clap allows one")]
+pub(crate) struct ModelArgs {
+    /// nn.Embedding before the layer: NAME.weight, (V, H_in). The input holds ids, whole numbers from 0 to V-1: (L, N),
+    /// (N, L) with --batch-first, or (L). A name may leave out what stands before it in the checkpoint.
+    #[arg(long, value_name = "NAME", requires = "weights", conflicts_with = "one_hot")]
+    pub(crate) embedding: Option<String>,
+    /// The input holds ids, which become one-hot rows of H_in numbers.
+    #[arg(long, requires = "weights")]
+    pub(crate) one_hot: bool,
+    /// The input is text, a line for each sequence; FILE has a token on each line, whose id is its number from 0 on, or
+    /// is a JSON list or an object from token to id.
+    #[arg(long, value_name = "FILE", requires = "weights")]
+    pub(crate) vocab: Option<OsString>,
+    /// The tokens of the text: char or word [default: char].
+    #[arg(long, value_name = "UNIT", requires = "weights", hide_possible_values = true)]
+    pub(crate) tokens: Option<Unit>,
+    /// The token that stands for those that are not in the vocabulary.
+    #[arg(long, value_name = "TOKEN", requires = "weights")]
+    pub(crate) unknown: Option<String>,
+    /// nn.Linear layers behind the layer, with relu, tanh and sigmoid between them: fc, or fc.0,relu,fc.2; none for none
+    /// of a saved model.
+    #[arg(long, value_name = "NAME,..", requires = "weights", value_parser = chain)]
+    pub(crate) head: Option<Chain>,
+    /// The part of the layer's output that the head sees: steps, last, state, mean or max [default: steps].
+    #[arg(long, value_name = "PART", value_parser = pool)]
+    pub(crate) pool: Option<Pool>,
+    /// Softmax of the last axis.
+    #[arg(long, group = "function")]
+    softmax: bool,
+    /// The logarithm of softmax.
+    #[arg(long, group = "function")]
+    log_softmax: bool,
+    /// 1 / (1 + e^-x) of every number.
+    #[arg(long, group = "function")]
+    sigmoid: bool,
+    /// The index of the largest number of the last axis, as int64: the lowest one on ties, -1 behind a sequence's end.
+    #[arg(long, group = "function")]
+    argmax: bool,
+    /// The K largest numbers of the last axis and their indices: an .npz of values and indices.
+    #[arg(long, value_name = "K", group = "function", value_parser = size, allow_negative_numbers = true)]
+    top: Option<usize>,
+    /// Names of the classes for --argmax and --top where text is written: a file with a line for each.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) labels: Option<OsString>,
+}
+
+/// The unit of a text.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Unit {
+    Char,
+    Word,
+}
+
+impl From<Unit> for Tokens {
+    fn from(unit: Unit) -> Self {
+        match unit {
+            Unit::Char => Tokens::Char,
+            Unit::Word => Tokens::Word,
+        }
+    }
+}
+
+/// The layers of `--head`; none for `none`.
+#[derive(Clone, Debug)]
+pub(crate) struct Chain(pub(crate) Vec<LinkConfig>);
+
+fn chain(text: &str) -> Result<Chain, String> {
+    let links = if text == "none" { Ok(Vec::new()) } else { LinkConfig::parse_chain(text) };
+    links.map(Chain).map_err(|error| error.to_string())
+}
+
+fn pool(text: &str) -> Result<Pool, String> {
+    Ok(match text {
+        "steps" => Pool::Steps,
+        "last" => Pool::Last,
+        "state" => Pool::State,
+        "mean" => Pool::Mean,
+        "max" => Pool::Max,
+        _ => return Err(format!("expected steps, last, state, mean or max, got '{text}'")),
+    })
+}
+
+impl ModelArgs {
+    /// The function that was typed.
+    pub(crate) fn function(&self) -> Option<Function> {
+        let typed = [
+            (self.softmax, Function::Softmax),
+            (self.log_softmax, Function::LogSoftmax),
+            (self.sigmoid, Function::Sigmoid),
+            (self.argmax, Function::Argmax),
+        ];
+        let typed = typed.into_iter().find(|(typed, _)| *typed).map(|(_, function)| function);
+        typed.or(self.top.map(Function::Top))
+    }
+}

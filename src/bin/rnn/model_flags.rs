@@ -1,0 +1,91 @@
+//! The configuration of the parts around a layer: a saved one, and the typed flags over it.
+
+use std::ffi::OsString;
+
+use anyhow::Result;
+use elman::files::{Source, read_text};
+use elman::{EncoderConfig, Error, ModelConfig, Tokens, Vocabulary, parse_labels};
+
+use crate::args::{Chain, ModelArgs};
+use crate::failure::Usage;
+
+/// The typed flags, with the texts of their files.
+pub(crate) struct ModelFlags<'a> {
+    args: &'a ModelArgs,
+    vocabulary: Option<(String, String)>,
+    labels: Option<Vec<String>>,
+}
+
+impl<'a> ModelFlags<'a> {
+    /// Reads the files that the flags name.
+    pub(crate) fn read(args: &'a ModelArgs) -> Result<Self> {
+        let text = |path: &OsString| {
+            let source = Source::parse(path);
+            Ok::<_, anyhow::Error>((source.to_string(), read_text(&source)?))
+        };
+        let vocabulary = args.vocab.as_ref().map(text).transpose()?;
+        let labels = args.labels.as_ref().map(|path| {
+            let (place, text) = text(path)?;
+            parse_labels(&text).map_err(|error| within(error, place))
+        });
+        Ok(ModelFlags { args, vocabulary, labels: labels.transpose()? })
+    }
+
+    /// The saved configuration with the typed flags in the places of its fields.
+    pub(crate) fn over(&self, saved: ModelConfig) -> Result<ModelConfig> {
+        let args = self.args;
+        let mut config = saved;
+        match &args.head {
+            // Without its head, a saved model has no use for the rest of its decoder.
+            Some(Chain(links)) if links.is_empty() => {
+                let ModelConfig { encoder, vocabulary, .. } = config;
+                config = ModelConfig { encoder, vocabulary, ..ModelConfig::default() };
+            }
+            Some(Chain(links)) => config.head.clone_from(links),
+            None => {}
+        }
+        if let Some(name) = &args.embedding {
+            config.encoder = Some(EncoderConfig::Embedding(name.clone()));
+        } else if args.one_hot {
+            config.encoder = Some(EncoderConfig::OneHot);
+        }
+        config.vocabulary = self.vocabulary(config.vocabulary)?;
+        config.pool = args.pool.unwrap_or(config.pool);
+        config.function = args.function().or(config.function);
+        config.labels = self.labels.clone().or(config.labels);
+        Ok(config)
+    }
+
+    fn vocabulary(&self, saved: Option<Vocabulary>) -> Result<Option<Vocabulary>> {
+        let tokens = self.args.tokens.map(Tokens::from);
+        let saved_tokens = saved.as_ref().map(Vocabulary::tokens);
+        let units = tokens.or(saved_tokens).unwrap_or_default();
+        let (place, vocabulary) = match (&self.vocabulary, saved) {
+            (Some((place, text)), _) => (place.clone(), Vocabulary::parse(text, units)),
+            (None, Some(saved)) => {
+                let unknown = saved.unknown().map(str::to_owned);
+                let again = Vocabulary::new(saved.names().to_vec(), units);
+                let again = again.and_then(|own| match unknown {
+                    Some(token) => own.with_unknown(&token),
+                    None => Ok(own),
+                });
+                ("the weights".to_owned(), again)
+            }
+            (None, None) if self.args.unknown.is_some() || tokens.is_some() => {
+                let what = "expected --vocab beside --tokens and --unknown, got none";
+                return Err(Usage(what.to_owned()).into());
+            }
+            (None, None) => return Ok(None),
+        };
+        let vocabulary = vocabulary.and_then(|own| match &self.args.unknown {
+            Some(token) => own.with_unknown(token),
+            None => Ok(own),
+        });
+        vocabulary.map(Some).map_err(|error| within(error, place))
+    }
+}
+
+/// An error with the place of its file.
+fn within(error: Error, place: String) -> anyhow::Error {
+    anyhow::Error::from(error).context(place)
+}

@@ -1,0 +1,108 @@
+//! Ids as an input: whole numbers in a file, or the tokens of a text.
+
+use std::ffi::OsStr;
+
+use anyhow::Result;
+use elman::files::{Source, read_text};
+use elman::{Element, PackedSequence, Vocabulary, pack_sequence};
+use ndarray::{Array2, ArrayD, Axis};
+
+use super::input::{Input, pack_tensor};
+use super::pass::Pass;
+use super::rows::Rows;
+use super::sequences::{refuse_bool, shown, whole_number, with_data};
+use crate::failure::Data;
+
+impl Input {
+    /// Reads a text, a line for each sequence.
+    pub(crate) fn text(input: &OsStr, vocabulary: &Vocabulary) -> Result<Self> {
+        let source = Source::parse(input);
+        let place = source.to_string();
+        let lines = vocabulary.encode_lines(&read_text(&source)?);
+        let lines = lines.map_err(|error| anyhow::Error::from(error).context(place.clone()))?;
+        Ok(Input::Text(place, lines))
+    }
+
+    /// Reads ids, each below `count`.
+    pub(super) fn read_ids<T: Element>(
+        self,
+        pass: &Pass<'_, T>,
+        count: usize,
+    ) -> Result<Rows<i64>> {
+        match self {
+            Input::Text(_, lines) => pack(lines.into_iter().map(column).collect()),
+            Input::Tensor(file) => {
+                let (place, stored) = (file.place().to_owned(), file.header().stored);
+                refuse_bool(&place, stored)?;
+                let time = usize::from(pass.batch_first());
+                let ids = ids(&place, &file.read()?, count, |at| match &pass.lengths {
+                    None => true,
+                    Some(lengths) if at.len() == 1 => at[0] < lengths[0],
+                    Some(lengths) => at[time] < lengths[at[1 - time]],
+                })?;
+                pack_tensor(ids, pass, &pass.whole())
+            }
+            Input::Packed(mut bundle, data) => {
+                let numbers = bundle.read_as(data)?;
+                let ids = ids(&bundle.entry_place(data), &numbers, count, |_| true)?;
+                let index = pass.index.clone();
+                let index = index.unwrap_or_else(|| unreachable!("a packed input has an index"));
+                Ok(Rows::Packed(with_data(index, ids)))
+            }
+            Input::Ragged(mut bundle) => {
+                let own = (0..pass.batch).map(|index| {
+                    let numbers = bundle.read_as(index)?;
+                    ids(&bundle.entry_place(index), &numbers, count, |_| true)
+                });
+                pack(own.collect::<Result<_>>()?)
+            }
+        }
+    }
+}
+
+/// The ids of a line, (L, 1).
+fn column(line: Vec<i64>) -> ArrayD<i64> {
+    let shape = (line.len(), 1);
+    let column = Array2::from_shape_vec(shape, line);
+    column.unwrap_or_else(|_| unreachable!("as many ids as the line has")).into_dyn()
+}
+
+/// Packs sequences of ids, (`L_i`, 1).
+fn pack(sequences: Vec<ArrayD<i64>>) -> Result<Rows<i64>> {
+    if sequences.is_empty() {
+        let none = ArrayD::from_elem(vec![0, 1], 0);
+        return Ok(Rows::Packed(PackedSequence::new(none, Vec::new(), None, None)?));
+    }
+    let views: Vec<_> = sequences.iter().map(|own| own.view()).collect();
+    Ok(Rows::Packed(pack_sequence(&views, false)?))
+}
+
+/// Numbers as ids below `count`, on an axis of their own, (.., 1). Those that are not `seen`, behind the end of a
+/// sequence, may be anything.
+fn ids(
+    place: &str,
+    numbers: &ArrayD<f64>,
+    count: usize,
+    seen: impl Fn(&[usize]) -> bool,
+) -> Result<ArrayD<i64>> {
+    let mut ids = Vec::with_capacity(numbers.len());
+    for (at, &number) in numbers.indexed_iter() {
+        let at = ndarray::Dimension::slice(&at);
+        let id = whole_number(number).filter(|&id| id < count);
+        match id.map(i64::try_from) {
+            Some(Ok(id)) => ids.push(id),
+            _ if !seen(at) => ids.push(0),
+            _ => {
+                let (last, found) = (count.saturating_sub(1), shown(number));
+                let message = format!(
+                    "{place}: expected ids, whole numbers from 0 to {last}, got {found} at {at:?}"
+                );
+                return Err(Data(message).into());
+            }
+        }
+    }
+    let ids = ArrayD::from_shape_vec(numbers.raw_dim(), ids);
+    let ids = ids.unwrap_or_else(|_| unreachable!("an id for each number"));
+    let features = Axis(ids.ndim());
+    Ok(ids.insert_axis(features))
+}

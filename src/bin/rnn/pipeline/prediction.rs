@@ -1,0 +1,189 @@
+//! The output of a run: hidden states, or what a model's decoder makes of them; as tensors, or as text.
+
+use anyhow::Result;
+use elman::files::{Sink, TensorFormat, shortest, write_npy, write_npz};
+use elman::{Element, Pool, Pooling, Prediction, pad_packed_sequence};
+use ndarray::{ArrayD, ArrayViewD, Axis};
+
+use super::pass::{Form, Pass};
+use super::rows::{Rows, reshaped};
+
+/// The index behind the end of a sequence.
+const NO_CLASS: i64 = -1;
+
+/// The output of a run that was computed whole.
+pub(crate) enum Outcome<T> {
+    /// Numbers for each step.
+    Rows(Rows<T>),
+    /// Numbers for each sequence; classes, or the first of them, for each step or sequence.
+    Whole(Prediction<T>),
+}
+
+pub(crate) struct Results<T> {
+    /// `None` if it has been written section by section.
+    pub(crate) output: Option<Outcome<T>>,
+    pub(crate) h_n: ArrayD<T>,
+    /// The last output of each sequence, (N, D * `H_out`), or (D * `H_out`).
+    pub(crate) last: Option<ArrayD<T>>,
+    /// `h_l0`, `h_l0_reverse`, `h_l1`, ..., each in the layout of the output, with `H_out` features.
+    pub(crate) all_hidden: Vec<(String, ArrayD<T>)>,
+}
+
+impl<T: Element> Pass<'_, T> {
+    /// Passes the whole output of the layer through the model's decoder. `h_n` is as it is written.
+    pub(super) fn decode(&self, output: Rows<T>, h_n: &ArrayD<T>) -> Result<Outcome<T>> {
+        let (decoder, kernel) = (self.model.decoder(), self.rnn.kernel());
+        if self.is_hidden() {
+            return Ok(Outcome::Rows(output));
+        }
+        if decoder.pool != Pool::Steps {
+            let mut pooling = Pooling::new(decoder.pool, self.batch, self.width())?;
+            pooling.add(0, &output.batch(self.batch_first())?);
+            let h_n = reshaped(h_n.clone(), &self.rnn.hidden_shape(Some(self.batch)));
+            let prediction = decoder.decode_pooled(pooling, &h_n, self.padding(), kernel)?;
+            let unbatched = self.form == Form::Unbatched;
+            return Ok(Outcome::Whole(if unbatched { prediction.of_one() } else { prediction }));
+        }
+        let (form, data) = output.without_data();
+        Ok(match decoder.decode(data, kernel)? {
+            Prediction::Values(values) => Outcome::Rows(form.with_data(values)?),
+            Prediction::Classes(classes) => {
+                Outcome::Whole(Prediction::Classes(self.padded_indices(form.with_data(classes)?)?))
+            }
+            Prediction::Top { values, indices } => Outcome::Whole(Prediction::Top {
+                values: self.tensor(&self.whole(), form.with_data(values)?)?,
+                indices: self.padded_indices(form.with_data(indices)?)?,
+            }),
+        })
+    }
+
+    /// Indices for each step as a tensor.
+    fn padded_indices(&self, rows: Rows<i64>) -> Result<ArrayD<i64>> {
+        let packed = match rows {
+            Rows::Padded(tensor) => return Ok(tensor),
+            Rows::Packed(packed) => packed,
+        };
+        let total = self.options.total_length.unwrap_or(self.steps);
+        let first = self.batch_first();
+        let (padded, _) = pad_packed_sequence(&packed, first, NO_CLASS, Some(total))?;
+        let unbatched = self.form == Form::Unbatched;
+        Ok(if unbatched { padded.index_axis_move(Axis(1), 0) } else { padded })
+    }
+
+    /// A line of text for each sequence, its numbers, classes or names between tabs.
+    pub(crate) fn lines(&self, outcome: Outcome<T>, labels: Option<&[String]>) -> Result<String> {
+        let steps = self.model.decoder().pool == Pool::Steps;
+        let prediction = match outcome {
+            Outcome::Rows(rows) => Prediction::Values(self.tensor(&self.whole(), rows)?),
+            Outcome::Whole(prediction) => prediction,
+        };
+        let names = Names { labels, separator: "\t" };
+        let mut text = String::new();
+        for n in 0..self.batch {
+            let len = self.lengths.as_ref().map_or(self.steps, |lengths| lengths[n]);
+            let place = |t| if self.batch_first() { [n, t] } else { [t, n] };
+            let cells: Vec<_> = match steps {
+                true => (0..len).flat_map(|t| names.cells(&prediction, &place(t))).collect(),
+                false => names.cells(&prediction, &[n]),
+            };
+            text.push_str(&cells.join("\t"));
+            text.push('\n');
+        }
+        Ok(text)
+    }
+}
+
+/// Writes classes as int64 or as text, and the first of them as an .npz or as text.
+pub(super) fn write_classes<T: Element>(
+    sink: &mut Sink,
+    format: TensorFormat,
+    prediction: &Prediction<T>,
+    labels: Option<&[String]>,
+) -> Result<()> {
+    let separator = match format {
+        TensorFormat::Csv => ",",
+        TensorFormat::Tsv | TensorFormat::Txt => "\t",
+        TensorFormat::Npy => {
+            match prediction {
+                Prediction::Values(_) => {}
+                Prediction::Classes(classes) => {
+                    sink.write(|file| write_npy(file, &classes.view()))?;
+                }
+                Prediction::Top { values, indices } => {
+                    write_npz(sink, &[("values", values), ("indices", indices)], "")?;
+                }
+            }
+            return Ok(());
+        }
+    };
+    let text = Names { labels, separator }.table(prediction);
+    Ok(sink.write(|file| file.write_all(text.as_bytes()))?)
+}
+
+/// How classes are written as text.
+struct Names<'a> {
+    labels: Option<&'a [String]>,
+    separator: &'static str,
+}
+
+impl Names<'_> {
+    /// A table of classes, or of the first of them with their values: rows and columns, or a row for each of one axis.
+    fn table<T: Element>(&self, prediction: &Prediction<T>) -> String {
+        let (Prediction::Classes(indices) | Prediction::Top { indices, .. }) = prediction else {
+            return String::new();
+        };
+        let own = usize::from(matches!(prediction, Prediction::Top { .. }));
+        let outer = indices.shape()[..indices.ndim() - own].to_vec();
+        let (rows, columns) = match outer[..] {
+            [] => (vec![vec![]], None),
+            [count] => ((0..count).map(|row| vec![row]).collect(), None),
+            [count, columns, ..] => ((0..count).map(|row| vec![row]).collect(), Some(columns)),
+        };
+        let mut text = String::new();
+        for row in rows {
+            let cells: Vec<_> = match columns {
+                None => self.cells(prediction, &row),
+                Some(columns) => {
+                    (0..columns).flat_map(|n| self.cells(prediction, &[row[0], n])).collect()
+                }
+            };
+            text.push_str(&cells.join(self.separator));
+            text.push('\n');
+        }
+        text
+    }
+
+    /// The cells of the row at these places of the outer axes.
+    fn cells<T: Element>(&self, prediction: &Prediction<T>, at: &[usize]) -> Vec<String> {
+        match prediction {
+            Prediction::Values(values) => {
+                row(values, at).into_iter().map(|&x| shortest(x)).collect()
+            }
+            Prediction::Classes(classes) => {
+                row(classes, at).into_iter().map(|&i| self.name(i)).collect()
+            }
+            Prediction::Top { values, indices } => {
+                let both = row(indices, at).into_iter().zip(row(values, at));
+                both.flat_map(|(&i, &value)| [self.name(i), shortest(value)]).collect()
+            }
+        }
+    }
+
+    /// The name of a class, or its number; nothing for the padding of named classes.
+    fn name(&self, index: i64) -> String {
+        let Some(labels) = self.labels else { return index.to_string() };
+        let name = usize::try_from(index).ok().and_then(|index| labels.get(index));
+        let name = name.map(String::as_str).unwrap_or_default();
+        if self.separator == "," && name.contains([',', '"', '\n', '\r']) {
+            return format!("\"{}\"", name.replace('"', "\"\""));
+        }
+        name.replace(['\t', '\n', '\r'], " ")
+    }
+}
+
+/// The numbers at these places of the first axes.
+fn row<'a, U>(tensor: &'a ArrayD<U>, at: &[usize]) -> Vec<&'a U> {
+    let own =
+        at.iter().fold(tensor.view(), |own: ArrayViewD<'a, U>, &i| own.index_axis_move(Axis(0), i));
+    own.into_iter().collect()
+}

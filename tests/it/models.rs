@@ -1,0 +1,249 @@
+//! Models around a layer: encoders, heads, pooling and functions, from flags; numbers are PyTorch's.
+
+use elman::files::{Accepts, File, Source, open};
+use ndarray::{ArrayD, arr2};
+use serde::Deserialize;
+
+use crate::support::{Sandbox, fixture_path};
+
+/// Largest difference from float64 for values up to 1; larger ones are compared relative to the largest.
+const TOLERANCE: f64 = 1e-6;
+
+/// One model of `fixtures/models/`, which `fixtures/models.py` describes.
+#[derive(Deserialize)]
+struct Case {
+    weights: String,
+    input: String,
+    lengths: Option<Vec<usize>>,
+    arguments: Vec<String>,
+    output: Option<String>,
+    indices: Option<String>,
+}
+
+fn cases() -> Vec<Case> {
+    let text = std::fs::read_to_string(fixture_path("models/cases.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// A tensor, converted to f64.
+fn loaded(source: &str) -> ArrayD<f64> {
+    let file = open(&Source::parse(source.as_ref()), Accepts::Tensor).unwrap();
+    let File::Tensor(file) = file else { panic!("{source}") };
+    file.read().unwrap()
+}
+
+fn expected(member: &str) -> ArrayD<f64> {
+    loaded(&format!("{}:{member}", fixture_path("models/expected.npz").display()))
+}
+
+#[test]
+fn predictions_are_those_of_pytorch() {
+    for case in cases() {
+        let sandbox = Sandbox::new();
+        let (weights, input) =
+            (format!("models/{}", case.weights), format!("models/{}", case.input));
+        sandbox.take(&weights);
+        sandbox.take(&input);
+        let top = case.output.is_some() && case.indices.is_some();
+        let out = if top { "out.npz" } else { "out.npy" };
+        let mut words = vec!["run", "-q", "-w", &case.weights, "-i", &case.input, "-o", out];
+        words.extend(case.arguments.iter().map(String::as_str));
+        let lengths = case
+            .lengths
+            .as_ref()
+            .map(|lengths| lengths.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));
+        words.extend(lengths.iter().flat_map(|lengths| ["--lengths", lengths]));
+        let outcome = sandbox.rnn_with(&words, &[]);
+        assert_eq!(outcome.code, Some(0), "{words:?}: {}", outcome.stderr);
+        let path = sandbox.path(out).display().to_string();
+        let place = |member: &str| if top { format!("{path}:{member}") } else { path.clone() };
+        if let Some(member) = &case.indices {
+            assert_eq!(loaded(&place("indices")), expected(member), "{words:?}");
+        }
+        if let Some(member) = &case.output {
+            let (found, expected) = (loaded(&place("values")), expected(member));
+            assert_eq!(found.shape(), expected.shape(), "{words:?}");
+            let largest = expected.iter().fold(1.0, |largest: f64, value| largest.max(value.abs()));
+            for (at, &value) in found.indexed_iter() {
+                let difference = (value - expected[&at]).abs();
+                assert!(difference <= TOLERANCE * largest, "{words:?}: {at:?}: {difference:e}");
+            }
+        }
+    }
+}
+
+/// A classifier of names: the second letter's class, `b` after `a`.
+fn names(sandbox: &Sandbox) {
+    let weights: [(&str, ArrayD<f32>); 4] = [
+        ("rnn.weight_ih_l0", arr2(&[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]).into_dyn()),
+        ("rnn.weight_hh_l0", arr2(&[[0.0, 0.0], [0.0, 0.0]]).into_dyn()),
+        ("model.fc.weight", arr2(&[[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]).into_dyn()),
+        ("emb.weight", arr2(&[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]).into_dyn()),
+    ];
+    let members = weights.iter().map(|(name, tensor)| (*name, tensor as _));
+    sandbox.save_npz("w.npz", &members.collect::<Vec<_>>());
+    sandbox.write("letters.txt", b"a\nb\n \n");
+    sandbox.write("classes.txt", b"ends with a\nends with b\nneither\n");
+}
+
+/// Flags of the classifier.
+const NAMES: &str = "run -w w.npz --nonlinearity relu --one-hot --head fc --vocab letters.txt -i -";
+
+fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
+#[test]
+fn text_gives_a_line_for_each_sequence() {
+    let sandbox = Sandbox::new();
+    names(&sandbox);
+    for (flags, text, expected) in [
+        (
+            "--pool state --argmax --labels classes.txt",
+            "ba\r\n\nab",
+            "ends with a\n\nends with b\n",
+        ),
+        ("--pool last --argmax", "ba\n\nab\n", "0\n-1\n1\n"),
+        ("--pool mean", "ab\n", "0.5\t0.5\t0.5\n"),
+        ("--pool last --top 2 --labels classes.txt", "b\n", "ends with b\t1\tneither\t0.5\n"),
+        ("--argmax", "ab a\n\n", "0\t1\t0\t0\n\n"),
+        ("", "ba\n", "0\t1\t0.5\t1\t0\t0.5\n"),
+        ("--pool last --argmax", "", ""),
+        ("--pool max --argmax --batch-first", "a\nab\n", "0\n0\n"),
+    ] {
+        let line = format!("{NAMES} {flags}");
+        let outcome = sandbox.rnn_with(&words(&line), text.as_bytes()).succeeds();
+        assert_eq!(String::from_utf8(outcome.stdout).unwrap(), expected, "{flags}: {text:?}");
+        assert_eq!(sandbox.names(), ["classes.txt", "letters.txt", "w.npz"]);
+    }
+}
+
+#[test]
+fn text_may_also_become_tensors_and_reports() {
+    let sandbox = Sandbox::new();
+    names(&sandbox);
+    let line = format!("{NAMES} -o y.npy --hn h.npy --report json --argmax");
+    let outcome = sandbox.rnn_with(&words(&line), b"ab\na\n").succeeds();
+    let report: serde_json::Value = serde_json::from_slice(&outcome.stdout).unwrap();
+    assert_eq!(report["tensors"][2]["dtype"], "int64");
+    assert_eq!(report["tensors"][2]["axes"], serde_json::json!(["seq_len", "batch"]));
+    let classes = loaded(sandbox.path("y.npy").to_str().unwrap());
+    assert_eq!(classes, arr2(&[[0.0, 0.0], [1.0, -1.0]]).into_dyn());
+    assert_eq!(sandbox.load::<f32>("h.npy").shape(), [1, 2, 2]);
+    let line = format!("{NAMES} -v --pool last --argmax");
+    let outcome = sandbox.rnn_with(&words(&line), b"ab\n");
+    assert_eq!((outcome.code, outcome.stdout.as_slice()), (Some(0), &b"1\n"[..]));
+    let output = outcome.stderr.lines().find(|line| line.starts_with("output"));
+    assert!(output.is_some_and(|line| line.ends_with("stdout")), "{}", outcome.stderr);
+}
+
+#[test]
+fn classes_are_named_where_text_is_written() {
+    let sandbox = Sandbox::new();
+    names(&sandbox);
+    sandbox.write("classes.txt", b"a, or none\nb\n\"c\"\n");
+    sandbox.write("ids.csv", b"0,1\n1,2\n");
+    let line = "run -q -w w.npz --nonlinearity relu --one-hot --head fc -i ids.csv --labels classes.txt --batch-first";
+    for (flags, file, expected) in [
+        ("--argmax", "y.csv", "\"a, or none\",b\nb,\"a, or none\"\n"),
+        ("--argmax --pool last", "y.txt", "b\na, or none\n"),
+        ("--top 2 --pool last", "y.tsv", "b\t1\t\"c\"\t0.5\na, or none\t0\tb\t0\n"),
+        ("--pool last", "z.csv", "0,1,0.5\n0,0,0\n"),
+    ] {
+        sandbox.rnn(&format!("{line} {flags} -o {file}")).succeeds();
+        assert_eq!(String::from_utf8(sandbox.bytes(file)).unwrap(), expected, "{flags}");
+    }
+}
+
+#[test]
+fn ids_are_read_from_every_form_of_input() {
+    let sandbox = Sandbox::new();
+    names(&sandbox);
+    let line = "run -q -w w.npz --nonlinearity relu --embedding emb --head fc --argmax --pool last --batch-first=false -o y.npy";
+    let ids = |values: &[i64]| ndarray::Array1::from(values.to_vec()).into_dyn();
+    sandbox.save_npz("ragged.npz", &[("one", &ids(&[0, 1])), ("two", &ids(&[1, 1, 0]))]);
+    sandbox.save_npz(
+        "packed.npz",
+        &[("data", &ids(&[1, 0, 1, 1, 0])), ("batch_sizes", &ids(&[2, 2, 1]))],
+    );
+    sandbox.write("padded.csv", b"0,1\n1,1\n99,0\n");
+    sandbox.write("single.csv", b"0\n1\n");
+    for (input, expected) in [
+        ("ragged.npz", &[1.0, 0.0][..]),
+        ("packed.npz", &[0.0, 1.0]),
+        ("padded.csv --lengths 2,3", &[1.0, 0.0]),
+        ("single.csv", &[1.0]),
+    ] {
+        sandbox.rnn(&format!("{line} -i {input}")).succeeds();
+        let found = loaded(sandbox.path("y.npy").to_str().unwrap());
+        assert_eq!(found.iter().copied().collect::<Vec<_>>(), expected, "{input}");
+    }
+}
+
+#[test]
+fn wrong_models_and_inputs_are_refused() {
+    let sandbox = Sandbox::new();
+    names(&sandbox);
+    sandbox.take("models/max_norm.pt");
+    sandbox.write("two.txt", b"a\nb\n");
+    sandbox.write("ids.csv", b"0,1\n1,3\n");
+    sandbox.write("half.csv", b"0,1\n1.5,1\n");
+    let own = "run -q -w w.npz --nonlinearity relu";
+    for (line, text, code, message) in [
+        (
+            format!("{own} --embedding emb -i ids.csv"),
+            "",
+            65,
+            "ids.csv: expected ids, whole numbers from 0 to 1, got 3 at [1, 1]",
+        ),
+        (
+            format!("{own} --one-hot -i half.csv --no-header"),
+            "",
+            65,
+            "half.csv: expected ids, whole numbers from 0 to 2, got 1.5 at [1, 0]",
+        ),
+        (
+            format!("{own} --one-hot --vocab letters.txt -i -"),
+            "ab\nacb\n",
+            65,
+            "stdin: line 2, column 2: 'c' is not in the vocabulary",
+        ),
+        (
+            format!("{own} --one-hot --vocab two.txt -i -"),
+            "ab\n",
+            65,
+            "w.npz: vocabulary: expected 3 tokens, one for each feature of the layer, got 2",
+        ),
+        (
+            format!("{own} --head fc --top 4 -i ids.csv"),
+            "",
+            65,
+            "w.npz: top: expected from 1 to 3, the number of classes, got 4",
+        ),
+        (
+            format!("{own} --head nothing -i ids.csv"),
+            "",
+            65,
+            "w.npz: expected a module 'nothing' with a weight, got model.fc, emb",
+        ),
+        (
+            format!("{own} --head fc --labels two.txt --argmax -i ids.csv"),
+            "",
+            65,
+            "labels: expected 3, one for each class, got 2",
+        ),
+        (
+            "run -q -w max_norm.pt --embedding encoder -i ids.csv".to_owned(),
+            "",
+            65,
+            "max_norm.pt: encoder: expected an embedding without max_norm, which scales the rows that it looks up",
+        ),
+        (format!("{own} --softmax --argmax -i ids.csv"), "", 2, "cannot be used with"),
+        (format!("{own} --tokens word -i ids.csv"), "", 2, "expected --vocab beside --tokens"),
+        (format!("{own} --vocab none.txt --one-hot -i -"), "a\n", 66, "none.txt: "),
+    ] {
+        let outcome = sandbox.rnn_with(&words(&line), text.as_bytes());
+        assert_eq!(outcome.code, Some(code), "{line}: {}", outcome.stderr);
+        assert!(outcome.stderr.contains(message), "{line}: {}", outcome.stderr);
+    }
+}
