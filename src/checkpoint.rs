@@ -11,6 +11,8 @@ mod model;
 mod names;
 #[cfg(feature = "onnx")]
 mod onnx;
+mod parts;
+mod suggestion;
 
 use std::collections::HashSet;
 
@@ -23,7 +25,7 @@ use crate::files::{
 };
 use crate::{Config, ModelConfig, Params, Rnn};
 
-pub use configuration::explicit_arguments;
+pub use configuration::{MODEL, explicit_arguments};
 use derived::Derived;
 pub use error::CheckpointError;
 pub use model::ModelCheckpoint;
@@ -160,7 +162,7 @@ impl Checkpoint {
         let mut notes = saved.notes;
         notes.extend(derived::add_bias(&mut tensors));
         let (optimizer, others) = names::others(&derived.entries, &found);
-        let suggested = model::suggest(&others, &saved.config, bundle);
+        let suggested = suggestion::suggest(&others, &saved.config, bundle);
         Ok(Checkpoint {
             recognised: bundle.format().to_string(),
             dtype: common_dtype(&saved.config, &tensors).map_err(within)?,

@@ -71,8 +71,8 @@ pub(super) fn read(
     Ok(Saved { config, model, explicit, notes: Vec::new() })
 }
 
-/// The field of `rnn.json` with the parts around the layer.
-const MODEL: &str = "model";
+/// The field of `rnn.json` with the parts around the layer, a [`ModelConfig`].
+pub const MODEL: &str = "model";
 
 /// The configurations of the layer and of the parts around it in an `rnn.json`.
 fn of_text(text: &str) -> Result<(Config, ModelConfig), Error> {

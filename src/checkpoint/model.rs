@@ -1,18 +1,17 @@
 //! The parts of a model around its RNN, found by name among the tensors of a checkpoint.
 
-use std::collections::HashMap;
+use ndarray::ArrayD;
 
 use super::names::is_of_optimizer;
+use super::parts::Parts;
 use super::{Checkpoint, NamedTensor};
 use crate::checkpoint::error::CheckpointError;
 use crate::element::{Dtype, Element};
 use crate::error::Error;
 use crate::files::{
-    Accepts, AttributeValue, Bundle, Entry, File, OpenSource, Source, TableOptions, Tensor,
+    Accepts, AttributeValue, Bundle, Entry, File, OpenSource, Source, TableOptions,
 };
-use crate::{
-    Config, Decoder, Encoder, EncoderConfig, Head, Linear, Link, LinkConfig, Model, ModelConfig,
-};
+use crate::{Config, Decoder, Encoder, EncoderConfig, LinkConfig, Model, ModelConfig};
 
 /// A layer in a file, with the parts of its model around it.
 ///
@@ -141,21 +140,42 @@ impl ModelCheckpoint {
     /// Those of [`Checkpoint::into_rnn`]; [`Error::TensorShape`] and [`Error::Rank`] for a tensor of another shape;
     /// [`Error::Invalid`] for a vocabulary or labels of another count; those of [`Model::new`].
     pub fn into_model<T: Element>(self, config: Config) -> Result<Model<T>, CheckpointError> {
-        let ModelCheckpoint { layer, config: around, tensors } = self;
-        let place = layer.place.clone();
-        let within = |error: Error| CheckpointError::from(error).within(&place);
-        let rnn = layer.into_rnn::<T>(config)?;
-        let parts = Parts(tensors.iter().map(|own| (own.name.as_str(), &own.tensor)).collect());
-        let encoder = parts.encoder(&around, rnn.config().input_size).map_err(within)?;
-        let width = rnn.config().num_directions() * rnn.config().hidden_size;
-        let head = parts.head(&around, width).map_err(within)?;
+        let (encoder, decoder) = self.parts(&config)?;
+        let place = self.layer.place.clone();
+        let rnn = self.layer.into_rnn::<T>(config)?;
+        let model = Model::new(encoder, rnn, decoder);
+        model.map_err(|error| CheckpointError::from(error).within(&place))
+    }
+
+    /// The parts around a layer with this configuration.
+    ///
+    /// # Errors
+    /// Those of [`ModelCheckpoint::into_model`], except those of the layer.
+    pub fn parts<T: Element>(
+        &self,
+        layer: &Config,
+    ) -> Result<(Option<Encoder<T>>, Decoder<T>), CheckpointError> {
+        let within = |error: Error| CheckpointError::from(error).within(&self.layer.place);
+        let tensors = self.tensors.iter().map(|own| (own.name.as_str(), &own.tensor));
+        let (parts, around) = (Parts(tensors.collect()), &self.config);
+        let encoder = parts.encoder(around, layer.input_size).map_err(within)?;
+        let width = layer.num_directions() * layer.hidden_size;
+        let head = parts.head(around, width).map_err(within)?;
         let decoder = Decoder { pool: around.pool, head, function: around.function };
         let classes = decoder.check(width).map_err(within)?;
-        if let Some(labels) = around.labels.filter(|labels| labels.len() != classes) {
-            let what = format!("expected {classes}, one for each class, got {}", labels.len());
-            return Err(Error::invalid("labels", what).into());
+        match around.labels.as_ref().map(Vec::len) {
+            Some(found) if found != classes => {
+                let what = format!("expected {classes}, one for each class, got {found}");
+                Err(Error::invalid("labels", what).into())
+            }
+            _ => Ok((encoder, decoder)),
         }
-        Model::new(encoder, rnn, decoder).map_err(within)
+    }
+
+    /// The tensors of the parts as numbers of type T, under their full names.
+    pub fn to_tensors<T: Element>(&self) -> Vec<(String, ArrayD<T>)> {
+        let array = |own: &NamedTensor| (own.name.clone(), own.tensor.clone().into_array());
+        self.tensors.iter().map(array).collect()
     }
 }
 
@@ -208,38 +228,6 @@ fn find(entries: &[Entry], asked: &str) -> Result<(String, usize), CheckpointErr
     }
 }
 
-/// The embedding and the linear layer that fit a layer by their shapes, each if it is the only one. A whole module says
-/// the kinds of its modules; else a matrix that fits both places is an embedding if its name says so.
-pub(super) fn suggest(others: &[&Entry], config: &Config, bundle: &Bundle) -> ModelConfig {
-    let width = config.num_directions() * config.hidden_size;
-    let matrices = others.iter().filter_map(|entry| match entry.shape[..] {
-        [_, columns] => Some((entry.name.strip_suffix(".weight")?, columns)),
-        _ => None,
-    });
-    let has = |module: &str, name: &str| {
-        bundle.attributes().iter().any(|own| own.module == module && own.name == name)
-    };
-    let is_embedding = |module: &str, columns: usize| {
-        let last = module.rsplit('.').next().unwrap_or(module).to_lowercase();
-        let named = columns != width || last.contains("emb") || last.contains("enc");
-        columns == config.input_size
-            && !has(module, "in_features")
-            && (named || has(module, "num_embeddings"))
-    };
-    let (embeddings, linears): (Vec<_>, Vec<_>) =
-        matrices.partition(|(module, columns)| is_embedding(module, *columns));
-    let encoder = match embeddings[..] {
-        [(module, ..)] => Some(EncoderConfig::Embedding(module.to_owned())),
-        _ => None,
-    };
-    // A second linear layer may stand behind the first one, with an activation between them that has no tensors.
-    let head = match linears[..] {
-        [(module, columns)] if columns == width => vec![LinkConfig::Linear(module.to_owned())],
-        _ => Vec::new(),
-    };
-    ModelConfig { encoder, head, ..ModelConfig::default() }
-}
-
 /// Refuses an embedding that changes its rows.
 fn refuse_max_norm(bundle: &Bundle, module: &str) -> Result<(), CheckpointError> {
     let number =
@@ -251,89 +239,15 @@ fn refuse_max_norm(bundle: &Bundle, module: &str) -> Result<(), CheckpointError>
     Ok(())
 }
 
-/// The tensors around a layer, by their full names.
-struct Parts<'a>(HashMap<&'a str, &'a Tensor>);
-
-impl Parts<'_> {
-    fn encoder<T: Element>(
-        &self,
-        config: &ModelConfig,
-        input_size: usize,
-    ) -> Result<Option<Encoder<T>>, Error> {
-        let (encoder, rows) = match &config.encoder {
-            None if config.vocabulary.is_some() => {
-                let what = "expected an encoder of its ids, an embedding or one-hot rows, got none";
-                return Err(Error::invalid("vocabulary", what));
-            }
-            None => return Ok(None),
-            Some(EncoderConfig::OneHot) => {
-                (Encoder::one_hot(input_size), "feature of the layer".to_owned())
-            }
-            Some(EncoderConfig::Embedding(module)) => {
-                let name = format!("{module}.weight");
-                let weight = self.matrix(&name, input_size)?;
-                (Encoder::embedding(&weight.clone().into_array())?, format!("row of {name}"))
-            }
-        };
-        let count = encoder.num_embeddings();
-        match config.vocabulary.as_ref().map(|own| own.names().len()) {
-            Some(found) if found != count => {
-                let what = format!("expected {count} tokens, one for each {rows}, got {found}");
-                Err(Error::invalid("vocabulary", what))
-            }
-            _ => Ok(Some(encoder)),
-        }
-    }
-
-    fn head<T: Element>(&self, config: &ModelConfig, width: usize) -> Result<Head<T>, Error> {
-        let (mut links, mut width) = (Vec::with_capacity(config.head.len()), width);
-        for link in &config.head {
-            links.push(match link {
-                LinkConfig::Relu => Link::Relu,
-                LinkConfig::Tanh => Link::Tanh,
-                LinkConfig::Sigmoid => Link::Sigmoid,
-                LinkConfig::Linear(module) => {
-                    let weight = self.matrix(&format!("{module}.weight"), width)?;
-                    let name = format!("{module}.bias");
-                    let (expected, bias) = (vec![weight.shape()[0]], self.0.get(&*name).copied());
-                    if let Some(bias) = bias.filter(|bias| bias.shape() != expected) {
-                        let found = bias.shape().to_vec();
-                        return Err(Error::TensorShape { name, expected, found });
-                    }
-                    let bias = bias.map(|bias| bias.clone().into_array());
-                    let linear = Linear::new(&weight.clone().into_array(), bias.as_ref())?;
-                    width = linear.out_features();
-                    Link::Linear(linear)
-                }
-            });
-        }
-        Head::new(links)
-    }
-
-    /// The matrix of this name, whose rows have `columns` numbers.
-    fn matrix(&self, name: &str, columns: usize) -> Result<&Tensor, Error> {
-        let found = self.0.get(name).copied();
-        match found.map(Tensor::shape) {
-            Some(&[_, own]) if own == columns => {}
-            Some(&[rows, own]) => {
-                let (expected, found) = (vec![rows, columns], vec![rows, own]);
-                return Err(Error::TensorShape { name: name.to_owned(), expected, found });
-            }
-            Some(shape) => return Err(Error::rank(name, "2 dimensions", shape)),
-            None => {}
-        }
-        let missing = || Error::MissingTensor { name: name.to_owned(), expected: vec![0, columns] };
-        found.ok_or_else(missing)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use ndarray::{ArrayD, arr2};
+    use ndarray::arr2;
 
     use super::*;
     use crate::files::{Overwrite, Sink, write_safetensors};
-    use crate::{Batch, Function, Generator, Options, Params, Pool, Tokens, Vocabulary};
+    use crate::{
+        Batch, Function, Generator, Head, Linear, Link, Options, Params, Pool, Tokens, Vocabulary,
+    };
 
     /// The configuration of the layer.
     const LAYER: &str = r#"{"input_size": 2, "hidden_size": 3}"#;

@@ -241,9 +241,93 @@ fn wrong_models_and_inputs_are_refused() {
         (format!("{own} --softmax --argmax -i ids.csv"), "", 2, "cannot be used with"),
         (format!("{own} --tokens word -i ids.csv"), "", 2, "expected --vocab beside --tokens"),
         (format!("{own} --vocab none.txt --one-hot -i -"), "a\n", 66, "none.txt: "),
+        (
+            "run -q --hidden 2 --head fc -i ids.csv".to_owned(),
+            "",
+            2,
+            "expected --weights with --head, got none",
+        ),
     ] {
         let outcome = sandbox.rnn_with(&words(&line), text.as_bytes());
         assert_eq!(outcome.code, Some(code), "{line}: {}", outcome.stderr);
         assert!(outcome.stderr.contains(message), "{line}: {}", outcome.stderr);
+    }
+}
+
+#[test]
+fn a_converted_model_runs_without_flags_from_every_format() {
+    let sandbox = Sandbox::new();
+    names(&sandbox);
+    let flags = "--nonlinearity relu --batch-first=false --one-hot --head fc --pool state --argmax --vocab letters.txt";
+    for target in ["m.npz", "m.safetensors", "m"] {
+        for _ in 0..2 {
+            let line = format!("convert w.npz {target} {flags} --labels classes.txt -q");
+            sandbox.rnn(&line).succeeds();
+        }
+        let run = format!("run -w {target} -i -");
+        let outcome = sandbox.rnn_with(&words(&run), b"ab\nba\n").succeeds();
+        assert_eq!(outcome.stdout, b"ends with b\nends with a\n", "{target}");
+        // Flags override the saved configuration.
+        for (flags, expected) in [
+            ("--softmax --pool last", &b"0.18632372\t0.5064804\t0.30719587\n"[..]),
+            ("--top 1", b"ends with b\t1\n"),
+            ("--head none --pool last", b"0\t1\n"),
+        ] {
+            let outcome = sandbox.rnn_with(&words(&format!("{run} {flags}")), b"ab\n");
+            assert_eq!((outcome.code, outcome.stdout.as_slice()), (Some(0), expected), "{flags}");
+        }
+        let outcome = sandbox.rnn(&format!("convert {target} again.safetensors -q"));
+        outcome.succeeds();
+        let outcome = sandbox.rnn_with(&words("run -w again.safetensors -i -"), b"ab\n");
+        assert_eq!(outcome.succeeds().stdout, b"ends with b\n", "{target}");
+    }
+}
+
+#[test]
+fn models_that_a_format_does_not_hold_are_refused() {
+    let sandbox = Sandbox::new();
+    names(&sandbox);
+    let line = "convert w.npz --nonlinearity relu --one-hot --head fc -q";
+    #[cfg(feature = "onnx")]
+    {
+        let outcome = sandbox.rnn(&format!("{line} m.onnx"));
+        assert_eq!(outcome.code, Some(65), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("which holds the layer alone"), "{}", outcome.stderr);
+    }
+    let letters = format!("a\nb\n{}\n", "c".repeat(70_000));
+    sandbox.write("letters.txt", letters.as_bytes());
+    let outcome = sandbox.rnn(&format!("{line} --vocab letters.txt m.npz"));
+    assert_eq!(outcome.code, Some(65), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("a .safetensors holds more"), "{}", outcome.stderr);
+    sandbox
+        .rnn(&format!("{line} --vocab letters.txt m.safetensors --batch-first=false"))
+        .succeeds();
+    // A part that does not fit is found before anything is written.
+    let outcome = sandbox.rnn("convert w.npz bad.npz --nonlinearity relu --head emb -q");
+    assert_eq!(outcome.code, Some(65));
+    assert!(
+        outcome.stderr.contains("emb.weight: expected shape [2, 2], got [2, 3]"),
+        "{}",
+        outcome.stderr
+    );
+    assert!(!sandbox.names().contains(&"bad.npz".to_owned()));
+}
+
+#[test]
+fn a_newer_model_is_refused_by_its_version() {
+    let sandbox = Sandbox::new();
+    names(&sandbox);
+    sandbox.rnn("convert w.npz m --nonlinearity relu --batch-first=false --head fc -q").succeeds();
+    let text = String::from_utf8(sandbox.bytes("m/rnn.json")).unwrap();
+    assert!(text.contains("\"version\": 1"), "{text}");
+    sandbox.write("m/rnn.json", text.replace("\"version\": 1", "\"version\": 2").as_bytes());
+    sandbox.write("x.csv", b"0,1,0\n");
+    let outcome = sandbox.rnn("info m").succeeds();
+    let printed = String::from_utf8(outcome.stdout).unwrap();
+    assert!(printed.contains("expected version 1, got 2"), "{printed}");
+    for line in ["run -w m -i x.csv --no-header", "convert m w2.npz"] {
+        let outcome = sandbox.rnn(line);
+        assert_eq!(outcome.code, Some(65), "{line}: {}", outcome.stderr);
+        assert!(outcome.stderr.contains("expected version 1, got 2"), "{line}: {}", outcome.stderr);
     }
 }

@@ -110,9 +110,10 @@ pub(crate) fn assume(
     Ok(())
 }
 
-/// Says that the result is the hidden state, if the model has other layers with weights.
-pub(crate) fn note_modules(weights: &Checkpoint, notes: &mut Notes) {
-    let flags = suggested_flags(weights);
+/// Says that the result is the hidden state, if the model has other layers with weights. The flags that would use them
+/// are named if the command has such flags.
+pub(crate) fn note_modules(weights: &Checkpoint, has_flags: bool, notes: &mut Notes) {
+    let flags = if has_flags { suggested_flags(weights) } else { Vec::new() };
     if !flags.is_empty() {
         let (place, s) = (&weights.place, if flags.len() == 1 { "s" } else { "" });
         let flags = flags.join(" ");

@@ -9,10 +9,11 @@ use elman::files::{
 };
 #[cfg(feature = "onnx")]
 use elman::write_onnx;
-use elman::{Config, Dtype, Element, Parameter, is_parameter_name};
+use elman::{Config, Dtype, Element, MODEL, Parameter, is_parameter_name};
 use ndarray::ArrayD;
 use serde_json::Value;
 
+use crate::failure::Data;
 use crate::layer::enumerated;
 use crate::pipeline::output::{refuse_terminal, refused, shown};
 use crate::report::{Notes, Report, TensorLine};
@@ -24,6 +25,9 @@ pub(crate) enum WeightsOutput {
     #[cfg(feature = "onnx")]
     Onnx(Sink),
 }
+
+/// The longest comment of an archive.
+const MAX_COMMENT_BYTES: usize = 65_535;
 
 const EXPECTED: &str = if cfg!(feature = "onnx") {
     "a folder, .npz, .safetensors, .onnx"
@@ -96,6 +100,26 @@ impl WeightsOutput {
         let _ = (path, notes);
     }
 
+    /// Refuses a configuration that the format does not hold.
+    pub(crate) fn check(&self, saved: &Value, path: &Path) -> Result<()> {
+        let (place, text) = (shown(path), format!("{saved:#}\n"));
+        let message = match self {
+            #[cfg(feature = "onnx")]
+            Self::Onnx(_) if saved.get(MODEL).is_some() => {
+                format!(
+                    "{place}: expected .safetensors, .npz or a folder for a model, got .onnx, which holds the layer alone"
+                )
+            }
+            Self::Npz(_) if text.len() > MAX_COMMENT_BYTES => format!(
+                "{place}: expected at most {MAX_COMMENT_BYTES} bytes for the configuration in an .npz, got {}; a \
+                 .safetensors holds more",
+                text.len()
+            ),
+            _ => return Ok(()),
+        };
+        Err(Data(message).into())
+    }
+
     /// Writes the tensors and the known part of their configuration, `saved`. A graph holds the whole configuration.
     #[cfg_attr(not(feature = "onnx"), allow(unused_variables, reason = "only a graph needs it"))]
     pub(crate) fn write<T: Element>(
@@ -128,9 +152,11 @@ impl WeightsOutput {
     }
 }
 
-/// Whether a file belongs to a folder of weights, which may be replaced.
+/// Whether a file belongs to a folder of weights, which may be replaced: of a layer, or of the modules around it.
 fn is_weights(file: &str) -> bool {
-    file == TEXT_NAME || file.strip_suffix(".npy").is_some_and(is_parameter_name)
+    let is_of_module = |name: &str| name.ends_with(".weight") || name.ends_with(".bias");
+    let is_weight = |name: &str| is_parameter_name(name) || is_of_module(name);
+    file == TEXT_NAME || file.strip_suffix(".npy").is_some_and(is_weight)
 }
 
 pub(crate) fn report(

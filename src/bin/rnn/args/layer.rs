@@ -176,6 +176,8 @@ pub(crate) struct Convert {
     #[command(flatten)]
     pub(crate) layer: LayerArgs,
     #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
     pub(crate) report: ReportArgs,
 }
 

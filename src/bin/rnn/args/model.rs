@@ -15,24 +15,24 @@ use super::values::size;
 pub(crate) struct ModelArgs {
     /// nn.Embedding before the layer: NAME.weight, (V, H_in). The input holds ids, whole numbers from 0 to V-1: (L, N),
     /// (N, L) with --batch-first, or (L). A name may leave out what stands before it in the checkpoint.
-    #[arg(long, value_name = "NAME", requires = "weights", conflicts_with = "one_hot")]
+    #[arg(long, value_name = "NAME", conflicts_with = "one_hot")]
     pub(crate) embedding: Option<String>,
     /// The input holds ids, which become one-hot rows of H_in numbers.
-    #[arg(long, requires = "weights")]
+    #[arg(long)]
     pub(crate) one_hot: bool,
     /// The input is text, a line for each sequence; FILE has a token on each line, whose id is its number from 0 on, or
     /// is a JSON list or an object from token to id.
-    #[arg(long, value_name = "FILE", requires = "weights")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) vocab: Option<OsString>,
     /// The tokens of the text: char or word [default: char].
-    #[arg(long, value_name = "UNIT", requires = "weights", hide_possible_values = true)]
+    #[arg(long, value_name = "UNIT", hide_possible_values = true)]
     pub(crate) tokens: Option<Unit>,
     /// The token that stands for those that are not in the vocabulary.
-    #[arg(long, value_name = "TOKEN", requires = "weights")]
+    #[arg(long, value_name = "TOKEN")]
     pub(crate) unknown: Option<String>,
     /// nn.Linear layers behind the layer, with relu, tanh and sigmoid between them: fc, or fc.0,relu,fc.2; none for none
     /// of a saved model.
-    #[arg(long, value_name = "NAME,..", requires = "weights", value_parser = chain)]
+    #[arg(long, value_name = "NAME,..", value_parser = chain)]
     pub(crate) head: Option<Chain>,
     /// The part of the layer's output that the head sees: steps, last, state, mean or max [default: steps].
     #[arg(long, value_name = "PART", value_parser = pool)]
@@ -94,6 +94,19 @@ fn pool(text: &str) -> Result<Pool, String> {
 }
 
 impl ModelArgs {
+    /// The flags that were typed and take something from the weights.
+    pub(crate) fn of_weights(&self) -> Vec<&'static str> {
+        let typed = [
+            ("--embedding", self.embedding.is_some()),
+            ("--one-hot", self.one_hot),
+            ("--vocab", self.vocab.is_some()),
+            ("--tokens", self.tokens.is_some()),
+            ("--unknown", self.unknown.is_some()),
+            ("--head", self.head.is_some()),
+        ];
+        typed.into_iter().filter(|(_, typed)| *typed).map(|(flag, _)| flag).collect()
+    }
+
     /// The function that was typed.
     pub(crate) fn function(&self) -> Option<Function> {
         let typed = [

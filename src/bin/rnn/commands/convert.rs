@@ -2,14 +2,17 @@
 
 use anyhow::Result;
 use elman::files::{Source, commit_all, is_standard_output};
-use elman::{Checkpoint, Element};
+use elman::{Checkpoint, Config, Element, MODEL, ModelCheckpoint};
+use ndarray::ArrayD;
+use serde_json::Value;
 
 use crate::args::Convert;
 use crate::explain::hint;
 use crate::explain::layer::hinted;
 use crate::failure::Data;
 use crate::layer;
-use crate::report::Notes;
+use crate::model_flags::ModelFlags;
+use crate::report::{Notes, TensorLine};
 use crate::weights_output::{WeightsOutput, report};
 
 pub(crate) fn convert(args: &Convert) -> Result<()> {
@@ -17,11 +20,14 @@ pub(crate) fn convert(args: &Convert) -> Result<()> {
     let output = WeightsOutput::open(&args.target, args.report.overwrite(), remedy)?;
     let mut notes = Notes::new(args.report.form());
     let prefix = args.of_weights.prefix.as_deref();
-    let weights = layer::read(Source::parse(&args.source).open()?, prefix, args.dtype, &mut notes)?;
+    let flags = ModelFlags::read(&args.model)?;
+    let source = Source::parse(&args.source).open()?;
+    let weights = layer::read_model(source, prefix, args.dtype, &flags, &mut notes)?;
     if args.report.verbose > 0 {
-        notes.notes.push(format!("{}: recognised as {}", weights.place, weights.recognised));
+        let Checkpoint { place, recognised, .. } = &weights.layer;
+        notes.notes.push(format!("{place}: recognised as {recognised}"));
     }
-    typed!(weights.dtype, convert_as(args, weights, output, notes))
+    typed!(weights.layer.dtype, convert_as(args, weights, output, notes))
 }
 
 fn refuse_reversed(weights: &Checkpoint) -> Result<()> {
@@ -38,16 +44,57 @@ fn refuse_reversed(weights: &Checkpoint) -> Result<()> {
 
 fn convert_as<T: Element>(
     args: &Convert,
-    weights: Checkpoint,
+    model: ModelCheckpoint,
     output: WeightsOutput,
     mut notes: Notes,
 ) -> Result<()> {
-    refuse_reversed(&weights)?;
-    let config = layer::merged_config(&weights, &args.layer)?;
+    let weights = &model.layer;
+    refuse_reversed(weights)?;
+    let config = layer::merged_config(weights, &args.layer)?;
     // The output has all arguments; dropout acts between layers.
     let open = ["nonlinearity", "batch_first", "dropout"];
     let open = &open[..if config.num_layers > 1 { 3 } else { 2 }];
-    layer::assume(&weights, &args.layer, open, args.strict, &mut notes)?;
+    layer::assume(weights, &args.layer, open, args.strict, &mut notes)?;
+    note_constants(weights, &mut notes);
+    let mut saved = config.to_json();
+    // An assumption must not become a fact: a later flag may set the argument.
+    if let Some(saved) = saved.as_object_mut() {
+        saved.retain(|name, _| !notes.assumptions.contains_key(name));
+    }
+    let others = around::<T>(&model, &config, &mut saved)?;
+    output.check(&saved, &args.target)?;
+    let params = model.layer.into_params::<T>(config.clone());
+    let mut params = params.map_err(|error| hinted(error, &config))?;
+    if args.merge_bias {
+        params.merge_bias();
+    }
+    output.note(&args.target, T::DTYPE, &mut notes);
+    output.note_assumptions(&args.target, &mut notes);
+    let mut report = report("convert", (&config, T::DTYPE), &args.target, notes);
+    report.tensors.extend(others.iter().map(|(name, tensor)| {
+        TensorLine::new(name, (tensor.shape(), &[]), T::DTYPE.to_string(), None)
+    }));
+    let tensors: Vec<_> = params.into_tensors().into_iter().chain(others).collect();
+    commit_all([output.write(&tensors, &config, &saved)?])?;
+    report.print(is_standard_output(&args.target))
+}
+
+/// The tensors of the parts around the layer, which must fit it. Their configuration is added to the saved one.
+fn around<T: Element>(
+    model: &ModelCheckpoint,
+    config: &Config,
+    saved: &mut Value,
+) -> Result<Vec<(String, ArrayD<T>)>> {
+    if model.config.is_empty() {
+        return Ok(Vec::new());
+    }
+    model.parts::<T>(config)?;
+    saved[MODEL] = model.config.to_json();
+    Ok(model.to_tensors())
+}
+
+/// Warns of constants of a graph that are no weights.
+fn note_constants(weights: &Checkpoint, notes: &mut Notes) {
     let beside =
         [("initial_h", weights.h_0.is_some()), ("sequence_lens", weights.lengths.is_some())];
     for (name, _) in beside.iter().filter(|(_, is_constant)| *is_constant) {
@@ -56,19 +103,4 @@ fn convert_as<T: Element>(
             weights.place
         ));
     }
-    let mut saved = config.to_json();
-    // An assumption must not become a fact: a later flag may set the argument.
-    if let Some(saved) = saved.as_object_mut() {
-        saved.retain(|name, _| !notes.assumptions.contains_key(name));
-    }
-    let params = weights.into_params::<T>(config.clone());
-    let mut params = params.map_err(|error| hinted(error, &config))?;
-    if args.merge_bias {
-        params.merge_bias();
-    }
-    output.note(&args.target, T::DTYPE, &mut notes);
-    output.note_assumptions(&args.target, &mut notes);
-    commit_all([output.write(&params.into_tensors(), &config, &saved)?])?;
-    let report = report("convert", (&config, T::DTYPE), &args.target, notes);
-    report.print(is_standard_output(&args.target))
 }

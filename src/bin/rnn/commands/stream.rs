@@ -40,7 +40,7 @@ pub(crate) fn stream(args: &Stream) -> Result<()> {
 fn stream_as<T: Element>(args: &Stream, mut weights: Checkpoint, mut notes: Notes) -> Result<()> {
     let config = layer::merged_config(&weights, &args.layer)?;
     layer::assume(&weights, &args.layer, &["nonlinearity"], args.strict, &mut notes)?;
-    layer::note_modules(&weights, &mut notes);
+    layer::note_modules(&weights, false, &mut notes);
     refuse_reverse(args, &config, &weights)?;
     layer::check_finite(&weights, args.check_finite, &mut notes)?;
     let place = weights.place.clone();

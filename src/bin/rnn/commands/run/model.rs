@@ -8,8 +8,9 @@ use elman::{
 };
 
 use crate::args::Run;
+use crate::explain::hint;
 use crate::explain::layer::{Places, explain, hinted};
-use crate::failure::Data;
+use crate::failure::{Data, Usage, with_hint};
 use crate::layer::{self, config_from_flags, merged_config, note_dropout};
 use crate::model_flags::ModelFlags;
 use crate::pipeline::input::Input;
@@ -28,6 +29,10 @@ pub(super) fn read_weights(
     let prefix = args.of_weights.prefix.as_deref();
     let read = |source| layer::read_model(source, prefix, args.dtype, &flags, notes);
     let Some(weights) = source.map(read).transpose()? else {
+        if let Some(flag) = args.model.of_weights().first() {
+            let message = format!("expected --weights with {flag}, got none");
+            return Err(with_hint(Usage(message), hint::set("--weights", "model.pt")));
+        }
         return Ok((None, flags.over(ModelConfig::default())?));
     };
     if args.report.verbose > 0 {
