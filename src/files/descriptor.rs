@@ -26,9 +26,15 @@ pub fn is_standard_output(path: &Path) -> bool {
 pub(super) struct Descriptor<'a> {
     path: &'a Path,
     number: i32,
-    /// The process; `None` for this one.
+    process: Process,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Process {
+    /// This one.
+    Own,
     #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux duplicates it"))]
-    process: Option<i32>,
+    Other(i32),
 }
 
 impl<'a> Descriptor<'a> {
@@ -66,9 +72,9 @@ impl<'a> Descriptor<'a> {
         use std::os::fd::AsFd;
         let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
         let standard = match (self.number, self.process) {
-            (0, None) => stdin.as_fd(),
-            (1, None) => stdout.as_fd(),
-            (2, None) => stderr.as_fd(),
+            (0, Process::Own) => stdin.as_fd(),
+            (1, Process::Own) => stdout.as_fd(),
+            (2, Process::Own) => stderr.as_fd(),
             _ => return self.duplicate_other(),
         };
         Ok(standard.try_clone_to_owned()?.into())
@@ -83,8 +89,8 @@ impl<'a> Descriptor<'a> {
     fn duplicate_other(&self) -> io::Result<File> {
         use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
         let process = match self.process {
-            None => getpid(),
-            Some(process) => Pid::from_raw(process).ok_or(io::ErrorKind::NotFound)?,
+            Process::Own => getpid(),
+            Process::Other(process) => Pid::from_raw(process).ok_or(io::ErrorKind::NotFound)?,
         };
         let process = pidfd_open(process, PidfdFlags::empty())?;
         Ok(pidfd_getfd(process, self.number, PidfdGetfdFlags::empty())?.into())
@@ -96,18 +102,18 @@ impl<'a> Descriptor<'a> {
     }
 }
 
-/// The process whose descriptors a folder lists, or `Some(None)` for this one; `None` if it is another folder.
-fn process_of(folder: &Path) -> Option<Option<i32>> {
+/// The process whose descriptors a folder lists; `None` if it is another folder.
+fn process_of(folder: &Path) -> Option<Process> {
     let folder = fs::canonicalize(folder).ok()?;
     // Other systems have a device for each descriptor of this process.
     if folder == Path::new("/dev/fd") {
-        return Some(None);
+        return Some(Process::Own);
     }
     let process = folder.strip_prefix("/proc").ok().filter(|_| folder.ends_with("fd"))?;
     if fs::canonicalize("/proc/self").is_ok_and(|own| folder.starts_with(own)) {
-        return Some(None);
+        return Some(Process::Own);
     }
-    Some(Some(process.iter().next()?.to_str()?.parse().ok()?))
+    Some(Process::Other(process.iter().next()?.to_str()?.parse().ok()?))
 }
 
 /// Fails as a write to a descriptor that is open for reading alone would.

@@ -10,9 +10,9 @@ use super::handle::{Handle, sync_folder, write_whole};
 use super::mode::permissions;
 use super::obstacle::obstacle;
 use super::path::{folder_of, resolve, without_slash};
-use super::replace::{KEPT, Replacement, commit_all, foreign};
+use super::replace::{KEPT, Overwrite, Replacement, foreign, put_in_place};
 use super::temporary::{Temporary, uninterrupted};
-use super::{Overwrite, TEXT_NAME, show, write_npy};
+use super::{TEXT_NAME, show, write_npy};
 use crate::element::Element;
 use crate::files::error::FileError;
 
@@ -69,9 +69,9 @@ impl Folder {
     /// supports that.
     ///
     /// # Errors
-    /// Those of [`commit_all`].
+    /// Those of [`commit_all`](super::commit_all).
     pub fn commit(self) -> Result<(), FileError> {
-        commit_all([self.into()])
+        put_in_place(vec![self.into_replacement()?])
     }
 
     pub(super) fn into_replacement(self) -> Result<Replacement, FileError> {

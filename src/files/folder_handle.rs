@@ -22,7 +22,30 @@ pub(super) struct FolderHandle {
     folder: Option<Arc<Handle>>,
 }
 
+/// Most folders that take a path in turn while one of them is read.
+const MAX_REPLACED: usize = 100;
+
 impl FolderHandle {
+    /// Opens the folder at `path`, unless it has been opened with this result, and opens files in it. If the path leads
+    /// to another folder at the end, files of this one may have been removed before, and the other one is read.
+    pub(super) fn read<T>(
+        path: &Path,
+        mut file: Option<(Handle, Metadata)>,
+        mut read: impl FnMut(&mut FolderHandle) -> Result<T, FileError>,
+    ) -> Result<T, FileError> {
+        for _ in 0..MAX_REPLACED {
+            let opened = file.take().map_or_else(|| Handle::open_with_metadata(path), Ok);
+            let (handle, metadata) = opened.map_err(FileError::opening(&show(path)))?;
+            let mut folder = FolderHandle::new(handle, &metadata, path);
+            let result = read(&mut folder);
+            if folder.is_current() {
+                return result;
+            }
+        }
+        let what = format!("expected a folder, got {MAX_REPLACED} of them in turn");
+        Err(FileError::malformed(&show(path), what))
+    }
+
     /// The folder at `path`, which has been opened with this result.
     pub(super) fn new(handle: Handle, metadata: &Metadata, path: &Path) -> Self {
         let folder = cfg!(target_os = "linux").then(|| Arc::new(handle));

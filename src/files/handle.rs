@@ -32,6 +32,13 @@ impl Handle {
         fs::File::open(path).map(Handle)
     }
 
+    /// Opens a file or a folder, and asks what it is.
+    pub(super) fn open_with_metadata(path: &Path) -> io::Result<(Self, fs::Metadata)> {
+        let file = Self::open(path)?;
+        let metadata = file.metadata()?;
+        Ok((file, metadata))
+    }
+
     /// Creates a file at a free path, for writing and reading by this user alone.
     pub(super) fn create_new(path: &Path) -> io::Result<Self> {
         let mut options = fs::File::options();

@@ -8,6 +8,7 @@ const SET_IDS: u32 = 0o6000;
 /// The permissions of a new file or folder: those of the one that it replaces, or those that the umask leaves. `None` on
 /// systems without them.
 #[cfg(unix)]
+#[allow(clippy::unnecessary_wraps, reason = "other systems have none")]
 pub(super) fn permissions(existing: Option<&Metadata>, folder: bool) -> Option<Permissions> {
     use std::os::unix::fs::PermissionsExt;
     let all = if folder { 0o777 } else { 0o666 };

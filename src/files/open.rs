@@ -14,7 +14,7 @@ use super::format::{Expected, Format};
 use super::handle::Handle;
 use super::limit::{MAX_MEMBERS, MAX_SEQUENCES};
 use super::path::folder_of;
-use super::source::{OpenSource, Opened, opened};
+use super::source::{OpenSource, Opened};
 use super::{
     Bundle, FirstLine, Source, StoredType, TableOptions, TensorFile, escaped, shards, show,
 };
@@ -47,9 +47,6 @@ pub enum Accepts {
     /// Everything that can be read.
     Anything,
 }
-
-/// Most folders that take a path in turn while one of them is opened.
-const MAX_REPLACED: usize = 100;
 
 /// The formats that are read; each value of [`Accepts`] allows a range of them.
 const FORMATS: [Format; 7] = [
@@ -123,11 +120,13 @@ impl OpenSource {
         let is_folder = file.as_ref().is_some_and(|(_, metadata)| metadata.is_dir());
         match &source {
             Source::Path(path) if accepts.folders() && is_folder => {
-                return in_folder(path, file, |folder| read_folder(folder, accepts, table));
+                return FolderHandle::read(path, file, |folder| {
+                    read_folder(folder, accepts, table)
+                });
             }
             Source::Path(path) if accepts.folders() && shards::is_index(path) => {
                 let name = path.file_name().unwrap_or_default();
-                return in_folder(folder_of(path), None, |folder| {
+                return FolderHandle::read(folder_of(path), None, |folder| {
                     joined(folder, name, source.to_string()).map(File::Bundle)
                 });
             }
@@ -142,29 +141,6 @@ impl OpenSource {
         }
         read_file(&source, file, accepts, table, Budget::default())
     }
-}
-
-/// Reads headers in a folder, which has been opened with this result. If the path leads to another folder at the end,
-/// files of this one may have been removed before they were opened, and the other one is read.
-fn in_folder<T>(
-    path: &Path,
-    mut file: Option<(Handle, Metadata)>,
-    mut read: impl FnMut(&mut FolderHandle) -> Result<T, FileError>,
-) -> Result<T, FileError> {
-    let place = show(path);
-    for _ in 0..MAX_REPLACED {
-        let (handle, metadata) = match file.take().map_or_else(|| opened(path), Ok) {
-            Ok(opened) => opened,
-            Err(source) => return Err(FileError::Open { place, source }),
-        };
-        let mut folder = FolderHandle::new(handle, &metadata, path);
-        let read = read(&mut folder);
-        if folder.is_current() {
-            return read;
-        }
-    }
-    let what = format!("expected a folder, got {MAX_REPLACED} of them in turn");
-    Err(FileError::Malformed { place, what })
 }
 
 /// A folder of .npy files, or of a model's files.

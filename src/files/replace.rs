@@ -1,4 +1,4 @@
-//! Complete outputs take their places. Those of one command do so together: if one cannot, the others are put back.
+//! Files and folders that take the place of others, together: if one cannot, those before it are put back.
 
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use super::handle::{Handle, rename, sync_folder};
 use super::path::folder_of;
 use super::rename::{exchange, rename_to_free};
+use super::show;
 use super::temporary::{Temporary, uninterrupted};
-use super::{Folder, Overwrite, Sink, show};
 use crate::files::error::FileError;
 
 /// The reason for [`Overwrite::Refuse`].
@@ -16,22 +16,17 @@ pub(super) const KEPT: &str = "exists, and --no-clobber keeps it";
 /// The reason for keeping a file that was created after the output was opened.
 const CAME_UP: &str = "has come up meanwhile, and is kept";
 
-/// A complete output that is not in its place yet.
-#[derive(Debug)]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum Pending {
-    File(Sink),
-    Folder(Folder),
+/// The treatment of a target that exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overwrite {
+    /// It is replaced.
+    Replace,
+    /// It is an error.
+    Refuse,
 }
 
-/// Moves outputs to their paths. At any time each path holds its old content or the whole new one.
-///
-/// # Errors
-/// [`FileError::Write`], and [`FileError::Create`] if this would remove something else than the old output: it is kept.
-/// All paths hold their old content, unless the error is that of making the new one permanent.
-pub fn commit_all(outputs: impl IntoIterator<Item = Pending>) -> Result<(), FileError> {
-    let outputs = outputs.into_iter().filter_map(Pending::into_replacement);
-    let mut replacements = outputs.collect::<Result<Vec<_>, _>>()?;
+/// Moves outputs to their paths, all or none.
+pub(super) fn put_in_place(mut replacements: Vec<Replacement>) -> Result<(), FileError> {
     // The clean-up after a signal would remove old content that may have to be put back.
     uninterrupted(|| put_all(&mut replacements))?;
     let mut synced: Vec<&Path> = Vec::new();
@@ -54,28 +49,6 @@ fn put_all(replacements: &mut [Replacement]) -> Result<(), FileError> {
         }
     }
     Ok(())
-}
-
-impl Pending {
-    /// `None` if it has been written in place.
-    fn into_replacement(self) -> Option<Result<Replacement, FileError>> {
-        match self {
-            Pending::File(sink) => sink.into_replacement(),
-            Pending::Folder(folder) => Some(folder.into_replacement()),
-        }
-    }
-}
-
-impl From<Sink> for Pending {
-    fn from(sink: Sink) -> Self {
-        Pending::File(sink)
-    }
-}
-
-impl From<Folder> for Pending {
-    fn from(folder: Folder) -> Self {
-        Pending::Folder(folder)
-    }
 }
 
 /// A file or a folder under a temporary name, and the path that it is for.

@@ -9,9 +9,9 @@ use serde::de::DeserializeSeed;
 
 use super::budget::Budget;
 use super::folder_handle::FolderHandle;
+use super::handle::Handle;
 use super::json::{Field, Named, Short};
 use super::path::folder_of;
-use super::source::opened;
 use super::{Source, escaped, show};
 use crate::files::error::FileError;
 
@@ -66,7 +66,7 @@ fn whole_of(path: &Path) -> Option<String> {
 
 /// The index in a folder that names this file and others.
 fn index_of(folder: &Path, name: &str) -> Option<OsString> {
-    let (handle, metadata) = opened(folder).ok()?;
+    let (handle, metadata) = Handle::open_with_metadata(folder).ok()?;
     let mut folder = FolderHandle::new(handle, &metadata, folder);
     let names = folder.names().ok()?;
     let index = model_file(&names).filter(|name| is_index(Path::new(name)))?;

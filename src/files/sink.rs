@@ -10,20 +10,11 @@ use super::handle::{Handle, write_buffered, write_whole};
 use super::mode::permissions;
 use super::obstacle::obstacle;
 use super::path::{folder_of, resolve};
-use super::replace::{KEPT, Replacement, commit_all};
+use super::replace::{KEPT, Overwrite, Replacement, put_in_place};
 use super::show;
 use super::temporary::Temporary;
 use super::waiting::{StandardOutput, Waiting, standard_output};
 use crate::files::error::FileError;
-
-/// The treatment of a target that exists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Overwrite {
-    /// It is replaced.
-    Replace,
-    /// It is an error.
-    Refuse,
-}
 
 /// An output that can be written.
 ///
@@ -52,7 +43,7 @@ pub(super) enum Target {
     /// A regular file: written beside it, then renamed.
     Replace {
         file: Handle,
-        replacement: Replacement,
+        replacement: Box<Replacement>,
     },
     /// A pipe or a device, written in place.
     Direct(Handle),
@@ -99,18 +90,24 @@ impl Sink {
         };
         match &existing {
             Some(found) if found.is_dir() => {
-                return Err(FileError::refused(&place, "is a directory; expected a file"));
+                Err(FileError::refused(&place, "is a directory; expected a file"))
             }
-            Some(_) if overwrite == Overwrite::Refuse => {
-                return Err(FileError::refused(&place, KEPT));
-            }
+            Some(_) if overwrite == Overwrite::Refuse => Err(FileError::refused(&place, KEPT)),
             Some(found) if !found.is_file() => {
                 let file = fs::File::options().write(true).open(path);
                 let file = Handle(file.map_err(FileError::creating(&place))?);
-                return Ok(Sink { place, target: Target::Direct(file) });
+                Ok(Sink { place, target: Target::Direct(file) })
             }
-            _ => {}
+            _ => Self::beside(path, place, (existing, overwrite)),
         }
+    }
+
+    /// A file that is written beside its target.
+    fn beside(
+        path: &Path,
+        place: String,
+        (existing, overwrite): (Option<fs::Metadata>, Overwrite),
+    ) -> Result<Self, FileError> {
         // A link is followed, so that its target is replaced.
         let path = resolve(path);
         if path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
@@ -123,6 +120,7 @@ impl Sink {
             Temporary::file(folder_of(&path)).map_err(FileError::creating(&place))?;
         let names = (place.clone(), path);
         let replacement = Replacement::new(names, temporary, (existing, overwrite), None);
+        let replacement = Box::new(replacement);
         Ok(Sink { place, target: Target::Replace { file, replacement } })
     }
 
@@ -141,9 +139,9 @@ impl Sink {
     /// Moves the written content to its path, in one step.
     ///
     /// # Errors
-    /// Those of [`commit_all`].
+    /// Those of [`commit_all`](super::commit_all).
     pub fn commit(self) -> Result<(), FileError> {
-        commit_all([self.into()])
+        put_in_place(self.into_replacement().into_iter().collect::<Result<_, _>>()?)
     }
 
     /// `None` if the content has been written in place.

@@ -73,7 +73,8 @@ impl Source {
             Source::Stdin => return Ok(OpenSource { source: Source::Stdin, file: None }),
             Source::Path(path) | Source::Member(path, _) => path,
         };
-        let file = opened(path).map_err(FileError::opening(&self.to_string()))?;
+        let file =
+            Handle::open_with_metadata(path).map_err(FileError::opening(&self.to_string()))?;
         Ok(OpenSource { source: self.clone(), file: Some(file) })
     }
 
@@ -94,13 +95,6 @@ impl OpenSource {
             None => self.source.id(),
         }
     }
-}
-
-/// Opens a file or a folder.
-pub(super) fn opened(path: &Path) -> io::Result<(Handle, Metadata)> {
-    let file = Handle::open(path)?;
-    let metadata = file.metadata()?;
-    Ok((file, metadata))
 }
 
 /// A file or stream whose format is known, at its beginning.

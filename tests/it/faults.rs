@@ -13,6 +13,7 @@ mod inputs;
 mod machine;
 mod outputs;
 mod paths;
+mod places;
 mod processes;
 mod weights;
 
@@ -28,7 +29,7 @@ const ROWS: std::ops::RangeInclusive<u32> = 1..=96;
 const SKIPPABLE: [u32; 5] = [3, 53, 66, 76, 90];
 
 /// Rows of features that do not exist.
-const WAITING: &[u32] = &[75, 77, 78, 79, 80, 81, 84, 85, 86, 87, 91, 93, 95];
+const WAITING: &[u32] = &[75, 77, 78, 79, 80, 81, 93, 95];
 
 /// What stands in every output before a command goes wrong.
 const OLD: &[u8] = b"what stood here before";
