@@ -83,7 +83,7 @@
 //! | the order of summation | `kernel::product` |
 //! | a file that is read | `files::open` (opened by `source`, recognised by `format`), `bundle` or `tensor_file` (headers; `archive` for .npz, `pt` and `pickle` for PyTorch's files), then `files::reader` (the numbers in pieces, converted by `number`) |
 //! | a file that is read, changed and written | `files::lock`, held meanwhile |
-//! | a file that is written | `files::sink`, then `files::temporary` (written beside its target, renamed when complete) |
+//! | a file that is written | `files::sink` or `files::folder`, then `files::temporary` (written beside its target), and `files::replace` (the outputs of a command take their places together) |
 //! | the threads of a pass | `stack::plan::Plan::new`, called in `rnn::pass` |
 //! | a run of `rnn run` | `src/bin/rnn/commands/run.rs` |
 //!

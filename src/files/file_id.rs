@@ -3,11 +3,14 @@
 use std::fs;
 use std::path::Path;
 
+use super::path::{folder_of, resolve};
+
 /// A file on its device: every path to a file gives the same value. On systems without inodes no two are equal.
 #[derive(Clone, Copy, Debug)]
 pub struct FileId {
     device: u64,
     inode: Option<u64>,
+    is_folder: bool,
 }
 
 impl FileId {
@@ -18,16 +21,18 @@ impl FileId {
             (metadata.dev(), Some(metadata.ino()))
         };
         #[cfg(not(unix))]
-        let (device, inode) = {
-            let _ = metadata;
-            (0, None)
-        };
-        FileId { device, inode }
+        let (device, inode) = (0, None);
+        FileId { device, inode, is_folder: metadata.is_dir() }
     }
 
     /// The file that a path leads to, if there is one.
     pub fn at(path: &Path) -> Option<Self> {
         fs::metadata(path).ok().map(|metadata| FileId::of(&metadata))
+    }
+
+    /// Whether this is a folder, and an output at a path would be in it.
+    pub fn holds(&self, path: &Path) -> bool {
+        self.is_folder && FileId::at(folder_of(&resolve(path))) == Some(*self)
     }
 
     /// The file that a standard stream reads or writes.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use elman::files::{FileId, written_file};
+use elman::files::FileId;
 
 use super::output::shown;
 use crate::explain::hint;
@@ -34,8 +34,7 @@ pub(crate) fn refuse_weights<'a>(
             };
             return Err(with_hint(Usage(message), hint));
         }
-        let folder = written_file(path).and_then(|file| FileId::at(file.parent()?));
-        if folder == id {
+        if id.is_some_and(|id| !is_stdout && id.holds(path)) {
             let message =
                 format!("expected outputs outside the folder of the weights, got {}", shown(path));
             return Err(with_hint(Usage(message), hint::outputs_outside()));
