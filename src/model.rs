@@ -150,7 +150,7 @@ impl<T: Element> Model<T> {
         }
         let unbatched = batch.batched().is_none();
         let mut pooling = Pooling::new(pool, batch.sequences(), width)?;
-        pooling.add(0, &batch.with_rows(output, width));
+        pooling.add(|n| n, &batch.with_rows(output, width));
         let kernel = self.rnn.kernel();
         let prediction = self.decoder.decode_pooled(pooling, &h_n, padding.value, kernel)?;
         let prediction = if unbatched { prediction.of_one() } else { prediction };
@@ -163,6 +163,7 @@ mod tests {
     use ndarray::{Axis, Slice};
 
     use super::*;
+    use crate::kernel::Registers;
     use crate::{Config, Generator, Nonlinearity, Padding};
 
     /// Lengths of the sequences of the tests.
@@ -202,7 +203,11 @@ mod tests {
     /// Ids (L, N); those behind the end of a sequence do not exist.
     fn ids() -> ArrayD<i64> {
         ArrayD::from_shape_fn(vec![7, 5], |at| {
-            if at[0] < LENGTHS[at[1]] { (3 * at[0] + 5 * at[1]) as i64 % 6 } else { 99 }
+            if at[0] < LENGTHS[at[1]] {
+                i64::try_from((3 * at[0] + 5 * at[1]) % 6).unwrap()
+            } else {
+                99
+            }
         })
     }
 
@@ -246,7 +251,7 @@ mod tests {
                     let expected = match pool {
                         _ if len == 0 => 7.5,
                         Pool::State => h_n[[2 + unit / 70, n, unit % 70]],
-                        Pool::Mean => mean as f32,
+                        Pool::Mean => f32::from_f64(mean),
                         Pool::Max => steps().fold(f32::NEG_INFINITY, f32::max),
                         _ => output[[len - 1, n, unit]],
                     };
@@ -367,7 +372,11 @@ mod tests {
         assert_eq!((values.shape(), indices.shape()), (&[7, 5, 2][..], &[7, 5, 2][..]));
         for (at, &index) in indices.indexed_iter() {
             let behind = at[0] >= LENGTHS[at[1]];
-            assert_eq!((index == -1, values[&at] == 7.5), (behind, behind), "{at:?}");
+            assert_eq!(
+                (index == -1, values[&at].to_bits() == 7.5_f32.to_bits()),
+                (behind, behind),
+                "{at:?}"
+            );
         }
         let model = self::model::<f32>(Pool::Mean, Some(Function::Argmax));
         let Prediction::Classes(classes) = predict(&model, &ids(), &LENGTHS) else {

@@ -21,7 +21,7 @@ pub fn read_text(source: &Source) -> Result<String, FileError> {
     let bytes = stream(source.open()?, &place)?.read_whole(TEXT, &place)?;
     String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = valid.iter().filter(|&&byte| byte == b'\n').count() + 1;
+        let line = valid.split(|&byte| byte == b'\n').count();
         let own = valid.rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
         let column = String::from_utf8_lossy(own).chars().count() + 1;
         let what = format!("expected UTF-8 text, got other bytes at line {line}, column {column}");

@@ -128,12 +128,11 @@ impl<T: Element> Decoder<T> {
             _ => (classes, 0),
         };
         let contiguous;
-        let x = match rows.as_slice() {
-            Some(x) => x,
-            None => {
-                contiguous = values(&rows, OUTPUT)?;
-                &contiguous
-            }
+        let x = if let Some(x) = rows.as_slice() {
+            x
+        } else {
+            contiguous = values(&rows, OUTPUT)?;
+            &contiguous
         };
         let count = checked_len(outer, OUTPUT)?;
         let (mut all_values, mut all_indices) =
@@ -196,7 +195,7 @@ struct Share<'a, T> {
 impl<T: Element> Share<'_, T> {
     fn decode(mut self, decoder: &Decoder<T>, kernel: Kernel) {
         let classes = decoder.head.out_features().unwrap_or(self.width);
-        let (mut values, mut indices) = (self.values, self.indices);
+        let (mut values, mut indices) = (Unfilled(self.values), Unfilled(self.indices));
         for x in self.x.chunks(CHUNK_ROWS * self.width) {
             self.buffers[0][..x.len()].copy_from_slice(x);
             let rows = x.len() / self.width;
@@ -205,14 +204,14 @@ impl<T: Element> Share<'_, T> {
                 let own = match decoder.function {
                     None => row,
                     Some(Function::Argmax) => {
-                        place(&mut indices, argmax(row));
+                        indices.fill(&[to_index(argmax(row))]);
                         continue;
                     }
                     Some(Function::Top(k)) => {
                         top(row, k, &mut self.order);
                         for &index in &self.order {
-                            place(&mut indices, index);
-                            copy(&mut values, &[row[index]]);
+                            indices.fill(&[to_index(index)]);
+                            values.fill(&[row[index]]);
                         }
                         continue;
                     }
@@ -221,20 +220,27 @@ impl<T: Element> Share<'_, T> {
                         row
                     }
                 };
-                copy(&mut values, own);
+                values.fill(own);
             }
         }
     }
 }
 
-/// Writes numbers to the beginning of a slice, and takes them off it.
-fn copy<T: Copy>(to: &mut &mut [T], from: &[T]) {
-    to.split_off_mut(..from.len()).unwrap_or_default().copy_from_slice(from);
+/// The part of a slice that is still to be written.
+struct Unfilled<'a, U>(&'a mut [U]);
+
+impl<U: Copy> Unfilled<'_, U> {
+    /// Writes the next numbers.
+    fn fill(&mut self, numbers: &[U]) {
+        let (own, rest) = std::mem::take(&mut self.0).split_at_mut(numbers.len());
+        own.copy_from_slice(numbers);
+        self.0 = rest;
+    }
 }
 
-/// Writes an index in the same way. No vector has more elements than fit.
-fn place(to: &mut &mut [i64], index: usize) {
-    copy(to, &[i64::try_from(index).unwrap_or(i64::MAX)]);
+/// No vector has more elements than fit.
+fn to_index(index: usize) -> i64 {
+    i64::try_from(index).unwrap_or(i64::MAX)
 }
 
 impl<T: Element> Prediction<T> {

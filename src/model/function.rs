@@ -62,7 +62,7 @@ fn descending<T: Element>(row: &[T], a: usize, b: usize) -> Ordering {
     by_value.then(a.cmp(&b))
 }
 
-/// softmax(x)_i = e^(x_i - m) / (1 + s), m = max x, s = sum of the other e^(x_j - m)
+/// `softmax(x)_i = e^(x_i - m) / (1 + s)`, m = max x, s = sum of the other `e^(x_j - m)`.
 fn softmax<T: Element>(row: &mut [T]) {
     let Some((largest, others)) = exponentials(row) else { return row.fill(T::NAN) };
     let sum = (Double::from(1.0) + others).hi;
@@ -71,7 +71,7 @@ fn softmax<T: Element>(row: &mut [T]) {
     }
 }
 
-/// ln softmax(x)_i = (x_i - m) - ln(1 + s). Neither term is positive, so that nothing cancels.
+/// `ln softmax(x)_i = (x_i - m) - ln(1 + s)`. Neither term is positive, so that nothing cancels.
 fn log_softmax<T: Element>(row: &mut [T]) {
     let Some((largest, others)) = exponentials(row) else { return row.fill(T::NAN) };
     let ln_sum = ln_1p(others);

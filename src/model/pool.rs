@@ -39,7 +39,7 @@ pub enum Pool {
 /// let output = arr2(&[[1.0_f32, 5.0], [2.0, -2.0], [6.0, 0.0]]).into_dyn();
 /// let mut pooling = Pooling::new(Pool::Mean, 1, 2)?;
 /// for part in output.axis_chunks_iter(Axis(0), 2) {
-///     pooling.add(0, &Batch::new(part, false)?);
+///     pooling.add(|n| n, &Batch::new(part, false)?);
 /// }
 /// let (rows, empty) = pooling.finish(&ArrayD::zeros(vec![1, 2]))?;
 /// assert_eq!(rows, arr2(&[[3.0, 1.0]]).into_dyn());
@@ -74,11 +74,11 @@ impl<T: Element> Pooling<T> {
         Ok(Pooling { pool, width, steps: zeros(&[sequences], POOLED)?, rows, sums })
     }
 
-    /// Adds the outputs of the next steps of the sequences from number `first` on.
-    pub fn add(&mut self, first: usize, part: &Batch<'_, T>) {
+    /// Adds the outputs of the next steps of some sequences. `sequence` gives the number of each sequence of the part.
+    pub fn add(&mut self, sequence: impl Fn(usize) -> usize, part: &Batch<'_, T>) {
         let width = self.width;
         for (row, values) in part.rows.chunks_exact(width).enumerate() {
-            let sequence = first + part.place(row).1;
+            let sequence = sequence(part.place(row).1);
             let is_first = self.steps[sequence] == 0;
             self.steps[sequence] += 1;
             let own = sequence * width..(sequence + 1) * width;

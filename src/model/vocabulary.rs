@@ -183,14 +183,12 @@ fn by_id(object: serde_json::Map<String, Value>, name: &'static str) -> Result<V
     let mut names = vec![None; count];
     for (token, id) in object {
         let place = id.as_u64().and_then(|id| names.get_mut(usize::try_from(id).ok()?));
-        match place {
-            Some(free @ None) => *free = Some(token),
-            _ => {
-                let (last, token) = (count - 1, shown(&token));
-                let what = format!("expected each id from 0 to {last} once, got {id} for {token}");
-                return Err(Error::invalid(name, what));
-            }
-        }
+        let Some(free @ None) = place else {
+            let (last, token) = (count - 1, shown(&token));
+            let what = format!("expected each id from 0 to {last} once, got {id} for {token}");
+            return Err(Error::invalid(name, what));
+        };
+        *free = Some(token);
     }
     Ok(names.into_iter().flatten().collect())
 }
@@ -199,7 +197,7 @@ fn by_id(object: serde_json::Map<String, Value>, name: &'static str) -> Result<V
 /// bracket. A list of characters can have these brackets too, each on a line of its own.
 fn looks_like_json(text: &str) -> bool {
     let text = text.trim();
-    let inside = text.strip_prefix(['[', '{']).map(|text| text.trim_start());
+    let inside = text.strip_prefix(['[', '{']).map(str::trim_start);
     let string = inside.and_then(|inside| inside.strip_prefix('"'));
     text.ends_with([']', '}']) && string.is_some_and(|rest| !rest.starts_with(['\n', '\r']))
 }

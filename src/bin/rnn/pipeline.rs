@@ -24,7 +24,7 @@ use std::thread::{Builder, ScopedJoinHandle};
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
-use elman::{Element, Mode};
+use elman::{Element, Mode, Pool};
 use ndarray::{ArrayD, Axis};
 use rayon::ThreadPool;
 
@@ -37,7 +37,7 @@ use flow::Flow;
 use input::{Input, Reader};
 use output::{Outputs, Writer};
 use pass::{Pass, Stage};
-use prediction::Results;
+use prediction::{Decoding, Outcome, Results};
 use rows::{Given, Rows, Section};
 
 impl<T: Element> Pass<'_, T> {
@@ -94,7 +94,11 @@ impl<T: Element> Pass<'_, T> {
         let output = layers.pop();
         output.iter().try_for_each(|output| self.check(Stage::Output, &section, output))?;
         let (h_n, last) = flow.finish()?;
-        let output = output.map(|output| self.decode(output, &h_n)).transpose()?;
+        let mut decoding = Decoding::new(self)?;
+        let output = pool.install(|| match output {
+            Some(output) => Ok(decoding.part(&section, output)?.or(decoding.finish(&h_n)?)),
+            None => decoding.finish(&h_n),
+        })?;
         Ok((Results { output, h_n, last, all_hidden }, seconds))
     }
 
@@ -129,7 +133,8 @@ impl<T: Element> Pass<'_, T> {
         mut reader: Reader<'_>,
         outputs: &mut Outputs,
     ) -> Result<Results<T>> {
-        let sink = outputs.sinks[0].take();
+        let mut decoding = Decoding::new(self)?;
+        let sink = outputs.sinks[0].take_if(|_| self.model.decoder().pool == Pool::Steps);
         let mut writer = sink.map(|sink| Writer::begin(sink, self)).transpose()?;
         let progress = progress::bytes(self.bytes(&self.whole()));
         let ended = pass_all(
@@ -141,11 +146,12 @@ impl<T: Element> Pass<'_, T> {
                 let mut layers = pool.install(|| flow.step(section, &input, Mode::Eval))?;
                 let output = layers.pop().unwrap_or_else(|| unreachable!("a layer's output"));
                 self.check(Stage::Output, section, &output)?;
+                let decoded = pool.install(|| decoding.part(section, output))?;
                 let Given::Numbers(input) = input else { unreachable!("a part of ids") };
-                Ok((output, input.without_data().1.into_raw_vec_and_offset().0))
+                Ok((decoded, input.without_data().1.into_raw_vec_and_offset().0))
             },
             &mut |section, output| {
-                if let Some(writer) = &mut writer {
+                if let (Some(writer), Some(Outcome::Rows(output))) = (&mut writer, output) {
                     writer.write(self, section, output)?;
                 }
                 progress.inc(self.bytes(section) as u64);
@@ -156,8 +162,11 @@ impl<T: Element> Pass<'_, T> {
         ended?;
         reader.expect_end()?;
         let (h_n, last) = flow.finish()?;
-        outputs.sinks[0] = writer.map(|writer| writer.finish(self)).transpose()?;
-        Ok(Results { output: None, h_n, last, all_hidden: Vec::new() })
+        if let Some(writer) = writer {
+            outputs.sinks[0] = Some(writer.finish(self)?);
+        }
+        let output = pool.install(|| decoding.finish(&h_n))?;
+        Ok(Results { output, h_n, last, all_hidden: Vec::new() })
     }
 }
 
@@ -166,9 +175,11 @@ const BUFFERS: usize = 2;
 
 /// Reads a section, into memory that may have been used before.
 type Read<'a, T> = &'a mut (dyn FnMut(&Section, Vec<T>) -> Result<Rows<T>> + Send + 'a);
+/// The output of a section; `None` if it is pooled.
+type Decoded<T> = Option<Outcome<T>>;
 /// Computes the output of a section, and returns the memory of its input.
-type Compute<'a, T> = &'a mut (dyn FnMut(&Section, Rows<T>) -> Result<(Rows<T>, Vec<T>)> + 'a);
-type Write<'a, T> = &'a mut (dyn FnMut(&Section, Rows<T>) -> Result<()> + Send + 'a);
+type Compute<'a, T> = &'a mut (dyn FnMut(&Section, Rows<T>) -> Result<(Decoded<T>, Vec<T>)> + 'a);
+type Write<'a, T> = &'a mut (dyn FnMut(&Section, Decoded<T>) -> Result<()> + Send + 'a);
 
 /// Passes all sections through the stages.
 fn pass_all<T: Send>(
@@ -200,7 +211,7 @@ fn at_once<T: Send>(
 ) -> Option<Result<()>> {
     let (filled_in, filled) = sync_channel(1);
     let (empty_in, empty) = sync_channel(BUFFERS);
-    let (done_in, done) = sync_channel::<(Section, Rows<T>)>(0);
+    let (done_in, done) = sync_channel::<(Section, Decoded<T>)>(0);
     // The channel has room for all of them.
     (0..BUFFERS).for_each(|_| drop(empty_in.send(Vec::new())));
     std::thread::scope(|scope| {

@@ -154,7 +154,9 @@ impl WeightsOutput {
 
 /// Whether a file belongs to a folder of weights, which may be replaced: of a layer, or of the modules around it.
 fn is_weights(file: &str) -> bool {
-    let is_of_module = |name: &str| name.ends_with(".weight") || name.ends_with(".bias");
+    let last = |name: &str| name.rsplit_once('.').map(|(_, last)| last.to_owned());
+    let is_of_module =
+        |name: &str| last(name).is_some_and(|last| last == "weight" || last == "bias");
     let is_weight = |name: &str| is_parameter_name(name) || is_of_module(name);
     file == TEXT_NAME || file.strip_suffix(".npy").is_some_and(is_weight)
 }

@@ -45,14 +45,14 @@ impl<T: Element> Pass<'_, T> {
     /// How the run is cut; `None` for a single pass. `seekable` says that input and output can be read and written
     /// at any place, `as_text` that the output is a table, which is written row by row, while the rows of a
     /// section lie in all of it. Masks are drawn in the order of the whole batch, every layer's states are a
-    /// tensor each, and an output with more steps than the input has no section for them. Ids and predictions pass whole.
+    /// tensor each, and an output with more steps than the input has no section for them. Ids, and the classes of every step, pass whole.
     pub(super) fn cut(&self, seekable: bool, as_text: bool) -> Option<Cut> {
         let (options, config) = (self.options, self.rnn.config());
         let single = (options.train && config.dropout > 0.0 && config.num_layers > 1)
             || (self.is_tensor() && (as_text || options.total_length.is_some()))
             || options.all_hidden
             || self.model.encoder().is_some()
-            || !self.is_hidden()
+            || self.has_indices_of_steps()
             || (self.form == Form::Unbatched && self.lengths.is_some())
             || self.bytes(&self.whole()) <= WHOLE_BYTES;
         let blocks = |bytes| (!single).then_some(Cut { sections: SectionKind::Block, bytes });

@@ -30,7 +30,7 @@ impl Input {
         count: usize,
     ) -> Result<Rows<i64>> {
         match self {
-            Input::Text(_, lines) => pack(lines.into_iter().map(column).collect()),
+            Input::Text(_, lines) => pack(&lines.into_iter().map(column).collect::<Vec<_>>()),
             Input::Tensor(file) => {
                 let (place, stored) = (file.place().to_owned(), file.header().stored);
                 refuse_bool(&place, stored)?;
@@ -54,7 +54,7 @@ impl Input {
                     let numbers = bundle.read_as(index)?;
                     ids(&bundle.entry_place(index), &numbers, count, |_| true)
                 });
-                pack(own.collect::<Result<_>>()?)
+                pack(&own.collect::<Result<Vec<_>>>()?)
             }
         }
     }
@@ -68,7 +68,7 @@ fn column(line: Vec<i64>) -> ArrayD<i64> {
 }
 
 /// Packs sequences of ids, (`L_i`, 1).
-fn pack(sequences: Vec<ArrayD<i64>>) -> Result<Rows<i64>> {
+fn pack(sequences: &[ArrayD<i64>]) -> Result<Rows<i64>> {
     if sequences.is_empty() {
         let none = ArrayD::from_elem(vec![0, 1], 0);
         return Ok(Rows::Packed(PackedSequence::new(none, Vec::new(), None, None)?));

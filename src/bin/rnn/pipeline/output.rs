@@ -192,7 +192,7 @@ impl<T: Element> Writer<T> {
     pub(super) fn begin(sink: Sink, pass: &Pass<'_, T>) -> Result<Self> {
         let [shape, ..] = pass.shapes();
         if pass.is_tensor() {
-            return Ok(Writer::Tensor(sink.into_parts(&shape, pass.file_axes(pass.width()))?));
+            return Ok(Writer::Tensor(sink.into_parts(&shape, pass.file_axes(pass.row_len()))?));
         }
         let mut archive = sink.into_archive();
         if pass.form == Form::Packed {

@@ -90,6 +90,18 @@ impl<T: Element> Pass<'_, T> {
         self.model.decoder().is_identity()
     }
 
+    /// Whether the output has classes for each step.
+    pub(super) fn has_indices_of_steps(&self) -> bool {
+        let decoder = self.model.decoder();
+        let indices = matches!(decoder.function, Some(Function::Argmax | Function::Top(_)));
+        indices && decoder.pool == Pool::Steps
+    }
+
+    /// Numbers of a row of the output.
+    pub(super) fn row_len(&self) -> usize {
+        self.row_shape().iter().product()
+    }
+
     /// The sizes of a row of the output.
     fn row_shape(&self) -> Vec<usize> {
         match self.model.decoder().function {

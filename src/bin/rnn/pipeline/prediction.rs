@@ -6,7 +6,7 @@ use elman::{Element, Pool, Pooling, Prediction, pad_packed_sequence};
 use ndarray::{ArrayD, ArrayViewD, Axis};
 
 use super::pass::{Form, Pass};
-use super::rows::{Rows, reshaped};
+use super::rows::{Rows, Section, reshaped};
 
 /// The index behind the end of a sequence.
 const NO_CLASS: i64 = -1;
@@ -29,23 +29,62 @@ pub(crate) struct Results<T> {
     pub(crate) all_hidden: Vec<(String, ArrayD<T>)>,
 }
 
+/// The decoder of a model over the outputs of a run, part by part.
+pub(super) struct Decoding<'a, T> {
+    pass: &'a Pass<'a, T>,
+    /// The outputs so far, if the decoder pools them.
+    pooling: Option<Pooling<T>>,
+}
+
+impl<'a, T: Element> Decoding<'a, T> {
+    pub(super) fn new(pass: &'a Pass<'_, T>) -> Result<Self> {
+        let pool = pass.model.decoder().pool;
+        let pooling = || Pooling::new(pool, pass.batch, pass.width());
+        let pooling = (pool != Pool::Steps).then(pooling).transpose()?;
+        Ok(Decoding { pass, pooling })
+    }
+
+    /// Decodes the next part of the layer's output; `None` if it is pooled.
+    pub(super) fn part(
+        &mut self,
+        section: &Section,
+        output: Rows<T>,
+    ) -> Result<Option<Outcome<T>>> {
+        let Some(pooling) = &mut self.pooling else {
+            return self.pass.decode_steps(output).map(Some);
+        };
+        // A part of a packed input is in packed order.
+        let order = match (&self.pass.index, &output) {
+            (Some(index), Rows::Packed(own)) if own.sorted_indices.is_none() => {
+                index.sorted_indices.as_deref()
+            }
+            _ => None,
+        };
+        let number = |n| order.map_or(section.rows.start + n, |order| order[n]);
+        pooling.add(number, &output.batch(self.pass.batch_first())?);
+        Ok(None)
+    }
+
+    /// The prediction for each sequence, if the outputs were pooled. `h_n` is as it is written.
+    pub(super) fn finish(self, h_n: &ArrayD<T>) -> Result<Option<Outcome<T>>> {
+        let Some(pooling) = self.pooling else { return Ok(None) };
+        let pass = self.pass;
+        let h_n = reshaped(h_n.clone(), &pass.rnn.hidden_shape(Some(pass.batch)));
+        let (decoder, kernel) = (pass.model.decoder(), pass.rnn.kernel());
+        let prediction = decoder.decode_pooled(pooling, &h_n, pass.padding(), kernel)?;
+        let unbatched = pass.form == Form::Unbatched;
+        Ok(Some(Outcome::Whole(if unbatched { prediction.of_one() } else { prediction })))
+    }
+}
+
 impl<T: Element> Pass<'_, T> {
-    /// Passes the whole output of the layer through the model's decoder. `h_n` is as it is written.
-    pub(super) fn decode(&self, output: Rows<T>, h_n: &ArrayD<T>) -> Result<Outcome<T>> {
-        let (decoder, kernel) = (self.model.decoder(), self.rnn.kernel());
+    /// Passes each row of an output through the model's decoder.
+    fn decode_steps(&self, output: Rows<T>) -> Result<Outcome<T>> {
         if self.is_hidden() {
             return Ok(Outcome::Rows(output));
         }
-        if decoder.pool != Pool::Steps {
-            let mut pooling = Pooling::new(decoder.pool, self.batch, self.width())?;
-            pooling.add(0, &output.batch(self.batch_first())?);
-            let h_n = reshaped(h_n.clone(), &self.rnn.hidden_shape(Some(self.batch)));
-            let prediction = decoder.decode_pooled(pooling, &h_n, self.padding(), kernel)?;
-            let unbatched = self.form == Form::Unbatched;
-            return Ok(Outcome::Whole(if unbatched { prediction.of_one() } else { prediction }));
-        }
         let (form, data) = output.without_data();
-        Ok(match decoder.decode(data, kernel)? {
+        Ok(match self.model.decoder().decode(data, self.rnn.kernel())? {
             Prediction::Values(values) => Outcome::Rows(form.with_data(values)?),
             Prediction::Classes(classes) => {
                 Outcome::Whole(Prediction::Classes(self.padded_indices(form.with_data(classes)?)?))
@@ -82,9 +121,10 @@ impl<T: Element> Pass<'_, T> {
         for n in 0..self.batch {
             let len = self.lengths.as_ref().map_or(self.steps, |lengths| lengths[n]);
             let place = |t| if self.batch_first() { [n, t] } else { [t, n] };
-            let cells: Vec<_> = match steps {
-                true => (0..len).flat_map(|t| names.cells(&prediction, &place(t))).collect(),
-                false => names.cells(&prediction, &[n]),
+            let cells: Vec<_> = if steps {
+                (0..len).flat_map(|t| names.cells(&prediction, &place(t))).collect()
+            } else {
+                names.cells(&prediction, &[n])
             };
             text.push_str(&cells.join("\t"));
             text.push('\n');
