@@ -331,3 +331,36 @@ fn a_newer_model_is_refused_by_its_version() {
         assert!(outcome.stderr.contains("expected version 1, got 2"), "{line}: {}", outcome.stderr);
     }
 }
+
+/// An input that passes in parts: 100 features of 170,000 steps take 68 MB.
+#[test]
+fn parts_of_a_large_input_give_the_bytes_of_the_whole() {
+    let sandbox = Sandbox::new();
+    let number = |i: usize| (i * 7919 % 1009) as f32 / 1009.0 - 0.5;
+    let matrix = |rows: usize, columns: usize| {
+        ArrayD::from_shape_fn(vec![rows, columns], |at| number(at[0] * columns + at[1] + 1))
+    };
+    let (ih, hh, fc) = (matrix(4, 100), matrix(4, 4), matrix(3, 4));
+    sandbox.save_npz(
+        "w.npz",
+        &[("rnn.weight_ih_l0", &ih), ("rnn.weight_hh_l0", &hh), ("fc.weight", &fc)],
+    );
+    let x = ArrayD::from_shape_fn(vec![85_000, 2, 100], |at| {
+        number(at[0] * 31 + at[1] * 17 + at[2] * 3)
+    });
+    sandbox.save("x.npy", &x.view());
+    let line = "run -q -w w.npz --nonlinearity tanh --batch-first=false -i x.npy --head fc";
+    for (flags, lengths) in [
+        ("--softmax", ""),
+        ("--pool mean", "--lengths 85000,40000"),
+        ("--pool state --top 2", "--lengths 5,85000"),
+    ] {
+        let out = if flags.contains("top") { "npz" } else { "npy" };
+        let line = format!("{line} {flags} {lengths}");
+        sandbox.rnn(&format!("{line} -o parts.{out}")).succeeds();
+        // All hidden states ask for one part.
+        sandbox.rnn(&format!("{line} -o whole.{out} --all-hidden all.npz")).succeeds();
+        let [parts, whole] = ["parts", "whole"].map(|name| sandbox.bytes(&format!("{name}.{out}")));
+        assert!(parts == whole, "{flags} {lengths}");
+    }
+}
