@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
+use super::file_id::FileId;
 use super::path::written_file;
 use super::show;
 use super::temporary::registered;
@@ -170,17 +171,12 @@ fn locked(file: &File, take: &impl Fn(&File) -> Result<(), TryLockError>) -> io:
 }
 
 /// Whether the path still names the file.
-#[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let id = |found: fs::Metadata| (found.dev(), found.ino());
-    let at = fs::symlink_metadata(path).map(id);
-    file.metadata().map(id).is_ok_and(|own| at.is_ok_and(|at| at == own))
-}
-
-#[cfg(not(unix))]
-fn is_at(_: &File, path: &Path) -> bool {
-    path.exists()
+    let at = fs::symlink_metadata(path).map(|found| FileId::of(&found));
+    match (file.metadata(), at) {
+        (Ok(own), Ok(at)) => at == FileId::of(&own) || cfg!(not(unix)),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -89,6 +89,8 @@ fn file_code(error: &FileError) -> u8 {
         FileError::Create { .. } => 73,
         // More than --max-bytes allows: a retry would not help.
         FileError::Read { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => 65,
+        // A folder is opened to make a rename in it permanent.
+        FileError::Write { source, .. } if is_too_many_files(source) => 71,
         FileError::Read { .. } | FileError::Write { .. } => 74,
         FileError::InUse { .. } => 75,
         _ => 65,

@@ -243,6 +243,14 @@ fn fault_67() {
             }
         }
     }
+    scene.succeeds("rnn randn -q --seed 1 --rng r.npy --shape 1 -o y.npy");
+    for files in 4..16 {
+        let line = "exec rnn randn -q --rng r.npy --shape 2 -o y.npy";
+        let outcome = scene.sandbox.shell(&format!("ulimit -n {files}; {line}"));
+        let refused = outcome.code == Some(71) && outcome.stderr.ends_with(too_many);
+        let succeeds = outcome.code == Some(0);
+        assert!(if files < 12 { refused || succeeds } else { succeeds }, "{files}: {outcome:?}");
+    }
     for files in 7..12 {
         scene.succeeds(&format!("ulimit -n {files}; exec rnn run -q -w w -i x.npy -o y.npy"));
         assert_eq!(scene.sandbox.bytes("y.npy"), expected);
