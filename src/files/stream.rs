@@ -88,13 +88,20 @@ pub struct Frames {
     count: u64,
     /// The bytes of one frame.
     bytes: Vec<u8>,
+    /// The bytes of all frames so far, while they may be text.
+    start: Option<Vec<u8>>,
 }
 
 impl Frames {
     /// Frames of `len` numbers each.
     pub fn stdin(len: usize) -> Result<Self, FileError> {
         let bytes = crate::memory::zeros(&[len, size_of::<f32>()], "a frame")?;
-        Ok(Frames { reader: BufReader::new(Waiting(io::stdin())), count: 0, bytes })
+        Ok(Frames {
+            reader: BufReader::new(Waiting(io::stdin())),
+            count: 0,
+            bytes,
+            start: Some(Vec::new()),
+        })
     }
 
     /// The frame that was read last, for messages. Frames are counted from 1, bytes from 0.
@@ -119,9 +126,7 @@ impl Frames {
             let what = format!("expected {len} bytes, {} f32 numbers, got {got}", frame.len());
             return Err(FileError::Malformed { place, what });
         }
-        if self.count == 0 {
-            self.refuse_other_formats()?;
-        }
+        self.refuse_other_formats()?;
         let (numbers, _) = self.bytes.as_chunks();
         for (to, &bytes) in frame.iter_mut().zip(numbers) {
             *to = T::from_f32(f32::from_le_bytes(bytes));
@@ -130,19 +135,29 @@ impl Frames {
         Ok(true)
     }
 
-    /// Rejects text and .npy, once the first frame has been read: by its bytes and those that have arrived with it.
-    fn refuse_other_formats(&self) -> Result<(), FileError> {
-        let arrived = self.bytes.iter().chain(self.reader.buffer());
-        let start: Vec<_> = arrived.take(START_BYTES).copied().collect();
-        let all = self.bytes.len() + self.reader.buffer().len();
-        let got = if start.starts_with(b"\x93NUMPY") {
+    /// Whether everything that has been read may be text: then its state is not worth keeping if an error follows.
+    pub fn may_be_text(&self) -> bool {
+        self.count > 0 && self.start.is_some()
+    }
+
+    /// Rejects text and .npy, by the bytes up to this frame and those that have arrived with it.
+    fn refuse_other_formats(&mut self) -> Result<(), FileError> {
+        let Some(mut start) = self.start.take() else { return Ok(()) };
+        let up_to = |bytes: &[u8]| bytes[..bytes.len().min(START_BYTES)].to_vec();
+        start.extend(up_to(&self.bytes));
+        let ahead = self.reader.buffer();
+        let arrived = [&start[..], &up_to(ahead)].concat();
+        let got = if arrived.starts_with(b"\x93NUMPY") {
             "a .npy, which is read without --frames".to_owned()
-        } else if is_text(&start, all.is_multiple_of(self.bytes.len())) {
-            let shown = &start[..start.len().min(SHOWN_BYTES)];
+        } else if is_text(&arrived, ahead.len().is_multiple_of(self.bytes.len())) {
+            let shown = &arrived[..arrived.len().min(SHOWN_BYTES)];
             format!("text that begins with '{}'", shown.escape_ascii())
         } else {
+            let undecided = start.len() < START_BYTES && arrived.iter().all(is_character);
+            self.start = undecided.then_some(start);
             return Ok(());
         };
+        self.start = Some(start);
         let numbers = self.bytes.len() / size_of::<f32>();
         let what = format!("expected frames of {numbers} little-endian f32 numbers, got {got}");
         Err(FileError::malformed("stdin", what))
@@ -150,7 +165,7 @@ impl Frames {
 }
 
 /// Most bytes by which a stream of frames is told from text.
-const START_BYTES: usize = 1 << 12;
+const START_BYTES: usize = 1 << 10;
 
 /// Bytes of a text that a message shows.
 const SHOWN_BYTES: usize = 20;
@@ -165,7 +180,6 @@ const SHOWN_BYTES: usize = 20;
 fn is_text(start: &[u8], whole: bool) -> bool {
     const DIFFERENT: usize = 12;
     const OF_TABLE: usize = 3;
-    let is_character = |byte: &u8| matches!(byte, b'\t' | b'\r' | b'\n' | b' '..=b'~');
     let is_of_table = |byte: &u8| byte.is_ascii_digit() || b"+-.,;/e[]() \t\r\n".contains(byte);
     if !start.iter().all(is_character) {
         return false;
@@ -175,6 +189,10 @@ fn is_text(start: &[u8], whole: bool) -> bool {
     numbers.sort_unstable();
     numbers.dedup();
     is_table || numbers.len() >= DIFFERENT || !whole
+}
+
+fn is_character(byte: &u8) -> bool {
+    matches!(byte, b'\t' | b'\r' | b'\n' | b' '..=b'~')
 }
 
 /// Answers on standard output, each flushed as soon as it is complete.

@@ -211,8 +211,8 @@ fn fault_96_of_text() {
     scene.sandbox.shell("rnn init -q --input-size 1 --hidden 1 -o one.npz").succeeds();
     let expected = |size: u32| format!("expected frames of {size} little-endian f32 numbers, got");
     for (command, text) in [
-        ("printf '0.1,0.2,0.3\\n0.4,0.5,0.6\\n'", "text that begins with '0.1,0.2,0.3\\n0.4,0.5,'"),
-        ("printf '1 2 3\\n4 5 6\\n'", "text that begins with '1 2 3\\n4 5 6\\n'"),
+        ("printf '0.1,0.2,0.3\\n0.4,0.5,0.6\\n'", "text that begins with '0.1,0.2,0.3\\n"),
+        ("printf '1 2 3\\n4 5 6\\n'", "text that begins with '1 2 3\\n"),
         ("seq 1000", "text that begins with '1\\n2\\n3\\n4"),
         (
             "echo it is all the same to me what this pipe is to read",
@@ -228,6 +228,15 @@ fn fault_96_of_text() {
             scene.refuses(&line, 65, &[&format!("rnn: stdin: {} {text}", expected(size))]);
         }
     }
+    // A line is a frame of one number, and comes alone: it is answered, and leaves no state.
+    for lines in
+        ["for i in 1 2 3 4; do echo 0.$i; sleep 0.05; done", "echo 0.1; sleep 0.05; echo 2"]
+    {
+        let line = "rnn stream -q -w one.npz --frames --state s.npz --checkpoint 1 | wc -c";
+        let outcome = scene.sandbox.shell(&format!("set -o pipefail; ({lines}) | {line}"));
+        assert_eq!(outcome.code, Some(65), "{lines}: {}", outcome.stderr);
+        assert!(!scene.sandbox.path("s.npz").exists(), "{lines}: {}", outcome.stdout_text());
+    }
     // A frame is cut by the end of a short text.
     let line = "echo 0.12 | rnn stream -w one.npz --frames --state s.npz";
     scene.refuses(line, 65, &["text that begins with '0.12\\n'"]);
@@ -238,6 +247,11 @@ fn fault_96_of_text() {
     }
     let outcome = scene.sandbox.shell("printf AAAA | rnn stream -q -w one.npz --frames");
     assert_eq!((outcome.code, outcome.stdout.len()), (Some(0), 4), "{}", outcome.stderr);
+    // Checkpoints begin with the first number that is no text.
+    scene.sandbox.write("good", &frames(&[12.078_431, 12.078_431, 0.5, 1.0]));
+    scene.succeeds("rnn stream -q -w one.npz --frames --state s.npz --checkpoint 3 < good > out");
+    let count = scene.succeeds("rnn info s.npz:count --values").stdout_text();
+    assert!(count.contains("tensor(4)"), "{count}");
 }
 
 /// Standard error that takes no words: the name of the kind, and the stream.

@@ -170,13 +170,17 @@ fn frames<T: Element>(args: &Stream, config: &Config, carried: &mut Carried<'_, 
     let input_size = config.input_size;
     let (mut input, mut output) = (Frames::stdin(input_size)?, Answers::stdout()?);
     let mut frame = ArrayD::from_shape_vec(vec![1, input_size], zeros(&[input_size], "a frame")?)?;
-    while input.read(frame.as_slice_mut().unwrap_or_default())? {
+    loop {
+        let read = input.read(frame.as_slice_mut().unwrap_or_default());
+        carried.defer(input.may_be_text(), read.is_err());
+        if !read? {
+            return Ok(());
+        }
         check_finite(args, &input.place(), "input", &frame.view())?;
         let result = carried.step(frame.view())?;
         check_answer(args, &input.place(), &result)?;
         carried.answer(result.h_n, || output.frame(&result.output.view()))?;
     }
-    Ok(())
 }
 
 /// Refuses NaN and infinity in a tensor of an array, if that is asked for: before its answer, and before the state.

@@ -43,6 +43,8 @@ struct Saved<T> {
     count: u64,
     /// Arrays since the state was saved.
     unsaved: u64,
+    /// No checkpoint: the arrays may turn out to be something else.
+    deferred: bool,
 }
 
 impl<'a, T: Element> Carried<'a, T> {
@@ -58,7 +60,7 @@ impl<'a, T: Element> Carried<'a, T> {
         let (h, origin) = start.map_or((None, String::new()), |(h, origin)| (Some(h), origin));
         let session = carry.then(|| Session::new(rnn, h));
         let saved = saved.map(|(file, count, checkpoint)| {
-            let saved = Saved { file, checkpoint, h_n: None, count, unsaved: 0 };
+            let saved = Saved { file, checkpoint, h_n: None, count, unsaved: 0, deferred: false };
             let saved = Arc::new(Mutex::new(saved));
             let at_last = Arc::clone(&saved);
             signals::before_dying(move || save_at_last(&at_last));
@@ -116,7 +118,8 @@ impl<'a, T: Element> Carried<'a, T> {
             saved.h_n = Some(h_n);
             saved.count += 1;
             saved.unsaved += 1;
-            if saved.checkpoint.is_some_and(|every| saved.unsaved == every.get()) {
+            if !saved.deferred && saved.checkpoint.is_some_and(|every| saved.unsaved >= every.get())
+            {
                 saved.save()?;
             }
         } else {
@@ -127,6 +130,16 @@ impl<'a, T: Element> Carried<'a, T> {
             "the arrays before it".clone_into(&mut self.origin);
         }
         Ok(())
+    }
+
+    /// Makes checkpoints wait while what has been read is `doubtful`; if it has `failed` too, its state is dropped.
+    pub(crate) fn defer(&self, doubtful: bool, failed: bool) {
+        let Some(saved) = &self.saved else { return };
+        let mut saved = saved.lock().unwrap_or_else(PoisonError::into_inner);
+        saved.deferred = doubtful;
+        if doubtful && failed {
+            saved.h_n = None;
+        }
     }
 
     /// Saves the state if it has changed and has a file.
