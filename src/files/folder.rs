@@ -18,7 +18,7 @@ use crate::files::error::FileError;
 
 /// A folder that is replaced as one.
 #[derive(Debug)]
-pub struct Folder(Replacement);
+pub struct Folder(Box<Replacement>);
 
 impl Folder {
     /// Checks that a folder can be written at `path`. One that exists may hold only files whose names `own` accepts.
@@ -44,7 +44,8 @@ impl Folder {
         let created = Temporary::folder(folder_of(&path));
         let (lock, temporary) = created.map_err(FileError::creating(&place))?;
         let found = (existing, overwrite);
-        Ok(Folder(Replacement::new((place, path), temporary, found, Some(own)).hold(lock)))
+        let folder = Replacement::new((place, path), temporary, found, Some(own)).hold(lock);
+        Ok(Folder(Box::new(folder)))
     }
 
     /// Writes a file of the folder.
@@ -82,7 +83,7 @@ impl Folder {
                 permissions.map_or(Ok(()), |own| fs::set_permissions(folder.temporary(), own))
             })
             .map_err(FileError::writing(folder.place()))?;
-        Ok(folder)
+        Ok(*folder)
     }
 }
 

@@ -26,8 +26,6 @@ pub(super) fn permissions(_: Option<&Metadata>, _: bool) -> Option<Permissions> 
 #[cfg(target_os = "linux")]
 fn umask() -> u32 {
     use std::io::Read;
-    use std::sync::OnceLock;
-    static UMASK: OnceLock<u32> = OnceLock::new();
     let read = || {
         // It is in the second line, behind the name of the process.
         let mut start = [0; 256];
@@ -36,7 +34,7 @@ fn umask() -> u32 {
         let mask = text.lines().find_map(|line| line.strip_prefix("Umask:"))?;
         u32::from_str_radix(mask.trim(), 8).ok()
     };
-    *UMASK.get_or_init(|| read().unwrap_or(0o077))
+    read().unwrap_or(0o077)
 }
 
 #[cfg(all(unix, not(target_os = "linux")))]

@@ -116,7 +116,14 @@ impl Drop for Temporary {
 }
 
 fn remove(path: &Path) {
-    let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    let _ = if path.is_dir() {
+        // A folder that may not be changed cannot be emptied.
+        #[cfg(unix)]
+        let _ = fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700));
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    };
 }
 
 /// The name of a temporary file is this prefix, random letters, their checksum, and the suffix.

@@ -34,7 +34,8 @@ pub(crate) fn install(report: fn(&anyhow::Error) -> ExitCode) {
     // No code reads this flag: having a handler is enough not to die of the signal.
     let _ = flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
     let mut handled = vec![SIGHUP, SIGINT, SIGTERM];
-    handled.retain(|&signal| !is_ignored(signal));
+    let ignored = ignored_signals();
+    handled.retain(|signal| ignored >> (signal - 1) & 1 == 0);
     // While this flag is set, a signal kills at once. The first signal sets it, or a failure to start the
     // thread below. The handlers of a signal run in the order of their registration.
     let stopping = Arc::new(AtomicBool::new(false));
@@ -80,17 +81,16 @@ fn is_first_process() -> bool {
     std::process::id() == 1
 }
 
-/// Whether this process was started with a signal set to be ignored.
+/// The signals that this process was started to ignore: a bit for each.
 ///
 /// `sigaction` cannot be called without `unsafe`; Linux also shows the mask in a file, as a hexadecimal number
 /// whose lowest bit is signal 1.
 #[cfg(unix)]
-fn is_ignored(signal: i32) -> bool {
+fn ignored_signals() -> u64 {
     // Other systems have no such file, and all handlers are set.
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
-    mask >> (signal - 1) & 1 == 1
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 /// Sets no handlers: this system has no such signals.

@@ -209,6 +209,12 @@ fn fault_85_of_another_user() {
         assert_eq!(fs::read(scene.sandbox.path("sticky/y.npy")).unwrap(), before);
         assert_eq!(fs::read_dir(scene.sandbox.path("sticky")).unwrap().count(), 2);
     }
+    // The old files of a folder that may not be changed are removed all the same.
+    scene.succeeds(&format!(
+        "set -e; {user} init -q --input-size 3 --hidden 4 -o v; chmod 500 v
+        {user} init -q --input-size 3 --hidden 5 -o v; test $(stat -c %a v) = 500
+        test $(ls -d .rnn-*.tmp 2> /dev/null | wc -l) = 0"
+    ));
     // Root may, and so may the owner of the file or of the folder.
     scene.succeeds("rnn run -q -w w.npz -i x.npy -o sticky/y.npy");
     for owned in ["sticky/y.npy", "sticky"] {

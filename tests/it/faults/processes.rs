@@ -101,8 +101,11 @@ fn fault_88_of_a_holder_that_is_killed() {
     for signal in [9, 15, 9] {
         let mut held = holder(&scene);
         assert!(leftovers(&scene).contains(&".rnn-r.npy.lock".to_owned()));
-        // The next one waits as long as the first one lives.
-        let waiting = scene.sandbox.shell("timeout 0.3 rnn randn --rng r.npy --shape 2 -o z.npy");
+        // The next one waits as long as the first one lives. In the foreground it gets one signal, and not a second one
+        // that kills it before it has cleaned up.
+        let waiting = scene
+            .sandbox
+            .shell("timeout --foreground 0.3 rnn randn --rng r.npy --shape 2 -o z.npy");
         assert_eq!((waiting.code, waiting.stdout_text().as_str()), (Some(124), ""));
         scene.succeeds(&format!("kill -s {signal} {}", held.id()));
         assert_eq!(held.wait().unwrap().signal(), Some(signal));
