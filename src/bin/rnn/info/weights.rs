@@ -101,7 +101,7 @@ fn listed(parameter: Parameter, stored: StoredType, tensor: &ArrayD<f64>, args: 
         "spectral_radius": radius,
     });
     let shape = format!("{shape:?} {}", sizes(&axes, &shape));
-    Listed { row: [name, shape, stored, words], fields, values }
+    Listed::new([name, shape, stored, words], fields, values, args.report)
 }
 
 /// The square root of the sum of squares, none of which overflows or vanishes.
