@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use elman::files::{Source, write_npz, write_safetensors};
+use elman::files::{AnyArray, Source, write_npz, write_safetensors};
 use elman::{Checkpoint, CheckpointError, Config, Dtype, Element, write_onnx};
 use ndarray::ArrayD;
 
@@ -43,14 +43,14 @@ pub(crate) fn check(layer: Result<Checkpoint, CheckpointError>) {
 fn written<T: Element>(layer: Checkpoint, config: &Config) {
     let tensors = layer.into_tensors::<T>();
     let text = config.to_json().to_string();
+    let members: Vec<(&str, &dyn AnyArray)> =
+        tensors.iter().map(|(name, array)| (name.as_str(), array as _)).collect();
     let files = [
         scratch::written("layer.npz", |sink| {
-            let members: Vec<_> =
-                tensors.iter().map(|(name, array)| (name.as_str(), array as _)).collect();
             write_npz(sink, &members, &text).unwrap();
         }),
         scratch::written("layer.safetensors", |sink| {
-            write_safetensors(sink, &tensors, &text).unwrap();
+            write_safetensors(sink, &members, &text).unwrap();
         }),
         scratch::written("layer.onnx", |sink| write_onnx(sink, &tensors, config).unwrap()),
     ];

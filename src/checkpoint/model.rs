@@ -244,7 +244,7 @@ mod tests {
     use ndarray::arr2;
 
     use super::*;
-    use crate::files::{Overwrite, Sink, write_safetensors};
+    use crate::files::{AnyArray, Overwrite, Sink, write_safetensors};
     use crate::{
         Batch, Function, Generator, Head, Linear, Link, Options, Params, Pool, Tokens, Vocabulary,
     };
@@ -259,9 +259,11 @@ mod tests {
         let params = Params::<f32>::init(Config::new(2, 3), &mut Generator::new(0)).unwrap();
         let own = params.into_tensors().into_iter();
         let own = own.map(|(name, tensor)| (format!("rnn.{name}"), tensor));
-        let others = others.iter().map(|(name, tensor)| ((*name).to_owned(), tensor.clone()));
+        let own: Vec<_> = own.collect();
+        let others = others.iter().map(|(name, tensor)| (*name, tensor as &dyn AnyArray));
+        let all = own.iter().map(|(name, tensor)| (name.as_str(), tensor as _)).chain(others);
         let mut sink = Sink::open(&path, Overwrite::Replace).unwrap();
-        write_safetensors(&mut sink, &own.chain(others).collect::<Vec<_>>(), text).unwrap();
+        write_safetensors(&mut sink, &all.collect::<Vec<_>>(), text).unwrap();
         sink.commit().unwrap();
         (folder, Source::parse(path.as_ref()))
     }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use ndarray::ArrayD;
 
-use super::npy::{AnyArray, header_bytes, write_low_bytes};
+use super::npy::{AnyArray, write_low_bytes};
 use super::{Stored, StoredType, TensorReader};
 use crate::files::error::FileError;
 use crate::memory::{array, grow};
@@ -38,13 +38,16 @@ pub struct StoredArray<B> {
 }
 
 impl<B: Bits> AnyArray for StoredArray<B> {
-    fn write(&self, writer: &mut dyn Write) -> io::Result<()> {
-        writer.write_all(&header_bytes(&self.stored.descr(), self.bits.shape())?)?;
-        write_low_bytes(writer, &self.bits, self.stored.size(), &mut Vec::new())
+    fn stored(&self) -> StoredType {
+        self.stored
     }
 
-    fn bytes(&self) -> usize {
-        self.bits.len() * self.stored.size()
+    fn shape(&self) -> &[usize] {
+        self.bits.shape()
+    }
+
+    fn write_numbers(&self, writer: &mut dyn Write) -> io::Result<()> {
+        write_low_bytes(writer, &self.bits, self.stored.size(), &mut Vec::new())
     }
 }
 

@@ -95,8 +95,12 @@ impl FileError {
         move |source| FileError::Read { place: place.to_owned(), source }
     }
 
+    /// The error of an output, or of the input that is read while the output is written.
     pub(super) fn writing(place: &str) -> impl Fn(io::Error) -> Self {
-        move |source| FileError::Write { place: place.to_owned(), source }
+        move |source| match source.downcast() {
+            Ok(error) => error,
+            Err(source) => FileError::Write { place: place.to_owned(), source },
+        }
     }
 }
 

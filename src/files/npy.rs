@@ -6,6 +6,7 @@ use ndarray::{ArrayD, ArrayViewD};
 use ndarray_npy::npy::header::Layout;
 use ndarray_npy::{WritableElement, WriteNpyError, WriteNpyExt};
 
+use super::StoredType;
 use crate::element::{Dtype, Element};
 
 /// A type of number that is written.
@@ -48,19 +49,42 @@ pub(super) const PIECE_BYTES: usize = 1 << 16;
 
 /// An array of any type that is written.
 pub trait AnyArray {
+    /// The type of its numbers.
+    fn stored(&self) -> StoredType;
+    /// Its sizes.
+    fn shape(&self) -> &[usize];
+    /// Writes its numbers in C order and little-endian bytes.
+    fn write_numbers(&self, writer: &mut dyn Write) -> io::Result<()>;
+
     /// Writes it as [`write_npy`] does.
-    fn write(&self, writer: &mut dyn Write) -> io::Result<()>;
+    fn write(&self, writer: &mut dyn Write) -> io::Result<()> {
+        writer.write_all(&header_bytes(&self.stored().descr(), self.shape())?)?;
+        self.write_numbers(writer)
+    }
+
     /// Bytes of its numbers.
-    fn bytes(&self) -> usize;
+    fn bytes(&self) -> usize {
+        self.shape().iter().product::<usize>() * self.stored().size()
+    }
 }
 
 impl<T: Stored> AnyArray for ArrayD<T> {
-    fn write(&self, writer: &mut dyn Write) -> io::Result<()> {
-        write_npy(writer, &self.view())
+    fn stored(&self) -> StoredType {
+        // Behind the order of the bytes.
+        let stored = StoredType::parse(&T::DESCR[1..]);
+        stored.unwrap_or_else(|| unreachable!("{}: written and not read", T::DESCR))
     }
 
-    fn bytes(&self) -> usize {
-        self.len() * size_of::<T>()
+    fn shape(&self) -> &[usize] {
+        ArrayD::shape(self)
+    }
+
+    fn write_numbers(&self, writer: &mut dyn Write) -> io::Result<()> {
+        write_numbers(writer, self, &mut Vec::new())
+    }
+
+    fn write(&self, writer: &mut dyn Write) -> io::Result<()> {
+        write_npy(writer, &self.view())
     }
 }
 

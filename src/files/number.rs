@@ -75,25 +75,40 @@ impl StoredType {
         }
     }
 
-    /// The bits of a number of this type; `None` if the type has no such number.
+    /// The bits of a number as this type, rounded if it is a float; `None` for a number beyond the type, and for one
+    /// that is not whole in a type of whole numbers.
     #[allow(clippy::cast_possible_truncation, reason = "the result is compared with the number")]
-    pub fn bits_of(self, value: f64) -> Option<u64> {
-        match self {
+    pub fn bits_of(self, number: Number) -> Option<u64> {
+        let value = number.to_f64();
+        let (bits, infinite) = match self {
             StoredType::F16 => {
-                let half = half::f16::from_f64(value);
-                (half.is_infinite() == value.is_infinite()).then(|| half.to_bits().into())
+                let half = half::f16::from_f32(rounded_to_odd(value));
+                (u64::from(half.to_bits()), half.is_infinite())
             }
-            StoredType::F32 => Some(u64::from((value as f32).to_bits())),
-            StoredType::F64 => Some(value.to_bits()),
+            StoredType::BF16 => {
+                let half = half::bf16::from_f32(rounded_to_odd(value));
+                (u64::from(half.to_bits()), half.is_infinite())
+            }
+            StoredType::F32 => {
+                // A whole number is rounded once.
+                let single =
+                    if let Number::Integer(whole) = number { whole as f32 } else { value as f32 };
+                (u64::from(single.to_bits()), single.is_infinite())
+            }
+            StoredType::F64 => (value.to_bits(), value.is_infinite()),
             _ => {
-                let bits = (value as i128).to_le_bytes();
+                let whole = match number {
+                    Number::Integer(whole) => whole,
+                    _ if value.fract() == 0.0 => value as i128,
+                    _ => return None,
+                };
                 let mut own = [0; 8];
-                own[..self.size()].copy_from_slice(&bits[..self.size()]);
+                own[..self.size()].copy_from_slice(&whole.to_le_bytes()[..self.size()]);
                 let bits = u64::from_le_bytes(own);
-                // A sum of bytes beyond the type is another number.
-                (self.number(bits).to_f64().to_bits() == (value + 0.0).to_bits()).then_some(bits)
+                return (self.number(bits) == Number::Integer(whole)).then_some(bits);
             }
-        }
+        };
+        (infinite == value.is_infinite()).then_some(bits)
     }
 
     /// The bits of positive infinity; `None` if the type has no infinity.
@@ -106,6 +121,18 @@ impl StoredType {
             _ => None,
         }
     }
+}
+
+/// The single that rounds to the same half as a double: of the two next to it, the one whose last bit is 1. The crate
+/// `half` leaves out the last bits of a double.
+#[allow(clippy::cast_possible_truncation, reason = "rounding is the purpose")]
+fn rounded_to_odd(value: f64) -> f32 {
+    let near = value as f32;
+    if f64::from(near) == value || near.is_infinite() {
+        return near;
+    }
+    let beyond = f64::from(near).abs() > value.abs();
+    f32::from_bits((near.to_bits() - u32::from(beyond)) | 1)
 }
 
 /// Appends the numbers in `bytes`, converted to T.
@@ -180,6 +207,33 @@ pub(super) fn fortran_place(mut index: usize, shape: &[usize]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn halves_are_rounded_once() {
+        let bits = |stored: StoredType, value: f64| stored.bits_of(Number::F64(value));
+        // 1 + 2^-11 lies halfway between two halves, and 1 + 2^-8 between two of bfloat16.
+        for (stored, tie, even, odd) in [
+            (StoredType::F16, 1.0 + 0.5_f64.powi(11), 0x3c00, 0x3c01),
+            (StoredType::BF16, 1.0 + 0.5_f64.powi(8), 0x3f80, 0x3f81),
+        ] {
+            assert_eq!(bits(stored, tie), Some(even));
+            assert_eq!(bits(stored, tie.next_up()), Some(odd));
+            assert_eq!(bits(stored, tie.next_down()), Some(even));
+            assert_eq!(bits(stored, -tie.next_up()), Some(odd | 0x8000));
+            assert_eq!([bits(stored, 1e300), bits(stored, -1e-300)], [None, Some(0x8000)]);
+        }
+        assert_eq!(bits(StoredType::F16, f64::INFINITY), Some(0x7c00));
+        assert_eq!(bits(StoredType::F16, 65_520.0), None);
+        assert_eq!(bits(StoredType::F16, f64::NAN).map(|bits| bits & 0x7e00), Some(0x7e00));
+        assert_eq!(bits(StoredType::F32, 1e39), None);
+        let whole = |stored: StoredType, whole| stored.bits_of(Number::Integer(whole));
+        // Rounded twice, it would become 2^60.
+        assert_eq!(whole(StoredType::F32, (1 << 60) + (1 << 36) + 1), Some(0x5d80_0001));
+        assert_eq!(whole(StoredType::I64, i64::MIN.into()), Some(1 << 63));
+        assert_eq!([whole(StoredType::U8, 256), whole(StoredType::U8, -1)], [None, None]);
+        assert_eq!([bits(StoredType::I8, -0.0), bits(StoredType::I8, 0.5)], [Some(0), None]);
+        assert_eq!([whole(StoredType::Bool, 1), whole(StoredType::Bool, 2)], [Some(1), None]);
+    }
 
     #[test]
     fn bits_are_numbers_of_every_type() {

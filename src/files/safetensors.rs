@@ -3,12 +3,12 @@
 //! The crate `safetensors` keeps only the last of several tensors with one name; this reader rejects them. The
 //! fuzzer compares the two.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::fmt;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 
-use ndarray::ArrayD;
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value, json};
@@ -18,10 +18,8 @@ use super::handle::Handle;
 use super::header::check_size;
 use super::json::{Axes, Short, Text as TextSeed};
 use super::limit::{MAX_SAFETENSORS_HEADER_BYTES, MAX_TEXT_BYTES};
-use super::npy::write_numbers;
 use super::reader::{Bytes, TensorReader};
-use super::{Entry, Header, Sink, StoredType, TEXT_NAME, Text, escaped};
-use crate::element::Element;
+use super::{AnyArray, Entry, Header, Sink, StoredType, TEXT_NAME, Text, escaped};
 use crate::files::error::FileError;
 
 /// Bytes of a tensor beside its name, from its place in the header to that in the list of entries.
@@ -286,23 +284,28 @@ fn within(place: &str, name: &str, what: String) -> FileError {
     FileError::malformed(&format!("{place}:{}", escaped(name)), what)
 }
 
-/// Writes tensors as .safetensors, with the text in the metadata beside PyTorch's mark. The tensors are sorted by
-/// name, as all writers of the format sort them, so that the same tensors give the same bytes.
-pub fn write_safetensors<T: Element>(
+/// Writes tensors as .safetensors, with the text in the metadata beside PyTorch's mark. Without a text
+/// there is only the mark. The tensors are sorted by the size of their numbers, and by name, as all writers of the format
+/// sort them, so that the same tensors give the same bytes.
+pub fn write_safetensors(
     sink: &mut Sink,
-    tensors: &[(String, ArrayD<T>)],
+    tensors: &[(&str, &dyn AnyArray)],
     text: &str,
 ) -> Result<(), FileError> {
     let mut tensors: Vec<_> = tensors.iter().collect();
-    tensors.sort_by_key(|(name, _)| name);
-    let dtype = T::DTYPE.to_string().to_uppercase();
+    // Behind wider numbers, all are aligned.
+    tensors.sort_by_key(|(name, tensor)| (Reverse(tensor.stored().size()), *name));
+    let mut metadata = json!({"format": "pt"});
+    if !text.is_empty() {
+        metadata[TEXT_NAME] = json!(text);
+    }
     let mut header = Map::new();
-    header.insert(METADATA.to_owned(), json!({"format": "pt", TEXT_NAME: text}));
+    header.insert(METADATA.to_owned(), metadata);
     let mut start = 0;
     for (name, tensor) in &tensors {
-        let end = start + tensor.len() * size_of::<T>();
+        let (dtype, end) = (tensor.stored().to_string().to_uppercase(), start + tensor.bytes());
         let stated = json!({"dtype": dtype, "shape": tensor.shape(), "data_offsets": [start, end]});
-        header.insert(name.clone(), stated);
+        header.insert((*name).to_owned(), stated);
         start = end;
     }
     let header = Value::Object(header).to_string();
@@ -311,6 +314,6 @@ pub fn write_safetensors<T: Element>(
     sink.write(|file| {
         file.write_all(&(length as u64).to_le_bytes())?;
         write!(file, "{header}{}", " ".repeat(length - header.len()))?;
-        tensors.iter().try_for_each(|(_, tensor)| write_numbers(file, tensor, &mut Vec::new()))
+        tensors.iter().try_for_each(|(_, tensor)| tensor.write_numbers(file))
     })
 }

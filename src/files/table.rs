@@ -140,17 +140,23 @@ impl Table {
     }
 
     /// The numbers, each rounded to T as if its text had been read as T.
-    pub(super) fn into_array<T: Element>(self) -> Result<ArrayD<T>, FileError> {
-        if let (Dtype::F32, Some(error)) = (T::DTYPE, self.beyond_f32) {
-            return Err(error);
+    pub(super) fn into_array<T: Element>(mut self) -> Result<ArrayD<T>, FileError> {
+        if T::DTYPE == Dtype::F32 {
+            self.round_to_f32()?;
         }
         let mut values = reserved(self.values.len(), "input")?;
         values.extend(self.values.into_iter().map(T::from_f64));
-        if T::DTYPE == Dtype::F32 {
-            for (index, single) in self.singles {
-                values[index] = T::from_f32(single);
-            }
-        }
         Ok(array(&self.shape, values))
+    }
+
+    /// Makes every number one that rounds to the f32 of its text.
+    pub(super) fn round_to_f32(&mut self) -> Result<(), FileError> {
+        if let Some(error) = self.beyond_f32.take() {
+            return Err(error);
+        }
+        for (index, single) in self.singles.drain(..) {
+            self.values[index] = single.into();
+        }
+        Ok(())
     }
 }

@@ -205,6 +205,11 @@ impl TensorFile {
         Ok(())
     }
 
+    /// Makes every number of a table one that rounds to the f32 of its text.
+    pub(super) fn round_text(&mut self) -> Result<(), FileError> {
+        if let Body::Table(table) = &mut self.body { table.round_to_f32() } else { Ok(()) }
+    }
+
     /// The reader of the stored numbers; each is read once.
     pub fn reader(&mut self) -> Result<TensorReader<'_>, FileError> {
         let (header, place) = (self.header.clone(), self.place.clone());

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use ndarray::{ArrayView2, ArrayViewD, Axis, Dimension, Ix2};
 
-use super::write_npy;
+use super::{AnyArray, Converted, Number, write_npy};
 use crate::element::Element;
 
 /// The smallest number with an exponent in .txt: a longer one would widen every column.
@@ -57,16 +57,52 @@ impl TensorFormat {
         writer: &mut dyn Write,
         array: &ArrayViewD<'_, T>,
     ) -> io::Result<()> {
-        if !self.holds(array.shape()) {
-            let what = format!("expected rows and columns, got shape {:?}", array.shape());
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
-        }
+        self.check(array.shape())?;
         match self {
             TensorFormat::Npy => write_npy(writer, array),
             TensorFormat::Csv => write_table(writer, array, ","),
             TensorFormat::Tsv => write_table(writer, array, "\t"),
-            TensorFormat::Txt => write_blocks(writer, array),
+            TensorFormat::Txt => write_blocks(writer, array, |&value| rounded(value)),
         }
+    }
+
+    /// Writes a tensor that is converted meanwhile.
+    ///
+    /// # Errors
+    /// Those of [`TensorFormat::write`], and that of the tensor's file.
+    pub fn write_converted(self, writer: &mut dyn Write, tensor: &Converted<'_>) -> io::Result<()> {
+        let (stored, shape) = (tensor.stored(), tensor.shape());
+        self.check(shape)?;
+        let separator = match self {
+            TensorFormat::Npy => return tensor.write(writer),
+            TensorFormat::Txt => {
+                let number = |&bits: &u64| match stored.number(bits) {
+                    Number::Integer(whole) => whole.to_string(),
+                    float => rounded(float.to_f64()),
+                };
+                return write_blocks(writer, &tensor.held()?.view(), number);
+            }
+            TensorFormat::Csv => ",",
+            TensorFormat::Tsv => "\t",
+        };
+        let (columns, mut column) = (shape.last().copied().unwrap_or(1), 0);
+        tensor.pieces(&mut |bits| {
+            for &bits in bits {
+                column += 1;
+                let end = if column == columns { "\n" } else { separator };
+                write!(writer, "{}{end}", plain(stored.number(bits).to_string()))?;
+                column %= columns;
+            }
+            Ok(())
+        })
+    }
+
+    fn check(self, shape: &[usize]) -> io::Result<()> {
+        if self.holds(shape) {
+            return Ok(());
+        }
+        let what = format!("expected rows and columns, got shape {shape:?}");
+        Err(io::Error::new(io::ErrorKind::InvalidInput, what))
     }
 }
 
@@ -86,7 +122,11 @@ fn write_table<T: Element>(
 /// The shortest text that reads back to the same bits, with an exponent instead of many zeros.
 /// NumPy and pandas read `nan`, `inf` and `-0` too.
 pub fn shortest<T: Element>(value: T) -> String {
-    let text = format!("{value:?}");
+    plain(format!("{value:?}"))
+}
+
+/// The text of a number without a fraction of zero.
+fn plain(text: String) -> String {
     match text.strip_suffix(".0") {
         Some(whole) => whole.to_owned(),
         None if text == "NaN" => "nan".to_owned(),
@@ -96,8 +136,12 @@ pub fn shortest<T: Element>(value: T) -> String {
 
 /// A block of rows and columns for each index of the axes before them. A tensor of more than two axes has the index of
 /// each block above it, as PyTorch writes it.
-fn write_blocks<T: Element>(writer: &mut dyn Write, array: &ArrayViewD<'_, T>) -> io::Result<()> {
-    let width = array.iter().map(|&value| rounded(value).len()).max().unwrap_or(0);
+fn write_blocks<T>(
+    writer: &mut dyn Write,
+    array: &ArrayViewD<'_, T>,
+    text: impl Fn(&T) -> String,
+) -> io::Result<()> {
+    let width = array.iter().map(|value| text(value).len()).max().unwrap_or(0);
     let leading = array.shape()[..array.ndim().saturating_sub(2)].to_vec();
     for (block, index) in ndarray::indices(leading).into_iter().enumerate() {
         let index = index.as_array_view();
@@ -108,7 +152,7 @@ fn write_blocks<T: Element>(writer: &mut dyn Write, array: &ArrayViewD<'_, T>) -
         }
         let own = index.iter().fold(array.view(), |own, &i| own.index_axis_move(Axis(0), i));
         for row in rows(own).rows() {
-            let numbers = row.iter().map(|&value| format!("{:>width$}", rounded(value)));
+            let numbers = row.iter().map(|value| format!("{:>width$}", text(value)));
             writeln!(writer, "{}", numbers.collect::<Vec<_>>().join("  "))?;
         }
     }

@@ -1,5 +1,7 @@
 //! `rnn convert`: weights from one format to another.
 
+mod tensors;
+
 use crate::support::{Outcome, Sandbox, fixture_path};
 
 /// A path for each writable format.

@@ -300,7 +300,8 @@ fn shapes_that_differ() {
     sandbox.save_npz("swapped.npz", &[("x", &swapped)]);
     sandbox.save("flat.npy", &tensor(&[60], &[0.0; 60]).view());
     let fit = "  hint: axes 0 and 1 swapped would fit";
-    let command = r#"python3 -c "import numpy as np; np.save('a-swapped.npy', np.load('a.npy').swapaxes(0, 1))""#;
+    let command = "rnn convert a.npy a-swapped.npy --transpose 0,1";
+    let member = "rnn convert swapped.npz:x x-swapped.npy --transpose 0,1";
     said(
         &sandbox.rnn("diff a.npy swapped.npy"),
         1,
@@ -309,7 +310,7 @@ fn shapes_that_differ() {
     said(
         &sandbox.rnn("diff swapped.npz a.npy --exact"),
         1,
-        &format!("swapped.npz, a.npy: f32 [3, 5, 4], [5, 3, 4]: shapes differ\n{fit}\n"),
+        &format!("swapped.npz, a.npy: f32 [3, 5, 4], [5, 3, 4]: shapes differ\n{fit}: {member}\n"),
     );
     said(
         &sandbox.rnn("diff a.npy flat.npy"),
@@ -740,7 +741,7 @@ fn any_two_axes_may_be_swapped() {
     let sandbox = Sandbox::new();
     sandbox.save("a.npy", &ArrayD::<f32>::zeros(vec![5, 2, 3]).view());
     sandbox.save("b.npy", &ArrayD::<f32>::zeros(vec![3, 2, 5]).view());
-    let command = "python3 -c \"import numpy as np; np.save('a-swapped.npy', np.load('a.npy').swapaxes(0, 2))\"";
+    let command = "rnn convert a.npy a-swapped.npy --transpose 0,2";
     let expected = format!(
         "a.npy, b.npy: f32 [5, 2, 3], [3, 2, 5]: shapes differ\n  hint: axes 0 and 2 swapped would fit: {command}\n"
     );

@@ -86,7 +86,7 @@ fn completions_offer_named_values() {
     };
     for (line, word, expected) in [
         ("rnn run --nonlinearity", "--nonlinearity", "tanh relu\n"),
-        ("rnn convert --dtype", "--dtype", "f32 f64\n"),
+        ("rnn convert --dtype", "--dtype", "f32 f64 f16 bf16 i8 i16 i32 i64 u8 u16 u32 u64 bool\n"),
         (
             "rnn man",
             "man",

@@ -319,7 +319,7 @@ fn inputs_of_another_form() {
             (
                 "-i mixed.npz -o p.npz",
                 65,
-                "rnn: mixed.npz:b: expected f32, as other sequences are, got f64\nhint: all of them as f64: python3 -c \"import numpy as np; a = np.load('mixed.npz'); np.savez('mixed-f64.npz', **{k: a[k].astype('f8') for k in a})\"\n",
+                "rnn: mixed.npz:b: expected f32, as other sequences are, got f64\nhint: all of them as f64: rnn convert mixed.npz mixed-f64.npz --dtype f64\n",
             ),
             (
                 "-i x.npy -o p.npz",

@@ -250,7 +250,7 @@ fn axes_in_the_wrong_order() {
     let sandbox = Sandbox::new();
     sandbox.rnn("randn --shape 4,3,5 -o x.npy").succeeds();
     let stderr = "rnn: x.npy: input: expected 3 features (input_size) on the last axis, got 5 in shape [4, 3, 5]\n\
-                  hint: axis 1 has 3 features: python3 -c \"import numpy as np; np.save('x-swapped.npy', np.load('x.npy').swapaxes(1, 2))\"\n";
+                  hint: axis 1 has 3 features: rnn convert x.npy x-swapped.npy --transpose 1,2\n";
     sandbox.rnn("run --input-size 3 --hidden-size 2 --num-layers 1 -i x.npy").fails(65, stderr);
 
     sandbox.rnn("randn --shape 5,4,3 -o x.npy").succeeds();
@@ -266,7 +266,7 @@ fn a_hidden_state_with_the_batch_first() {
     sandbox.rnn("randn --shape 2,4,3 -o x.npy").succeeds();
     zeros(&sandbox, "h0.npy", &[2, 1, 5]);
     let stderr = "rnn: h0.npy: h_0: expected shape [1, 2, 5], got [2, 1, 5]\n\
-                  hint: batch_first never applies to h_0: python3 -c \"import numpy as np; np.save('h0-swapped.npy', np.load('h0.npy').swapaxes(0, 1))\"\n";
+                  hint: batch_first never applies to h_0: rnn convert h0.npy h0-swapped.npy --transpose 0,1\n";
     sandbox.rnn("run -w w/ -i x.npy --h0 h0.npy").fails(65, stderr);
 }
 

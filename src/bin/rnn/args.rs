@@ -53,7 +53,7 @@ pub(crate) enum Command {
     Stream(Stream),
     /// Make fresh weights, as nn.RNN(...) does after torch.manual_seed(S).
     Init(Init),
-    /// Write weights in another format.
+    /// Write weights or other tensors in another format.
     Convert(Convert),
     /// Say what is in files: tensors, weights, packed sequences, states.
     #[command(long_about = include_str!("args/help/info.txt").trim_ascii_end())]
@@ -230,4 +230,19 @@ pub(crate) enum ReportForm {
     Json,
     /// Nothing.
     None,
+}
+
+/// The format of an output on standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// NumPy's, for one tensor.
+    Npy,
+    /// An archive of several.
+    Npz,
+    /// A table with commas.
+    Csv,
+    /// A table with tabs.
+    Tsv,
+    /// Text for reading, with four decimals.
+    Txt,
 }

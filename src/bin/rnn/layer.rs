@@ -1,13 +1,16 @@
 //! The layer of a command: from weights, from flags, or from both.
 
 use anyhow::Result;
-use elman::files::{OpenSource, Tensor};
-use elman::{Checkpoint, Config, Dtype, ModelCheckpoint, NamedTensor, Nonlinearity};
+use elman::files::{Bundle, OpenSource, Tensor};
+use elman::{
+    Checkpoint, Config, Dtype, EncoderConfig, LinkConfig, ModelCheckpoint, NamedTensor,
+    Nonlinearity,
+};
 
 use crate::args::{LayerArgs, ReportForm};
 use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
-use crate::model_flags::{ModelFlags, typed};
+use crate::model_flags::ModelFlags;
 use crate::numbers;
 use crate::report::Notes;
 
@@ -132,8 +135,13 @@ pub(crate) fn note_modules(weights: &Checkpoint, has_flags: bool, notes: &mut No
 }
 
 /// The flags of an embedding and a linear layer that would use what the weights have, if they have a linear layer.
-pub(crate) fn suggested_flags(weights: &Checkpoint) -> Vec<String> {
-    if weights.suggested.head.is_empty() { Vec::new() } else { typed(&weights.suggested) }
+fn suggested_flags(weights: &Checkpoint) -> Vec<String> {
+    let [LinkConfig::Linear(head)] = &weights.suggested.head[..] else { return Vec::new() };
+    let embedding = match &weights.suggested.encoder {
+        Some(EncoderConfig::Embedding(name)) => Some(format!("--embedding {name}")),
+        _ => None,
+    };
+    embedding.into_iter().chain([format!("--head {head}")]).collect()
 }
 
 /// Whether an input of this shape can be read with steps first or with sequences first. `batch_is_known` if the
@@ -275,4 +283,10 @@ pub(crate) fn note_dropout(config: &Config, train: bool, notes: &mut Notes) {
     } else if p > 0.0 && !train {
         notes.notes.push(format!("dropout {p} is inactive, as after eval(); --train applies it"));
     }
+}
+
+/// Whether a file holds weights of an RNN, as they are or as they are pruned or normalized: by their names.
+pub(crate) fn holds_weights(bundle: &Bundle) -> bool {
+    let is_weight = |name: &str| name.split('.').any(|part| part.starts_with("weight_ih"));
+    bundle.entries().iter().any(|entry| is_weight(&entry.name))
 }

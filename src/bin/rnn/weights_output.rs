@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::Result;
 use elman::files::{
-    Folder, Overwrite, Pending, Sink, TEXT_NAME, is_replaced, is_standard_output, write_folder,
-    write_npz, write_safetensors,
+    AnyArray, Folder, Overwrite, Pending, Sink, TEXT_NAME, is_replaced, is_standard_output,
+    write_folder, write_npz, write_safetensors,
 };
 #[cfg(feature = "onnx")]
 use elman::write_onnx;
@@ -129,18 +129,19 @@ impl WeightsOutput {
         saved: &Value,
     ) -> Result<Pending> {
         let text = format!("{saved:#}\n");
+        let members = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor as _));
+        let members: Vec<(&str, &dyn AnyArray)> = members.collect();
         match self {
             Self::Folder(folder) => {
                 write_folder(&folder, tensors, &text)?;
                 Ok(folder.into())
             }
             Self::Npz(mut sink) => {
-                let members = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor as _));
-                write_npz(&mut sink, &members.collect::<Vec<_>>(), &text)?;
+                write_npz(&mut sink, &members, &text)?;
                 Ok(sink.into())
             }
             Self::Safetensors(mut sink) => {
-                write_safetensors(&mut sink, tensors, &text)?;
+                write_safetensors(&mut sink, &members, &text)?;
                 Ok(sink.into())
             }
             #[cfg(feature = "onnx")]

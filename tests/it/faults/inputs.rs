@@ -248,7 +248,7 @@ fn fault_29() {
     let features = "input: expected 3 features (input_size) on the last axis, got";
     for (arguments, what, hint) in [
         ("-i wide.npy", format!("{features} 7 in shape [5, 2, 7]"), "--input-size 7"),
-        ("-i swapped.npy", format!("{features} 2 in shape [5, 3, 2]"), "swapaxes(1, 2)"),
+        ("-i swapped.npy", format!("{features} 2 in shape [5, 3, 2]"), "--transpose 1,2"),
         (
             "-i x.npy --h0 h0.npy",
             "h_0: expected shape [1, 2, 4], got [1, 5, 4]".to_owned(),
@@ -262,7 +262,7 @@ fn fault_29() {
         (
             "-i x.npy --h0 turned.npy",
             "h_0: expected shape [1, 2, 4], got [2, 1, 4]".to_owned(),
-            "swapaxes(0, 1)",
+            "--transpose 0,1",
         ),
     ] {
         let line = format!("rnn run -w w.npz {arguments} -o y.npy");

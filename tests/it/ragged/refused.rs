@@ -1,6 +1,6 @@
 //! The errors of `rnn run` about lengths, packed sequences and outputs, word for word.
 
-use elman::files::AnyArray;
+use elman::files::{AnyArray, StoredType};
 use ndarray::ArrayD;
 
 use crate::support::{Sandbox, integers, npy};
@@ -355,17 +355,25 @@ fn indices_that_numpy_saved_as_objects() {
 
 /// An archive of a packed sequence with one more member of any bytes.
 fn object_npz(sandbox: &Sandbox, file: &str, name: &str, bytes: &[u8]) {
-    struct Raw<'a>(&'a [u8]);
+    struct Raw<'a>(&'a [u8], [usize; 1]);
     impl AnyArray for Raw<'_> {
-        fn write(&self, writer: &mut dyn std::io::Write) -> std::io::Result<()> {
+        fn stored(&self) -> StoredType {
+            StoredType::U8
+        }
+        fn shape(&self) -> &[usize] {
+            &self.1
+        }
+        fn write_numbers(&self, writer: &mut dyn std::io::Write) -> std::io::Result<()> {
             writer.write_all(self.0)
         }
-        fn bytes(&self) -> usize {
-            self.0.len()
+        // Without a header of its own.
+        fn write(&self, writer: &mut dyn std::io::Write) -> std::io::Result<()> {
+            self.write_numbers(writer)
         }
     }
+    let raw = Raw(bytes, [bytes.len()]);
     let (data, sizes) = (rows(10, 3), integers(&[3, 3, 2, 1, 1]));
-    sandbox.save_npz(file, &[("data", &data), ("batch_sizes", &sizes), (name, &Raw(bytes))]);
+    sandbox.save_npz(file, &[("data", &data), ("batch_sizes", &sizes), (name, &raw)]);
 }
 
 #[test]

@@ -5,10 +5,11 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args as ClapArgs, ValueEnum};
+use elman::files::{AxisSlice, StoredType};
 use elman::{Dtype, Kernel, Nonlinearity};
 
-use super::values::{DTYPE, KERNEL, every, number, seconds, size, whole};
-use super::{LayerArgs, ModelArgs, ReportArgs, RngArgs, TableArgs, WeightsArgs};
+use super::values::{DTYPE, KERNEL, STORED, every, number, seconds, size, whole};
+use super::{Format, LayerArgs, ModelArgs, ReportArgs, RngArgs, TableArgs, WeightsArgs};
 
 #[derive(Debug, ClapArgs)]
 #[allow(clippy::struct_excessive_bools, reason = "flags that do not exclude each other")]
@@ -155,21 +156,47 @@ pub(crate) struct Init {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Convert {
-    /// Weights: a folder of .npy files, .npz, .safetensors, .pt, .onnx, or -.
+    /// Weights: a folder of .npy files, .npz, .safetensors, .pt, .onnx, or -. Or other tensors: .npy, .npz,
+    /// .safetensors, .pt, a tensor FILE:NAME of one of them, or a table.
     #[arg(value_name = "SRC")]
     pub(crate) source: OsString,
-    /// Output: a folder, FILE.npz, FILE.safetensors, FILE.onnx, or - for an .npz on stdout.
+    /// Output for weights: a folder, FILE.npz, FILE.safetensors, FILE.onnx, or - for an .npz on stdout. For tensors:
+    /// FILE.npz, FILE.safetensors, or, for one of them, FILE.npy, FILE.csv, FILE.tsv, FILE.txt, or - for a .npy.
     #[arg(value_name = "DST")]
     pub(crate) target: PathBuf,
+    /// Take parts of the tensors, as in Python: an index or a slice for each of the first axes, such as 0:100,:,3.
+    #[arg(
+        long,
+        value_name = "SLICES",
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        help_heading = "Tensors"
+    )]
+    pub(crate) slice: Vec<AxisSlice>,
+    /// Swap two axes of the tensors, or put all of them in another order, counted from 0, behind --slice.
+    #[arg(
+        long,
+        value_name = "A,B",
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        help_heading = "Tensors"
+    )]
+    pub(crate) transpose: Vec<isize>,
+    /// Format of a tensor on stdout [default: npy].
+    #[arg(long, value_name = "FORMAT", help_heading = "Tensors")]
+    pub(crate) format: Option<Format>,
+    #[command(flatten)]
+    pub(crate) table: TableArgs,
     #[command(flatten)]
     pub(crate) of_weights: WeightsArgs,
     /// Refuse weights that do not say their nonlinearity, or another argument that can change the result, unless
     /// a flag says it.
     #[arg(long)]
     pub(crate) strict: bool,
-    /// Type of the output [default: that of the input].
-    #[arg(long, value_name = "TYPE", value_parser = DTYPE, hide_possible_values = true)]
-    pub(crate) dtype: Option<Dtype>,
+    /// Type of the output [default: that of the input; of a table f32, and as it is read in another table]: f32 or
+    /// f64 for weights, for tensors also f16, bf16, i8 to i64, u8 to u64 and bool.
+    #[arg(long, value_name = "TYPE", value_parser = STORED, hide_possible_values = true)]
+    pub(crate) dtype: Option<StoredType>,
     /// Put the sum of both biases into bias_ih, and zeros into bias_hh: the layer computes the same.
     #[arg(long)]
     pub(crate) merge_bias: bool,

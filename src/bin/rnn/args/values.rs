@@ -7,6 +7,7 @@ use std::num::NonZeroU64;
 use std::str::FromStr;
 
 use clap::builder::{PossibleValue, TypedValueParser};
+use elman::files::StoredType;
 use elman::{Dtype, Error, Kernel, Nonlinearity};
 
 use super::COMMANDS;
@@ -67,6 +68,26 @@ pub(crate) const KERNEL: Named<Kernel> =
 
 pub(crate) const DTYPE: Named<Dtype> = Named { parse: dtype, names: || vec!["f32", "f64"] };
 
+/// A type of numbers in files, by its name in Rust or in NumPy and PyTorch.
+pub(crate) const STORED: Named<StoredType> =
+    Named { parse: stored, names: || NAMES.map(|(name, ..)| name).to_vec() };
+
+const NAMES: [(&str, &str, StoredType); 13] = [
+    ("f32", "float32", StoredType::F32),
+    ("f64", "float64", StoredType::F64),
+    ("f16", "float16", StoredType::F16),
+    ("bf16", "bfloat16", StoredType::BF16),
+    ("i8", "int8", StoredType::I8),
+    ("i16", "int16", StoredType::I16),
+    ("i32", "int32", StoredType::I32),
+    ("i64", "int64", StoredType::I64),
+    ("u8", "uint8", StoredType::U8),
+    ("u16", "uint16", StoredType::U16),
+    ("u32", "uint32", StoredType::U32),
+    ("u64", "uint64", StoredType::U64),
+    ("bool", "bool", StoredType::Bool),
+];
+
 /// Any word: the command itself looks it up among all commands.
 pub(crate) const COMMAND: Named<String> = Named {
     parse: |name| Ok(name.to_owned()),
@@ -121,6 +142,14 @@ fn dtype(text: &str) -> Result<Dtype, String> {
         "f64" | "float64" => Ok(Dtype::F64),
         _ => Err(format!("expected dtype f32 or f64, got '{text}'")),
     }
+}
+
+fn stored(text: &str) -> Result<StoredType, String> {
+    let found = NAMES.iter().find(|(short, long, _)| [short, long].contains(&&text));
+    found.map(|(.., stored)| *stored).ok_or_else(|| {
+        let names = NAMES.map(|(name, ..)| name).join(", ");
+        format!("expected one of {names}, got '{text}'")
+    })
 }
 
 /// Bytes, with K, M or G for powers of 1024, as in head and dd.

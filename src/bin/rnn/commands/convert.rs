@@ -1,4 +1,6 @@
-//! `rnn convert`: weights from one format to another.
+//! `rnn convert`: weights, or other tensors, from one format to another.
+
+mod tensors;
 
 use anyhow::Result;
 use elman::files::{Source, commit_all, is_standard_output};
@@ -16,13 +18,21 @@ use crate::report::{Notes, TensorLine};
 use crate::weights_output::{WeightsOutput, report};
 
 pub(crate) fn convert(args: &Convert) -> Result<()> {
+    match tensors::found(args)? {
+        Some(file) => tensors::convert(args, file),
+        None => convert_weights(args),
+    }
+}
+
+fn convert_weights(args: &Convert) -> Result<()> {
+    let dtype = tensors::dtype_of_weights(args)?;
     let remedy = |other: &str| hint::convert(&args.source.to_string_lossy(), other);
     let output = WeightsOutput::open(&args.target, args.report.overwrite(), remedy)?;
     let mut notes = Notes::new(args.report.form());
     let prefix = args.of_weights.prefix.as_deref();
     let flags = ModelFlags::read(&args.model)?;
     let source = Source::parse(&args.source).open()?;
-    let weights = layer::read_model(source, prefix, args.dtype, &flags, &mut notes)?;
+    let weights = layer::read_model(source, prefix, dtype, &flags, &mut notes)?;
     if args.report.verbose > 0 {
         let Checkpoint { place, recognised, .. } = &weights.layer;
         notes.notes.push(format!("{place}: recognised as {recognised}"));

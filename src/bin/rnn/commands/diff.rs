@@ -2,12 +2,13 @@
 
 use anyhow::Result;
 use elman::files::Source;
+use serde_json::json;
 
 use crate::args::{Diff, ReportForm};
 use crate::diff::{find, open};
 use crate::failure::{Different, Usage};
 use crate::pipeline::table::check_table;
-use crate::report::{print, print_json};
+use crate::report::print;
 
 pub(crate) fn diff(args: &Diff) -> Result<()> {
     if args.a == "-" && args.b == "-" {
@@ -24,7 +25,7 @@ pub(crate) fn diff(args: &Diff) -> Result<()> {
         _ if args.quiet => {}
         ReportForm::None => {}
         ReportForm::Text => print(&findings.text(), false)?,
-        ReportForm::Json => print_json(&findings)?,
+        ReportForm::Json => print(&format!("{}\n", json!(findings)), false)?,
     }
     if findings.equal { Ok(()) } else { Err(Different.into()) }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use elman::files::{
-    AnyArray, Bits, Pending, Sink, StoredArray, StoredType, commit_all, is_standard_output,
+    AnyArray, Bits, Number, Pending, Sink, StoredArray, StoredType, commit_all, is_standard_output,
     write_npy, write_npz, written_file,
 };
 use elman::{PackedSequence, PaddingSide, pad_packed_sequence, pad_sequence, unpack_sequence};
@@ -103,7 +103,7 @@ fn unpack_as<B: Bits>(args: &Unpack, input: Input, stored: StoredType, stdout: b
 /// The bits of the padding value.
 fn padding<B: Bits>(args: &Unpack, stored: StoredType) -> Result<B> {
     let value = args.padding_value.unwrap_or(0.0);
-    let bits = stored.bits_of(value).ok_or_else(|| {
+    let bits = stored.bits_of(Number::F64(value)).ok_or_else(|| {
         Data(format!("--padding-value: expected a number that {stored} holds, got {value}"))
     })?;
     Ok(B::of(bits))

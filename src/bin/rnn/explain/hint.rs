@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use elman::files::{FileError, Remedy};
+use elman::files::{FileError, Remedy, Source};
 use elman::{CheckpointError, Config, Nonlinearity};
 
 use super::command_line::{CommandLine, quoted};
@@ -155,30 +155,25 @@ pub(super) fn init(config: &Config, folder: &str) -> String {
 
 /// A command that writes `file` with two axes swapped, beside it.
 pub(crate) fn swapped(file: &str, first: usize, second: usize) -> Option<String> {
-    let stem = file.strip_suffix(".npy")?;
-    swap(file, &format!("{stem}-swapped.npy"), first, second)
+    let (stem, extension) = match Source::parse(file.as_ref()) {
+        Source::Stdin => return None,
+        Source::Member(_, name) => (name, "npy"),
+        Source::Path(path) => {
+            let extension = if path.extension()? == "csv" { "csv" } else { "npy" };
+            (path.with_extension("").to_str()?.to_owned(), extension)
+        }
+    };
+    Some(swap(file, &format!("{stem}-swapped.{extension}"), first, second))
 }
 
 /// A command that writes `file` with two axes swapped to `to`, which may be the same file.
-pub(super) fn swap(file: &str, to: &str, first: usize, second: usize) -> Option<String> {
-    let code = format!("np.save('{to}', np.load('{file}').swapaxes({first}, {second}))");
-    [file, to].into_iter().all(needs_no_quotes).then(|| python(&code))
+pub(super) fn swap(file: &str, to: &str, first: usize, second: usize) -> String {
+    format!("{} --transpose {first},{second}", convert(file, to))
 }
 
 /// The arrays of an archive as f64 in another one, beside it.
 pub(crate) fn as_f64(file: &str) -> Option<String> {
     let stem = file.strip_suffix(".npz")?;
-    let code = format!(
-        "a = np.load('{file}'); np.savez('{stem}-f64.npz', **{{k: a[k].astype('f8') for k in a}})"
-    );
-    needs_no_quotes(file).then(|| format!("all of them as f64: {}", python(&code)))
-}
-
-fn python(code: &str) -> String {
-    format!("python3 -c \"import numpy as np; {code}\"")
-}
-
-/// Whether no character of a path ends a string of Python or has a meaning for the shell around it.
-fn needs_no_quotes(path: &str) -> bool {
-    !path.contains(['\'', '"', '\\', '$', '`', '!'])
+    let command = convert(file, &format!("{stem}-f64.npz"));
+    Some(format!("all of them as f64: {command} --dtype f64"))
 }

@@ -134,7 +134,7 @@ fn tensor(error: &CheckpointError, config: &Config) -> Option<String> {
         {
             // In its place: a second file beside it would be one tensor too many.
             let file = file(name);
-            hint::swap(&file.to_string_lossy(), &file.to_string_lossy(), 0, 1)
+            Some(hint::swap(&file.to_string_lossy(), &file.to_string_lossy(), 0, 1))
         }
         Error::MissingTensor { .. } | Error::TensorShape { .. } => {
             Some(format!("fresh weights show a whole set: {}", hint::init(config, "whole/")))
