@@ -82,9 +82,9 @@ fn fault_09() {
     let scene = Scene::new();
     let file = [b"\x93NUMPY\x02\x00\xff\xff\xff\xff", &[b' '; 52][..]].concat();
     scene.sandbox.write("bad.npy", &file);
-    // The code of the program and its libraries has 11 MB of addresses, of which a third is ever touched:
+    // The code of the program and its libraries has 13 MB of addresses, of which a third is ever touched:
     // with 4 MB of them left for everything else, less than 10 MB are resident.
-    let limits = Limits { seconds: 1, memory: 15 << 10 };
+    let limits = Limits { seconds: 1, memory: 17 << 10 };
     let says = ["header of 4294967295 bytes; limit 10000\n"];
     scene.refuses_within(limits, "rnn run -w w.npz -i bad.npy -o y.npy", 65, &says);
     scene.refuses_within(limits, "cat bad.npy | rnn run -w w.npz -i - -o y.npy", 65, &says);
