@@ -155,10 +155,9 @@ impl Checkpoint {
         let found = names::find(&derived.entries, prefix).map_err(within)?;
         let saved = configuration::read(bundle, &derived.entries, &found)
             .map_err(|error| unreadable(bundle).unwrap_or(error))?;
-        let members = found.members.iter();
-        let mut tensors = members
-            .map(|(index, name)| read_member(bundle, &derived, (*index, name), dtype))
-            .collect::<Result<Vec<_>, _>>()?;
+        let read =
+            |(index, name): &(usize, String)| read_member(bundle, &derived, (*index, name), dtype);
+        let mut tensors = found.members.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         let mut notes = saved.notes;
         notes.extend(derived::add_bias(&mut tensors));
         let (optimizer, others) = names::others(&derived.entries, &found);

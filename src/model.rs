@@ -12,6 +12,7 @@ mod encoder;
 mod function;
 mod head;
 mod pool;
+mod prediction;
 mod vocabulary;
 
 use ndarray::ArrayD;
@@ -23,11 +24,12 @@ use crate::memory::array;
 use crate::{Keep, Kernel, Options, Rnn};
 
 pub use config::{EncoderConfig, LinkConfig, ModelConfig};
-pub use decoder::{Decoder, Prediction};
+pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use function::Function;
 pub use head::{Head, Linear, Link};
 pub use pool::{Pool, Pooling};
+pub use prediction::Prediction;
 pub use vocabulary::{Tokens, Vocabulary, parse_labels};
 
 /// An encoder, an RNN and a decoder, whose sizes fit together.

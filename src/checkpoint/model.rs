@@ -80,8 +80,8 @@ impl ModelCheckpoint {
             #[cfg(feature = "onnx")]
             File::Graph(graph) => {
                 let layer = Checkpoint::of_graph(&graph, dtype, prefix)?;
-                let config = choose(ModelConfig::default())?;
-                if let Some(asked) = names(&config).next() {
+                let mut config = choose(ModelConfig::default())?;
+                if let Some(asked) = names_mut(&mut config).next() {
                     let error = CheckpointError::NoModule { asked: asked.clone(), found: vec![] };
                     return Err(error.within(&layer.place).into());
                 }
@@ -180,17 +180,6 @@ impl ModelCheckpoint {
 }
 
 /// The names of the modules in a configuration.
-fn names(config: &ModelConfig) -> impl Iterator<Item = &String> {
-    let embedding = match &config.encoder {
-        Some(EncoderConfig::Embedding(name)) => Some(name),
-        _ => None,
-    };
-    embedding.into_iter().chain(config.head.iter().filter_map(|link| match link {
-        LinkConfig::Linear(name) => Some(name),
-        _ => None,
-    }))
-}
-
 fn names_mut(config: &mut ModelConfig) -> impl Iterator<Item = &mut String> {
     let embedding = match &mut config.encoder {
         Some(EncoderConfig::Embedding(name)) => Some(name),

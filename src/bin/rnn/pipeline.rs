@@ -147,8 +147,7 @@ impl<T: Element> Pass<'_, T> {
                 let output = layers.pop().unwrap_or_else(|| unreachable!("a layer's output"));
                 self.check(Stage::Output, section, &output)?;
                 let decoded = pool.install(|| decoding.part(section, output))?;
-                let Given::Numbers(input) = input else { unreachable!("a part of ids") };
-                Ok((decoded, input.without_data().1.into_raw_vec_and_offset().0))
+                Ok((decoded, input.into_numbers()))
             },
             &mut |section, output| {
                 if let (Some(writer), Some(Outcome::Rows(output))) = (&mut writer, output) {
@@ -159,14 +158,12 @@ impl<T: Element> Pass<'_, T> {
             },
         );
         progress.display.finish_and_clear();
-        ended?;
-        reader.expect_end()?;
+        ended.and_then(|()| reader.expect_end())?;
         let (h_n, last) = flow.finish()?;
-        if let Some(writer) = writer {
-            outputs.sinks[0] = Some(writer.finish(self)?);
-        }
+        let written = writer.map(|writer| writer.finish(self)).transpose()?;
+        outputs.sinks[0] = written.or(outputs.sinks[0].take());
         let output = pool.install(|| decoding.finish(&h_n))?;
-        Ok(Results { output, h_n, last, all_hidden: Vec::new() })
+        Ok(Results { output, h_n, last, all_hidden: vec![] })
     }
 }
 

@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use anyhow::Result;
+#[cfg(feature = "onnx")]
+use elman::MODEL;
 use elman::files::{
     AnyArray, Folder, Overwrite, Pending, Sink, TEXT_NAME, is_replaced, is_standard_output,
     write_folder, write_npz, write_safetensors,
 };
 #[cfg(feature = "onnx")]
 use elman::write_onnx;
-use elman::{Config, Dtype, Element, MODEL, Parameter, is_parameter_name};
+use elman::{Config, Dtype, Element, Parameter, is_parameter_name};
 use ndarray::ArrayD;
 use serde_json::Value;
 

@@ -28,6 +28,18 @@ pub(crate) enum Given<T> {
     Ids(Rows<i64>),
 }
 
+impl<T> Given<T> {
+    /// The memory of the numbers, for another section; ids have none.
+    pub(super) fn into_numbers(self) -> Vec<T> {
+        match self {
+            Given::Numbers(Rows::Padded(data) | Rows::Packed(PackedSequence { data, .. })) => {
+                data.into_raw_vec_and_offset().0
+            }
+            Given::Ids(_) => Vec::new(),
+        }
+    }
+}
+
 impl<T: Clone> Rows<T> {
     /// The rows as a batch.
     pub(super) fn batch(&self, batch_first: bool) -> Result<Batch<'_, T>, Error> {
