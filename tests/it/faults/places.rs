@@ -330,7 +330,9 @@ fn fault_87() {
         ".rnn-old.npy",
         ".rnn-12345678.tmp",
     ];
-    names.iter().for_each(|name| scene.sandbox.write(name, b"precious"));
+    for name in names {
+        scene.sandbox.write(name, b"precious");
+    }
     for line in [
         "run -q -w w.npz -i x.npy -o y.npy",
         "init -q --input-size 3 --hidden 4 -o v.npz",
