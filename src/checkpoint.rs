@@ -32,6 +32,9 @@ pub use model::ModelCheckpoint;
 #[cfg(feature = "onnx")]
 pub use onnx::write_onnx;
 
+/// Bytes of memory for a tensor of a file, beside its name, while a layer is looked for among all of them.
+const DERIVED_BYTES: usize = 256;
+
 /// The weights of one layer as they are in a file, and the layer's configuration.
 ///
 /// ```
@@ -151,6 +154,8 @@ impl Checkpoint {
     ) -> Result<Self, CheckpointError> {
         let place = bundle.place().to_owned();
         let within = |error: CheckpointError| error.within(&place);
+        let names: usize = bundle.entries().iter().map(|entry| entry.name.len()).sum();
+        bundle.charge(DERIVED_BYTES * bundle.entries().len() + 3 * names)?;
         let derived = Derived::new(bundle.entries());
         let found = names::find(&derived.entries, prefix).map_err(within)?;
         let saved = configuration::read(bundle, &derived.entries, &found)

@@ -11,6 +11,9 @@ use serde_json::Value;
 use crate::error::Error;
 pub use parameters::{Parameter, is_parameter_name};
 
+/// Most characters of an error that quotes a field.
+const MAX_QUOTED: usize = 1000;
+
 /// The function that a layer applies to each sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -134,7 +137,10 @@ impl Config {
     pub fn from_json(text: &str) -> Result<Self, Error> {
         let config: Config = serde_json::from_str(text).map_err(|error| {
             // The error quotes an unknown field verbatim, and a message goes to a terminal.
-            let what = error.to_string().replace(char::is_control, "\u{fffd}");
+            let hides = |c: char| c.escape_debug().len() > 2;
+            let what = error.to_string().replace(hides, "\u{fffd}");
+            let more = if what.chars().count() > MAX_QUOTED { "..." } else { "" };
+            let what = what.chars().take(MAX_QUOTED).collect::<String>() + more;
             Error::invalid("configuration", what)
         })?;
         config.check()?;

@@ -12,6 +12,7 @@ use zip::result::ZipError;
 
 use super::budget::Budget;
 use super::handle::Handle;
+use super::limit::MAX_SHARED;
 use super::reader::{Bytes, TensorReader, broken_archive, missing};
 use super::{Header, MAX_LISTED, escaped, listed};
 use crate::files::error::FileError;
@@ -93,6 +94,13 @@ impl Archive {
             None => Ok(TensorReader::new(Bytes::Member(Box::new(member)), header, place)),
             Some(what) => Err(FileError::malformed(&place, what)),
         }
+    }
+
+    /// Bytes by which a member that is held whole exceeds those that it has in the archive, several times counted.
+    pub(super) fn inflated(&mut self, index: usize, place: &str) -> Result<usize, FileError> {
+        let member = self.zip.by_index_raw(index).map_err(|error| zip_error(error, place))?;
+        let stored = member.compressed_size().saturating_mul(MAX_SHARED);
+        Ok(usize::try_from(member.size().saturating_sub(stored)).unwrap_or(usize::MAX))
     }
 
     /// A member behind its header, and the error for a type that is not read.

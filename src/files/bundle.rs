@@ -231,6 +231,10 @@ impl Bundle {
 
     /// Reads the numbers of the tensor at `index`, converted to T.
     pub fn read_as<T: Element>(&mut self, index: usize) -> Result<ArrayD<T>, FileError> {
+        if let Body::File(Container::Npz(archive)) = &mut self.body {
+            let bytes = archive.inflated(index, &self.place)?;
+            self.charge(bytes)?;
+        }
         self.reader(index)?.read()
     }
 

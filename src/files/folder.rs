@@ -60,7 +60,7 @@ impl Folder {
         let replaced = self.0.replaced().map(|(path, _)| path.join(name).metadata());
         uninterrupted(|| Handle::create_new(&path))
             .and_then(|mut file| {
-                write_whole(&mut file, write)?;
+                write_whole(&mut file, false, write)?;
                 file.set_permissions(permissions(replaced.and_then(Result::ok).as_ref(), false))
             })
             .map_err(FileError::writing(&place.to_string_lossy()))

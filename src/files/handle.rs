@@ -62,6 +62,23 @@ impl Handle {
         self.0.sync_all()
     }
 
+    /// Syncs everything that has been written to the file system of the file.
+    pub(super) fn sync_file_system(&self) -> io::Result<()> {
+        pass(Operation::Sync, 0)?;
+        #[cfg(target_os = "linux")]
+        return Ok(rustix::fs::syncfs(&self.0)?);
+        #[cfg(not(target_os = "linux"))]
+        Err(ErrorKind::Unsupported.into())
+    }
+
+    /// The number of its file system, on systems that have one.
+    pub(super) fn device(&self) -> Option<u64> {
+        #[cfg(unix)]
+        return self.metadata().ok().map(|found| std::os::unix::fs::MetadataExt::dev(&found));
+        #[cfg(not(unix))]
+        None
+    }
+
     pub(super) fn sync_data(&self) -> io::Result<()> {
         pass(Operation::Sync, 0)?;
         self.0.sync_data()
@@ -173,16 +190,17 @@ impl Write for FileCursor<'_> {
     }
 }
 
-/// Writes the whole content of a file through a buffer, and syncs it to the disk.
+/// Writes the whole content of a file through a buffer, and syncs it to the disk unless that is done `later`.
 pub(super) fn write_whole(
     file: &mut Handle,
+    later: bool,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut counted = CountedFile { file, written: 0, needed: 0, failed: None };
     write_buffered(&mut counted, write)?;
     let CountedFile { file, written, needed, failed } = counted;
     failed.map_or(Ok(()), |error| Err(with_bytes(&error, written, needed)))?;
-    file.sync_all()
+    if later { Ok(()) } else { file.sync_all() }
 }
 
 pub(super) fn write_buffered(

@@ -93,7 +93,7 @@ pub use onnx::{Graph, proto};
 pub use open::{Accepts, File, open, open_with};
 pub use part::{Part, PartWriter};
 pub use path::written_file;
-pub use pending::{Pending, commit_all};
+pub use pending::{Pending, commit_all, commit_each};
 pub use plain_text::read_text;
 pub use reader::TensorReader;
 pub use replace::Overwrite;

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use prost::Message;
 use prost::bytes::Bytes;
 
+use super::budget::Budget;
 use super::source::Opened;
 use super::{Sink, escaped};
 use crate::files::error::FileError;
@@ -54,10 +55,14 @@ impl Graph {
         opened: Opened,
         place: String,
         path: Option<&Path>,
+        budget: &mut Budget,
     ) -> Result<Self, FileError> {
         let is_file = matches!(opened, Opened::File(..));
+        if let Opened::File(_, len) = opened {
+            check_len(usize::try_from(len).unwrap_or(usize::MAX), &place)?;
+        }
         let bytes = opened.read_whole("model", &place)?;
-        wire::check(&bytes, &place)?;
+        wire::check(&bytes, budget, &place)?;
         // `Bytes` shares its memory with the tensors: their numbers are not copied.
         let model = ModelProto::decode(Bytes::from(bytes))
             .map_err(|error| FileError::malformed(&place, error.to_string()))?;

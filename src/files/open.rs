@@ -238,7 +238,7 @@ fn read(
     let mut bundle = match format {
         Format::Npy => return TensorFile::npy(opened, place)?.readable().map(File::Tensor),
         #[cfg(feature = "onnx")]
-        Format::Onnx => return Graph::open(opened, place, path).map(File::Graph),
+        Format::Onnx => return Graph::open(opened, place, path, &mut budget).map(File::Graph),
         Format::Zip => {
             let weights = matches!(accepts, Accepts::Model);
             let limit = if weights { MAX_MEMBERS } else { MAX_SEQUENCES };

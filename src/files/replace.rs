@@ -26,15 +26,29 @@ pub enum Overwrite {
 }
 
 /// Moves outputs to their paths, all or none.
-pub(super) fn put_in_place(mut replacements: Vec<Replacement>) -> Result<(), FileError> {
+pub(super) fn put_in_place(replacements: Vec<Replacement>) -> Result<(), FileError> {
+    sync_folders(&put_together(replacements)?, &mut Vec::new())
+}
+
+/// Moves outputs to their paths, all or none. They are permanent once [`sync_folders`] has been called.
+pub(super) fn put_together(
+    mut replacements: Vec<Replacement>,
+) -> Result<Vec<Replacement>, FileError> {
     // The clean-up after a signal would remove old content that may have to be put back.
     uninterrupted(|| put_all(&mut replacements))?;
-    let mut synced: Vec<&Path> = Vec::new();
-    for Replacement { place, path, .. } in &replacements {
+    Ok(replacements)
+}
+
+/// Syncs the folders of outputs that are in their places, except those that have been `synced`, and adds them there.
+pub(super) fn sync_folders(
+    replacements: &[Replacement],
+    synced: &mut Vec<PathBuf>,
+) -> Result<(), FileError> {
+    for Replacement { place, path, .. } in replacements {
         let folder = folder_of(path);
-        if !synced.contains(&folder) {
+        if synced.iter().all(|other| other != folder) {
             sync_folder(folder).map_err(FileError::writing(place))?;
-            synced.push(folder);
+            synced.push(folder.to_owned());
         }
     }
     Ok(())

@@ -44,6 +44,8 @@ pub(super) enum Target {
     Replace {
         file: Handle,
         replacement: Box<Replacement>,
+        /// Whether its content is synced later, together with other files.
+        later: bool,
     },
     /// A pipe or a device, written in place.
     Direct(Handle),
@@ -65,6 +67,7 @@ impl Target {
     /// Completes unbuffered writes.
     pub(super) fn end(&mut self) -> io::Result<()> {
         match self {
+            Target::Replace { later: true, .. } => Ok(()),
             Target::Replace { file, .. } => file.sync_all(),
             other => other.direct().flush(),
         }
@@ -121,7 +124,24 @@ impl Sink {
         let names = (place.clone(), path);
         let replacement = Replacement::new(names, temporary, (existing, overwrite), None);
         let replacement = Box::new(replacement);
-        Ok(Sink { place, target: Target::Replace { file, replacement } })
+        Ok(Sink { place, target: Target::Replace { file, replacement, later: false } })
+    }
+
+    /// Leaves the sync of a regular target to its commit: [`commit_each`](super::commit_each) syncs many at once.
+    #[must_use]
+    pub fn sync_later(mut self) -> Self {
+        if let Target::Replace { later, .. } = &mut self.target {
+            *later = true;
+        }
+        self
+    }
+
+    /// The file, if its content is still to be synced.
+    pub(super) fn unsynced(&mut self) -> Option<(&Handle, &mut bool)> {
+        match &mut self.target {
+            Target::Replace { file, later, .. } if *later => Some((file, later)),
+            _ => None,
+        }
     }
 
     /// Writes the whole content through `write`. A regular target keeps its previous content until the commit.
@@ -130,7 +150,7 @@ impl Sink {
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), FileError> {
         let written = match &mut self.target {
-            Target::Replace { file, .. } => write_whole(file, write),
+            Target::Replace { file, later, .. } => write_whole(file, *later, write),
             other => write_buffered(other.direct(), write),
         };
         written.map_err(FileError::writing(&self.place))
@@ -146,9 +166,11 @@ impl Sink {
 
     /// `None` if the content has been written in place.
     pub(super) fn into_replacement(self) -> Option<Result<Replacement, FileError>> {
-        let Target::Replace { file, replacement } = self.target else { return None };
+        let Target::Replace { file, replacement, later } = self.target else { return None };
         let permissions = permissions(replacement.replaced().map(|(_, found)| found), false);
-        let set = file.set_permissions(permissions).map_err(FileError::writing(&self.place));
+        let synced = if later { file.sync_all() } else { Ok(()) };
+        let set = synced.and_then(|()| file.set_permissions(permissions));
+        let set = set.map_err(FileError::writing(&self.place));
         Some(set.map(|()| replacement.hold(Some(file))))
     }
 }

@@ -4,6 +4,7 @@
 //!
 //! A name has a checksum: no name that another program or a user has chosen is taken for one of these.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -164,8 +165,8 @@ fn is_held(created: &Handle) -> bool {
     links > 0
 }
 
-/// The folder that was swept last: a command with several outputs in a folder sweeps it once.
-static SWEPT: Mutex<Option<PathBuf>> = Mutex::new(None);
+/// The folders that have been swept: a command with many outputs in a folder sweeps it once.
+static SWEPT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// Age of a file that is left over on a file system without locks.
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
@@ -173,10 +174,10 @@ const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 /// Removes the temporary files and folders of killed processes: those that no process has locked.
 fn sweep(folder: &Path) {
     let mut swept = SWEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    if swept.as_deref() == Some(folder) {
+    if swept.contains(folder) {
         return;
     }
-    *swept = Some(folder.to_owned());
+    swept.insert(folder.to_owned());
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten().filter(|entry| is_temporary(&entry.file_name())) {
         // This program creates only files and folders.
@@ -265,7 +266,7 @@ mod tests {
         let sandbox = tempfile::tempdir().unwrap();
         let (file, temporary) = Temporary::file(sandbox.path()).unwrap();
         let (_lock, folder) = Temporary::folder(sandbox.path()).unwrap();
-        *SWEPT.lock().unwrap() = None;
+        SWEPT.lock().unwrap().clear();
         sweep(sandbox.path());
         assert!(temporary.path().exists() && folder.path().exists());
         fs::remove_file(temporary.path()).unwrap();

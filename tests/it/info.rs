@@ -247,7 +247,7 @@ note: the layer under a.; 3 other tensors of the model are left alone
             "bias": false, "batch_first": false, "dropout": 0.0, "bidirectional": false,
             "repr": "RNN(1, 2, bias=False)", "dtype": "f32", "parameters": 6,
         },
-        "nonlinearity_said": false, "prefix": "b.", "ignored": 3,
+        "nonlinearity_said": false, "prefix": "b.", "ignored": 3, "model": null,
         "tensors": [
             {"name": "weight_ih_l0", "shape": [2, 1], "axes": ["hidden_size", "input_size"],
              "dtype": "f32", "norm": 5.0, "spectral_radius": null},

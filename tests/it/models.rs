@@ -364,3 +364,29 @@ fn parts_of_a_large_input_give_the_bytes_of_the_whole() {
         assert!(parts == whole, "{flags} {lengths}");
     }
 }
+
+#[test]
+fn info_says_what_stands_around_a_layer() {
+    let sandbox = Sandbox::new();
+    names(&sandbox);
+    sandbox.take("cases/word_lm_state_dict.pt");
+    let flags = "--nonlinearity relu --batch-first=false --one-hot --head fc --pool state --top 2 --vocab letters.txt";
+    sandbox.rnn(&format!("convert w.npz m.npz {flags} --labels classes.txt -q")).succeeds();
+    for (file, expected) in [
+        (
+            "m.npz",
+            "the model around the layer, as rnn run uses it: --one-hot --head model.fc --pool state --top 2, 3 tokens, 3 labels",
+        ),
+        (
+            "word_lm_state_dict.pt",
+            "rnn run computes the model's prediction with --embedding encoder --head decoder",
+        ),
+    ] {
+        let printed = sandbox.rnn(&format!("info {file}")).succeeds().stdout;
+        let printed = String::from_utf8(printed).unwrap();
+        assert!(printed.contains(expected), "{file}: {printed}");
+    }
+    let report = sandbox.rnn("info m.npz --report json").succeeds().stdout;
+    let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+    assert_eq!(report["model"]["head"], serde_json::json!(["model.fc"]));
+}

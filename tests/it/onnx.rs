@@ -536,7 +536,7 @@ fn broken_bytes_are_refused_by_node_or_tensor() {
 fn small_files_do_not_become_large() {
     // A node of two bytes takes a hundred times as many in memory.
     let many = of_graph(&field(1, "").repeat(300_000), 20);
-    refused(&many, "expected at most 262144 fields in all, got more");
+    refused(&many, "expected names, headers and values within 64 MiB of memory, got more");
     let sizes = tensor("w", 1, &[], field(1, vec![1; 300_000]));
     refused(
         &of_graph(&field(5, sizes), 20),

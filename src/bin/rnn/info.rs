@@ -8,13 +8,15 @@ mod tensor;
 mod weights;
 
 use std::ffi::OsStr;
+use std::io::{self, Write};
 
 use anyhow::Result;
 use elman::files::{Accepts, File, Source, open_with, whole_model};
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
-use crate::args::Info;
+use crate::args::{Info, InfoForm};
 use crate::pipeline::table::check_table;
 use crate::report::{Notes, aligned};
 
@@ -46,18 +48,40 @@ pub(crate) struct Description {
     notes: Notes,
 }
 
-/// One tensor of several.
+/// Bytes of memory for one tensor of several beside its name.
+const LISTED_BYTES: usize = 400;
+
+/// One tensor of several, in the form of the report. An archive can have a hundred thousand.
 #[derive(Debug, Serialize)]
-struct Listed {
-    /// Name, shape, type and statistics.
+#[serde(untagged)]
+enum Listed {
+    /// Name, shape, type and statistics, and the values as in [`Description`].
     #[serde(skip)]
-    row: [String; 4],
+    Text([String; 4], Option<String>),
     /// The same and more: a JSON object.
-    #[serde(flatten)]
-    fields: Value,
-    /// As in [`Description`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    values: Option<String>,
+    Json(Box<RawValue>),
+}
+
+impl Listed {
+    fn new(
+        [name, shape, stored, words]: [String; 4],
+        mut fields: Value,
+        values: Option<String>,
+        form: InfoForm,
+    ) -> Self {
+        if form == InfoForm::Text {
+            return Listed::Text([shortened(&name), shape, stored, words], values);
+        }
+        if let Some(values) = values {
+            fields["values"] = Value::String(values);
+        }
+        // A value of strings and numbers can be written.
+        Listed::Json(to_raw_value(&fields).unwrap_or_default())
+    }
+
+    fn row(&self) -> Option<(&[String; 4], Option<&String>)> {
+        if let Listed::Text(row, values) = self { Some((row, values.as_ref())) } else { None }
+    }
 }
 
 pub(crate) fn describe(file: &OsStr, args: &Info) -> Result<Description> {
@@ -83,23 +107,20 @@ pub(crate) fn describe(file: &OsStr, args: &Info) -> Result<Description> {
 }
 
 impl Description {
-    pub(crate) fn text(&self) -> String {
-        let mut lines = vec![format!("{}: {}, {}", self.file, self.kind, self.format)];
-        lines.extend(self.lines.iter().cloned());
-        let tensors = || self.tensors.iter().flatten();
-        let row = |tensor: &Listed| {
-            let mut row = tensor.row.clone();
-            row[0] = shortened(&row[0]);
-            row
-        };
-        lines.extend(aligned(&tensors().map(row).collect::<Vec<_>>()));
-        lines.extend(self.meaning.map(str::to_owned));
-        lines.extend(tensors().filter_map(|Listed { row: [name, ..], values, .. }| {
-            values.as_ref().map(|values| format!("{}:\n{values}", shortened(name)))
-        }));
-        lines.extend(self.values.clone());
-        lines.extend(self.notes.lines());
-        lines.join("\n") + "\n"
+    /// Writes the report as text.
+    pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{}: {}, {}", self.file, self.kind, self.format)?;
+        let tensors = || self.tensors.iter().flatten().filter_map(Listed::row);
+        let rows: Vec<_> = tensors().map(|(row, _)| row).collect();
+        let lines = self.lines.iter().cloned().chain(aligned(&rows));
+        for line in lines.chain(self.meaning.map(str::to_owned)) {
+            writeln!(out, "{line}")?;
+        }
+        for ([name, ..], values) in tensors() {
+            values.map_or(Ok(()), |values| writeln!(out, "{name}:\n{values}"))?;
+        }
+        self.values.as_ref().map_or(Ok(()), |values| writeln!(out, "{values}"))?;
+        self.notes.lines().try_for_each(|line| writeln!(out, "{line}"))
     }
 }
 

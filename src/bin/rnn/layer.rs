@@ -2,15 +2,12 @@
 
 use anyhow::Result;
 use elman::files::{Bundle, OpenSource, Tensor};
-use elman::{
-    Checkpoint, Config, Dtype, EncoderConfig, LinkConfig, ModelCheckpoint, NamedTensor,
-    Nonlinearity,
-};
+use elman::{Checkpoint, Config, Dtype, ModelCheckpoint, NamedTensor, Nonlinearity};
 
 use crate::args::{LayerArgs, ReportForm};
 use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
-use crate::model_flags::ModelFlags;
+use crate::model_flags::{ModelFlags, typed};
 use crate::numbers;
 use crate::report::Notes;
 
@@ -135,13 +132,8 @@ pub(crate) fn note_modules(weights: &Checkpoint, has_flags: bool, notes: &mut No
 }
 
 /// The flags of an embedding and a linear layer that would use what the weights have, if they have a linear layer.
-fn suggested_flags(weights: &Checkpoint) -> Vec<String> {
-    let [LinkConfig::Linear(head)] = &weights.suggested.head[..] else { return Vec::new() };
-    let embedding = match &weights.suggested.encoder {
-        Some(EncoderConfig::Embedding(name)) => Some(format!("--embedding {name}")),
-        _ => None,
-    };
-    embedding.into_iter().chain([format!("--head {head}")]).collect()
+pub(crate) fn suggested_flags(weights: &Checkpoint) -> Vec<String> {
+    if weights.suggested.head.is_empty() { Vec::new() } else { typed(&weights.suggested) }
 }
 
 /// Whether an input of this shape can be read with steps first or with sequences first. `batch_is_known` if the

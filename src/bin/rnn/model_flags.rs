@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use anyhow::Result;
 use elman::files::{Source, read_text};
-use elman::{EncoderConfig, Error, ModelConfig, Tokens, Vocabulary, parse_labels};
+use elman::{EncoderConfig, Error, Function, ModelConfig, Pool, Tokens, Vocabulary, parse_labels};
 
 use crate::args::{Chain, ModelArgs};
 use crate::failure::Usage;
@@ -83,6 +83,32 @@ impl<'a> ModelFlags<'a> {
         });
         vocabulary.map(Some).map_err(|error| within(error, place))
     }
+}
+
+/// A configuration as flags, without the vocabulary and the labels, which are files.
+pub(crate) fn typed(config: &ModelConfig) -> Vec<String> {
+    let encoder = config.encoder.as_ref().map(|encoder| match encoder {
+        EncoderConfig::Embedding(name) => format!("--embedding {name}"),
+        EncoderConfig::OneHot => "--one-hot".to_owned(),
+    });
+    let links: Vec<_> = config.head.iter().map(ToString::to_string).collect();
+    let head = (!links.is_empty()).then(|| format!("--head {}", links.join(",")));
+    let pool = match config.pool {
+        Pool::Steps => None,
+        Pool::Last => Some("last"),
+        Pool::State => Some("state"),
+        Pool::Mean => Some("mean"),
+        Pool::Max => Some("max"),
+    };
+    let function = config.function.map(|function| match function {
+        Function::Softmax => "--softmax".to_owned(),
+        Function::LogSoftmax => "--log-softmax".to_owned(),
+        Function::Sigmoid => "--sigmoid".to_owned(),
+        Function::Argmax => "--argmax".to_owned(),
+        Function::Top(k) => format!("--top {k}"),
+    });
+    let pool = pool.map(|pool| format!("--pool {pool}"));
+    [encoder, head, pool, function].into_iter().flatten().collect()
 }
 
 /// An error with the place of its file.

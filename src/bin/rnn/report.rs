@@ -1,6 +1,6 @@
 //! The shape report: the layer, its inputs and outputs, and the decisions of the program.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use anyhow::Result;
 use elman::files::FileError;
@@ -144,7 +144,7 @@ impl Report {
         let rng = self.rng.as_ref().map(|file| row("rng", "", file));
         let tensors = self.tensors.iter().map(tensor_row);
         let rows: Vec<_> = weights.into_iter().chain(seed).chain(tensors).chain(rng).collect();
-        lines.extend(aligned(&rows));
+        lines.extend(aligned(&rows.iter().collect::<Vec<_>>()));
         if let Some(RunLine { mode, kernel, threads, seconds }) = &self.run {
             let s = if *threads == 1 { "" } else { "s" };
             lines.push(format!("{mode}, kernel {kernel}, {threads} thread{s}, {seconds:.6} s"));
@@ -193,6 +193,21 @@ pub(crate) fn print(text: &str, stdout_taken: bool) -> Result<()> {
     Ok(written.map_err(|source| FileError::Write { place: "stdout".to_owned(), source })?)
 }
 
+/// Prints on standard output what is too long to be built before.
+pub(crate) fn print_with(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let written = write(&mut out).and_then(|()| out.flush());
+    Ok(written.map_err(|source| FileError::Write { place: "stdout".to_owned(), source })?)
+}
+
+/// Prints a report as a line of JSON.
+pub(crate) fn print_json(report: &impl Serialize) -> Result<()> {
+    print_with(|out| {
+        serde_json::to_writer(&mut *out, report)?;
+        out.write_all(b"\n")
+    })
+}
+
 /// Prints a text on standard error. Words there never decide about data: if they cannot be written, the outputs and
 /// the exit code are the same.
 pub(crate) fn say(text: &str) {
@@ -213,16 +228,16 @@ pub(crate) fn sizes(axes: &[&str], sizes: &[usize]) -> String {
 }
 
 /// Rows with their columns under each other. A row without a third column does not widen the second.
-pub(crate) fn aligned(rows: &[[String; 4]]) -> Vec<String> {
+pub(crate) fn aligned(rows: &[&[String; 4]]) -> impl Iterator<Item = String> {
     let width = |column: usize| {
         let counted = rows.iter().filter(|row| column == 0 || !row[2].is_empty());
         counted.map(|row| row[column].chars().count()).max().unwrap_or(0)
     };
     let (first, second, third) = (width(0), width(1), width(2));
-    let line = |[a, b, c, d]: &[String; 4]| {
+    let line = move |[a, b, c, d]: &[String; 4]| {
         format!("{a:first$}  {b:second$}  {c:third$}  {d}").trim_end().to_owned()
     };
-    rows.iter().map(line).collect()
+    rows.iter().map(move |row| line(row))
 }
 
 /// A computed number with 6 digits, more than a reader compares.

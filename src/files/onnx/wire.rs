@@ -7,6 +7,8 @@
 
 use std::collections::HashMap;
 
+use super::proto;
+use crate::files::budget::Budget;
 use crate::files::error::FileError;
 use crate::files::escaped;
 
@@ -14,9 +16,8 @@ use crate::files::escaped;
 /// 200 bytes of memory.
 const MAX_FIELDS: usize = 1 << 18;
 
-/// Most bytes by which the decoded varints of a model may exceed the file: one byte of it can become a number
-/// of eight.
-const MAX_DECODED: usize = 64 << 20;
+/// Bytes that a text takes beside the string: the allocator's share, and its place in sets of names.
+const TEXT_BYTES: usize = 64;
 
 /// A message of `onnx.proto`, as far as its fields are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,21 @@ enum Content {
 }
 
 impl Message {
+    /// Bytes of a decoded message without what it points to, and for a node its share of maps of names.
+    fn bytes(self) -> usize {
+        match self {
+            Message::Model | Message::Graph => 0,
+            Message::Node => size_of::<proto::NodeProto>() + TEXT_BYTES,
+            Message::Attribute => size_of::<proto::AttributeProto>(),
+            Message::Tensor => size_of::<proto::TensorProto>(),
+            Message::Value => size_of::<proto::ValueInfoProto>(),
+            Message::Type | Message::TensorType | Message::Shape => 64,
+            Message::Dimension => size_of::<proto::DimensionProto>(),
+            Message::Opset => size_of::<proto::OperatorSetIdProto>(),
+            Message::Entry => size_of::<proto::StringStringEntryProto>(),
+        }
+    }
+
     /// The content of a field, by its number; `None` if it is not checked.
     fn content(self, number: u64) -> Option<Content> {
         use Content::{Inner, Integers, Name, Numbers, Text};
@@ -80,30 +96,39 @@ impl Message {
     }
 }
 
-pub(super) fn check(bytes: &[u8], place: &str) -> Result<(), FileError> {
-    let decoded = bytes.len().saturating_add(MAX_DECODED);
-    let mut budget = Budget { fields: MAX_FIELDS, decoded };
-    check_fields(Message::Model, bytes, &mut budget, &mut None)
+pub(super) fn check(bytes: &[u8], budget: &mut Budget, place: &str) -> Result<(), FileError> {
+    let mut limits = Limits { fields: MAX_FIELDS, budget };
+    check_fields(Message::Model, bytes, &mut limits, &mut None)
         .map_err(|what| FileError::malformed(place, what))
 }
 
-/// The fields and bytes that the rest of a model may have.
-struct Budget {
+/// The fields and bytes of memory that the rest of a model may have.
+struct Limits<'a> {
     fields: usize,
-    /// Bytes of memory for decoded numbers.
-    decoded: usize,
+    budget: &'a mut Budget,
 }
 
-impl Budget {
-    fn take(&mut self, fields: usize, decoded: usize) -> Result<(), String> {
+impl Limits<'_> {
+    fn take(&mut self, fields: usize, bytes: usize) -> Result<(), String> {
         let left = self.fields.checked_sub(fields);
         self.fields =
             left.ok_or_else(|| format!("expected at most {MAX_FIELDS} fields in all, got more"))?;
-        let (left, more) = (self.decoded.checked_sub(decoded), MAX_DECODED >> 20);
-        self.decoded = left.ok_or_else(|| {
-            format!("expected numbers of at most {more} MiB more than the file has, got more")
-        })?;
-        Ok(())
+        Ok(self.budget.charge(bytes)?)
+    }
+}
+
+/// Bytes of memory for the content of a field, in a list that doubles its memory.
+fn built(content: Content, payload: &[u8]) -> usize {
+    match content {
+        Content::Inner(inner) => 2 * inner.bytes(),
+        // The text, and its form in messages.
+        Content::Text | Content::Name => 2 * (size_of::<String>() + payload.len()) + TEXT_BYTES,
+        Content::Integers => 2 * size_of::<i64>() * payload.len(),
+        // The last byte of a varint has its highest bit clear. The bytes of the file are not counted.
+        Content::Numbers(size) => {
+            let count = payload.iter().filter(|&byte| byte & 0x80 == 0).count();
+            count.saturating_mul(size).saturating_sub(payload.len())
+        }
     }
 }
 
@@ -112,11 +137,11 @@ fn check_message(
     message: Message,
     index: usize,
     bytes: &[u8],
-    budget: &mut Budget,
+    limits: &mut Limits<'_>,
 ) -> Result<(), String> {
     use Message::{Graph, Shape, TensorType, Type};
     let mut name = None;
-    check_fields(message, bytes, budget, &mut name).map_err(|what| {
+    check_fields(message, bytes, limits, &mut name).map_err(|what| {
         if matches!(message, Graph | Type | TensorType | Shape) {
             return what;
         }
@@ -130,26 +155,23 @@ fn check_message(
 fn check_fields<'a>(
     message: Message,
     mut bytes: &'a [u8],
-    budget: &mut Budget,
+    limits: &mut Limits<'_>,
     name: &mut Option<&'a str>,
 ) -> Result<(), String> {
     let mut counts = HashMap::new();
     while !bytes.is_empty() {
         let (number, payload) = field(&mut bytes)?;
         let content = message.content(number).zip(payload);
-        let (integers, decoded) = match content {
-            Some((Content::Integers, list)) => (list.len(), 0),
-            // The last byte of a varint has its highest bit clear.
-            Some((Content::Numbers(size), list)) => {
-                (0, list.iter().filter(|&byte| byte & 0x80 == 0).count().saturating_mul(size))
-            }
-            _ => (0, 0),
+        let integers = match content {
+            Some((Content::Integers, list)) => list.len(),
+            _ => 0,
         };
-        budget.take(1 + integers, decoded)?;
+        let bytes = content.map_or(0, |(content, payload)| built(content, payload));
+        limits.take(1 + integers, bytes)?;
         match content {
             Some((Content::Inner(inner), payload)) => {
                 let count = counts.entry(number).or_insert(0);
-                check_message(inner, *count, payload, budget)?;
+                check_message(inner, *count, payload, limits)?;
                 *count += 1;
             }
             Some((content @ (Content::Name | Content::Text), payload)) => {
@@ -207,6 +229,7 @@ fn varint(bytes: &mut &[u8]) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::limit::BUILT_BYTES;
 
     /// A model with one tensor, which has its numbers in this field.
     fn with_numbers(number: u8, numbers: &[u8]) -> Vec<u8> {
@@ -224,24 +247,28 @@ mod tests {
         within(7, &within(5, &within(number, numbers)))
     }
 
+    fn checked(model: &[u8]) -> Result<(), FileError> {
+        check(model, &mut Budget::default(), "m.onnx")
+    }
+
     #[test]
     fn decoded_numbers_are_limited() {
         // n bytes of four decoded ones each are n + 64 MiB if n is a third of 64 MiB.
-        let most = MAX_DECODED / 3;
-        assert!(check(&with_numbers(5, &vec![1; most]), "m.onnx").is_ok());
-        let error = check(&with_numbers(5, &vec![1; most + 1000]), "m.onnx").unwrap_err();
-        let what = "expected numbers of at most 64 MiB more than the file has, got more";
+        let most = BUILT_BYTES / 3 - 1000;
+        assert!(checked(&with_numbers(5, &vec![1; most])).is_ok());
+        let error = checked(&with_numbers(5, &vec![1; most + 2000])).unwrap_err();
+        let what = "expected names, headers and values within 64 MiB of memory, got more";
         assert_eq!(error.to_string(), format!("m.onnx: tensor 0: {what}"));
-        assert!(check(&with_numbers(7, &vec![1; most]), "m.onnx").is_err());
+        assert!(checked(&with_numbers(7, &vec![1; most])).is_err());
         // Numbers of ten bytes become shorter.
         let long = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1].repeat(most / 5);
-        assert!(check(&with_numbers(7, &long), "m.onnx").is_ok());
+        assert!(checked(&with_numbers(7, &long)).is_ok());
     }
 
     #[test]
     fn only_short_lists_of_integers_count_as_fields() {
-        assert!(check(&with_numbers(7, &vec![1; MAX_FIELDS + 1]), "m.onnx").is_ok());
-        let error = check(&with_numbers(1, &vec![1; MAX_FIELDS + 1]), "m.onnx").unwrap_err();
+        assert!(checked(&with_numbers(7, &vec![1; MAX_FIELDS + 1])).is_ok());
+        let error = checked(&with_numbers(1, &vec![1; MAX_FIELDS + 1])).unwrap_err();
         let what = "expected at most 262144 fields in all, got more";
         assert_eq!(error.to_string(), format!("m.onnx: tensor 0: {what}"));
     }

@@ -243,5 +243,5 @@ impl<'a> Walk<'a> {
 
 /// A name within another.
 fn joined(outer: &str, inner: &str) -> String {
-    if outer.is_empty() { inner.to_owned() } else { format!("{outer}.{inner}") }
+    if outer.is_empty() { inner.to_owned() } else { [outer, ".", inner].concat() }
 }

@@ -6,28 +6,28 @@ use super::{Limits, Scene};
 use crate::support::bytes::{npz, patched, stored};
 
 /// How the numbers of a member are held.
-const STORED: u16 = 0;
-const DEFLATED: u16 = 8;
+pub(super) const STORED: u16 = 0;
+pub(super) const DEFLATED: u16 = 8;
 
 /// The largest number of 4 bytes: the true one stands elsewhere, in 8.
 const ELSEWHERE: u32 = u32::MAX;
 
 /// What stands before the bytes of a member.
-fn local(name: &[u8], method: u16) -> Vec<u8> {
+pub(super) fn local(name: &[u8], method: u16) -> Vec<u8> {
     let length = u16::try_from(name.len()).unwrap();
     let fields = [20, 0, method, 0, 33].map(u16::to_le_bytes).concat();
     [b"PK\x03\x04", &fields[..], &[0; 12], &length.to_le_bytes(), &[0; 2], name].concat()
 }
 
 /// The sum that an archive keeps of a member.
-fn checksum(bytes: &[u8]) -> u32 {
+pub(super) fn checksum(bytes: &[u8]) -> u32 {
     let bit = |sum: u32| if sum & 1 == 1 { sum >> 1 ^ 0xedb8_8320 } else { sum >> 1 };
     let byte = |sum: u32, &byte: &u8| (0..8).fold(sum ^ u32::from(byte), |sum, _| bit(sum));
     !bytes.iter().fold(u32::MAX, byte)
 }
 
 /// A member in the directory: its checksum, its method, its length as it is and as it will be, and where it stands.
-fn listed(
+pub(super) fn listed(
     name: &[u8],
     sum: u32,
     method: u16,
@@ -44,7 +44,7 @@ fn listed(
 }
 
 /// The end of an archive with so many members, whose directory has this length and this start.
-fn end(members: u64, length: usize, start: usize) -> Vec<u8> {
+pub(super) fn end(members: u64, length: usize, start: usize) -> Vec<u8> {
     let count = u16::try_from(members).unwrap_or(u16::MAX).to_le_bytes();
     let [length, start] = [length, start].map(|at| u32::try_from(at).unwrap().to_le_bytes());
     [b"PK\x05\x06", &[0; 4][..], &count, &count, &length, &start, &[0; 2]].concat()
@@ -69,7 +69,7 @@ fn of_one(body: &[u8], method: u16, lengths: [u32; 2], extra: &[u8]) -> Vec<u8> 
 }
 
 /// The bytes as one block of a deflated member, and zeros behind them: at least so many.
-fn deflated(bytes: &[u8], zeros: usize) -> Vec<u8> {
+pub(super) fn deflated(bytes: &[u8], zeros: usize) -> Vec<u8> {
     let length = u16::try_from(bytes.len()).unwrap();
     let mut stream = [&[0][..], &length.to_le_bytes(), &(!length).to_le_bytes(), bytes].concat();
     // A last block of the fixed code: one zero, again and again as the 258 bytes at distance 1, and the end.

@@ -2,13 +2,12 @@
 
 use anyhow::Result;
 use elman::files::Source;
-use serde_json::json;
 
 use crate::args::{Diff, ReportForm};
 use crate::diff::{find, open};
 use crate::failure::{Different, Usage};
 use crate::pipeline::table::check_table;
-use crate::report::print;
+use crate::report::{print, print_json};
 
 pub(crate) fn diff(args: &Diff) -> Result<()> {
     if args.a == "-" && args.b == "-" {
@@ -25,7 +24,7 @@ pub(crate) fn diff(args: &Diff) -> Result<()> {
         _ if args.quiet => {}
         ReportForm::None => {}
         ReportForm::Text => print(&findings.text(), false)?,
-        ReportForm::Json => print(&format!("{}\n", json!(findings)), false)?,
+        ReportForm::Json => print_json(&findings)?,
     }
     if findings.equal { Ok(()) } else { Err(Different.into()) }
 }

@@ -1,13 +1,12 @@
 //! `rnn info`: what is in files.
 
 use anyhow::Result;
-use serde_json::{Value, json};
 
 use crate::args::{Info, InfoForm};
 use crate::explain;
 use crate::failure::{Reported, Usage};
 use crate::info::describe;
-use crate::report::print;
+use crate::report::{print_json, print_with};
 
 pub(crate) fn info(args: &Info) -> Result<()> {
     // Standard input can be read once.
@@ -18,20 +17,23 @@ pub(crate) fn info(args: &Info) -> Result<()> {
     for file in &args.files {
         match describe(file, args) {
             Ok(description) if args.report == InfoForm::Text => {
-                print(&format!("{between}{}", description.text()), false)?;
+                print_with(|out| {
+                    out.write_all(between.as_bytes())?;
+                    description.write(out)
+                })?;
                 between = "\n";
             }
-            Ok(description) => objects.push(json!(description)),
+            Ok(description) => objects.push(description),
             // The other files are still described, as with cat and sha256sum.
             Err(error) => failed = failed.or(Some(explain::report(&error))),
         }
     }
     if args.report == InfoForm::Json {
-        let object = match objects.pop() {
-            only if args.files.len() == 1 => only,
-            last => Some(Value::Array(objects.into_iter().chain(last).collect())),
-        };
-        object.map_or(Ok(()), |object| print(&format!("{object}\n"), false))?;
+        match &objects[..] {
+            [] if args.files.len() == 1 => {}
+            [only] if args.files.len() == 1 => print_json(only)?,
+            all => print_json(&all)?,
+        }
     }
     failed.map_or(Ok(()), |code| Err(Reported(code).into()))
 }

@@ -12,6 +12,9 @@ use super::compare::{Comparison, Rule};
 use crate::explain::hint::{self, swapped};
 use crate::failure::{Data, with_hint};
 
+/// Bytes of memory for a pair beside its names.
+const PAIR_BYTES: usize = 1000;
+
 #[derive(Debug, Serialize)]
 pub(super) struct Described {
     #[serde(skip)]
@@ -112,6 +115,7 @@ pub(super) fn by_name(
     let others = b_names.iter().filter(|(_, name)| !in_a.contains(name));
     let all = of_a.chain(others.map(|(index, name)| (name, None, Some(*index))));
     let pairs = all.map(|(name, at_a, at_b)| {
+        a.charge(PAIR_BYTES + 6 * name.len())?;
         let sides = [
             at_a.map(|index| side(a, index)).transpose()?,
             at_b.map(|index| side(b, index)).transpose()?,

@@ -5,8 +5,8 @@ use elman::files::{Bundle, FileError, StoredType, listed};
 use elman::{Checkpoint, CheckpointError, Error, OutOfMemory, is_parameter_name};
 use serde_json::{Value, json};
 
-use super::{Description, pairs, tensor, weights};
-use crate::args::Info;
+use super::{Description, LISTED_BYTES, pairs, tensor, weights};
+use crate::args::{Info, InfoForm};
 use crate::explain::one_line;
 use crate::pipeline::sequences::{PACKED, read_index};
 use crate::pipeline::state::MEMBERS;
@@ -33,7 +33,7 @@ pub(super) fn describe(mut bundle: Bundle, args: &Info) -> Result<Description> {
     let mut shown: Vec<_> = (0..bundle.entries().len()).collect();
     let mut contents = ("tensors", Vec::new(), json!({}));
     if is_packed(&bundle) {
-        match of_packed(&mut bundle) {
+        match of_packed(&mut bundle, args.report) {
             Ok(packed) => contents = packed,
             Err(error) => note_misfit("packed sequence", error, &mut notes)?,
         }
@@ -43,9 +43,10 @@ pub(super) fn describe(mut bundle: Bundle, args: &Info) -> Result<Description> {
     }
     let tensors = shown.into_iter().map(|index| {
         let entry = bundle.entries()[index].clone();
+        bundle.charge(LISTED_BYTES + 2 * entry.name.len())?;
         match entry.stored {
-            StoredType::Other(_) => Ok(tensor::unread(entry)),
-            _ => tensor::listed(entry.name, bundle.reader(index)?, args.values),
+            StoredType::Other(_) => Ok(tensor::unread(entry, args)),
+            _ => tensor::listed(entry.name, bundle.reader(index)?, args),
         }
     });
     let tensors = Some(tensors.collect::<Result<_, FileError>>()?);
@@ -55,7 +56,7 @@ pub(super) fn describe(mut bundle: Bundle, args: &Info) -> Result<Description> {
 }
 
 /// PyTorch's `PackedSequence`, as `rnn pack` and `rnn run` write it.
-fn of_packed(bundle: &mut Bundle) -> Result<Contents> {
+fn of_packed(bundle: &mut Bundle, form: InfoForm) -> Result<Contents> {
     let data = bundle.entries()[bundle.position(PACKED[0]).unwrap_or(0)].clone();
     let packed = read_index(bundle)?;
     let lengths = packed.lengths().with_context(|| bundle.place().to_owned())?;
@@ -73,6 +74,10 @@ fn of_packed(bundle: &mut Bundle) -> Result<Contents> {
         ("lengths", listed(lengths.iter().map(ToString::to_string), MAX_SHOWN)),
         step,
     ]);
+    if form == InfoForm::Text {
+        return Ok(("packed sequence", lines, json!({})));
+    }
+    bundle.charge(2 * size_of::<Value>() * sequences)?;
     let fields = json!({
         "sequences": sequences,
         "longest": longest,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::print::Printer;
 use super::statistics::{Occurrences, Statistics};
 use super::{Description, Listed, pairs};
+use crate::args::Info;
 use crate::pipeline::table::note_table;
 use crate::progress;
 use crate::report::{Notes, rounded};
@@ -127,10 +128,10 @@ fn of_generator(generator: &Generator) -> (&'static str, Vec<String>, Value) {
 pub(super) fn listed(
     name: String,
     reader: TensorReader<'_>,
-    values: bool,
+    args: &Info,
 ) -> Result<Listed, FileError> {
     let Header { shape, stored, .. } = reader.header().clone();
-    let (statistics, values) = gather(reader, values, |_| {})?;
+    let (statistics, values) = gather(reader, args.values, |_| {})?;
     let mut all: Vec<_> = words(&statistics).map(|(name, word)| format!("{name} {word}")).into();
     if statistics.finite == 0 {
         all = vec!["no finite numbers".to_owned()];
@@ -143,14 +144,14 @@ pub(super) fn listed(
     let fields = json!({"name": name, "shape": shape, "dtype": stored});
     let fields = with_statistics(fields, &statistics);
     let row = [name, format!("{shape:?}"), stored.to_string(), all.join(", ")];
-    Ok(Listed { row, fields, values })
+    Ok(Listed::new(row, fields, values, args.report))
 }
 
 /// One tensor of several whose type is listed and not read.
-pub(super) fn unread(Entry { name, stored, shape }: Entry) -> Listed {
+pub(super) fn unread(Entry { name, stored, shape }: Entry, args: &Info) -> Listed {
     let fields = without_statistics(Some(&name), stored, &shape);
     let row = [name, format!("{shape:?}"), stored.to_string(), "not read".to_owned()];
-    Listed { row, fields, values: None }
+    Listed::new(row, fields, None, args.report)
 }
 
 /// The fields of a tensor that is not read: with a name as one of several, else with the layout of a single one.

@@ -9,7 +9,8 @@ use ndarray::ArrayD;
 use serde_json::json;
 
 use crate::args::Info;
-use crate::layer::others_left_alone;
+use crate::layer::{self, others_left_alone};
+use crate::model_flags::typed;
 use crate::numbers::not_finite;
 use crate::report::{Notes, layer_json, rounded, sizes};
 
@@ -28,6 +29,7 @@ const MAX_ROWS: usize = 2048;
 pub(super) fn describe(checkpoint: Checkpoint, args: &Info) -> Result<Description> {
     let mut notes = Notes::default();
     notes.notes.extend(others_left_alone(&checkpoint));
+    notes.notes.extend(around(&checkpoint));
     notes.notes.extend(checkpoint.notes.iter().cloned());
     notes.warnings.extend(checkpoint.warnings.iter().cloned());
     let (file, format) = (checkpoint.place.clone(), checkpoint.recognised.clone());
@@ -48,11 +50,27 @@ pub(super) fn describe(checkpoint: Checkpoint, args: &Info) -> Result<Descriptio
         "nonlinearity_said": said,
         "prefix": checkpoint.prefix,
         "ignored": checkpoint.ignored,
+        "model": (!checkpoint.model.is_empty()).then(|| checkpoint.model.to_json()),
     });
     let tensors = Some(tensors(checkpoint, args, &mut notes)?);
     let lines = vec![format!("{config}, {nonlinearity}, {dtype}, {count} parameters")];
     let (kind, meaning) = ("weights", Some(MEANING));
     Ok(Description { file, kind, format, lines, fields, tensors, meaning, values: None, notes })
+}
+
+/// The parts of the model around the layer: those that `rnn run` uses by itself, or the flags that would use them.
+fn around(checkpoint: &Checkpoint) -> Option<String> {
+    let model = &checkpoint.model;
+    if model.is_empty() {
+        let flags = layer::suggested_flags(checkpoint).join(" ");
+        let note = format!("rnn run computes the model's prediction with {flags}");
+        return (!flags.is_empty()).then_some(note);
+    }
+    let tokens = model.vocabulary.as_ref().map(|own| format!("{} tokens", own.names().len()));
+    let labels = model.labels.as_ref().map(|own| format!("{} labels", own.len()));
+    let flags = Some(typed(model).join(" ")).filter(|flags| !flags.is_empty());
+    let parts: Vec<_> = [flags, tokens, labels].into_iter().flatten().collect();
+    Some(format!("the model around the layer, as rnn run uses it: {}", parts.join(", ")))
 }
 
 /// The parameters in the order of the `state_dict`.
@@ -101,7 +119,7 @@ fn listed(parameter: Parameter, stored: StoredType, tensor: &ArrayD<f64>, args: 
         "spectral_radius": radius,
     });
     let shape = format!("{shape:?} {}", sizes(&axes, &shape));
-    Listed { row: [name, shape, stored, words], fields, values }
+    Listed::new([name, shape, stored, words], fields, values, args.report)
 }
 
 /// The square root of the sum of squares, none of which overflows or vanishes.

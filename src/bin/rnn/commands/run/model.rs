@@ -3,8 +3,8 @@
 use anyhow::Result;
 use elman::files::{OpenSource, Source};
 use elman::{
-    Checkpoint, CheckpointError, Decoder, Element, Function, Head, Kernel, Model, ModelCheckpoint,
-    ModelConfig, Params, Pool, Rnn,
+    Checkpoint, CheckpointError, Decoder, Element, Error, Function, Head, Kernel, Model,
+    ModelCheckpoint, ModelConfig, Params, Pool, Rnn,
 };
 
 use crate::args::Run;
@@ -108,6 +108,12 @@ pub(super) fn build<T: Element>(
         let features = places.input_shape.last().copied().unwrap_or(1);
         config_from_flags(&args.layer, Some(features))?
     };
+    // The header of the input is asked before memory is allocated for weights.
+    let features = places.input_shape.last().copied().unwrap_or(config.input_size);
+    if weights.is_none() && features != config.input_size {
+        let (expected, found) = (config.input_size, places.input_shape.clone());
+        return Err(explain(Error::InputSize { expected, found }.into(), &config, places));
+    }
     note_dropout(&config, args.train, notes);
     let kernel = args.engine.kernel.unwrap_or_else(Kernel::best);
     let Some(weights) = weights else {
