@@ -1,3 +1,6 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| elman_fuzz::npy_header::run(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| elman_fuzz::within_budget(
+    elman_fuzz::npy_header::run,
+    data
+));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| elman_fuzz::onnx::run(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| elman_fuzz::within_budget(elman_fuzz::onnx::run, data));

@@ -21,6 +21,16 @@ pub mod roundtrip;
 pub mod safetensors_weights;
 pub mod table;
 
+/// Most bytes of memory that a target takes at once: the budget of a file, 64 MiB, and half as much for the numbers of
+/// small tensors, which the bodies read in several types and ways.
+const MAX_BYTES: u64 = 96 << 20;
+
+/// Runs a body, which takes no more memory than a file may.
+pub fn within_budget(run: fn(&[u8]), data: &[u8]) {
+    let found = allocation_counter::measure(|| run(data));
+    assert!(found.bytes_max <= MAX_BYTES, "{} bytes of memory", found.bytes_max);
+}
+
 /// A target: its name, and its body.
 pub type Target = (&'static str, fn(&[u8]));
 

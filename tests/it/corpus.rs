@@ -37,7 +37,7 @@ fn replay(folder: &Path, run: fn(&[u8])) {
     for file in files {
         let path = file.unwrap().path();
         let data = fs::read(&path).unwrap();
-        let ended = panic::catch_unwind(|| run(&data));
+        let ended = panic::catch_unwind(|| targets::within_budget(run, &data));
         assert!(ended.is_ok(), "{}: the target panicked, as printed above", path.display());
         count += 1;
     }
