@@ -15,6 +15,7 @@ mod diff;
 mod errors;
 mod faults;
 mod files;
+mod folders;
 mod forward;
 mod info;
 mod init;

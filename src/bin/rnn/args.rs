@@ -14,7 +14,7 @@ use clap::{ArgAction, Args as ClapArgs, CommandFactory, Parser, Subcommand, Valu
 use elman::Nonlinearity;
 use elman::files::{FirstLine, Overwrite, TableOptions};
 
-pub(crate) use layer::{Bench, BenchForm, Convert, Init, Run, Stream};
+pub(crate) use layer::{Bench, BenchForm, Convert, FilesArgs, Init, Run, Stream};
 pub(crate) use model::{Chain, ModelArgs};
 pub(crate) use tensors::{
     Completions, Diff, Info, InfoForm, Man, NamedAxes, Pack, Randn, Side, Unpack,

@@ -1,6 +1,6 @@
 //! Words for failures: the only place that reads the typed command line, writes hints and prints errors.
 
-mod command_line;
+pub(crate) mod command_line;
 pub(crate) mod hint;
 pub(crate) mod layer;
 
@@ -12,7 +12,7 @@ use clap::error::{ContextKind, ErrorKind};
 use elman::files::FileError;
 
 use crate::args::COMMANDS;
-use crate::failure::{Bug, Different, Hinted, Reported, Usage, exit_code, with_hint};
+use crate::failure::{Bug, Different, Hinted, Reported, Usage, code_number, exit_code, with_hint};
 use crate::report::say;
 use crate::signals;
 
@@ -66,6 +66,12 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         return report_bug();
     }
     exit_code(error)
+}
+
+/// An error as one line without its hint, and its exit code, for a list of failures.
+pub(crate) fn listed(error: &anyhow::Error) -> (String, u8) {
+    let error = error.downcast_ref::<Hinted>().map_or(error, |hinted| &hinted.error);
+    (printable(&one_line(error)), code_number(error))
 }
 
 /// An error and its causes, without a cause that the text already ends with.

@@ -50,33 +50,39 @@ pub(crate) fn with_hint(
 
 /// The exit code: it tells a scheduler which failures are worth a retry.
 pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
+    match error.downcast_ref() {
+        Some(Reported(code)) => *code,
+        _ => ExitCode::from(code_number(error)),
+    }
+}
+
+/// The exit code of a failure that has not been printed, as a number.
+pub(crate) fn code_number(error: &anyhow::Error) -> u8 {
     let is_io = || error.chain().any(<dyn std::error::Error>::is::<io::Error>);
     // Any other failure is a bug.
-    let other = || ExitCode::from(if is_io() { 74 } else { 70 });
+    let other = || if is_io() { 74 } else { 70 };
     error.chain().find_map(code).unwrap_or_else(other)
 }
 
 /// The exit code of a failure of a command, or of one of the library's errors; `None` if it is none of them.
-fn code(error: &(dyn std::error::Error + 'static)) -> Option<ExitCode> {
+fn code(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(own) = error.downcast_ref() {
         return match own {
-            Reported(code) => Some(*code),
-            Different => Some(ExitCode::from(1)),
-            Usage(_) => Some(ExitCode::from(2)),
-            Data(_) => Some(ExitCode::from(65)),
-            Bug(_) => None,
+            Different => Some(1),
+            Usage(_) => Some(2),
+            Data(_) => Some(65),
+            Reported(_) | Bug(_) => None,
         };
     }
     let file = error.downcast_ref().map(file_code);
     let code = file.or_else(|| error.downcast_ref().map(memory_code));
-    let code = code.or_else(|| match (error.downcast_ref(), error.downcast_ref()) {
+    code.or_else(|| match (error.downcast_ref(), error.downcast_ref()) {
         (Some(CheckpointError::File(error)), _) => Some(file_code(error)),
         (Some(CheckpointError::Layer(Error::OutOfMemory(error))), _)
         | (_, Some(Error::OutOfMemory(error))) => Some(memory_code(error)),
         (None, None) => None,
         _ => Some(65),
-    });
-    code.map(ExitCode::from)
+    })
 }
 
 fn file_code(error: &FileError) -> u8 {

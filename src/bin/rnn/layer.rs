@@ -41,6 +41,14 @@ pub(crate) fn read_model(
     Ok(weights)
 }
 
+/// Everything that a checkpoint says, without its tensors, which become a layer.
+pub(crate) fn described(weights: &mut Checkpoint) -> Checkpoint {
+    let tensors = std::mem::take(&mut weights.tensors);
+    let described = weights.clone();
+    weights.tensors = tensors;
+    described
+}
+
 /// Says how weights were read.
 fn note_reading<'a>(
     weights: &Checkpoint,

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::args::ReportForm;
 
 /// Remarks that a user should see.
-#[derive(Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 #[allow(clippy::struct_field_names, reason = "the names in the JSON report")]
 pub(crate) struct Notes {
     /// The form of the report that they belong to.
@@ -102,6 +102,14 @@ pub(crate) struct RunLine {
     pub(crate) seconds: f64,
 }
 
+impl RunLine {
+    pub(crate) fn text(&self) -> String {
+        let RunLine { mode, kernel, threads, seconds } = self;
+        let s = if *threads == 1 { "" } else { "s" };
+        format!("{mode}, kernel {kernel}, {threads} thread{s}, {seconds:.6} s")
+    }
+}
+
 #[derive(Default)]
 pub(crate) struct Report {
     pub(crate) command: &'static str,
@@ -131,9 +139,7 @@ impl Report {
     fn text(&self) -> String {
         let mut lines = Vec::new();
         if let Some((config, dtype)) = &self.layer {
-            let count = config.num_parameters().unwrap_or(usize::MAX);
-            let nonlinearity = config.nonlinearity;
-            lines.push(format!("{config}, {nonlinearity}, {dtype}, {count} parameters"));
+            lines.push(layer_line(config, *dtype));
         }
         let row = |name: &str, value: &str, file: &str| {
             [name.to_owned(), value.to_owned(), String::new(), file.to_owned()]
@@ -145,10 +151,7 @@ impl Report {
         let tensors = self.tensors.iter().map(tensor_row);
         let rows: Vec<_> = weights.into_iter().chain(seed).chain(tensors).chain(rng).collect();
         lines.extend(aligned(&rows.iter().collect::<Vec<_>>()));
-        if let Some(RunLine { mode, kernel, threads, seconds }) = &self.run {
-            let s = if *threads == 1 { "" } else { "s" };
-            lines.push(format!("{mode}, kernel {kernel}, {threads} thread{s}, {seconds:.6} s"));
-        }
+        lines.extend(self.run.as_ref().map(RunLine::text));
         lines.extend(self.notes.lines());
         lines.join("\n") + "\n"
     }
@@ -172,6 +175,13 @@ impl Report {
             "warnings": self.notes.warnings,
         })
     }
+}
+
+/// A layer as the text of a report names it.
+pub(crate) fn layer_line(config: &Config, dtype: Dtype) -> String {
+    let count = config.num_parameters().unwrap_or(usize::MAX);
+    let nonlinearity = config.nonlinearity;
+    format!("{config}, {nonlinearity}, {dtype}, {count} parameters")
 }
 
 /// A layer's configuration, with its name, type and number of parameters.

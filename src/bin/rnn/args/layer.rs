@@ -8,7 +8,7 @@ use clap::{ArgAction, Args as ClapArgs, ValueEnum};
 use elman::files::{AxisSlice, StoredType};
 use elman::{Dtype, Kernel, Nonlinearity};
 
-use super::values::{DTYPE, KERNEL, STORED, every, number, seconds, size, whole};
+use super::values::{DTYPE, KERNEL, STORED, Shard, every, number, seconds, shard, size, whole};
 use super::{Format, LayerArgs, ModelArgs, ReportArgs, RngArgs, TableArgs, WeightsArgs};
 
 #[derive(Debug, ClapArgs)]
@@ -17,9 +17,11 @@ pub(crate) struct Run {
     /// Input, (L, N, H_in), (N, L, H_in) with --batch-first, or (L, H_in): .npy, a tensor saved as .pt, a member
     /// FILE:NAME of an .npz, .safetensors or .pt, or -. Or a table of numbers, (L, H_in): text with commas,
     /// semicolons, tabs or blanks. Or an .npz or .pt of a packed sequence (data, batch_sizes, ...), or of sequences
-    /// of different lengths, (L_i, H_in).
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) input: OsString,
+    /// of different lengths, (L_i, H_in). Or, with -o FOLDER/, a folder of such files: each one is run, in one process.
+    #[arg(short, long, value_name = "FILE", required_unless_present = "list")]
+    pub(crate) input: Option<OsString>,
+    #[command(flatten)]
+    pub(crate) files: FilesArgs,
     #[command(flatten)]
     pub(crate) table: TableArgs,
     /// Weights: a folder of .npy files, .npz, .safetensors, .pt, .onnx, or -. Without them: fresh ones, as
@@ -36,10 +38,11 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FILE")]
     pub(crate) h0: Option<OsString>,
     /// File for output: .npy, or - for stdout; .csv or .tsv for two dimensions; .txt for reading, with four
-    /// decimals. Without any named output: output.npy and h_n.npy.
+    /// decimals. Without any named output: output.npy and h_n.npy. A folder for the outputs of many inputs, which
+    /// keep their names: it exists, or ends in a slash.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// File for h_n, in the same formats.
+    /// File for h_n, in the same formats, or a folder.
     #[arg(long, value_name = "FILE")]
     pub(crate) hn: Option<PathBuf>,
     /// Steps of each sequence, in any order: a tensor or a text of whole numbers, or a list such as 5,3,2.
@@ -79,6 +82,22 @@ pub(crate) struct Run {
     pub(crate) rng: RngArgs,
     #[command(flatten)]
     pub(crate) report: ReportArgs,
+}
+
+/// The inputs of a run over many files.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Many files")]
+pub(crate) struct FilesArgs {
+    /// Run the files that are named in FILE, a path on each line, instead of those of a folder.
+    #[arg(long, value_name = "FILE", conflicts_with = "input")]
+    pub(crate) list: Option<OsString>,
+    /// Run every N-th file in sorted order, from number K on: 0/4, 1/4, 2/4 and 3/4 share the work.
+    #[arg(long, value_name = "K/N", value_parser = shard)]
+    pub(crate) shard: Option<Shard>,
+    /// Leave out inputs whose outputs exist and are no older. The folder of the outputs holds job.json, and refuses
+    /// other weights and flags.
+    #[arg(long)]
+    pub(crate) resume: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -34,6 +34,21 @@ pub(crate) fn whole(text: &str) -> Result<usize, String> {
     parsed(text, |_| true, "a whole number")
 }
 
+/// A part of many files: those whose number is K more than a multiple of N.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shard {
+    pub(crate) first: usize,
+    pub(crate) count: usize,
+}
+
+pub(crate) fn shard(text: &str) -> Result<Shard, String> {
+    let parts = text.split_once('/').and_then(|(first, count)| {
+        Some(Shard { first: first.parse().ok()?, count: count.parse().ok()? })
+    });
+    let shard = parts.filter(|shard| shard.first < shard.count);
+    shard.ok_or_else(|| format!("expected K/N, whole numbers with K from 0 to N - 1, got '{text}'"))
+}
+
 pub(crate) fn number(text: &str) -> Result<f64, String> {
     parsed(text, |_| true, "a number, nan, inf or -inf")
 }

@@ -44,10 +44,7 @@ fn stream_as<T: Element>(args: &Stream, mut weights: Checkpoint, mut notes: Note
     refuse_reverse(args, &config, &weights)?;
     layer::check_finite(&weights, args.check_finite, &mut notes)?;
     let place = weights.place.clone();
-    // The parameters move into the layer; the rest still tells what the weights hold.
-    let tensors = std::mem::take(&mut weights.tensors);
-    let described = weights.clone();
-    weights.tensors = tensors;
+    let described = layer::described(&mut weights);
     let first = Start::new(Some(&weights));
     first.refuse_lengths()?;
     let rnn = weights.into_rnn::<T>(config.clone()).map_err(|error| hinted(error, &config))?;

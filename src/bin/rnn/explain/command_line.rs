@@ -7,6 +7,11 @@ use clap::{Arg, Command, CommandFactory};
 
 use crate::args::Args;
 
+/// The typed flags with their values, sorted, without those of `except`: the same for every way of typing them.
+pub(crate) fn typed_flags(except: &[&str]) -> Vec<String> {
+    CommandLine::new().flags(except)
+}
+
 pub(super) struct CommandLine {
     words: Vec<String>,
     /// The grammar of the typed command, or of the whole program if it has none.
@@ -70,6 +75,27 @@ impl CommandLine {
         let mut line = self.filtered(flags, true);
         line.words.splice(0..0, ["rnn".to_owned(), name.to_owned()]);
         line
+    }
+
+    /// The flags that were typed, by their long names with their values, except these.
+    fn flags(&self, except: &[&str]) -> Vec<String> {
+        let mut flags = Vec::new();
+        for (flag, words) in parts(&self.grammar, &self.words) {
+            let Some(name) = flag.and_then(Arg::get_long).map(|name| format!("--{name}")) else {
+                continue;
+            };
+            let value = match words {
+                [_, value] => Some(value.as_str()),
+                [word] if word.starts_with("--") => word.split_once('=').map(|(_, value)| value),
+                [word] => word.get(2..).filter(|value| !value.is_empty()),
+                _ => None,
+            };
+            if !except.contains(&name.as_str()) {
+                flags.push(value.map_or(name.clone(), |value| format!("{name}={value}")));
+            }
+        }
+        flags.sort();
+        flags
     }
 
     /// The words that belong to these flags if they are `kept`, else all others.
@@ -147,6 +173,17 @@ mod tests {
         for flag in ["-o y.npy", "-oy.npy", "--output y.npy", "--output=y.npy"] {
             let changed = line(&format!("rnn run {flag} -i x.npy")).with("-o", Some("z.npy"));
             assert_eq!(changed.to_string(), "rnn run -i x.npy -o z.npy", "{flag}");
+        }
+    }
+
+    #[test]
+    fn flags_are_the_same_in_every_spelling() {
+        let expected = ["--bidirectional", "--hidden-size=5", "--input=x"];
+        for text in [
+            "rnn run -i x -w w --hidden 5 --bidirectional",
+            "rnn run --bidirectional --weights=w --hidden-size=5 -ix",
+        ] {
+            assert_eq!(line(text).flags(&["--weights"]), expected, "{text}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! The outputs of a command: their names and formats, and the files of a run, written whole or section by section.
 
+use std::ffi::OsStr;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -25,8 +26,7 @@ pub(crate) const OUTPUTS: [(&str, &str); 4] =
 /// The files of a run's outputs, in the order of [`OUTPUTS`].
 pub(crate) struct Outputs {
     pub(crate) paths: [Option<PathBuf>; 4],
-    /// Whether no output was named: then the output is a .npy or an .npz, as the input is.
-    default: bool,
+    naming: Naming,
     /// The fate of files that exist.
     overwrite: Overwrite,
     /// Names of the classes, for outputs of text.
@@ -35,27 +35,50 @@ pub(crate) struct Outputs {
     pub(super) sinks: [Option<Sink>; 4],
 }
 
+/// The origin of the outputs' names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Naming {
+    Typed,
+    /// None was named: the output is a .npy or an .npz, as the input is.
+    Default,
+    /// Each is in a folder, under the name of its input. The extension of its format follows if that of the input has
+    /// another one.
+    InFolder,
+}
+
 impl Outputs {
+    /// The outputs of one of many inputs, in these folders, under the name of the input. They are synced later.
+    pub(crate) fn in_folders(
+        folders: &[Option<PathBuf>; 4],
+        name: &OsStr,
+        overwrite: Overwrite,
+    ) -> Self {
+        let join = |folder: &Option<PathBuf>| folder.as_ref().map(|folder| folder.join(name));
+        let (paths, naming) = (folders.each_ref().map(join), Naming::InFolder);
+        Outputs { paths, naming, overwrite, labels: None, sinks: [const { None }; 4] }
+    }
+
     /// The outputs that were named, or the defaults if none was.
     pub(crate) fn new(mut paths: [Option<PathBuf>; 4], overwrite: Overwrite) -> Self {
         let default = paths.iter().all(Option::is_none);
+        let naming = if default { Naming::Default } else { Naming::Typed };
         if default {
             paths[..2].clone_from_slice(&["output.npy", "h_n.npy"].map(|path| Some(path.into())));
         }
-        Outputs { paths, default, overwrite, labels: None, sinks: [const { None }; 4] }
+        Outputs { paths, naming, overwrite, labels: None, sinks: [const { None }; 4] }
     }
 
     /// Opens the outputs if they were named.
     pub(crate) fn open_named(&mut self) -> Result<()> {
-        if self.default { Ok(()) } else { self.open() }
+        if self.naming == Naming::Default { Ok(()) } else { self.open() }
     }
 
     /// Opens the outputs if none was named; or leaves them out, if the result is lines of text on standard output.
     pub(crate) fn open_default(&mut self, as_lines: bool) -> Result<()> {
-        if self.default && as_lines {
-            (self.default, self.paths) = (false, [const { None }; 4]);
+        if self.naming == Naming::Default && as_lines {
+            (self.naming, self.paths) = (Naming::Typed, [const { None }; 4]);
         }
-        if self.default { self.open() } else { Ok(()) }
+        if self.naming == Naming::Default { self.open() } else { Ok(()) }
     }
 
     /// The lines of text that are the result if there is no other output.
@@ -81,25 +104,37 @@ impl Outputs {
 
     /// Opens the files, except an output whose name depends on the form of the input.
     fn open(&mut self) -> Result<()> {
+        if self.naming == Naming::InFolder {
+            let [_, hn, last, all_hidden] = &mut self.paths;
+            hn.iter_mut().chain(last).for_each(|path| append_extension(path, false));
+            all_hidden.iter_mut().for_each(|path| append_extension(path, true));
+        }
         let [_, hn, last, all_hidden] = self.paths.each_ref().map(Option::as_deref);
         for (path, flag) in [(hn, "--hn"), (last, "--last")] {
             path.map(|path| tensor_format(path, flag)).transpose()?;
         }
         all_hidden.map_or(Ok(()), |path| check_extension(path, "--all-hidden", true))?;
-        (usize::from(self.default)..4).try_for_each(|output| self.open_one(output))
+        (usize::from(self.naming != Naming::Typed)..4).try_for_each(|output| self.open_one(output))
     }
 
     fn open_one(&mut self, output: usize) -> Result<()> {
         let open = |path: &PathBuf| Sink::open(path, self.overwrite);
-        self.sinks[output] = self.paths[output].as_ref().map(open).transpose()?;
+        let sink = self.paths[output].as_ref().map(open).transpose()?;
+        let later =
+            |sink| if self.naming == Naming::InFolder { Sink::sync_later(sink) } else { sink };
+        self.sinks[output] = sink.map(later);
         Ok(())
     }
 
     /// Gives the output the form of its numbers: an .npz of an archive, else a .npy.
     pub(crate) fn for_input(&mut self, archive: bool) -> Result<()> {
         match &mut self.paths[0] {
-            Some(path) if self.default => {
+            Some(path) if self.naming == Naming::Default => {
                 path.set_extension(if archive { "npz" } else { "npy" });
+                self.open_one(0)
+            }
+            Some(path) if self.naming == Naming::InFolder => {
+                append_extension(path, archive);
                 self.open_one(0)
             }
             Some(path) if archive => check_extension(path, "-o", true),
@@ -120,6 +155,12 @@ impl Outputs {
     /// The format of a single tensor; that of an archive does not depend on the extension.
     fn format(&self, output: usize) -> TensorFormat {
         self.paths[output].as_deref().and_then(TensorFormat::of).unwrap_or(TensorFormat::Npy)
+    }
+
+    /// Whether the output is an archive by its name, except a default one.
+    pub(crate) fn output_is_archive(&self) -> bool {
+        let is_npz = |path: &PathBuf| path.extension().is_some_and(|own| own == "npz");
+        self.naming != Naming::Default && self.paths[0].as_ref().is_some_and(is_npz)
     }
 
     /// Whether the output is written as text, which is written whole.
@@ -239,6 +280,17 @@ impl<T: Element> Writer<T> {
                 archive.finish()?
             }
         })
+    }
+}
+
+/// Appends the extension of a tensor or an archive, unless the path has one that is written as such.
+fn append_extension(path: &mut PathBuf, archive: bool) {
+    let fits = match archive {
+        true => path.extension().is_none_or(|own| own == "npz"),
+        false => TensorFormat::of(path).is_some(),
+    };
+    if !fits {
+        path.as_mut_os_string().push(if archive { ".npz" } else { ".npy" });
     }
 }
 

@@ -34,7 +34,13 @@ impl StateFile {
         drop(Sink::open(path, Overwrite::Replace)?);
         let place = Source::Path(path.to_owned()).to_string();
         let (path, weights) = (path.to_owned(), weights.to_owned());
-        Ok(StateFile { path, place, fingerprint: fingerprint(rnn), weights })
+        let nonlinearity = rnn.config().nonlinearity.to_string();
+        Ok(StateFile {
+            path,
+            place,
+            fingerprint: fingerprint(&[&nonlinearity], rnn.to_tensors()),
+            weights,
+        })
     }
 
     /// The hidden state and the number of arrays that have gone into it; `None` if there is no file yet.
@@ -126,10 +132,12 @@ impl StateFile {
     }
 }
 
-/// A sum over everything that decides the meaning of a state: the nonlinearity, and the name, type, shape and bits
-/// of every tensor, in the order of the `state_dict`, whatever file they came in. FNV-1a over 64 bits: it finds
-/// accidents, not attacks.
-fn fingerprint<T: Element>(rnn: &Rnn<T>) -> u64 {
+/// A sum over everything that decides the meaning of a result: texts, and the name, type, shape and bits of every
+/// tensor, in this order, whatever file they came in. FNV-1a over 64 bits: it finds accidents, not attacks.
+pub(crate) fn fingerprint<T: Element>(
+    texts: &[&str],
+    tensors: impl IntoIterator<Item = (String, ArrayD<T>)>,
+) -> u64 {
     let mut sum = 0xcbf2_9ce4_8422_2325_u64;
     let mut add = |bytes: &[u8]| {
         for &byte in bytes {
@@ -138,8 +146,8 @@ fn fingerprint<T: Element>(rnn: &Rnn<T>) -> u64 {
     };
     // A length before each text and each shape keeps the sequence of bytes unambiguous.
     let text = |text: &str| [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat();
-    add(&text(&rnn.config().nonlinearity.to_string()));
-    for (name, tensor) in rnn.to_tensors() {
+    texts.iter().for_each(|own| add(&text(own)));
+    for (name, tensor) in tensors {
         add(&text(&name));
         add(&text(T::DESCR));
         add(&(tensor.ndim() as u64).to_le_bytes());

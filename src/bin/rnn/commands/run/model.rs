@@ -1,5 +1,7 @@
 //! The model of a run: its layer, the parts around it, and the input that they take.
 
+use std::ffi::OsStr;
+
 use anyhow::Result;
 use elman::files::{OpenSource, Source};
 use elman::{
@@ -18,6 +20,9 @@ use crate::pipeline::output::Outputs;
 use crate::pipeline::sequences::Lengths;
 use crate::report::Notes;
 use crate::rng::Rng;
+
+use super::plan;
+use super::work::Work;
 
 /// Reads the weights, and says which parts stand around their layer.
 pub(super) fn read_weights(
@@ -43,24 +48,31 @@ pub(super) fn read_weights(
     Ok((Some(weights), around))
 }
 
-/// Opens the input as what the model takes: a text, ids or numbers. Also its own lengths.
-pub(super) fn open_input(
-    args: &Run,
+/// Opens an input as what the model takes, a text, ids or numbers, with the lengths of its sequences. The outputs get
+/// the form of its results.
+pub(super) fn open_input<'a>(
+    args: &'a Run,
+    path: &OsStr,
     around: &ModelConfig,
-    archive: bool,
-) -> Result<(Input, Option<Lengths<'static>>)> {
-    if let Some(vocabulary) = &around.vocabulary {
-        return Ok((Input::text(&args.input, vocabulary)?, None));
-    }
-    Input::open(&args.input, Some(&args.table), archive, around.encoder.is_some())
+    outputs: &mut Outputs,
+) -> Result<(Input, Option<Lengths<'a>>)> {
+    outputs.open_default(around.vocabulary.is_some())?;
+    let (input, own) = match &around.vocabulary {
+        Some(vocabulary) => (Input::text(path, vocabulary)?, None),
+        None => {
+            let archive = args.lengths.is_none() && outputs.output_is_archive();
+            Input::open(path, Some(&args.table), archive, around.encoder.is_some())?
+        }
+    };
+    // The typed lengths win over those of the input.
+    let lengths = args.lengths.as_deref().map(Lengths::Typed).or(own);
+    plan::check_padding(args, lengths.is_some(), &input)?;
+    form_output(outputs, around, &input)?;
+    Ok((input, lengths))
 }
 
 /// Gives the output the form that the model's results have.
-pub(super) fn form_output(
-    outputs: &mut Outputs,
-    around: &ModelConfig,
-    input: &Input,
-) -> Result<()> {
+fn form_output(outputs: &mut Outputs, around: &ModelConfig, input: &Input) -> Result<()> {
     let indices = matches!(around.function, Some(Function::Argmax | Function::Top(_)));
     let each_step = around.pool == Pool::Steps;
     if indices && each_step && input.is_archive() {
@@ -76,56 +88,53 @@ pub(super) fn form_output(
 }
 
 /// The inputs, for messages and the report.
-pub(super) fn places(
-    args: &Run,
-    layer: Option<&Checkpoint>,
-    input: &Input,
-    lengths: bool,
-) -> Places {
+pub(super) fn places(args: &Run, layer: Option<&Checkpoint>, work: &Work<'_>) -> Places {
     Places {
-        input: input.place().to_owned(),
-        input_shape: input.shape(),
+        input: work.input.place().to_owned(),
+        input_shape: work.input.shape(),
         h_0: args.h0.as_ref().map(|path| Source::parse(path).to_string()),
         weights: layer.map(|layer| layer.place.clone()),
         hidden_size: args.layer.hidden_size,
-        lengths: lengths || input.is_archive(),
+        lengths: work.lengths.is_some() || work.input.is_archive(),
     }
 }
 
-/// The model: with the weights that were named, else with fresh ones.
-pub(super) fn build<T: Element>(
+/// The model of weights that were named.
+pub(super) fn load<T: Element>(
     args: &Run,
-    weights: Option<ModelCheckpoint>,
+    weights: ModelCheckpoint,
+    notes: &mut Notes,
+) -> Result<Model<T>> {
+    let config = merged_config(&weights.layer, &args.layer)?;
+    note_dropout(&config, args.train, notes);
+    layer::check_finite(&weights.layer, args.check_finite, notes)?;
+    let kernel = args.engine.kernel.unwrap_or_else(Kernel::best);
+    let model = weights.into_model(config.clone()).map(|model| model.with_kernel(kernel));
+    model.map_err(|error: CheckpointError| hinted(error, &config))
+}
+
+/// A model with fresh weights.
+pub(super) fn fresh<T: Element>(
+    args: &Run,
     around: &ModelConfig,
     places: &Places,
     rng: &mut Rng,
     notes: &mut Notes,
 ) -> Result<Model<T>> {
-    let config = if let Some(weights) = &weights {
-        merged_config(&weights.layer, &args.layer)?
-    } else {
-        // A tensor without axes is refused later, by the layer.
-        let features = places.input_shape.last().copied().unwrap_or(1);
-        config_from_flags(&args.layer, Some(features))?
-    };
+    // The one size that does not come from a flag is that of the input. A tensor without axes is refused later, by the
+    // layer.
+    let features = places.input_shape.last().copied().unwrap_or(1);
+    let config = config_from_flags(&args.layer, Some(features))?;
     // The header of the input is asked before memory is allocated for weights.
-    let features = places.input_shape.last().copied().unwrap_or(config.input_size);
-    if weights.is_none() && features != config.input_size {
+    if features != config.input_size && !places.input_shape.is_empty() {
         let (expected, found) = (config.input_size, places.input_shape.clone());
         return Err(explain(Error::InputSize { expected, found }.into(), &config, places));
     }
     note_dropout(&config, args.train, notes);
     let kernel = args.engine.kernel.unwrap_or_else(Kernel::best);
-    let Some(weights) = weights else {
-        // The one size that did not come from a flag is that of the input.
-        let params = Params::init(config.clone(), rng.generator()?);
-        let decoder =
-            Decoder { pool: around.pool, head: Head::default(), function: around.function };
-        let model = params.and_then(Rnn::from_params);
-        let model = model.and_then(|rnn| Model::new(None, rnn.with_kernel(kernel), decoder));
-        return model.map_err(|error| explain(error.into(), &config, places));
-    };
-    layer::check_finite(&weights.layer, args.check_finite, notes)?;
-    let model = weights.into_model(config.clone()).map(|model| model.with_kernel(kernel));
-    model.map_err(|error: CheckpointError| hinted(error, &config))
+    let params = Params::init(config.clone(), rng.generator()?);
+    let decoder = Decoder { pool: around.pool, head: Head::default(), function: around.function };
+    let model = params.and_then(Rnn::from_params);
+    let model = model.and_then(|rnn| Model::new(None, rnn.with_kernel(kernel), decoder));
+    model.map_err(|error| explain(error.into(), &config, places))
 }

@@ -1,5 +1,6 @@
 //! What `rnn run` is going to do: its arguments, found not to exclude each other, as the pipeline takes them.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use anyhow::Result;
@@ -18,18 +19,27 @@ use crate::pipeline::sequences::unwanted_lengths;
 /// Names of files for the outputs, in the order of [`OUTPUTS`].
 const EXAMPLES: [&str; 4] = ["output.npy", "h_n.npy", "last.npy", "all.npz"];
 
-pub(super) struct RunPlan {
+pub(super) struct RunPlan<'a> {
+    pub(super) input: RunInput<'a>,
+    /// Of many inputs, their paths are those of folders.
     pub(super) outputs: Outputs,
     pub(super) options: PassOptions,
-    /// Whether a tensor alone in an archive stays a batch of one sequence: if the output is an archive too.
-    pub(super) archive: bool,
 }
 
-impl RunPlan {
+/// The input of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RunInput<'a> {
+    One(&'a OsStr),
+    /// The files of a folder, or of a list.
+    Many,
+}
+
+impl<'a> RunPlan<'a> {
     /// Makes all checks that need no open file.
-    pub(super) fn new(args: &Run) -> Result<Self> {
+    pub(super) fn new(args: &'a Run) -> Result<Self> {
         let inputs = [args.h0.as_ref(), args.weights.as_ref(), args.lengths.as_ref()];
-        check_stdin(inputs.into_iter().chain([Some(&args.input)]))?;
+        check_stdin(inputs.into_iter().chain([args.input.as_ref(), args.files.list.as_ref()]))?;
+        let input = RunInput::of(args)?;
         let paths = [&args.output, &args.hn, &args.last, &args.all_hidden].map(Clone::clone);
         let outputs = Outputs::new(paths, args.report.overwrite());
         check_outputs(&outputs)?;
@@ -42,10 +52,64 @@ impl RunPlan {
             total_length: args.total_length,
             padding_value: args.padding_value.unwrap_or(0.0),
         };
-        let output = args.output.as_ref().and_then(|output| output.extension());
-        let archive = args.lengths.is_none() && output.is_some_and(|extension| extension == "npz");
-        Ok(RunPlan { outputs, options, archive })
+        Ok(RunPlan { input, outputs, options })
     }
+}
+
+impl<'a> RunInput<'a> {
+    fn of(args: &'a Run) -> Result<Self> {
+        let files = &args.files;
+        let is_folder = args.output.as_deref().is_some_and(names_folder);
+        match &args.input {
+            Some(input) if is_folder && Path::new(input).is_dir() => {}
+            None if is_folder => {}
+            None => return Err(no_folder("--list")),
+            Some(_) if files.shard.is_some() => return Err(no_folder("--shard")),
+            Some(_) if files.resume => return Err(no_folder("--resume")),
+            Some(input) => return Ok(RunInput::One(input)),
+        }
+        check_many(args).map(|()| RunInput::Many)
+    }
+}
+
+/// Whether a path names a folder: it exists, or ends in a slash.
+fn names_folder(path: &Path) -> bool {
+    path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/")
+}
+
+/// The error of a flag for many files without a folder for their outputs.
+fn no_folder(flag: &str) -> anyhow::Error {
+    let what = if flag == "--list" { "" } else { "--list or a folder as input, and " };
+    let message = format!("expected {what}-o FOLDER/ with {flag}, got none");
+    with_hint(Usage(message), hint::set("-o", "out/"))
+}
+
+/// Checks the flags of a run over many files.
+fn check_many(args: &Run) -> Result<()> {
+    if args.weights.is_none() {
+        let message = "expected --weights for many inputs, got none".to_owned();
+        return Err(with_hint(Usage(message), hint::set("--weights", "w.npz")));
+    }
+    if args.rng.rng.is_some() {
+        let message =
+            "expected one input with --rng, whose state goes from one run to the next, got many";
+        return Err(with_hint(Usage(message.to_owned()), hint::without(&["--rng"])));
+    }
+    for (flag, path) in [("--h0", &args.h0), ("--lengths", &args.lengths)] {
+        if path.as_ref().is_some_and(|path| path == "-") {
+            let message = format!("expected a file for {flag}, which many inputs use, got -");
+            return Err(Usage(message).into());
+        }
+    }
+    let outputs = [("--hn", &args.hn), ("--last", &args.last), ("--all-hidden", &args.all_hidden)];
+    for (flag, path) in outputs {
+        if let Some(path) = path.as_deref().filter(|path| !names_folder(path)) {
+            let message = format!("{}: expected a folder for {flag}, as for -o", shown(path));
+            let folder = format!("{}/", path.with_extension("").display());
+            return Err(with_hint(Usage(message), hint::set(flag, folder)));
+        }
+    }
+    Ok(())
 }
 
 /// Rejects outputs that are the weights, or in the folder of the weights.

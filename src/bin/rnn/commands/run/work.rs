@@ -1,0 +1,233 @@
+//! The run of one input: its outputs, complete and not yet in their places, and its report.
+
+use std::ffi::OsStr;
+
+use anyhow::Result;
+use elman::files::{Accepts, Pending, Source, StoredType, TensorFile, open};
+use elman::{Config, Element, Error, Function, Model};
+use ndarray::ArrayD;
+use rayon::ThreadPool;
+
+use crate::args::Run;
+use crate::explain::layer::{Places, explain};
+use crate::numbers::{all_finite, conversion};
+use crate::pipeline::input::Input;
+use crate::pipeline::output::Outputs;
+use crate::pipeline::pass::{Pass, PassOptions};
+use crate::pipeline::prediction::Results;
+use crate::pipeline::rows::with_features;
+use crate::pipeline::sequences::{Lengths, PaddedSizes, check_total, read_lengths};
+use crate::report::{Notes, Report, RunLine, TensorLine};
+use crate::rng::Rng;
+use crate::start::Start;
+
+/// Everything that the inputs of a command share.
+pub(super) struct Shared<'a, T> {
+    pub(super) args: &'a Run,
+    pub(super) options: &'a PassOptions,
+    pub(super) model: &'a Model<T>,
+    pub(super) start: &'a Start,
+    pub(super) pool: &'a ThreadPool,
+}
+
+/// An input whose headers have been read, and its outputs.
+pub(super) struct Work<'a> {
+    pub(super) input: Input,
+    pub(super) lengths: Option<Lengths<'a>>,
+    pub(super) outputs: Outputs,
+    pub(super) rng: Rng,
+    pub(super) notes: Notes,
+}
+
+/// A work that has been done.
+pub(super) struct Done {
+    /// The files, which are not in their places yet.
+    pub(super) outputs: Vec<Pending>,
+    pub(super) rng: Rng,
+    /// The result as lines of text, if there is no other output.
+    pub(super) text: Option<String>,
+    pub(super) report: Report,
+    /// Whether a result goes to standard output.
+    pub(super) stdout_taken: bool,
+}
+
+impl<T: Element> Shared<'_, T> {
+    /// Passes an input through the model. `held` is the file of `h_0` if it has been opened.
+    pub(super) fn run(
+        &self,
+        work: Work<'_>,
+        places: &Places,
+        held: Option<TensorFile>,
+    ) -> Result<Done> {
+        let Work { mut input, lengths, mut outputs, mut rng, mut notes } = work;
+        let rnn = self.model.rnn();
+        let explained = |error| explain(error, rnn.config(), places);
+        let own = self.lengths_of(&input, lengths, &mut notes);
+        let pass = own.and_then(|own| input.pass(self.model, self.options, &places.input, own));
+        let pass = pass.map_err(explained)?;
+        let ran = forward(self, &pass, (input, held), &mut outputs, &mut rng, &mut notes);
+        let (mut results, run) = ran.map_err(explained)?;
+        let text = outputs.text(&pass, &mut results)?;
+        let stdout_taken = outputs.on_stdout() || text.is_some();
+        let mut names = outputs.names();
+        if text.is_some() {
+            names[0] = Some("stdout".to_owned());
+        }
+        let outputs = outputs.write_rest(&pass, &mut results)?.collect();
+        let drawn = places.weights.is_none() || (self.options.train && drops(rnn.config()));
+        let report = Report {
+            command: "run",
+            layer: Some((rnn.config().clone(), T::DTYPE)),
+            tensors: lines(&pass, places, self.start, &results, names),
+            weights: places.weights.clone(),
+            seed: rng.seed.filter(|_| drawn),
+            rng: None,
+            run: Some(run),
+            notes,
+        };
+        Ok(Done { outputs, rng, text, report, stdout_taken })
+    }
+
+    /// Checks the header of the input, and reads the lengths of its sequences if it is a tensor.
+    fn lengths_of(
+        &self,
+        input: &Input,
+        lengths: Option<Lengths<'_>>,
+        notes: &mut Notes,
+    ) -> Result<Option<Vec<usize>>> {
+        let Shared { args, model, start, .. } = self;
+        let mut padded = None;
+        if let Input::Tensor(file) = input {
+            // First of all: the shape explains most mistakes.
+            let shape = with_features(&file.header().shape, model)?;
+            let batch_first = model.rnn().config().batch_first;
+            let (steps, batch) = model.rnn().check_input(&shape)?;
+            padded = Some(PaddedSizes { batch, steps, batch_first, batched: shape.len() == 3 });
+        }
+        input.warn(notes);
+        // Ids are not converted.
+        let tensors = if model.encoder().is_some() { Vec::new() } else { input.tensors() };
+        for (place, stored, recognised) in tensors {
+            note_type::<T>(args, &format!("{place}: input"), stored, &recognised, notes)?;
+        }
+        if lengths.is_none() {
+            return start.lengths(padded.as_ref(), notes);
+        }
+        let lengths = lengths.zip(padded);
+        lengths.map(|(lengths, padded)| read_lengths(lengths, &padded)).transpose()
+    }
+}
+
+/// Whether training mode drops hidden states of the layer.
+fn drops(config: &Config) -> bool {
+    config.dropout > 0.0 && config.num_layers > 1
+}
+
+fn forward<T: Element>(
+    shared: &Shared<'_, T>,
+    pass: &Pass<'_, T>,
+    (input, held): (Input, Option<TensorFile>),
+    outputs: &mut Outputs,
+    rng: &mut Rng,
+    notes: &mut Notes,
+) -> Result<(Results<T>, RunLine)> {
+    let Shared { args, start, pool, .. } = shared;
+    match (&pass.index, &pass.lengths) {
+        (Some(index), _) => check_total(&index.lengths()?, args.total_length)?,
+        (_, Some(own)) => check_total(own, args.total_length)?,
+        _ => {}
+    }
+    outputs.check_shapes(&pass.shapes())?;
+    let h_0 = match args.h0.as_deref() {
+        Some(path) => {
+            notes.notes.extend(start.overridden());
+            let file = held.map_or_else(|| open_h_0(path), Ok)?;
+            Some(read_h_0(args, pass, file, notes)?)
+        }
+        None => start.state(pass.rnn, pass.batched(), notes)?,
+    };
+    let threads = pool.current_num_threads();
+    if args.report.verbose > 0 {
+        notes.notes.push(format!("plan: {}", pass.rnn.plan(pass.steps, pass.batch, threads)));
+    }
+    let (results, seconds) = pass.run(pool, input, h_0, outputs, rng, notes)?;
+    let (mode, kernel) = (if args.train { "train" } else { "eval" }, pass.rnn.kernel().name());
+    Ok((results, RunLine { mode, kernel, threads, seconds }))
+}
+
+/// The tensors of the report. `written` holds the files of output, `h_n`, the last outputs and all hidden states.
+fn lines<T: Element>(
+    pass: &Pass<'_, T>,
+    places: &Places,
+    start: &Start,
+    results: &Results<T>,
+    [output, h_n, last, all_hidden]: [Option<String>; 4],
+) -> Vec<TensorLine> {
+    let ids = pass.model.encoder().is_some();
+    let classes = pass.model.decoder().function == Some(Function::Argmax);
+    let line = |name: &str, axes: &[&'static str], shape: &[usize], file: Option<String>| {
+        let whole = (name == "input" && ids) || (name == "output" && classes);
+        let dtype = if whole { "int64".to_owned() } else { T::DTYPE.to_string() };
+        TensorLine::new(name, (shape, axes), dtype, file)
+    };
+    let [input_axes, _, hidden_axes, h_0_axes] = pass.axes(false);
+    let [_, output_axes, _, h_n_axes] = pass.axes(pass.options.split_directions);
+    let h_0 = places.h_0.clone().or_else(|| start.name());
+    let h_0 = h_0.unwrap_or_else(|| "zeros".to_owned());
+    let h_0_shape = pass.rnn.hidden_shape(pass.batched());
+    let [output_shape, h_n_shape, last_shape] = pass.shapes();
+    let mut lines = vec![
+        line("input", &input_axes, &places.input_shape, Some(places.input.clone())),
+        line("h_0", &h_0_axes, &h_0_shape, Some(h_0)),
+        line("output", &output_axes, &output_shape, output),
+        line("h_n", &h_n_axes, &h_n_shape, h_n),
+    ];
+    if results.last.is_some() {
+        let names = [&["batch"][2 - last_shape.len()..], &["directions*hidden_size"]].concat();
+        lines.push(line("last", &names, &last_shape, last));
+    }
+    for (name, states) in &results.all_hidden {
+        lines.push(line(name, &hidden_axes, states.shape(), all_hidden.clone()));
+    }
+    lines
+}
+
+/// Notes the type of a tensor if it is converted, and how the tensor was recognised if more is to be said.
+fn note_type<T: Element>(
+    args: &Run,
+    name: &str,
+    stored: StoredType,
+    recognised: &str,
+    notes: &mut Notes,
+) -> Result<()> {
+    if args.report.verbose > 0 {
+        notes.notes.push(format!("{name}: recognised as {recognised}"));
+    }
+    notes.notes.extend(conversion::<T>(args.dtype, name, stored)?);
+    Ok(())
+}
+
+pub(super) fn open_h_0(path: &OsStr) -> Result<TensorFile> {
+    Ok(open(&Source::parse(path), Accepts::Tensor)?.into_tensor()?)
+}
+
+fn read_h_0<T: Element>(
+    args: &Run,
+    pass: &Pass<'_, T>,
+    file: TensorFile,
+    notes: &mut Notes,
+) -> Result<ArrayD<T>> {
+    let name = format!("{}: h_0", file.place());
+    note_type::<T>(args, &name, file.header().stored, &file.recognised(), notes)?;
+    let (expected, found) = (pass.rnn.hidden_shape(pass.batched()), &file.header().shape);
+    if *found != expected {
+        let (name, found) = ("h_0".to_owned(), found.clone());
+        return Err(Error::TensorShape { name, expected, found }.into());
+    }
+    let h_0 = file.read()?;
+    if args.check_finite {
+        let [.., axes] = pass.axes(false);
+        all_finite(&name, &h_0.view(), &axes, &[])?;
+    }
+    Ok(h_0)
+}
