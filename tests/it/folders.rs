@@ -273,3 +273,32 @@ fn a_killed_run_is_completed() {
         }
     }
 }
+
+/// A build with debug assertions lets operations fail that `RNN_FAULTS` names.
+#[cfg(debug_assertions)]
+#[test]
+fn a_file_that_cannot_be_synced_fails_on_its_own() {
+    let sandbox = Sandbox::new();
+    sandbox.rnn("init -q --input-size 3 --hidden 4 -o w.npz").succeeds();
+    fs::create_dir(sandbox.path("in")).unwrap();
+    for file in 0..20 {
+        sandbox.save(&format!("in/{file:02}.npy"), &numbers(&[5, 3]).view());
+    }
+    // The first sync is that of all files together, the next ones are those of single files.
+    let run = |faults: &str| {
+        let line = format!("RNN_FAULTS='sync {faults} 5' rnn run -q -w w.npz -i in -o out/");
+        sandbox.shell(&line)
+    };
+    run("1 1").succeeds();
+    assert_eq!(names(&sandbox, "out").len(), 20);
+    fs::remove_dir_all(sandbox.path("out")).unwrap();
+    let one = run("1 2");
+    assert_eq!(one.code, Some(74), "{one:?}");
+    let expected = "rnn: in/00.npy: out/00.npy: Input/output error (os error 5) (exit code 74)\n\
+                    rnn: 1 of 20 files failed\n";
+    assert_eq!(one.stderr, expected);
+    assert_eq!(names(&sandbox, "out").len(), 19);
+    fs::remove_dir_all(sandbox.path("out")).unwrap();
+    assert_eq!(run("1 1000").code, Some(74));
+    assert_eq!(names(&sandbox, "out"), [""; 0]);
+}
