@@ -4,7 +4,6 @@
 use std::io::{self, ErrorKind};
 
 use super::escaped;
-use super::limit::BUILT_BYTES;
 
 /// Bytes of an entry of a bundle beside its name: its place in a list that doubles its memory, and its sizes.
 pub(super) const ENTRY_BYTES: usize = 160;
@@ -15,6 +14,9 @@ const TEXT_BYTES: usize = 64;
 /// The bytes of memory that may still be built from a file.
 #[derive(Clone, Debug)]
 pub(super) struct Budget(usize);
+
+/// Most bytes of memory for what is built from a file beside the numbers of its tensors: names, headers, directories.
+pub(super) const BUILT_BYTES: usize = 64 << 20;
 
 /// More memory than the budget of a file.
 #[derive(Clone, Copy, Debug, thiserror::Error)]

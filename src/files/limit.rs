@@ -6,6 +6,7 @@
 use std::io::{self, ErrorKind, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::files::budget::BUILT_BYTES;
 use crate::files::error::FileError;
 
 /// Longest header of a .npy file: the default limit of NumPy.
@@ -19,9 +20,6 @@ pub(super) const MAX_AXES: usize = 64;
 
 /// Longest text beside tensors; a configuration has a few hundred bytes.
 pub(super) const MAX_TEXT_BYTES: u64 = 1 << 20;
-
-/// Most bytes of memory for what is built from a file beside the numbers of its tensors: names, headers, directories.
-pub(super) const BUILT_BYTES: usize = 64 << 20;
 
 /// Most members of an archive of weights; not below the largest number of two bytes.
 pub(super) const MAX_MEMBERS: u64 = 100_000;

@@ -126,6 +126,7 @@ impl StoredType {
 /// The single that rounds to the same half as a double: of the two next to it, the one whose last bit is 1. The crate
 /// `half` leaves out the last bits of a double.
 #[allow(clippy::cast_possible_truncation, reason = "rounding is the purpose")]
+#[allow(clippy::float_cmp, reason = "the question is whether the single is exact")]
 fn rounded_to_odd(value: f64) -> f32 {
     let near = value as f32;
     if f64::from(near) == value || near.is_infinite() {

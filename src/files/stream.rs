@@ -153,7 +153,7 @@ impl Frames {
             let shown = &arrived[..arrived.len().min(SHOWN_BYTES)];
             format!("text that begins with '{}'", shown.escape_ascii())
         } else {
-            let undecided = start.len() < START_BYTES && arrived.iter().all(is_character);
+            let undecided = start.len() < START_BYTES && arrived.iter().copied().all(is_character);
             self.start = undecided.then_some(start);
             return Ok(());
         };
@@ -181,7 +181,7 @@ fn is_text(start: &[u8], whole: bool) -> bool {
     const DIFFERENT: usize = 12;
     const OF_TABLE: usize = 3;
     let is_of_table = |byte: &u8| byte.is_ascii_digit() || b"+-.,;/e[]() \t\r\n".contains(byte);
-    if !start.iter().all(is_character) {
+    if !start.iter().copied().all(is_character) {
         return false;
     }
     let mut numbers = start.as_chunks::<4>().0.to_vec();
@@ -191,7 +191,7 @@ fn is_text(start: &[u8], whole: bool) -> bool {
     is_table || numbers.len() >= DIFFERENT || !whole
 }
 
-fn is_character(byte: &u8) -> bool {
+fn is_character(byte: u8) -> bool {
     matches!(byte, b'\t' | b'\r' | b'\n' | b' '..=b'~')
 }
 

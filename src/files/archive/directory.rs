@@ -79,9 +79,8 @@ pub(super) fn check(
             return Err(malformed(what));
         }
         ranges.sort_unstable_by_key(|range| range.start);
-        if let Some([first, second]) =
-            ranges.array_windows().find(|[first, second]| first.end > second.start)
-        {
+        let shared = ranges.windows(2).find(|pair| pair[0].end > pair[1].start);
+        if let Some([first, second]) = shared {
             let mut name = |range: &Range| name(file, range.entry);
             let names = name(first).and_then(|first| Ok((first, name(second)?)));
             let (first, second) = names.map_err(FileError::reading(place))?;

@@ -229,7 +229,7 @@ fn varint(bytes: &mut &[u8]) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files::limit::BUILT_BYTES;
+    use crate::files::budget::BUILT_BYTES;
 
     /// A model with one tensor, which has its numbers in this field.
     fn with_numbers(number: u8, numbers: &[u8]) -> Vec<u8> {
