@@ -27,8 +27,7 @@ fn sandbox() -> Sandbox {
 }
 
 fn numbers(shape: &[usize]) -> ArrayD<f32> {
-    let len = shape.iter().product::<usize>() as f32;
-    let values = Array::linspace(-1.0_f32, 1.0, len as usize);
+    let values = Array::linspace(-1.0_f32, 1.0, shape.iter().product());
     values.into_shape_with_order(IxDyn(shape)).unwrap()
 }
 

@@ -18,6 +18,7 @@ pub(crate) mod rows;
 pub(crate) mod sequences;
 pub(crate) mod state;
 pub(crate) mod table;
+mod writer;
 
 use std::sync::mpsc::sync_channel;
 use std::thread::{Builder, ScopedJoinHandle};
@@ -35,10 +36,11 @@ use crate::rng::Rng;
 use extent::{Cut, SectionKind};
 use flow::Flow;
 use input::{Input, Reader};
-use output::{Outputs, Writer};
+use output::Outputs;
 use pass::{Pass, Stage};
 use prediction::{Decoding, Outcome, Results};
 use rows::{Given, Rows, Section};
+use writer::Writer;
 
 impl<T: Element> Pass<'_, T> {
     /// Runs the layer over the input: the results, and the seconds that it took. An output that is too large to

@@ -5,6 +5,7 @@ mod job;
 mod many;
 mod model;
 mod plan;
+mod runs;
 mod work;
 
 use anyhow::Result;
@@ -31,7 +32,7 @@ pub(crate) fn run(args: &Run) -> Result<()> {
     plan::refuse_weights(args, &plan.outputs, named)?;
     let mut notes = Notes::new(args.report.form());
     let RunInput::One(path) = plan.input else {
-        return many::run(args, plan, source, notes);
+        return many::run(args, &plan, source, notes);
     };
     // An output that cannot be written is reported before large files are read: of the input, its headers are.
     let rng = Rng::open(args.rng.seed, args.rng.rng.as_deref(), plan.outputs.files())?;

@@ -1,21 +1,18 @@
-//! The outputs of a command: their names and formats, and the files of a run, written whole or section by section.
+//! The outputs of a command: their names and formats, and the files of a run.
 
 use std::ffi::OsStr;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use elman::files::{
-    ArchiveWriter, Overwrite, PartWriter, Pending, Sink, Source, TensorFormat, is_standard_output,
-    write_npz,
-};
-use elman::{Element, PackedSequence, Prediction, unpack_sequence};
+use elman::files::{Overwrite, Pending, Sink, Source, TensorFormat, is_standard_output, write_npz};
+use elman::{Element, Prediction};
 use ndarray::ArrayViewD;
 
-use super::pass::{Form, Pass};
+use super::pass::Pass;
 use super::prediction::{Outcome, Results, write_classes};
-use super::rows::{Rows, Section, reshaped};
-use super::sequences::{PACKED, whole_members};
+use super::rows::reshaped;
+use super::writer::Writer;
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
 
@@ -107,7 +104,9 @@ impl Outputs {
         if self.naming == Naming::InFolder {
             let [_, hn, last, all_hidden] = &mut self.paths;
             hn.iter_mut().chain(last).for_each(|path| append_extension(path, false));
-            all_hidden.iter_mut().for_each(|path| append_extension(path, true));
+            if let Some(path) = all_hidden {
+                append_extension(path, true);
+            }
         }
         let [_, hn, last, all_hidden] = self.paths.each_ref().map(Option::as_deref);
         for (path, flag) in [(hn, "--hn"), (last, "--last")] {
@@ -224,70 +223,12 @@ impl Outputs {
     }
 }
 
-pub(super) enum Writer<T> {
-    Tensor(PartWriter<T>),
-    Archive(Box<ArchiveWriter>),
-}
-
-impl<T: Element> Writer<T> {
-    pub(super) fn begin(sink: Sink, pass: &Pass<'_, T>) -> Result<Self> {
-        let [shape, ..] = pass.shapes();
-        if pass.is_tensor() {
-            return Ok(Writer::Tensor(sink.into_parts(&shape, pass.file_axes(pass.row_len()))?));
-        }
-        let mut archive = sink.into_archive();
-        if pass.form == Form::Packed {
-            archive.begin::<T>(PACKED[0], &shape)?;
-        }
-        Ok(Writer::Archive(Box::new(archive)))
-    }
-
-    pub(super) fn write(
-        &mut self,
-        pass: &Pass<'_, T>,
-        section: &Section,
-        output: Rows<T>,
-    ) -> Result<()> {
-        match (self, &pass.form, output) {
-            (Writer::Tensor(parts), _, output) => {
-                let numbers = pass.numbers(pass.tensor(section, output)?);
-                parts.write(&pass.part(section), &numbers)?;
-            }
-            (Writer::Archive(archive), Form::Ragged(names), Rows::Packed(packed)) => {
-                for (name, own) in names[section.rows.clone()].iter().zip(unpack_sequence(&packed)?)
-                {
-                    let shape = pass.split(own.shape());
-                    archive.member(name, &reshaped(own, &shape))?;
-                }
-            }
-            (
-                Writer::Archive(archive),
-                _,
-                Rows::Packed(PackedSequence { data, .. }) | Rows::Padded(data),
-            ) => archive.append(&pass.numbers(data))?,
-        }
-        Ok(())
-    }
-
-    /// Ends the output. A regular file still holds its previous content until the sink is committed.
-    pub(super) fn finish(self, pass: &Pass<'_, T>) -> Result<Sink> {
-        Ok(match self {
-            Writer::Tensor(parts) => parts.finish()?,
-            Writer::Archive(mut archive) => {
-                for (name, numbers) in pass.index.iter().flat_map(whole_members) {
-                    archive.member(name, &numbers)?;
-                }
-                archive.finish()?
-            }
-        })
-    }
-}
-
 /// Appends the extension of a tensor or an archive, unless the path has one that is written as such.
 fn append_extension(path: &mut PathBuf, archive: bool) {
-    let fits = match archive {
-        true => path.extension().is_none_or(|own| own == "npz"),
-        false => TensorFormat::of(path).is_some(),
+    let fits = if archive {
+        path.extension().is_none_or(|own| own == "npz")
+    } else {
+        TensorFormat::of(path).is_some()
     };
     if !fits {
         path.as_mut_os_string().push(if archive { ".npz" } else { ".npy" });

@@ -146,7 +146,9 @@ pub(crate) fn fingerprint<T: Element>(
     };
     // A length before each text and each shape keeps the sequence of bytes unambiguous.
     let text = |text: &str| [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat();
-    texts.iter().for_each(|own| add(&text(own)));
+    for own in texts {
+        add(&text(own));
+    }
     for (name, tensor) in tensors {
         add(&text(&name));
         add(&text(T::DESCR));
