@@ -101,7 +101,7 @@ pub use shards::whole_model;
 pub use sink::Sink;
 pub use source::{OpenSource, Source};
 pub use stream::{Answers, Arrays, Frames};
-pub use table::{FirstLine, TableOptions};
+pub use table::{FirstLine, KeptCells, TableOptions};
 pub use temporary::remove_temporary_files;
 pub use tensor_file::TensorFile;
 pub use tensor_format::{TensorFormat, shortest};

@@ -34,6 +34,8 @@ pub struct TableOptions<'a> {
     /// The columns that are read, in this order; empty for all of them. A column is a name of the first line, or a
     /// number that is counted from 1. A name wins over a number.
     pub columns: &'a [String],
+    /// Columns whose cells are kept as text, in the same form. Without `columns`, all others are read as numbers.
+    pub keep: &'a [String],
     /// The meaning of the first line.
     pub first_line: FirstLine,
     /// Whether missing values are NaN, instead of an error: empty cells, NA, N/A, null.
@@ -59,6 +61,30 @@ impl TableOptions<'_> {
     /// Whether the command has options for tables.
     fn can_be_changed(&self) -> bool {
         self.first_line != FirstLine::Guess
+    }
+}
+
+/// Cells of a table as text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeptCells {
+    /// The names of the columns; their numbers if the table has no names.
+    pub names: Vec<String>,
+    text: String,
+    /// The end of each cell in the text, row by row.
+    ends: Vec<usize>,
+}
+
+impl KeptCells {
+    /// The cells of a row.
+    ///
+    /// # Panics
+    /// If the table has no such row.
+    pub fn row(&self, row: usize) -> impl Iterator<Item = &str> {
+        let columns = self.names.len();
+        (row * columns..(row + 1) * columns).map(|cell| {
+            let start = cell.checked_sub(1).map_or(0, |before| self.ends[before]);
+            &self.text[start..self.ends[cell]]
+        })
     }
 }
 
@@ -94,6 +120,8 @@ pub(super) struct Table {
     pub(super) names_are_guessed: bool,
     /// The name of the text's encoding; `None` for UTF-8.
     pub(super) encoding: Option<&'static str>,
+    /// The cells that are kept.
+    pub(super) kept: KeptCells,
     separator: u8,
     /// (rows, columns).
     pub(super) shape: [usize; 2],

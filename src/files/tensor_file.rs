@@ -14,7 +14,7 @@ use super::handle::{FileCursor, Handle};
 use super::limit::MAX_MEMBERS;
 use super::reader::{Bytes, TensorReader, missing};
 use super::source::Opened;
-use super::table::{Table, TableOptions};
+use super::table::{KeptCells, Table, TableOptions};
 use super::{BundleFormat, Header, StoredType, show};
 use crate::element::Element;
 use crate::files::error::FileError;
@@ -203,6 +203,14 @@ impl TensorFile {
             self.body = Body::Stream(Box::new(Cursor::new(bytes)));
         }
         Ok(())
+    }
+
+    /// The cells of a table that are kept as text; none of other formats.
+    pub fn take_kept(&mut self) -> KeptCells {
+        match &mut self.body {
+            Body::Table(table) => std::mem::take(&mut table.kept),
+            _ => KeptCells::default(),
+        }
     }
 
     /// Makes every number of a table one that rounds to the f32 of its text.

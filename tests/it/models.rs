@@ -148,7 +148,7 @@ fn classes_are_named_where_text_is_written() {
         ("--argmax", "y.csv", "\"a, or none\",b\nb,\"a, or none\"\n"),
         ("--argmax --pool last", "y.txt", "b\na, or none\n"),
         ("--top 2 --pool last", "y.tsv", "b\t1\t\"c\"\t0.5\na, or none\t0\tb\t0\n"),
-        ("--pool last", "z.csv", "0,1,0.5\n0,0,0\n"),
+        ("--pool last", "z.csv", "\"a, or none\",b,\"\"\"c\"\"\"\n0,1,0.5\n0,0,0\n"),
     ] {
         sandbox.rnn(&format!("{line} {flags} -o {file}")).succeeds();
         assert_eq!(String::from_utf8(sandbox.bytes(file)).unwrap(), expected, "{flags}");

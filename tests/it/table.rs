@@ -531,3 +531,97 @@ fn columns_of_numbers_and_near_names_are_suggested() {
     );
     sandbox.rnn("info stock.csv --columns Open,Close,Volume").succeeds();
 }
+
+/// The first rows of a table of prices, and a layer without weights that matter.
+fn stock() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "stock.csv",
+        b"Date,Close,Volume,\"Note, short\"\n2025-05-15,0.5,0.25,a\n2025-05-16,1,0,\"b, c\"\n2025-05-17,-1,0.5,\n",
+    );
+    sandbox.rnn("init -q --input-size 2 --hidden 2 -o w").succeeds();
+    sandbox
+}
+
+#[test]
+fn copied_columns_and_names_stand_before_and_above_the_numbers() {
+    let sandbox = stock();
+    let run = "run -q -w w -i stock.csv --columns Close,Volume -o";
+    let plain = sandbox.rnn(&format!("{run} y.csv")).succeeds();
+    assert_eq!(plain.stdout_text(), "");
+    let plain = String::from_utf8(sandbox.bytes("y.csv")).unwrap();
+    let lines: Vec<_> = plain.lines().collect();
+    let text = |flags: &str| {
+        let outcome = sandbox.rnn(&format!("{run} - --format csv {flags}"));
+        outcome.succeeds().stdout_text()
+    };
+    assert_eq!(text(""), plain);
+    assert_eq!(text("--names up,down"), format!("up,down\n{plain}"));
+    let dates = ["2025-05-15", "2025-05-16", "2025-05-17"];
+    let rows: String =
+        dates.iter().zip(&lines).map(|(date, line)| format!("{date},{line}\n")).collect();
+    assert_eq!(text("--keep Date --names up,down"), format!("Date,up,down\n{rows}"));
+    assert_eq!(text("--keep 1"), format!("Date,output_0,output_1\n{rows}"));
+    let words = ["run", "-q", "-w", "w", "-i", "stock.csv", "-o", "-", "--format", "csv"];
+    let keep = ["--keep", "Date,\"Note, short\"", "--columns", "Close,Volume"];
+    let outcome = sandbox.rnn_with(&[&words[..], &keep].concat(), &[]).succeeds().stdout_text();
+    let first = "Date,\"Note, short\",output_0,output_1\n";
+    assert!(
+        outcome.starts_with(&format!("{first}2025-05-15,a,{}\n2025-05-16,\"b, c\",", lines[0]))
+    );
+    // All other columns are numbers.
+    sandbox.write("three.csv", b"day,a,b\nmon,0.5,0.25\ntue,1,0\n");
+    let outcome = sandbox.rnn("run -q -w w -i three.csv -o - --format tsv --keep day").succeeds();
+    let expected = format!("day\toutput_0\toutput_1\nmon\t{}\n", lines[0].replace(',', "\t"));
+    assert!(outcome.stdout_text().starts_with(&expected));
+}
+
+#[test]
+fn copied_columns_and_names_are_refused_without_a_table() {
+    let sandbox = stock();
+    let run = "run -q -w w -i stock.csv --columns Close,Volume";
+    let refused = |flags: &str, code: i32, message: &str| {
+        let outcome = sandbox.rnn(&format!("{run} {flags}"));
+        let (first, _) = outcome.stderr.split_once('\n').unwrap();
+        assert_eq!((outcome.code, first), (Some(code), &*format!("rnn: {message}")), "{flags}");
+    };
+    let table = |flag: &str| format!("expected a .csv or .tsv as output with {flag}, got none");
+    refused("--keep Date", 2, &table("--keep"));
+    refused("--names a,b -o y.npy", 2, &table("--names"));
+    refused("--format csv -o y.npy", 2, "expected an output to - with --format, got none");
+    refused("--names a -o y.csv", 2, "--names: expected 2 names, one for each column, got 1");
+    let shape = "--keep: expected a table as input and an output with a row for each of its rows, got an output of shape [2]";
+    refused("--keep Date -o y.csv --pool last", 65, shape);
+    refused(
+        "--keep When -o y.csv",
+        65,
+        "stock.csv: columns: expected one of Date, Close, Volume, \"Note, short\", or a number from 1 to 4, got 'When'",
+    );
+    assert!(!sandbox.names().contains(&"y.csv".to_owned()));
+}
+
+#[test]
+fn h_n_of_one_sequence_is_a_table() {
+    let sandbox = Sandbox::new();
+    sandbox.rnn("init -q --input-size 2 --hidden 3 --layers 2 -o w").succeeds();
+    sandbox.rnn("randn -q --shape 4,1,2 -o x.npy").succeeds();
+    sandbox.rnn("run -q -w w -i x.npy --hn h.csv -o y.npy").succeeds();
+    sandbox.rnn("run -q -w w -i x.npy --hn h.npy -o y.npy").succeeds();
+    sandbox.rnn("convert -q h.npy flat.csv --slice :,0").succeeds();
+    assert_eq!(sandbox.bytes("h.csv"), sandbox.bytes("flat.csv"));
+}
+
+#[test]
+fn saturated_outputs_are_warned_of_once() {
+    let sandbox = stock();
+    let warning = "warning: big.csv: more than 90 % of the outputs are beyond 0.999, where tanh is flat: is the \
+                   input scaled as in training?\n";
+    sandbox.write("big.csv", b"930000,910000\n920000,900000\n");
+    let text = sandbox.rnn("run -w w -i big.csv -o y.npy").succeeds().stdout_text();
+    assert_eq!(text.matches(warning).count(), 1, "{text}");
+    let text = sandbox.rnn("run -w w -i stock.csv --columns 2,3 -o y.npy").succeeds().stdout_text();
+    assert!(!text.contains("warning"), "{text}");
+    sandbox.rnn("init -q --input-size 2 --hidden 2 --nonlinearity relu -o relu").succeeds();
+    let text = sandbox.rnn("run -w relu -i big.csv -o y.npy").succeeds().stdout_text();
+    assert!(!text.contains("warning"), "{text}");
+}

@@ -170,12 +170,49 @@ impl TableArgs {
     }
 
     pub(crate) fn options<'a>(&self, columns: &'a [String]) -> TableOptions<'a> {
+        self.options_keeping(columns, &[])
+    }
+
+    /// The options, with columns that are kept.
+    pub(crate) fn options_keeping<'a>(
+        &self,
+        columns: &'a [String],
+        keep: &'a [String],
+    ) -> TableOptions<'a> {
         let first_line = match (self.header, self.no_header) {
             (true, _) => FirstLine::Names,
             (_, true) => FirstLine::Numbers,
             _ => FirstLine::Clear,
         };
-        TableOptions { columns, first_line, missing_as_nan: self.missing.is_some() }
+        TableOptions { columns, keep, first_line, missing_as_nan: self.missing.is_some() }
+    }
+}
+
+/// How a table is written.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Tables")]
+pub(crate) struct TableOutputArgs {
+    /// Copy these columns of the input to the output, a .csv or .tsv with a row for each step: names or numbers as
+    /// for --columns.
+    #[arg(long, value_name = "A,B", value_parser = columns)]
+    keep: Vec<Vec<String>>,
+    /// Names of the output's columns, in a first line of a .csv or .tsv.
+    #[arg(long, value_name = "A,B", value_parser = columns)]
+    names: Vec<Vec<String>>,
+    /// Format of an output to - [default: npy, or npz of several tensors].
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<Format>,
+}
+
+impl TableOutputArgs {
+    /// The columns that are copied.
+    pub(crate) fn keep(&self) -> Vec<String> {
+        self.keep.concat()
+    }
+
+    /// The names of the output's columns.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.names.concat()
     }
 }
 
@@ -245,4 +282,22 @@ pub(crate) enum Format {
     Tsv,
     /// Text for reading, with four decimals.
     Txt,
+}
+
+impl Format {
+    /// The name of a file of this format.
+    pub(crate) fn file_name(self) -> &'static str {
+        match self {
+            Format::Npy => "stdout.npy",
+            Format::Npz => "stdout.npz",
+            Format::Csv => "stdout.csv",
+            Format::Tsv => "stdout.tsv",
+            Format::Txt => "stdout.txt",
+        }
+    }
+
+    /// Whether a terminal shows it.
+    pub(crate) fn is_text(self) -> bool {
+        !matches!(self, Format::Npy | Format::Npz)
+    }
 }

@@ -4,6 +4,7 @@
 //! sections: some steps of all sequences, or all steps of some sequences; the next one is read and the last one
 //! written meanwhile. The bytes are the same.
 
+pub(crate) mod beside;
 pub(crate) mod carried;
 pub(crate) mod extent;
 mod flow;
@@ -95,13 +96,14 @@ impl<T: Element> Pass<'_, T> {
             if self.options.all_hidden { self.all_hidden(&layers)? } else { Vec::new() };
         let output = layers.pop();
         output.iter().try_for_each(|output| self.check(Stage::Output, &section, output))?;
+        let saturated = flow.is_saturated();
         let (h_n, last) = flow.finish()?;
         let mut decoding = Decoding::new(self)?;
         let output = pool.install(|| match output {
             Some(output) => Ok(decoding.part(&section, output)?.or(decoding.finish(&h_n)?)),
             None => decoding.finish(&h_n),
         })?;
-        Ok((Results { output, h_n, last, all_hidden }, seconds))
+        Ok((Results { output, h_n, last, all_hidden, saturated }, seconds))
     }
 
     /// The hidden states of each layer and direction, padded if they are packed.
@@ -161,11 +163,12 @@ impl<T: Element> Pass<'_, T> {
         );
         progress.display.finish_and_clear();
         ended.and_then(|()| reader.expect_end())?;
+        let saturated = flow.is_saturated();
         let (h_n, last) = flow.finish()?;
         let written = writer.map(|writer| writer.finish(self)).transpose()?;
         outputs.sinks[0] = written.or(outputs.sinks[0].take());
         let output = pool.install(|| decoding.finish(&h_n))?;
-        Ok(Results { output, h_n, last, all_hidden: vec![] })
+        Ok(Results { output, h_n, last, all_hidden: vec![], saturated })
     }
 }
 

@@ -9,13 +9,26 @@ use crate::files::{MAX_LISTED, listed};
 const MAX_DISTANCE: usize = 2;
 
 impl Lines<'_> {
-    /// The index of each wanted column, or of all. A name wins over a number.
-    pub(super) fn columns(&mut self) -> Result<Vec<usize>, FileError> {
+    /// The index of each column of numbers, and of each one that is kept.
+    pub(super) fn columns(&mut self) -> Result<(Vec<usize>, Vec<usize>), FileError> {
         let (wanted, width) = (self.options.columns, self.record.len());
-        if wanted.is_empty() {
-            self.charge(width * size_of::<usize>())?;
-            return Ok((0..width).collect());
+        let kept = self.named(self.options.keep)?;
+        if !wanted.is_empty() {
+            return Ok((self.named(wanted)?, kept));
         }
+        self.charge(width * size_of::<usize>())?;
+        let columns: Vec<_> = (0..width).filter(|column| !kept.contains(column)).collect();
+        if columns.is_empty() {
+            return Err(self.malformed(
+                "expected a column of numbers beside those to keep, got none".to_owned(),
+            ));
+        }
+        Ok((columns, kept))
+    }
+
+    /// The index of each wanted column. A name wins over a number.
+    fn named(&self, wanted: &[String]) -> Result<Vec<usize>, FileError> {
+        let width = self.record.len();
         let column = |wanted: &String| {
             let number = || wanted.parse().ok().filter(|number| (1..=width).contains(number));
             let names = self.names.iter().enumerate();

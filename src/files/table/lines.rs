@@ -6,10 +6,10 @@ use csv::{ByteRecord, Reader, ReaderBuilder};
 
 use super::cell::{has_comma, is_missing, number, parsed, quoted, shown, text};
 use super::text::{cells, is_comment, visible_separator};
-use super::{Table, TableOptions};
+use super::{KeptCells, Table, TableOptions};
 use crate::files::budget::{Budget, OverBudget};
 use crate::files::error::{FileError, Remedy};
-use crate::memory::grow;
+use crate::memory::{OutOfMemory, grow};
 
 /// Bits of a double that are all zero if it lies halfway between two singles.
 const BELOW_HALF: u64 = (1 << 28) - 1;
@@ -223,6 +223,21 @@ impl<'a> Lines<'a> {
             table.values.push(value);
         }
         self.charge(2 * size_of_val(&table.singles[before..]))
+    }
+
+    /// Appends the cells of a line that are kept.
+    pub(super) fn keep(&self, columns: &[usize], kept: &mut KeptCells) -> Result<(), FileError> {
+        for &column in columns {
+            let cell = text(&self.record[column]);
+            let bytes = kept.text.len();
+            let more = kept.text.try_reserve(cell.len());
+            more.map_err(|_| OutOfMemory { what: "input", bytes })?;
+            kept.text.push_str(cell);
+            let bytes = size_of_val(&*kept.ends);
+            grow(&mut kept.ends, 1, "input", bytes)?;
+            kept.ends.push(kept.text.len());
+        }
+        Ok(())
     }
 
     /// Whether a cell between blanks is rather the rest of a number with blanks between its digits, such as 1 000.

@@ -23,7 +23,7 @@ pub(super) fn parse(
     let heading = lines.first()?;
     let (first_line, width) = (lines.line(), lines.record.len());
     let first_row = FirstRow::new(&mut lines, heading)?;
-    let columns = lines.columns()?;
+    let (columns, kept) = lines.columns()?;
     let mut table = Table { separator, encoding, shape: [0, columns.len()], ..Table::default() };
     let mut more = !first_row.is_names || lines.next()?;
     while more {
@@ -34,9 +34,14 @@ pub(super) fn parse(
         }
         // A cell that is not a number is reported as such.
         lines.numbers(&columns, &mut table)?;
+        lines.keep(&kept, &mut table.kept)?;
         first_row.check(&lines, table.shape[0])?;
         table.shape[0] += 1;
         more = lines.next()?;
+    }
+    for &column in &kept {
+        let name = lines.names.get(column).cloned();
+        table.kept.names.push(name.unwrap_or_else(|| (column + 1).to_string()));
     }
     if !lines.names.is_empty() {
         let Lines { names, budget, .. } = &mut lines;

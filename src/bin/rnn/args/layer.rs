@@ -9,7 +9,9 @@ use elman::files::{AxisSlice, StoredType};
 use elman::{Dtype, Kernel, Nonlinearity};
 
 use super::values::{DTYPE, KERNEL, STORED, Shard, every, number, seconds, shard, size, whole};
-use super::{Format, LayerArgs, ModelArgs, ReportArgs, RngArgs, TableArgs, WeightsArgs};
+use super::{
+    Format, LayerArgs, ModelArgs, ReportArgs, RngArgs, TableArgs, TableOutputArgs, WeightsArgs,
+};
 
 #[derive(Debug, ClapArgs)]
 #[allow(clippy::struct_excessive_bools, reason = "flags that do not exclude each other")]
@@ -24,6 +26,8 @@ pub(crate) struct Run {
     pub(crate) files: FilesArgs,
     #[command(flatten)]
     pub(crate) table: TableArgs,
+    #[command(flatten)]
+    pub(crate) written: TableOutputArgs,
     /// Weights: a folder of .npy files, .npz, .safetensors, .pt, .onnx, or -. Without them: fresh ones, as
     /// nn.RNN(...) makes them.
     #[arg(short, long, value_name = "PATH")]

@@ -1,7 +1,7 @@
 //! The hidden state of a run, carried from section to section.
 
 use anyhow::Result;
-use elman::{Element, Keep, Mode, Options, PackedSequence, Session, zeros};
+use elman::{Element, Keep, Mode, Nonlinearity, Options, PackedSequence, Session, zeros};
 use ndarray::{ArrayD, ArrayViewMutD, Axis, Slice};
 
 use super::extent::SectionKind;
@@ -9,11 +9,19 @@ use super::pass::Pass;
 use super::rows::{Given, Rows, Section, offsets, reshaped};
 use crate::numbers::all_finite;
 
+/// Least outputs of a section that are looked at for saturation, if it has so many: a guess at a number that takes no time.
+const SEEN: usize = 4096;
+
+/// The absolute value beyond which tanh is flat: its slope is below 0.002.
+const FLAT: f64 = 0.999;
+
 pub(super) struct Flow<'a, T> {
     pass: &'a Pass<'a, T>,
     session: Session<'a, T>,
     /// The last outputs, (N, D * `H_out`), if they are wanted.
     last: Option<ArrayD<T>>,
+    /// Outputs of a tanh layer that were looked at, and how many of them are saturated.
+    seen: [usize; 2],
     /// The index of a packed input, if the state and `last` are in packed order.
     packed: Option<&'a PackedSequence<()>>,
 }
@@ -41,7 +49,7 @@ impl<'a, T: Element> Flow<'a, T> {
             let last = last.insert(zeroed(&[pass.batch, pass.width()], "last")?);
             last.fill(pass.padding());
         }
-        Ok(Flow { pass, session: Session::new(pass.rnn, Some(h)), last, packed })
+        Ok(Flow { pass, session: Session::new(pass.rnn, Some(h)), last, seen: [0; 2], packed })
     }
 
     /// Passes a section through the layer: the output of the last layer, or those of all.
@@ -66,6 +74,9 @@ impl<'a, T: Element> Flow<'a, T> {
         };
         let layers = result.lower_layers.into_iter().chain([result.output]);
         let layers = layers.map(rows).collect::<Result<Vec<_>, _>>()?;
+        if let Some(layer) = layers.last() {
+            self.look(layer);
+        }
         if let (Some(last), Some(layer)) = (&mut self.last, layers.last()) {
             let own = last.slice_axis_mut(Axis(0), Slice::from(section.rows.clone()));
             pass.keep_last(section, layer, own)?;
@@ -89,6 +100,29 @@ impl<'a, T: Element> Flow<'a, T> {
             all_finite("h_n", &h_n.view(), &axes, &[])?;
         }
         Ok((reshaped(h_n, &shape), last.map(|last| reshaped(last, &last_shape))))
+    }
+}
+
+impl<T: Element> Flow<'_, T> {
+    /// Counts saturated outputs among some of a section: all of them would take time.
+    fn look(&mut self, layer: &Rows<T>) {
+        if self.pass.rnn.config().nonlinearity != Nonlinearity::Tanh {
+            return;
+        }
+        let (Rows::Padded(data) | Rows::Packed(PackedSequence { data, .. })) = layer;
+        let Some(values) = data.as_slice_memory_order() else { return };
+        // An odd step meets every column of an even number.
+        for &value in values.iter().step_by((values.len() / SEEN) | 1) {
+            let value: f64 = value.into();
+            self.seen[0] += 1;
+            self.seen[1] += usize::from(value.abs() > FLAT);
+        }
+    }
+
+    /// Whether nearly all outputs lie in the flat part of tanh.
+    pub(super) fn is_saturated(&self) -> bool {
+        let [seen, saturated] = self.seen;
+        saturated * 10 > seen * 9
     }
 }
 

@@ -6,7 +6,8 @@ use std::ops::Range;
 
 use anyhow::Result;
 use elman::files::{
-    Accepts, Bundle, File, Source, StoredType, TableOptions, TensorFile, TensorReader, open_with,
+    Accepts, Bundle, File, KeptCells, Source, StoredType, TableOptions, TensorFile, TensorReader,
+    open_with,
 };
 use elman::{Dtype, Element, Model, PackedSequence, pack_padded_sequence, pack_sequence};
 use ndarray::{ArrayD, Axis};
@@ -44,11 +45,24 @@ impl Input {
         archive: bool,
         ids: bool,
     ) -> Result<(Self, Option<Lengths<'static>>)> {
+        Self::open_keeping(input, table, &[], archive, ids)
+    }
+
+    /// Opens an input of which these columns are kept, if it is a table.
+    pub(crate) fn open_keeping(
+        input: &OsStr,
+        table: Option<&TableArgs>,
+        keep: &[String],
+        archive: bool,
+        ids: bool,
+    ) -> Result<(Self, Option<Lengths<'static>>)> {
         let (source, rank) = (Source::parse(input), if ids { 1 } else { 2 });
         let columns = table.map_or(Vec::new(), TableArgs::columns);
-        let options = table.map_or(TableOptions::default(), |table| table.options(&columns));
+        let options =
+            table.map_or(TableOptions::default(), |table| table.options_keeping(&columns, keep));
         let file = open_with(&source, Accepts::Sequences, &options)?;
-        let flags = table.map_or(Vec::new(), TableArgs::flags);
+        let mut flags = table.map_or(Vec::new(), TableArgs::flags);
+        flags.extend((!keep.is_empty()).then_some("--keep"));
         check_table(&flags, [&file], &source.to_string())?;
         let mut bundle = match file {
             File::Bundle(bundle) if bundle.entries().len() > 1 => bundle,
@@ -137,6 +151,11 @@ impl Input {
             }
             Input::Text(_, lines) => vec![longest(lines.iter().map(Vec::len)), lines.len()],
         }
+    }
+
+    /// The cells of a table that are kept.
+    pub(crate) fn take_kept(&mut self) -> KeptCells {
+        if let Input::Tensor(file) = self { file.take_kept() } else { KeptCells::default() }
     }
 
     /// Reads a stream into memory.

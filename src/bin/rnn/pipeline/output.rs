@@ -5,14 +5,18 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use elman::files::{Overwrite, Pending, Sink, Source, TensorFormat, is_standard_output, write_npz};
+use elman::files::{
+    KeptCells, Overwrite, Pending, Sink, Source, TensorFormat, is_standard_output, write_npz,
+};
 use elman::{Element, Prediction};
-use ndarray::ArrayViewD;
+use ndarray::{ArrayViewD, Axis};
 
+use super::beside::Beside;
 use super::pass::Pass;
 use super::prediction::{Outcome, Results, write_classes};
 use super::rows::reshaped;
 use super::writer::Writer;
+use crate::args::{Format, TableOutputArgs};
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
 
@@ -28,6 +32,10 @@ pub(crate) struct Outputs {
     overwrite: Overwrite,
     /// Names of the classes, for outputs of text.
     pub(crate) labels: Option<Vec<String>>,
+    /// What stands beside the numbers of a table.
+    pub(crate) beside: Beside,
+    /// The format of standard output.
+    stdout: Option<Format>,
     /// The files that are open; `None` also while a [`Writer`] has the file.
     pub(super) sinks: [Option<Sink>; 4],
 }
@@ -52,17 +60,50 @@ impl Outputs {
     ) -> Self {
         let join = |folder: &Option<PathBuf>| folder.as_ref().map(|folder| folder.join(name));
         let (paths, naming) = (folders.each_ref().map(join), Naming::InFolder);
-        Outputs { paths, naming, overwrite, labels: None, sinks: [const { None }; 4] }
+        let (beside, sinks) = (Beside::default(), [const { None }; 4]);
+        Outputs { paths, naming, overwrite, labels: None, beside, stdout: None, sinks }
     }
 
     /// The outputs that were named, or the defaults if none was.
-    pub(crate) fn new(mut paths: [Option<PathBuf>; 4], overwrite: Overwrite) -> Self {
+    pub(crate) fn new(
+        mut paths: [Option<PathBuf>; 4],
+        overwrite: Overwrite,
+        written: &TableOutputArgs,
+    ) -> Result<Self> {
         let default = paths.iter().all(Option::is_none);
         let naming = if default { Naming::Default } else { Naming::Typed };
         if default {
             paths[..2].clone_from_slice(&["output.npy", "h_n.npy"].map(|path| Some(path.into())));
         }
-        Outputs { paths, naming, overwrite, labels: None, sinks: [const { None }; 4] }
+        let stdout = written.format;
+        if stdout.is_some() && !paths.iter().flatten().any(|path| is_standard_output(path)) {
+            let message = "expected an output to - with --format, got none".to_owned();
+            return Err(with_hint(Usage(message), hint::set("-o", "-")));
+        }
+        let (names, keeps) = (written.names(), !written.keep().is_empty());
+        let beside = Beside { names, keeps, kept: KeptCells::default() };
+        let sinks = [const { None }; 4];
+        let outputs = Outputs { paths, naming, overwrite, labels: None, beside, stdout, sinks };
+        let typed = [("--names", !outputs.beside.names.is_empty()), ("--keep", keeps)];
+        let typed = typed.into_iter().find(|(_, typed)| *typed);
+        match typed.filter(|_| !outputs.format(0).is_table()) {
+            Some((flag, _)) => {
+                let message = format!("expected a .csv or .tsv as output with {flag}, got none");
+                Err(with_hint(Usage(message), hint::set("-o", "output.csv")))
+            }
+            None => Ok(outputs),
+        }
+    }
+
+    /// The path of an output, or the name of a file of the format of standard output.
+    pub(crate) fn formed<'a>(&self, path: &'a Path) -> &'a Path {
+        let format = self.stdout.filter(|_| is_standard_output(path));
+        format.map_or(path, |format| Path::new(format.file_name()))
+    }
+
+    /// Whether standard output takes text.
+    pub(crate) fn stdout_is_text(&self) -> bool {
+        self.stdout.is_some_and(Format::is_text)
     }
 
     /// Opens the outputs if they were named.
@@ -110,9 +151,10 @@ impl Outputs {
         }
         let [_, hn, last, all_hidden] = self.paths.each_ref().map(Option::as_deref);
         for (path, flag) in [(hn, "--hn"), (last, "--last")] {
-            path.map(|path| tensor_format(path, flag)).transpose()?;
+            path.map(|path| tensor_format(self.formed(path), flag)).transpose()?;
         }
-        all_hidden.map_or(Ok(()), |path| check_extension(path, "--all-hidden", true))?;
+        all_hidden
+            .map_or(Ok(()), |path| check_extension(self.formed(path), "--all-hidden", true))?;
         (usize::from(self.naming != Naming::Typed)..4).try_for_each(|output| self.open_one(output))
     }
 
@@ -136,29 +178,34 @@ impl Outputs {
                 append_extension(path, archive);
                 self.open_one(0)
             }
-            Some(path) if archive => check_extension(path, "-o", true),
-            Some(path) => tensor_format(path, "-o").map(drop),
-            None => Ok(()),
+            _ => match self.paths[0].as_deref().map(|path| self.formed(path)) {
+                Some(path) if archive => check_extension(path, "-o", true),
+                Some(path) => tensor_format(path, "-o").map(drop),
+                None => Ok(()),
+            },
         }
     }
 
-    /// Refuses a table for a tensor that it cannot hold, before the tensor is computed. `shapes` are those of the
-    /// first outputs.
-    pub(crate) fn check_shapes(&self, shapes: &[Vec<usize>; 3]) -> Result<()> {
+    /// Refuses a table for a tensor that it cannot hold, before the tensor is computed.
+    pub(crate) fn check_shapes<T: Element>(&self, pass: &Pass<'_, T>) -> Result<()> {
+        let shapes = &pass.shapes();
         for ((path, output), shape) in self.paths.iter().zip(OUTPUTS).zip(shapes) {
-            path.as_ref().map_or(Ok(()), |path| check_shape(path, output, shape))?;
+            let Some(path) = path.as_deref().map(|path| self.formed(path)) else { continue };
+            let of_one = output.0 == "h_n" && is_of_one(shape);
+            check_shape(path, output, if of_one { &shape[1..] } else { shape })?;
         }
-        Ok(())
+        self.beside.check(pass, &shapes[0])
     }
 
     /// The format of a single tensor; that of an archive does not depend on the extension.
     fn format(&self, output: usize) -> TensorFormat {
-        self.paths[output].as_deref().and_then(TensorFormat::of).unwrap_or(TensorFormat::Npy)
+        let path = self.paths[output].as_deref().map(|path| self.formed(path));
+        path.and_then(TensorFormat::of).unwrap_or(TensorFormat::Npy)
     }
 
     /// Whether the output is an archive by its name, except a default one.
     pub(crate) fn output_is_archive(&self) -> bool {
-        let is_npz = |path: &PathBuf| path.extension().is_some_and(|own| own == "npz");
+        let is_npz = |path: &PathBuf| self.formed(path).extension().is_some_and(|own| own == "npz");
         self.naming != Naming::Default && self.paths[0].as_ref().is_some_and(is_npz)
     }
 
@@ -176,7 +223,16 @@ impl Outputs {
     fn write<T: Element>(&mut self, output: usize, tensor: &ArrayViewD<'_, T>) -> Result<()> {
         let format = self.format(output);
         let Some(sink) = &mut self.sinks[output] else { return Ok(()) };
-        Ok(sink.write(|file| format.write(file, tensor))?)
+        let mut tensor = tensor.view();
+        if output == 1 && format.is_table() && is_of_one(tensor.shape()) {
+            tensor = tensor.index_axis_move(Axis(1), 0);
+        }
+        if output > 0 {
+            return Ok(sink.write(|file| format.write(file, &tensor))?);
+        }
+        let columns = tensor.shape().last().copied().unwrap_or(0);
+        let lines = self.beside.lines(format, columns, self.labels.as_deref());
+        Ok(sink.write(|file| lines.write(file, |file| format.write(file, &tensor)))?)
     }
 
     /// The names of the files, for the report.
@@ -196,7 +252,8 @@ impl Outputs {
             Some(Outcome::Whole(prediction)) => {
                 let format = self.format(0);
                 if let Some(sink) = &mut self.sinks[0] {
-                    write_classes(sink, format, &prediction, self.labels.as_deref())?;
+                    let lines = self.beside.lines(format, classes_columns(&prediction), None);
+                    write_classes(sink, format, &prediction, self.labels.as_deref(), &lines)?;
                 }
             }
             Some(Outcome::Rows(output)) if pass.is_tensor() && self.sinks[0].is_some() => {
@@ -220,6 +277,22 @@ impl Outputs {
             write_npz(sink, &members.collect::<Vec<_>>(), "")?;
         }
         Ok(self.sinks.into_iter().flatten().map(Pending::from))
+    }
+}
+
+/// Whether `h_n` is that of one sequence, (D * `num_layers`, 1, `H_out`), which a table holds.
+fn is_of_one(shape: &[usize]) -> bool {
+    matches!(shape, [_, 1, _])
+}
+
+/// Columns of a table of classes.
+fn classes_columns<T>(prediction: &Prediction<T>) -> usize {
+    match prediction {
+        Prediction::Values(values) => values.shape().last().copied().unwrap_or(0),
+        Prediction::Classes(classes) if classes.ndim() < 2 => 1,
+        Prediction::Classes(classes) => classes.shape()[1..].iter().product(),
+        Prediction::Top { indices, .. } if indices.ndim() < 2 => 2 * indices.len(),
+        Prediction::Top { indices, .. } => 2 * indices.shape()[1..].iter().product::<usize>(),
     }
 }
 

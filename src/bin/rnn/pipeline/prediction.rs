@@ -5,6 +5,7 @@ use elman::files::{Sink, TensorFormat, shortest, write_npy, write_npz};
 use elman::{Element, Pool, Pooling, Prediction, pad_packed_sequence};
 use ndarray::{ArrayD, ArrayViewD, Axis};
 
+use super::beside::{Lines, cell};
 use super::pass::{Form, Pass};
 use super::rows::{Rows, Section, reshaped};
 
@@ -27,6 +28,8 @@ pub(crate) struct Results<T> {
     pub(crate) last: Option<ArrayD<T>>,
     /// `h_l0`, `h_l0_reverse`, `h_l1`, ..., each in the layout of the output, with `H_out` features.
     pub(crate) all_hidden: Vec<(String, ArrayD<T>)>,
+    /// Whether nearly all hidden states lie in the flat part of tanh.
+    pub(crate) saturated: bool,
 }
 
 /// The decoder of a model over the outputs of a run, part by part.
@@ -139,6 +142,7 @@ pub(super) fn write_classes<T: Element>(
     format: TensorFormat,
     prediction: &Prediction<T>,
     labels: Option<&[String]>,
+    lines: &Lines<'_>,
 ) -> Result<()> {
     let separator = match format {
         TensorFormat::Csv => ",",
@@ -157,7 +161,7 @@ pub(super) fn write_classes<T: Element>(
         }
     };
     let text = Names { labels, separator }.table(prediction);
-    Ok(sink.write(|file| file.write_all(text.as_bytes()))?)
+    Ok(sink.write(|file| lines.write(file, |file| file.write_all(text.as_bytes())))?)
 }
 
 /// How classes are written as text.
@@ -214,10 +218,7 @@ impl Names<'_> {
         let Some(labels) = self.labels else { return index.to_string() };
         let name = usize::try_from(index).ok().and_then(|index| labels.get(index));
         let name = name.map(String::as_str).unwrap_or_default();
-        if self.separator == "," && name.contains([',', '"', '\n', '\r']) {
-            return format!("\"{}\"", name.replace('"', "\"\""));
-        }
-        name.replace(['\t', '\n', '\r'], " ")
+        cell(name, self.separator)
     }
 }
 

@@ -57,12 +57,14 @@ pub(super) fn open_input<'a>(
     outputs: &mut Outputs,
 ) -> Result<(Input, Option<Lengths<'a>>)> {
     outputs.open_default(around.vocabulary.is_some())?;
-    let (input, own) = if let Some(vocabulary) = &around.vocabulary {
+    let (mut input, own) = if let Some(vocabulary) = &around.vocabulary {
         (Input::text(path, vocabulary)?, None)
     } else {
         let archive = args.lengths.is_none() && outputs.output_is_archive();
-        Input::open(path, Some(&args.table), archive, around.encoder.is_some())?
+        let (keep, ids) = (args.written.keep(), around.encoder.is_some());
+        Input::open_keeping(path, Some(&args.table), &keep, archive, ids)?
     };
+    outputs.beside.kept = input.take_kept();
     // The typed lengths win over those of the input.
     let lengths = args.lengths.as_deref().map(Lengths::Typed).or(own);
     plan::check_padding(args, lengths.is_some(), &input)?;

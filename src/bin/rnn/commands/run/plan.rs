@@ -41,7 +41,7 @@ impl<'a> RunPlan<'a> {
         check_stdin(inputs.into_iter().chain([args.input.as_ref(), args.files.list.as_ref()]))?;
         let input = RunInput::of(args)?;
         let paths = [&args.output, &args.hn, &args.last, &args.all_hidden].map(Clone::clone);
-        let outputs = Outputs::new(paths, args.report.overwrite());
+        let outputs = Outputs::new(paths, args.report.overwrite(), &args.written)?;
         check_outputs(&outputs)?;
         let options = PassOptions {
             train: args.train,
@@ -147,6 +147,7 @@ fn check_outputs(outputs: &Outputs) -> Result<()> {
         seen.push((name, path));
     }
     match all().find(|((path, _), _)| path.is_some_and(is_standard_output)) {
+        _ if outputs.stdout_is_text() => Ok(()),
         Some(((_, (_, flag)), example)) => refuse_terminal(|| hint::set(flag, example)),
         None => Ok(()),
     }

@@ -137,7 +137,7 @@ fn forward<T: Element>(
         (_, Some(own)) => check_total(own, args.total_length)?,
         _ => {}
     }
-    outputs.check_shapes(&pass.shapes())?;
+    outputs.check_shapes(pass)?;
     let h_0 = match args.h0.as_deref() {
         Some(path) => {
             notes.notes.extend(start.overridden());
@@ -151,6 +151,12 @@ fn forward<T: Element>(
         notes.notes.push(format!("plan: {}", pass.rnn.plan(pass.steps, pass.batch, threads)));
     }
     let (results, seconds) = pass.run(pool, input, h_0, outputs, rng, notes)?;
+    if results.saturated {
+        notes.warnings.push(format!(
+            "{}: more than 90 % of the outputs are beyond 0.999, where tanh is flat: is the input scaled as in training?",
+            pass.place
+        ));
+    }
     let (mode, kernel) = (if args.train { "train" } else { "eval" }, pass.rnn.kernel().name());
     Ok((results, RunLine { mode, kernel, threads, seconds }))
 }
