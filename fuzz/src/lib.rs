@@ -1,5 +1,5 @@
 //! The bodies of the fuzz targets, one module each. Nothing here needs nightly or a fuzzer: the targets
-//! under `fuzz_targets/` run them on what libFuzzer makes, and `tests/it/corpus.rs` includes this file and
+//! under `fuzz_targets/` run them on what libFuzzer makes, and `tests/corpus.rs` includes this file and
 //! runs them on the corpus.
 //!
 //! A body returns, or panics: then either the library did, or what it gave back is wrong.

@@ -325,8 +325,9 @@ fn arrays_of_numpy_in_a_checkpoint_are_listed() {
         let stderr = format!("rnn: {input}: expected a tensor, {what}\n");
         sandbox.rnn(&format!("run --hidden 2 -i {input}")).fails(65, &stderr);
     }
-    let what = "expected a state_dict, a checkpoint or a module, got NumPy array";
-    sandbox.rnn("convert array.pt w.npz").fails(65, &format!("rnn: array.pt: {what}\n"));
+    sandbox
+        .rnn("convert array.pt w.npz")
+        .fails(65, &format!("rnn: array.pt: expected a tensor, {what}\n"));
 }
 
 #[test]

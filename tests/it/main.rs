@@ -9,8 +9,6 @@ mod assumptions;
 mod bench;
 mod checkpoints;
 mod convert;
-#[cfg(all(feature = "csv", feature = "onnx"))]
-mod corpus;
 mod diff;
 mod errors;
 mod faults;

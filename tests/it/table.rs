@@ -559,7 +559,7 @@ fn copied_columns_and_names_stand_before_and_above_the_numbers() {
     assert_eq!(text("--names up,down"), format!("up,down\n{plain}"));
     let dates = ["2025-05-15", "2025-05-16", "2025-05-17"];
     let rows: String =
-        dates.iter().zip(&lines).map(|(date, line)| format!("{date},{line}\n")).collect();
+        dates.iter().zip(&lines).map(|(date, line)| [date, ",", line, "\n"].concat()).collect();
     assert_eq!(text("--keep Date --names up,down"), format!("Date,up,down\n{rows}"));
     assert_eq!(text("--keep 1"), format!("Date,output_0,output_1\n{rows}"));
     let words = ["run", "-q", "-w", "w", "-i", "stock.csv", "-o", "-", "--format", "csv"];

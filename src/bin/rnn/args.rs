@@ -50,11 +50,11 @@ pub(crate) enum Command {
     Run(Box<Run>),
     /// Run the layer over arrays without end: .npy after .npy through a pipe.
     #[command(long_about = include_str!("args/help/stream.txt").trim_ascii_end())]
-    Stream(Stream),
+    Stream(Box<Stream>),
     /// Make fresh weights, as nn.RNN(...) does after torch.manual_seed(S).
     Init(Init),
     /// Write weights or other tensors in another format.
-    Convert(Convert),
+    Convert(Box<Convert>),
     /// Say what is in files: tensors, weights, packed sequences, states.
     #[command(long_about = include_str!("args/help/info.txt").trim_ascii_end())]
     Info(Info),

@@ -17,10 +17,12 @@ use crate::model_flags::ModelFlags;
 use crate::report::{Notes, TensorLine};
 use crate::weights_output::{WeightsOutput, report};
 
+use tensors::Found;
+
 pub(crate) fn convert(args: &Convert) -> Result<()> {
     match tensors::found(args)? {
-        Some(file) => tensors::convert(args, file),
-        None => convert_weights(args),
+        Found::Tensors(file) => tensors::convert(args, file),
+        Found::Weights => convert_weights(args),
     }
 }
 

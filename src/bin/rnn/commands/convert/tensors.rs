@@ -29,32 +29,41 @@ enum Target {
     Safetensors,
 }
 
-/// Whether the command converts tensors, and their file if the answer came from it; `None` for weights.
-pub(super) fn found(args: &Convert) -> Result<Option<Option<File>>> {
+/// What a command converts.
+pub(super) enum Found {
+    Weights,
+    /// Tensors, and their file if it had to be opened to tell.
+    Tensors(Option<Box<File>>),
+}
+
+/// Tells weights from other tensors: by the flags, or by the file.
+pub(super) fn found(args: &Convert) -> Result<Found> {
     let (source, of_tensors) = (Source::parse(&args.source), of_tensors(args));
     let of_weights = of_weights(args);
     if let Some(flag) = of_weights.first() {
-        let Some(other) = of_tensors.first() else { return Ok(None) };
+        let Some(other) = of_tensors.first() else { return Ok(Found::Weights) };
         let message = format!("expected weights with {flag}, got {other}, of tensors");
         return Err(with_hint(Usage(message), hint::without(&of_weights)));
     }
     if !of_tensors.is_empty() {
-        return Ok(Some(None));
+        return Ok(Found::Tensors(None));
     }
     // A pipe can be read once.
-    let Source::Path(path) = &source else { return Ok(None) };
+    let Source::Path(path) = &source else { return Ok(Found::Weights) };
     if whole_model(&source).is_some() || !(path.is_file() || path.is_dir()) {
-        return Ok(None);
+        return Ok(Found::Weights);
     }
     match open_source(args) {
-        Ok(File::Bundle(bundle)) if holds_weights(&bundle) => Ok(None),
-        Ok(file @ File::Tensor(_)) => Ok(Some(Some(file))),
-        Ok(file @ File::Bundle(_)) if Target::of(args).is_ok() => Ok(Some(Some(file))),
+        Ok(File::Bundle(bundle)) if holds_weights(&bundle) => Ok(Found::Weights),
+        Ok(file @ File::Tensor(_)) => Ok(Found::Tensors(Some(Box::new(file)))),
+        Ok(file @ File::Bundle(_)) if Target::of(args).is_ok() => {
+            Ok(Found::Tensors(Some(Box::new(file))))
+        }
         Err(error @ (FileError::Table { .. } | FileError::Overflow { .. })) => {
             Err(explained(error))
         }
         // Any other error is that of the weights, which names what they can be.
-        _ => Ok(None),
+        _ => Ok(Found::Weights),
     }
 }
 
@@ -134,13 +143,13 @@ impl Target {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("npz") => Ok(Target::Npz),
             Some("safetensors") => Ok(Target::Safetensors),
-            _ => match TensorFormat::of(path).filter(|_| !path.is_dir()) {
-                Some(format) => Ok(Target::One(format)),
-                None => {
+            _ => {
+                let format = TensorFormat::of(path).filter(|_| !path.is_dir());
+                format.map(Target::One).ok_or_else(|| {
                     let expected = ".npy, .npz, .safetensors, .csv, .tsv, .txt or - for tensors";
-                    Err(refused(path, expected, replaced(path, "npz")))
-                }
-            },
+                    refused(path, expected, replaced(path, "npz"))
+                })
+            }
         }
     }
 
@@ -181,7 +190,7 @@ fn entries(args: &Convert, file: &File) -> Vec<(String, StoredType)> {
     }
 }
 
-pub(super) fn convert(args: &Convert, file: Option<File>) -> Result<()> {
+pub(super) fn convert(args: &Convert, file: Option<Box<File>>) -> Result<()> {
     let target = Target::of(args)?;
     let stdout = is_standard_output(&args.target);
     if stdout {
@@ -189,7 +198,7 @@ pub(super) fn convert(args: &Convert, file: Option<File>) -> Result<()> {
     }
     // An output that cannot be written is reported before a pipe is read.
     let mut sink = Sink::open(&args.target, args.report.overwrite())?;
-    let file = file.map_or_else(|| open_source(args), Ok).map_err(explained)?;
+    let file = file.map_or_else(|| open_source(args), |file| Ok(*file)).map_err(explained)?;
     check_table(&args.table.flags(), [&file], &Source::parse(&args.source).to_string())?;
     let mut notes = Notes::new(args.report.form());
     if let File::Tensor(file) = &file {
@@ -204,10 +213,28 @@ pub(super) fn convert(args: &Convert, file: Option<File>) -> Result<()> {
             first.and_then(|first| hint::replaced(&args.source.to_string_lossy(), &first));
         return Err(with_hint(bundle.expected("one tensor"), command));
     }
-    let conversion = Conversion { slices: args.slice.clone(), axes: args.transpose.clone() };
     let file = RefCell::new(file);
-    let mut tensors = Vec::new();
-    for (index, (name, from)) in entries.into_iter().enumerate() {
+    let tensors = converted(args, target, &file, entries, &mut notes)?;
+    write(args, (target, &mut sink), &tensors, &mut notes)?;
+    sink.commit()?;
+    let line = |(name, tensor): &(String, Converted<'_>)| {
+        let (shape, dtype) = ((tensor.shape(), &[][..]), tensor.stored().to_string());
+        TensorLine::new(name, shape, dtype, Some(shown(&args.target)))
+    };
+    let tensors = tensors.iter().map(line).collect();
+    Report { command: "convert", tensors, notes, ..Report::default() }.print(stdout)
+}
+
+/// The tensors of the output, whose numbers are read when they are written.
+fn converted<'a>(
+    args: &Convert,
+    target: Target,
+    file: &'a RefCell<File>,
+    entries: Vec<(String, StoredType)>,
+    notes: &mut Notes,
+) -> Result<Vec<(String, Converted<'a>)>> {
+    let conversion = Conversion { slices: args.slice.clone(), axes: args.transpose.clone() };
+    let convert = |(index, (name, from)): (usize, (String, StoredType))| {
         let stored = target.stored(args.dtype.unwrap_or(from));
         if args.dtype.is_some_and(|asked| asked != stored) {
             let message =
@@ -217,17 +244,10 @@ pub(super) fn convert(args: &Convert, file: Option<File>) -> Result<()> {
         if args.dtype.is_none() && stored != from {
             notes.notes.extend(conversion_note::<f32>(&name, from));
         }
-        let tensor = Converted::new(&file, index, &conversion, stored).map_err(explained)?;
-        tensors.push((name, tensor));
-    }
-    write(args, (target, &mut sink), &tensors, &mut notes)?;
-    sink.commit()?;
-    let line = |(name, tensor): &(String, Converted<'_>)| {
-        let (shape, dtype) = ((tensor.shape(), &[][..]), tensor.stored().to_string());
-        TensorLine::new(name, shape, dtype, Some(shown(&args.target)))
+        let tensor = Converted::new(file, index, &conversion, stored).map_err(explained)?;
+        Ok((name, tensor))
     };
-    let tensors = tensors.iter().map(line).collect();
-    Report { command: "convert", tensors, notes, ..Report::default() }.print(stdout)
+    entries.into_iter().enumerate().map(convert).collect()
 }
 
 fn write(
