@@ -40,14 +40,12 @@ impl Header {
         if !bytes.starts_with(b"\x93NUMPY") {
             return malformed("expected .npy, got another format".to_owned());
         }
-        let length_bytes = match (bytes[6], bytes[7]) {
-            (1, 0) => 2,
-            (2 | 3, 0) => 4,
-            (major, minor) => {
-                let what = format!("format version {major}.{minor}; supported 1.0, 2.0, 3.0");
-                return malformed(what);
-            }
-        };
+        let (major, minor) = (bytes[6], bytes[7]);
+        if minor > 0 || !(1..=3).contains(&major) {
+            let what = format!("format version {major}.{minor}; supported 1.0, 2.0, 3.0");
+            return malformed(what);
+        }
+        let length_bytes = if major == 1 { 2 } else { 4 };
         if read(&mut bytes, length_bytes)? < length_bytes {
             return malformed(format!("truncated header at byte {}", bytes.len()));
         }

@@ -258,6 +258,11 @@ fn read(
     if let Accepts::Model = accepts {
         bundle.sort_by_name();
     }
+    of_bundle(bundle, accepts, member)
+}
+
+/// The tensor, or all of them, as the command takes them.
+fn of_bundle(bundle: Bundle, accepts: Accepts, member: Option<&str>) -> Result<File, FileError> {
     match accepts {
         Accepts::Model if bundle.is_tensor() => {
             let kind = match bundle.entries()[0].stored {

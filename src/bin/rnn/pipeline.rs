@@ -163,8 +163,7 @@ impl<T: Element> Pass<'_, T> {
         );
         progress.display.finish_and_clear();
         ended.and_then(|()| reader.expect_end())?;
-        let saturated = flow.is_saturated();
-        let (h_n, last) = flow.finish()?;
+        let (saturated, (h_n, last)) = (flow.is_saturated(), flow.finish()?);
         let written = writer.map(|writer| writer.finish(self)).transpose()?;
         outputs.sinks[0] = written.or(outputs.sinks[0].take());
         let output = pool.install(|| decoding.finish(&h_n))?;

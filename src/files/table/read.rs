@@ -4,7 +4,7 @@ use super::first_line::FirstRow;
 use super::lines::Lines;
 use super::text::{decoded, separator, single_blanks};
 use super::{Table, TableOptions};
-use crate::files::budget::Budget;
+use crate::files::budget::{Budget, OverBudget};
 use crate::files::error::FileError;
 
 /// Reads the columns of a table that the options name, or all of them.
@@ -39,20 +39,28 @@ pub(super) fn parse(
         table.shape[0] += 1;
         more = lines.next()?;
     }
-    for &column in &kept {
-        let name = lines.names.get(column).cloned();
-        table.kept.names.push(name.unwrap_or_else(|| (column + 1).to_string()));
+    if let Some(error) = lines.no_table().filter(|_| table.shape[0] == 0) {
+        return Err(error);
     }
-    if !lines.names.is_empty() {
-        let Lines { names, budget, .. } = &mut lines;
-        let names = columns.iter().map(|&column| budget.name(&names[column]));
-        table.names = names.collect::<Result<_, _>>().map_err(FileError::over(place))?;
-        table.names_are_guessed = first_row.names_are_guessed;
-    }
-    match lines.no_table() {
-        Some(error) if table.shape[0] == 0 => Err(error),
-        _ => Ok(table),
-    }
+    table.names_are_guessed = !lines.names.is_empty() && first_row.names_are_guessed;
+    name_columns(&mut table, lines, &columns, &kept).map_err(FileError::over(place))?;
+    Ok(table)
+}
+
+fn name_columns(
+    table: &mut Table,
+    lines: Lines<'_>,
+    columns: &[usize],
+    kept: &[usize],
+) -> Result<(), OverBudget> {
+    let Lines { names, mut budget, .. } = lines;
+    let kept = kept
+        .iter()
+        .map(|&column| names.get(column).cloned().unwrap_or_else(|| (column + 1).to_string()));
+    table.kept.names.extend(kept);
+    let columns = columns.iter().filter_map(|&column| names.get(column));
+    table.names = columns.map(|name| budget.name(name)).collect::<Result<_, _>>()?;
+    Ok(())
 }
 
 #[cfg(test)]
