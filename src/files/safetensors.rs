@@ -3,30 +3,26 @@
 //! The crate `safetensors` keeps only the last of several tensors with one name; this reader rejects them. The
 //! fuzzer compares the two.
 
+mod stated;
+
 use std::cmp::Reverse;
 use std::collections::HashSet;
-use std::fmt;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 
-use serde::Deserialize;
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde::de::DeserializeSeed;
 use serde_json::{Map, Value, json};
 
 use super::budget::Budget;
 use super::handle::Handle;
 use super::header::check_size;
-use super::json::{Axes, Short, Text as TextSeed};
+use super::json::{Axes, Short};
 use super::limit::{MAX_SAFETENSORS_HEADER_BYTES, MAX_TEXT_BYTES};
 use super::reader::{Bytes, TensorReader};
 use super::{AnyArray, Entry, Header, Sink, StoredType, TEXT_NAME, Text, escaped};
 use crate::files::error::FileError;
 
-/// Bytes of a tensor beside its name, from its place in the header to that in the list of entries.
-const TENSOR_BYTES: usize = 512;
-
-/// The name of the header's entry for texts.
-const METADATA: &str = "__metadata__";
+use stated::{HeaderSeed, METADATA, StatedHeader, StatedTensor};
 
 /// A file whose header has been read, and the range of each tensor's bytes in it.
 pub(super) struct SafetensorsFile {
@@ -34,21 +30,6 @@ pub(super) struct SafetensorsFile {
     ranges: Vec<Range<u64>>,
     /// The names of the types.
     dtypes: Vec<String>,
-}
-
-/// The header, with duplicate names.
-struct StatedHeader {
-    metadata: Metadata,
-    tensors: Vec<(String, StatedTensor)>,
-}
-
-/// The header's entry of one tensor.
-#[derive(Deserialize)]
-#[serde(expecting = "the dtype, shape and data_offsets of a tensor")]
-struct StatedTensor {
-    dtype: Short,
-    shape: Axes<usize>,
-    data_offsets: (usize, usize),
 }
 
 impl SafetensorsFile {
@@ -127,77 +108,6 @@ fn read_header(file: &mut Handle, budget: &mut Budget, place: &str) -> Result<Ve
         budget.charge(bytes).map_err(FileError::over(place))?;
     }
     Ok(header)
-}
-
-/// A header whose names are charged to the budget.
-struct HeaderSeed<'a>(&'a mut Budget);
-
-impl<'de> DeserializeSeed<'de> for HeaderSeed<'_> {
-    type Value = StatedHeader;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<StatedHeader, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for HeaderSeed<'_> {
-    type Value = StatedHeader;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of tensors")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<StatedHeader, A::Error> {
-        let Self(budget) = self;
-        let (mut metadata, mut tensors) = (None, Vec::new());
-        while let Some(name) = map.next_key_seed(TextSeed(budget))? {
-            if name != METADATA {
-                budget.charge(TENSOR_BYTES).map_err(de::Error::custom)?;
-                tensors.push((name, map.next_value()?));
-            } else if metadata.replace(map.next_value_seed(MetadataSeed(budget))?).is_some() {
-                return Err(de::Error::custom(format_args!("two entries are named {METADATA}")));
-            }
-        }
-        Ok(StatedHeader { metadata: metadata.unwrap_or_default(), tensors })
-    }
-}
-
-/// The metadata: its keys, with duplicates, and the text of this program.
-#[derive(Default)]
-struct Metadata {
-    keys: Vec<String>,
-    text: Option<String>,
-}
-
-/// The metadata, whose texts are charged to the budget.
-struct MetadataSeed<'a>(&'a mut Budget);
-
-impl<'de> DeserializeSeed<'de> for MetadataSeed<'_> {
-    type Value = Metadata;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Metadata, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for MetadataSeed<'_> {
-    type Value = Metadata;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of texts")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
-        let mut metadata = Metadata::default();
-        while let Some(key) = map.next_key_seed(TextSeed(self.0))? {
-            let text = map.next_value_seed(TextSeed(self.0))?;
-            if key == TEXT_NAME {
-                metadata.text.get_or_insert(text);
-            }
-            metadata.keys.push(key);
-        }
-        Ok(metadata)
-    }
 }
 
 /// The checked header, with the tensors in the order of their bytes.

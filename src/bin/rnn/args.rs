@@ -78,22 +78,6 @@ pub(crate) enum Command {
     Python,
 }
 
-impl Command {
-    /// How often `--verbose` was typed.
-    pub(crate) fn verbosity(&self) -> u8 {
-        match self {
-            Command::Run(args) => args.report.verbose,
-            Command::Stream(args) => args.verbose,
-            Command::Init(args) => args.report.verbose,
-            Command::Convert(args) => args.report.verbose,
-            Command::Randn(args) => args.report.verbose,
-            Command::Pack(args) => args.report.verbose,
-            Command::Unpack(args) => args.report.verbose,
-            _ => 0,
-        }
-    }
-}
-
 /// The arguments of nn.RNN. With --weights they follow from the weights, and may be repeated here.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "The layer")]

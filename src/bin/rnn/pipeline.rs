@@ -13,8 +13,10 @@ pub(crate) mod input;
 pub(crate) mod kept;
 mod members;
 pub(crate) mod output;
+pub(crate) mod output_path;
 pub(crate) mod pass;
 pub(crate) mod prediction;
+mod reader;
 pub(crate) mod rows;
 pub(crate) mod sequences;
 pub(crate) mod state;
@@ -36,10 +38,11 @@ use crate::rng::Rng;
 
 use extent::{Cut, SectionKind};
 use flow::Flow;
-use input::{Input, Reader};
+use input::Input;
 use output::Outputs;
 use pass::{Pass, Stage};
 use prediction::{Decoding, Outcome, Results};
+use reader::Reader;
 use rows::{Given, Rows, Section};
 use writer::Writer;
 

@@ -12,7 +12,7 @@ use ndarray::ArrayView1;
 
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
-use crate::pipeline::output::shown;
+use crate::pipeline::output_path::shown;
 
 /// The generator of a command, and the file that its state goes back to.
 pub(crate) struct Rng {

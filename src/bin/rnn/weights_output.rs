@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::failure::Data;
 use crate::layer::enumerated;
-use crate::pipeline::output::{refuse_terminal, refused, shown};
+use crate::pipeline::output_path::{refuse_terminal, refused, shown};
 use crate::report::{Notes, Report, TensorLine};
 
 pub(crate) enum WeightsOutput {

@@ -1,14 +1,16 @@
 //! The lines of a table, and the numbers in them.
 
+mod wrong;
+
 use std::io::{self, Read};
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
-use super::cell::{has_comma, is_missing, number, parsed, quoted, shown, text};
+use super::cell::{is_missing, number, parsed, text};
 use super::text::{cells, is_comment, visible_separator};
 use super::{KeptCells, Table, TableOptions};
 use crate::files::budget::{Budget, OverBudget};
-use crate::files::error::{FileError, Remedy};
+use crate::files::error::FileError;
 use crate::memory::{OutOfMemory, grow};
 
 /// Bits of a double that are all zero if it lies halfway between two singles.
@@ -17,9 +19,6 @@ const BELOW_HALF: u64 = (1 << 28) - 1;
 /// Bytes of memory for a byte of a line and for the place of a cell, in lists that double their memory.
 const BYTE_BYTES: usize = 3;
 const CELL_BYTES: usize = 24;
-
-/// Most columns of numbers that an error suggests.
-const MAX_SUGGESTED: usize = 100;
 
 /// The bytes of a table, of which a line may have as many as the budget allows.
 struct Fed<'a> {
@@ -258,109 +257,5 @@ impl<'a> Lines<'a> {
         let before = &self.bytes[..self.start()];
         let pairs = before.windows(2).filter(|pair| pair == b"\r\n").count();
         before.iter().filter(|byte| matches!(byte, b'\r' | b'\n')).count() - pairs + 1
-    }
-
-    /// The error for the line. A text that is not a table is named by its format.
-    pub(super) fn wrong(&self, column: &str, what: &str) -> FileError {
-        let error = || self.malformed(format!("line {}{column}: {what}", self.line()));
-        self.no_table().unwrap_or_else(error)
-    }
-
-    /// A column in errors, with its name if it has one.
-    fn column(&self, column: usize) -> String {
-        let name = self.names.get(column).filter(|name| !name.is_empty());
-        let name = name.map_or(String::new(), |name| format!(" ({})", shown(name)));
-        format!("column {}{name}", column + 1)
-    }
-
-    /// The error for a number that is infinite in a type.
-    fn overflow(&self, column: usize, dtype: &'static str) -> FileError {
-        let at = format!("line {}, {}", self.line(), self.column(column));
-        let found = shown(text(&self.record[column]));
-        FileError::Overflow { place: self.place.to_owned(), at, dtype, found }
-    }
-
-    /// The error for a cell that is not a number.
-    pub(super) fn no_number(&self, column: usize) -> FileError {
-        let cell = &self.record[column];
-        let separates = |c: char| c.is_whitespace() || c == '|';
-        let several = text(cell).contains(separates)
-            && text(cell).split(separates).all(|word| word.parse::<f64>().is_ok());
-        let expected = if has_comma(cell) {
-            "a number with a decimal point"
-        } else if several {
-            "commas, semicolons or tabs between numbers"
-        } else {
-            "a number"
-        };
-        let group = self.record.get(column + 1).filter(|_| number(cell).is_some());
-        let got =
-            group.map_or_else(|| quoted(cell), |group| format!("'{} {}'", text(cell), text(group)));
-        // If commas separate the columns too, only the writer of the table can tell them apart.
-        let can_replace = has_comma(cell) && self.separator != b',';
-        let remedy = if can_replace { " (tr , . makes points of commas)" } else { "" };
-        let what = format!("expected {expected}, got {got}{remedy}");
-        let error = self.wrong(&format!(", {}", self.column(column)), &what);
-        let remedy = if is_missing(cell) && !self.options.missing_as_nan {
-            // A column without any number, as separators at the ends of lines make one, is better left out.
-            self.numeric_columns(column).map(Remedy::Columns).or(Some(Remedy::MissingAsNan))
-        } else if expected == "a number" {
-            self.numeric_columns(column).map(Remedy::Columns)
-        } else {
-            None
-        };
-        self.with_remedy(error, remedy)
-    }
-
-    /// The names of all columns of numbers, if the one that holds a text has no number at all.
-    fn numeric_columns(&self, text_column: usize) -> Option<Vec<String>> {
-        let budget = self.budget.clone();
-        let mut lines = Lines::new(self.bytes, self.place, self.options, self.separator, budget);
-        lines.first().ok()?;
-        let width = lines.record.len();
-        let (mut numeric, mut found) = (vec![true; width], false);
-        let mut more = self.names.is_empty() || is_comment(lines.raw()) || lines.next().ok()?;
-        while more {
-            if lines.record.len() != width {
-                return None;
-            }
-            for (column, cell) in lines.record.iter().enumerate() {
-                let missing = self.options.missing_as_nan && is_missing(cell);
-                let is_number = number(cell).is_some();
-                found |= column == text_column && is_number;
-                numeric[column] &= is_number || missing;
-            }
-            more = lines.next().ok()?;
-        }
-        let columns = || (0..width).filter(|&column| numeric[column]);
-        let suggested = (1..=MAX_SUGGESTED).contains(&columns().take(MAX_SUGGESTED + 1).count());
-        (!found && suggested).then(|| columns().map(|at| self.column_argument(at)).collect())
-    }
-
-    /// The error for a text that begins like another format.
-    pub(super) fn no_table(&self) -> Option<FileError> {
-        let looks = match self.bytes.trim_ascii_start().first()? {
-            b'<' => "HTML or XML",
-            b'{' | b'[' => "JSON",
-            _ => return None,
-        };
-        let what = format!("expected a table of numbers, got what looks like {looks}");
-        Some(self.malformed(format!("line 1, column 1: {what}")))
-    }
-
-    pub(super) fn malformed(&self, what: String) -> FileError {
-        FileError::Malformed { place: self.place.to_owned(), what }
-    }
-
-    /// The error with a remedy, unless the command has no options for tables.
-    pub(super) fn with_remedy(&self, error: FileError, remedy: Option<Remedy>) -> FileError {
-        match (error, remedy) {
-            (FileError::Malformed { place, what }, Some(remedy))
-                if self.options.can_be_changed() && self.no_table().is_none() =>
-            {
-                FileError::Table { place, what, remedy }
-            }
-            (error, _) => error,
-        }
     }
 }

@@ -23,7 +23,7 @@ pub(crate) fn dispatch(args: &Args) -> Result<()> {
     if let Some(bytes) = args.max_bytes {
         elman::files::limit_streams(bytes);
     }
-    if args.command.verbosity() > 1 {
+    if verbosity(&args.command) > 1 {
         explain::trace_errors();
     }
     match &args.command {
@@ -40,5 +40,19 @@ pub(crate) fn dispatch(args: &Args) -> Result<()> {
         Command::Completions(args) => manual::completions(args),
         Command::Man(args) => manual::man(args),
         Command::Python => report::print(PYTHON, false),
+    }
+}
+
+/// How often `--verbose` was typed.
+fn verbosity(command: &Command) -> u8 {
+    match command {
+        Command::Run(args) => args.report.verbose,
+        Command::Stream(args) => args.verbose,
+        Command::Init(args) => args.report.verbose,
+        Command::Convert(args) => args.report.verbose,
+        Command::Randn(args) => args.report.verbose,
+        Command::Pack(args) => args.report.verbose,
+        Command::Unpack(args) => args.report.verbose,
+        _ => 0,
     }
 }

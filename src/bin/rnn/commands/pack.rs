@@ -11,7 +11,7 @@ use crate::failure::{Data, Usage, with_hint};
 use crate::numbers::conversion_note;
 use crate::pipeline::extent;
 use crate::pipeline::input::{Input, check_stdin};
-use crate::pipeline::output::{check_extension, refuse_terminal, shown};
+use crate::pipeline::output_path::{check_extension, refuse_terminal, shown};
 use crate::pipeline::sequences::{Lengths, PaddedSizes, all_steps, read_lengths, unwanted_lengths};
 use crate::pipeline::sequences::{
     PACKED, kept, read_bits, single_bits, whole_members, write_packed,

@@ -8,7 +8,9 @@ use ndarray::{ArrayD, IxDyn};
 use crate::args::Randn;
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
-use crate::pipeline::output::{check_shape as check_table, refuse_terminal, shown, tensor_format};
+use crate::pipeline::output_path::{
+    check_shape as check_table, refuse_terminal, shown, tensor_format,
+};
 use crate::report::{Notes, Report, TensorLine};
 use crate::rng::Rng;
 

@@ -16,7 +16,7 @@ use crate::failure::{Data, Usage, with_hint};
 use crate::numbers::conversion_note;
 use crate::pipeline::extent;
 use crate::pipeline::input::Input;
-use crate::pipeline::output::{check_extension, refuse_terminal, shown, with_extension};
+use crate::pipeline::output_path::{check_extension, refuse_terminal, shown, with_extension};
 use crate::pipeline::sequences::{check_total, int64, kept, read_bits, read_index, with_data};
 use crate::report::{Notes, Report, TensorLine};
 

@@ -6,10 +6,9 @@ use std::ops::Range;
 
 use anyhow::Result;
 use elman::files::{
-    Accepts, Bundle, File, KeptCells, Source, StoredType, TableOptions, TensorFile, TensorReader,
-    open_with,
+    Accepts, Bundle, File, KeptCells, Source, StoredType, TableOptions, TensorFile, open_with,
 };
-use elman::{Dtype, Element, Model, PackedSequence, pack_padded_sequence, pack_sequence};
+use elman::{Dtype, Element, Model, pack_padded_sequence, pack_sequence};
 use ndarray::{ArrayD, Axis};
 
 use super::extent;
@@ -239,62 +238,11 @@ pub(super) fn pack_tensor<T: Element, U: Clone>(
     Ok(Rows::Packed(pack_padded_sequence(tensor.view(), &own, pass.batch_first(), false)?))
 }
 
-fn read_ragged<T: Element>(bundle: &mut Bundle, rows: Range<usize>) -> Result<Rows<T>> {
+/// The sequences of these rows of the batch, packed.
+pub(super) fn read_ragged<T: Element>(bundle: &mut Bundle, rows: Range<usize>) -> Result<Rows<T>> {
     let own = rows.map(|index| bundle.read_as(index)).collect::<Result<Vec<ArrayD<T>>, _>>()?;
     let views: Vec<_> = own.iter().map(|own| own.view()).collect();
     Ok(Rows::Packed(pack_sequence(&views, false)?))
-}
-
-/// An input that is read section by section.
-pub(super) enum Reader<'a> {
-    /// A tensor, or the data of a packed sequence.
-    Rows(TensorReader<'a>),
-    Ragged(&'a mut Bundle),
-}
-
-impl<'a> Reader<'a> {
-    /// Begins to read. `None` if the input can only be read whole.
-    pub(super) fn new<T: Element>(
-        input: &'a mut Input,
-        pass: &Pass<'_, T>,
-    ) -> Result<Option<Self>> {
-        let expected = [pass.rows(&pass.whole()), pass.rnn.config().input_size];
-        let reader = match input {
-            Input::Tensor(file) if file.format() != ".npy" => return Ok(None),
-            Input::Packed(bundle, data) if bundle.entries()[*data].shape != expected => {
-                return Ok(None);
-            }
-            Input::Tensor(file) => file.reader()?,
-            Input::Packed(bundle, data) => bundle.reader(*data)?,
-            Input::Ragged(bundle) => return Ok(Some(Reader::Ragged(bundle))),
-            Input::Text(..) => return Ok(None),
-        };
-        Ok((!reader.header().fortran_order).then_some(Reader::Rows(reader)))
-    }
-
-    pub(super) fn read<T: Element>(
-        &mut self,
-        pass: &Pass<'_, T>,
-        section: &Section,
-        mut memory: Vec<T>,
-    ) -> Result<Rows<T>> {
-        let reader = match self {
-            Reader::Ragged(bundle) => return read_ragged(bundle, section.rows.clone()),
-            Reader::Rows(reader) => reader,
-        };
-        let axes = pass.file_axes(pass.rnn.config().input_size);
-        reader.read_part(axes, &pass.part(section), &mut memory)?;
-        let data = pass.formed(section, memory);
-        let Some(index) = &pass.index else { return pack_tensor(data, pass, section) };
-        let batch_sizes = index.batch_sizes[section.steps.clone()].to_vec();
-        let (sorted_indices, unsorted_indices) = (None, None);
-        Ok(Rows::Packed(PackedSequence { data, batch_sizes, sorted_indices, unsorted_indices }))
-    }
-
-    /// Checks that nothing follows the numbers, once all of them have been read.
-    pub(super) fn expect_end(&mut self) -> Result<()> {
-        if let Reader::Rows(reader) = self { Ok(reader.expect_end()?) } else { Ok(()) }
-    }
 }
 
 /// Refuses a second input from standard input.

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use elman::files::FileId;
 
-use super::output::shown;
+use super::output_path::shown;
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
 

@@ -16,7 +16,7 @@ use crate::failure::{Usage, with_hint};
 use crate::layer::holds_weights;
 use crate::numbers::conversion_note;
 use crate::pipeline::extent;
-use crate::pipeline::output::{refuse_terminal, refused, shown};
+use crate::pipeline::output_path::{refuse_terminal, refused, shown};
 use crate::pipeline::sequences::kept;
 use crate::pipeline::table::{check_table, note_table};
 use crate::report::{Notes, Report, TensorLine};

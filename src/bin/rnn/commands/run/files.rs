@@ -11,7 +11,7 @@ use elman::files::{FileError, FileId, Source, listed, read_text};
 use crate::args::FilesArgs;
 use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
-use crate::pipeline::output::shown;
+use crate::pipeline::output_path::shown;
 
 /// Extensions of the files of a folder that are run.
 const TENSORS: [&str; 8] = ["npy", "npz", "csv", "tsv", "txt", "pt", "pth", "safetensors"];

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::explain::command_line::typed_flags;
 use crate::explain::hint;
 use crate::failure::with_hint;
-use crate::pipeline::output::shown;
+use crate::pipeline::output_path::shown;
 
 const NAME: &str = "job.json";
 

@@ -9,7 +9,8 @@ use elman::{Checkpoint, Element, Model, ModelCheckpoint, ModelConfig};
 
 use crate::args::Run;
 use crate::layer::described;
-use crate::pipeline::output::{Outputs, shown};
+use crate::pipeline::output::Outputs;
+use crate::pipeline::output_path::shown;
 use crate::pipeline::state::fingerprint;
 use crate::report::{Notes, RunLine, layer_line};
 use crate::rng::Rng;

@@ -12,7 +12,7 @@ use crate::failure::{Usage, with_hint};
 use crate::pipeline::input::{Input, check_stdin};
 use crate::pipeline::kept;
 use crate::pipeline::output::{OUTPUTS, Outputs};
-use crate::pipeline::output::{refuse_terminal, shown};
+use crate::pipeline::output_path::{refuse_terminal, shown};
 use crate::pipeline::pass::PassOptions;
 use crate::pipeline::sequences::unwanted_lengths;
 

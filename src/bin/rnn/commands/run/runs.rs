@@ -12,7 +12,8 @@ use serde_json::json;
 use crate::args::ReportForm;
 use crate::explain;
 use crate::failure::Reported;
-use crate::pipeline::output::{OUTPUTS, shown};
+use crate::pipeline::output::OUTPUTS;
+use crate::pipeline::output_path::shown;
 use crate::progress;
 use crate::report::{Notes, Report, aligned, print, say};
 
