@@ -32,6 +32,18 @@ pub enum BundleFormat {
     Pt,
 }
 
+impl BundleFormat {
+    /// One of its tensors, in words.
+    pub fn member(self) -> &'static str {
+        match self {
+            BundleFormat::Folder => "file of a folder",
+            BundleFormat::Npz => "member of an .npz",
+            BundleFormat::Safetensors => "tensor of a .safetensors",
+            BundleFormat::Pt => "tensor of a .pt",
+        }
+    }
+}
+
 impl std::fmt::Display for BundleFormat {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {

@@ -92,7 +92,7 @@ pub(crate) use onnx::stored_type;
 pub use onnx::{Graph, proto};
 pub use open::{Accepts, File, open, open_with};
 pub use part::{Part, PartWriter};
-pub use path::written_file;
+pub use path::{folder_of, written_file};
 pub use pending::{Pending, commit_all, commit_each};
 pub use plain_text::read_text;
 pub use reader::TensorReader;

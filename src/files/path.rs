@@ -39,7 +39,8 @@ pub(super) fn without_slash(path: &Path) -> &Path {
     path.components().as_path()
 }
 
-pub(super) fn folder_of(path: &Path) -> &Path {
+/// The folder of a path.
+pub fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),

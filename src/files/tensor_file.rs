@@ -15,7 +15,7 @@ use super::limit::MAX_MEMBERS;
 use super::reader::{Bytes, TensorReader, missing};
 use super::source::Opened;
 use super::table::{KeptCells, Table, TableOptions};
-use super::{BundleFormat, Header, StoredType, show};
+use super::{Header, StoredType, show};
 use crate::element::Element;
 use crate::files::error::FileError;
 
@@ -169,11 +169,7 @@ impl TensorFile {
         match self.body {
             Body::Table(_) => "table",
             Body::File(..) | Body::Stream(_) | Body::Refused(_) => ".npy",
-            Body::Member { ref container, .. } => match container.format() {
-                BundleFormat::Safetensors => "tensor of a .safetensors",
-                BundleFormat::Pt => "tensor of a .pt",
-                _ => "member of an .npz",
-            },
+            Body::Member { ref container, .. } => container.format().member(),
         }
     }
 

@@ -560,6 +560,9 @@ fn copied_columns_and_names_stand_before_and_above_the_numbers() {
     let dates = ["2025-05-15", "2025-05-16", "2025-05-17"];
     let rows: String =
         dates.iter().zip(&lines).map(|(date, line)| [date, ",", line, "\n"].concat()).collect();
+    let top = text("--pool last --top 2 --names unit,x,other,y");
+    let (first, row) = top.split_once('\n').unwrap();
+    assert_eq!((first, row.split(',').count()), ("unit,x,other,y", 4));
     assert_eq!(text("--keep Date --names up,down"), format!("Date,up,down\n{rows}"));
     assert_eq!(text("--keep 1"), format!("Date,output_0,output_1\n{rows}"));
     let words = ["run", "-q", "-w", "w", "-i", "stock.csv", "-o", "-", "--format", "csv"];
@@ -590,6 +593,8 @@ fn copied_columns_and_names_are_refused_without_a_table() {
     refused("--names a,b -o y.npy", 2, &table("--names"));
     refused("--format csv -o y.npy", 2, "expected an output to - with --format, got none");
     refused("--names a -o y.csv", 2, "--names: expected 2 names, one for each column, got 1");
+    let names = "--names: expected 4 names, one for each column, got 1";
+    refused("--names a -o y.csv --pool last --top 2", 2, names);
     let shape = "--keep: expected a table as input and an output with a row for each of its rows, got an output of shape [2]";
     refused("--keep Date -o y.csv --pool last", 65, shape);
     refused(

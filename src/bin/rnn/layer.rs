@@ -1,7 +1,7 @@
 //! The layer of a command: from weights, from flags, or from both.
 
 use anyhow::Result;
-use elman::files::{Bundle, OpenSource, Tensor};
+use elman::files::{Bundle, OpenSource, Tensor, listed};
 use elman::{Checkpoint, Config, Dtype, ModelCheckpoint, NamedTensor, Nonlinearity};
 
 use crate::args::{LayerArgs, ReportForm};
@@ -126,14 +126,9 @@ pub(crate) fn note_modules(weights: &Checkpoint, has_flags: bool, notes: &mut No
             "{place}: the output is the hidden state; {flags} give{s} the model's prediction"
         ));
     } else if !weights.modules.is_empty() {
-        let first = weights.modules.iter().take(MAX_MODULES).cloned().collect::<Vec<_>>();
-        let more = match weights.modules.len() - first.len() {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let (place, modules) = (&weights.place, first.join(", "));
+        let (place, modules) = (&weights.place, listed(&weights.modules, MAX_MODULES));
         let line = format!(
-            "{place}: the output is the hidden state, not the model's prediction, which needs {modules}{more}"
+            "{place}: the output is the hidden state, not the model's prediction, which needs {modules}"
         );
         notes.say(line);
     }

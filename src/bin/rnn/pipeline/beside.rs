@@ -34,13 +34,7 @@ impl Beside {
     pub(super) fn check<T: Element>(&self, pass: &Pass<'_, T>, shape: &[usize]) -> Result<()> {
         let decoder = pass.model.decoder();
         let classes = matches!(decoder.function, Some(Function::Argmax | Function::Top(_)));
-        let columns = match shape {
-            [_] if classes => 1,
-            [.., columns] if matches!(decoder.function, Some(Function::Top(_))) => 2 * columns,
-            [.., columns] => *columns,
-            [] => 0,
-        };
-        let (names, steps) = (self.names.len(), pass.steps);
+        let (names, columns, steps) = (self.names.len(), pass.columns(shape), pass.steps);
         if names != columns && names > 0 {
             let message =
                 format!("--names: expected {columns} names, one for each column, got {names}");

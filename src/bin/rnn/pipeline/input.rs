@@ -123,7 +123,7 @@ impl Input {
             Input::Ragged(bundle) => (bundle, 0..bundle.entries().len()),
         };
         let stored = |index: usize| bundle.entries()[index].stored;
-        let recognised = "member of an .npz";
+        let recognised = bundle.format().member();
         members.map(|at| (bundle.entry_place(at), stored(at), recognised.to_owned())).collect()
     }
 

@@ -246,19 +246,22 @@ impl Outputs {
         pass: &Pass<'_, T>,
         results: &mut Results<T>,
     ) -> Result<impl Iterator<Item = Pending> + use<T>> {
-        let whole = pass.whole();
+        let (whole, [shape, ..]) = (pass.whole(), pass.shapes());
+        let columns = pass.columns(&shape);
         match results.output.take() {
             Some(Outcome::Whole(Prediction::Values(values))) => self.write(0, &values.view())?,
             Some(Outcome::Whole(prediction)) => {
                 let format = self.format(0);
                 if let Some(sink) = &mut self.sinks[0] {
-                    let lines = self.beside.lines(format, classes_columns(&prediction), None);
+                    let lines = self.beside.lines(format, columns, None);
                     write_classes(sink, format, &prediction, self.labels.as_deref(), &lines)?;
                 }
             }
             Some(Outcome::Rows(output)) if pass.is_tensor() && self.sinks[0].is_some() => {
-                let [shape, ..] = pass.shapes();
-                self.write(0, &reshaped(pass.tensor(&whole, output)?, &shape).view())?;
+                self.write(
+                    0,
+                    &reshaped(pass.tensor(&whole, output, pass.padding())?, &shape).view(),
+                )?;
             }
             Some(Outcome::Rows(output)) => {
                 if let Some(sink) = self.sinks[0].take() {
@@ -283,15 +286,4 @@ impl Outputs {
 /// Whether `h_n` is that of one sequence, (D * `num_layers`, 1, `H_out`), which a table holds.
 fn is_of_one(shape: &[usize]) -> bool {
     matches!(shape, [_, 1, _])
-}
-
-/// Columns of a table of classes.
-fn classes_columns<T>(prediction: &Prediction<T>) -> usize {
-    match prediction {
-        Prediction::Values(values) => values.shape().last().copied().unwrap_or(0),
-        Prediction::Classes(classes) if classes.ndim() < 2 => 1,
-        Prediction::Classes(classes) => classes.shape()[1..].iter().product(),
-        Prediction::Top { indices, .. } if indices.ndim() < 2 => 2 * indices.len(),
-        Prediction::Top { indices, .. } => 2 * indices.shape()[1..].iter().product::<usize>(),
-    }
 }

@@ -187,11 +187,26 @@ impl<T: Element> Pass<'_, T> {
         ]
     }
 
+    /// Columns of an output of this shape as a table.
+    pub(super) fn columns(&self, shape: &[usize]) -> usize {
+        match (self.model.decoder().function, shape) {
+            (Some(Function::Argmax), [_]) => 1,
+            (Some(Function::Top(_)), [.., count]) => 2 * count,
+            (_, [.., columns]) => *columns,
+            (_, []) => 0,
+        }
+    }
+
     /// A section of an output as a tensor, batched if the input is packed or ragged.
-    pub(super) fn tensor(&self, section: &Section, rows: Rows<T>) -> Result<ArrayD<T>> {
+    pub(super) fn tensor<U: Clone>(
+        &self,
+        section: &Section,
+        rows: Rows<U>,
+        padding: U,
+    ) -> Result<ArrayD<U>> {
         match rows {
             Rows::Padded(tensor) => Ok(tensor),
-            Rows::Packed(packed) => self.padded(section, &packed, self.padding()),
+            Rows::Packed(packed) => self.padded(section, &packed, padding),
         }
     }
 
@@ -199,12 +214,12 @@ impl<T: Element> Pass<'_, T> {
         T::from_f64(self.options.padding_value)
     }
 
-    pub(super) fn padded(
+    pub(super) fn padded<U: Clone>(
         &self,
         section: &Section,
-        packed: &PackedSequence<T>,
-        padding: T,
-    ) -> Result<ArrayD<T>> {
+        packed: &PackedSequence<U>,
+        padding: U,
+    ) -> Result<ArrayD<U>> {
         let unbatched = self.form == Form::Unbatched;
         let batch_first = self.rnn.config().batch_first && !unbatched;
         let total = self.options.total_length.unwrap_or(section.steps.len());

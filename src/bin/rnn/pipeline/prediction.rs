@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use elman::files::{Sink, TensorFormat, shortest, write_npy, write_npz};
-use elman::{Element, Pool, Pooling, Prediction, pad_packed_sequence};
+use elman::{Element, Pool, Pooling, Prediction};
 use ndarray::{ArrayD, ArrayViewD, Axis};
 
 use super::beside::{Lines, cell};
@@ -86,37 +86,27 @@ impl<T: Element> Pass<'_, T> {
         if self.is_hidden() {
             return Ok(Outcome::Rows(output));
         }
-        let (form, data) = output.without_data();
+        let (whole, (form, data)) = (self.whole(), output.without_data());
+        let indices = |own: Rows<i64>| self.tensor(&whole, own, NO_CLASS);
         Ok(match self.model.decoder().decode(data, self.rnn.kernel())? {
             Prediction::Values(values) => Outcome::Rows(form.with_data(values)?),
             Prediction::Classes(classes) => {
-                Outcome::Whole(Prediction::Classes(self.padded_indices(form.with_data(classes)?)?))
+                Outcome::Whole(Prediction::Classes(indices(form.with_data(classes)?)?))
             }
-            Prediction::Top { values, indices } => Outcome::Whole(Prediction::Top {
-                values: self.tensor(&self.whole(), form.with_data(values)?)?,
-                indices: self.padded_indices(form.with_data(indices)?)?,
+            Prediction::Top { values, indices: own } => Outcome::Whole(Prediction::Top {
+                values: self.tensor(&whole, form.with_data(values)?, self.padding())?,
+                indices: indices(form.with_data(own)?)?,
             }),
         })
-    }
-
-    /// Indices for each step as a tensor.
-    fn padded_indices(&self, rows: Rows<i64>) -> Result<ArrayD<i64>> {
-        let packed = match rows {
-            Rows::Padded(tensor) => return Ok(tensor),
-            Rows::Packed(packed) => packed,
-        };
-        let total = self.options.total_length.unwrap_or(self.steps);
-        let first = self.batch_first();
-        let (padded, _) = pad_packed_sequence(&packed, first, NO_CLASS, Some(total))?;
-        let unbatched = self.form == Form::Unbatched;
-        Ok(if unbatched { padded.index_axis_move(Axis(1), 0) } else { padded })
     }
 
     /// A line of text for each sequence, its numbers, classes or names between tabs.
     pub(crate) fn lines(&self, outcome: Outcome<T>, labels: Option<&[String]>) -> Result<String> {
         let steps = self.model.decoder().pool == Pool::Steps;
         let prediction = match outcome {
-            Outcome::Rows(rows) => Prediction::Values(self.tensor(&self.whole(), rows)?),
+            Outcome::Rows(rows) => {
+                Prediction::Values(self.tensor(&self.whole(), rows, self.padding())?)
+            }
             Outcome::Whole(prediction) => prediction,
         };
         let names = Names { labels, separator: "\t" };

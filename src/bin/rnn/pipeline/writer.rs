@@ -34,7 +34,7 @@ impl<T: Element> Writer<T> {
     ) -> Result<()> {
         match (self, &pass.form, output) {
             (Writer::Tensor(parts), _, output) => {
-                let numbers = pass.numbers(pass.tensor(section, output)?);
+                let numbers = pass.numbers(pass.tensor(section, output, pass.padding())?);
                 parts.write(&pass.part(section), &numbers)?;
             }
             (Writer::Archive(archive), Form::Ragged(names), Rows::Packed(packed)) => {

@@ -127,19 +127,11 @@ pub(super) fn dtype_of_weights(args: &Convert) -> Result<Option<Dtype>> {
 impl Target {
     fn of(args: &Convert) -> Result<Self> {
         let path = &args.target;
-        if let Some(format) = args.format {
-            if !is_standard_output(path) {
-                let message = format!("expected - as output with --format, got {}", shown(path));
-                return Err(with_hint(Usage(message), hint::without(&["--format"])));
-            }
-            return Ok(match format {
-                Format::Npy => Target::One(TensorFormat::Npy),
-                Format::Csv => Target::One(TensorFormat::Csv),
-                Format::Tsv => Target::One(TensorFormat::Tsv),
-                Format::Txt => Target::One(TensorFormat::Txt),
-                Format::Npz => Target::Npz,
-            });
+        if args.format.is_some() && !is_standard_output(path) {
+            let message = format!("expected - as output with --format, got {}", shown(path));
+            return Err(with_hint(Usage(message), hint::without(&["--format"])));
         }
+        let path = args.format.map_or(path.as_path(), |format| Path::new(format.file_name()));
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("npz") => Ok(Target::Npz),
             Some("safetensors") => Ok(Target::Safetensors),

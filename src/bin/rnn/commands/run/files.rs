@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use elman::files::{FileError, FileId, Source, listed, read_text};
+use elman::files::{FileError, FileId, Source, folder_of, listed, read_text};
 
 use crate::args::FilesArgs;
 use crate::explain::hint;
@@ -128,14 +128,11 @@ fn refuse_equal_names(paths: &[PathBuf]) -> Result<()> {
 
 /// Refuses outputs in a folder of inputs: they would be the inputs of the next run.
 fn refuse_own_folders(paths: &[PathBuf], folders: &[Option<PathBuf>; 4]) -> Result<()> {
-    let mut parents: Vec<&Path> = paths.iter().filter_map(|path| path.parent()).collect();
+    let mut parents: Vec<&Path> = paths.iter().map(|path| folder_of(path)).collect();
     parents.dedup();
+    let parents: Vec<_> = parents.into_iter().filter_map(FileId::at).collect();
     for folder in folders.iter().flatten() {
-        let Some(id) = FileId::at(folder) else { continue };
-        let id_of = |parent: &Path| {
-            FileId::at(if parent == Path::new("") { Path::new(".") } else { parent })
-        };
-        if parents.iter().any(|parent| id_of(parent) == Some(id)) {
+        if FileId::at(folder).is_some_and(|id| parents.contains(&id)) {
             let message = format!(
                 "expected outputs in another folder than the inputs, got {}",
                 shown(folder)
