@@ -6,7 +6,7 @@ use std::collections::btree_map::{BTreeMap, Entry as Place};
 
 use serde_json::{Map, Value, json};
 
-use super::names::Found;
+use super::names::{Found, split};
 use crate::checkpoint::error::CheckpointError;
 use crate::error::Error;
 use crate::files::{AttributeValue, Bundle, Entry, Text, listed};
@@ -178,7 +178,7 @@ fn no_rnn(bundle: &Bundle) -> Option<CheckpointError> {
     let names: Vec<_> = bundle.entries().iter().map(|entry| entry.name.as_str()).collect();
     let looks = if names.iter().any(|name| is_parametrized(name)) {
         ": this looks like an RNN with weight_norm or another parametrization, which PyTorch can remove"
-    } else if names.iter().any(|name| is_parameter_name(last(name))) {
+    } else if names.iter().any(|name| is_parameter_name(split(name).1)) {
         return None;
     } else {
         ""
@@ -188,17 +188,12 @@ fn no_rnn(bundle: &Bundle) -> Option<CheckpointError> {
     Some(CheckpointError::NoRnn(format!("{expected}, got {got}{looks}")))
 }
 
-/// A name without the modules around it.
-fn last(name: &str) -> &str {
-    name.rsplit('.').next().unwrap_or(name)
-}
-
 /// Whether PyTorch computes a parameter from a tensor of this name: `weight_hh_l0_g` or, newer,
 /// `parametrizations.weight_hh_l0.original0`.
 fn is_parametrized(name: &str) -> bool {
     let stem = name.strip_suffix("_g").or_else(|| name.strip_suffix("_v"));
     let within = name.split_once("parametrizations.").and_then(|(_, own)| own.rsplit_once('.'));
-    stem.or(within.map(|(own, _)| own)).is_some_and(|own| is_parameter_name(last(own)))
+    stem.or(within.map(|(own, _)| own)).is_some_and(|own| is_parameter_name(split(own).1))
 }
 
 /// Rejects a saved configuration that contradicts a complete set of tensors. If the set is incomplete, the layer

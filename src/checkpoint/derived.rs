@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use ndarray::{ArrayD, Dimension, IxDyn};
 
 use super::NamedTensor;
+use super::names::{layered, split};
 use crate::element::Dtype;
 use crate::files::{Bundle, Entry, FileError, Tensor};
 use crate::is_parameter_name;
@@ -185,21 +186,8 @@ pub(super) fn add_bias(tensors: &mut Vec<NamedTensor>) -> Option<String> {
     Some(format!("the weights have {own} and no {absent}, which is taken as zeros"))
 }
 
-/// A name as that of the modules, with the dot at its end, and that of the tensor.
-pub(super) fn split(name: &str) -> (&str, &str) {
-    name.split_at(name.rfind('.').map_or(0, |dot| dot + 1))
-}
-
 /// The module and the parameter of a prefix such as `rnn.parametrizations.weight_hh_l0.`.
 fn parametrized(prefix: &str) -> Option<(&str, &str)> {
     let (outer, name) = split(prefix.strip_suffix('.')?);
     Some((outer.strip_suffix("parametrizations.")?, name))
-}
-
-/// The name of a cell's parameter in a layer; any other name as it is.
-fn layered(own: &str) -> String {
-    match own {
-        "weight_ih" | "weight_hh" | "bias_ih" | "bias_hh" => format!("{own}_l0"),
-        own => own.to_owned(),
-    }
 }

@@ -103,10 +103,9 @@ impl ModelCheckpoint {
     ) -> Result<Self, CheckpointError> {
         let place = layer.place.clone();
         let within = |error: CheckpointError| error.within(&place);
-        let entries = bundle.entries().to_vec();
         let mut indices = Vec::new();
         for name in names_mut(&mut config) {
-            let (full, index) = find(&entries, name).map_err(within)?;
+            let (full, index) = find(bundle.entries(), name).map_err(within)?;
             indices.push(index);
             indices.extend(bundle.position(&format!("{full}.bias")));
             *name = full;
@@ -116,8 +115,8 @@ impl ModelCheckpoint {
         }
         let mut tensors: Vec<NamedTensor> = Vec::new();
         for index in indices {
-            let Entry { name, stored, .. } = &entries[index];
-            if tensors.iter().any(|tensor| tensor.name == *name) {
+            let Entry { name, stored, .. } = bundle.entries()[index].clone();
+            if tensors.iter().any(|tensor| tensor.name == name) {
                 continue;
             }
             if !convert && stored.natural() != layer.dtype {
@@ -126,7 +125,7 @@ impl ModelCheckpoint {
                 return Err(within(CheckpointError::MixedTypes(what)));
             }
             let tensor = bundle.read(index, Some(layer.dtype))?;
-            tensors.push(NamedTensor { name: name.clone(), stored: *stored, tensor });
+            tensors.push(NamedTensor { name, stored, tensor });
         }
         layer.modules.retain(|module| tensors.iter().all(|tensor| tensor.name != *module));
         layer.ignored = layer.ignored.saturating_sub(tensors.len());

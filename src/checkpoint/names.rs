@@ -84,8 +84,7 @@ fn layers(entries: &[Entry]) -> Vec<Layer<'_>> {
     let mut layers: Vec<Layer<'_>> = Vec::new();
     let mut places = HashMap::new();
     for entry in entries {
-        let dot = entry.name.rfind('.');
-        let (prefix, own) = entry.name.split_at(dot.map_or(0, |dot| dot + 1));
+        let (prefix, own) = split(&entry.name);
         let is_projection = own.starts_with("weight_hr_l");
         let computed = computed(own);
         if !is_projection && !is_parameter_name(own) && computed.is_none() {
@@ -146,6 +145,19 @@ fn members(entries: &[Entry], prefix: &str) -> Found {
     };
     let members = entries.iter().enumerate().filter_map(member).collect();
     Found { prefix: prefix.to_owned(), members }
+}
+
+/// A name as that of the modules, with the dot at its end, and that of the tensor.
+pub(super) fn split(name: &str) -> (&str, &str) {
+    name.split_at(name.rfind('.').map_or(0, |dot| dot + 1))
+}
+
+/// The name of a cell's parameter in a layer; any other name as it is.
+pub(super) fn layered(own: &str) -> String {
+    match own {
+        "weight_ih" | "weight_hh" | "bias_ih" | "bias_hh" => format!("{own}_l0"),
+        own => own.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The parts that probably stand around a layer, by the shapes of the tensors beside it.
 
+use super::names::split;
 use crate::files::{Bundle, Entry};
 use crate::{Config, EncoderConfig, LinkConfig, ModelConfig};
 
@@ -15,7 +16,7 @@ pub(super) fn suggest(others: &[&Entry], config: &Config, bundle: &Bundle) -> Mo
         bundle.attributes().iter().any(|own| own.module == module && own.name == name)
     };
     let is_embedding = |module: &str, columns: usize| {
-        let last = module.rsplit('.').next().unwrap_or(module).to_lowercase();
+        let last = split(module).1.to_lowercase();
         let named = columns != width || last.contains("emb") || last.contains("enc");
         columns == config.input_size
             && !has(module, "in_features")

@@ -15,7 +15,7 @@ use crate::memory::{OutOfMemory, array, grow};
 /// Numbers of a piece of a tensor that is held.
 const PIECE_NUMBERS: usize = 1 << 14;
 
-/// A tensor of a file, converted while it is written. Only a tensor whose axes change their order is held in memory.
+/// A tensor of a file, converted while it is written. Only a table, and a tensor whose axes change their order or that is stored in Fortran order, is held in memory.
 /// It is written once.
 ///
 /// ```

@@ -45,7 +45,9 @@ impl<'a> Descriptor<'a> {
         for _ in 0..40 {
             let digits = at.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             let number = digits.parse().ok().filter(|_| digits.bytes().all(|c| c.is_ascii_digit()));
-            if let Some((number, process)) = number.zip(process_of(super::path::folder_of(&at))) {
+            if let Some(number) = number
+                && let Some(process) = process_of(super::path::folder_of(&at))
+            {
                 return Some(Descriptor { path, number, process });
             }
             at = super::path::folder_of(&at).join(fs::read_link(&at).ok()?);

@@ -1,4 +1,4 @@
-//! The limits of the memory that a file can make this process allocate, in one place.
+//! The limits of the memory that a file can make this process allocate.
 //!
 //! The header of a regular file is checked against the file's length. A pipe has none, so that its bytes are
 //! counted while they arrive.

@@ -13,6 +13,7 @@ mod view;
 
 use std::collections::HashMap;
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
+use std::mem::take;
 
 use super::archive::Archive;
 use super::budget::Budget;
@@ -144,12 +145,10 @@ impl PtFile {
     }
 
     /// Sorts the tensors and their entries by name.
-    pub(super) fn sort_by_name(&mut self, entries: &mut [Entry]) {
-        let mut order: Vec<_> = (0..entries.len()).collect();
-        order.sort_by(|&left, &right| entries[left].name.cmp(&entries[right].name));
-        let sorted: Vec<_> = order.iter().map(|&index| entries[index].clone()).collect();
-        entries.clone_from_slice(&sorted);
-        self.views = order.iter().map(|&index| self.views[index].clone()).collect();
+    pub(super) fn sort_by_name(&mut self, entries: &mut Vec<Entry>) {
+        let mut all: Vec<_> = take(entries).into_iter().zip(take(&mut self.views)).collect();
+        all.sort_by(|(left, _), (right, _)| left.name.cmp(&right.name));
+        (*entries, self.views) = all.into_iter().unzip();
     }
 
     /// The numbers of the tensor at `index`.

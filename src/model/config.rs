@@ -178,7 +178,10 @@ impl ModelConfig {
         let saved = SavedModel::deserialize(saved).map_err(|error| invalid(error.to_string()))?;
         let vocabulary = saved.vocabulary.map(|own| {
             let vocabulary = Vocabulary::new(own.names, own.tokens)?;
-            own.unknown.map_or(Ok(vocabulary.clone()), |token| vocabulary.with_unknown(&token))
+            match own.unknown {
+                Some(token) => vocabulary.with_unknown(&token),
+                None => Ok(vocabulary),
+            }
         });
         Ok(ModelConfig {
             encoder: saved.encoder,

@@ -1,7 +1,7 @@
 //! The functions behind the last layer: softmax and its relatives, the most likely class, and the first K of them.
 //!
 //! They compute in double precision, in one fixed sequence of operations, and round once. For `f32` the result is
-//! within 2 ulp of the exact value; for `f64` its relative error is below 10^-15.
+//! within 0.51 ulp of the exact value; for `f64` its relative error is below 10^-15.
 
 use std::cmp::Ordering;
 
@@ -176,7 +176,7 @@ mod tests {
             for (&found, &exact) in found.iter().zip(&exact) {
                 let ulp = (exact.abs().log2().floor() - 23.0).max(-149.0).exp2();
                 let error = (f64::from(found) - exact).abs() / ulp;
-                assert!(error <= ULPS || exact == 0.0, "{function:?}: {found:e}, {error}");
+                assert!(error <= ULPS, "{function:?}: {found:e}, {error}");
             }
         }
     }

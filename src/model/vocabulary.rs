@@ -114,12 +114,8 @@ impl Vocabulary {
         };
         match self.tokens {
             Tokens::Char => {
-                let mut rest = line.char_indices();
-                let parts = std::iter::from_fn(|| {
-                    let (start, c) = rest.next()?;
-                    Some(&line[start..start + c.len_utf8()])
-                });
-                parts.map(id).collect()
+                let part = |(start, c): (usize, char)| &line[start..start + c.len_utf8()];
+                line.char_indices().map(part).map(id).collect()
             }
             Tokens::Word => line.split_whitespace().map(id).collect(),
         }

@@ -9,6 +9,7 @@ mod axes;
 
 use std::collections::HashMap;
 
+use crate::checkpoint::names::split;
 use crate::files::Graph;
 use crate::files::proto::{Attribute, NodeProto, TensorProto};
 use crate::is_parameter_name;
@@ -189,7 +190,7 @@ impl<'a> Trace<'a> {
     /// in `/encoder/RNN_1`. Nodes without either are of one module.
     pub(super) fn module(&self, node: &'a NodeProto) -> &'a str {
         let weight = node.input(2).map_or("", |name| self.first_origin(name));
-        let (module, own) = weight.split_at(weight.rfind('.').map_or(0, |dot| dot + 1));
+        let (module, own) = split(weight);
         if is_parameter_name(own) {
             return module;
         }

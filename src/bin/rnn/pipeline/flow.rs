@@ -111,8 +111,8 @@ impl<T: Element> Flow<'_, T> {
         }
         let (Rows::Padded(data) | Rows::Packed(PackedSequence { data, .. })) = layer;
         let Some(values) = data.as_slice_memory_order() else { return };
-        // An odd step meets every column of an even number.
-        for &value in values.iter().step_by((values.len() / SEEN) | 1) {
+        // An odd step meets every column if their number is a power of two.
+        for &value in values.iter().step_by((values.len() / SEEN).saturating_sub(1) | 1) {
             let value: f64 = value.into();
             self.seen[0] += 1;
             self.seen[1] += usize::from(value.abs() > FLAT);

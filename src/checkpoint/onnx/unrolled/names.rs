@@ -1,16 +1,14 @@
 //! The names of the parameters of an unrolled layer.
 
+use crate::checkpoint::names::{layered, split};
 use crate::files::proto::NodeProto;
 use crate::is_parameter_name;
 
 /// The modules and the parameter of a name such as `encoder.rnn.weight_ih_l0`, without `weight_`. The names of an
 /// `RNNCell` have no layer.
 pub(super) fn parameter(name: &str) -> Option<(String, String)> {
-    let (module, own) = name.split_at(name.rfind('.').map_or(0, |dot| dot + 1));
-    let own = match own {
-        "weight_ih" | "weight_hh" | "bias_ih" | "bias_hh" => format!("{own}_l0"),
-        own => own.to_owned(),
-    };
+    let (module, own) = split(name);
+    let own = layered(own);
     let (_, parameter) = own.split_once('_').filter(|_| is_parameter_name(&own))?;
     Some((module.to_owned(), parameter.to_owned()))
 }
