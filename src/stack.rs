@@ -148,6 +148,11 @@ struct Section<'a, T> {
 }
 
 impl<T: Element> Section<'_, T> {
+    /// The first column of this direction in a layer's output.
+    fn column(&self) -> usize {
+        self.direction * self.stack.hidden_size
+    }
+
     /// Runs every direction of the layer, and applies dropout to the output of an inner layer.
     fn run(
         self,

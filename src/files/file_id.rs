@@ -25,6 +25,11 @@ impl FileId {
         FileId { device, inode, is_folder: metadata.is_dir() }
     }
 
+    /// The number of its file system, on systems that have one.
+    pub(super) fn device(self) -> Option<u64> {
+        self.inode.map(|_| self.device)
+    }
+
     /// The file that a path leads to, if there is one.
     pub fn at(path: &Path) -> Option<Self> {
         fs::metadata(path).ok().map(|metadata| FileId::of(&metadata))

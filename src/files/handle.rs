@@ -71,14 +71,6 @@ impl Handle {
         Err(ErrorKind::Unsupported.into())
     }
 
-    /// The number of its file system, on systems that have one.
-    pub(super) fn device(&self) -> Option<u64> {
-        #[cfg(unix)]
-        return self.metadata().ok().map(|found| std::os::unix::fs::MetadataExt::dev(&found));
-        #[cfg(not(unix))]
-        None
-    }
-
     pub(super) fn sync_data(&self) -> io::Result<()> {
         pass(Operation::Sync, 0)?;
         self.0.sync_data()

@@ -178,6 +178,12 @@ fn show(path: &Path) -> String {
 /// Most characters of a name that are shown. The names of honest files have a tenth of it.
 pub(crate) const MAX_NAME: usize = 1000;
 
+/// FNV-1a over 32 bits.
+fn checksum(text: &str) -> u32 {
+    let add = |sum: u32, byte: u8| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    text.bytes().fold(0x811c_9dc5, add)
+}
+
 /// A name from a file as messages show it: it cannot move a terminal's cursor or hide text. Of a long one, the first
 /// and last characters are shown, with a checksum of all of it between them: two names stay two, and the shown name
 /// finds its tensor.
@@ -189,10 +195,7 @@ pub(crate) fn escaped(name: &str) -> String {
     if name.len() <= MAX_NAME / 10 || all().take(MAX_NAME + 1).count() <= MAX_NAME {
         return all().collect();
     }
-    let sum = name
-        .bytes()
-        .fold(0x811c_9dc5_u32, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    let middle = format!("...{sum:08x}...");
+    let middle = format!("...{:08x}...", checksum(name));
     let ends = (MAX_NAME - middle.len()) / 2;
     let mut last: Vec<_> = name.chars().rev().take(ends).collect();
     last.reverse();

@@ -1,7 +1,7 @@
 //! The outputs of a command take their places together.
 
 use super::replace::{Replacement, put_in_place, put_together, sync_folders};
-use super::{Folder, Sink};
+use super::{FileId, Folder, Sink};
 use crate::files::error::FileError;
 
 /// A complete output that is not in its place yet.
@@ -49,7 +49,8 @@ fn sync_together(works: &mut [Vec<Pending>]) {
     }
     let mut tried: Vec<(u64, bool)> = Vec::new();
     for (file, later) in &mut files {
-        let Some(device) = file.device() else { return };
+        let id = file.metadata().ok().map(|found| FileId::of(&found));
+        let Some(device) = id.and_then(FileId::device) else { return };
         let known = tried.iter().find(|(other, _)| *other == device).map(|(_, synced)| *synced);
         let synced = known.unwrap_or_else(|| {
             let synced = file.sync_file_system().is_ok();

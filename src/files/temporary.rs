@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use super::checksum;
 use super::handle::Handle;
 
 /// The temporary files and folders and the locks of this process, for [`remove_temporary_files`].
@@ -137,12 +138,6 @@ fn random_name() -> String {
     let random = RandomState::new().build_hasher().finish();
     let letters = format!("{random:016x}").split_off(16 - LETTERS);
     format!("{PREFIX}{letters}{:08x}{SUFFIX}", checksum(&letters))
-}
-
-/// FNV-1a over 32 bits.
-fn checksum(letters: &str) -> u32 {
-    let add = |sum: u32, byte: u8| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193);
-    letters.bytes().fold(0x811c_9dc5, add)
 }
 
 /// Whether this program has chosen a name.

@@ -43,7 +43,7 @@ pub(super) fn run<T: Element>(
     // A plan of columns has one block: the whole batch.
     let Steps::Whole { data, width, first_step } = output else { return };
     let (hidden_size, segment) = (section.stack.hidden_size, section.segment);
-    let column = section.direction * hidden_size;
+    let column = section.column();
     let data = &mut data[section.rows_between(*first_step, segment.start) * *width + column..];
     let rows = section.rows_between(segment.start, segment.end);
     let mut output = RowsMut::new(data, rows, hidden_size, *width);

@@ -16,7 +16,7 @@ pub(super) fn run<T: Element>(
 ) {
     let one_row_each = section.sizes.is_one_row(section.segment);
     if let (true, Some(all)) = (one_row_each, rows_of(section, output)) {
-        let (_, own) = all.split_at_column(section.direction * section.stack.hidden_size);
+        let (_, own) = all.split_at_column(section.column());
         let (own, _) = own.split_at_column(section.stack.hidden_size);
         return one_row(section, own, state, pre);
     }
@@ -133,7 +133,7 @@ fn step<T: Element>(
     let (before, _) = section.neighbours(t);
     let (stack, rows) = (section.stack, section.sizes.size(t));
     let (hidden_size, width) = (stack.hidden_size, stack.directions * stack.hidden_size);
-    let column = section.direction * hidden_size;
+    let column = section.column();
     if rows == 0 {
         return;
     }

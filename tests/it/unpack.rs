@@ -348,6 +348,11 @@ fn outputs_that_cannot_be() {
                 "rnn: expected two files, got stdout for both\nhint: rnn unpack -q -i p.npz -o - --lengths lengths.npy\n",
             ),
             (
+                "-i p.npz -o - --lengths /dev/stdout",
+                2,
+                "rnn: expected two files, got /dev/stdout for both\nhint: rnn unpack -q -i p.npz -o - --lengths lengths.npy\n",
+            ),
+            (
                 "-i p.npz -o none/y.npy",
                 73,
                 "rnn: none/y.npy: cannot be written: No such file or directory (os error 2)\n",

@@ -75,12 +75,14 @@ impl<T: Element> Pass<'_, T> {
             return Ok((results, start.elapsed().as_secs_f64()));
         }
         extent::announce("input and output are held whole", self.footprint(), notes);
-        self.in_one_section(Flow::new(self, h_0, SectionKind::Block)?, pool, input, rng)
+        let decoding = Decoding::new(self, outputs.wants_output())?;
+        self.in_one_section(Flow::new(self, h_0, SectionKind::Block)?, decoding, pool, input, rng)
     }
 
     fn in_one_section(
         &self,
         mut flow: Flow<'_, T>,
+        mut decoding: Decoding<'_, T>,
         pool: &ThreadPool,
         input: Input,
         rng: &mut Rng,
@@ -101,7 +103,6 @@ impl<T: Element> Pass<'_, T> {
         output.iter().try_for_each(|output| self.check(Stage::Output, &section, output))?;
         let saturated = flow.is_saturated();
         let (h_n, last) = flow.finish()?;
-        let mut decoding = Decoding::new(self)?;
         let output = pool.install(|| match output {
             Some(output) => Ok(decoding.part(&section, output)?.or(decoding.finish(&h_n)?)),
             None => decoding.finish(&h_n),
@@ -140,7 +141,7 @@ impl<T: Element> Pass<'_, T> {
         mut reader: Reader<'_>,
         outputs: &mut Outputs,
     ) -> Result<Results<T>> {
-        let mut decoding = Decoding::new(self)?;
+        let mut decoding = Decoding::new(self, outputs.wants_output())?;
         let sink = outputs.sinks[0].take_if(|_| self.model.decoder().pool == Pool::Steps);
         let mut writer = sink.map(|sink| Writer::begin(sink, self)).transpose()?;
         let progress = progress::bytes(self.bytes(&self.whole()));

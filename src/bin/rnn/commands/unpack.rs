@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use elman::files::{
     AnyArray, Bits, Number, Pending, Sink, StoredArray, StoredType, commit_all, is_standard_output,
-    write_npy, write_npz, written_file,
+    write_npy, write_npz,
 };
 use elman::{PackedSequence, PaddingSide, pad_packed_sequence, pad_sequence, unpack_sequence};
 use ndarray::{ArrayD, ArrayViewD, Axis};
@@ -16,7 +16,9 @@ use crate::failure::{Data, Usage, with_hint};
 use crate::numbers::conversion_note;
 use crate::pipeline::extent;
 use crate::pipeline::input::Input;
-use crate::pipeline::output_path::{check_extension, refuse_terminal, shown, with_extension};
+use crate::pipeline::output_path::{
+    check_extension, is_same, refuse_terminal, shown, with_extension,
+};
 use crate::pipeline::sequences::{check_total, int64, kept, read_bits, read_index, with_data};
 use crate::report::{Notes, Report, TensorLine};
 
@@ -28,11 +30,7 @@ pub(crate) fn unpack(args: &Unpack) -> Result<()> {
     }
     if let Some(lengths) = &args.lengths {
         check_extension(lengths, "--lengths", false)?;
-        let same = match (written_file(lengths), written_file(&args.output)) {
-            (Some(file), Some(other)) => file == other,
-            _ => *lengths == args.output,
-        };
-        if same {
+        if *lengths == args.output || is_same(lengths, &args.output) {
             let message = format!("expected two files, got {} for both", shown(lengths));
             return Err(with_hint(Usage(message), hint::set("--lengths", "lengths.npy")));
         }

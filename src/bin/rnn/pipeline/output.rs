@@ -119,14 +119,23 @@ impl Outputs {
         if self.naming == Naming::Default { self.open() } else { Ok(()) }
     }
 
+    /// Whether the output is printed as lines of text.
+    fn are_lines(&self) -> bool {
+        self.paths.iter().all(Option::is_none)
+    }
+
+    /// Whether the output is printed or written, rather than the states alone.
+    pub(super) fn wants_output(&self) -> bool {
+        self.paths[0].is_some() || self.are_lines()
+    }
+
     /// The lines of text that are the result if there is no other output.
     pub(crate) fn text<T: Element>(
         &self,
         pass: &Pass<'_, T>,
         results: &mut Results<T>,
     ) -> Result<Option<String>> {
-        let only = self.paths.iter().all(Option::is_none);
-        let output = results.output.take_if(|_| only);
+        let output = results.output.take_if(|_| self.are_lines());
         output.map(|output| pass.lines(output, self.labels.as_deref())).transpose()
     }
 

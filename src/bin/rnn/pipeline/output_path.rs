@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use elman::files::{Source, TensorFormat};
+use elman::files::{Source, TensorFormat, is_standard_output, written_file};
 
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
@@ -16,6 +16,14 @@ pub(crate) fn shown(path: &Path) -> String {
     }
     // With control characters in quotes, and escaped, as an input is shown.
     Source::Path(path.to_owned()).to_string()
+}
+
+/// Whether two outputs would be one file, or both standard output.
+pub(crate) fn is_same(path: &Path, other: &Path) -> bool {
+    match (written_file(path), written_file(other)) {
+        (Some(file), Some(other)) => file == other,
+        _ => is_standard_output(path) && is_standard_output(other),
+    }
 }
 
 /// The format of a tensor, which follows from its extension.

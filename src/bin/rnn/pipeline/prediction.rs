@@ -37,22 +37,27 @@ pub(super) struct Decoding<'a, T> {
     pass: &'a Pass<'a, T>,
     /// The outputs so far, if the decoder pools them.
     pooling: Option<Pooling<T>>,
+    /// Whether there is an output: a head may take longer than the layer.
+    wanted: bool,
 }
 
 impl<'a, T: Element> Decoding<'a, T> {
-    pub(super) fn new(pass: &'a Pass<'_, T>) -> Result<Self> {
+    pub(super) fn new(pass: &'a Pass<'_, T>, wanted: bool) -> Result<Self> {
         let pool = pass.model.decoder().pool;
         let pooling = || Pooling::new(pool, pass.batch, pass.width());
-        let pooling = (pool != Pool::Steps).then(pooling).transpose()?;
-        Ok(Decoding { pass, pooling })
+        let pooling = (wanted && pool != Pool::Steps).then(pooling).transpose()?;
+        Ok(Decoding { pass, pooling, wanted })
     }
 
-    /// Decodes the next part of the layer's output; `None` if it is pooled.
+    /// Decodes the next part of the layer's output; `None` if it is pooled or not wanted.
     pub(super) fn part(
         &mut self,
         section: &Section,
         output: Rows<T>,
     ) -> Result<Option<Outcome<T>>> {
+        if !self.wanted {
+            return Ok(None);
+        }
         let Some(pooling) = &mut self.pooling else {
             return self.pass.decode_steps(output).map(Some);
         };

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use anyhow::Result;
-use elman::files::{FileId, is_standard_output, written_file};
+use elman::files::{FileId, is_standard_output};
 
 use crate::args::Run;
 use crate::explain::hint;
@@ -12,7 +12,7 @@ use crate::failure::{Usage, with_hint};
 use crate::pipeline::input::{Input, check_stdin};
 use crate::pipeline::kept;
 use crate::pipeline::output::{OUTPUTS, Outputs};
-use crate::pipeline::output_path::{refuse_terminal, shown};
+use crate::pipeline::output_path::{is_same, refuse_terminal, shown};
 use crate::pipeline::pass::PassOptions;
 use crate::pipeline::sequences::unwanted_lengths;
 
@@ -129,10 +129,7 @@ fn check_outputs(outputs: &Outputs) -> Result<()> {
     let mut seen: Vec<(&str, &Path)> = Vec::new();
     for ((path, (name, flag)), example) in all() {
         let Some(path) = path else { continue };
-        let same = |(_, other): &&(&str, &Path)| match (written_file(path), written_file(other)) {
-            (Some(file), Some(other)) => file == other,
-            _ => is_standard_output(path) && is_standard_output(other),
-        };
+        let same = |(_, other): &&(&str, &Path)| is_same(path, other);
         if let Some((other, first)) = seen.iter().find(same) {
             let message = if is_standard_output(path) {
                 format!(
