@@ -52,7 +52,7 @@
 //! | `rnn` | the layer: `Rnn` checks every argument once; `Session` carries the hidden state |
 //! | `stack` | layers x directions over blocks of the batch; the only module that starts work on threads |
 //! | `kernel` | the arithmetic on slices, for each instruction set |
-//! | `model` | the parts of a model around its RNN: encoders of ids, linear layers, pooling, softmax and its relatives |
+//! | `model` | the parts of a model around its RNN: encoders of ids, linear layers, pooling, softmax and its relatives; the next token of a language model |
 //! | [`files`] | files: formats, sources, sinks |
 //! | `checkpoint` | weights from files, the parts of a model around them, and to .onnx: the meeting point of files and layers |
 //! | `check` | invariance: the same bytes in every way of computing a batch |
@@ -136,8 +136,8 @@ pub use generator::{Generator, STATE_BYTES};
 pub use kernel::Kernel;
 pub use memory::{OutOfMemory, zeros};
 pub use model::{
-    Decoder, Encoder, EncoderConfig, Function, Head, Linear, Link, LinkConfig, Model, ModelConfig,
-    ModelOutput, Pool, Pooling, Prediction, Tokens, Vocabulary, parse_labels,
+    Decoder, Encoder, EncoderConfig, Function, Generation, Head, Linear, Link, LinkConfig, Model,
+    ModelConfig, ModelOutput, Pool, Pooling, Prediction, Sampler, Tokens, Vocabulary, parse_labels,
 };
 pub use packed::{
     PackedSequence, PaddingSide, pack_padded_sequence, pack_sequence, pad_packed_sequence,

@@ -4,15 +4,21 @@
 //! kernel, and applies a function to their last axis. Both work on the canonical rows of a part of the batch, so that a
 //! model can also be applied part by part, and the results do not depend on the parts.
 //!
+//! A model that gives a value to each of its ids is a language model: a [`Generation`] steps one sequence, a [`Sampler`]
+//! chooses its next id, and [`Model::negative_log_likelihoods`] scores whole sequences.
+//!
 //! This module does not know files: `checkpoint` finds the tensors.
 
 mod config;
 mod decoder;
 mod encoder;
 mod function;
+mod generation;
 mod head;
+mod likelihood;
 mod pool;
 mod prediction;
+mod sampler;
 mod vocabulary;
 
 use ndarray::ArrayD;
@@ -27,9 +33,11 @@ pub use config::{EncoderConfig, LinkConfig, ModelConfig};
 pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use function::Function;
+pub use generation::Generation;
 pub use head::{Head, Linear, Link};
 pub use pool::{Pool, Pooling};
 pub use prediction::Prediction;
+pub use sampler::Sampler;
 pub use vocabulary::{Tokens, Vocabulary, parse_labels};
 
 /// An encoder, an RNN and a decoder, whose sizes fit together.

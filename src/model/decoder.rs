@@ -95,15 +95,25 @@ impl<T: Element> Decoder<T> {
     /// # Errors
     /// Those of [`Decoder::check`], [`Error::Rank`] for rows without an axis, and [`Error::OutOfMemory`].
     pub fn decode(&self, rows: ArrayD<T>, kernel: Kernel) -> Result<Prediction<T>, Error> {
+        self.decode_with(self.function, rows, kernel)
+    }
+
+    /// [`Decoder::decode`] with another function.
+    pub(super) fn decode_with(
+        &self,
+        function: Option<Function>,
+        rows: ArrayD<T>,
+        kernel: Kernel,
+    ) -> Result<Prediction<T>, Error> {
         let Some((&width, outer)) = rows.shape().split_last() else {
             return Err(Error::rank("output", "1 or more dimensions", rows.shape()));
         };
         let classes = self.check(width)?;
-        if self.head.is_empty() && self.function.is_none() {
+        if self.head.is_empty() && function.is_none() {
             return Ok(Prediction::Values(rows));
         }
         let shape = |last: &[usize]| [outer, last].concat();
-        let (values_each, indices_each) = match self.function {
+        let (values_each, indices_each) = match function {
             Some(Function::Argmax) => (0, 1),
             Some(Function::Top(k)) => (k, k),
             _ => (classes, 0),
@@ -119,8 +129,8 @@ impl<T: Element> Decoder<T> {
         let (mut all_values, mut all_indices) =
             (zeros(&[count, values_each], OUTPUT)?, zeros(&[count, indices_each], OUTPUT)?);
         let out = (&mut all_values[..], &mut all_indices[..]);
-        self.decode_rows(x, width, out, (values_each, indices_each), kernel)?;
-        Ok(match self.function {
+        self.decode_rows((x, width), function, out, (values_each, indices_each), kernel)?;
+        Ok(match function {
             Some(Function::Argmax) => Prediction::Classes(array(outer, all_indices)),
             Some(Function::Top(k)) => Prediction::Top {
                 values: array(&shape(&[k]), all_values),
@@ -133,8 +143,8 @@ impl<T: Element> Decoder<T> {
     /// Decodes `x`, (rows, `width`), into values and indices, so many for each row, on all threads.
     fn decode_rows(
         &self,
-        x: &[T],
-        width: usize,
+        (x, width): (&[T], usize),
+        function: Option<Function>,
         (mut values, mut indices): (&mut [T], &mut [i64]),
         (values_each, indices_each): (usize, usize),
         kernel: Kernel,
@@ -155,7 +165,7 @@ impl<T: Element> Decoder<T> {
                 order: zeros(&[self.head.out_features().unwrap_or(width)], OUTPUT)?,
             });
         }
-        in_shares(all, |share| share.decode(self, kernel));
+        in_shares(all, |share| share.decode(&self.head, function, kernel));
         Ok(())
     }
 }
@@ -174,15 +184,15 @@ struct Share<'a, T> {
 }
 
 impl<T: Element> Share<'_, T> {
-    fn decode(mut self, decoder: &Decoder<T>, kernel: Kernel) {
-        let classes = decoder.head.out_features().unwrap_or(self.width);
+    fn decode(mut self, head: &Head<T>, function: Option<Function>, kernel: Kernel) {
+        let classes = head.out_features().unwrap_or(self.width);
         let (mut values, mut indices) = (Unfilled(self.values), Unfilled(self.indices));
         for x in self.x.chunks(CHUNK_ROWS * self.width) {
             self.buffers[0][..x.len()].copy_from_slice(x);
             let rows = x.len() / self.width;
-            decoder.head.run(kernel, rows, self.width, &mut self.buffers);
+            head.run(kernel, rows, self.width, &mut self.buffers);
             for row in self.buffers[0][..rows * classes].chunks_exact_mut(classes) {
-                let own = match decoder.function {
+                let own = match function {
                     None => row,
                     Some(Function::Argmax) => {
                         indices.fill(&[to_index(argmax(row))]);

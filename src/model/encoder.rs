@@ -92,16 +92,22 @@ impl<T: Element> Encoder<T> {
                 let (step, sequence) = ids.place(row);
                 return Err(Error::Id { step, sequence, found, count: self.num_embeddings() });
             };
-            match &self.0 {
-                Table::Rows { weight, .. } => {
-                    rows.extend_from_slice(&weight[id * features..][..features]);
-                }
-                Table::OneHot { .. } => {
-                    rows.resize(rows.len() + features, T::ZERO);
-                    rows[row * features + id] = T::ONE;
-                }
-            }
+            rows.resize((row + 1) * features, T::ZERO);
+            self.fill(id, &mut rows[row * features..]);
         }
         Ok(ids.with_rows(rows, features))
+    }
+
+    /// Writes the row of an id below V to `row`, (`H_in`).
+    pub(super) fn fill(&self, id: usize, row: &mut [T]) {
+        match &self.0 {
+            Table::Rows { weight, features } => {
+                row.copy_from_slice(&weight[id * features..][..*features]);
+            }
+            Table::OneHot { .. } => {
+                row.fill(T::ZERO);
+                row[id] = T::ONE;
+            }
+        }
     }
 }

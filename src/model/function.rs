@@ -44,15 +44,20 @@ pub(super) fn argmax<T: Element>(row: &[T]) -> usize {
     (1..row.len()).fold(0, larger)
 }
 
-/// The indices of the `k` largest values, which are at most all.
+/// The indices of the `k` largest values, which are at most all, in descending order of the values.
 pub(super) fn top<T: Element>(row: &[T], k: usize, order: &mut Vec<usize>) {
+    largest(row, k, order);
+    order.sort_unstable_by(|&a, &b| descending(row, a, b));
+}
+
+/// The same indices in any order.
+pub(super) fn largest<T: Element>(row: &[T], k: usize, order: &mut Vec<usize>) {
     order.clear();
     order.extend(0..row.len());
     if k < row.len() {
         order.select_nth_unstable_by(k, |&a, &b| descending(row, a, b));
     }
     order.truncate(k);
-    order.sort_unstable_by(|&a, &b| descending(row, a, b));
 }
 
 /// The order of two places of a row: NaN first, then the larger value, then the lower index.
@@ -79,6 +84,13 @@ fn log_softmax<T: Element>(row: &mut [T]) {
         let difference = below(*value, largest);
         *value = T::from_f64((difference.hi - ln_sum) + difference.lo);
     }
+}
+
+/// The logarithm of one value of softmax, in double precision.
+pub(super) fn log_likelihood<T: Element>(row: &[T], index: usize) -> f64 {
+    let Some((largest, others)) = exponentials(row) else { return f64::NAN };
+    let difference = below(row[index], largest);
+    (difference.hi - ln_1p(others)) + difference.lo
 }
 
 /// The largest value m, and the sum of e^(x - m) over all other values. `None` if the results are NaN: for a NaN, for

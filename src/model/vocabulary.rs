@@ -100,7 +100,8 @@ impl Vocabulary {
         self.unknown.and_then(|id| self.names.get(usize::try_from(id).ok()?)).map(String::as_str)
     }
 
-    /// The ids of the tokens of a line. `number` is that of the line from 1 on, for errors.
+    /// The ids of the tokens of a line, or of a text whose line ends are tokens, or white space between words. `number`
+    /// is that of the first line from 1 on, for errors.
     ///
     /// # Errors
     /// [`Error::Token`] for the first token that is not in the vocabulary, unless one stands for it.
@@ -108,8 +109,10 @@ impl Vocabulary {
         let id = |token: &str| {
             self.ids.get(token).copied().or(self.unknown).ok_or_else(|| {
                 let start = token.as_ptr().addr() - line.as_ptr().addr();
-                let column = line[..start].chars().count() + 1;
-                Error::Token { line: number, column, token: token.to_owned() }
+                let (above, own) = line[..start].rsplit_once('\n').unwrap_or(("", &line[..start]));
+                let above = above.matches('\n').count() + usize::from(own.len() < start);
+                let column = own.chars().count() + 1;
+                Error::Token { line: number + above, column, token: token.to_owned() }
             })
         };
         match self.tokens {
@@ -248,6 +251,24 @@ mod tests {
         // A lone backslash is one.
         assert_eq!(names("a\n\\\nb\n"), ["a", "\\", "b"]);
         assert_eq!(names("é\n日\n\u{1f600}\n"), ["é", "日", "\u{1f600}"]);
+    }
+
+    #[test]
+    fn a_token_of_a_text_is_named_by_line_and_column() {
+        let letters = Vocabulary::parse("a\n\\n\né\n", Tokens::Char).unwrap();
+        assert_eq!(letters.encode("a\n\né", 1).unwrap(), [0, 1, 1, 2]);
+        let words = Vocabulary::parse("a\né\n", Tokens::Word).unwrap();
+        assert_eq!(words.encode(" a\né\n", 1).unwrap(), [0, 1]);
+        for (text, place) in [
+            ("x", "line 5, column 1"),
+            ("éax", "line 5, column 3"),
+            ("\na\néax", "line 7, column 3"),
+        ] {
+            let error = letters.encode(text, 5).unwrap_err().to_string();
+            assert_eq!(error, format!("{place}: 'x' is not in the vocabulary"));
+        }
+        let error = words.encode("a\n\n é x", 1).unwrap_err().to_string();
+        assert_eq!(error, "line 3, column 4: 'x' is not in the vocabulary");
     }
 
     #[test]

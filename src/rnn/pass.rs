@@ -68,10 +68,7 @@ impl<T: Element> Rnn<T> {
             directions: shape.directions,
             reversed: shape.reversed,
             hidden_size: shape.hidden_size,
-            activation: match self.config.nonlinearity {
-                Nonlinearity::Tanh => Activation::Tanh,
-                Nonlinearity::Relu => Activation::Relu,
-            },
+            activation: self.activation(),
             batch_sizes,
             input,
             masks,
@@ -100,6 +97,13 @@ impl<T: Element> Rnn<T> {
             element_bytes: size_of::<T>(),
             cores: self.cores,
             share_out: |columns, shares| Panels::<T>::share_out(columns, shares).collect(),
+        }
+    }
+
+    pub(super) fn activation(&self) -> Activation {
+        match self.config.nonlinearity {
+            Nonlinearity::Tanh => Activation::Tanh,
+            Nonlinearity::Relu => Activation::Relu,
         }
     }
 

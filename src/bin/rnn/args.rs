@@ -15,7 +15,7 @@ use elman::Nonlinearity;
 use elman::files::{FirstLine, Overwrite, TableOptions};
 
 pub(crate) use layer::{Bench, BenchForm, Convert, FilesArgs, Init, Run, Stream};
-pub(crate) use model::{Chain, ModelArgs};
+pub(crate) use model::{Chain, ModelArgs, PartArgs};
 pub(crate) use tensors::{
     Completions, Diff, Info, InfoForm, Man, NamedAxes, Pack, Randn, Side, Unpack,
 };

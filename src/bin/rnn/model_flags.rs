@@ -6,36 +6,40 @@ use anyhow::Result;
 use elman::files::{Source, read_text};
 use elman::{EncoderConfig, Error, Function, ModelConfig, Pool, Tokens, Vocabulary, parse_labels};
 
-use crate::args::{Chain, ModelArgs};
+use crate::args::{Chain, ModelArgs, PartArgs};
 use crate::failure::Usage;
 
 /// The typed flags, with the texts of their files.
 pub(crate) struct ModelFlags<'a> {
-    args: &'a ModelArgs,
+    parts: &'a PartArgs,
     vocabulary: Option<(String, String)>,
+    pool: Option<Pool>,
+    function: Option<Function>,
     labels: Option<Vec<String>>,
 }
 
 impl<'a> ModelFlags<'a> {
     /// Reads the files that the flags name.
     pub(crate) fn read(args: &'a ModelArgs) -> Result<Self> {
-        let text = |path: &OsString| {
-            let source = Source::parse(path);
-            Ok::<_, anyhow::Error>((source.to_string(), read_text(&source)?))
-        };
-        let vocabulary = args.vocab.as_ref().map(text).transpose()?;
         let labels = args.labels.as_ref().map(|path| {
             let (place, text) = text(path)?;
             parse_labels(&text).map_err(|error| within(error, place))
         });
-        Ok(ModelFlags { args, vocabulary, labels: labels.transpose()? })
+        let (pool, function, labels) = (args.pool, args.function(), labels.transpose()?);
+        Ok(ModelFlags { pool, function, labels, ..Self::of_parts(&args.parts)? })
+    }
+
+    /// Those of a command that has no flags for the form of the prediction.
+    pub(crate) fn of_parts(parts: &'a PartArgs) -> Result<Self> {
+        let vocabulary = parts.vocab.as_ref().map(text).transpose()?;
+        Ok(ModelFlags { parts, vocabulary, pool: None, function: None, labels: None })
     }
 
     /// The saved configuration with the typed flags in the places of its fields.
     pub(crate) fn over(&self, saved: ModelConfig) -> Result<ModelConfig> {
-        let args = self.args;
+        let parts = self.parts;
         let mut config = saved;
-        match &args.head {
+        match &parts.head {
             // Without its head, a saved model has no use for the rest of its decoder.
             Some(Chain(links)) if links.is_empty() => {
                 let ModelConfig { encoder, vocabulary, .. } = config;
@@ -44,20 +48,20 @@ impl<'a> ModelFlags<'a> {
             Some(Chain(links)) => config.head.clone_from(links),
             None => {}
         }
-        if let Some(name) = &args.embedding {
+        if let Some(name) = &parts.embedding {
             config.encoder = Some(EncoderConfig::Embedding(name.clone()));
-        } else if args.one_hot {
+        } else if parts.one_hot {
             config.encoder = Some(EncoderConfig::OneHot);
         }
         config.vocabulary = self.vocabulary(config.vocabulary)?;
-        config.pool = args.pool.unwrap_or(config.pool);
-        config.function = args.function().or(config.function);
+        config.pool = self.pool.unwrap_or(config.pool);
+        config.function = self.function.or(config.function);
         config.labels = self.labels.clone().or(config.labels);
         Ok(config)
     }
 
     fn vocabulary(&self, saved: Option<Vocabulary>) -> Result<Option<Vocabulary>> {
-        let tokens = self.args.tokens.map(Tokens::from);
+        let tokens = self.parts.tokens.map(Tokens::from);
         let saved_tokens = saved.as_ref().map(Vocabulary::tokens);
         let units = tokens.or(saved_tokens).unwrap_or_default();
         let (place, vocabulary) = match (&self.vocabulary, saved) {
@@ -71,13 +75,13 @@ impl<'a> ModelFlags<'a> {
                 });
                 ("the weights".to_owned(), again)
             }
-            (None, None) if self.args.unknown.is_some() || tokens.is_some() => {
+            (None, None) if self.parts.unknown.is_some() || tokens.is_some() => {
                 let what = "expected --vocab beside --tokens and --unknown, got none";
                 return Err(Usage(what.to_owned()).into());
             }
             (None, None) => return Ok(None),
         };
-        let vocabulary = vocabulary.and_then(|own| match &self.args.unknown {
+        let vocabulary = vocabulary.and_then(|own| match &self.parts.unknown {
             Some(token) => own.with_unknown(token),
             None => Ok(own),
         });
@@ -109,6 +113,12 @@ pub(crate) fn typed(config: &ModelConfig) -> Vec<String> {
     });
     let pool = pool.map(|pool| format!("--pool {pool}"));
     [encoder, head, pool, function].into_iter().flatten().collect()
+}
+
+/// The name and the text of a file.
+fn text(path: &OsString) -> Result<(String, String)> {
+    let source = Source::parse(path);
+    Ok((source.to_string(), read_text(&source)?))
 }
 
 /// An error with the place of its file.

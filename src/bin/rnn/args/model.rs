@@ -7,12 +7,10 @@ use elman::{Function, LinkConfig, Pool, Tokens};
 
 use super::values::size;
 
-/// The parts of a model around its layer. They are those that the weights were saved with, unless a flag says
-/// otherwise.
+/// The encoder and the head of a model. They are those that the weights were saved with, unless a flag says otherwise.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "The model around the layer")]
-#[allow(clippy::struct_excessive_bools, reason = "flags, of which clap allows one")]
-pub(crate) struct ModelArgs {
+pub(crate) struct PartArgs {
     /// nn.Embedding before the layer: NAME.weight, (V, H_in). The input holds ids, whole numbers from 0 to V-1: (L, N),
     /// (N, L) with --batch-first, or (L). A name may leave out what stands before it in the checkpoint.
     #[arg(long, value_name = "NAME", conflicts_with = "one_hot")]
@@ -34,6 +32,15 @@ pub(crate) struct ModelArgs {
     /// of a saved model.
     #[arg(long, value_name = "NAME,..", value_parser = chain)]
     pub(crate) head: Option<Chain>,
+}
+
+/// The parts of a model around its layer, and the form of its prediction.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "The model around the layer")]
+#[allow(clippy::struct_excessive_bools, reason = "flags, of which clap allows one")]
+pub(crate) struct ModelArgs {
+    #[command(flatten)]
+    pub(crate) parts: PartArgs,
     /// The part of the layer's output that the head sees: steps, last, state, mean or max [default: steps].
     #[arg(long, value_name = "PART", value_parser = pool)]
     pub(crate) pool: Option<Pool>,
@@ -93,7 +100,7 @@ fn pool(text: &str) -> Result<Pool, String> {
     })
 }
 
-impl ModelArgs {
+impl PartArgs {
     /// The flags that were typed and take something from the weights.
     pub(crate) fn of_weights(&self) -> Vec<&'static str> {
         let typed = [
@@ -106,7 +113,9 @@ impl ModelArgs {
         ];
         typed.into_iter().filter(|(_, typed)| *typed).map(|(flag, _)| flag).collect()
     }
+}
 
+impl ModelArgs {
     /// The function that was typed.
     pub(crate) fn function(&self) -> Option<Function> {
         let typed = [

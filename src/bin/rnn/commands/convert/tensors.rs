@@ -92,7 +92,7 @@ fn of_weights(args: &Convert) -> Vec<&'static str> {
         ("--labels", model.labels.is_some()),
     ];
     let typed = typed.into_iter().filter(|(_, typed)| *typed).map(|(flag, _)| flag);
-    typed.chain(model.of_weights()).collect()
+    typed.chain(model.parts.of_weights()).collect()
 }
 
 /// The typed words that only tensors have.

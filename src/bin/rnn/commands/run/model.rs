@@ -34,7 +34,7 @@ pub(super) fn read_weights(
     let prefix = args.of_weights.prefix.as_deref();
     let read = |source| layer::read_model(source, prefix, args.dtype, &flags, notes);
     let Some(weights) = source.map(read).transpose()? else {
-        if let Some(flag) = args.model.of_weights().first() {
+        if let Some(flag) = args.model.parts.of_weights().first() {
             let message = format!("expected --weights with {flag}, got none");
             return Err(with_hint(Usage(message), hint::set("--weights", "model.pt")));
         }
