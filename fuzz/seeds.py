@@ -470,9 +470,25 @@ FILES = {
     "npy_header": ["sine/x.npy"],
 }
 
+# The place of the bytes and the flags, in two bytes, before seeds of the other targets.
+SAVED = b'{"hidden_size":1,"input_size":1,"model":{"version":1,"encoder":"one-hot","vocabulary":{"tokens":"char",' \
+        b'"unknown":"a","names":["a"]},"head":["fc","relu"],"pool":"state","function":{"top":1},"labels":["x","y"]}}'
+INDEX = b'{"metadata":{"total_size":8},"weight_map":{"weight_hh_l0":"part.safetensors","a":"b"}}'
+WHOLE = {"npy_header", "npz", "safetensors_weights", "pt", "onnx", "table"}
+NAMED["info"] = {
+    **{f"{target}-{name}": bytes([0, at % 64]) + data
+       for target in sorted(WHOLE) for at, (name, data) in enumerate(NAMED[target].items())},
+    "member": b"\1\2" + archive([("weight_ih_l0.npy", X)]), "folder": b"\2\2" + X,
+    "model": b"\3\1" + SAFETENSORS["layer"], "rnn.json": b"\4\0" + SAVED, "rnn.json-as-json": b"\4\1" + SAVED,
+    "index": b"\5\0" + INDEX, "index-of-one": b"\5\1" + INDEX.replace(b',"a":"b"', b""),
+}
+
 for target, seeds in NAMED.items():
     for name, data in seeds.items():
         save(target, name, data)
 for target, names in FILES.items():
     for name in names:
-        save(target, name.replace("/", "-"), (FIXTURES / name).read_bytes())
+        data = (FIXTURES / name).read_bytes()
+        save(target, name.replace("/", "-"), data)
+        if target in WHOLE:
+            save("info", name.replace("/", "-"), b"\0\2" + data)

@@ -13,6 +13,8 @@ use std::path::Path;
 mod targets;
 
 use targets::TARGETS;
+// The modules of the binary find each other in the root of the crate.
+use targets::binary::*;
 
 #[test]
 fn every_target_runs_over_its_corpus() {

@@ -4,18 +4,12 @@ use std::ffi::OsString;
 
 use clap::Parser;
 
-/// The binary's own source: its grammar needs nothing else of it.
-#[path = "../../src/bin/rnn"]
-#[allow(dead_code, unused_imports, reason = "only parsed, not used")]
-mod rnn {
-    pub(super) mod args;
-}
+use super::binary::args::Args;
 
 pub fn run(data: &[u8]) {
     // Words as a shell would give them: without NUL, of any other bytes.
     let words = || data.split(|&byte| byte == 0).map(word);
-    let parse =
-        || rnn::args::Args::try_parse_from([OsString::from("rnn")].into_iter().chain(words()));
+    let parse = || Args::try_parse_from([OsString::from("rnn")].into_iter().chain(words()));
     match parse() {
         // `--seed random` draws another seed each time.
         Ok(_) if words().any(|word| word == "random" || word == "--seed=random") => {

@@ -4,14 +4,15 @@
 //!
 //! A body returns, or panics: then either the library did, or what it gave back is wrong.
 
-mod layer;
 mod pipe;
 mod scratch;
 mod stored;
 mod ways;
+mod weights;
 
 pub mod cli_args;
 pub mod forward;
+pub mod info;
 pub mod npy_header;
 pub mod npy_stream;
 pub mod npz;
@@ -20,6 +21,31 @@ pub mod pt;
 pub mod roundtrip;
 pub mod safetensors_weights;
 pub mod table;
+
+/// The sources of the binary that the targets run: its command line, and the descriptions of `rnn info`.
+#[path = "../../src/bin/rnn"]
+#[allow(dead_code, unused_imports, reason = "the binary uses more of it")]
+pub(crate) mod binary {
+    pub(crate) mod args;
+    pub(crate) mod explain;
+    pub(crate) mod failure;
+    pub(crate) mod info;
+    pub(crate) mod layer;
+    pub(crate) mod model_flags;
+    pub(crate) mod numbers;
+    pub(crate) mod pipeline {
+        pub(crate) mod sequences;
+        pub(crate) mod state;
+        pub(crate) mod table;
+    }
+    pub(crate) mod progress;
+    pub(crate) mod report;
+    pub(crate) mod signals;
+}
+
+// These modules find each other in the root of the crate.
+#[allow(unused_imports, reason = "the root is another one in tests/corpus.rs")]
+use binary::*;
 
 /// Most bytes of memory that a target takes at once: the budget of a file, 64 MiB, and half as much for the numbers of
 /// small tensors, which the bodies read in several types and ways.
@@ -35,9 +61,10 @@ pub fn within_budget(run: fn(&[u8]), data: &[u8]) {
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     ("cli_args", cli_args::run),
     ("forward", forward::run),
+    ("info", info::run),
     ("npy_header", npy_header::run),
     ("npy_stream", npy_stream::run),
     ("npz", npz::run),

@@ -33,7 +33,7 @@ pub fn run(data: &[u8]) {
 fn check_file(data: &[u8]) {
     pipe::check(data);
     let source = scratch::source(data);
-    let folder = scratch::folder("weight_hh_l0.npy", data);
+    let folder = Source::Path(scratch::folder("folder", "weight_hh_l0.npy", data));
     match (ways::open(&source), ways::open_bundle(&folder)) {
         (Ok(file), Some(mut bundle)) => {
             let entry = &bundle.entries()[0];

@@ -9,7 +9,7 @@ use zip::ZipArchive;
 use zip::read::{ArchiveOffset, Config};
 
 use super::stored::agrees;
-use super::{layer, pipe, scratch, ways};
+use super::{pipe, scratch, ways, weights};
 
 /// Most bytes of a member that are held against ours.
 const MAX_MEMBER: u64 = 1 << 22;
@@ -49,7 +49,7 @@ pub fn run(data: &[u8]) {
         Err(_) => assert!(archive.len() > 1, "the only member is a tensor"),
     }
     ways::check_bundle(&mut bundle);
-    layer::check(Checkpoint::of_bundle(&mut bundle, None, None));
+    weights::check(Checkpoint::of_bundle(&mut bundle, None, None));
 }
 
 /// Holds a member, as the library has read it or refused it, against another reading.

@@ -4,7 +4,7 @@ use elman::Checkpoint;
 use elman::files::proto::NodeProto;
 use elman::files::{Accepts, File, Graph, Source, open};
 
-use super::{layer, pipe, scratch, ways};
+use super::{pipe, scratch, ways, weights};
 
 pub fn run(data: &[u8]) {
     // Field 1 of a model, a small number; others have targets of their own.
@@ -13,7 +13,7 @@ pub fn run(data: &[u8]) {
     }
     pipe::check(data);
     let Some(graph) = read(&scratch::source(data)) else { return };
-    layer::check(Checkpoint::of_graph(&graph, None, None));
+    weights::check(Checkpoint::of_graph(&graph, None, None));
     for tensor in &graph.proto.initializer {
         ways::printable(&tensor.name);
         let integers = tensor.as_integers();

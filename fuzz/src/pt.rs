@@ -4,7 +4,7 @@
 use elman::Checkpoint;
 use elman::files::{BundleFormat, Entry};
 
-use super::{layer, pipe, scratch, ways};
+use super::{pipe, scratch, ways, weights};
 
 /// Most bytes of a checkpoint whose numbers are read: a view may repeat a few of them millions of times.
 const MAX_BYTES: usize = 1 << 20;
@@ -34,5 +34,5 @@ pub fn run(data: &[u8]) {
             assert_eq!(tensor.shape(), entry.shape);
         }
     }
-    layer::check(Checkpoint::of_bundle(&mut bundle, None, None));
+    weights::check(Checkpoint::of_bundle(&mut bundle, None, None));
 }

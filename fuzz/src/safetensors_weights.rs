@@ -5,7 +5,7 @@ use elman::Checkpoint;
 use elman::files::{BundleFormat, Entry, StoredType};
 use safetensors::SafeTensors;
 
-use super::{layer, pipe, scratch, stored, ways};
+use super::{pipe, scratch, stored, ways, weights};
 
 pub fn run(data: &[u8]) {
     // As the format begins; others have targets of their own.
@@ -47,5 +47,5 @@ pub fn run(data: &[u8]) {
             assert!(have.to_bits() == want.to_bits() || (have.is_nan() && want.is_nan()));
         }
     }
-    layer::check(Checkpoint::of_bundle(&mut bundle, None, None));
+    weights::check(Checkpoint::of_bundle(&mut bundle, None, None));
 }

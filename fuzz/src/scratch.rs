@@ -31,12 +31,12 @@ pub(crate) fn source(bytes: &[u8]) -> Source {
     })
 }
 
-/// A folder with this one file. The next call takes it away.
-pub(crate) fn folder(name: &str, bytes: &[u8]) -> Source {
-    let path = OUTPUTS.with(|outputs| outputs.path().join("folder"));
+/// A folder of this name with this file. A file of another name stays.
+pub(crate) fn folder(folder: &str, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = OUTPUTS.with(|outputs| outputs.path().join(folder));
     std::fs::create_dir_all(&path).unwrap();
     std::fs::write(path.join(name), bytes).unwrap();
-    Source::Path(path)
+    path
 }
 
 /// The file that `write` writes, under this name.
