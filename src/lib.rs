@@ -136,8 +136,9 @@ pub use generator::{Generator, STATE_BYTES};
 pub use kernel::Kernel;
 pub use memory::{OutOfMemory, zeros};
 pub use model::{
-    Decoder, Encoder, EncoderConfig, Function, Generation, Head, Linear, Link, LinkConfig, Model,
-    ModelConfig, ModelOutput, Pool, Pooling, Prediction, Sampler, Tokens, Vocabulary, parse_labels,
+    Decoder, Encoder, EncoderConfig, Function, Generation, Head, Likelihood, Linear, Link,
+    LinkConfig, Model, ModelConfig, ModelOutput, Pool, Pooling, Prediction, Sampler, Tokens,
+    Vocabulary, parse_labels,
 };
 pub use packed::{
     PackedSequence, PaddingSide, pack_padded_sequence, pack_sequence, pad_packed_sequence,

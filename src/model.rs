@@ -5,7 +5,7 @@
 //! model can also be applied part by part, and the results do not depend on the parts.
 //!
 //! A model that gives a value to each of its ids is a language model: a [`Generation`] steps one sequence, a [`Sampler`]
-//! chooses its next id, and [`Model::negative_log_likelihoods`] scores whole sequences.
+//! chooses its next id, and [`Model::likelihoods`] scores whole sequences.
 //!
 //! This module does not know files: `checkpoint` finds the tensors.
 
@@ -35,6 +35,7 @@ pub use encoder::Encoder;
 pub use function::Function;
 pub use generation::Generation;
 pub use head::{Head, Linear, Link};
+pub use likelihood::Likelihood;
 pub use pool::{Pool, Pooling};
 pub use prediction::Prediction;
 pub use sampler::Sampler;

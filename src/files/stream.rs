@@ -212,6 +212,12 @@ impl Answers {
         written.map_err(FileError::writing("stdout"))
     }
 
+    /// Writes bytes as they are.
+    pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), FileError> {
+        let written = self.0.write_all(bytes).and_then(|()| self.0.flush());
+        written.map_err(FileError::writing("stdout"))
+    }
+
     /// Writes numbers as little-endian f32, without any header.
     #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is the format")]
     pub fn frame<T: Element>(&mut self, frame: &ArrayViewD<'_, T>) -> Result<(), FileError> {

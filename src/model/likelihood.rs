@@ -1,11 +1,14 @@
 //! The likelihood of sequences under a language model.
 
+use std::iter::Sum;
+
 use ndarray::{ArrayD, ArrayViewD, Axis, IxDyn, Slice};
 
 use super::function::log_likelihood;
 use super::{Encoder, Model, Prediction};
 use crate::batch::Batch;
 use crate::element::Element;
+use crate::element::elementary::{Double, exp};
 use crate::error::Error;
 use crate::memory::{array, zeros};
 use crate::stack::{in_shares, shares};
@@ -22,16 +25,40 @@ const PART_STEPS: usize = 64;
 /// Multiplications that take as long as one exponential: a guess.
 const EXPONENTIAL_WORK: usize = 16;
 
+/// The likelihood of a sequence, or of several.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Likelihood {
+    /// Ids that were predicted: those of a sequence from its second on.
+    pub tokens: usize,
+    /// The sum of -ln p over them, in nats.
+    pub nll: f64,
+}
+
+impl Likelihood {
+    /// e^(nll / tokens), the same bits on every machine; NaN without tokens.
+    pub fn perplexity(self) -> f64 {
+        exp(Double::from(self.nll / self.tokens as f64))
+    }
+}
+
+impl Sum for Likelihood {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Likelihood::default(), |sum, own| Likelihood {
+            tokens: sum.tokens + own.tokens,
+            nll: sum.nll + own.nll,
+        })
+    }
+}
+
 impl<T: Element> Model<T> {
-    /// For each sequence of ids the sum of -ln p over its ids from the second on, in nats; 0 for fewer than two. p is
-    /// the probability that the model gives to an id after those before it: the softmax of its values before the
+    /// The likelihood of each sequence of ids. p is the probability that the model gives to an id after those before it: the softmax of its values before the
     /// function of the decoder, in double precision. A sequence starts from its column of `h_0`, (`num_layers`, N,
     /// `H_out`), or from zeros.
     ///
     /// The sequences pass in parts, on the threads of the current rayon pool; the results depend on neither.
     ///
     /// ```
-    /// use elman::{Config, Decoder, Encoder, Generator, Model, Rnn};
+    /// use elman::{Config, Decoder, Encoder, Generator, Likelihood, Model, Rnn};
     ///
     /// // Without a head, the values are the outputs; with weights of zero they are equal.
     /// let (mut generator, config) = (Generator::new(0), Config::new(4, 4));
@@ -39,19 +66,21 @@ impl<T: Element> Model<T> {
     /// let zeros = rnn.to_tensors().into_iter().map(|(name, own)| (name, own * 0.0)).collect();
     /// let rnn = Rnn::from_tensors(config, zeros)?;
     /// let model = Model::new(Some(Encoder::one_hot(4)), rnn, Decoder::default())?;
-    /// let likelihoods = model.negative_log_likelihoods(&[vec![0, 3, 1], vec![2]], None)?;
-    /// assert_eq!(likelihoods, [2.0 * 4_f64.ln(), 0.0]);
+    /// let likelihoods = model.likelihoods(&[vec![0, 3, 1], vec![2]], None)?;
+    /// assert_eq!(likelihoods[0], Likelihood { tokens: 2, nll: 2.0 * 4_f64.ln() });
+    /// assert!((likelihoods[0].perplexity() - 4.0).abs() < 1e-12);
+    /// assert_eq!(likelihoods[1], Likelihood { tokens: 0, nll: 0.0 });
     /// # Ok::<_, elman::Error>(())
     /// ```
     ///
     /// # Errors
     /// Those of [`Model::check_language`]; [`Error::Id`], [`Error::TensorShape`] for `h_0`, and
     /// [`Error::OutOfMemory`].
-    pub fn negative_log_likelihoods(
+    pub fn likelihoods(
         &self,
         sequences: &[Vec<i64>],
         h_0: Option<ArrayViewD<'_, T>>,
-    ) -> Result<Vec<f64>, Error> {
+    ) -> Result<Vec<Likelihood>, Error> {
         let encoder = self.check_language()?;
         let expected = self.rnn.hidden_shape(Some(sequences.len()));
         if let Some(h_0) = h_0.as_ref().filter(|h_0| h_0.shape() != expected) {
@@ -77,7 +106,7 @@ impl<T: Element> Model<T> {
         block: &[Vec<i64>],
         h_0: Option<ArrayViewD<'_, T>>,
         steps: usize,
-        sums: &mut [f64],
+        sums: &mut [Likelihood],
     ) -> Result<(), Error> {
         // The last id has none behind it.
         let given = |sequence: &[i64]| sequence.len().saturating_sub(1);
@@ -99,7 +128,8 @@ impl<T: Element> Model<T> {
             let next = places.iter().map(|&(step, n)| block[n][start + step + 1]);
             let terms = terms(&values, &next.collect::<Vec<_>>(), encoder.num_embeddings())?;
             for (&(_, n), term) in places.iter().zip(terms) {
-                sums[n] += term;
+                sums[n].tokens += 1;
+                sums[n].nll += term;
             }
         }
         Ok(())
@@ -188,7 +218,7 @@ mod tests {
         let h_0 = normal(&[2, all.len(), 64], &mut generator);
         for h_0 in [None, Some(&h_0)] {
             let view = || h_0.map(|h_0| h_0.view());
-            let found = model.negative_log_likelihoods(&all, view()).unwrap();
+            let found = model.likelihoods(&all, view()).unwrap();
             for (n, own) in all.iter().enumerate() {
                 let mut expected = 0.0;
                 if own.len() > 1 {
@@ -203,12 +233,13 @@ mod tests {
                         expected -= f64::from(values[[t - 1, id]]);
                     }
                 }
-                let difference = (found[n] - expected).abs();
+                let difference = (found[n].nll - expected).abs();
                 assert!(difference <= TOLERANCE * own.len() as f64, "{n}: {difference:e}");
                 // Other sequences do not change a bit.
                 let h_0 = view().map(|h_0| h_0.slice_axis_move(Axis(1), Slice::from(n..=n)));
-                let alone = model.negative_log_likelihoods(std::slice::from_ref(own), h_0).unwrap();
-                assert_eq!(alone[0].to_bits(), found[n].to_bits());
+                let alone = model.likelihoods(std::slice::from_ref(own), h_0).unwrap();
+                assert_eq!(alone[0], found[n]);
+                assert_eq!(found[n].tokens, own.len().saturating_sub(1));
             }
         }
     }
@@ -218,7 +249,7 @@ mod tests {
         let (model, all) = (model(), sequences(&[60, 30, 3]));
         let sums = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| model.negative_log_likelihoods(&all, None)).unwrap()
+            pool.install(|| model.likelihoods(&all, None)).unwrap()
         };
         assert_eq!(sums(1), sums(3));
     }
@@ -226,11 +257,11 @@ mod tests {
     #[test]
     fn wrong_ids_and_states_are_refused() {
         let model = model();
-        let error = model.negative_log_likelihoods(&[vec![0], vec![1, 3000]], None).unwrap_err();
+        let error = model.likelihoods(&[vec![0], vec![1, 3000]], None).unwrap_err();
         let expected = "input: expected ids from 0 to 2999, got 3000 at step 1 of sequence 1";
         assert_eq!(error.to_string(), expected);
         let h_0 = ArrayD::zeros(vec![2, 3, 64]);
-        let error = model.negative_log_likelihoods(&[vec![0]], Some(h_0.view())).unwrap_err();
+        let error = model.likelihoods(&[vec![0]], Some(h_0.view())).unwrap_err();
         assert_eq!(error.to_string(), "h_0: expected shape [2, 1, 64], got [2, 3, 64]");
     }
 }

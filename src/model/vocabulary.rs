@@ -106,8 +106,30 @@ impl Vocabulary {
     /// # Errors
     /// [`Error::Token`] for the first token that is not in the vocabulary, unless one stands for it.
     pub fn encode(&self, line: &str, number: usize) -> Result<Vec<i64>, Error> {
+        self.encode_with(self.unknown, line, number)
+    }
+
+    /// The ids of a text that is written as the lines of a file are, with the escapes of [`Vocabulary::parse`]: of one
+    /// token, or else of its characters or words. No token stands for others.
+    ///
+    /// # Errors
+    /// [`Error::Token`] for the first token that is not in the vocabulary.
+    pub fn encode_escaped(&self, text: &str) -> Result<Vec<i64>, Error> {
+        let text = unescape(text);
+        match self.ids.get(&text) {
+            Some(&id) => Ok(vec![id]),
+            None => self.encode_with(None, &text, 1),
+        }
+    }
+
+    fn encode_with(
+        &self,
+        unknown: Option<i64>,
+        line: &str,
+        number: usize,
+    ) -> Result<Vec<i64>, Error> {
         let id = |token: &str| {
-            self.ids.get(token).copied().or(self.unknown).ok_or_else(|| {
+            self.ids.get(token).copied().or(unknown).ok_or_else(|| {
                 let start = token.as_ptr().addr() - line.as_ptr().addr();
                 let (above, own) = line[..start].rsplit_once('\n').unwrap_or(("", &line[..start]));
                 let above = above.matches('\n').count() + usize::from(own.len() < start);
@@ -269,6 +291,19 @@ mod tests {
         }
         let error = words.encode("a\n\n é x", 1).unwrap_err().to_string();
         assert_eq!(error, "line 3, column 4: 'x' is not in the vocabulary");
+    }
+
+    #[test]
+    fn an_escaped_text_is_a_token_or_several() {
+        let letters = Vocabulary::parse("a\n\\n\n<e>\n<\n", Tokens::Char).unwrap();
+        let letters = letters.with_unknown("<").unwrap();
+        for (text, expected) in
+            [("<e>", &[2][..]), ("\\n", &[1]), ("a\\na", &[0, 1, 0]), ("\n<", &[1, 3]), ("", &[])]
+        {
+            assert_eq!(letters.encode_escaped(text).unwrap(), expected, "{text}");
+        }
+        // The unknown token would stop at anything.
+        assert!(letters.encode_escaped("b").is_err());
     }
 
     #[test]

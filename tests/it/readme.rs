@@ -39,7 +39,7 @@ fn every_command_prints_the_lines_below_it() {
             count += 1;
         }
     }
-    assert_eq!(count, 18);
+    assert_eq!(count, 21);
 }
 
 #[test]
@@ -53,13 +53,14 @@ fn every_link_leads_to_a_file() {
 }
 
 /// Flags of cargo, rustup and the scripts of `fixtures/`.
-const FLAGS_OF_OTHER_PROGRAMS: [&str; 8] = [
+const FLAGS_OF_OTHER_PROGRAMS: [&str; 9] = [
     "--all-features",
     "--bench",
     "--locked",
     "--path",
     "--release",
     "--rnn",
+    "--speed",
     "--toolchain",
     "--warmup",
 ];
@@ -67,7 +68,7 @@ const FLAGS_OF_OTHER_PROGRAMS: [&str; 8] = [
 #[test]
 fn every_flag_exists() {
     let sandbox = Sandbox::new();
-    let commands = "run stream init convert info diff randn pack unpack bench";
+    let commands = "run stream generate score init convert info diff randn pack unpack bench";
     let help = |command| sandbox.rnn(&format!("{command} --help")).succeeds().stdout_text();
     let helps: String = commands.split(' ').map(help).collect();
     let known: Vec<_> = helps.split(is_outside_a_flag).collect();

@@ -2,6 +2,7 @@
 //! beginning. A help of more than a paragraph stands beside them, in `help`, as a terminal shows it.
 #![allow(clippy::doc_markdown, reason = "these comments are the help that a terminal shows")]
 
+mod language;
 mod layer;
 mod model;
 mod tensors;
@@ -14,7 +15,8 @@ use clap::{ArgAction, Args as ClapArgs, CommandFactory, Parser, Subcommand, Valu
 use elman::Nonlinearity;
 use elman::files::{FirstLine, Overwrite, TableOptions};
 
-pub(crate) use layer::{Bench, BenchForm, Convert, FilesArgs, Init, Run, Stream};
+pub(crate) use language::{Generate, LanguageArgs, Score};
+pub(crate) use layer::{Bench, BenchForm, Convert, EngineArgs, FilesArgs, Init, Run, Stream};
 pub(crate) use model::{Chain, ModelArgs, PartArgs};
 pub(crate) use tensors::{
     Completions, Diff, Info, InfoForm, Man, NamedAxes, Pack, Randn, Side, Unpack,
@@ -51,6 +53,12 @@ pub(crate) enum Command {
     /// Run the layer over arrays without end: .npy after .npy through a pipe.
     #[command(long_about = include_str!("args/help/stream.txt").trim_ascii_end())]
     Stream(Box<Stream>),
+    /// Write text from a language model, token by token.
+    #[command(long_about = include_str!("args/help/generate.txt").trim_ascii_end())]
+    Generate(Box<Generate>),
+    /// Say how likely a language model finds text: a line of tokens, nll and perplexity for each line.
+    #[command(long_about = include_str!("args/help/score.txt").trim_ascii_end())]
+    Score(Box<Score>),
     /// Make fresh weights, as nn.RNN(...) does after torch.manual_seed(S).
     Init(Init),
     /// Write weights or other tensors in another format.

@@ -19,6 +19,7 @@ mod failure;
 mod faults;
 mod info;
 mod invariance;
+mod language;
 mod layer;
 mod model_flags;
 mod numbers;

@@ -57,6 +57,11 @@ pub(crate) fn tolerance(text: &str) -> Result<f64, String> {
     parsed(text, |&tolerance| tolerance >= 0.0, "a number of at least 0")
 }
 
+pub(crate) fn temperature(text: &str) -> Result<f64, String> {
+    let is_temperature = |x: &f64| x.is_finite() && *x >= 0.0;
+    parsed(text, is_temperature, "a finite number of at least 0")
+}
+
 pub(crate) fn seconds(text: &str) -> Result<f64, String> {
     parsed(text, |&seconds: &f64| seconds.is_finite() && seconds >= 0.0, "a number of seconds")
 }

@@ -3,12 +3,14 @@
 pub(crate) mod bench;
 pub(crate) mod convert;
 pub(crate) mod diff;
+pub(crate) mod generate;
 pub(crate) mod info;
 pub(crate) mod init;
 pub(crate) mod manual;
 pub(crate) mod pack;
 pub(crate) mod randn;
 pub(crate) mod run;
+pub(crate) mod score;
 pub(crate) mod stream;
 pub(crate) mod unpack;
 
@@ -29,6 +31,8 @@ pub(crate) fn dispatch(args: &Args) -> Result<()> {
     match &args.command {
         Command::Run(args) => run::run(args),
         Command::Stream(args) => stream::stream(args),
+        Command::Generate(args) => generate::generate(args),
+        Command::Score(args) => score::score(args),
         Command::Init(args) => init::init(args),
         Command::Convert(args) => convert::convert(args),
         Command::Info(args) => info::info(args),
@@ -48,6 +52,8 @@ fn verbosity(command: &Command) -> u8 {
     match command {
         Command::Run(args) => args.report.verbose,
         Command::Stream(args) => args.verbose,
+        Command::Generate(args) => args.report.verbose,
+        Command::Score(args) => args.verbose,
         Command::Init(args) => args.report.verbose,
         Command::Convert(args) => args.report.verbose,
         Command::Randn(args) => args.report.verbose,

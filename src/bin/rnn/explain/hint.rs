@@ -20,6 +20,15 @@ pub(crate) fn with_all(flags: &[[&str; 3]]) -> String {
     line.to_string()
 }
 
+/// With these flags, each with its value behind a space if it has one.
+pub(crate) fn with_flags(flags: &[String]) -> String {
+    let line = flags.iter().fold(CommandLine::new(), |line, flag| match flag.split_once(' ') {
+        Some((flag, value)) => line.with(flag, Some(value)),
+        None => line.with(flag, None),
+    });
+    line.to_string()
+}
+
 pub(crate) fn without(flags: &[&str]) -> String {
     CommandLine::new().without(flags).to_string()
 }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 
 use anyhow::Result;
 use elman::files::{Source, read_text};
-use elman::{Element, PackedSequence, Vocabulary, pack_sequence};
+use elman::{Element, Encoder, PackedSequence, Vocabulary, pack_sequence, unpack_sequence};
 use ndarray::{Array2, ArrayD, Axis};
 
 use super::input::{Input, pack_tensor};
@@ -21,6 +21,25 @@ impl Input {
         let lines = vocabulary.encode_lines(&read_text(&source)?);
         let lines = lines.map_err(|error| anyhow::Error::from(error).context(place.clone()))?;
         Ok(Input::Text(place, lines))
+    }
+
+    /// Reads the ids of each sequence.
+    pub(crate) fn read_sequences<T: Element>(self, pass: &Pass<'_, T>) -> Result<Vec<Vec<i64>>> {
+        let count = pass.model.encoder().map_or(0, Encoder::num_embeddings);
+        let batch = Axis(1 - usize::from(pass.batch_first()));
+        Ok(match self {
+            Input::Text(_, lines) => lines,
+            other => match other.read_ids(pass, count)? {
+                Rows::Padded(ids) if ids.ndim() == 2 => vec![ids.into_iter().collect()],
+                Rows::Padded(ids) => {
+                    ids.axis_iter(batch).map(|own| own.iter().copied().collect()).collect()
+                }
+                Rows::Packed(packed) => {
+                    let own = unpack_sequence(&packed)?.into_iter();
+                    own.map(|ids| ids.into_iter().collect()).collect()
+                }
+            },
+        })
     }
 
     /// Reads ids, each below `count`.

@@ -11,6 +11,7 @@ use super::rows::{Rows, Section};
 use crate::numbers::all_finite;
 
 #[allow(clippy::struct_excessive_bools, reason = "options that do not exclude each other")]
+#[derive(Default)]
 pub(crate) struct PassOptions {
     pub(crate) train: bool,
     pub(crate) check_finite: bool,

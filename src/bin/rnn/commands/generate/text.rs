@@ -1,0 +1,124 @@
+//! Tokens as text: the prompt and the stop texts as ids, and new ids as they are written.
+
+use anyhow::{Context, Result};
+use elman::files::Answers;
+use elman::{Tokens, Vocabulary};
+
+use crate::failure::{Data, Usage};
+
+/// The text of ids: tokens of a vocabulary, or their numbers.
+pub(super) struct Wording {
+    vocabulary: Option<Vocabulary>,
+    /// Whether the tokens are words.
+    words: bool,
+    /// The text of each id, (V): a word has a space before it, a number a line end behind it.
+    texts: Vec<String>,
+}
+
+impl Wording {
+    pub(super) fn new(vocabulary: Option<Vocabulary>, count: usize) -> Self {
+        let words = vocabulary.as_ref().is_some_and(|own| own.tokens() == Tokens::Word);
+        let texts = match &vocabulary {
+            None => (0..count).map(|id| format!("{id}\n")).collect(),
+            Some(own) if words => own.names().iter().map(|name| format!(" {name}")).collect(),
+            Some(own) => own.names().to_vec(),
+        };
+        Wording { vocabulary, words, texts }
+    }
+
+    /// The ids of a prompt.
+    pub(super) fn prompt(&self, text: &str) -> Result<Vec<usize>> {
+        self.ids("--prompt", text, |vocabulary| vocabulary.encode(text, 1))
+    }
+
+    /// The ids of each stop text.
+    pub(super) fn stops(&self, texts: &[String]) -> Result<Vec<Vec<usize>>> {
+        let ids = |text: &String| {
+            let ids = self.ids("--stop", text, |vocabulary| vocabulary.encode_escaped(text))?;
+            if ids.is_empty() {
+                return Err(
+                    Usage("--stop: expected at least one token, got none".to_owned()).into()
+                );
+            }
+            Ok(ids)
+        };
+        texts.iter().map(ids).collect()
+    }
+
+    fn ids(
+        &self,
+        flag: &str,
+        text: &str,
+        encode: impl FnOnce(&Vocabulary) -> Result<Vec<i64>, elman::Error>,
+    ) -> Result<Vec<usize>> {
+        if let Some(vocabulary) = &self.vocabulary {
+            let ids = encode(vocabulary).with_context(|| flag.to_owned())?;
+            return Ok(ids.into_iter().filter_map(|id| usize::try_from(id).ok()).collect());
+        }
+        let id = |word: &str| {
+            let id = word.parse().ok().filter(|&id| id < self.texts.len());
+            id.ok_or_else(|| {
+                let (last, word) = (self.texts.len() - 1, word.escape_debug());
+                let what = format!("expected ids, whole numbers from 0 to {last}, got '{word}'");
+                Data(format!("{flag}: {what}")).into()
+            })
+        };
+        text.split_whitespace().map(id).collect()
+    }
+}
+
+/// New tokens on standard output, each flushed.
+pub(super) struct TextOutput<'a> {
+    stdout: Answers,
+    wording: &'a Wording,
+    /// The texts at which the output ends.
+    stops: Vec<Vec<usize>>,
+    /// Tokens that wait, because they may be the beginning of a stop text.
+    held: Vec<usize>,
+    /// Whether nothing has been written.
+    at_start: bool,
+}
+
+impl<'a> TextOutput<'a> {
+    pub(super) fn stdout(wording: &'a Wording, stops: Vec<Vec<usize>>) -> Result<Self> {
+        let stdout = Answers::stdout()?;
+        Ok(TextOutput { stdout, wording, stops, held: Vec::new(), at_start: true })
+    }
+
+    /// Adds a token, and returns whether it completes a stop text.
+    pub(super) fn add(&mut self, id: usize) -> Result<bool> {
+        self.held.push(id);
+        let complete = self.stops.iter().filter(|stop| self.held.ends_with(stop));
+        if let Some(len) = complete.map(Vec::len).max() {
+            self.write(self.held.len() - len)?;
+            self.held.clear();
+            return Ok(true);
+        }
+        let begins =
+            |first: &usize| self.stops.iter().any(|stop| stop.starts_with(&self.held[*first..]));
+        let first = (0..self.held.len()).find(begins);
+        self.write(first.unwrap_or(self.held.len()))?;
+        Ok(false)
+    }
+
+    /// Writes the tokens that have waited, and ends the line of a text.
+    pub(super) fn finish(mut self) -> Result<()> {
+        self.write(self.held.len())?;
+        if self.wording.vocabulary.is_some() {
+            self.stdout.bytes(b"\n")?;
+        }
+        Ok(())
+    }
+
+    /// Writes the first of the tokens that wait.
+    fn write(&mut self, count: usize) -> Result<()> {
+        for id in self.held.drain(..count) {
+            let text = &self.wording.texts[id];
+            // No word is written before the first one.
+            let text = if self.at_start && self.wording.words { &text[1..] } else { text };
+            self.at_start = false;
+            self.stdout.bytes(text.as_bytes())?;
+        }
+        Ok(())
+    }
+}

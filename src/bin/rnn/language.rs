@@ -1,0 +1,75 @@
+//! A language model as `generate` and `score` read it.
+
+use anyhow::Result;
+use elman::files::OpenSource;
+use elman::{
+    Checkpoint, Config, Element, EncoderConfig, Error, Model, ModelCheckpoint, ModelConfig,
+};
+
+use crate::args::LanguageArgs;
+use crate::explain::hint;
+use crate::explain::layer::hinted;
+use crate::failure::{Data, with_hint};
+use crate::layer;
+use crate::model_flags::{ModelFlags, typed};
+use crate::report::Notes;
+
+/// Reads the weights. The function behind the head, and the names of its classes, are left out.
+pub(crate) fn read(
+    args: &LanguageArgs,
+    source: OpenSource,
+    verbose: bool,
+    notes: &mut Notes,
+) -> Result<ModelCheckpoint> {
+    let flags = ModelFlags::of_parts(&args.parts)?;
+    let prefix = args.of_weights.prefix.as_deref();
+    let mut weights = layer::read_model(source, prefix, args.dtype, &flags, notes)?;
+    if verbose {
+        let Checkpoint { place, recognised, .. } = &weights.layer;
+        notes.notes.push(format!("{place}: recognised as {recognised}"));
+    }
+    (weights.config.function, weights.config.labels) = (None, None);
+    Ok(weights)
+}
+
+/// Builds the model, and checks that it gives a value to each token.
+pub(crate) fn load<T: Element>(
+    args: &LanguageArgs,
+    weights: ModelCheckpoint,
+    notes: &mut Notes,
+) -> Result<Model<T>> {
+    layer::assume(&weights.layer, &args.layer, &["nonlinearity"], args.strict, notes)?;
+    let config = layer::merged_config(&weights.layer, &args.layer)?;
+    layer::check_finite(&weights.layer, false, notes)?;
+    let (place, missing) = (weights.layer.place.clone(), missing(&weights, &config));
+    let model = weights.into_model(config.clone()).map_err(|error| hinted(error, &config))?;
+    match model.check_language() {
+        Ok(_) => Ok(model),
+        Err(Error::Carried { bidirectional }) => {
+            let found = if bidirectional {
+                "expected one direction, got a bidirectional layer"
+            } else {
+                "expected the forward direction, got a layer that runs in reverse"
+            };
+            Err(Data(format!("{place}: {found}, which sees a token before it predicts it")).into())
+        }
+        Err(error) => {
+            let hint = (!missing.is_empty()).then(|| hint::with_flags(&missing));
+            Err(with_hint(anyhow::Error::from(error).context(place), hint))
+        }
+    }
+}
+
+/// The flags of the parts that the weights probably have, and neither they nor a flag have named.
+fn missing(weights: &ModelCheckpoint, config: &Config) -> Vec<String> {
+    let (around, suggested) = (&weights.config, &weights.layer.suggested);
+    // Without an embedding, ids can only be one-hot rows.
+    let one_hot = (config.input_size > 1).then_some(EncoderConfig::OneHot);
+    let encoder = suggested.encoder.clone().or(one_hot);
+    let missing = ModelConfig {
+        encoder: encoder.filter(|_| around.encoder.is_none()),
+        head: if around.head.is_empty() { suggested.head.clone() } else { Vec::new() },
+        ..ModelConfig::default()
+    };
+    typed(&missing)
+}
