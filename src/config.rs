@@ -197,7 +197,7 @@ mod tests {
         let config = Config { nonlinearity: Nonlinearity::Relu, dropout: 0.25, ..config() };
         assert_eq!(Config::from_json(&config.to_json().to_string()).unwrap(), config);
         // serde_json without float_roundtrip reads the neighbouring f64.
-        let config = Config { dropout: 1.777550669651156e-115, ..config };
+        let config = Config { dropout: 1.777_550_669_651_156e-115, ..config };
         assert_eq!(Config::from_json(&config.to_json().to_string()).unwrap(), config);
         let minimal = Config::from_json(r#"{"input_size": 3, "hidden_size": 5}"#).unwrap();
         assert_eq!(minimal, Config::new(3, 5));

@@ -79,11 +79,11 @@ impl<T: Element> Model<T> {
     pub fn likelihoods(
         &self,
         sequences: &[Vec<i64>],
-        h_0: Option<ArrayViewD<'_, T>>,
+        h_0: Option<&ArrayViewD<'_, T>>,
     ) -> Result<Vec<Likelihood>, Error> {
         let encoder = self.check_language()?;
         let expected = self.rnn.hidden_shape(Some(sequences.len()));
-        if let Some(h_0) = h_0.as_ref().filter(|h_0| h_0.shape() != expected) {
+        if let Some(h_0) = h_0.filter(|h_0| h_0.shape() != expected) {
             return Err(Error::hidden_shape(expected, h_0.shape()));
         }
         check_ids(sequences, encoder.num_embeddings())?;
@@ -93,7 +93,7 @@ impl<T: Element> Model<T> {
         let mut sums = zeros(&[sequences.len()], LIKELIHOODS)?;
         for (block, first) in sequences.chunks(each).zip((0..).step_by(each)) {
             let own = first..first + block.len();
-            let own_h_0 = h_0.as_ref().map(|h_0| h_0.slice_axis(Axis(1), Slice::from(own.clone())));
+            let own_h_0 = h_0.map(|h_0| h_0.slice_axis(Axis(1), Slice::from(own.clone())));
             self.add_block(encoder, block, own_h_0, rows / block.len(), &mut sums[own])?;
         }
         Ok(sums)
@@ -218,7 +218,7 @@ mod tests {
         let h_0 = normal(&[2, all.len(), 64], &mut generator);
         for h_0 in [None, Some(&h_0)] {
             let view = || h_0.map(|h_0| h_0.view());
-            let found = model.likelihoods(&all, view()).unwrap();
+            let found = model.likelihoods(&all, view().as_ref()).unwrap();
             for (n, own) in all.iter().enumerate() {
                 let mut expected = 0.0;
                 if own.len() > 1 {
@@ -237,7 +237,7 @@ mod tests {
                 assert!(difference <= TOLERANCE * own.len() as f64, "{n}: {difference:e}");
                 // Other sequences do not change a bit.
                 let h_0 = view().map(|h_0| h_0.slice_axis_move(Axis(1), Slice::from(n..=n)));
-                let alone = model.likelihoods(std::slice::from_ref(own), h_0).unwrap();
+                let alone = model.likelihoods(std::slice::from_ref(own), h_0.as_ref()).unwrap();
                 assert_eq!(alone[0], found[n]);
                 assert_eq!(found[n].tokens, own.len().saturating_sub(1));
             }
@@ -261,7 +261,7 @@ mod tests {
         let expected = "input: expected ids from 0 to 2999, got 3000 at step 1 of sequence 1";
         assert_eq!(error.to_string(), expected);
         let h_0 = ArrayD::zeros(vec![2, 3, 64]);
-        let error = model.likelihoods(&[vec![0]], Some(h_0.view())).unwrap_err();
+        let error = model.likelihoods(&[vec![0]], Some(&h_0.view())).unwrap_err();
         assert_eq!(error.to_string(), "h_0: expected shape [2, 1, 64], got [2, 3, 64]");
     }
 }

@@ -145,7 +145,9 @@ mod tests {
                 let mut values = vec![0.0_f64; classes];
                 source.normal(&mut values);
                 // Ties: the lowest ids are candidates.
-                values.iter_mut().for_each(|x| *x = (*x * 2.0).round() + 0.0);
+                for x in &mut values {
+                    *x = (*x * 2.0).round() + 0.0;
+                }
                 let found = sampler.choose(&values, &mut one).unwrap();
                 let expected = naive(&values, temperature, top.unwrap_or(classes), &mut other);
                 assert_eq!(found, expected, "{values:?}");

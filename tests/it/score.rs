@@ -142,7 +142,7 @@ fn ids_are_scored_without_a_vocabulary() {
         let found = sandbox.rnn(&format!("{line} {flags}")).succeeds().stdout_text();
         assert_eq!(found, expected, "{flags}");
     }
-    sandbox.save("one.npy", &ids("dé").mapv(|id| f32::from_i64(id)).view());
+    sandbox.save("one.npy", &ids("dé").mapv(f32::from_i64).view());
     let found = sandbox.rnn(&format!("{line} -i one.npy")).succeeds().stdout_text();
     assert_eq!(found.lines().next(), expected.lines().nth(1));
     // Without lengths, every id counts.

@@ -136,7 +136,7 @@ fn likelihoods<T: Element>(
         let first = likelihoods.len();
         let columns = Slice::from(first..first + own.len());
         let h_0 = h_0.as_ref().map(|h_0| h_0.slice_axis(Axis(1), columns));
-        likelihoods.extend(pass.model.likelihoods(own, h_0)?);
+        likelihoods.extend(pass.model.likelihoods(own, h_0.as_ref())?);
         progress.inc(own.len() as u64);
         rest = others;
     }
