@@ -323,6 +323,16 @@ fn unknown_characters_are_named_by_place() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_output_is_an_error_of_stdout() {
+    let sandbox = Sandbox::new();
+    Characters::save(&sandbox, "");
+    let line = "generate -w lm.safetensors --prompt a > /dev/full";
+    let message = "rnn: stdout: No space left on device (os error 28)\n";
+    sandbox.shell(&format!("rnn {line}")).fails(74, message);
+}
+
 #[test]
 fn a_report_stands_on_standard_error() {
     let sandbox = Sandbox::new();

@@ -52,7 +52,7 @@ pub(crate) struct Generate {
     /// Draw from the K most likely tokens, the lowest ids on ties [default: all].
     #[arg(long, value_name = "K", value_parser = size, allow_negative_numbers = true)]
     pub(crate) top: Option<usize>,
-    /// End at this token or text, which is not written; escapes are those of --vocab, such as \\n. Several of them:
+    /// End at this token or text, which is not written; escapes are those of --vocab, such as \n. Several of them:
     /// --stop A --stop B.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) stop: Vec<String>,

@@ -61,7 +61,7 @@ fn generate_as<T: Element>(
     let mut generation = Generation::new(&model, h_0.as_ref().map(|h_0| h_0.view()))?;
     prompt.iter().try_for_each(|&id| generation.pass(id))?;
     let mut output = TextOutput::stdout(&wording, stops)?;
-    let drawn = draw(args, &mut generation, sampler, &mut rng, &mut output).with_context(place)?;
+    let drawn = draw(args, &layer.place, (&mut generation, sampler), &mut rng, &mut output)?;
     output.finish()?;
     let (seconds, h_n) = (began.elapsed().as_secs_f64(), generation.into_state());
     notes.notes.push(format!("{} tokens of the prompt, {drawn} new ones", prompt.len()));
@@ -94,15 +94,15 @@ fn states<T: Element>(args: &Generate, start: &Start, shape: &[usize]) -> Vec<Te
 /// Draws the new tokens and writes them, and returns their number.
 fn draw<T: Element>(
     args: &Generate,
-    generation: &mut Generation<'_, T>,
-    mut sampler: Sampler,
+    place: &str,
+    (generation, mut sampler): (&mut Generation<'_, T>, Sampler),
     rng: &mut Rng,
     output: &mut TextOutput<'_>,
 ) -> Result<usize> {
     let generator = rng.generator()?;
     for step in 0..args.steps {
         let id = sampler.choose(generation.values(), generator);
-        let id = id.with_context(|| format!("new token {step}"))?;
+        let id = id.with_context(|| format!("{place}: new token {step}"))?;
         let ended = output.add(id)?;
         generation.pass(id)?;
         if ended {
