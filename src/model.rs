@@ -16,6 +16,7 @@ mod function;
 mod generation;
 mod head;
 mod likelihood;
+mod names;
 mod pool;
 mod prediction;
 mod sampler;

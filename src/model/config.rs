@@ -143,7 +143,7 @@ impl ModelConfig {
         let vocabulary = self.vocabulary.as_ref().map(|own| SavedVocabulary {
             tokens: own.tokens(),
             unknown: own.unknown().map(str::to_owned),
-            names: own.names().to_vec(),
+            names: own.names().map(str::to_owned).collect(),
         });
         let saved = SavedModel {
             version: VERSION,

@@ -1,10 +1,11 @@
 //! From text to ids: the tokens that a model knows, and lists of names in files.
 
-use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use super::names::{Names, parse_names, unescape};
 use crate::error::Error;
 
 /// The units of a text.
@@ -24,7 +25,7 @@ pub enum Tokens {
 /// use elman::{Tokens, Vocabulary};
 ///
 /// let letters = Vocabulary::parse("a\nb\n \n\\n\n", Tokens::Char)?;
-/// assert_eq!(letters.names(), ["a", "b", " ", "\n"]);
+/// assert!(letters.names().eq(["a", "b", " ", "\n"]));
 /// assert_eq!(letters.encode("ba b", 1)?, [1, 0, 2, 1]);
 /// let error = letters.encode("abc", 7).unwrap_err().to_string();
 /// assert_eq!(error, "line 7, column 3: 'c' is not in the vocabulary");
@@ -34,12 +35,12 @@ pub enum Tokens {
 /// assert_eq!(words.encode("the  grey cat", 1)?, [1, 0, 2]);
 /// # Ok::<_, elman::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Vocabulary {
     tokens: Tokens,
     /// The token of each id.
-    names: Vec<String>,
-    ids: HashMap<String, i64>,
+    names: Names,
+    index: Index,
     /// The id of every token that is not in the vocabulary.
     unknown: Option<i64>,
 }
@@ -50,18 +51,23 @@ impl Vocabulary {
     /// # Errors
     /// [`Error::Invalid`] for no token, or for one that occurs twice.
     pub fn new(names: Vec<String>, tokens: Tokens) -> Result<Self, Error> {
-        let mut ids = HashMap::with_capacity(names.len());
-        for (id, name) in names.iter().enumerate() {
-            if let Some(first) = ids.insert(name.clone(), to_id(id)) {
-                let name = shown(name);
-                let what = format!("expected each token once, got {name} as ids {first} and {id}");
-                return Err(Error::invalid(NAME, what));
-            }
+        let mut own = Names::default();
+        for name in names {
+            own.push(&name).map_err(|error| Error::invalid(NAME, error.to_string()))?;
         }
-        if names.is_empty() {
+        Self::of_names(own, tokens)
+    }
+
+    fn of_names(names: Names, tokens: Tokens) -> Result<Self, Error> {
+        if names.len() == 0 {
             return Err(Error::invalid(NAME, "expected a token on each line, got none"));
         }
-        Ok(Vocabulary { tokens, names, ids, unknown: None })
+        let index = Index::new(&names).map_err(|[first, second]| {
+            let name = shown(names.get(second).unwrap_or_default());
+            let what = format!("expected each token once, got {name} as ids {first} and {second}");
+            Error::invalid(NAME, what)
+        })?;
+        Ok(Vocabulary { tokens, names, index, unknown: None })
     }
 
     /// Reads the text of a file: a line for each token, whose id is its number from 0 on; or a list in JSON, or an
@@ -70,7 +76,7 @@ impl Vocabulary {
     /// # Errors
     /// Those of [`Vocabulary::new`]; [`Error::Invalid`] for an empty line, and for ids that are not 0, 1, 2, ...
     pub fn parse(text: &str, tokens: Tokens) -> Result<Self, Error> {
-        Self::new(parse_names(text, NAME)?, tokens)
+        Self::of_names(parse_names(text, NAME)?, tokens)
     }
 
     /// The same vocabulary with a token that stands for all those that are not in it.
@@ -78,16 +84,21 @@ impl Vocabulary {
     /// # Errors
     /// [`Error::Invalid`] if the token is not in the vocabulary.
     pub fn with_unknown(self, token: &str) -> Result<Self, Error> {
-        let Some(&id) = self.ids.get(token) else {
+        let Some(id) = self.index.get(&self.names, token) else {
             let token = shown(token);
             return Err(Error::invalid(NAME, format!("expected the token {token}, got none")));
         };
         Ok(Vocabulary { unknown: Some(id), ..self })
     }
 
+    /// The same vocabulary for a text of other units.
+    pub fn with_tokens(self, tokens: Tokens) -> Self {
+        Vocabulary { tokens, ..self }
+    }
+
     /// The token of each id.
-    pub fn names(&self) -> &[String] {
-        &self.names
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.names.iter()
     }
 
     /// The units of the text.
@@ -97,7 +108,7 @@ impl Vocabulary {
 
     /// The token that stands for all those that are not in the vocabulary.
     pub fn unknown(&self) -> Option<&str> {
-        self.unknown.and_then(|id| self.names.get(usize::try_from(id).ok()?)).map(String::as_str)
+        self.unknown.and_then(|id| self.names.get(usize::try_from(id).ok()?))
     }
 
     /// The ids of the tokens of a line, or of a text whose line ends are tokens, or white space between words. `number`
@@ -116,8 +127,8 @@ impl Vocabulary {
     /// [`Error::Token`] for the first token that is not in the vocabulary.
     pub fn encode_escaped(&self, text: &str) -> Result<Vec<i64>, Error> {
         let text = unescape(text);
-        match self.ids.get(&text) {
-            Some(&id) => Ok(vec![id]),
+        match self.index.get(&self.names, &text) {
+            Some(id) => Ok(vec![id]),
             None => self.encode_with(None, &text, 1),
         }
     }
@@ -129,7 +140,7 @@ impl Vocabulary {
         number: usize,
     ) -> Result<Vec<i64>, Error> {
         let id = |token: &str| {
-            self.ids.get(token).copied().or(unknown).ok_or_else(|| {
+            self.index.get(&self.names, token).or(unknown).ok_or_else(|| {
                 let start = token.as_ptr().addr() - line.as_ptr().addr();
                 let (above, own) = line[..start].rsplit_once('\n').unwrap_or(("", &line[..start]));
                 let above = above.matches('\n').count() + usize::from(own.len() < start);
@@ -155,6 +166,64 @@ impl Vocabulary {
     }
 }
 
+/// The index follows from the names.
+impl PartialEq for Vocabulary {
+    fn eq(&self, other: &Self) -> bool {
+        let parts = |own: &Self| (own.tokens, own.unknown);
+        parts(self) == parts(other) && self.names == other.names
+    }
+}
+
+/// A hash table from names to ids that holds no name a second time.
+#[derive(Clone, Debug)]
+struct Index {
+    /// A power of two of them, a third of which or more are free.
+    slots: Vec<Option<NonZeroU32>>,
+    state: RandomState,
+}
+
+impl Index {
+    /// The index of all names, or the ids of the first name that occurs twice.
+    fn new(names: &Names) -> Result<Self, [usize; 2]> {
+        let count = (names.len() + names.len() / 2 + 1).next_power_of_two();
+        let mut index = Index { slots: vec![None; count], state: RandomState::new() };
+        for (id, name) in names.iter().enumerate() {
+            match index.slot(names, name) {
+                (_, Some(first)) => return Err([first, id]),
+                // The names fit in a budget that is smaller.
+                (slot, None) => {
+                    index.slots[slot] = u32::try_from(id + 1).ok().and_then(NonZeroU32::new);
+                }
+            }
+        }
+        Ok(index)
+    }
+
+    fn get(&self, names: &Names, name: &str) -> Option<i64> {
+        self.slot(names, name).1.and_then(|id| i64::try_from(id).ok())
+    }
+
+    /// The slot of a name with its id, or the free slot for it.
+    fn slot(&self, names: &Names, name: &str) -> (usize, Option<usize>) {
+        let last = self.slots.len() - 1;
+        let mut slot = low_bits(self.state.hash_one(name)) & last;
+        while let Some(after) = self.slots[slot] {
+            let id = after.get() as usize - 1;
+            if names.get(id) == Some(name) {
+                return (slot, Some(id));
+            }
+            slot = (slot + 1) & last;
+        }
+        (slot, None)
+    }
+}
+
+/// The bits of a hash that choose a slot.
+#[allow(clippy::cast_possible_truncation, reason = "a mask follows")]
+fn low_bits(hash: u64) -> usize {
+    hash as usize
+}
+
 /// The argument that an error of a vocabulary names.
 const NAME: &str = "vocabulary";
 
@@ -165,91 +234,15 @@ const NAME: &str = "vocabulary";
 /// [`Error::Invalid`] for no name and for an empty line.
 pub fn parse_labels(text: &str) -> Result<Vec<String>, Error> {
     let names = parse_names(text, "labels")?;
-    if names.is_empty() {
+    if names.len() == 0 {
         return Err(Error::invalid("labels", "expected a line for each class, got none"));
     }
-    Ok(names)
-}
-
-/// The names in a text: of JSON, or a line for each.
-fn parse_names(text: &str, name: &'static str) -> Result<Vec<String>, Error> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    match serde_json::from_str(text) {
-        Ok(Value::Array(list)) if !list.is_empty() && list.iter().all(Value::is_string) => {
-            let text = |value| if let Value::String(text) = value { text } else { String::new() };
-            return Ok(list.into_iter().map(text).collect());
-        }
-        Ok(Value::Object(object)) if !object.is_empty() => return by_id(object, name),
-        Err(error) if looks_like_json(text) => {
-            return Err(Error::invalid(name, format!("expected JSON, got {error}")));
-        }
-        _ => {}
-    }
-    let unescaped = |(index, line): (usize, &str)| match line {
-        "" => {
-            let place = format!("line {}", index + 1);
-            Err(Error::invalid(
-                name,
-                format!("{place}: expected a name, got an empty line; \\n is a line's end"),
-            ))
-        }
-        line => Ok(unescape(line)),
-    };
-    text.lines().enumerate().map(unescaped).collect()
-}
-
-/// The names in the order of their ids, which are 0, 1, 2, ...
-fn by_id(object: serde_json::Map<String, Value>, name: &'static str) -> Result<Vec<String>, Error> {
-    let count = object.len();
-    let mut names = vec![None; count];
-    for (token, id) in object {
-        let place = id.as_u64().and_then(|id| names.get_mut(usize::try_from(id).ok()?));
-        let Some(free @ None) = place else {
-            let (last, token) = (count - 1, shown(&token));
-            let what = format!("expected each id from 0 to {last} once, got {id} for {token}");
-            return Err(Error::invalid(name, what));
-        };
-        *free = Some(token);
-    }
-    Ok(names.into_iter().flatten().collect())
-}
-
-/// Whether a text that is not JSON was meant to be: it begins with a bracket and a string on one line, and ends with a
-/// bracket. A list of characters can have these brackets too, each on a line of its own.
-fn looks_like_json(text: &str) -> bool {
-    let text = text.trim();
-    let inside = text.strip_prefix(['[', '{']).map(str::trim_start);
-    let string = inside.and_then(|inside| inside.strip_prefix('"'));
-    text.ends_with([']', '}']) && string.is_some_and(|rest| !rest.starts_with(['\n', '\r']))
-}
-
-/// A line with its escapes replaced. Any other backslash stands for itself.
-fn unescape(line: &str) -> String {
-    let (mut text, mut rest) = (String::with_capacity(line.len()), line);
-    while let Some((before, after)) = rest.split_once('\\') {
-        text.push_str(before);
-        let escaped = after.chars().next().and_then(|c| match c {
-            'n' => Some('\n'),
-            't' => Some('\t'),
-            'r' => Some('\r'),
-            '\\' => Some('\\'),
-            _ => None,
-        });
-        text.push(escaped.unwrap_or('\\'));
-        rest = if escaped.is_some() { &after[1..] } else { after };
-    }
-    text.push_str(rest);
-    text
+    names.to_vec().map_err(|error| Error::invalid("labels", error.to_string()))
 }
 
 /// A token for messages, with control characters escaped.
-fn shown(token: &str) -> String {
+pub(super) fn shown(token: &str) -> String {
     format!("'{}'", token.escape_debug())
-}
-
-/// No vector has more elements than fit.
-fn to_id(id: usize) -> i64 {
-    i64::try_from(id).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -257,7 +250,7 @@ mod tests {
     use super::*;
 
     fn names(text: &str) -> Vec<String> {
-        Vocabulary::parse(text, Tokens::Char).unwrap().names().to_vec()
+        Vocabulary::parse(text, Tokens::Char).unwrap().names().map(str::to_owned).collect()
     }
 
     fn refused(text: &str) -> String {

@@ -95,7 +95,7 @@ impl Characters {
                 sum > u[0]
             });
             ids.push(*id.unwrap());
-            text.push_str(&self.vocabulary.names()[*id.unwrap()]);
+            text.push_str(self.vocabulary.names().nth(*id.unwrap()).unwrap());
         }
         text
     }
@@ -104,7 +104,7 @@ impl Characters {
     pub(crate) fn ids(&self, mut text: &str) -> Vec<usize> {
         let mut ids = Vec::new();
         while !text.is_empty() {
-            let names = self.vocabulary.names().iter();
+            let names = self.vocabulary.names();
             let found =
                 names.enumerate().find_map(|(id, name)| Some((id, text.strip_prefix(name)?)));
             let (id, rest) = found.unwrap();

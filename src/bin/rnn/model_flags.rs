@@ -66,15 +66,7 @@ impl<'a> ModelFlags<'a> {
         let units = tokens.or(saved_tokens).unwrap_or_default();
         let (place, vocabulary) = match (&self.vocabulary, saved) {
             (Some((place, text)), _) => (place.clone(), Vocabulary::parse(text, units)),
-            (None, Some(saved)) => {
-                let unknown = saved.unknown().map(str::to_owned);
-                let again = Vocabulary::new(saved.names().to_vec(), units);
-                let again = again.and_then(|own| match unknown {
-                    Some(token) => own.with_unknown(&token),
-                    None => Ok(own),
-                });
-                ("the weights".to_owned(), again)
-            }
+            (None, Some(saved)) => ("the weights".to_owned(), Ok(saved.with_tokens(units))),
             (None, None) if self.parts.unknown.is_some() || tokens.is_some() => {
                 let what = "expected --vocab beside --tokens and --unknown, got none";
                 return Err(Usage(what.to_owned()).into());

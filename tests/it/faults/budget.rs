@@ -412,3 +412,37 @@ fn fault_95_of_headers() {
         }
     }
 }
+
+/// Of row 95: vocabularies and labels of many names, as lines and in JSON.
+#[test]
+fn fault_95_of_vocabularies() {
+    let scene = Scene::new();
+    scene.sandbox.write("t.txt", b"12\n");
+    let limits = Limits { seconds: 10, ..BUDGET };
+    let joined = |count: usize, entry: &dyn Fn(usize) -> String| {
+        (0..count).map(entry).collect::<Vec<_>>().join(",")
+    };
+    let list = |count| format!("[{}]", joined(count, &|id| format!("\"{id}\"")));
+    let object = |count| format!("{{{}}}", joined(count, &|id| format!("\"{id}\":{id}")));
+    let lines = b"a\n".repeat(5_000_000);
+    let long = b"a".repeat(40_000_000);
+    let over = "expected names within 64 MiB of memory, got more\n";
+    for names in [lines, long, object(3_000_000).into_bytes()] {
+        scene.sandbox.write("bad", &names);
+        for flags in ["--one-hot --vocab bad -i t.txt", "--labels bad --head fc -i x.npy"] {
+            let script = format!("rnn run -w w.npz {flags} -o y.npy");
+            scene.refuses_within(limits, &script, 65, &["rnn: bad: ", over]);
+        }
+    }
+    // A million tokens fit, and are too many for this layer.
+    for names in [list(1_000_000), object(1_000_000)] {
+        scene.sandbox.write("bad", names.as_bytes());
+        let script = "rnn run -w w.npz --one-hot --vocab bad -i t.txt -o y.npy";
+        scene.refuses_within(
+            limits,
+            script,
+            65,
+            &["one for each feature of the layer, got 1000000"],
+        );
+    }
+}

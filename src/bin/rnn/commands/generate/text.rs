@@ -20,8 +20,8 @@ impl Wording {
         let words = vocabulary.as_ref().is_some_and(|own| own.tokens() == Tokens::Word);
         let texts = match &vocabulary {
             None => (0..count).map(|id| format!("{id}\n")).collect(),
-            Some(own) if words => own.names().iter().map(|name| format!(" {name}")).collect(),
-            Some(own) => own.names().to_vec(),
+            Some(own) if words => own.names().map(|name| format!(" {name}")).collect(),
+            Some(own) => own.names().map(str::to_owned).collect(),
         };
         Wording { vocabulary, words, texts }
     }
