@@ -55,6 +55,7 @@ fn generate_as<T: Element>(
     let (prompt, stops) = (wording.prompt(&args.prompt)?, wording.stops(&args.stop)?);
     let start = Start::new(Some(&layer));
     let h_0 = initial_state(args, &model, &start, prompt.is_empty(), &mut notes)?;
+    notes.print_said();
     let place = || layer.place.clone();
     let sampler = Sampler::new(args.temperature, args.top, classes).with_context(place)?;
     let began = Instant::now();
