@@ -83,6 +83,18 @@ pub(super) fn check_array(bytes: u64, place: &str) -> Result<(), FileError> {
     Err(FileError::malformed(place, refused(&format!("an array of {bytes}"))))
 }
 
+/// Most bytes of a line of a stream: those of the limit, or of what is built from a file.
+pub(super) fn line_bytes() -> u64 {
+    STREAM_BYTES.load(Ordering::Relaxed).min(BUILT_BYTES as u64)
+}
+
+/// The error for a longer line.
+pub(super) fn long_line(place: &str) -> FileError {
+    let most = line_bytes();
+    let flag = if most < BUILT_BYTES as u64 { " (--max-bytes)" } else { "" };
+    FileError::malformed(place, format!("expected a line of at most {most} bytes{flag}, got more"))
+}
+
 fn refused(got: &str) -> String {
     let most = STREAM_BYTES.load(Ordering::Relaxed);
     format!("expected at most {most} bytes from a pipe (--max-bytes), got {got}")

@@ -94,13 +94,15 @@ pub use open::{Accepts, File, open, open_with};
 pub use part::{Part, PartWriter};
 pub use path::{folder_of, written_file};
 pub use pending::{Pending, commit_all, commit_each};
-pub use plain_text::read_text;
+pub use plain_text::{TextLines, read_text};
 pub use reader::TensorReader;
 pub use replace::Overwrite;
 pub use shards::whole_model;
 pub use sink::Sink;
 pub use source::{OpenSource, Source};
 pub use stream::{Answers, Arrays, Frames};
+#[cfg(feature = "csv")]
+pub use table::TableRows;
 pub use table::{FirstLine, KeptCells, TableOptions};
 pub use temporary::remove_temporary_files;
 pub use tensor_file::TensorFile;

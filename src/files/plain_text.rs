@@ -1,8 +1,9 @@
 //! Plain text: a vocabulary, the names of classes, or lines for a model.
 
-use std::io;
+use std::io::{self, BufRead, BufReader, Read};
+use std::str::Utf8Error;
 
-use super::limit::Limited;
+use super::limit::{Limited, line_bytes, long_line};
 use super::source::Opened;
 use super::waiting::{Waiting, wait_for_bytes};
 use super::{OpenSource, Source};
@@ -10,6 +11,9 @@ use crate::files::error::FileError;
 
 /// The name of the memory for a text in an out-of-memory error.
 const TEXT: &str = "text";
+
+/// The name of standard input.
+const STDIN: &str = "stdin";
 
 /// Reads all of a source as UTF-8 text.
 pub fn read_text(source: &Source) -> Result<String, FileError> {
@@ -19,14 +23,57 @@ pub fn read_text(source: &Source) -> Result<String, FileError> {
         return Err(FileError::malformed(&place, what));
     }
     let bytes = stream(source.open()?, &place)?.read_whole(TEXT, &place)?;
-    String::from_utf8(bytes).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = valid.split(|&byte| byte == b'\n').count();
-        let own = valid.rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
-        let column = String::from_utf8_lossy(own).chars().count() + 1;
-        let what = format!("expected UTF-8 text, got other bytes at line {line}, column {column}");
-        FileError::malformed(&place, what)
-    })
+    String::from_utf8(bytes)
+        .map_err(|error| not_utf8(&place, error.as_bytes(), error.utf8_error(), 1))
+}
+
+/// The error for bytes that are not UTF-8; `number` is that of their first line.
+fn not_utf8(place: &str, bytes: &[u8], error: Utf8Error, number: usize) -> FileError {
+    let valid = &bytes[..error.valid_up_to()];
+    let line = number + valid.split(|&byte| byte == b'\n').count() - 1;
+    let own = valid.rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
+    let column = String::from_utf8_lossy(own).chars().count() + 1;
+    let what = format!("expected UTF-8 text, got other bytes at line {line}, column {column}");
+    FileError::malformed(place, what)
+}
+
+/// The lines of a text on standard input, each returned without waiting for any byte after it.
+#[derive(Debug)]
+pub struct TextLines {
+    reader: BufReader<Waiting<io::Stdin>>,
+    count: usize,
+    line: Vec<u8>,
+}
+
+impl TextLines {
+    /// The lines of standard input.
+    pub fn stdin() -> Self {
+        TextLines { reader: BufReader::new(Waiting(io::stdin())), count: 0, line: Vec::new() }
+    }
+
+    /// The next line without its end, LF or CRLF; `None` at the end of the text. A last line without an end counts.
+    ///
+    /// # Errors
+    /// [`FileError::Read`], and [`FileError::Malformed`] for a line that is too long or not UTF-8.
+    pub fn read(&mut self) -> Result<Option<&str>, FileError> {
+        self.line.clear();
+        let most = line_bytes() + 1;
+        let got = Read::take(&mut self.reader, most).read_until(b'\n', &mut self.line);
+        let got = got.map_err(FileError::reading(STDIN))?;
+        self.count += 1;
+        if got == 0 {
+            return Ok(None);
+        }
+        if got as u64 == most {
+            return Err(long_line(&format!("{STDIN}: line {}", self.count)));
+        }
+        let line = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        match std::str::from_utf8(line) {
+            Ok(line) => Ok(Some(line)),
+            Err(error) => Err(not_utf8(STDIN, line, error, self.count)),
+        }
+    }
 }
 
 /// The bytes of a source.

@@ -17,7 +17,12 @@ mod lines;
 #[cfg(feature = "csv")]
 mod read;
 #[cfg(feature = "csv")]
+mod rows;
+#[cfg(feature = "csv")]
 mod text;
+
+#[cfg(feature = "csv")]
+pub use rows::TableRows;
 
 use std::io::{self, Read};
 
@@ -75,6 +80,21 @@ pub struct KeptCells {
 }
 
 impl KeptCells {
+    /// A column of cells under a name.
+    pub fn column<'a>(name: &str, cells: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut kept = KeptCells { names: vec![name.to_owned()], ..KeptCells::default() };
+        for cell in cells {
+            kept.text.push_str(cell);
+            kept.ends.push(kept.text.len());
+        }
+        kept
+    }
+
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        self.ends.len().checked_div(self.names.len()).unwrap_or(0)
+    }
+
     /// The cells of a row.
     ///
     /// # Panics
@@ -148,6 +168,16 @@ impl Table {
                 "expected .npy or .npz, got text: this build does not read tables (feature csv)";
             Err(FileError::malformed(place, what))
         }
+    }
+
+    /// Leaves out the rows; their number and everything that is known about all of them stays.
+    #[cfg(feature = "csv")]
+    fn clear(&mut self) {
+        self.values.clear();
+        self.singles.clear();
+        self.kept.text.clear();
+        self.kept.ends.clear();
+        self.beyond_f32 = None;
     }
 
     /// The format, in words.

@@ -60,14 +60,17 @@ pub struct Pooling<T> {
 }
 
 impl<T: Element> Pooling<T> {
-    /// A pooling of N sequences without steps. With [`Pool::Steps`] there is nothing to collect.
+    /// A pooling of N sequences without steps.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`].
+    /// [`Error::Invalid`] for [`Pool::Steps`], which leaves every step as it is; [`Error::OutOfMemory`].
     pub fn new(pool: Pool, sequences: usize, width: usize) -> Result<Self, Error> {
         let (mut rows, mut sums) = (Vec::new(), Vec::new());
         match pool {
-            Pool::Steps | Pool::State => {}
+            Pool::Steps => {
+                return Err(Error::invalid("pool", "expected last, state, mean or max, got steps"));
+            }
+            Pool::State => {}
             Pool::Last | Pool::Max => rows = zeros(&[sequences, width], POOLED)?,
             Pool::Mean => sums = zeros(&[sequences, width], POOLED)?,
         }
@@ -112,7 +115,7 @@ impl<T: Element> Pooling<T> {
         let (sequences, width) = (self.steps.len(), self.width);
         let empty = self.steps.iter().map(|&steps| steps == 0).collect();
         let rows = match self.pool {
-            Pool::State => states(h_n, sequences, width)?,
+            Pool::Steps | Pool::State => states(h_n, sequences, width)?,
             Pool::Mean => {
                 let mut rows = zeros(&[sequences, width], POOLED)?;
                 for (i, (row, &sum)) in rows.iter_mut().zip(&self.sums).enumerate() {
@@ -121,7 +124,6 @@ impl<T: Element> Pooling<T> {
                 }
                 rows
             }
-            Pool::Steps => zeros(&[sequences, width], POOLED)?,
             Pool::Last | Pool::Max => self.rows,
         };
         Ok((array(&[sequences, width], rows), empty))
@@ -151,4 +153,16 @@ fn states<T: Element>(h_n: &ArrayD<T>, sequences: usize, width: usize) -> Result
         }
     }
     Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_is_no_pooling() {
+        let error = Pooling::<f32>::new(Pool::Steps, 1, 2).unwrap_err();
+        assert_eq!(error.to_string(), "pool: expected last, state, mean or max, got steps");
+        assert!(Pooling::<f32>::new(Pool::State, 1, 2).is_ok());
+    }
 }

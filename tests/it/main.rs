@@ -16,6 +16,7 @@ mod files;
 mod folders;
 mod forward;
 mod generate;
+mod groups;
 mod info;
 mod init;
 mod kinds;

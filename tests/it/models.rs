@@ -390,3 +390,44 @@ fn info_says_what_stands_around_a_layer() {
     let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
     assert_eq!(report["model"]["head"], serde_json::json!(["model.fc"]));
 }
+
+#[test]
+fn check_finite_looks_at_the_parts_around_the_layer_and_at_their_result() {
+    let sandbox = Sandbox::new();
+    let weights = |head: [f32; 2]| -> [(&str, ArrayD<f32>); 3] {
+        [
+            ("rnn.weight_ih_l0", arr2(&[[1.0], [1.0]]).into_dyn()),
+            ("rnn.weight_hh_l0", arr2(&[[0.0, 0.0], [0.0, 0.0]]).into_dyn()),
+            ("fc.weight", arr2(&[head]).into_dyn()),
+        ]
+    };
+    for (name, head) in [("nan.npz", [f32::NAN, 0.0]), ("large.npz", [3e38, 3e38])] {
+        let weights = weights(head);
+        let members = weights.iter().map(|(name, tensor)| (*name, tensor as _));
+        sandbox.save_npz(name, &members.collect::<Vec<_>>());
+    }
+    sandbox.write("x.csv", b"0.5\n1\n");
+    let line = "--nonlinearity relu --head fc --check-finite -q -w";
+    let nan = "rnn: nan.npz: fc.weight: expected finite numbers, got NaN at [0, 0]\n";
+    sandbox.rnn(&format!("run {line} nan.npz -i x.csv")).fails(65, nan);
+    let words = |flags: &str| format!("stream --csv {line} {flags}");
+    let stream = |flags: &str| {
+        let line = words(flags);
+        sandbox.rnn_with(&line.split_whitespace().collect::<Vec<_>>(), b"0.25\n1\n")
+    };
+    stream("nan.npz").fails(65, nan);
+    // The sum of a step is infinite, and the state is not.
+    let outcome = sandbox.rnn(&format!("run {line} large.npz -i x.csv -o y.npy"));
+    let expected =
+        "rnn: output: expected finite numbers, got inf at [1, 0] (seq_len 1, classes 0)\n";
+    outcome.fails(65, expected);
+    let expected = "rnn: output: expected finite numbers, got inf at [0] (classes 0)\n";
+    for pool in ["last", "max"] {
+        let outcome = sandbox.rnn(&format!("run {line} large.npz -i x.csv -o y.npy --pool {pool}"));
+        outcome.fails(65, expected);
+    }
+    let outcome = stream("large.npz");
+    let expected = "rnn: stdin: line 2: output: expected finite numbers, got inf at [0, 0]\n";
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(65), expected));
+    assert_eq!(outcome.stdout, b"1.5e38\n");
+}

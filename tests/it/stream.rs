@@ -1,6 +1,9 @@
 //! `rnn stream`: any chunking of a sequence is one run, byte for byte; states; frames; what may go wrong
 //! on the way, and what has been answered by then.
 
+mod models;
+mod tables;
+
 use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 

@@ -630,3 +630,19 @@ fn saturated_outputs_are_warned_of_once() {
     let text = sandbox.rnn("run -w relu -i big.csv -o y.npy").succeeds().stdout_text();
     assert!(!text.contains("warning"), "{text}");
 }
+
+#[test]
+fn tables_of_a_folder_have_names_and_copied_columns_too() {
+    let sandbox = stock();
+    sandbox.shell("mkdir in && cp stock.csv in/a.csv && cp stock.csv in/b.csv").succeeds();
+    let flags = "--columns Close,Volume --keep Date --names up,down";
+    sandbox.rnn(&format!("run -q -w w -i stock.csv {flags} -o y.csv")).succeeds();
+    sandbox.rnn(&format!("run -q -w w -i in {flags} -o out/")).succeeds();
+    for name in ["out/a.csv", "out/b.csv"] {
+        assert_eq!(sandbox.bytes(name), sandbox.bytes("y.csv"));
+    }
+    sandbox.rnn("randn -q --shape 4,2 -o in/c.npy").succeeds();
+    let outcome = sandbox.rnn("run -q -w w -i in --names up,down --columns 2,3 -o out/");
+    assert_eq!(outcome.code, Some(2), "{outcome:?}");
+    assert!(outcome.stderr.contains("in/c.npy: "), "{outcome:?}");
+}

@@ -5,6 +5,8 @@
 mod language;
 mod layer;
 mod model;
+mod stream;
+mod table;
 mod tensors;
 mod values;
 
@@ -13,18 +15,25 @@ use std::sync::LazyLock;
 
 use clap::{ArgAction, Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 use elman::Nonlinearity;
-use elman::files::{FirstLine, Overwrite, TableOptions};
+use elman::files::Overwrite;
 
 pub(crate) use language::{Generate, LanguageArgs, Score};
-pub(crate) use layer::{Bench, BenchForm, Convert, EngineArgs, FilesArgs, Init, Run, Stream};
+pub(crate) use layer::{Bench, BenchForm, Convert, EngineArgs, FilesArgs, Init, Run};
 pub(crate) use model::{Chain, ModelArgs, PartArgs};
+pub(crate) use stream::Stream;
+pub(crate) use table::{Format, TableArgs, TableOutputArgs};
 pub(crate) use tensors::{
     Completions, Diff, Info, InfoForm, Man, NamedAxes, Pack, Randn, Side, Unpack,
 };
-use values::{NONLINEARITY, bytes, columns, probability, seed, size};
+use values::{NONLINEARITY, bytes, probability, seed, size};
 
 /// The text of `rnn help python`.
 pub(crate) const PYTHON: &str = include_str!("args/help/python.txt");
+
+/// The flags that were typed.
+pub(crate) fn typed_flags(flags: &[(&'static str, bool)]) -> Vec<&'static str> {
+    flags.iter().filter(|(_, typed)| *typed).map(|(flag, _)| *flag).collect()
+}
 
 /// Names of the commands, in the order of the help.
 pub(crate) static COMMANDS: LazyLock<Vec<String>> = LazyLock::new(|| {
@@ -125,89 +134,6 @@ pub(crate) struct WeightsArgs {
     pub(crate) prefix: Option<String>,
 }
 
-/// How a table is read.
-#[derive(Debug, ClapArgs)]
-#[command(next_help_heading = "Tables")]
-pub(crate) struct TableArgs {
-    /// Columns of a table, in this order: names from its first line, in quotes if they contain commas, or
-    /// numbers from 1 on.
-    #[arg(long, value_name = "A,B", value_parser = columns)]
-    columns: Vec<Vec<String>>,
-    /// The first line of a table names its columns [default: if a cell begins with a letter or _].
-    #[arg(long, conflicts_with = "no_header")]
-    header: bool,
-    /// The first line of a table holds numbers [default: if all its cells are numbers].
-    #[arg(long)]
-    no_header: bool,
-    /// Read missing values of a table as NaN: empty cells, NA, N/A and null are an error without it.
-    #[arg(long, value_name = "nan", value_parser = ["nan"], hide_possible_values = true)]
-    missing: Option<String>,
-}
-
-impl TableArgs {
-    /// The typed columns, in their order.
-    pub(crate) fn columns(&self) -> Vec<String> {
-        self.columns.concat()
-    }
-
-    /// The flags that were typed.
-    pub(crate) fn flags(&self) -> Vec<&'static str> {
-        let typed = [
-            ("--columns", !self.columns.is_empty()),
-            ("--header", self.header),
-            ("--no-header", self.no_header),
-            ("--missing", self.missing.is_some()),
-        ];
-        typed.into_iter().filter(|(_, typed)| *typed).map(|(flag, _)| flag).collect()
-    }
-
-    pub(crate) fn options<'a>(&self, columns: &'a [String]) -> TableOptions<'a> {
-        self.options_keeping(columns, &[])
-    }
-
-    /// The options, with columns that are kept.
-    pub(crate) fn options_keeping<'a>(
-        &self,
-        columns: &'a [String],
-        keep: &'a [String],
-    ) -> TableOptions<'a> {
-        let first_line = match (self.header, self.no_header) {
-            (true, _) => FirstLine::Names,
-            (_, true) => FirstLine::Numbers,
-            _ => FirstLine::Clear,
-        };
-        TableOptions { columns, keep, first_line, missing_as_nan: self.missing.is_some() }
-    }
-}
-
-/// How a table is written.
-#[derive(Debug, ClapArgs)]
-#[command(next_help_heading = "Tables")]
-pub(crate) struct TableOutputArgs {
-    /// Copy these columns of the input to the output, a .csv or .tsv with a row for each step: names or numbers as
-    /// for --columns.
-    #[arg(long, value_name = "A,B", value_parser = columns)]
-    keep: Vec<Vec<String>>,
-    /// Names of the output's columns, in a first line of a .csv or .tsv.
-    #[arg(long, value_name = "A,B", value_parser = columns)]
-    names: Vec<Vec<String>>,
-    /// Format of an output to - [default: npy, or npz of several tensors].
-    #[arg(long, value_name = "FORMAT")]
-    pub(crate) format: Option<Format>,
-}
-
-impl TableOutputArgs {
-    /// The columns that are copied.
-    pub(crate) fn keep(&self) -> Vec<String> {
-        self.keep.concat()
-    }
-
-    /// The names of the output's columns.
-    pub(crate) fn names(&self) -> Vec<String> {
-        self.names.concat()
-    }
-}
-
 /// The source of random numbers.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Random numbers")]
@@ -259,37 +185,4 @@ pub(crate) enum ReportForm {
     Json,
     /// Nothing.
     None,
-}
-
-/// The format of an output on standard output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// NumPy's, for one tensor.
-    Npy,
-    /// An archive of several.
-    Npz,
-    /// A table with commas.
-    Csv,
-    /// A table with tabs.
-    Tsv,
-    /// Text for reading, with four decimals.
-    Txt,
-}
-
-impl Format {
-    /// The name of a file of this format.
-    pub(crate) fn file_name(self) -> &'static str {
-        match self {
-            Format::Npy => "stdout.npy",
-            Format::Npz => "stdout.npz",
-            Format::Csv => "stdout.csv",
-            Format::Tsv => "stdout.tsv",
-            Format::Txt => "stdout.txt",
-        }
-    }
-
-    /// Whether a terminal shows it.
-    pub(crate) fn is_text(self) -> bool {
-        !matches!(self, Format::Npy | Format::Npz)
-    }
 }

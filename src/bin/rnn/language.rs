@@ -2,9 +2,7 @@
 
 use anyhow::Result;
 use elman::files::OpenSource;
-use elman::{
-    Checkpoint, Config, Element, EncoderConfig, Error, Model, ModelCheckpoint, ModelConfig,
-};
+use elman::{Config, Element, EncoderConfig, Error, Model, ModelCheckpoint, ModelConfig};
 
 use crate::args::LanguageArgs;
 use crate::explain::hint;
@@ -25,8 +23,7 @@ pub(crate) fn read(
     let prefix = args.of_weights.prefix.as_deref();
     let mut weights = layer::read_model(source, prefix, args.dtype, &flags, notes)?;
     if verbose {
-        let Checkpoint { place, recognised, .. } = &weights.layer;
-        notes.notes.push(format!("{place}: recognised as {recognised}"));
+        layer::note_recognised(&weights.layer, notes);
     }
     (weights.config.function, weights.config.labels) = (None, None);
     Ok(weights)
@@ -40,7 +37,7 @@ pub(crate) fn load<T: Element>(
 ) -> Result<Model<T>> {
     layer::assume(&weights.layer, &args.layer, &["nonlinearity"], args.strict, notes)?;
     let config = layer::merged_config(&weights.layer, &args.layer)?;
-    layer::check_finite(&weights.layer, false, notes)?;
+    layer::check_finite(&weights, false, notes)?;
     let (place, missing) = (weights.layer.place.clone(), missing(&weights, &config));
     let model = weights.into_model(config.clone()).map_err(|error| hinted(error, &config))?;
     match model.check_language() {

@@ -14,18 +14,6 @@ use crate::report::Notes;
 /// Most names of modules in a note.
 const MAX_MODULES: usize = 5;
 
-/// Reads the weights of a layer from a file. Numbers become `dtype`, if there is one.
-pub(crate) fn read(
-    source: OpenSource,
-    prefix: Option<&str>,
-    dtype: Option<Dtype>,
-    notes: &mut Notes,
-) -> Result<Checkpoint> {
-    let weights = Checkpoint::read_open(source, dtype, prefix)?;
-    note_reading(&weights, &weights.tensors, notes);
-    Ok(weights)
-}
-
 /// Reads the weights of a model from a file: of the layer, and of the parts around it that were saved or typed.
 pub(crate) fn read_model(
     source: OpenSource,
@@ -47,6 +35,12 @@ pub(crate) fn described(weights: &mut Checkpoint) -> Checkpoint {
     let described = weights.clone();
     weights.tensors = tensors;
     described
+}
+
+/// Says how the file of the weights was recognised.
+pub(crate) fn note_recognised(weights: &Checkpoint, notes: &mut Notes) {
+    let Checkpoint { place, recognised, .. } = weights;
+    notes.notes.push(format!("{place}: recognised as {recognised}"));
 }
 
 /// Says how weights were read.
@@ -115,10 +109,9 @@ pub(crate) fn assume(
     Ok(())
 }
 
-/// Says that the result is the hidden state, if the model has other layers with weights. The flags that would use them
-/// are named if the command has such flags.
-pub(crate) fn note_modules(weights: &Checkpoint, has_flags: bool, notes: &mut Notes) {
-    let flags = if has_flags { suggested_flags(weights) } else { Vec::new() };
+/// Says that the result is the hidden state, if the model has other layers with weights, and which flags would use them.
+pub(crate) fn note_modules(weights: &Checkpoint, notes: &mut Notes) {
+    let flags = suggested_flags(weights);
     if !flags.is_empty() {
         let (place, s) = (&weights.place, if flags.len() == 1 { "s" } else { "" });
         let flags = flags.join(" ");
@@ -205,10 +198,15 @@ fn contradiction(
     with_hint(Data(message), hint::without(&[flag, hidden]))
 }
 
-/// A warning about the first NaN or infinity; an error if it is `refused`.
-pub(crate) fn check_finite(weights: &Checkpoint, refused: bool, notes: &mut Notes) -> Result<()> {
-    let found = weights.tensors.iter().find_map(|NamedTensor { name, tensor, .. }| {
-        let name = format!("{}: {name}", weights.place);
+/// A warning about the first NaN or infinity of a layer and the parts around it; an error if it is `refused`.
+pub(crate) fn check_finite(
+    weights: &ModelCheckpoint,
+    refused: bool,
+    notes: &mut Notes,
+) -> Result<()> {
+    let mut all = weights.layer.tensors.iter().chain(&weights.tensors);
+    let found = all.find_map(|NamedTensor { name, tensor, .. }| {
+        let name = format!("{}: {name}", weights.layer.place);
         match tensor {
             Tensor::F32(array) => numbers::not_finite(&name, &array.view(), &[], &[]),
             Tensor::F64(array) => numbers::not_finite(&name, &array.view(), &[], &[]),

@@ -4,11 +4,13 @@
 //! sections: some steps of all sequences, or all steps of some sequences; the next one is read and the last one
 //! written meanwhile. The bytes are the same.
 
+pub(crate) mod answers;
 pub(crate) mod beside;
 pub(crate) mod carried;
 pub(crate) mod extent;
 mod flow;
-mod ids;
+pub(crate) mod groups;
+pub(crate) mod ids;
 pub(crate) mod input;
 pub(crate) mod kept;
 mod members;
@@ -144,7 +146,7 @@ impl<T: Element> Pass<'_, T> {
         let mut decoding = Decoding::new(self, outputs.wants_output())?;
         let sink = outputs.sinks[0].take_if(|_| self.model.decoder().pool == Pool::Steps);
         let mut writer = sink.map(|sink| Writer::begin(sink, self)).transpose()?;
-        let progress = progress::bytes(self.bytes(&self.whole()));
+        let progress = progress::bytes(self.bytes(&self.whole()), self.options.progress);
         let ended = pass_all(
             self.sections(cut),
             &mut |section, memory| reader.read(self, section, memory),

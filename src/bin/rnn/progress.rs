@@ -16,9 +16,10 @@ pub(crate) struct Bar {
     is_terminal: bool,
 }
 
-/// A bar over bytes, with their rate and the time left.
-pub(crate) fn bytes(all: usize) -> Bar {
-    bar(all as u64, "{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta} left")
+/// A bar over bytes, with their rate and the time left. It is never `shown` if they are part of the work of another bar.
+pub(crate) fn bytes(all: usize, shown: bool) -> Bar {
+    let bar = bar(all as u64, "{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta} left");
+    Bar { is_terminal: bar.is_terminal && shown, ..bar }
 }
 
 /// A bar over `all` things, with a message.

@@ -26,6 +26,8 @@ struct Doubt {
     line: usize,
     /// Least count of other numbers in a line.
     least: usize,
+    /// The same in a line without quotes below numbers in quotes.
+    least_unquoted: usize,
     /// Lines below that tell.
     lines: usize,
 }
@@ -69,6 +71,11 @@ impl FirstRow {
         Ok(FirstRow { doubtful: doubt(lines), ..numbers })
     }
 
+    /// Whether the line `row` below the first one, or a later one, can show that the first one is names.
+    pub(super) fn is_doubtful(&self, row: usize) -> bool {
+        self.doubtful.as_ref().is_some_and(|doubt| row <= doubt.lines)
+    }
+
     /// Rejects numbers in the first line that look like names once the current line, the `row`-th below it, has other
     /// kinds of numbers.
     pub(super) fn check(&self, lines: &Lines<'_>, row: usize) -> Result<(), FileError> {
@@ -76,9 +83,11 @@ impl FirstRow {
         else {
             return Ok(());
         };
+        let is_unquoted = !lines.raw().contains(&b'"');
+        let least = if is_unquoted { doubt.least_unquoted } else { doubt.least };
         let mut others =
             lines.record.iter().filter(|cell| !is_whole(cell) && !text(cell).is_empty());
-        let Some(found) = others.next().filter(|_| 1 + others.count() >= doubt.least) else {
+        let Some(found) = others.next().filter(|_| 1 + others.count() >= least) else {
             return Ok(());
         };
         let what = format!(
@@ -100,12 +109,11 @@ fn doubt(lines: &Lines<'_>) -> Option<Doubt> {
     let is_quoted = |cell: &[u8]| cell.starts_with(b"\"");
     let quoted = cells(lines.raw(), lines.separator).all(is_quoted);
     if several && count {
-        return Some(Doubt { line, least: 1, lines: usize::MAX });
+        return Some(Doubt { line, least: 1, least_unquoted: 1, lines: usize::MAX });
     }
-    if quoted && !lines.next_line().contains(&b'"') {
-        return Some(Doubt { line, least: 1, lines: 1 });
-    }
-    (several && differ).then_some(Doubt { line, least: 2, lines: 1 })
+    let least = if several && differ { 2 } else { usize::MAX };
+    let least_unquoted = if quoted { 1 } else { least };
+    (quoted || least == 2).then_some(Doubt { line, least, least_unquoted, lines: 1 })
 }
 
 /// Rejects a first line of numbers with decimal commas by its remedy.

@@ -49,6 +49,8 @@ fn bytes_of(line: &[u8], separator: u8) -> usize {
 pub(super) struct Lines<'a> {
     bytes: &'a [u8],
     place: &'a str,
+    /// Lines in front of these bytes.
+    before: usize,
     pub(super) options: &'a TableOptions<'a>,
     pub(super) separator: u8,
     reader: Reader<Fed<'a>>,
@@ -74,7 +76,13 @@ impl<'a> Lines<'a> {
         builder.has_headers(false).flexible(true).delimiter(separator);
         let reader = builder.from_reader(Fed { rest: bytes, separator, left: 0 });
         let (record, names) = (ByteRecord::new(), Vec::new());
-        Lines { bytes, place, options, separator, reader, budget, held: 0, record, names }
+        let (before, held) = (0, 0);
+        Lines { bytes, place, before, options, separator, reader, budget, held, record, names }
+    }
+
+    /// The same lines of a longer table, behind `before` others, with the names of its columns.
+    pub(super) fn behind(self, before: usize, names: Vec<String>) -> Self {
+        Lines { before, names, ..self }
     }
 
     /// Goes to the next line that is neither blank nor a comment; false at the end. A lone `""` is a cell.
@@ -147,13 +155,6 @@ impl<'a> Lines<'a> {
         let line = &self.bytes[self.start()..];
         let end = line.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
         &line[..end.unwrap_or(line.len())]
-    }
-
-    /// The text of the line behind the current one.
-    pub(super) fn next_line(&self) -> &'a [u8] {
-        let rest = &self.bytes[self.start() + self.raw().len()..];
-        let mut lines = rest.split(|byte| matches!(byte, b'\r' | b'\n'));
-        lines.find(|line| !line.trim_ascii().is_empty()).unwrap_or_default()
     }
 
     /// The first byte of the line. The blank lines before a record count as its own.
@@ -256,6 +257,6 @@ impl<'a> Lines<'a> {
     pub(super) fn line(&self) -> usize {
         let before = &self.bytes[..self.start()];
         let pairs = before.windows(2).filter(|pair| pair == b"\r\n").count();
-        before.iter().filter(|byte| matches!(byte, b'\r' | b'\n')).count() - pairs + 1
+        self.before + before.iter().filter(|byte| matches!(byte, b'\r' | b'\n')).count() - pairs + 1
     }
 }

@@ -20,47 +20,80 @@ pub(super) fn parse(
         single_blanks(&mut bytes);
     }
     let mut lines = Lines::new(&bytes, place, options, separator, budget);
-    let heading = lines.first()?;
-    let (first_line, width) = (lines.line(), lines.record.len());
-    let first_row = FirstRow::new(&mut lines, heading)?;
-    let (columns, kept) = lines.columns()?;
-    let mut table = Table { separator, encoding, shape: [0, columns.len()], ..Table::default() };
-    let mut more = !first_row.is_names || lines.next()?;
+    let head = Head::read(&mut lines)?;
+    let columns = head.columns.len();
+    let mut table = Table { separator, encoding, shape: [0, columns], ..Table::default() };
+    let mut more = head.has_row(&mut lines)?;
     while more {
-        if lines.record.len() != width {
-            let (s, found) = (if width == 1 { "" } else { "s" }, lines.record.len());
-            let what = format!("expected {width} cell{s}, as in line {first_line}, got {found}");
-            return Err(lines.wrong("", &what));
-        }
-        // A cell that is not a number is reported as such.
-        lines.numbers(&columns, &mut table)?;
-        lines.keep(&kept, &mut table.kept)?;
-        first_row.check(&lines, table.shape[0])?;
-        table.shape[0] += 1;
+        head.row(&mut lines, &mut table)?;
         more = lines.next()?;
     }
     if let Some(error) = lines.no_table().filter(|_| table.shape[0] == 0) {
         return Err(error);
     }
-    table.names_are_guessed = !lines.names.is_empty() && first_row.names_are_guessed;
-    name_columns(&mut table, lines, &columns, &kept).map_err(FileError::over(place))?;
+    head.name_columns(&mut table, &mut lines).map_err(FileError::over(place))?;
     Ok(table)
 }
 
-fn name_columns(
-    table: &mut Table,
-    lines: Lines<'_>,
-    columns: &[usize],
-    kept: &[usize],
-) -> Result<(), OverBudget> {
-    let Lines { names, mut budget, .. } = lines;
-    let kept = kept
-        .iter()
-        .map(|&column| names.get(column).cloned().unwrap_or_else(|| (column + 1).to_string()));
-    table.kept.names.extend(kept);
-    let columns = columns.iter().filter_map(|&column| names.get(column));
-    table.names = columns.map(|name| budget.name(name)).collect::<Result<_, _>>()?;
-    Ok(())
+/// What the lines above a table's numbers say about it.
+pub(super) struct Head {
+    /// The number of the first line, and the cells of each line.
+    line: usize,
+    width: usize,
+    pub(super) first_row: FirstRow,
+    /// The indices of the columns of numbers, and of those that are kept.
+    pub(super) columns: Vec<usize>,
+    kept: Vec<usize>,
+}
+
+impl Head {
+    /// Goes to the first line, and sets the names of the columns.
+    pub(super) fn read(lines: &mut Lines<'_>) -> Result<Self, FileError> {
+        let heading = lines.first()?;
+        let (line, width) = (lines.line(), lines.record.len());
+        let first_row = FirstRow::new(lines, heading)?;
+        let (columns, kept) = lines.columns()?;
+        Ok(Head { line, width, first_row, columns, kept })
+    }
+
+    /// Goes to the first line of numbers; false if there is none.
+    pub(super) fn has_row(&self, lines: &mut Lines<'_>) -> Result<bool, FileError> {
+        if self.first_row.is_names { lines.next() } else { Ok(true) }
+    }
+
+    /// Appends the row of the current line to the table.
+    pub(super) fn row(&self, lines: &mut Lines<'_>, table: &mut Table) -> Result<(), FileError> {
+        if lines.record.len() != self.width {
+            let (s, found) = (if self.width == 1 { "" } else { "s" }, lines.record.len());
+            let (width, line) = (self.width, self.line);
+            let what = format!("expected {width} cell{s}, as in line {line}, got {found}");
+            return Err(lines.wrong("", &what));
+        }
+        // A cell that is not a number is reported as such.
+        lines.numbers(&self.columns, table)?;
+        lines.keep(&self.kept, &mut table.kept)?;
+        self.first_row.check(lines, table.shape[0])?;
+        table.shape[0] += 1;
+        Ok(())
+    }
+
+    /// Gives the table the names of its columns.
+    pub(super) fn name_columns(
+        &self,
+        table: &mut Table,
+        lines: &mut Lines<'_>,
+    ) -> Result<(), OverBudget> {
+        let (names, budget) = (&lines.names, &mut lines.budget);
+        table.names_are_guessed = !names.is_empty() && self.first_row.names_are_guessed;
+        let kept = self
+            .kept
+            .iter()
+            .map(|&column| names.get(column).cloned().unwrap_or_else(|| (column + 1).to_string()));
+        table.kept.names.extend(kept);
+        let columns = self.columns.iter().filter_map(|&column| names.get(column));
+        table.names = columns.map(|name| budget.name(name)).collect::<Result<_, _>>()?;
+        Ok(())
+    }
 }
 
 #[cfg(test)]

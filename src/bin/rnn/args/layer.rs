@@ -1,14 +1,13 @@
-//! Arguments of the commands around a layer: `run`, `stream`, `init`, `convert` and `bench`.
+//! Arguments of the commands around a layer: `run`, `init`, `convert` and `bench`.
 
 use std::ffi::OsString;
-use std::num::NonZeroU64;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args as ClapArgs, ValueEnum};
+use clap::{Args as ClapArgs, ValueEnum};
 use elman::files::{AxisSlice, StoredType};
 use elman::{Dtype, Kernel, Nonlinearity};
 
-use super::values::{DTYPE, KERNEL, STORED, Shard, every, number, seconds, shard, size, whole};
+use super::values::{DTYPE, KERNEL, STORED, Shard, number, seconds, shard, size, whole};
 use super::{
     Format, LayerArgs, ModelArgs, ReportArgs, RngArgs, TableArgs, TableOutputArgs, WeightsArgs,
 };
@@ -28,6 +27,13 @@ pub(crate) struct Run {
     pub(crate) table: TableArgs,
     #[command(flatten)]
     pub(crate) written: TableOutputArgs,
+    /// Rows of a table with the same text in this column, a name or number as for --columns, are a sequence of their
+    /// own. The outputs keep the order of the rows.
+    #[arg(long, value_name = "COLUMN", help_heading = "Tables")]
+    pub(crate) group: Option<String>,
+    /// Format of an output to - [default: npy, or npz of several tensors].
+    #[arg(long, value_name = "FORMAT", help_heading = "Tables")]
+    pub(crate) format: Option<Format>,
     /// Weights: a folder of .npy files, .npz, .safetensors, .pt, .onnx, or -. Without them: fresh ones, as
     /// nn.RNN(...) makes them.
     #[arg(short, long, value_name = "PATH")]
@@ -112,53 +118,6 @@ pub(crate) struct EngineArgs {
     /// Kernel [default: the fastest that this CPU supports]: avx512, avx2 or portable.
     #[arg(long, value_name = "NAME", value_parser = KERNEL, hide_possible_values = true)]
     pub(crate) kernel: Option<Kernel>,
-}
-
-#[derive(Debug, ClapArgs)]
-#[allow(clippy::struct_excessive_bools, reason = "flags that do not exclude each other")]
-pub(crate) struct Stream {
-    /// Weights: a folder of .npy files, .npz, .safetensors, .pt, or .onnx.
-    #[arg(short, long, value_name = "PATH")]
-    pub(crate) weights: OsString,
-    #[command(flatten)]
-    pub(crate) of_weights: WeightsArgs,
-    /// Refuse weights that do not say their nonlinearity, or another argument that can change the result, unless
-    /// a flag says it.
-    #[arg(long)]
-    pub(crate) strict: bool,
-    /// h_0 of the first array, (D*num_layers, N, H_out) or, unbatched, (D*num_layers, H_out). Zeros without it.
-    #[arg(long, value_name = "FILE", conflicts_with = "independent")]
-    pub(crate) h0: Option<OsString>,
-    /// Continue from this state if it exists, and save it at the end, or when a signal ends the process. A second
-    /// process on FILE is refused with exit code 75.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) state: Option<PathBuf>,
-    /// Save the state after every N arrays too.
-    #[arg(long, value_name = "N", requires = "state", value_parser = every, allow_negative_numbers = true)]
-    pub(crate) checkpoint: Option<NonZeroU64>,
-    /// Start each array from zeros: nothing is carried over.
-    #[arg(long, conflicts_with = "state")]
-    pub(crate) independent: bool,
-    /// Bare frames of H_in little-endian f32 numbers instead of .npy, one step at a time.
-    #[arg(long)]
-    pub(crate) frames: bool,
-    /// Refuse NaN and infinity in weights, states, arrays and answers, and name the first one.
-    #[arg(long)]
-    pub(crate) check_finite: bool,
-    /// Type of the layer [default: that of the weights]; converts weights and arrays.
-    #[arg(long, value_name = "TYPE", value_parser = DTYPE, hide_possible_values = true)]
-    pub(crate) dtype: Option<Dtype>,
-    #[command(flatten)]
-    pub(crate) engine: EngineArgs,
-    #[command(flatten)]
-    pub(crate) layer: LayerArgs,
-    /// No notes and no last line on stderr.
-    #[arg(short, long, conflicts_with = "verbose", help_heading = "Report")]
-    pub(crate) quiet: bool,
-    /// Say more: the layer, the kernel, the continued state. -vv: the causes of an error too, and its backtrace
-    /// if RUST_BACKTRACE is 1.
-    #[arg(short, long, action = ArgAction::Count, help_heading = "Report")]
-    pub(crate) verbose: u8,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::{Args as ClapArgs, ValueEnum};
 use elman::{Function, LinkConfig, Pool, Tokens};
 
+use super::typed_flags;
 use super::values::size;
 
 /// The encoder and the head of a model. They are those that the weights were saved with, unless a flag says otherwise.
@@ -111,7 +112,7 @@ impl PartArgs {
             ("--unknown", self.unknown.is_some()),
             ("--head", self.head.is_some()),
         ];
-        typed.into_iter().filter(|(_, typed)| *typed).map(|(flag, _)| flag).collect()
+        typed_flags(&typed)
     }
 }
 

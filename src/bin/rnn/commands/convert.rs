@@ -36,8 +36,7 @@ fn convert_weights(args: &Convert) -> Result<()> {
     let source = Source::parse(&args.source).open()?;
     let weights = layer::read_model(source, prefix, dtype, &flags, &mut notes)?;
     if args.report.verbose > 0 {
-        let Checkpoint { place, recognised, .. } = &weights.layer;
-        notes.notes.push(format!("{place}: recognised as {recognised}"));
+        layer::note_recognised(&weights.layer, &mut notes);
     }
     typed!(weights.layer.dtype, convert_as(args, weights, output, notes))
 }

@@ -101,7 +101,7 @@ fn packed<B: Bits>(
             let views: Vec<ArrayViewD<'_, B>> = own.iter().map(|own| own.view()).collect();
             pack_sequence(&views, args.enforce_sorted).context(place)
         }
-        (Input::Text(..), _) => unreachable!("text is read with a vocabulary"),
+        (Input::Text(..) | Input::Grouped(..), _) => unreachable!("there are no flags for them"),
         (Input::Ragged(_), Some(_)) => Err(unwanted_lengths(&place)),
         (Input::Tensor(file), None) => {
             let message = format!("{place}: expected --lengths with a padded tensor, got none");

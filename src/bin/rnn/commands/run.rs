@@ -110,7 +110,7 @@ fn say_assumptions(
     let open: Vec<_> = open.into_iter().filter_map(|(name, open)| open.then_some(name)).collect();
     assume(weights, &args.layer, &open, args.strict, notes)?;
     if around.head.is_empty() {
-        layer::note_modules(weights, true, notes);
+        layer::note_modules(weights, notes);
     }
     Ok(())
 }

@@ -1,21 +1,29 @@
 //! `rnn stream`: an endless stream of arrays through a pipe, with the hidden state carried over.
 
+mod steps;
+
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
-use elman::files::{Accepts, Answers, Arrays, Frames, Lock, Source, open};
-use elman::{Checkpoint, Config, Element, Kernel, Output, Rnn, zeros};
-use ndarray::{ArrayD, ArrayViewD};
+use anyhow::Result;
+use elman::files::{Accepts, Lock, Source, open};
+use elman::{
+    Checkpoint, CheckpointError, Config, Element, Kernel, Model, ModelCheckpoint, ModelConfig,
+    Pool, Rnn,
+};
+use ndarray::ArrayD;
 
 use crate::args::Stream;
 use crate::explain::hint;
 use crate::explain::layer::hinted;
 use crate::failure::{Data, Usage, with_hint};
 use crate::layer;
+use crate::model_flags::ModelFlags;
 use crate::numbers::{all_finite, conversion};
+use crate::pipeline::answers::{Answering, StreamForm};
+use crate::pipeline::beside::Beside;
 use crate::pipeline::carried::Carried;
 use crate::pipeline::kept::refuse_weights;
 use crate::pipeline::state::{StateFile, check_shape};
@@ -23,67 +31,137 @@ use crate::report::{self, Notes};
 use crate::start::Start;
 use crate::threads;
 
+use steps::Steps;
+
 pub(crate) fn stream(args: &Stream) -> Result<()> {
-    check_streams(args)?;
+    check_inputs(args)?;
     // Only one process carries a state. The lock is held until the end.
     let _lock = args.state.as_deref().map(Lock::take).transpose()?;
     let mut notes = Notes::default();
-    let prefix = args.of_weights.prefix.as_deref();
+    let (prefix, flags) = (args.of_weights.prefix.as_deref(), ModelFlags::read(&args.model)?);
     let weights = Source::parse(&args.weights).open()?;
     let state = args.state.as_deref().map(|path| ("the state", "--state", "state.npz", path));
     let stdout = ("the outputs", "", "outputs.npy", Path::new("-"));
     refuse_weights(weights.id(), state.into_iter().chain([stdout]))?;
-    let weights = layer::read(weights, prefix, args.dtype, &mut notes)?;
-    typed!(weights.dtype, stream_as(args, weights, notes))
+    let weights = layer::read_model(weights, prefix, args.dtype, &flags, &mut notes)?;
+    let form = form(args, &weights.config)?;
+    check_terminals(&form, &weights.config)?;
+    typed!(weights.layer.dtype, stream_as(args, weights, form, notes))
 }
 
-fn stream_as<T: Element>(args: &Stream, mut weights: Checkpoint, mut notes: Notes) -> Result<()> {
-    let config = layer::merged_config(&weights, &args.layer)?;
-    layer::assume(&weights, &args.layer, &["nonlinearity"], args.strict, &mut notes)?;
-    layer::note_modules(&weights, false, &mut notes);
-    refuse_reverse(args, &config, &weights)?;
-    layer::check_finite(&weights, args.check_finite, &mut notes)?;
-    let place = weights.place.clone();
-    let described = layer::described(&mut weights);
-    let first = Start::new(Some(&weights));
+fn stream_as<T: Element>(
+    args: &Stream,
+    mut weights: ModelCheckpoint,
+    form: StreamForm,
+    mut notes: Notes,
+) -> Result<()> {
+    let carries = carries(args, &form);
+    check_layer(args, &weights, carries, &mut notes)?;
+    let (described, around) = (layer::described(&mut weights.layer), weights.config.clone());
+    let first = Start::new(Some(&described));
     first.refuse_lengths()?;
-    let rnn = weights.into_rnn::<T>(config.clone()).map_err(|error| hinted(error, &config))?;
-    let rnn = rnn.with_kernel(args.engine.kernel.unwrap_or_else(Kernel::best));
+    let model = load::<T>(args, weights)?;
     let pool = threads::pool(args.engine.threads, &mut notes.notes)?;
     if args.verbose > 0 {
-        let (kernel, threads) = (rnn.kernel().name(), pool.current_num_threads());
+        let (config, kernel) = (model.rnn().config(), model.rnn().kernel().name());
+        let threads = pool.current_num_threads();
         notes.notes.push(format!("{config}, {}, kernel {kernel}, threads {threads}", T::DTYPE));
     }
-    let mut carried = start(args, &rnn, (&place, &first), &mut notes)?;
+    let of_one = !matches!(form, StreamForm::Arrays);
+    let carried = start(args, &model, (&described.place, &first), (carries, of_one), &mut notes)?;
     // An endless stream has no report.
     notes.print_said();
     notes.lines().for_each(|text| say(args, &text));
 
-    let start = Instant::now();
+    let (start, word) = (Instant::now(), form.word());
+    let answering = Answering::new(form, &model, &around)?;
+    let mut steps = Steps { args, model: &model, carried, answering };
     // Everything runs on one thread of the pool: a short array takes less time than waking a thread.
-    let ended = pool.install(|| {
-        if args.frames {
-            frames(args, &config, &mut carried)
-        } else {
-            arrays(args, &described, &mut carried)
-        }
+    let ended = pool.install(|| match around.vocabulary.as_ref() {
+        Some(vocabulary) => steps.text(vocabulary),
+        None if args.csv => steps.table(),
+        None if args.frames => steps.frames(),
+        None => steps.arrays(&described),
     });
     // After an error in the input, the arrays that have been answered still count.
-    ended.and(carried.save())?;
-    let tally = carried.tally(if args.frames { "frame" } else { "array" });
+    ended.and(steps.carried.save())?;
+    let tally = steps.carried.tally(word);
     say(args, &format!("{tally}, {:.6} s", start.elapsed().as_secs_f64()));
     Ok(())
+}
+
+/// The form of the input: a model with a vocabulary takes text.
+fn form(args: &Stream, around: &ModelConfig) -> Result<StreamForm> {
+    let flags = [args.table.flags(), args.written.flags()].concat();
+    if let Some(flag) = flags.first().filter(|_| !args.csv) {
+        let message = format!("expected --csv with {flag}, got none");
+        return Err(with_hint(Usage(message), hint::with("--csv")));
+    }
+    let form = match (args.csv, args.frames) {
+        (true, _) => {
+            StreamForm::Table(Beside::new(args.written.names(), !args.written.keep().is_empty()))
+        }
+        (_, true) => StreamForm::Frames,
+        _ if around.vocabulary.is_some() => return Ok(StreamForm::Text),
+        _ => return Ok(StreamForm::Arrays),
+    };
+    if around.vocabulary.is_some() {
+        let flag = if args.csv { "--csv" } else { "--frames" };
+        let message = format!("expected text, because the model has a vocabulary, got {flag}");
+        return Err(with_hint(Usage(message), hint::without(&[flag])));
+    }
+    Ok(form)
+}
+
+/// Whether the state goes from array to array. A line of text is a sequence of its own, unless a state is named.
+fn carries(args: &Stream, form: &StreamForm) -> bool {
+    let named = args.h0.is_some() || args.state.is_some();
+    !args.independent && (named || !matches!(form, StreamForm::Text))
+}
+
+/// Checks the weights of a layer against everything that is typed, and says what was assumed.
+fn check_layer(
+    args: &Stream,
+    weights: &ModelCheckpoint,
+    carries: bool,
+    notes: &mut Notes,
+) -> Result<()> {
+    let config = layer::merged_config(&weights.layer, &args.layer)?;
+    layer::assume(&weights.layer, &args.layer, &["nonlinearity"], args.strict, notes)?;
+    if weights.config.head.is_empty() {
+        layer::note_modules(&weights.layer, notes);
+    }
+    if carries {
+        refuse_reverse(&config, &weights.layer)?;
+        if let pool @ (Pool::Mean | Pool::Max) = weights.config.pool {
+            let pool = if pool == Pool::Mean { "mean" } else { "max" };
+            let message = format!(
+                "expected --independent with --pool {pool}, which is over a whole sequence, got none"
+            );
+            return Err(with_hint(Usage(message), hint::whole_sequences()));
+        }
+    }
+    layer::check_finite(weights, args.check_finite, notes)
+}
+
+fn load<T: Element>(args: &Stream, weights: ModelCheckpoint) -> Result<Model<T>> {
+    let config = layer::merged_config(&weights.layer, &args.layer)?;
+    let kernel = args.engine.kernel.unwrap_or_else(Kernel::best);
+    let model = weights.into_model(config.clone()).map(|model| model.with_kernel(kernel));
+    model.map_err(|error: CheckpointError| hinted(error, &config))
 }
 
 /// The state to begin with: the saved one, `--h0`, or zeros.
 fn start<'a, T: Element>(
     args: &Stream,
-    rnn: &'a Rnn<T>,
+    model: &'a Model<T>,
     (weights, first): (&str, &Start),
+    (carries, of_one): (bool, bool),
     notes: &mut Notes,
 ) -> Result<Carried<'a, T>> {
+    let rnn = model.rnn();
     let file = args.state.as_deref().map(|path| StateFile::open(path, rnn, weights)).transpose()?;
-    let saved = file.as_ref().map(|file| file.load(rnn, args.frames)).transpose()?.flatten();
+    let saved = file.as_ref().map(|file| file.load(rnn, of_one)).transpose()?.flatten();
     let place = file.as_ref().map(|file| file.place.clone()).unwrap_or_default();
     let (start, count) = match (saved, &args.h0) {
         (Some(_), Some(h_0)) => {
@@ -92,7 +170,7 @@ fn start<'a, T: Element>(
             return Err(with_hint(Usage(message), hint::without(&["--h0"])));
         }
         (Some((h_n, count)), None) => {
-            check_finite(args, &place, "h_n", &h_n.view())?;
+            check_finite(args, &place, "h_n", &h_n)?;
             if args.verbose > 0 {
                 notes.notes.push(format!("{place}: goes on after {count} arrays"));
             }
@@ -100,12 +178,12 @@ fn start<'a, T: Element>(
         }
         (None, Some(path)) => {
             notes.notes.extend(first.overridden());
-            (Some(read_h_0(args, rnn, path, notes)?), 0)
+            (Some(read_h_0(args, rnn, path, of_one, notes)?), 0)
         }
-        (None, None) => (first.carried(args.independent, notes)?, 0),
+        (None, None) => (first.carried(!carries, notes)?, 0),
     };
     let saved = file.map(|file| (file, count, args.checkpoint));
-    Ok(Carried::new(rnn, !args.independent, start, saved))
+    Ok(Carried::new(model, carries, start, saved))
 }
 
 /// Reads `--h0`, and returns its name too.
@@ -113,71 +191,18 @@ fn read_h_0<T: Element>(
     args: &Stream,
     rnn: &Rnn<T>,
     path: &OsStr,
+    of_one: bool,
     notes: &mut Notes,
 ) -> Result<(ArrayD<T>, String)> {
     let file = open(&Source::parse(path), Accepts::Tensor)?.into_tensor()?;
     let place = file.place().to_owned();
     let name = format!("{place}: h_0");
     notes.notes.extend(conversion::<T>(args.dtype, &name, file.header().stored)?);
-    check_shape(rnn, &file.header().shape, args.frames, &name)
+    check_shape(rnn, &file.header().shape, of_one, &name)
         .map_err(|error| with_hint(error, hint::zero_state()))?;
     let h_0 = file.read()?;
-    check_finite(args, &place, "h_0", &h_0.view())?;
+    check_finite(args, &place, "h_0", &h_0)?;
     Ok((h_0, place))
-}
-
-fn arrays<T: Element>(
-    args: &Stream,
-    weights: &Checkpoint,
-    carried: &mut Carried<'_, T>,
-) -> Result<()> {
-    let (mut input, mut output) = (Arrays::stdin(), Answers::stdout()?);
-    let (mut stored, mut assumed) = (None, false);
-    while let Some(header) = input.header()? {
-        let place = input.place();
-        if !assumed && layer::has_two_readings(&header.shape, args.h0.is_some()) {
-            let mut notes = Notes::default();
-            layer::assume(weights, &args.layer, &["batch_first"], args.strict, &mut notes)?;
-            notes.print_said();
-            assumed = true;
-        }
-        if stored != Some(header.stored) {
-            let (name, found) = (format!("{place}: input"), header.stored);
-            if let Some(before) = stored.filter(|_| !args.independent) {
-                let message =
-                    format!("{name}: expected {before}, as in the arrays before it, got {found}");
-                return Err(Data(message).into());
-            }
-            if let Some(note) = conversion::<T>(args.dtype, &name, found)? {
-                say(args, &format!("note: {note}"));
-            }
-            stored = Some(found);
-        }
-        carried.check(&header, &place)?;
-        let array = input.read::<T>(&header)?;
-        check_finite(args, &place, "input", &array.view())?;
-        let result = carried.step(array.view()).with_context(|| place.clone())?;
-        check_answer(args, &place, &result)?;
-        carried.answer(result.h_n, || output.array(&result.output.view()))?;
-    }
-    Ok(())
-}
-
-fn frames<T: Element>(args: &Stream, config: &Config, carried: &mut Carried<'_, T>) -> Result<()> {
-    let input_size = config.input_size;
-    let (mut input, mut output) = (Frames::stdin(input_size)?, Answers::stdout()?);
-    let mut frame = ArrayD::from_shape_vec(vec![1, input_size], zeros(&[input_size], "a frame")?)?;
-    loop {
-        let read = input.read(frame.as_slice_mut().unwrap_or_default());
-        carried.defer(input.may_be_text(), read.is_err());
-        if !read? {
-            return Ok(());
-        }
-        check_finite(args, &input.place(), "input", &frame.view())?;
-        let result = carried.step(frame.view())?;
-        check_answer(args, &input.place(), &result)?;
-        carried.answer(result.h_n, || output.frame(&result.output.view()))?;
-    }
 }
 
 /// Refuses NaN and infinity in a tensor of an array, if that is asked for: before its answer, and before the state.
@@ -185,22 +210,18 @@ fn check_finite<T: Element>(
     args: &Stream,
     place: &str,
     name: &str,
-    tensor: &ArrayViewD<'_, T>,
+    tensor: &ArrayD<T>,
 ) -> Result<()> {
     if !args.check_finite {
         return Ok(());
     }
-    all_finite(&format!("{place}: {name}"), tensor, &[], &[])
+    all_finite(&format!("{place}: {name}"), &tensor.view(), &[], &[])
 }
 
-fn check_answer<T: Element>(args: &Stream, place: &str, answer: &Output<T>) -> Result<()> {
-    check_finite(args, place, "output", &answer.output.view())?;
-    check_finite(args, place, "h_n", &answer.h_n.view())
-}
-
-/// Checks what standard input and output are asked to do, before anything is read.
-fn check_streams(args: &Stream) -> Result<()> {
-    if args.weights == "-" || args.h0.as_deref().is_some_and(|path| path == "-") {
+/// Checks that standard input has the arrays alone.
+fn check_inputs(args: &Stream) -> Result<()> {
+    let others = [&args.h0, &args.model.parts.vocab, &args.model.labels];
+    if args.weights == "-" || others.into_iter().flatten().any(|path| path == "-") {
         let message = "expected only the arrays from stdin, got - for another input".to_owned();
         return Err(Usage(message).into());
     }
@@ -208,11 +229,16 @@ fn check_streams(args: &Stream) -> Result<()> {
         let message = "--state: expected a file, which is read and then replaced, got -".to_owned();
         return Err(with_hint(Usage(message), hint::set("--state", "state.npz")));
     }
-    if io::stdin().is_terminal() {
+    Ok(())
+}
+
+/// Refuses binary data from and to a terminal.
+fn check_terminals(form: &StreamForm, around: &ModelConfig) -> Result<()> {
+    if !form.is_text() && io::stdin().is_terminal() {
         let message = "stdin: expected arrays from a file or a pipe, got a terminal".to_owned();
         return Err(with_hint(Usage(message), hint::redirected("< inputs.npy > outputs.npy")));
     }
-    if io::stdout().is_terminal() {
+    if !form.has_text_answers(around) && io::stdout().is_terminal() {
         let what = "stdout: expected a file or a pipe for binary data, got a terminal".to_owned();
         return Err(with_hint(Usage(what), hint::redirected("> outputs.npy")));
     }
@@ -220,9 +246,8 @@ fn check_streams(args: &Stream) -> Result<()> {
 }
 
 /// Rejects bidirectional and reversed layers: their state cannot be carried.
-fn refuse_reverse(args: &Stream, config: &Config, weights: &Checkpoint) -> Result<()> {
+fn refuse_reverse(config: &Config, weights: &Checkpoint) -> Result<()> {
     let found = match (config.bidirectional, weights.reversed) {
-        _ if args.independent => return Ok(()),
         (true, _) => "expected one direction, got a bidirectional layer",
         (false, true) => "expected the forward direction, got a layer that runs in reverse",
         (false, false) => return Ok(()),

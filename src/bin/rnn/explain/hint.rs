@@ -11,6 +11,11 @@ pub(crate) fn set(flag: &str, value: impl AsRef<str>) -> String {
     CommandLine::new().with(flag, Some(value.as_ref())).to_string()
 }
 
+/// With this flag, which has no value.
+pub(crate) fn with(flag: &str) -> String {
+    CommandLine::new().with(flag, None).to_string()
+}
+
 /// With these arguments: the name, the flag and the value of each. `--batch-first` takes its value after an equals sign.
 pub(crate) fn with_all(flags: &[[&str; 3]]) -> String {
     let line = flags.iter().fold(CommandLine::new(), |line, [_, flag, value]| match *flag {

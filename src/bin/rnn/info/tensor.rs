@@ -178,7 +178,7 @@ fn gather(
     let mut statistics = Statistics::new(&header);
     let printer = || Printer::new(header.stored, &header.shape, header.fortran_order);
     let mut printer = values.then(printer);
-    let bar = progress::bytes(header.body_bytes());
+    let bar = progress::bytes(header.body_bytes(), true);
     for_each_piece(reader, |bits| {
         statistics.add(bits);
         watch(bits);

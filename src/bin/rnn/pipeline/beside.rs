@@ -5,8 +5,10 @@ use std::io::{self, Write};
 use anyhow::Result;
 use elman::files::{KeptCells, TensorFormat};
 use elman::{Element, Function, Pool};
+use ndarray::{ArrayD, ArrayViewD};
 
 use super::pass::Pass;
+use super::rows::reshaped;
 use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
 
@@ -17,6 +19,10 @@ pub(crate) struct Beside {
     /// Whether columns are copied.
     pub(super) keeps: bool,
     pub(crate) kept: KeptCells,
+    /// The names of the sequences of a table, under the name of their column.
+    pub(super) groups: Option<KeptCells>,
+    /// Whether an output has a row for each sequence, with its name.
+    pub(super) by_group: bool,
 }
 
 /// The lines of a table, in which text stands before the numbers.
@@ -29,19 +35,38 @@ pub(super) struct Lines<'a> {
 }
 
 impl Beside {
-    /// Refuses names that are not as many as the columns of an output of this shape, and copied columns without a row for
-    /// each of their cells.
-    pub(super) fn check<T: Element>(&self, pass: &Pass<'_, T>, shape: &[usize]) -> Result<()> {
-        let decoder = pass.model.decoder();
-        let classes = matches!(decoder.function, Some(Function::Argmax | Function::Top(_)));
-        let (names, columns, steps) = (self.names.len(), pass.columns(shape), pass.steps);
+    /// These names, which may be none, and copied columns if `keeps`.
+    pub(crate) fn new(names: Vec<String>, keeps: bool) -> Self {
+        Beside { names, keeps, ..Beside::default() }
+    }
+
+    /// Sets the cells that are copied to the next lines.
+    pub(super) fn keep(&mut self, cells: &KeptCells) {
+        if self.keeps {
+            self.kept.clone_from(cells);
+        }
+    }
+
+    /// Refuses names that are not as many as the columns.
+    pub(super) fn check_names(&self, columns: usize) -> Result<()> {
+        let names = self.names.len();
         if names != columns && names > 0 {
             let message =
                 format!("--names: expected {columns} names, one for each column, got {names}");
             return Err(Usage(message).into());
         }
+        Ok(())
+    }
+
+    /// Refuses names that are not as many as the columns of an output of this shape, and copied columns without a row for
+    /// each of their cells.
+    pub(super) fn check<T: Element>(&self, pass: &Pass<'_, T>, shape: &[usize]) -> Result<()> {
+        let decoder = pass.model.decoder();
+        let classes = matches!(decoder.function, Some(Function::Argmax | Function::Top(_)));
+        self.check_names(pass.columns(shape))?;
         let each_step = decoder.pool == Pool::Steps && (shape.len() == 2 || classes);
-        if self.keeps && (self.kept.names.is_empty() || !each_step || shape[0] != steps) {
+        let fits = self.by_group || (each_step && self.kept.rows() == shape[0]);
+        if self.keeps && !fits {
             let message = format!(
                 "--keep: expected a table as input and an output with a row for each of its rows, got an output of shape {shape:?}"
             );
@@ -58,24 +83,94 @@ impl Beside {
         columns: usize,
         labels: Option<&[String]>,
     ) -> Lines<'_> {
-        let separator = match format {
-            TensorFormat::Csv => ",",
-            TensorFormat::Tsv => "\t",
-            TensorFormat::Npy | TensorFormat::Txt => return Lines::default(),
-        };
+        let Some(separator) = separator(format) else { return Lines::default() };
         let labels = labels.filter(|labels| labels.len() == columns).map(<[String]>::to_vec);
         let typed = Some(self.names.clone()).filter(|names| !names.is_empty());
-        let counted = || (0..columns).map(|column| format!("output_{column}")).collect();
-        let names = typed.or(labels).or_else(|| self.keeps.then(counted));
-        let first = names.map(|names| {
-            let all = self.kept.names.iter().chain(&names).map(|name| cell(name, separator));
-            all.collect::<Vec<_>>().join(separator) + "\n"
-        });
-        Lines { first, kept: self.keeps.then_some(&self.kept), separator }
+        let groups = self.groups.as_ref().filter(|_| self.by_group);
+        let kept = groups.or(self.keeps.then_some(&self.kept));
+        let names = typed.or(labels).or_else(|| kept.map(|_| counted("output", columns)));
+        Lines::new(names, kept, separator)
+    }
+
+    /// Refuses names and copied columns without a table.
+    pub(super) fn check_table(&self, format: TensorFormat) -> Result<()> {
+        let typed = [("--names", !self.names.is_empty()), ("--keep", self.keeps)];
+        match typed.into_iter().find(|(_, typed)| *typed && !format.is_table()) {
+            Some((flag, _)) => {
+                let message = format!("expected a .csv or .tsv as output with {flag}, got none");
+                Err(with_hint(Usage(message), hint::set("-o", "output.csv")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The shape of a table of `h_n`, (D * `num_layers`, N, `H_out`): a row for each sequence of a table, or the layers and
+    /// directions of a single one.
+    pub(super) fn shape_of_states(&self, shape: &[usize]) -> Vec<usize> {
+        match *shape {
+            [states, batch, size] if self.groups.is_some() => vec![batch, states * size],
+            [states, 1, size] => vec![states, size],
+            _ => shape.to_vec(),
+        }
+    }
+
+    /// `h_n` in this shape.
+    pub(super) fn states<T: Element>(&self, h_n: ArrayViewD<'_, T>) -> ArrayD<T> {
+        let shape = self.shape_of_states(h_n.shape());
+        let by_sequence = self.groups.is_some() && h_n.ndim() == 3;
+        let h_n = if by_sequence { h_n.permuted_axes(vec![1, 0, 2]) } else { h_n };
+        reshaped(h_n.to_owned(), &shape)
+    }
+
+    /// The lines of a table that has this number of columns and a row for each sequence, with its name.
+    pub(super) fn lines_of_groups(
+        &self,
+        format: TensorFormat,
+        output: &str,
+        columns: usize,
+    ) -> Lines<'_> {
+        let Some(separator) = separator(format) else { return Lines::default() };
+        match &self.groups {
+            Some(groups) => Lines::new(Some(counted(output, columns)), Some(groups), separator),
+            None => Lines::default(),
+        }
     }
 }
 
-impl Lines<'_> {
+/// The separator of a table's cells.
+fn separator(format: TensorFormat) -> Option<&'static str> {
+    match format {
+        TensorFormat::Csv => Some(","),
+        TensorFormat::Tsv => Some("\t"),
+        TensorFormat::Npy | TensorFormat::Txt => None,
+    }
+}
+
+/// The names of an output's columns, `output_0`, `output_1`, ...
+fn counted(output: &str, columns: usize) -> Vec<String> {
+    (0..columns).map(|column| format!("{output}_{column}")).collect()
+}
+
+impl<'a> Lines<'a> {
+    /// Lines with these names above their numbers, and these cells before them.
+    fn new(
+        names: Option<Vec<String>>,
+        kept: Option<&'a KeptCells>,
+        separator: &'static str,
+    ) -> Self {
+        let first = names.map(|names| {
+            let before = kept.into_iter().flat_map(|kept| &kept.names);
+            let all = before.chain(&names).map(|name| cell(name, separator));
+            all.collect::<Vec<_>>().join(separator) + "\n"
+        });
+        Lines { first, kept, separator }
+    }
+
+    /// The same lines behind others of the table.
+    pub(super) fn without_first(self) -> Self {
+        Lines { first: None, ..self }
+    }
+
     /// Writes the lines; `write` writes the numbers.
     pub(super) fn write(
         &self,

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use elman::files::{FileError, Header, Stored};
-use elman::{Batch, Config, Element, Error, Options, Output, Rnn, Session};
-use ndarray::{ArrayD, ArrayViewD, Dimension};
+use elman::files::{FileError, Stored};
+use elman::{Batch, Element, Error, Model, ModelOutput, Options, Pool, Pooling, Prediction};
+use ndarray::ArrayD;
 
 use super::state::StateFile;
 use crate::explain::hint;
@@ -21,9 +21,11 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The state after everything that has been answered.
 pub(crate) struct Carried<'a, T> {
-    rnn: &'a Rnn<T>,
-    /// `None` if each array starts from zeros.
-    session: Option<Session<'a, T>>,
+    model: &'a Model<T>,
+    /// Whether an array starts from the state of the one before, instead of from zeros.
+    carry: bool,
+    /// (D * `num_layers`, N, `H_out`), or (D * `num_layers`, `H_out`) for one sequence; `None` for zeros.
+    h: Option<ArrayD<T>>,
     /// The source of the state, for messages.
     origin: String,
     /// Arrays and steps that this process has answered.
@@ -52,13 +54,12 @@ impl<'a, T: Element> Carried<'a, T> {
     /// arrays, is `saved` in this file too: after every `checkpoint` arrays, at the end, and if a signal ends the
     /// process.
     pub(crate) fn new(
-        rnn: &'a Rnn<T>,
+        model: &'a Model<T>,
         carry: bool,
         start: Option<(ArrayD<T>, String)>,
         saved: Option<(StateFile, u64, Option<NonZeroU64>)>,
     ) -> Self {
         let (h, origin) = start.map_or((None, String::new()), |(h, origin)| (Some(h), origin));
-        let session = carry.then(|| Session::new(rnn, h));
         let saved = saved.map(|(file, count, checkpoint)| {
             let saved = Saved { file, checkpoint, h_n: None, count, unsaved: 0, deferred: false };
             let saved = Arc::new(Mutex::new(saved));
@@ -66,42 +67,63 @@ impl<'a, T: Element> Carried<'a, T> {
             signals::before_dying(move || save_at_last(&at_last));
             saved
         });
-        Carried { rnn, session, origin, arrays: 0, steps: 0, saved }
+        Carried { model, carry, h, origin, arrays: 0, steps: 0, saved }
     }
 
     /// Refuses an array of other sequences than those whose state is carried. The layer itself reports everything
     /// else.
-    pub(crate) fn check(&self, header: &Header, place: &str) -> Result<()> {
-        let (shape, config) = (&header.shape, self.rnn.config());
-        let h = self.session.as_ref().and_then(Session::state);
-        let Some(h) = h.filter(|_| (2..=3).contains(&shape.len())) else { return Ok(()) };
-        let batch = |shape: &[usize], axis: usize| (shape.len() == 3).then(|| shape[axis]);
-        let expected = batch(h.shape(), 1);
-        if batch(shape, 1 - step_axis(shape, config)) == expected {
+    pub(crate) fn check(&self, shape: &[usize], place: &str) -> Result<()> {
+        let (config, ids) = (self.model.rnn().config(), self.model.encoder().is_some());
+        let features = usize::from(!ids);
+        let Some(h) = &self.h else { return Ok(()) };
+        if !(1 + features..=2 + features).contains(&shape.len()) {
             return Ok(());
         }
-        let expected = match (expected, config.batch_first) {
-            (None, _) => format!("[L, {}]", config.input_size),
-            (Some(batch), false) => format!("[L, {batch}, {}]", config.input_size),
-            (Some(batch), true) => format!("[{batch}, L, {}]", config.input_size),
+        let batched = shape.len() == 2 + features;
+        let expected = (h.ndim() == 3).then(|| h.shape()[1]);
+        if batched.then(|| shape[usize::from(!config.batch_first)]) == expected {
+            return Ok(());
+        }
+        let sizes = match (expected, config.batch_first) {
+            (None, _) => vec!["L".to_owned()],
+            (Some(batch), false) => vec!["L".to_owned(), batch.to_string()],
+            (Some(batch), true) => vec![batch.to_string(), "L".to_owned()],
         };
+        let features = (!ids).then(|| config.input_size.to_string());
+        let expected = sizes.into_iter().chain(features).collect::<Vec<_>>().join(", ");
         let origin = &self.origin;
         let message =
-            format!("{place}: input: expected shape {expected}, as in {origin}, got {shape:?}");
+            format!("{place}: input: expected shape [{expected}], as in {origin}, got {shape:?}");
         // A state that was named is meant to be carried.
         let named = self.saved.is_some() || self.arrays == 0;
         Err(with_hint(Data(message), (!named).then(hint::whole_sequences)))
     }
 
-    pub(crate) fn step(&mut self, input: ArrayViewD<'_, T>) -> Result<Output<T>, Error> {
-        let (shape, config) = (input.raw_dim(), self.rnn.config());
-        let batch = Batch::new(input, config.batch_first)?;
-        let output = match &mut self.session {
-            Some(session) => session.step(batch, Options::default())?,
-            None => self.rnn.forward(batch, Options::default())?,
-        };
-        self.steps += shape[step_axis(shape.slice(), config)] as u64;
+    /// Passes an array of this number of steps through the model.
+    pub(crate) fn step(
+        &mut self,
+        batch: Batch<'_, T>,
+        steps: usize,
+    ) -> Result<ModelOutput<T>, Error> {
+        let h_0 = self.h.as_ref().map(|h| h.view());
+        let output = self.model.forward(batch, Options { h_0, ..Options::default() })?;
+        self.steps += steps as u64;
         Ok(output)
+    }
+
+    /// The answer to a sequence without steps: the padding.
+    pub(crate) fn step_none(&self) -> Result<ModelOutput<T>, Error> {
+        let (rnn, decoder) = (self.model.rnn(), self.model.decoder());
+        let zeros = |shape: &[usize]| ArrayD::from_elem(shape, T::ZERO);
+        let h_n = self.h.clone().unwrap_or_else(|| zeros(&rnn.hidden_shape(None)));
+        let width = rnn.config().num_directions() * rnn.config().hidden_size;
+        let prediction = if decoder.pool == Pool::Steps {
+            Prediction::Values(zeros(&[0, width]))
+        } else {
+            let pooling = Pooling::new(decoder.pool, 1, width)?;
+            decoder.decode_pooled(pooling, &h_n, T::ZERO, rnn.kernel())?.of_one()
+        };
+        Ok(ModelOutput { prediction, h_n })
     }
 
     /// Answers an array; `h_n` is the state after it.
@@ -115,6 +137,7 @@ impl<'a, T: Element> Carried<'a, T> {
             // If the answer fails, a part of it may have arrived: the last checkpoint stands.
             saved.h_n = None;
             write()?;
+            self.h = self.carry.then(|| h_n.clone());
             saved.h_n = Some(h_n);
             saved.count += 1;
             saved.unsaved += 1;
@@ -124,6 +147,7 @@ impl<'a, T: Element> Carried<'a, T> {
             }
         } else {
             write()?;
+            self.h = self.carry.then_some(h_n);
         }
         self.arrays += 1;
         if self.arrays == 1 {
@@ -154,11 +178,6 @@ impl<'a, T: Element> Carried<'a, T> {
             |count: u64, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
         format!("{}, {}", many(self.arrays, word), many(self.steps, "step"))
     }
-}
-
-/// The axis of L.
-fn step_axis(shape: &[usize], config: &Config) -> usize {
-    usize::from(config.batch_first && shape.len() == 3)
 }
 
 impl<T: Stored> Saved<T> {

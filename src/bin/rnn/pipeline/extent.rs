@@ -61,6 +61,7 @@ impl<T: Element> Pass<'_, T> {
             (!single && forward_only).then_some(Cut { sections: SectionKind::Chunk, bytes })
         };
         match self.form {
+            Form::Grouped(_) => return None,
             Form::Ragged(_) => return blocks(SECTION_BYTES),
             // Each chunk reads and writes the state of all sequences, which may be as large as a few steps.
             Form::Packed => return chunks(APART_BYTES),
@@ -189,7 +190,7 @@ impl<T: Element> Pass<'_, T> {
         let valid = self.lengths.iter().flatten().map(|&length| length as u128).sum();
         let (rows, padded, repacked) = match (&self.form, &self.lengths) {
             (Form::Packed, _) => (all, total, None),
-            (Form::Ragged(_), _) => (all, total, Some(all)),
+            (Form::Ragged(_) | Form::Grouped(_), _) => (all, total, Some(all)),
             (_, Some(_)) => (valid, total, Some(total)),
             (_, None) => (all, all, None),
         };

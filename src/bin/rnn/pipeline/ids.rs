@@ -7,6 +7,7 @@ use elman::files::{Source, read_text};
 use elman::{Element, Encoder, PackedSequence, Vocabulary, pack_sequence, unpack_sequence};
 use ndarray::{Array2, ArrayD, Axis};
 
+use super::groups;
 use super::input::{Input, pack_tensor};
 use super::pass::Pass;
 use super::rows::Rows;
@@ -61,6 +62,11 @@ impl Input {
                 })?;
                 pack_tensor(ids, pass, &pass.whole())
             }
+            Input::Grouped(file, rows) => {
+                let (place, numbers) = (file.place().to_owned(), file.read()?);
+                let ids = ids(&place, &numbers.index_axis_move(Axis(1), 0), count, |_| true)?;
+                Ok(Rows::Packed(groups::packed(&ids, &rows)?))
+            }
             Input::Packed(mut bundle, data) => {
                 let numbers = bundle.read_as(data)?;
                 let ids = ids(&bundle.entry_place(data), &numbers, count, |_| true)?;
@@ -98,7 +104,7 @@ fn pack(sequences: &[ArrayD<i64>]) -> Result<Rows<i64>> {
 
 /// Numbers as ids below `count`, on an axis of their own, (.., 1). Those that are not `seen`, behind the end of a
 /// sequence, may be anything.
-fn ids(
+pub(crate) fn ids(
     place: &str,
     numbers: &ArrayD<f64>,
     count: usize,

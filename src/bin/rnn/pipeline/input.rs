@@ -8,16 +8,17 @@ use anyhow::Result;
 use elman::files::{
     Accepts, Bundle, File, KeptCells, Source, StoredType, TableOptions, TensorFile, open_with,
 };
-use elman::{Dtype, Element, Model, pack_padded_sequence, pack_sequence};
+use elman::{Dtype, Element, Model, PackedSequence, pack_padded_sequence, pack_sequence};
 use ndarray::{ArrayD, Axis};
 
 use super::extent;
+use super::groups;
 use super::members::{lengths_of, odd_member};
 use super::pass::{Form, Pass, PassOptions};
 use super::rows::{Given, Rows, Section, longest, offsets, with_features};
 use super::sequences::Lengths;
 use super::sequences::{PACKED, read_data, read_index};
-use super::table::{check_table, note_table};
+use super::table::{check_table, note_table, several_columns};
 use crate::args::TableArgs;
 use crate::failure::Usage;
 use crate::report::Notes;
@@ -29,6 +30,8 @@ pub(crate) enum Input {
     Packed(Bundle, usize),
     /// Tensors of (`L_i`, `H_in`), each under its own name.
     Ragged(Bundle),
+    /// A table, and the sequences that its rows are.
+    Grouped(TensorFile, PackedSequence<usize>),
     /// The place of a text, and the ids of each of its lines.
     Text(String, Vec<Vec<i64>>),
 }
@@ -44,24 +47,25 @@ impl Input {
         archive: bool,
         ids: bool,
     ) -> Result<(Self, Option<Lengths<'static>>)> {
-        Self::open_keeping(input, table, &[], archive, ids)
+        Self::open_keeping(input, table, (&[], &[]), archive, ids)
     }
 
-    /// Opens an input of which these columns are kept, if it is a table.
+    /// Opens an input of which these columns are kept, if it is a table; with the flags that need one.
     pub(crate) fn open_keeping(
         input: &OsStr,
         table: Option<&TableArgs>,
-        keep: &[String],
+        keep: (&[String], &[&'static str]),
         archive: bool,
         ids: bool,
     ) -> Result<(Self, Option<Lengths<'static>>)> {
+        let (keep, typed) = keep;
         let (source, rank) = (Source::parse(input), if ids { 1 } else { 2 });
         let columns = table.map_or(Vec::new(), TableArgs::columns);
         let options =
             table.map_or(TableOptions::default(), |table| table.options_keeping(&columns, keep));
         let file = open_with(&source, Accepts::Sequences, &options)?;
         let mut flags = table.map_or(Vec::new(), TableArgs::flags);
-        flags.extend((!keep.is_empty()).then_some("--keep"));
+        flags.extend(typed);
         check_table(&flags, [&file], &source.to_string())?;
         let mut bundle = match file {
             File::Bundle(bundle) if bundle.entries().len() > 1 => bundle,
@@ -106,7 +110,7 @@ impl Input {
 
     pub(crate) fn place(&self) -> &str {
         match self {
-            Input::Tensor(file) => file.place(),
+            Input::Tensor(file) | Input::Grouped(file, _) => file.place(),
             Input::Packed(bundle, _) | Input::Ragged(bundle) => bundle.place(),
             Input::Text(place, _) => place,
         }
@@ -115,7 +119,7 @@ impl Input {
     /// The place of each tensor with numbers for the layer, its type, and its recognised format.
     pub(crate) fn tensors(&self) -> Vec<(String, StoredType, String)> {
         let (bundle, members) = match self {
-            Input::Tensor(file) => {
+            Input::Tensor(file) | Input::Grouped(file, _) => {
                 return vec![(file.place().to_owned(), file.header().stored, file.recognised())];
             }
             Input::Text(..) => return Vec::new(),
@@ -128,7 +132,7 @@ impl Input {
     }
 
     pub(crate) fn warn(&self, notes: &mut Notes) {
-        if let Input::Tensor(file) = self {
+        if let Input::Tensor(file) | Input::Grouped(file, _) = self {
             note_table(file, notes);
         }
     }
@@ -142,7 +146,7 @@ impl Input {
     /// The shape of the input: of a tensor its own, else (rows of all sequences, `H_in`).
     pub(crate) fn shape(&self) -> Vec<usize> {
         match self {
-            Input::Tensor(file) => file.header().shape.clone(),
+            Input::Tensor(file) | Input::Grouped(file, _) => file.header().shape.clone(),
             Input::Packed(bundle, data) => bundle.entries()[*data].shape.clone(),
             Input::Ragged(bundle) => {
                 let rows = extent::sum(bundle.entries().iter().map(|entry| entry.shape[0]));
@@ -155,6 +159,14 @@ impl Input {
     /// The cells of a table that are kept.
     pub(crate) fn take_kept(&mut self) -> KeptCells {
         if let Input::Tensor(file) = self { file.take_kept() } else { KeptCells::default() }
+    }
+
+    /// The same table as the sequences that its rows are.
+    pub(crate) fn grouped(self, rows: PackedSequence<usize>) -> Self {
+        match self {
+            Input::Tensor(file) => Input::Grouped(file, rows),
+            other => other,
+        }
     }
 
     /// Reads a stream into memory.
@@ -198,6 +210,12 @@ impl Input {
                 let longest = longest(own.iter().copied());
                 (Form::Ragged(names), (longest, lengths.insert(own).len()))
             }
+            Input::Grouped(file, rows) => {
+                check_rows(file, model)?;
+                let own = lengths.insert(rows.lengths()?);
+                let longest = longest(own.iter().copied());
+                (Form::Grouped(groups::places(rows)), (longest, own.len()))
+            }
             Input::Text(_, lines) => {
                 let own = lengths.insert(lines.iter().map(Vec::len).collect());
                 (Form::Batched, (longest(own.iter().copied()), own.len()))
@@ -214,6 +232,7 @@ impl Input {
         Ok(Given::Numbers(match (self, &pass.index) {
             (Input::Text(..), _) => unreachable!("a text without an encoder"),
             (Input::Tensor(file), _) => pack_tensor(file.read()?, pass, &pass.whole())?,
+            (Input::Grouped(file, rows), _) => Rows::Packed(groups::packed(&file.read()?, &rows)?),
             (Input::Packed(mut bundle, _), Some(index)) => {
                 Rows::Packed(read_data(&mut bundle, index.clone())?)
             }
@@ -221,6 +240,16 @@ impl Input {
                 read_ragged(&mut bundle, 0..pass.batch)?
             }
         }))
+    }
+}
+
+/// Checks that a row of a table is a step of the model's input.
+fn check_rows<T: Element>(file: &TensorFile, model: &Model<T>) -> Result<()> {
+    let shape = &file.header().shape;
+    match (model.encoder(), &shape[..]) {
+        (Some(_), &[_, found]) if found != 1 => Err(several_columns(file.place(), found)),
+        (Some(_), _) => Ok(()),
+        (None, _) => Ok(model.rnn().check_input(shape).map(drop)?),
     }
 }
 

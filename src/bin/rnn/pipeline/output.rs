@@ -8,7 +8,7 @@ use elman::files::{
     KeptCells, Overwrite, Pending, Sink, TensorFormat, is_standard_output, write_npz,
 };
 use elman::{Element, Prediction};
-use ndarray::{ArrayViewD, Axis};
+use ndarray::ArrayViewD;
 
 use super::beside::Beside;
 use super::output_path::{append_extension, check_extension, check_shape, shown, tensor_format};
@@ -57,10 +57,12 @@ impl Outputs {
         folders: &[Option<PathBuf>; 4],
         name: &OsStr,
         overwrite: Overwrite,
+        written: &TableOutputArgs,
     ) -> Self {
         let join = |folder: &Option<PathBuf>| folder.as_ref().map(|folder| folder.join(name));
         let (paths, naming) = (folders.each_ref().map(join), Naming::InFolder);
-        let (beside, sinks) = (Beside::default(), [const { None }; 4]);
+        let beside = Beside::new(written.names(), !written.keep().is_empty());
+        let sinks = [const { None }; 4];
         Outputs { paths, naming, overwrite, labels: None, beside, stdout: None, sinks }
     }
 
@@ -69,30 +71,26 @@ impl Outputs {
         mut paths: [Option<PathBuf>; 4],
         overwrite: Overwrite,
         written: &TableOutputArgs,
+        stdout: Option<Format>,
     ) -> Result<Self> {
         let default = paths.iter().all(Option::is_none);
         let naming = if default { Naming::Default } else { Naming::Typed };
         if default {
             paths[..2].clone_from_slice(&["output.npy", "h_n.npy"].map(|path| Some(path.into())));
         }
-        let stdout = written.format;
         if stdout.is_some() && !paths.iter().flatten().any(|path| is_standard_output(path)) {
             let message = "expected an output to - with --format, got none".to_owned();
             return Err(with_hint(Usage(message), hint::set("-o", "-")));
         }
-        let (names, keeps) = (written.names(), !written.keep().is_empty());
-        let beside = Beside { names, keeps, kept: KeptCells::default() };
+        let keeps = !written.keep().is_empty();
+        let beside = Beside::new(written.names(), keeps);
         let sinks = [const { None }; 4];
-        let outputs = Outputs { paths, naming, overwrite, labels: None, beside, stdout, sinks };
-        let typed = [("--names", !outputs.beside.names.is_empty()), ("--keep", keeps)];
-        let typed = typed.into_iter().find(|(_, typed)| *typed);
-        match typed.filter(|_| !outputs.format(0).is_table()) {
-            Some((flag, _)) => {
-                let message = format!("expected a .csv or .tsv as output with {flag}, got none");
-                Err(with_hint(Usage(message), hint::set("-o", "output.csv")))
-            }
-            None => Ok(outputs),
-        }
+        Ok(Outputs { paths, naming, overwrite, labels: None, beside, stdout, sinks })
+    }
+
+    /// Refuses --names and --keep if the output is no table.
+    pub(crate) fn check_beside(&self) -> Result<()> {
+        self.beside.check_table(self.format(0))
     }
 
     /// The path of an output, or the name of a file of the format of standard output.
@@ -104,6 +102,14 @@ impl Outputs {
     /// Whether standard output takes text.
     pub(crate) fn stdout_is_text(&self) -> bool {
         self.stdout.is_some_and(Format::is_text)
+    }
+
+    /// Gives a table the names of the input's sequences, beside each of its rows, or, if it is `pooled`, of its sequences.
+    pub(crate) fn group(&mut self, names: KeptCells, pooled: bool) {
+        // A typed --keep is of rows.
+        self.beside.by_group = pooled && !self.beside.keeps;
+        self.beside.keeps = self.format(0).is_table();
+        self.beside.groups = Some(names);
     }
 
     /// Opens the outputs if they were named.
@@ -185,6 +191,7 @@ impl Outputs {
             }
             Some(path) if self.naming == Naming::InFolder => {
                 append_extension(path, archive);
+                self.check_beside()?;
                 self.open_one(0)
             }
             _ => match self.paths[0].as_deref().map(|path| self.formed(path)) {
@@ -200,8 +207,9 @@ impl Outputs {
         let shapes = &pass.shapes();
         for ((path, output), shape) in self.paths.iter().zip(OUTPUTS).zip(shapes) {
             let Some(path) = path.as_deref().map(|path| self.formed(path)) else { continue };
-            let of_one = output.0 == "h_n" && is_of_one(shape);
-            check_shape(path, output, if of_one { &shape[1..] } else { shape })?;
+            let states = (output.0 == "h_n").then(|| self.beside.shape_of_states(shape));
+            let shape = states.as_ref().unwrap_or(shape);
+            check_shape(path, output, shape)?;
         }
         self.beside.check(pass, &shapes[0])
     }
@@ -232,15 +240,17 @@ impl Outputs {
     fn write<T: Element>(&mut self, output: usize, tensor: &ArrayViewD<'_, T>) -> Result<()> {
         let format = self.format(output);
         let Some(sink) = &mut self.sinks[output] else { return Ok(()) };
+        let states;
         let mut tensor = tensor.view();
-        if output == 1 && format.is_table() && is_of_one(tensor.shape()) {
-            tensor = tensor.index_axis_move(Axis(1), 0);
-        }
-        if output > 0 {
-            return Ok(sink.write(|file| format.write(file, &tensor))?);
+        if output == 1 && format.is_table() {
+            states = self.beside.states(tensor);
+            tensor = states.view();
         }
         let columns = tensor.shape().last().copied().unwrap_or(0);
-        let lines = self.beside.lines(format, columns, self.labels.as_deref());
+        let lines = match output {
+            0 => self.beside.lines(format, columns, self.labels.as_deref()),
+            _ => self.beside.lines_of_groups(format, OUTPUTS[output].0, columns),
+        };
         Ok(sink.write(|file| lines.write(file, |file| format.write(file, &tensor)))?)
     }
 
@@ -266,7 +276,7 @@ impl Outputs {
                     write_classes(sink, format, &prediction, self.labels.as_deref(), &lines)?;
                 }
             }
-            Some(Outcome::Rows(output)) if pass.is_tensor() && self.sinks[0].is_some() => {
+            Some(Outcome::Rows(output)) if pass.has_tensor_output() && self.sinks[0].is_some() => {
                 self.write(
                     0,
                     &reshaped(pass.tensor(&whole, output, pass.padding())?, &shape).view(),
@@ -290,9 +300,4 @@ impl Outputs {
         }
         Ok(self.sinks.into_iter().flatten().map(Pending::from))
     }
-}
-
-/// Whether `h_n` is that of one sequence, (D * `num_layers`, 1, `H_out`), which a table holds.
-fn is_of_one(shape: &[usize]) -> bool {
-    matches!(shape, [_, 1, _])
 }

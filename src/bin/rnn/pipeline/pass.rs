@@ -13,6 +13,8 @@ use crate::numbers::all_finite;
 #[allow(clippy::struct_excessive_bools, reason = "options that do not exclude each other")]
 #[derive(Default)]
 pub(crate) struct PassOptions {
+    /// Whether the run has a progress bar of its own.
+    pub(crate) progress: bool,
     pub(crate) train: bool,
     pub(crate) check_finite: bool,
     /// Whether the directions have an axis of their own in the outputs.
@@ -35,6 +37,8 @@ pub(crate) enum Form {
     Packed,
     /// A tensor for each sequence, (`L_i`, features), under its name.
     Ragged(Vec<String>),
+    /// The rows of a table, (rows, features), each at this place in packed order.
+    Grouped(Vec<usize>),
 }
 
 pub(crate) struct Pass<'a, T> {
@@ -69,6 +73,11 @@ impl<T: Element> Pass<'_, T> {
     /// Whether input and output are a tensor each.
     pub(super) fn is_tensor(&self) -> bool {
         matches!(self.form, Form::Unbatched | Form::Batched)
+    }
+
+    /// Whether the output is a tensor, not an archive.
+    pub(super) fn has_tensor_output(&self) -> bool {
+        self.is_tensor() || matches!(self.form, Form::Grouped(_))
     }
 
     /// Whether N is the first axis of a tensor.
@@ -120,7 +129,7 @@ impl<T: Element> Pass<'_, T> {
     pub(super) fn rows(&self, Section { steps, rows }: &Section) -> usize {
         match (&self.form, &self.lengths) {
             (Form::Packed, _) => self.offsets[steps.end] - self.offsets[steps.start],
-            (Form::Ragged(_), Some(lengths)) => {
+            (Form::Ragged(_) | Form::Grouped(_), Some(lengths)) => {
                 lengths[rows.clone()].iter().fold(0, |sum, &length| sum.saturating_add(length))
             }
             _ => steps.len().saturating_mul(rows.len()),
@@ -198,7 +207,7 @@ impl<T: Element> Pass<'_, T> {
         }
     }
 
-    /// A section of an output as a tensor, batched if the input is packed or ragged.
+    /// A section of an output as a tensor, batched if the input is packed or ragged; of a table, its rows.
     pub(super) fn tensor<U: Clone>(
         &self,
         section: &Section,
@@ -207,7 +216,10 @@ impl<T: Element> Pass<'_, T> {
     ) -> Result<ArrayD<U>> {
         match rows {
             Rows::Padded(tensor) => Ok(tensor),
-            Rows::Packed(packed) => self.padded(section, &packed, padding),
+            Rows::Packed(packed) => match &self.form {
+                Form::Grouped(places) => Ok(packed.data.select(Axis(0), places)),
+                _ => self.padded(section, &packed, padding),
+            },
         }
     }
 
@@ -244,7 +256,7 @@ impl<T: Element> Pass<'_, T> {
             Form::Batched if self.batch_first() => vec![row, step],
             Form::Batched => vec![step, row],
             Form::Packed => vec![self.offsets[step]],
-            Form::Ragged(_) => Vec::new(),
+            Form::Ragged(_) | Form::Grouped(_) => Vec::new(),
         };
         match (rows, &self.form) {
             (Rows::Packed(packed), Form::Ragged(names)) => {
@@ -252,6 +264,10 @@ impl<T: Element> Pass<'_, T> {
                 own.iter().zip(&names[section.rows.clone()]).try_for_each(|(own, member)| {
                     all_finite(&format!("{name}: {member}"), &own.view(), &axes, &first)
                 })
+            }
+            (Rows::Packed(packed), Form::Grouped(places)) => {
+                let rows = packed.data.select(Axis(0), places);
+                all_finite(&name, &rows.view(), &axes, &first)
             }
             (Rows::Packed(packed), Form::Unbatched | Form::Batched) => {
                 all_finite(&name, &self.padded(section, packed, T::ZERO)?.view(), &axes, &first)

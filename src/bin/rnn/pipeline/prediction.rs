@@ -6,8 +6,9 @@ use elman::{Element, Pool, Pooling, Prediction};
 use ndarray::{ArrayD, ArrayViewD, Axis};
 
 use super::beside::{Lines, cell};
-use super::pass::{Form, Pass};
+use super::pass::{Form, Pass, Stage};
 use super::rows::{Rows, Section, reshaped};
+use crate::numbers::all_finite;
 
 /// The index behind the end of a sequence.
 const NO_CLASS: i64 = -1;
@@ -59,7 +60,16 @@ impl<'a, T: Element> Decoding<'a, T> {
             return Ok(None);
         }
         let Some(pooling) = &mut self.pooling else {
-            return self.pass.decode_steps(output).map(Some);
+            let decoded = self.pass.decode_steps(output)?;
+            match &decoded {
+                // The layer's own output has been checked.
+                Outcome::Rows(rows) if !self.pass.is_hidden() => {
+                    self.pass.check(Stage::Output, section, rows)?;
+                }
+                Outcome::Rows(_) => {}
+                Outcome::Whole(prediction) => self.pass.check_prediction(prediction)?,
+            }
+            return Ok(Some(decoded));
         };
         // A part of a packed input is in packed order.
         let order = match (&self.pass.index, &output) {
@@ -81,7 +91,9 @@ impl<'a, T: Element> Decoding<'a, T> {
         let (decoder, kernel) = (pass.model.decoder(), pass.rnn.kernel());
         let prediction = decoder.decode_pooled(pooling, &h_n, pass.padding(), kernel)?;
         let unbatched = pass.form == Form::Unbatched;
-        Ok(Some(Outcome::Whole(if unbatched { prediction.of_one() } else { prediction })))
+        let prediction = if unbatched { prediction.of_one() } else { prediction };
+        pass.check_prediction(&prediction)?;
+        Ok(Some(Outcome::Whole(prediction)))
     }
 }
 
@@ -103,6 +115,19 @@ impl<T: Element> Pass<'_, T> {
                 indices: indices(form.with_data(own)?)?,
             }),
         })
+    }
+
+    /// Reports NaN and infinity in the values of a prediction, if that is asked for. Behind the end of a sequence they are
+    /// meant if the padding is one of them.
+    fn check_prediction(&self, prediction: &Prediction<T>) -> Result<()> {
+        let (Prediction::Values(values) | Prediction::Top { values, .. }) = prediction else {
+            return Ok(());
+        };
+        if !self.options.check_finite || !self.padding().is_finite() {
+            return Ok(());
+        }
+        let [_, axes, ..] = self.axes(false);
+        all_finite("output", &values.view(), &axes, &[])
     }
 
     /// A line of text for each sequence, its numbers, classes or names between tabs.
@@ -160,14 +185,24 @@ pub(super) fn write_classes<T: Element>(
 }
 
 /// How classes are written as text.
-struct Names<'a> {
-    labels: Option<&'a [String]>,
-    separator: &'static str,
+pub(super) struct Names<'a> {
+    pub(super) labels: Option<&'a [String]>,
+    pub(super) separator: &'static str,
 }
 
 impl Names<'_> {
+    /// The line of a sequence, with the cells of each of its `steps`, or of its prediction.
+    pub(super) fn line<T: Element>(&self, prediction: &Prediction<T>, steps: bool) -> String {
+        let cells: Vec<_> = if steps {
+            (0..outer(prediction)).flat_map(|t| self.cells(prediction, &[t])).collect()
+        } else {
+            self.cells(prediction, &[])
+        };
+        cells.join(self.separator) + "\n"
+    }
+
     /// A table of classes, or of the first of them with their values: rows and columns, or a row for each of one axis.
-    fn table<T: Element>(&self, prediction: &Prediction<T>) -> String {
+    pub(super) fn table<T: Element>(&self, prediction: &Prediction<T>) -> String {
         let (Prediction::Classes(indices) | Prediction::Top { indices, .. }) = prediction else {
             return String::new();
         };
@@ -214,6 +249,14 @@ impl Names<'_> {
         let name = usize::try_from(index).ok().and_then(|index| labels.get(index));
         let name = name.map(String::as_str).unwrap_or_default();
         cell(name, self.separator)
+    }
+}
+
+/// The size of the first axis.
+fn outer<T>(prediction: &Prediction<T>) -> usize {
+    match prediction {
+        Prediction::Values(own) | Prediction::Top { values: own, .. } => own.shape()[0],
+        Prediction::Classes(own) => own.shape()[0],
     }
 }
 

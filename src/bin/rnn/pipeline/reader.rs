@@ -30,7 +30,7 @@ impl<'a> Reader<'a> {
             Input::Tensor(file) => file.reader()?,
             Input::Packed(bundle, data) => bundle.reader(*data)?,
             Input::Ragged(bundle) => return Ok(Some(Reader::Ragged(bundle))),
-            Input::Text(..) => return Ok(None),
+            Input::Text(..) | Input::Grouped(..) => return Ok(None),
         };
         Ok((!reader.header().fortran_order).then_some(Reader::Rows(reader)))
     }

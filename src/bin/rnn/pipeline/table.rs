@@ -4,7 +4,7 @@ use anyhow::Result;
 use elman::files::{File, StoredType, TensorFile};
 
 use crate::explain::hint;
-use crate::failure::{Usage, with_hint};
+use crate::failure::{Data, Usage, with_hint};
 use crate::report::Notes;
 
 /// Numbers that a warning lists at most.
@@ -13,10 +13,20 @@ const MAX_LISTED: usize = 5;
 /// Says what was assumed about a table: its encoding, and a first line taken for names that may be numbers.
 pub(crate) fn note_table(file: &TensorFile, notes: &mut Notes) {
     let place = file.place();
-    if let Some(encoding) = file.encoding() {
+    note_encoding(place, file.encoding(), notes);
+    note_names(place, file.column_names(), file.names_are_guessed(), notes);
+}
+
+/// Says that the text of a table is not UTF-8.
+pub(crate) fn note_encoding(place: &str, encoding: Option<&str>, notes: &mut Notes) {
+    if let Some(encoding) = encoding {
         notes.notes.push(format!("{place}: the text is not UTF-8, and is read as {encoding}"));
     }
-    if let [first, others @ ..] = file.column_names()
+}
+
+/// Says that names of columns may be something else.
+pub(crate) fn note_names(place: &str, names: &[String], guessed: bool, notes: &mut Notes) {
+    if let [first, others @ ..] = names
         && first.is_empty()
         && others.iter().any(|name| !name.is_empty())
     {
@@ -24,14 +34,19 @@ pub(crate) fn note_table(file: &TensorFile, notes: &mut Notes) {
             "{place}: the first column has no name, as an index that pandas writes: --columns leaves it out"
         ));
     }
-    let numbers = file.column_names().iter().filter(|name| name.parse::<f64>().is_ok());
+    let numbers = names.iter().filter(|name| name.parse::<f64>().is_ok());
     let numbers: Vec<_> = numbers.map(String::as_str).take(MAX_LISTED).collect();
-    if file.names_are_guessed() && !numbers.is_empty() {
+    if guessed && !numbers.is_empty() {
         notes.warnings.push(format!(
             "{place}: the first line is taken for names of columns, with numbers among them: {}",
             numbers.join(", ")
         ));
     }
+}
+
+/// The error for a table whose rows are steps of one sequence, each of one id.
+pub(crate) fn several_columns(place: &str, found: usize) -> anyhow::Error {
+    Data(format!("{place}: expected one column of ids, got {found}")).into()
 }
 
 /// Refuses flags for tables without a table.

@@ -65,8 +65,12 @@ impl Lines<'_> {
         self.with_remedy(error, remedy)
     }
 
-    /// The names of all columns of numbers, if the one that holds a text has no number at all.
+    /// The names of all columns of numbers, if the one that holds a text has no number at all. Lines that were read before
+    /// these are not known.
     fn numeric_columns(&self, text_column: usize) -> Option<Vec<String>> {
+        if self.before > 0 {
+            return None;
+        }
         let budget = self.budget.clone();
         let mut lines = Lines::new(self.bytes, self.place, self.options, self.separator, budget);
         lines.first().ok()?;
@@ -92,7 +96,8 @@ impl Lines<'_> {
 
     /// The error for a text that begins like another format.
     pub(in crate::files::table) fn no_table(&self) -> Option<FileError> {
-        let looks = match self.bytes.trim_ascii_start().first()? {
+        let start = self.bytes.trim_ascii_start().first().filter(|_| self.before == 0);
+        let looks = match start? {
             b'<' => "HTML or XML",
             b'{' | b'[' => "JSON",
             _ => return None,

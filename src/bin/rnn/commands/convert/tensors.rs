@@ -10,7 +10,7 @@ use elman::files::{
     TensorFormat, is_standard_output, open_with, whole_model, write_npz, write_safetensors,
 };
 
-use crate::args::{Convert, Format};
+use crate::args::{Convert, Format, typed_flags};
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
 use crate::layer::holds_weights;
@@ -91,8 +91,7 @@ fn of_weights(args: &Convert) -> Vec<&'static str> {
         ("--pool", model.pool.is_some()),
         ("--labels", model.labels.is_some()),
     ];
-    let typed = typed.into_iter().filter(|(_, typed)| *typed).map(|(flag, _)| flag);
-    typed.chain(model.parts.of_weights()).collect()
+    typed_flags(&typed).into_iter().chain(model.parts.of_weights()).collect()
 }
 
 /// The typed words that only tensors have.
@@ -107,8 +106,7 @@ fn of_tensors(args: &Convert) -> Vec<&'static str> {
         ("--dtype", args.dtype.is_some_and(is_dtype)),
         ("NAME", matches!(Source::parse(&args.source), Source::Member(..))),
     ];
-    let typed = typed.into_iter().filter(|(_, typed)| *typed).map(|(flag, _)| flag);
-    typed.chain(args.table.flags()).chain(one).collect()
+    typed_flags(&typed).into_iter().chain(args.table.flags()).chain(one).collect()
 }
 
 /// The type of weights.

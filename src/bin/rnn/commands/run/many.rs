@@ -117,7 +117,7 @@ fn run_one<T: Element>(
 ) -> Result<Done> {
     let args = shared.args;
     let name = path.file_name().unwrap_or_default();
-    let mut outputs = Outputs::in_folders(folders, name, args.report.overwrite());
+    let mut outputs = Outputs::in_folders(folders, name, args.report.overwrite(), &args.written);
     outputs.open_named()?;
     let (input, lengths) = open_input(args, path.as_os_str(), around, &mut outputs)?;
     plan::refuse_weights(args, &outputs, id)?;

@@ -15,6 +15,7 @@ use crate::explain::layer::{Places, explain, hinted};
 use crate::failure::{Data, Usage, with_hint};
 use crate::layer::{self, config_from_flags, merged_config, note_dropout};
 use crate::model_flags::ModelFlags;
+use crate::pipeline::groups::Groups;
 use crate::pipeline::input::Input;
 use crate::pipeline::output::Outputs;
 use crate::pipeline::sequences::Lengths;
@@ -41,8 +42,7 @@ pub(super) fn read_weights(
         return Ok((None, flags.over(ModelConfig::default())?));
     };
     if args.report.verbose > 0 {
-        let Checkpoint { place, recognised, .. } = &weights.layer;
-        notes.notes.push(format!("{place}: recognised as {recognised}"));
+        layer::note_recognised(&weights.layer, notes);
     }
     let around = weights.config.clone();
     Ok((Some(weights), around))
@@ -57,19 +57,49 @@ pub(super) fn open_input<'a>(
     outputs: &mut Outputs,
 ) -> Result<(Input, Option<Lengths<'a>>)> {
     outputs.open_default(around.vocabulary.is_some())?;
-    let (mut input, own) = if let Some(vocabulary) = &around.vocabulary {
+    let (input, own) = if let Some(vocabulary) = &around.vocabulary {
         (Input::text(path, vocabulary)?, None)
     } else {
         let archive = args.lengths.is_none() && outputs.output_is_archive();
-        let (keep, ids) = (args.written.keep(), around.encoder.is_some());
-        Input::open_keeping(path, Some(&args.table), &keep, archive, ids)?
+        open_table(args, path, around, archive, outputs)?
     };
-    outputs.beside.kept = input.take_kept();
     // The typed lengths win over those of the input.
     let lengths = args.lengths.as_deref().map(Lengths::Typed).or(own);
     plan::check_padding(args, lengths.is_some(), &input)?;
     form_output(outputs, around, &input)?;
     Ok((input, lengths))
+}
+
+/// Opens an input that is no text. The columns of a table that are copied, and the names of its groups, go to the
+/// outputs.
+fn open_table(
+    args: &Run,
+    path: &OsStr,
+    around: &ModelConfig,
+    archive: bool,
+    outputs: &mut Outputs,
+) -> Result<(Input, Option<Lengths<'static>>)> {
+    let (mut keep, mut flags) = (args.written.keep(), Vec::new());
+    flags.extend((!keep.is_empty()).then_some("--keep"));
+    let typed = |keep: &[String]| keep.iter().position(|own| Some(own) == args.group.as_ref());
+    if let Some(group) = &args.group {
+        flags.push("--group");
+        if typed(&keep).is_none() {
+            keep.insert(0, group.clone());
+        }
+    }
+    let ids = around.encoder.is_some();
+    let opened = Input::open_keeping(path, Some(&args.table), (&keep, &flags), archive, ids)?;
+    let (mut input, lengths) = opened;
+    let kept = input.take_kept();
+    let Some(column) = typed(&keep) else {
+        outputs.beside.kept = kept;
+        return Ok((input, lengths));
+    };
+    let Groups { names, rows } = Groups::of(&kept, column)?;
+    outputs.beside.kept = kept;
+    outputs.group(names, around.pool != Pool::Steps);
+    Ok((input.grouped(rows), lengths))
 }
 
 /// Gives the output the form that the model's results have.
@@ -108,7 +138,7 @@ pub(super) fn load<T: Element>(
 ) -> Result<Model<T>> {
     let config = merged_config(&weights.layer, &args.layer)?;
     note_dropout(&config, args.train, notes);
-    layer::check_finite(&weights.layer, args.check_finite, notes)?;
+    layer::check_finite(&weights, args.check_finite, notes)?;
     let kernel = args.engine.kernel.unwrap_or_else(Kernel::best);
     let model = weights.into_model(config.clone()).map(|model| model.with_kernel(kernel));
     model.map_err(|error: CheckpointError| hinted(error, &config))

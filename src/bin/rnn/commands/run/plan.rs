@@ -41,9 +41,13 @@ impl<'a> RunPlan<'a> {
         check_stdin(inputs.into_iter().chain([args.input.as_ref(), args.files.list.as_ref()]))?;
         let input = RunInput::of(args)?;
         let paths = [&args.output, &args.hn, &args.last, &args.all_hidden].map(Clone::clone);
-        let outputs = Outputs::new(paths, args.report.overwrite(), &args.written)?;
+        let outputs = Outputs::new(paths, args.report.overwrite(), &args.written, args.format)?;
+        if input != RunInput::Many {
+            outputs.check_beside()?;
+        }
         check_outputs(&outputs)?;
         let options = PassOptions {
+            progress: input != RunInput::Many,
             train: args.train,
             check_finite: args.check_finite,
             split_directions: args.split_directions,
@@ -175,7 +179,7 @@ pub(super) fn check_padding(args: &Run, lengths: bool, input: &Input) -> Result<
             return Err(with_hint(Usage(message), hint::without(&unwanted)));
         }
         Input::Packed(..) => (true, "a packed sequence"),
-        Input::Ragged(_) | Input::Text(..) => (false, "single sequences"),
+        Input::Ragged(_) | Input::Grouped(..) | Input::Text(..) => (false, "single sequences"),
     };
     let message =
         format!("{place}: expected a padded tensor and --lengths with {names}, got {own}");

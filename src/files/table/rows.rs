@@ -1,0 +1,298 @@
+//! A table whose lines arrive one by one.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use super::cell::is_word;
+use super::lines::Lines;
+use super::read::Head;
+use super::text::{
+    cells, decoded, is_comment, separator, single_blanks, unquoted, visible_separator,
+};
+use super::{FirstLine, KeptCells, Table, TableOptions};
+use crate::element::{Dtype, Element};
+use crate::files::budget::Budget;
+use crate::files::error::FileError;
+use crate::files::limit::{line_bytes, long_line};
+use crate::files::waiting::Waiting;
+
+/// Bytes that may separate the cells of a line whose separator is not known yet.
+const SEPARATORS: &[u8] = b"\t;, ";
+
+/// The rows of a table on a stream. A row is returned without waiting for any byte after its line, except that names
+/// of columns are read together with the line below them.
+pub struct TableRows<'a> {
+    reader: BufReader<Box<dyn Read + Send>>,
+    place: String,
+    options: TableOptions<'a>,
+    head: Option<Head>,
+    /// Names of all columns.
+    names: Vec<String>,
+    /// The lines of a row.
+    text: Vec<u8>,
+    /// Lines that have been read, and those before the text.
+    read: usize,
+    before: usize,
+    /// The line of the row.
+    line: usize,
+    /// The row, and everything that is known about all of them.
+    table: Table,
+}
+
+debug_fields!(TableRows<'_>, place, options, line);
+
+impl<'a> TableRows<'a> {
+    /// The table on standard input.
+    pub fn stdin(options: TableOptions<'a>) -> Self {
+        Self::new(Box::new(Waiting(io::stdin())), "stdin", options)
+    }
+
+    /// The table of a reader, such as a socket. Errors call it `name`.
+    pub fn new(reader: Box<dyn Read + Send>, name: &str, options: TableOptions<'a>) -> Self {
+        TableRows {
+            reader: BufReader::new(reader),
+            place: name.to_owned(),
+            options,
+            head: None,
+            names: Vec::new(),
+            text: Vec::new(),
+            read: 0,
+            before: 0,
+            line: 0,
+            table: Table::default(),
+        }
+    }
+
+    /// The line that was read last, for messages. Lines are counted from 1.
+    pub fn place(&self) -> String {
+        format!("{}: line {}", self.place, self.line)
+    }
+
+    /// Replaces `row` by the numbers of the next one, each rounded to T as if its text had been read as T; false at the
+    /// end of the table. Blank lines and comments are no rows; a last line without an end is one.
+    pub fn read<T: Element>(&mut self, row: &mut Vec<T>) -> Result<bool, FileError> {
+        while self.read_lines()? {
+            if self.parse()? {
+                if T::DTYPE == Dtype::F32 {
+                    self.table.round_to_f32()?;
+                }
+                row.clear();
+                row.extend(self.table.values.iter().map(|&value| T::from_f64(value)));
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Names of the columns that are read; empty if the table has none.
+    pub fn column_names(&self) -> &[String] {
+        &self.table.names
+    }
+
+    /// Whether the first line was taken for names because it looks like names.
+    pub fn names_are_guessed(&self) -> bool {
+        self.table.names_are_guessed
+    }
+
+    /// The name of the text's encoding; `None` for UTF-8 so far.
+    pub fn encoding(&self) -> Option<&'static str> {
+        self.table.encoding
+    }
+
+    /// The cells of the last row that are kept, as a table of one row.
+    pub fn kept(&self) -> &KeptCells {
+        &self.table.kept
+    }
+
+    /// Whether the next line can still show that the first one, which was read as numbers, is names.
+    pub fn is_doubtful(&self) -> bool {
+        let head = self.head.as_ref().filter(|_| self.table.shape[0] <= 1);
+        head.is_some_and(|head| head.first_row.is_doubtful(self.table.shape[0]))
+    }
+
+    /// Reads the row of the text; false if it has none.
+    fn parse(&mut self) -> Result<bool, FileError> {
+        let mut budget = Budget::default();
+        let text = std::mem::take(&mut self.text);
+        let (mut text, encoding) = decoded(text, &mut budget, &self.place)?;
+        let table = &mut self.table;
+        table.encoding = table.encoding.or(encoding);
+        if self.head.is_none() {
+            table.separator = separator(&text);
+        }
+        if table.separator == b' ' {
+            single_blanks(&mut text);
+        }
+        table.clear();
+        let lines = Lines::new(&text, &self.place, &self.options, table.separator, budget);
+        let mut lines = lines.behind(self.before, std::mem::take(&mut self.names));
+        let (head, has_row) = if let Some(head) = &self.head {
+            (head, lines.next()?)
+        } else {
+            let head = self.head.insert(Head::read(&mut lines)?);
+            head.name_columns(table, &mut lines).map_err(FileError::over(&self.place))?;
+            let has_row = head.has_row(&mut lines)?;
+            (&*head, has_row)
+        };
+        if has_row {
+            head.row(&mut lines, table)?;
+            self.line = lines.line();
+        }
+        self.names = std::mem::take(&mut lines.names);
+        drop(lines);
+        self.text = text;
+        Ok(has_row)
+    }
+
+    /// Reads the lines of the next row into the text: above the first row, everything that decides about the columns.
+    fn read_lines(&mut self) -> Result<bool, FileError> {
+        self.text.clear();
+        self.before = self.read;
+        if self.head.is_some() {
+            return self.read_record();
+        }
+        let Some(first) = self.read_until_row()? else { return Ok(false) };
+        let line = &self.text[first..];
+        let separator = visible_separator(line).unwrap_or(b' ');
+        let has_word = cells(line, separator).any(|cell| is_word(unquoted(cell)));
+        // Names are not answered, so that there is time for the line below them.
+        if self.options.first_line == FirstLine::Names
+            || (has_word && self.options.first_line != FirstLine::Numbers)
+        {
+            self.read_until_row()?;
+        }
+        Ok(true)
+    }
+
+    /// Reads lines up to one that is neither blank nor a comment, and returns its start in the text.
+    fn read_until_row(&mut self) -> Result<Option<usize>, FileError> {
+        loop {
+            let start = self.text.len();
+            if !self.read_record()? {
+                return Ok(None);
+            }
+            let line = &self.text[start..];
+            if !line.trim_ascii().is_empty() && !is_comment(line) {
+                return Ok(Some(start));
+            }
+        }
+    }
+
+    /// Reads a line, and those behind it that belong to it by its quotes; false at the end.
+    fn read_record(&mut self) -> Result<bool, FileError> {
+        let start = self.text.len();
+        loop {
+            let most = line_bytes() + 1;
+            let left = most.saturating_sub((self.text.len() - start) as u64);
+            let got = Read::take(&mut self.reader, left).read_until(b'\n', &mut self.text);
+            let got = got.map_err(FileError::reading(&self.place))?;
+            self.read += usize::from(got > 0);
+            if (self.text.len() - start) as u64 == most {
+                return Err(long_line(&format!("{}: line {}", self.place, self.read)));
+            }
+            let known = [self.table.separator];
+            let separators = if self.head.is_some() { &known[..] } else { SEPARATORS };
+            if got == 0 || !is_open(&self.text[start..], separators) {
+                return Ok(self.text.len() > start);
+            }
+        }
+    }
+}
+
+/// Whether a text ends within a cell in quotes. Two quotes in it are one, which does not end it.
+fn is_open(text: &[u8], separators: &[u8]) -> bool {
+    let (mut at_start, mut is_quoted, mut after_quote) = (true, false, false);
+    for &byte in text {
+        let is_quote = byte == b'"';
+        (is_quoted, after_quote) = match (is_quote, is_quoted) {
+            (true, true) => (false, true),
+            (true, false) => (at_start || after_quote, false),
+            (false, _) => (is_quoted, false),
+        };
+        at_start = !is_quoted && !is_quote && (byte == b'\n' || separators.contains(&byte));
+    }
+    is_quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rows of a text, each with its line, that arrives byte by byte; or the error behind them.
+    fn rows(text: &str, options: TableOptions<'_>) -> (Vec<(usize, Vec<f64>)>, Option<String>) {
+        struct Slow(Vec<u8>, usize);
+        impl Read for Slow {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                let byte = self.0.get(self.1);
+                self.1 += 1;
+                Ok(byte.map_or(0, |&byte| {
+                    buffer[0] = byte;
+                    1
+                }))
+            }
+        }
+        let reader = Box::new(Slow(text.as_bytes().to_vec(), 0));
+        let mut table = TableRows::new(reader, "x", options);
+        let (mut rows, mut row) = (Vec::new(), Vec::new());
+        loop {
+            match table.read(&mut row) {
+                Ok(true) => rows.push((table.line, row.clone())),
+                Ok(false) => return (rows, None),
+                Err(error) => return (rows, Some(error.to_string())),
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_those_of_the_whole_table() {
+        for (text, lines) in [
+            ("1,2\n3,4\n", [1, 2]),
+            ("a,b\n1,2\n3,4", [2, 3]),
+            ("a\tb\r\n1\t2\r\n\r\n3\t4\r\n", [2, 4]),
+            ("# made by hand\n\n# a b\n1 2\n# between\n3  4\n", [4, 6]),
+            ("a b\n 1 2 \n3 4", [2, 3]),
+            ("\u{feff}\"a\";b\n1;2\n\"3\";4\n", [2, 3]),
+            ("1,2\n\"3\n\",4\n", [1, 2]),
+        ] {
+            let expected = vec![(lines[0], vec![1.0, 2.0]), (lines[1], vec![3.0, 4.0])];
+            assert_eq!(rows(text, TableOptions::default()), (expected, None), "{text:?}");
+        }
+        for text in ["", "\n \n", "a,b\n", "# a\n"] {
+            assert_eq!(rows(text, TableOptions::default()), (vec![], None), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_names_its_line() {
+        for (text, expected) in [
+            ("a,b\n1,2\n\n3,x\n", "x: line 4, column 2 (b): expected a number, got 'x'"),
+            ("1,2\n1,2,3\n", "x: line 2: expected 2 cells, as in line 1, got 3"),
+            ("a,b\n1,2\n{\"a\": 1}\n", "x: line 3: expected 2 cells, as in line 1, got 1"),
+            ("1,2\n3,\"4\n", "x: line 2, column 2: expected a number, got '4'"),
+        ] {
+            let (rows, error) = rows(text, TableOptions::default());
+            if text.contains("\"4") {
+                assert_eq!((rows.len(), error), (2, None), "a last line without an end counts");
+            } else {
+                assert_eq!((rows.len(), error.as_deref()), (1, Some(expected)), "{text:?}");
+            }
+        }
+        let (_, error) = rows("[1, 2]\n", TableOptions::default());
+        assert!(error.unwrap().contains("line 1, column 1: "));
+    }
+
+    /// The first line has been answered by then.
+    #[test]
+    fn names_that_look_like_numbers_are_found_in_the_next_line() {
+        let numbers = |line: usize, row: &[f64]| (line, row.to_vec());
+        let found = "expected names (--header) or numbers (--no-header), got numbers like names above '0.5'";
+        let (rows_read, error) = rows("0,1\n0.5,2\n", TableOptions::default());
+        assert_eq!(
+            (rows_read, error),
+            (vec![numbers(1, &[0.0, 1.0])], Some(format!("x: line 1: {found}")))
+        );
+        let (rows_read, error) = rows("\"0.1\"\n\"0.5\"\n", TableOptions::default());
+        assert_eq!((rows_read.len(), error), (2, None));
+        let options = TableOptions { first_line: FirstLine::Names, ..TableOptions::default() };
+        assert_eq!(rows("0,1\n0.5,2\n", options), (vec![numbers(2, &[0.5, 2.0])], None));
+    }
+}
