@@ -92,6 +92,7 @@ impl Vocabulary {
     }
 
     /// The same vocabulary for a text of other units.
+    #[must_use]
     pub fn with_tokens(self, tokens: Tokens) -> Self {
         Vocabulary { tokens, ..self }
     }
@@ -99,6 +100,11 @@ impl Vocabulary {
     /// The token of each id.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
         self.names.iter()
+    }
+
+    /// The token of an id.
+    pub fn name(&self, id: usize) -> Option<&str> {
+        self.names.get(id)
     }
 
     /// The units of the text.

@@ -1,5 +1,7 @@
 //! Tokens as text: the prompt and the stop texts as ids, and new ids as they are written.
 
+use std::fmt::Write;
+
 use anyhow::{Context, Result};
 use elman::files::Answers;
 use elman::{Tokens, Vocabulary};
@@ -11,19 +13,28 @@ pub(super) struct Wording {
     vocabulary: Option<Vocabulary>,
     /// Whether the tokens are words.
     words: bool,
-    /// The text of each id, (V): a word has a space before it, a number a line end behind it.
-    texts: Vec<String>,
+    /// V, the number of ids.
+    count: usize,
 }
 
 impl Wording {
     pub(super) fn new(vocabulary: Option<Vocabulary>, count: usize) -> Self {
         let words = vocabulary.as_ref().is_some_and(|own| own.tokens() == Tokens::Word);
-        let texts = match &vocabulary {
-            None => (0..count).map(|id| format!("{id}\n")).collect(),
-            Some(own) if words => own.names().map(|name| format!(" {name}")).collect(),
-            Some(own) => own.names().map(str::to_owned).collect(),
-        };
-        Wording { vocabulary, words, texts }
+        Wording { vocabulary, words, count }
+    }
+
+    /// Writes the text of an id to `text`: a word has a space before it unless it is the `first`, a number a line end
+    /// behind it.
+    fn write(&self, id: usize, first: bool, text: &mut String) {
+        text.clear();
+        if self.words && !first {
+            text.push(' ');
+        }
+        match &self.vocabulary {
+            Some(vocabulary) => text.push_str(vocabulary.name(id).unwrap_or_default()),
+            // Writing to a string cannot fail.
+            None => drop(writeln!(text, "{id}")),
+        }
     }
 
     /// The ids of a prompt.
@@ -56,9 +67,9 @@ impl Wording {
             return Ok(ids.into_iter().filter_map(|id| usize::try_from(id).ok()).collect());
         }
         let id = |word: &str| {
-            let id = word.parse().ok().filter(|&id| id < self.texts.len());
+            let id = word.parse().ok().filter(|&id| id < self.count);
             id.ok_or_else(|| {
-                let (last, word) = (self.texts.len() - 1, word.escape_debug());
+                let (last, word) = (self.count - 1, word.escape_debug());
                 let what = format!("expected ids, whole numbers from 0 to {last}, got '{word}'");
                 Data(format!("{flag}: {what}")).into()
             })
@@ -77,12 +88,21 @@ pub(super) struct TextOutput<'a> {
     held: Vec<usize>,
     /// Whether nothing has been written.
     at_start: bool,
+    /// The text of a token.
+    text: String,
 }
 
 impl<'a> TextOutput<'a> {
     pub(super) fn stdout(wording: &'a Wording, stops: Vec<Vec<usize>>) -> Result<Self> {
         let stdout = Answers::stdout()?;
-        Ok(TextOutput { stdout, wording, stops, held: Vec::new(), at_start: true })
+        Ok(TextOutput {
+            stdout,
+            wording,
+            stops,
+            held: Vec::new(),
+            at_start: true,
+            text: String::new(),
+        })
     }
 
     /// Adds a token, and returns whether it completes a stop text.
@@ -113,11 +133,9 @@ impl<'a> TextOutput<'a> {
     /// Writes the first of the tokens that wait.
     fn write(&mut self, count: usize) -> Result<()> {
         for id in self.held.drain(..count) {
-            let text = &self.wording.texts[id];
-            // No word is written before the first one.
-            let text = if self.at_start && self.wording.words { &text[1..] } else { text };
+            self.wording.write(id, self.at_start, &mut self.text);
             self.at_start = false;
-            self.stdout.bytes(text.as_bytes())?;
+            self.stdout.bytes(self.text.as_bytes())?;
         }
         Ok(())
     }
