@@ -4,14 +4,14 @@ use std::fs::File;
 use std::io::Write;
 
 use elman::files::{Overwrite, Sink, write_npy, write_npz};
-use ndarray::ArrayD;
+use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 
 use crate::support::Sandbox;
 
 /// Features of each step.
 const FEATURES: usize = 64;
 
-/// `i.npy` of this shape, `i.npz` with the same numbers, which is read whole, and `w.npz`.
+/// `i.npy` of this shape; `i.npz` with the same numbers, and `f.npy` in Fortran order, which is read whole; `w.npz`.
 fn given(shape: &[usize], flags: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     let mut bits = 1_u32;
@@ -20,6 +20,9 @@ fn given(shape: &[usize], flags: &str) -> Sandbox {
         (bits >> 8) as f32 / (1 << 23) as f32 - 1.0
     });
     sandbox.save("i.npy", &input.view());
+    let mut columns = ArrayD::<f32>::zeros(IxDyn(shape).f());
+    columns.assign(&input);
+    ndarray_npy::write_npy(sandbox.path("f.npy"), &columns).unwrap();
     let mut archive = Sink::open(&sandbox.path("i.npz"), Overwrite::Replace).unwrap();
     write_npz(&mut archive, &[("a", &input)], "").unwrap();
     archive.commit().unwrap();
@@ -32,12 +35,13 @@ fn given(shape: &[usize], flags: &str) -> Sandbox {
 #[track_caller]
 fn parts_give_the_bytes_of_the_whole(shape: &[usize], flags: &str) {
     let sandbox = given(shape, flags);
-    let whole = sandbox.rnn("run -w w.npz -i i.npz -o whole.npy --hn whole_h.npy --report json");
+    let whole = sandbox.rnn("run -w w.npz -i f.npy -o whole.npy --hn whole_h.npy --report json");
     let notes = whole.succeeds().stdout_text();
     assert!(notes.contains("input and output are held whole"), "{notes}");
     for script in [
         "rnn run -w w.npz -i i.npy -o parts.npy --hn parts_h.npy -q",
         "rnn run -w w.npz -i i.npy -o parts.npy --hn parts_h.npy -q --threads 1 --check-finite",
+        "rnn run -w w.npz -i i.npz -o parts.npy --hn parts_h.npy -q",
         "rnn run -w w.npz -i - -o parts.npy --hn parts_h.npy -q < i.npy",
         "cat i.npy | rnn run -w w.npz -i - -o - --hn parts_h.npy -q > parts.npy",
     ] {
@@ -95,7 +99,7 @@ fn sequences_of_different_lengths_in_parts() {
             );
             sandbox.rnn(&line).succeeds();
         };
-        run("i.npz", "whole");
+        run("f.npy", "whole");
         run("i.npy", "parts");
         for of in ["", "_h", "_l"] {
             let [whole, parts] =
@@ -251,7 +255,7 @@ fn an_input_of_another_length_leaves_the_old_output() {
         .shell("echo >> i.npy; rnn run -w w.npz -i i.npy -o o.npy -q")
         .fails(65, "rnn: i.npy: expected 66560000 bytes after the header, got 66560001\n");
     assert_eq!(sandbox.bytes("o.npy"), b"old");
-    assert_eq!(sandbox.names(), ["i.npy", "i.npz", "o.npy", "w.npz"]);
+    assert_eq!(sandbox.names(), ["f.npy", "i.npy", "i.npz", "o.npy", "w.npz"]);
 }
 
 #[test]

@@ -323,7 +323,8 @@ fn fault_81() {
     assert!(archive.len() < 2_000_000, "{} bytes", archive.len());
     scene.sandbox.write("x.npz", &archive);
     let limits = Limits { seconds: 60, ..BUDGET };
-    for script in ["rnn info x.npz", "rnn diff -q x.npz x.npz"] {
+    let run = "rnn run -q --hidden 2 -i x.npz -o y.npy";
+    for script in ["rnn info x.npz", "rnn diff -q x.npz x.npz", run] {
         let outcome = scene.sandbox.shell(&scene.limited(limits, script));
         assert_eq!(outcome.code, Some(0), "{script}: {}", outcome.stderr);
     }

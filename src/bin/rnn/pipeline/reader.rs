@@ -1,7 +1,7 @@
 //! An input that is read section by section.
 
 use anyhow::Result;
-use elman::files::{Bundle, TensorReader};
+use elman::files::{Bundle, StoredType, TensorReader};
 use elman::{Element, PackedSequence};
 
 use super::input::{Input, pack_tensor, read_ragged};
@@ -23,7 +23,8 @@ impl<'a> Reader<'a> {
     ) -> Result<Option<Self>> {
         let expected = [pass.rows(&pass.whole()), pass.rnn.config().input_size];
         let reader = match input {
-            Input::Tensor(file) if file.format() != ".npy" => return Ok(None),
+            // A table is held anyway.
+            Input::Tensor(file) if file.header().stored == StoredType::Text => return Ok(None),
             Input::Packed(bundle, data) if bundle.entries()[*data].shape != expected => {
                 return Ok(None);
             }
