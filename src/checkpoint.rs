@@ -4,6 +4,7 @@
 //! tensors of a larger model, gives them PyTorch's names, and takes the configuration from the file or infers it
 //! from names and shapes.
 
+mod around;
 mod configuration;
 mod derived;
 mod error;
@@ -25,12 +26,15 @@ use crate::files::{
 };
 use crate::{Config, ModelConfig, Params, Rnn};
 
+use around::Surroundings;
+pub use around::{ModuleKind, NamedModule};
 pub use configuration::{MODEL, explicit_arguments};
 use derived::Derived;
 pub use error::CheckpointError;
 pub use model::ModelCheckpoint;
 #[cfg(feature = "onnx")]
 pub use onnx::write_onnx;
+pub use suggestion::Suggestion;
 
 /// Bytes of memory for a tensor of a file, beside its name, while a layer is looked for among all of them.
 const DERIVED_BYTES: usize = 256;
@@ -83,8 +87,11 @@ pub struct Checkpoint {
     pub warnings: Vec<String>,
     /// The parts around the layer that the file names: a configuration that `rnn convert` wrote.
     pub model: ModelConfig,
-    /// An embedding and a linear layer of the model that fit the layer by their shapes, if there is one of each.
-    pub suggested: ModelConfig,
+    /// The modules of the model, the layer among them, in the order of the file: those that the file names, or those
+    /// that its tensors look like. An .onnx has none.
+    pub around: Vec<NamedModule>,
+    /// An embedding and linear layers of the model that fit the layer by their sizes.
+    pub suggested: Suggestion,
     /// The state that the file starts the layer from, (D * `num_layers`, 1 or N, `H_out`): a constant `initial_h` of
     /// ONNX. One row is that of every sequence.
     pub h_0: Option<ArrayD<f64>>,
@@ -166,7 +173,9 @@ impl Checkpoint {
         let mut notes = saved.notes;
         notes.extend(derived::add_bias(&mut tensors));
         let (optimizer, others) = names::others(&derived.entries, &found);
-        let suggested = suggestion::suggest(&others, &saved.config, bundle);
+        let around = Surroundings::new(&others, bundle, &found.prefix, &saved.config);
+        let around = around.modules(&saved.model, &derived.entries, bundle.attributes());
+        let suggested = suggestion::suggest(&around, &saved.config);
         Ok(Checkpoint {
             recognised: bundle.format().to_string(),
             dtype: common_dtype(&saved.config, &tensors).map_err(within)?,
@@ -174,8 +183,9 @@ impl Checkpoint {
             place: place.clone(),
             config: saved.config,
             explicit: saved.explicit,
-            reversed: false,
             suggested,
+            around,
+            reversed: false,
             model: saved.model,
             h_0: None,
             lengths: None,

@@ -127,7 +127,8 @@ pub use batch::{Batch, Padding};
 #[cfg(feature = "onnx")]
 pub use checkpoint::write_onnx;
 pub use checkpoint::{
-    Checkpoint, CheckpointError, MODEL, ModelCheckpoint, NamedTensor, explicit_arguments,
+    Checkpoint, CheckpointError, MODEL, ModelCheckpoint, ModuleKind, NamedModule, NamedTensor,
+    Suggestion, explicit_arguments,
 };
 pub use config::{Config, Nonlinearity, Parameter, is_parameter_name};
 pub use element::{Dtype, Element};

@@ -1,4 +1,5 @@
-//! Parameters that PyTorch computes from other tensors, under the names that a layer has for them.
+//! Parameters that PyTorch computes from other tensors, under the names that a layer, or a linear layer beside it, has
+//! for them.
 //!
 //! A pruned parameter is `W_orig` times `W_mask`. Weight normalization stores a parameter as `g v / |v|`, in `W_g` and
 //! `W_v` or, since PyTorch 2.0, in `parametrizations.W.original0` and `original1`. A cell names its parameters without
@@ -132,7 +133,8 @@ fn computed(
         (module, parameter, magnitude, normalized(magnitude))
     };
     let name = format!("{module}{parameter}");
-    is_parameter_name(&layered(parameter)).then_some((name, other, origin))
+    let own = parameter == "weight" || is_parameter_name(&layered(parameter));
+    own.then_some((name, other, origin))
 }
 
 /// The parameter; `None` if the shapes do not fit.

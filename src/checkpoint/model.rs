@@ -2,6 +2,7 @@
 
 use ndarray::ArrayD;
 
+use super::derived::Derived;
 use super::names::is_of_optimizer;
 use super::parts::Parts;
 use super::{Checkpoint, NamedTensor};
@@ -103,11 +104,12 @@ impl ModelCheckpoint {
     ) -> Result<Self, CheckpointError> {
         let place = layer.place.clone();
         let within = |error: CheckpointError| error.within(&place);
-        let mut indices = Vec::new();
+        let (mut indices, derived) = (Vec::new(), Derived::new(bundle.entries()));
         for name in names_mut(&mut config) {
-            let (full, index) = find(bundle.entries(), name).map_err(within)?;
+            let (full, index) = find(&derived.entries, name).map_err(within)?;
+            let bias = format!("{full}.bias");
             indices.push(index);
-            indices.extend(bundle.position(&format!("{full}.bias")));
+            indices.extend(derived.entries.iter().position(|entry| entry.name == bias));
             *name = full;
         }
         if let Some(EncoderConfig::Embedding(module)) = &config.encoder {
@@ -115,7 +117,7 @@ impl ModelCheckpoint {
         }
         let mut tensors: Vec<NamedTensor> = Vec::new();
         for index in indices {
-            let Entry { name, stored, .. } = bundle.entries()[index].clone();
+            let Entry { name, stored, .. } = derived.entries[index].clone();
             if tensors.iter().any(|tensor| tensor.name == name) {
                 continue;
             }
@@ -124,7 +126,7 @@ impl ModelCheckpoint {
                 let what = format!("{name}: expected {dtype}, as the layer is, got {found}");
                 return Err(within(CheckpointError::MixedTypes(what)));
             }
-            let tensor = bundle.read(index, Some(layer.dtype))?;
+            let tensor = derived.read(bundle, index, Some(layer.dtype))?;
             tensors.push(NamedTensor { name, stored, tensor });
         }
         layer.modules.retain(|module| tensors.iter().all(|tensor| tensor.name != *module));

@@ -19,7 +19,7 @@ use std::collections::HashSet;
 use ndarray::ArrayD;
 
 use super::configuration::refuse_contradiction;
-use super::{Checkpoint, common_dtype};
+use super::{Checkpoint, Suggestion, common_dtype};
 use crate::checkpoint::error::CheckpointError;
 use crate::element::Dtype;
 use crate::files::proto::NodeProto;
@@ -100,7 +100,8 @@ fn of_chain<'a>(
         lengths,
         explicit: explicit(graph),
         model: ModelConfig::default(),
-        suggested: ModelConfig::default(),
+        around: Vec::new(),
+        suggested: Suggestion::default(),
         reversed: cells.iter().any(|cell| cell.direction == "reverse"),
         prefix: String::new(),
         ignored: 0,

@@ -1,37 +1,136 @@
-//! The parts that probably stand around a layer, by the shapes of the tensors beside it.
+//! The parts that probably stand around a layer.
 
+use std::collections::HashMap;
+
+use super::around::{ModuleKind, NamedModule};
 use super::names::split;
-use crate::files::{Bundle, Entry};
-use crate::{Config, EncoderConfig, LinkConfig, ModelConfig};
+use crate::{Config, EncoderConfig, Function, LinkConfig, ModelConfig};
 
-/// The embedding and the linear layer that fit a layer by their shapes, each if it is the only one. A whole module says
-/// the kinds of its modules; else a matrix that fits both places is an embedding if its name says so.
-pub(super) fn suggest(others: &[&Entry], config: &Config, bundle: &Bundle) -> ModelConfig {
-    let width = config.num_directions() * config.hidden_size;
-    let matrices = others.iter().filter_map(|entry| match entry.shape[..] {
-        [_, columns] => Some((entry.name.strip_suffix(".weight")?, columns)),
+/// Most linear layers of a chain.
+const MAX_CHAIN: usize = 16;
+
+/// An embedding and a chain of linear layers that fit a layer by their sizes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Suggestion {
+    /// The parts. The head is empty if the linear layers of the model are not one chain behind the layer.
+    pub model: ModelConfig,
+    /// Whether there are several linear layers, and the file does not say the activations between them. The head has
+    /// none then.
+    pub open: bool,
+}
+
+/// A linear layer, or an `nn.Sequential` of some, between sizes.
+#[derive(Default)]
+struct Unit {
+    links: Vec<LinkConfig>,
+    function: Option<Function>,
+    features: Option<(usize, usize)>,
+    /// Whether it has a module that is not computed.
+    foreign: bool,
+}
+
+/// The only embedding of a model, and the chain of all its linear layers.
+pub(super) fn suggest(modules: &[NamedModule], config: &Config) -> Suggestion {
+    let embeddings = modules.iter().filter_map(|module| match module.kind {
+        ModuleKind::Embedding { embedding_dim, .. } => Some((&module.name, embedding_dim)),
         _ => None,
     });
-    let has = |module: &str, name: &str| {
-        bundle.attributes().iter().any(|own| own.module == module && own.name == name)
-    };
-    let is_embedding = |module: &str, columns: usize| {
-        let last = split(module).1.to_lowercase();
-        let named = columns != width || last.contains("emb") || last.contains("enc");
-        columns == config.input_size
-            && !has(module, "in_features")
-            && (named || has(module, "num_embeddings"))
-    };
-    let (embeddings, linears): (Vec<_>, Vec<_>) =
-        matrices.partition(|(module, columns)| is_embedding(module, *columns));
-    let encoder = match embeddings[..] {
-        [(module, ..)] => Some(EncoderConfig::Embedding(module.to_owned())),
+    let encoder = match embeddings.collect::<Vec<_>>()[..] {
+        [(name, features)] if features == config.input_size => {
+            Some(EncoderConfig::Embedding(name.clone()))
+        }
         _ => None,
     };
-    // A second linear layer may stand behind the first one, with an activation between them that has no tensors.
-    let head = match linears[..] {
-        [(module, columns)] if columns == width => vec![LinkConfig::Linear(module.to_owned())],
-        _ => Vec::new(),
+    let units = units(modules);
+    let open = units.len() > 1;
+    let chain = chain(units, config.num_directions() * config.hidden_size);
+    let function = chain.last().and_then(|unit| unit.function).or_else(|| function(modules));
+    let head: Vec<_> = chain.into_iter().flat_map(|unit| unit.links).collect();
+    let function = function.filter(|_| !head.is_empty());
+    let open = open && !head.is_empty();
+    Suggestion { model: ModelConfig { encoder, head, function, ..ModelConfig::default() }, open }
+}
+
+/// The linear layers, those of one `nn.Sequential` with the activations between them.
+fn units(modules: &[NamedModule]) -> Vec<Unit> {
+    let sequential = |name: &str| {
+        modules.iter().any(|module| {
+            module.name == name
+                && matches!(&module.kind, ModuleKind::Other { class: Some(class) } if class == "Sequential")
+        })
     };
-    ModelConfig { encoder, head, ..ModelConfig::default() }
+    let (mut units, mut places): (Vec<Unit>, HashMap<&str, usize>) = (Vec::new(), HashMap::new());
+    let mut known: HashMap<&str, bool> = HashMap::new();
+    for module in modules {
+        let outer = split(&module.name).0.trim_end_matches('.');
+        let grouped = *known.entry(outer).or_insert_with(|| sequential(outer));
+        if grouped {
+            let place = *places.entry(outer).or_insert(units.len());
+            if place == units.len() {
+                units.push(Unit::default());
+            }
+            units[place].add(module);
+        } else if matches!(module.kind, ModuleKind::Linear { .. }) {
+            let mut unit = Unit::default();
+            unit.add(module);
+            units.push(unit);
+        }
+    }
+    units.retain(|unit| unit.features.is_some());
+    units
+}
+
+impl Unit {
+    fn add(&mut self, module: &NamedModule) {
+        match &module.kind {
+            // A function is the last one.
+            _ if self.function.is_some() => self.foreign = true,
+            ModuleKind::Linear { in_features, out_features, .. } => {
+                let first = self.features.map_or(*in_features, |(first, _)| first);
+                self.foreign |= self.features.is_some_and(|(_, last)| last != *in_features);
+                self.features = Some((first, *out_features));
+                self.links.push(LinkConfig::Linear(module.name.clone()));
+            }
+            ModuleKind::Relu => self.links.push(LinkConfig::Relu),
+            ModuleKind::Tanh => self.links.push(LinkConfig::Tanh),
+            ModuleKind::Sigmoid => self.links.push(LinkConfig::Sigmoid),
+            ModuleKind::Softmax { .. } => self.function = Some(Function::Softmax),
+            ModuleKind::LogSoftmax { .. } => self.function = Some(Function::LogSoftmax),
+            // The identity after eval().
+            ModuleKind::Dropout { .. } => {}
+            ModuleKind::Other { class: Some(class) } if class == "Identity" => {}
+            _ => self.foreign = true,
+        }
+    }
+}
+
+/// All units in the only order in which their sizes fit; none if there is no such order. Of those that fit one place,
+/// those that keep their size come first.
+fn chain(mut units: Vec<Unit>, mut width: usize) -> Vec<Unit> {
+    let mut chain = Vec::with_capacity(units.len());
+    if units.len() > MAX_CHAIN || units.iter().any(|unit| unit.foreign) {
+        return chain;
+    }
+    let fits = |unit: &Unit, width| unit.features.is_some_and(|(first, _)| first == width);
+    let keeps = |unit: &Unit, width| unit.features == Some((width, width));
+    while !units.is_empty() {
+        let fitting = || units.iter().enumerate().filter(|(_, unit)| fits(unit, width));
+        let keeping = fitting().find(|(_, unit)| keeps(unit, width));
+        let Some((place, _)) = keeping.or_else(|| fitting().next()) else { return Vec::new() };
+        let unit = units.remove(place);
+        width = unit.features.map_or(width, |(_, last)| last);
+        chain.push(unit);
+    }
+    chain
+}
+
+/// The only softmax or its logarithm, outside of an `nn.Sequential`.
+fn function(modules: &[NamedModule]) -> Option<Function> {
+    let mut functions = modules.iter().filter_map(|module| match module.kind {
+        ModuleKind::Softmax { .. } => Some(Function::Softmax),
+        ModuleKind::LogSoftmax { .. } => Some(Function::LogSoftmax),
+        _ => None,
+    });
+    let (only, None) = (functions.next()?, functions.next()) else { return None };
+    Some(only)
 }

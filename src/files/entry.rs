@@ -63,7 +63,10 @@ pub struct Text {
     pub text: String,
 }
 
-/// A plain attribute of an object that has tensors.
+/// The attribute with the name of a module's class, without its package.
+pub const CLASS: &str = "class";
+
+/// A plain attribute of an object that has tensors, or the class of a module.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModuleAttribute {
     /// The object: the prefix of its tensors' names, without the dot at its end.

@@ -76,7 +76,7 @@ pub use bundle::Bundle;
 pub use conversion::{AxisSlice, Conversion};
 pub use converted::Converted;
 pub use descriptor::{is_replaced, is_standard_output};
-pub use entry::{AttributeValue, BundleFormat, Entry, ModuleAttribute, Text};
+pub use entry::{AttributeValue, BundleFormat, CLASS, Entry, ModuleAttribute, Text};
 pub use error::{FileError, Remedy, is_too_many_files};
 pub use file_id::FileId;
 pub use folder::{Folder, write_folder};

@@ -379,7 +379,7 @@ fn info_says_what_stands_around_a_layer() {
         ),
         (
             "word_lm_state_dict.pt",
-            "rnn run computes the model's prediction with --embedding encoder --head decoder",
+            "--embedding encoder --head decoder give the model's prediction, --pool last that of the last step alone",
         ),
     ] {
         let printed = sandbox.rnn(&format!("info {file}")).succeeds().stdout;
@@ -430,4 +430,83 @@ fn check_finite_looks_at_the_parts_around_the_layer_and_at_their_result() {
     let expected = "rnn: stdin: line 2: output: expected finite numbers, got inf at [0, 0]\n";
     assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(65), expected));
     assert_eq!(outcome.stdout, b"1.5e38\n");
+}
+
+/// A model of `fixtures/jobs/modules.json`, which `fixtures/jobs.py` describes.
+#[derive(Deserialize)]
+struct Printed {
+    file: String,
+    printed: Option<String>,
+    chain: Option<String>,
+}
+
+#[test]
+fn modules_are_printed_as_pytorch_prints_them_and_suggest_their_flags() {
+    let text = std::fs::read_to_string(fixture_path("jobs/modules.json")).unwrap();
+    let cases: Vec<Printed> = serde_json::from_str(&text).unwrap();
+    let sandbox = Sandbox::new();
+    sandbox.write("x.csv", b"0.5,1,-1\n");
+    for Printed { file, printed, chain } in cases {
+        sandbox.take(&format!("jobs/modules/{file}"));
+        let found = sandbox.rnn(&format!("info {file}")).succeeds().stdout_text();
+        if let Some(printed) = printed {
+            assert!(found.contains(&format!("parameters\n{printed}\nweight_ih")), "{found}");
+        }
+        let run = sandbox.rnn(&format!("run -q -w {file} -i x.csv --no-header")).stderr;
+        for found in [&found, &run] {
+            let sentence = chain.as_ref().map(|chain| {
+                let s = if chain.contains(" --") { "" } else { "s" };
+                format!("{chain} give{s} the model's prediction, --pool last")
+            });
+            match sentence {
+                Some(sentence) => assert!(found.contains(&sentence), "{file}: {found}"),
+                None => assert!(!found.contains("--head"), "{file}: {found}"),
+            }
+        }
+        let report = sandbox.rnn(&format!("info {file} --report json")).succeeds().stdout_text();
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        let flags = chain.map(|chain| chain.replace(",ACTIVATION", ""));
+        let told = report["suggested"]["flags"].as_array();
+        let told = told.map(|flags| flags.iter().map(|flag| flag.as_str().unwrap()));
+        assert_eq!(told.map(|flags| flags.collect::<Vec<_>>().join(" ")), flags, "{file}");
+        assert_eq!(report["suggested"]["activations_open"] == true, file.starts_with("two"));
+        assert!(report["modules"].as_array().unwrap().len() > 1, "{report}");
+    }
+}
+
+#[test]
+fn a_weight_normed_linear_layer_is_a_head() {
+    let sandbox = Sandbox::new();
+    sandbox.take("jobs/modules/weight-norm-state.pt");
+    sandbox.take("jobs/modules/x.npy");
+    let line = "run -q -w weight-norm-state.pt --nonlinearity tanh -i x.npy --head fc -o y.npy";
+    sandbox.rnn(line).succeeds();
+    let expected = loaded(fixture_path("jobs/modules/weight-norm.npy").to_str().unwrap());
+    let found = loaded(sandbox.path("y.npy").to_str().unwrap());
+    for (at, value) in found.indexed_iter() {
+        assert!((value - expected[&at]).abs() < TOLERANCE, "{at:?}: {value}");
+    }
+}
+
+#[test]
+fn a_saved_chain_is_printed_in_its_sequential() {
+    let sandbox = Sandbox::new();
+    sandbox.take("jobs/modules/tagger.pt");
+    let flags = "--embedding embedding --head head.1,relu,head.3,tanh --softmax";
+    sandbox.rnn(&format!("convert tagger.pt m.safetensors {flags} -q")).succeeds();
+    let expected = "\
+Model(
+  (embedding): Embedding(7, 3)
+  (rnn): RNN(3, 4, num_layers=2, batch_first=True, dropout=0.5, bidirectional=True)
+  (head): Sequential(
+    (1): Linear(in_features=8, out_features=6, bias=True)
+    (2): ReLU()
+    (3): Linear(in_features=6, out_features=5, bias=False)
+    (4): Tanh()
+  )
+  (softmax): Softmax(dim=-1)
+)
+";
+    let found = sandbox.rnn("info m.safetensors").succeeds().stdout_text();
+    assert!(found.contains(expected), "{found}");
 }

@@ -2,6 +2,7 @@
 
 mod bundle;
 mod eigenvalues;
+mod modules;
 mod print;
 mod statistics;
 mod tensor;

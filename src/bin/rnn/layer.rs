@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use elman::files::{Bundle, OpenSource, Tensor, listed};
-use elman::{Checkpoint, Config, Dtype, ModelCheckpoint, NamedTensor, Nonlinearity};
+use elman::{Checkpoint, Config, Dtype, ModelCheckpoint, NamedTensor, Nonlinearity, Suggestion};
 
 use crate::args::{LayerArgs, ReportForm};
 use crate::explain::hint;
@@ -111,15 +111,11 @@ pub(crate) fn assume(
 
 /// Says that the result is the hidden state, if the model has other layers with weights, and which flags would use them.
 pub(crate) fn note_modules(weights: &Checkpoint, notes: &mut Notes) {
-    let flags = suggested_flags(weights);
-    if !flags.is_empty() {
-        let (place, s) = (&weights.place, if flags.len() == 1 { "s" } else { "" });
-        let flags = flags.join(" ");
-        notes.say(format!(
-            "{place}: the output is the hidden state; {flags} give{s} the model's prediction"
-        ));
+    let place = &weights.place;
+    if let Some(prediction) = prediction(&weights.suggested) {
+        notes.say(format!("{place}: the output is the hidden state; {prediction}"));
     } else if !weights.modules.is_empty() {
-        let (place, modules) = (&weights.place, listed(&weights.modules, MAX_MODULES));
+        let modules = listed(&weights.modules, MAX_MODULES);
         let line = format!(
             "{place}: the output is the hidden state, not the model's prediction, which needs {modules}"
         );
@@ -127,9 +123,23 @@ pub(crate) fn note_modules(weights: &Checkpoint, notes: &mut Notes) {
     }
 }
 
-/// The flags of an embedding and a linear layer that would use what the weights have, if they have a linear layer.
-pub(crate) fn suggested_flags(weights: &Checkpoint) -> Vec<String> {
-    if weights.suggested.head.is_empty() { Vec::new() } else { typed(&weights.suggested) }
+/// A sentence with the flags of an embedding and linear layers that would use what the weights have, and what remains to
+/// be chosen; `None` unless the linear layers are a chain.
+pub(crate) fn prediction(suggested: &Suggestion) -> Option<String> {
+    let Suggestion { model, open } = suggested;
+    if model.head.is_empty() {
+        return None;
+    }
+    let flags = typed(model);
+    let s = if flags.len() == 1 { "s" } else { "" };
+    let mut flags = flags.join(" ");
+    let mut choice = "--pool last that of the last step alone".to_owned();
+    if *open {
+        let links: Vec<_> = model.head.iter().map(ToString::to_string).collect();
+        flags = flags.replace(&links.join(","), &links.join(",ACTIVATION,"));
+        choice += ", relu, tanh, sigmoid or nothing for ACTIVATION";
+    }
+    Some(format!("{flags} give{s} the model's prediction, {choice}"))
 }
 
 /// Whether an input of this shape can be read with steps first or with sequences first. `batch_is_known` if the

@@ -11,7 +11,7 @@ mod parameters;
 use std::collections::{HashMap, HashSet};
 
 use crate::checkpoint::error::CheckpointError;
-use crate::checkpoint::{Checkpoint, NamedTensor, common_dtype};
+use crate::checkpoint::{Checkpoint, NamedTensor, Suggestion, common_dtype};
 use crate::element::Dtype;
 use crate::files::proto::{Attribute, NodeProto};
 use crate::files::{Entry, Graph, MAX_LISTED, StoredType, Tensor, listed};
@@ -128,7 +128,8 @@ impl<'a> Links<'a> {
             dtype: common_dtype(&config, &tensors)?,
             explicit,
             model: ModelConfig::default(),
-            suggested: ModelConfig::default(),
+            around: Vec::new(),
+            suggested: Suggestion::default(),
             reversed: false,
             h_0: None,
             lengths: None,

@@ -7,7 +7,7 @@ use super::rebuild::{MAX_DEPTH, Reader};
 use super::view::View;
 use crate::files::budget::Budget;
 use crate::files::pickle::{Id, Object, Pickle, Value};
-use crate::files::{AttributeValue, ModuleAttribute, escaped};
+use crate::files::{AttributeValue, CLASS, ModuleAttribute, escaped};
 
 /// Most classes that are named as unknown.
 const MAX_CLASSES: usize = 20;
@@ -17,8 +17,8 @@ pub(super) const TENSOR_BYTES: usize = 512;
 
 /// Attributes of objects, and entries of dictionaries, that may configure a layer, or an embedding or a linear layer
 /// around it.
-const ATTRIBUTES: [&str; 7] =
-    ["mode", "nonlinearity", "batch_first", "dropout", "max_norm", "num_embeddings", "in_features"];
+const ATTRIBUTES: [&str; 8] =
+    ["mode", "nonlinearity", "batch_first", "dropout", "max_norm", "padding_idx", "dim", "p"];
 
 /// Packages whose classes and functions are expected in a checkpoint.
 const KNOWN: [&str; 9] = [
@@ -145,6 +145,9 @@ impl<'a> Walk<'a> {
         self.budget.charge(entries / 4)?;
         if let Some(state) = state.filter(|&state| self.pickle.entry(state, "_modules").is_some()) {
             self.modules.insert(class);
+            let own = class.rsplit_once('.').map_or(class, |(_, own)| own);
+            let own = AttributeValue::Text(self.budget.name(own)?);
+            self.add(name, CLASS, own)?;
             return self.module(state, name, depth);
         }
         self.items(&object.items, name, depth)?;
@@ -213,9 +216,14 @@ impl<'a> Walk<'a> {
             }
             _ => return Ok(()),
         };
+        self.add(name, key, value)
+    }
+
+    /// Adds an attribute of the module of this name.
+    fn add(&mut self, module: &str, name: &str, value: AttributeValue) -> io::Result<()> {
         self.budget.charge(TENSOR_BYTES)?;
-        let module = self.budget.name(name)?;
-        self.found.attributes.push(ModuleAttribute { module, name: key.to_owned(), value });
+        let module = self.budget.name(module)?;
+        self.found.attributes.push(ModuleAttribute { module, name: name.to_owned(), value });
         Ok(())
     }
 

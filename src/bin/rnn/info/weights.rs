@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use elman::files::{Number, StoredType};
-use elman::{Checkpoint, CheckpointError, Parameter, Params};
+use elman::{Checkpoint, CheckpointError, Parameter, Params, Suggestion};
 use ndarray::ArrayD;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::Info;
 use crate::layer::{self, others_left_alone};
@@ -16,7 +16,7 @@ use crate::report::{Notes, layer_json, rounded, sizes};
 
 use super::eigenvalues::spectral_radius;
 use super::print::Printer;
-use super::{Description, Listed};
+use super::{Description, Listed, modules};
 
 /// The explanation below the parameters.
 const MEANING: &str = "spectral radius: the largest |eigenvalue| of weight_hh; below 1 the influence \
@@ -51,9 +51,12 @@ pub(super) fn describe(checkpoint: Checkpoint, args: &Info) -> Result<Descriptio
         "prefix": checkpoint.prefix,
         "ignored": checkpoint.ignored,
         "model": (!checkpoint.model.is_empty()).then(|| checkpoint.model.to_json()),
+        "modules": modules::fields(&checkpoint.around),
+        "suggested": suggested(&checkpoint.suggested),
     });
+    let mut lines = vec![format!("{config}, {nonlinearity}, {dtype}, {count} parameters")];
+    lines.extend(modules::printed(&checkpoint.around));
     let tensors = Some(tensors(checkpoint, args, &mut notes)?);
-    let lines = vec![format!("{config}, {nonlinearity}, {dtype}, {count} parameters")];
     let (kind, meaning) = ("weights", Some(MEANING));
     Ok(Description { file, kind, format, lines, fields, tensors, meaning, values: None, notes })
 }
@@ -62,15 +65,20 @@ pub(super) fn describe(checkpoint: Checkpoint, args: &Info) -> Result<Descriptio
 fn around(checkpoint: &Checkpoint) -> Option<String> {
     let model = &checkpoint.model;
     if model.is_empty() {
-        let flags = layer::suggested_flags(checkpoint).join(" ");
-        let note = format!("rnn run computes the model's prediction with {flags}");
-        return (!flags.is_empty()).then_some(note);
+        return layer::prediction(&checkpoint.suggested);
     }
     let tokens = model.vocabulary.as_ref().map(|own| format!("{} tokens", own.names().len()));
     let labels = model.labels.as_ref().map(|own| format!("{} labels", own.len()));
     let flags = Some(typed(model).join(" ")).filter(|flags| !flags.is_empty());
     let parts: Vec<_> = [flags, tokens, labels].into_iter().flatten().collect();
     Some(format!("the model around the layer, as rnn run uses it: {}", parts.join(", ")))
+}
+
+/// The suggested parts as the field of the report; null if there are none.
+fn suggested(suggested: &Suggestion) -> Option<Value> {
+    let Suggestion { model, open } = suggested;
+    let flags = || json!({"flags": typed(model), "activations_open": open});
+    (!model.head.is_empty()).then(flags)
 }
 
 /// The parameters in the order of the `state_dict`.

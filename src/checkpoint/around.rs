@@ -1,0 +1,259 @@
+//! The modules of a model, by the names and shapes of its tensors and, in a pickled module, by their classes.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use super::names::split;
+use crate::files::{AttributeValue, Bundle, CLASS, Entry, ModuleAttribute};
+use crate::{Config, EncoderConfig, Function, LinkConfig, ModelConfig};
+
+/// A module of a model: the layer or one beside it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedModule {
+    /// The name in the model.
+    pub name: String,
+    /// Its kind.
+    pub kind: ModuleKind,
+}
+
+/// The kind of a module. Its `Display` is PyTorch's, without the modules in it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the names are PyTorch's")]
+pub enum ModuleKind {
+    /// The layer.
+    Rnn(Config),
+    Embedding {
+        num_embeddings: usize,
+        embedding_dim: usize,
+        padding_idx: Option<i64>,
+    },
+    Linear {
+        in_features: usize,
+        out_features: usize,
+        bias: bool,
+    },
+    Relu,
+    Tanh,
+    Sigmoid,
+    Softmax {
+        dim: Option<i64>,
+    },
+    LogSoftmax {
+        dim: Option<i64>,
+    },
+    Dropout {
+        p: f64,
+    },
+    /// A module of another class, or one that holds others. A `state_dict` does not say the class.
+    Other {
+        class: Option<String>,
+    },
+}
+
+impl fmt::Display for ModuleKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dim = |dim: &Option<i64>| dim.map_or("None".to_owned(), |dim| dim.to_string());
+        match self {
+            ModuleKind::Rnn(config) => config.fmt(f),
+            ModuleKind::Embedding { num_embeddings, embedding_dim, padding_idx } => {
+                write!(f, "Embedding({num_embeddings}, {embedding_dim}")?;
+                padding_idx.map_or(Ok(()), |index| write!(f, ", padding_idx={index}"))?;
+                f.write_str(")")
+            }
+            ModuleKind::Linear { in_features, out_features, bias } => {
+                let bias = if *bias { "True" } else { "False" };
+                write!(
+                    f,
+                    "Linear(in_features={in_features}, out_features={out_features}, bias={bias})"
+                )
+            }
+            ModuleKind::Relu => f.write_str("ReLU()"),
+            ModuleKind::Tanh => f.write_str("Tanh()"),
+            ModuleKind::Sigmoid => f.write_str("Sigmoid()"),
+            ModuleKind::Softmax { dim: axis } => write!(f, "Softmax(dim={})", dim(axis)),
+            ModuleKind::LogSoftmax { dim: axis } => write!(f, "LogSoftmax(dim={})", dim(axis)),
+            // Python prints a whole float with its point: 1.0.
+            ModuleKind::Dropout { p } => write!(f, "Dropout(p={p:?}, inplace=False)"),
+            ModuleKind::Other { class } => f.write_str(class.as_deref().unwrap_or("Module")),
+        }
+    }
+}
+
+/// The tensors and attributes of a model by name, with the place and the configuration of its layer.
+pub(super) struct Surroundings<'a> {
+    /// The tensors beside the layer, without those of an optimizer.
+    others: HashMap<&'a str, &'a Entry>,
+    attributes: HashMap<&'a str, Vec<&'a ModuleAttribute>>,
+    /// The names of the modules around the layer, with the dot at their end.
+    prefix: &'a str,
+    config: &'a Config,
+}
+
+impl<'a> Surroundings<'a> {
+    pub(super) fn new(
+        others: &[&'a Entry],
+        bundle: &'a Bundle,
+        prefix: &'a str,
+        config: &'a Config,
+    ) -> Self {
+        let others = others.iter().map(|entry| (entry.name.as_str(), *entry)).collect();
+        let mut attributes: HashMap<_, Vec<_>> = HashMap::new();
+        for own in bundle.attributes() {
+            attributes.entry(own.module.as_str()).or_default().push(own);
+        }
+        Surroundings { others, attributes, prefix, config }
+    }
+
+    /// The parts of a saved model; else the modules of a pickled one, in their order; else those whose tensors have the
+    /// names and shapes of a linear layer or an embedding, in the order of `entries`.
+    pub(super) fn modules(
+        &self,
+        saved: &ModelConfig,
+        entries: &[Entry],
+        attributes: &[ModuleAttribute],
+    ) -> Vec<NamedModule> {
+        if !saved.is_empty() {
+            self.of_config(saved)
+        } else if attributes.iter().any(|own| own.name == CLASS) {
+            self.of_classes(attributes)
+        } else {
+            self.of_tensors(entries)
+        }
+    }
+
+    fn rnn(&self) -> NamedModule {
+        let name = self.prefix.strip_suffix('.').filter(|name| !name.is_empty());
+        let kind = ModuleKind::Rnn(self.config.clone());
+        NamedModule { name: name.unwrap_or("rnn").to_owned(), kind }
+    }
+
+    fn of_config(&self, saved: &ModelConfig) -> Vec<NamedModule> {
+        let named = |name: &str, kind| NamedModule { name: name.to_owned(), kind };
+        let mut modules = Vec::new();
+        if let Some(EncoderConfig::Embedding(name)) = &saved.encoder {
+            modules.extend(self.embedding(name).map(|kind| named(name, kind)));
+        }
+        modules.push(self.rnn());
+        for (place, link) in saved.head.iter().enumerate() {
+            let (own, kind) = match link {
+                LinkConfig::Linear(name) => {
+                    modules.extend(self.linear(name).map(|kind| named(name, kind)));
+                    continue;
+                }
+                LinkConfig::Relu => ("relu", ModuleKind::Relu),
+                LinkConfig::Tanh => ("tanh", ModuleKind::Tanh),
+                LinkConfig::Sigmoid => ("sigmoid", ModuleKind::Sigmoid),
+            };
+            let name = place_in_sequential(&saved.head[..place]).unwrap_or(own.to_owned());
+            modules.push(NamedModule { name, kind });
+        }
+        let function = match saved.function {
+            Some(Function::Softmax) => Some(("softmax", ModuleKind::Softmax { dim: Some(-1) })),
+            Some(Function::LogSoftmax) => {
+                Some(("log_softmax", ModuleKind::LogSoftmax { dim: Some(-1) }))
+            }
+            Some(Function::Sigmoid) => Some(("sigmoid", ModuleKind::Sigmoid)),
+            _ => None,
+        };
+        modules.extend(function.map(|(name, kind)| named(name, kind)));
+        modules
+    }
+
+    fn of_classes(&self, attributes: &[ModuleAttribute]) -> Vec<NamedModule> {
+        let classes = attributes.iter().filter_map(|own| match &own.value {
+            AttributeValue::Text(class) if own.name == CLASS => Some((&own.module, class)),
+            _ => None,
+        });
+        // The tensors of a parametrization are those of the module that has it.
+        let whole = classes.filter(|(name, _)| !name.contains("parametrizations"));
+        whole
+            .map(|(name, class)| match class.as_str() {
+                _ if format!("{name}.") == self.prefix => self.rnn(),
+                class => NamedModule { name: name.clone(), kind: self.of_class(name, class) },
+            })
+            .collect()
+    }
+
+    fn of_class(&self, name: &str, class: &str) -> ModuleKind {
+        let own = |own: &str| self.attribute(name, own);
+        let dim =
+            || if let Some(AttributeValue::Int(dim)) = own("dim") { Some(*dim) } else { None };
+        let other = ModuleKind::Other { class: Some(class.to_owned()) };
+        match (class, own("p")) {
+            ("Embedding", _) => self.embedding(name).unwrap_or(other),
+            ("Linear" | "ParametrizedLinear", _) => self.linear(name).unwrap_or(other),
+            ("ReLU", _) => ModuleKind::Relu,
+            ("Tanh", _) => ModuleKind::Tanh,
+            ("Sigmoid", _) => ModuleKind::Sigmoid,
+            ("Softmax", _) => ModuleKind::Softmax { dim: dim() },
+            ("LogSoftmax", _) => ModuleKind::LogSoftmax { dim: dim() },
+            ("Dropout", Some(AttributeValue::Float(p))) => ModuleKind::Dropout { p: *p },
+            _ => other,
+        }
+    }
+
+    /// A matrix that fits the places of both an embedding and a linear layer is an embedding if its name says so.
+    fn of_tensors(&self, entries: &[Entry]) -> Vec<NamedModule> {
+        let width = self.config.num_directions() * self.config.hidden_size;
+        let is_embedding = |name: &str, columns: usize| {
+            let last = split(name).1.to_lowercase();
+            let named = columns != width || last.contains("emb") || last.contains("enc");
+            columns == self.config.input_size && named && !self.has_bias(name)
+        };
+        let module = |name: &str| {
+            let [_, columns] = self.matrix(name)?;
+            let embedding = is_embedding(name, columns);
+            let kind = if embedding { self.embedding(name) } else { self.linear(name) };
+            Some(NamedModule { name: name.to_owned(), kind: kind? })
+        };
+        let (mut modules, mut rnn) = (Vec::new(), Some(self.rnn()));
+        for entry in entries {
+            if self.others.contains_key(entry.name.as_str()) {
+                modules.extend(entry.name.strip_suffix(".weight").and_then(module));
+            } else if split(&entry.name).0 == self.prefix {
+                modules.extend(rnn.take());
+            }
+        }
+        modules.extend(rnn);
+        modules
+    }
+
+    fn attribute(&self, module: &str, name: &str) -> Option<&AttributeValue> {
+        let own = self.attributes.get(module)?;
+        own.iter().find(|own| own.name == name).map(|own| &own.value)
+    }
+
+    /// The rows and columns of a module's weight.
+    fn matrix(&self, name: &str) -> Option<[usize; 2]> {
+        let entry = self.others.get(format!("{name}.weight").as_str())?;
+        entry.shape.as_slice().try_into().ok()
+    }
+
+    fn has_bias(&self, name: &str) -> bool {
+        self.others.contains_key(format!("{name}.bias").as_str())
+    }
+
+    fn embedding(&self, name: &str) -> Option<ModuleKind> {
+        let [num_embeddings, embedding_dim] = self.matrix(name)?;
+        let padding_idx = match self.attribute(name, "padding_idx") {
+            Some(AttributeValue::Int(index)) => Some(*index),
+            _ => None,
+        };
+        Some(ModuleKind::Embedding { num_embeddings, embedding_dim, padding_idx })
+    }
+
+    fn linear(&self, name: &str) -> Option<ModuleKind> {
+        let [out_features, in_features] = self.matrix(name)?;
+        Some(ModuleKind::Linear { in_features, out_features, bias: self.has_bias(name) })
+    }
+}
+
+/// The name of an activation behind these links in an `nn.Sequential`: the number after that of the last linear layer.
+fn place_in_sequential(links: &[LinkConfig]) -> Option<String> {
+    let linear = links.iter().rposition(|link| matches!(link, LinkConfig::Linear(_)))?;
+    let LinkConfig::Linear(name) = &links[linear] else { return None };
+    let (outer, number) = split(name);
+    let number = number.parse::<usize>().ok()?.checked_add(links.len() - linear)?;
+    Some(format!("{outer}{number}"))
+}
