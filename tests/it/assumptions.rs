@@ -155,7 +155,8 @@ fn a_model_with_other_layers_is_not_run_whole() {
     sandbox.take("sine/model.pt");
     sandbox.take("sine/x.csv");
     let run = "run -w model.pt -i x.csv -o y.csv --nonlinearity tanh";
-    let text = "model.pt: the output is the hidden state; --head fc gives the model's prediction";
+    let text = "model.pt: the output is the hidden state; --head fc gives the model's prediction, --pool last that of \
+                the last step alone";
     for quiet in ["", " -q"] {
         let outcome = sandbox.rnn(&format!("{run}{quiet}"));
         assert_eq!((outcome.code, outcome.stderr), (Some(0), format!("note: {text}\n")));

@@ -2,7 +2,9 @@
 
 use anyhow::Result;
 use elman::files::OpenSource;
-use elman::{Config, Element, EncoderConfig, Error, Model, ModelCheckpoint, ModelConfig};
+use elman::{
+    Config, Element, EncoderConfig, Error, Model, ModelCheckpoint, ModelConfig, Suggestion,
+};
 
 use crate::args::LanguageArgs;
 use crate::explain::hint;
@@ -59,13 +61,16 @@ pub(crate) fn load<T: Element>(
 
 /// The flags of the parts that the weights probably have, and neither they nor a flag have named.
 fn missing(weights: &ModelCheckpoint, config: &Config) -> Vec<String> {
-    let (around, suggested) = (&weights.config, &weights.layer.suggested);
+    let (around, Suggestion { model: suggested, open }) =
+        (&weights.config, &weights.layer.suggested);
+    // Activations that are to be chosen have no flag that works as typed.
+    let names_head = around.head.is_empty() && !open;
     // Without an embedding, ids can only be one-hot rows.
     let one_hot = (config.input_size > 1).then_some(EncoderConfig::OneHot);
     let encoder = suggested.encoder.clone().or(one_hot);
     let missing = ModelConfig {
         encoder: encoder.filter(|_| around.encoder.is_none()),
-        head: if around.head.is_empty() { suggested.head.clone() } else { Vec::new() },
+        head: if names_head { suggested.head.clone() } else { Vec::new() },
         ..ModelConfig::default()
     };
     typed(&missing)
