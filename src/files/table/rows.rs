@@ -12,6 +12,7 @@ use super::{FirstLine, KeptCells, Table, TableOptions};
 use crate::element::{Dtype, Element};
 use crate::files::budget::Budget;
 use crate::files::error::FileError;
+use crate::files::format::{Expected, Format};
 use crate::files::limit::{line_bytes, long_line};
 use crate::files::waiting::Waiting;
 
@@ -151,6 +152,9 @@ impl<'a> TableRows<'a> {
             return self.read_record();
         }
         let Some(first) = self.read_until_row()? else { return Ok(false) };
+        let start = &self.text[..self.text.len().min(Format::BYTES)];
+        let expected = Expected { formats: &[Format::Text], words: "a table of numbers" };
+        Format::recognise(start, &self.place, expected)?;
         let line = &self.text[first..];
         let separator = visible_separator(line).unwrap_or(b' ');
         let has_word = cells(line, separator).any(|cell| is_word(unquoted(cell)));

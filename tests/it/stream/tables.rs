@@ -89,6 +89,30 @@ fn an_error_names_the_line_behind_the_answers_before_it() {
 }
 
 #[test]
+fn what_is_no_table_is_refused() {
+    let sandbox = layer();
+    sandbox.rnn("randn -q --shape 2,2 -o x.npy").succeeds();
+    for (bytes, message) in [
+        (
+            &sandbox.bytes("x.npy")[..],
+            "stdin: expected a table of numbers, got a single .npy array",
+        ),
+        (
+            b"\xff\xfe1\0,\0002\0\n\0",
+            "stdin: expected a table of numbers, got what looks like text in UTF-16",
+        ),
+        (
+            b"<p>\n",
+            "stdin: line 1, column 1: expected a table of numbers, got what looks like HTML or XML",
+        ),
+    ] {
+        let outcome = sandbox.rnn_with(&["stream", "-q", "-w", "w", "--csv"], bytes);
+        assert_eq!(outcome.stderr.lines().next(), Some(&*format!("rnn: {message}")));
+        assert_eq!(outcome.code, Some(65));
+    }
+}
+
+#[test]
 fn a_reader_that_leaves_ends_the_stream_silently() {
     let sandbox = layer();
     let script = "set -o pipefail; yes 0.5,1 | rnn stream -q -w w --csv | head -n 1 | wc -l";
