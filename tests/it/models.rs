@@ -352,6 +352,7 @@ fn parts_of_a_large_input_give_the_bytes_of_the_whole() {
     let line = "run -q -w w.npz --nonlinearity tanh --batch-first=false -i x.npy --head fc";
     for (flags, lengths) in [
         ("--softmax", ""),
+        ("--argmax", "--lengths 85000,40000"),
         ("--pool mean", "--lengths 85000,40000"),
         ("--pool state --top 2", "--lengths 5,85000"),
     ] {
@@ -363,6 +364,43 @@ fn parts_of_a_large_input_give_the_bytes_of_the_whole() {
         let [parts, whole] = ["parts", "whole"].map(|name| sandbox.bytes(&format!("{name}.{out}")));
         assert!(parts == whole, "{flags} {lengths}");
     }
+}
+
+/// Ids whose rows would take 68 MB; those behind a sequence's end may be anything.
+#[test]
+fn ids_pass_in_parts_too() {
+    let sandbox = Sandbox::new();
+    let number = |i: usize| (i * 7919 % 1009) as f32 / 1009.0 - 0.5;
+    let matrix = |rows: usize, columns: usize| {
+        ArrayD::from_shape_fn(vec![rows, columns], |at| number(at[0] * columns + at[1] + 1))
+    };
+    let (ih, hh, emb) = (matrix(4, 100), matrix(4, 4), matrix(7, 100));
+    sandbox.save_npz(
+        "w.npz",
+        &[("rnn.weight_ih_l0", &ih), ("rnn.weight_hh_l0", &hh), ("emb.weight", &emb)],
+    );
+    let id = |t: usize, n: usize| if n == 1 && t >= 40_000 { 99 } else { (t * 5 + n) % 7 };
+    let id = |t: usize, n: usize| i64::try_from(id(t, n)).unwrap();
+    let ids = ArrayD::from_shape_fn(vec![85_000, 2], |at| id(at[0], at[1]));
+    let first = ArrayD::from_shape_fn(vec![2, 85_000], |at| id(at[1], at[0]));
+    sandbox.save_npz("ids.npz", &[("ids", &ids), ("first", &first)]);
+    sandbox
+        .shell("rnn convert -q ids.npz:ids x.npy && rnn convert -q ids.npz:first f.npy")
+        .succeeds();
+    for flags in ["--argmax", "--pool mean", "--softmax"] {
+        for (input, order) in [("x.npy", "--batch-first=false"), ("f.npy", "--batch-first")] {
+            let line = format!(
+                "run -q -w w.npz --nonlinearity tanh {order} -i {input} --embedding emb {flags} --lengths 85000,40000"
+            );
+            sandbox.rnn(&format!("{line} -o parts.npy --hn h.npy")).succeeds();
+            sandbox.rnn(&format!("{line} -o whole.npy --all-hidden all.npz")).succeeds();
+            assert!(sandbox.bytes("parts.npy") == sandbox.bytes("whole.npy"), "{line}");
+        }
+    }
+    let line =
+        "run -q -w w.npz --nonlinearity tanh --batch-first=false -i x.npy --embedding emb -o y.npy";
+    let expected = "rnn: x.npy: expected ids, whole numbers from 0 to 6, got 99 at [40000, 1]\n";
+    sandbox.rnn(line).fails(65, expected);
 }
 
 #[test]

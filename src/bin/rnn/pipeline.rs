@@ -91,9 +91,7 @@ impl<T: Element> Pass<'_, T> {
     ) -> Result<(Results<T>, f64)> {
         let section = self.whole();
         let input = input.read_whole(self)?;
-        if let Given::Numbers(input) = &input {
-            self.check(Stage::Input, &section, input)?;
-        }
+        self.check_input(&section, &input)?;
         let mode = if self.options.train { Mode::Train(rng.generator()?) } else { Mode::Eval };
         let start = Instant::now();
         let mut layers = pool.install(|| flow.step(&section, &input, mode))?;
@@ -110,6 +108,13 @@ impl<T: Element> Pass<'_, T> {
             None => decoding.finish(&h_n),
         })?;
         Ok((Results { output, h_n, last, all_hidden, saturated }, seconds))
+    }
+
+    fn check_input(&self, section: &Section, input: &Given<T>) -> Result<()> {
+        match input {
+            Given::Numbers(input) => self.check(Stage::Input, section, input),
+            Given::Ids(_) => Ok(()),
+        }
     }
 
     /// The hidden states of each layer and direction, padded if they are packed.
@@ -151,8 +156,7 @@ impl<T: Element> Pass<'_, T> {
             self.sections(cut),
             &mut |section, memory| reader.read(self, section, memory),
             &mut |section, input| {
-                self.check(Stage::Input, section, &input)?;
-                let input = Given::Numbers(input);
+                self.check_input(section, &input)?;
                 let mut layers = pool.install(|| flow.step(section, &input, Mode::Eval))?;
                 let output = layers.pop().unwrap_or_else(|| unreachable!("a layer's output"));
                 self.check(Stage::Output, section, &output)?;
@@ -160,7 +164,7 @@ impl<T: Element> Pass<'_, T> {
                 Ok((decoded, input.into_numbers()))
             },
             &mut |section, output| {
-                if let (Some(writer), Some(Outcome::Rows(output))) = (&mut writer, output) {
+                if let (Some(writer), Some(output)) = (&mut writer, output) {
                     writer.write(self, section, output)?;
                 }
                 progress.inc(self.bytes(section) as u64);
@@ -181,11 +185,11 @@ impl<T: Element> Pass<'_, T> {
 const BUFFERS: usize = 2;
 
 /// Reads a section, into memory that may have been used before.
-type Read<'a, T> = &'a mut (dyn FnMut(&Section, Vec<T>) -> Result<Rows<T>> + Send + 'a);
+type Read<'a, T> = &'a mut (dyn FnMut(&Section, Vec<T>) -> Result<Given<T>> + Send + 'a);
 /// The output of a section; `None` if it is pooled.
 type Decoded<T> = Option<Outcome<T>>;
 /// Computes the output of a section, and returns the memory of its input.
-type Compute<'a, T> = &'a mut (dyn FnMut(&Section, Rows<T>) -> Result<(Decoded<T>, Vec<T>)> + 'a);
+type Compute<'a, T> = &'a mut (dyn FnMut(&Section, Given<T>) -> Result<(Decoded<T>, Vec<T>)> + 'a);
 type Write<'a, T> = &'a mut (dyn FnMut(&Section, Decoded<T>) -> Result<()> + Send + 'a);
 
 /// Passes all sections through the stages.

@@ -98,9 +98,7 @@ fn form(args: &Stream, around: &ModelConfig) -> Result<StreamForm> {
         return Err(with_hint(Usage(message), hint::with("--csv")));
     }
     let form = match (args.csv, args.frames) {
-        (true, _) => {
-            StreamForm::Table(Beside::new(args.written.names(), !args.written.keep().is_empty()))
-        }
+        (true, _) => StreamForm::Table(Beside::new(&args.written)),
         (_, true) => StreamForm::Frames,
         _ if around.vocabulary.is_some() => return Ok(StreamForm::Text),
         _ => return Ok(StreamForm::Arrays),

@@ -9,6 +9,7 @@ use ndarray::{ArrayD, ArrayViewD};
 
 use super::pass::Pass;
 use super::rows::reshaped;
+use crate::args::TableOutputArgs;
 use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
 
@@ -35,9 +36,10 @@ pub(super) struct Lines<'a> {
 }
 
 impl Beside {
-    /// These names, which may be none, and copied columns if `keeps`.
-    pub(crate) fn new(names: Vec<String>, keeps: bool) -> Self {
-        Beside { names, keeps, ..Beside::default() }
+    /// The typed names, and the columns that are copied.
+    pub(crate) fn new(written: &TableOutputArgs) -> Self {
+        let keeps = !written.keep().is_empty();
+        Beside { names: written.names(), keeps, ..Beside::default() }
     }
 
     /// Sets the cells that are copied to the next lines.

@@ -45,14 +45,15 @@ impl<T: Element> Pass<'_, T> {
     /// How the run is cut; `None` for a single pass. `seekable` says that input and output can be read and written
     /// at any place, `as_text` that the output is a table, which is written row by row, while the rows of a
     /// section lie in all of it. Masks are drawn in the order of the whole batch, every layer's states are a
-    /// tensor each, and an output with more steps than the input has no section for them. Ids, and the classes of every step, pass whole.
+    /// tensor each, and an output with more steps than the input has no section for them. Ids
+    /// in archives, and indices that are no tensor of a single file, pass whole.
     pub(super) fn cut(&self, seekable: bool, as_text: bool) -> Option<Cut> {
         let (options, config) = (self.options, self.rnn.config());
         let single = (options.train && config.dropout > 0.0 && config.num_layers > 1)
             || (self.is_tensor() && (as_text || options.total_length.is_some()))
             || options.all_hidden
-            || self.model.encoder().is_some()
-            || self.has_indices_of_steps()
+            || (self.model.encoder().is_some() && !self.is_tensor())
+            || self.has_whole_indices()
             || (self.form == Form::Unbatched && self.lengths.is_some())
             || self.bytes(&self.whole()) <= WHOLE_BYTES;
         let blocks = |bytes| (!single).then_some(Cut { sections: SectionKind::Block, bytes });
@@ -143,8 +144,13 @@ impl<T: Element> Pass<'_, T> {
     }
 
     /// The numbers of a section of the input, (steps, rows, features) in memory, as a tensor in its form.
-    pub(super) fn formed(&self, section: &Section, numbers: Vec<T>) -> ArrayD<T> {
-        let (rows, features) = (self.rows(section), self.rnn.config().input_size);
+    pub(super) fn formed<U>(
+        &self,
+        section: &Section,
+        numbers: Vec<U>,
+        features: usize,
+    ) -> ArrayD<U> {
+        let rows = self.rows(section);
         let sizes = match self.form {
             Form::Batched => vec![section.steps.len(), section.rows.len(), features],
             _ => vec![rows, features],
@@ -158,7 +164,7 @@ impl<T: Element> Pass<'_, T> {
     }
 
     /// The numbers of a section of the output as (steps, rows, features) in memory.
-    pub(super) fn numbers(&self, mut tensor: ArrayD<T>) -> Vec<T> {
+    pub(super) fn numbers<U: Clone>(&self, mut tensor: ArrayD<U>) -> Vec<U> {
         if self.batch_first() {
             tensor.swap_axes(0, 1);
         }

@@ -10,7 +10,7 @@ use ndarray::{Array2, ArrayD, Axis};
 use super::groups;
 use super::input::{Input, pack_tensor};
 use super::pass::Pass;
-use super::rows::Rows;
+use super::rows::{Rows, Section};
 use super::sequences::{refuse_bool, shown, whole_number, with_data};
 use crate::failure::Data;
 
@@ -52,24 +52,17 @@ impl Input {
         match self {
             Input::Text(_, lines) => pack(&lines.into_iter().map(column).collect::<Vec<_>>()),
             Input::Tensor(file) => {
-                let (place, stored) = (file.place().to_owned(), file.header().stored);
-                refuse_bool(&place, stored)?;
-                let time = usize::from(pass.batch_first());
-                let ids = ids(&place, &file.read()?, count, |at| match &pass.lengths {
-                    None => true,
-                    Some(lengths) if at.len() == 1 => at[0] < lengths[0],
-                    Some(lengths) => at[time] < lengths[at[1 - time]],
-                })?;
-                pack_tensor(ids, pass, &pass.whole())
+                refuse_bool(file.place(), file.header().stored)?;
+                pass.ids(&pass.whole(), &file.read()?, count)
             }
             Input::Grouped(file, rows) => {
                 let (place, numbers) = (file.place().to_owned(), file.read()?);
-                let ids = ids(&place, &numbers.index_axis_move(Axis(1), 0), count, |_| true)?;
+                let ids = ids(&place, &numbers.index_axis_move(Axis(1), 0), count, &[], |_| true)?;
                 Ok(Rows::Packed(groups::packed(&ids, &rows)?))
             }
             Input::Packed(mut bundle, data) => {
                 let numbers = bundle.read_as(data)?;
-                let ids = ids(&bundle.entry_place(data), &numbers, count, |_| true)?;
+                let ids = ids(&bundle.entry_place(data), &numbers, count, &[], |_| true)?;
                 let index = pass.index.clone();
                 let index = index.unwrap_or_else(|| unreachable!("a packed input has an index"));
                 Ok(Rows::Packed(with_data(index, ids)))
@@ -77,11 +70,30 @@ impl Input {
             Input::Ragged(mut bundle) => {
                 let own = (0..pass.batch).map(|index| {
                     let numbers = bundle.read_as(index)?;
-                    ids(&bundle.entry_place(index), &numbers, count, |_| true)
+                    ids(&bundle.entry_place(index), &numbers, count, &[], |_| true)
                 });
                 pack(&own.collect::<Result<Vec<_>>>()?)
             }
         }
+    }
+}
+
+impl<T: Element> Pass<'_, T> {
+    /// A section of a tensor of numbers as ids below `count`, packed if its sequences have lengths.
+    pub(super) fn ids(
+        &self,
+        section: &Section,
+        numbers: &ArrayD<f64>,
+        count: usize,
+    ) -> Result<Rows<i64>> {
+        let time = usize::from(self.batch_first());
+        let ids =
+            ids(self.place, numbers, count, &self.first(section), |at| match &self.lengths {
+                None => true,
+                Some(lengths) if at.len() == 1 => at[0] < lengths[0],
+                Some(lengths) => at[time] < lengths[at[1 - time]],
+            })?;
+        pack_tensor(ids, self, section)
     }
 }
 
@@ -103,21 +115,26 @@ fn pack(sequences: &[ArrayD<i64>]) -> Result<Rows<i64>> {
 }
 
 /// Numbers as ids below `count`, on an axis of their own, (.., 1). Those that are not `seen`, behind the end of a
-/// sequence, may be anything.
+/// sequence, may be anything. `first` is the first index of a part within the whole tensor.
 pub(crate) fn ids(
     place: &str,
     numbers: &ArrayD<f64>,
     count: usize,
+    first: &[usize],
     seen: impl Fn(&[usize]) -> bool,
 ) -> Result<ArrayD<i64>> {
     let mut ids = Vec::with_capacity(numbers.len());
     for (at, &number) in numbers.indexed_iter() {
-        let at = ndarray::Dimension::slice(&at);
         let id = whole_number(number).filter(|&id| id < count);
         match id.map(i64::try_from) {
             Some(Ok(id)) => ids.push(id),
-            _ if !seen(at) => ids.push(0),
             _ => {
+                let mut at = ndarray::Dimension::slice(&at).to_vec();
+                at.iter_mut().zip(first).for_each(|(at, first)| *at += first);
+                if !seen(&at) {
+                    ids.push(0);
+                    continue;
+                }
                 let (last, found) = (count.saturating_sub(1), shown(number));
                 let message = format!(
                     "{place}: expected ids, whole numbers from 0 to {last}, got {found} at {at:?}"

@@ -61,8 +61,7 @@ impl Outputs {
     ) -> Self {
         let join = |folder: &Option<PathBuf>| folder.as_ref().map(|folder| folder.join(name));
         let (paths, naming) = (folders.each_ref().map(join), Naming::InFolder);
-        let beside = Beside::new(written.names(), !written.keep().is_empty());
-        let sinks = [const { None }; 4];
+        let (beside, sinks) = (Beside::new(written), [const { None }; 4]);
         Outputs { paths, naming, overwrite, labels: None, beside, stdout: None, sinks }
     }
 
@@ -82,9 +81,7 @@ impl Outputs {
             let message = "expected an output to - with --format, got none".to_owned();
             return Err(with_hint(Usage(message), hint::set("-o", "-")));
         }
-        let keeps = !written.keep().is_empty();
-        let beside = Beside::new(written.names(), keeps);
-        let sinks = [const { None }; 4];
+        let (beside, sinks) = (Beside::new(written), [const { None }; 4]);
         Ok(Outputs { paths, naming, overwrite, labels: None, beside, stdout, sinks })
     }
 
@@ -285,7 +282,7 @@ impl Outputs {
             Some(Outcome::Rows(output)) => {
                 if let Some(sink) = self.sinks[0].take() {
                     let mut writer = Writer::begin(sink, pass)?;
-                    writer.write(pass, &whole, output)?;
+                    writer.write(pass, &whole, Outcome::Rows(output))?;
                     self.sinks[0] = Some(writer.finish(pass)?);
                 }
             }

@@ -100,11 +100,15 @@ impl<T: Element> Pass<'_, T> {
         self.model.decoder().is_identity()
     }
 
-    /// Whether the output has classes for each step.
-    pub(super) fn has_indices_of_steps(&self) -> bool {
+    /// Whether the output has indices for each step that are written whole: several tensors, or a tensor of an archive.
+    pub(super) fn has_whole_indices(&self) -> bool {
         let decoder = self.model.decoder();
-        let indices = matches!(decoder.function, Some(Function::Argmax | Function::Top(_)));
-        indices && decoder.pool == Pool::Steps
+        let whole = match decoder.function {
+            Some(Function::Argmax) => !self.is_tensor(),
+            Some(Function::Top(_)) => true,
+            _ => false,
+        };
+        whole && decoder.pool == Pool::Steps
     }
 
     /// Numbers of a row of the output.
@@ -240,6 +244,17 @@ impl<T: Element> Pass<'_, T> {
         Ok(if unbatched { padded.index_axis_move(Axis(1), 0) } else { padded })
     }
 
+    /// The first index of a section within the tensor of the input or the output.
+    pub(super) fn first(&self, Section { steps, rows }: &Section) -> Vec<usize> {
+        match &self.form {
+            Form::Unbatched => vec![steps.start],
+            Form::Batched if self.batch_first() => vec![rows.start, steps.start],
+            Form::Batched => vec![steps.start, rows.start],
+            Form::Packed => vec![self.offsets[steps.start]],
+            Form::Ragged(_) | Form::Grouped(_) => Vec::new(),
+        }
+    }
+
     /// Reports NaN and infinity if that is asked for. Padding is not checked.
     pub(super) fn check(&self, stage: Stage, section: &Section, rows: &Rows<T>) -> Result<()> {
         if !self.options.check_finite {
@@ -250,14 +265,7 @@ impl<T: Element> Pass<'_, T> {
             Stage::Input => (format!("{}: input", self.place), input_axes),
             Stage::Output => ("output".to_owned(), output_axes),
         };
-        let (step, row) = (section.steps.start, section.rows.start);
-        let first = match &self.form {
-            Form::Unbatched => vec![step],
-            Form::Batched if self.batch_first() => vec![row, step],
-            Form::Batched => vec![step, row],
-            Form::Packed => vec![self.offsets[step]],
-            Form::Ragged(_) | Form::Grouped(_) => Vec::new(),
-        };
+        let first = self.first(section);
         match (rows, &self.form) {
             (Rows::Packed(packed), Form::Ragged(names)) => {
                 let (own, axes) = (unpack_sequence(packed)?, [&["seq_len"], &axes[1..]].concat());

@@ -60,7 +60,7 @@ impl<'a, T: Element> Decoding<'a, T> {
             return Ok(None);
         }
         let Some(pooling) = &mut self.pooling else {
-            let decoded = self.pass.decode_steps(output)?;
+            let decoded = self.pass.decode_steps(section, output)?;
             match &decoded {
                 // The layer's own output has been checked.
                 Outcome::Rows(rows) if !self.pass.is_hidden() => {
@@ -99,19 +99,19 @@ impl<'a, T: Element> Decoding<'a, T> {
 
 impl<T: Element> Pass<'_, T> {
     /// Passes each row of an output through the model's decoder.
-    fn decode_steps(&self, output: Rows<T>) -> Result<Outcome<T>> {
+    fn decode_steps(&self, section: &Section, output: Rows<T>) -> Result<Outcome<T>> {
         if self.is_hidden() {
             return Ok(Outcome::Rows(output));
         }
-        let (whole, (form, data)) = (self.whole(), output.without_data());
-        let indices = |own: Rows<i64>| self.tensor(&whole, own, NO_CLASS);
+        let (form, data) = output.without_data();
+        let indices = |own: Rows<i64>| self.tensor(section, own, NO_CLASS);
         Ok(match self.model.decoder().decode(data, self.rnn.kernel())? {
             Prediction::Values(values) => Outcome::Rows(form.with_data(values)?),
             Prediction::Classes(classes) => {
                 Outcome::Whole(Prediction::Classes(indices(form.with_data(classes)?)?))
             }
             Prediction::Top { values, indices: own } => Outcome::Whole(Prediction::Top {
-                values: self.tensor(&whole, form.with_data(values)?, self.padding())?,
+                values: self.tensor(section, form.with_data(values)?, self.padding())?,
                 indices: indices(form.with_data(own)?)?,
             }),
         })

@@ -190,7 +190,7 @@ impl<T: Element> Steps<'_, T> {
         steps: usize,
     ) -> Result<ModelOutput<T>> {
         let count = self.model.encoder().map_or(0, |encoder| encoder.num_embeddings());
-        let ids = ids(place, numbers, count, |_| true)?;
+        let ids = ids(place, numbers, count, &[], |_| true)?;
         self.step_rows(&ids, steps).with_context(|| place.to_owned())
     }
 
