@@ -6,7 +6,6 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::vocabulary::shown;
 use crate::error::Error;
 
 /// Most bytes of memory for the names of a file.
@@ -218,4 +217,9 @@ pub(super) fn unescape(line: &str) -> String {
     }
     text.push_str(rest);
     text
+}
+
+/// A token for messages, with control characters escaped.
+pub(super) fn shown(token: &str) -> String {
+    format!("'{}'", token.escape_debug())
 }

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use super::names::{Names, parse_names, unescape};
+use super::names::{Names, parse_names, shown, unescape};
 use crate::error::Error;
 
 /// The units of a text.
@@ -244,11 +244,6 @@ pub fn parse_labels(text: &str) -> Result<Vec<String>, Error> {
         return Err(Error::invalid("labels", "expected a line for each class, got none"));
     }
     names.to_vec().map_err(|error| Error::invalid("labels", error.to_string()))
-}
-
-/// A token for messages, with control characters escaped.
-pub(super) fn shown(token: &str) -> String {
-    format!("'{}'", token.escape_debug())
 }
 
 #[cfg(test)]

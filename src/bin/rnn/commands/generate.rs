@@ -56,7 +56,7 @@ fn generate_as<T: Element>(
     let start = Start::new(Some(&layer));
     let h_0 = initial_state(args, &model, &start, prompt.is_empty(), &mut notes)?;
     notes.print_said();
-    let place = || layer.place.clone();
+    let (rnn, place) = (model.rnn(), || layer.place.clone());
     let sampler = Sampler::new(args.temperature, args.top, classes).with_context(place)?;
     let began = Instant::now();
     let mut generation = Generation::new(&model, h_0.as_ref().map(|h_0| h_0.view()))?;
@@ -65,18 +65,17 @@ fn generate_as<T: Element>(
     let drawn = draw(args, &layer.place, (&mut generation, sampler), &mut rng, &mut output)?;
     output.finish()?;
     let (seconds, h_n) = (began.elapsed().as_secs_f64(), generation.into_state());
+    let outputs = state.map(|state| state.write(&h_n)).transpose()?;
     notes.notes.push(format!("{} tokens of the prompt, {drawn} new ones", prompt.len()));
     notes.shorten(args.report.verbose == 0);
-    let outputs = state.map(|state| state.write(&h_n)).transpose()?;
-    let kernel = model.rnn().kernel().name();
     let report = Report {
         command: "generate",
-        layer: Some((model.rnn().config().clone(), T::DTYPE)),
+        layer: Some((rnn.config().clone(), T::DTYPE)),
         weights: Some(place()),
         seed: rng.seed.filter(|_| args.temperature > 0.0),
         rng: rng.save(outputs)?,
         tensors: states::<T>(args, &start, h_n.shape()),
-        run: Some(RunLine { mode: "eval", kernel, threads: 1, seconds }),
+        run: Some(RunLine { mode: "eval", kernel: rnn.kernel().name(), threads: 1, seconds }),
         notes,
     };
     report.print(true)
