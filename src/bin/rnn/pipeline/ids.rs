@@ -126,22 +126,20 @@ pub(crate) fn ids(
     let mut ids = Vec::with_capacity(numbers.len());
     for (at, &number) in numbers.indexed_iter() {
         let id = whole_number(number).filter(|&id| id < count);
-        match id.map(i64::try_from) {
-            Some(Ok(id)) => ids.push(id),
-            _ => {
-                let mut at = ndarray::Dimension::slice(&at).to_vec();
-                at.iter_mut().zip(first).for_each(|(at, first)| *at += first);
-                if !seen(&at) {
-                    ids.push(0);
-                    continue;
-                }
-                let (last, found) = (count.saturating_sub(1), shown(number));
-                let message = format!(
-                    "{place}: expected ids, whole numbers from 0 to {last}, got {found} at {at:?}"
-                );
-                return Err(Data(message).into());
-            }
+        if let Some(Ok(id)) = id.map(i64::try_from) {
+            ids.push(id);
+            continue;
         }
+        let mut at = ndarray::Dimension::slice(&at).to_vec();
+        at.iter_mut().zip(first).for_each(|(at, first)| *at += first);
+        if seen(&at) {
+            let (last, found) = (count.saturating_sub(1), shown(number));
+            let message = format!(
+                "{place}: expected ids, whole numbers from 0 to {last}, got {found} at {at:?}"
+            );
+            return Err(Data(message).into());
+        }
+        ids.push(0);
     }
     let ids = ArrayD::from_shape_vec(numbers.raw_dim(), ids);
     let ids = ids.unwrap_or_else(|_| unreachable!("an id for each number"));

@@ -4,7 +4,9 @@ use anyhow::{Context, Result};
 #[cfg(feature = "csv")]
 use elman::files::TableRows;
 use elman::files::{Arrays, Frames, Header, TextLines};
-use elman::{Batch, Checkpoint, Element, Error, Model, ModelOutput, Prediction, Vocabulary, zeros};
+use elman::{
+    Batch, Checkpoint, Element, Encoder, Error, Model, ModelOutput, Prediction, Vocabulary, zeros,
+};
 use ndarray::{Array1, ArrayD, ArrayView, ArrayViewD, Axis, IxDyn};
 
 use super::{check_finite, say};
@@ -189,7 +191,7 @@ impl<T: Element> Steps<'_, T> {
         place: &str,
         steps: usize,
     ) -> Result<ModelOutput<T>> {
-        let count = self.model.encoder().map_or(0, |encoder| encoder.num_embeddings());
+        let count = self.model.encoder().map_or(0, Encoder::num_embeddings);
         let ids = ids(place, numbers, count, &[], |_| true)?;
         self.step_rows(&ids, steps).with_context(|| place.to_owned())
     }
