@@ -58,8 +58,9 @@ impl Graph {
         budget: &mut Budget,
     ) -> Result<Self, FileError> {
         let is_file = matches!(opened, Opened::File(..));
-        if let Opened::File(_, len) = opened {
-            check_len(usize::try_from(len).unwrap_or(usize::MAX), &place)?;
+        if let Opened::File(file, len) = &opened {
+            check_len(usize::try_from(*len).unwrap_or(usize::MAX), &place)?;
+            wire::check_file(file, *len, &place)?;
         }
         let bytes = opened.read_whole("model", &place)?;
         wire::check(&bytes, budget, &place)?;

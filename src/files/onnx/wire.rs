@@ -6,11 +6,14 @@
 //! hundred bytes out of two.
 
 use std::collections::HashMap;
+use std::io::Read;
+use std::ops::Range;
 
 use super::proto;
-use crate::files::budget::Budget;
+use crate::files::budget::{BUILT_BYTES, Budget, OverBudget};
 use crate::files::error::FileError;
 use crate::files::escaped;
+use crate::files::handle::{FileCursor, Handle, read_full};
 
 /// Most fields of a model, its numbers excepted: several times those of large models. A field takes up to
 /// 200 bytes of memory.
@@ -18,6 +21,9 @@ const MAX_FIELDS: usize = 1 << 18;
 
 /// Bytes that a text takes beside the string: the allocator's share, and its place in sets of names.
 const TEXT_BYTES: usize = 64;
+
+/// Files and messages beyond this size are looked into before a file is read: a guess, far above most nodes.
+const SMALL_BYTES: u64 = 1 << 20;
 
 /// A message of `onnx.proto`, as far as its fields are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +108,55 @@ pub(super) fn check(bytes: &[u8], budget: &mut Budget, place: &str) -> Result<()
         .map_err(|what| FileError::malformed(place, what))
 }
 
+/// Checks the large messages of a file before it is read: one with holes has gigabytes of zeros behind a few fields.
+pub(super) fn check_file(file: &Handle, len: u64, place: &str) -> Result<(), FileError> {
+    if len <= SMALL_BYTES {
+        return Ok(());
+    }
+    check_outline(Message::Model, file, 0..len, &mut { MAX_FIELDS })
+        .map_err(|what| FileError::malformed(place, what))
+}
+
+/// Checks the heads of a message's fields in a file, and the large messages within it. Other fields are limited, except
+/// those of a tensor, which may be its numbers.
+fn check_outline(
+    message: Message,
+    file: &Handle,
+    mut part: Range<u64>,
+    fields: &mut usize,
+) -> Result<(), String> {
+    while !part.is_empty() {
+        *fields = fields.checked_sub(1).ok_or_else(too_many_fields)?;
+        // The number of the field, and its length or value.
+        let mut bytes = [0; 20];
+        let cursor = FileCursor { file, at: part.start };
+        let got = read_full(&mut cursor.take(part.end - part.start), &mut bytes);
+        let mut rest = &bytes[..got.map_err(|error| error.to_string())?];
+        let whole = rest.len();
+        let (number, sized, len) = head(&mut rest)?;
+        part.start += (whole - rest.len()) as u64;
+        let end = part.start.checked_add(len).filter(|&end| end <= part.end);
+        let end = end.ok_or_else(|| missing(number, len, part.end - part.start))?;
+        if len > SMALL_BYTES && sized {
+            match message.content(number) {
+                Some(Content::Inner(inner)) => {
+                    check_outline(inner, file, part.start..end, fields)?;
+                }
+                _ if message != Message::Tensor && len > BUILT_BYTES as u64 => {
+                    return Err(OverBudget.into());
+                }
+                _ => {}
+            }
+        }
+        part.start = end;
+    }
+    Ok(())
+}
+
+fn too_many_fields() -> String {
+    format!("expected at most {MAX_FIELDS} fields in all, got more")
+}
+
 /// The fields and bytes of memory that the rest of a model may have.
 struct Limits<'a> {
     fields: usize,
@@ -111,8 +166,7 @@ struct Limits<'a> {
 impl Limits<'_> {
     fn take(&mut self, fields: usize, bytes: usize) -> Result<(), String> {
         let left = self.fields.checked_sub(fields);
-        self.fields =
-            left.ok_or_else(|| format!("expected at most {MAX_FIELDS} fields in all, got more"))?;
+        self.fields = left.ok_or_else(too_many_fields)?;
         Ok(self.budget.charge(bytes)?)
     }
 }
@@ -189,13 +243,19 @@ fn check_fields<'a>(
 
 /// Takes a field off the front. Returns its number, and its bytes if it has a length.
 fn field<'a>(bytes: &mut &'a [u8]) -> Result<(u64, Option<&'a [u8]>), String> {
+    let (number, sized, len) = head(bytes)?;
+    let taken = usize::try_from(len).ok().and_then(|len| bytes.split_off(..len));
+    let taken = taken.ok_or_else(|| missing(number, len, bytes.len() as u64))?;
+    Ok((number, sized.then_some(taken)))
+}
+
+/// Takes the head of a field off the front. Returns its number, whether it has a length, and the bytes that follow.
+fn head(bytes: &mut &[u8]) -> Result<(u64, bool, u64), String> {
     let key = varint(bytes)?;
     let number = key >> 3;
-    let fixed = match key & 7 {
-        0 => {
-            varint(bytes)?;
-            return Ok((number, None));
-        }
+    let len = match key & 7 {
+        _ if number == 0 => return Err("expected a field, got number 0".to_owned()),
+        0 => varint(bytes).map(|_| 0)?,
         1 => 8,
         2 => varint(bytes)?,
         5 => 4,
@@ -203,11 +263,11 @@ fn field<'a>(bytes: &mut &'a [u8]) -> Result<(u64, Option<&'a [u8]>), String> {
             return Err(format!("field {number}: expected wire type 0, 1, 2 or 5, got {other}"));
         }
     };
-    let taken = usize::try_from(fixed).ok().and_then(|len| bytes.split_off(..len));
-    let got = bytes.len();
-    let missing = || format!("field {number}: expected {fixed} bytes, got {got}");
-    let taken = taken.ok_or_else(missing)?;
-    Ok((number, (key & 7 == 2).then_some(taken)))
+    Ok((number, key & 7 == 2, len))
+}
+
+fn missing(number: u64, expected: u64, got: u64) -> String {
+    format!("field {number}: expected {expected} bytes, got {got}")
 }
 
 /// Takes an integer off the front: seven bits in each byte, the lowest first, and a bit that is set in all bytes
@@ -229,7 +289,6 @@ fn varint(bytes: &mut &[u8]) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files::budget::BUILT_BYTES;
 
     /// A model with one tensor, which has its numbers in this field.
     fn with_numbers(number: u8, numbers: &[u8]) -> Vec<u8> {

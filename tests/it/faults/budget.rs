@@ -361,6 +361,21 @@ fn fault_95() {
         let script = format!("ulimit -t 1 -v {}; {script}", 100 << 10);
         scene.sandbox.shell(&script).fails(65, &format!("rnn: bad: {says}"));
     }
+    // So is a shorter one with a hole: behind its fields, in its graph, in a tensor, and in a text.
+    let zero = "expected a field, got number 0\n";
+    for (start, says) in [
+        (&b"\x08\x07\x12\x02ab"[..], format!("rnn: bad: {zero}")),
+        (b"\x08\x07\x3a\xf4\xff\xff\xff\x03", format!("rnn: bad: {zero}")),
+        (b"\x08\x07\x3a\xf4\xff\xff\xff\x03\x2a\xee\xff\xff\xff\x03", format!("rnn: bad: {zero}")),
+        (b"\x08\x07\x12\xf4\xff\xff\xff\x03", format!("rnn: bad: {OVER}")),
+    ] {
+        scene.sandbox.write("bad", start);
+        scene.sandbox.shell("truncate -s 1073741820 bad");
+        for script in ["rnn run -w bad -i x.npy -o y.npy", "rnn info bad"] {
+            let script = format!("ulimit -t 1 -v {}; {script}", 100 << 10);
+            scene.sandbox.shell(&script).fails(65, &says);
+        }
+    }
     std::fs::remove_file(scene.sandbox.path("bad")).unwrap();
     // Messages that take two hundred times their bytes.
     let field = |number: u8, payload: &[u8]| {
