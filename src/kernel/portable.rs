@@ -68,12 +68,15 @@ macro_rules! registers {
             binary!(add +, sub -, mul *, div /);
 
             #[inline(always)]
-            fn abs(self) -> Self {
-                Lanes::each(|lane| self.0[lane].abs())
+            fn abs_min(self, most: Self) -> Self {
+                Lanes::each(|lane| {
+                    let a = self.0[lane].abs();
+                    if a < most.0[lane] { a } else { most.0[lane] }
+                })
             }
 
             #[inline(always)]
-            fn copysign(self, sign: Self) -> Self {
+            fn with_sign(self, sign: Self) -> Self {
                 Lanes::each(|lane| self.0[lane].copysign(sign.0[lane]))
             }
 
@@ -93,20 +96,17 @@ macro_rules! registers {
 
             #[inline(always)]
             fn exp2_of_rounded(self) -> Self {
-                let one = <$type>::to_bits(1.0);
-                Lanes::each(|lane| {
-                    <$type>::from_bits((self.0[lane].to_bits() << $exponent).wrapping_add(one))
-                })
+                Lanes::each(|lane| <$type>::from_bits(self.0[lane].to_bits() << $exponent))
             }
         }
     };
 }
 
 registers! {
-    f32, F32x16 F32x8, round 12_582_912.0, exponent from bit 23; SMALL_F32 REDUCED_F32
+    f32, F32x16 F32x8, round 12_582_912.0 + 127.0, exponent from bit 23; SMALL_F32 REDUCED_F32
 }
 registers! {
-    f64, F64x8 F64x4, round 6_755_399_441_055_744.0, exponent from bit 52; SMALL_F64 REDUCED_F64
+    f64, F64x8 F64x4, round 6_755_399_441_055_744.0 + 1023.0, exponent from bit 52; SMALL_F64 REDUCED_F64
 }
 
 /// The portable instance: an array, which the compiler may vectorise. On a target without fused multiply-add each

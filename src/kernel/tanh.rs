@@ -1,8 +1,8 @@
 //! The hyperbolic tangent: one sequence of IEEE operations, so that every instance gives the same bits.
 //!
 //! ```text
-//! |x| < 1:   tanh |x| = |x| + |x| (x^2 P(x^2))
-//! |x| >= 1:  tanh |x| = 1 - 1/h      h = (e^(2|x|) + 1)/2
+//! |x| <= 1:  tanh |x| = |x| + |x| (x^2 P(x^2))
+//! |x| > 1:   tanh |x| = 1 - 1/h      h = (e^(2|x|) + 1)/2
 //!            e^(2|x|) = 2^n e^(2r)   n = round(2|x| / ln 2), r = |x| - n (ln 2)/2
 //!            p = (e^(2r) - 1)/2 = r + r^2 Q(r)
 //!            h = 2^n p + (2^n/2 + 1/2)
@@ -81,18 +81,19 @@ const CLAMP: f64 = 20.0;
 /// tanh of each lane. NaN gives the canonical NaN; the sign of zero is kept.
 #[inline(always)]
 pub(super) fn tanh<V: Vector>(x: V) -> V {
-    let a = x.abs();
-    let (small, large) = (tanh_small(a), tanh_large(a));
-    // The sign comes last because the small formula turns -0 into +0.
-    a.select_lt(constant(THRESHOLD), small, large).copysign(x).nan_from(x)
+    let a = x.abs_min(constant(CLAMP));
+    // An AVX-512 subtraction with a mask is both the last step of the large formula and the choice.
+    let y = constant::<V>(THRESHOLD).select_lt(a, tanh_large(a), tanh_small(x));
+    // The small formula turns -0 into +0.
+    y.with_sign(x).nan_from(x)
 }
 
-/// a + a (a^2 P(a^2))
+/// x + x (x^2 P(x^2))
 #[inline(always)]
-fn tanh_small<V: Vector>(a: V) -> V {
-    let square = a.mul(a);
+fn tanh_small<V: Vector>(x: V) -> V {
+    let square = x.mul(x);
     let factor = polynomial(V::Element::TANH_SMALL, square).mul(square);
-    a.mul_add(factor, a)
+    x.mul_add(factor, x)
 }
 
 /// 1 - 1/h
@@ -103,7 +104,6 @@ fn tanh_small<V: Vector>(a: V) -> V {
 /// larger a: the usual second part of the constant would gain little.
 #[inline(always)]
 fn tanh_large<V: Vector>(a: V) -> V {
-    let a = a.select_lt(constant(CLAMP), a, constant(CLAMP));
     let round = V::splat(V::Element::ROUND);
     let shifted = a.mul_add(constant(2.0 * std::f64::consts::LOG2_E), round);
     let n = shifted.sub(round);

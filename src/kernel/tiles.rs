@@ -1,5 +1,7 @@
 //! Products of many rows: tiles of rows and vectors, over pointers whose bounds are checked once.
 
+use std::mem::MaybeUninit;
+
 use super::Panels;
 use super::product::{Activation, CHAIN, Product, Walk};
 use super::tanh::tanh;
@@ -144,6 +146,33 @@ impl<V: Vector> Tiles<V> {
     }
 }
 
+/// The numbers of a tile in memory: rows of vectors. It is made for a tile, and its methods are called only for rows and
+/// vectors of that tile.
+#[derive(Clone, Copy)]
+struct Matrix<V: Vector> {
+    first: *mut V::Element,
+    /// Elements from one row to the next.
+    stride: usize,
+}
+
+impl<V: Vector> Matrix<V> {
+    #[inline(always)]
+    fn load(self, r: usize, c: usize) -> V {
+        // SAFETY: row r and vector c belong to the tile, all lanes of which are readable.
+        let from = unsafe { self.first.add(r * self.stride + c * V::LANES) };
+        // SAFETY: the same.
+        unsafe { V::load(from) }
+    }
+
+    #[inline(always)]
+    fn store(self, r: usize, c: usize, vector: V) {
+        // SAFETY: row r and vector c belong to the tile, all lanes of which are writable.
+        let to = unsafe { self.first.add(r * self.stride + c * V::LANES) };
+        // SAFETY: the same.
+        unsafe { vector.store(to) };
+    }
+}
+
 /// The lines that are prefetched while a tile is computed, one for each k.
 #[derive(Clone, Copy)]
 struct Ahead<V: Vector> {
@@ -194,7 +223,7 @@ impl<V: Vector> Tiles<V> {
         }
     }
 
-    /// A tile of `rows` rows.
+    /// A tile of `rows` rows and C vectors of columns.
     #[inline(always)]
     fn tile_of<const ROWS: usize, const C: usize>(
         &self,
@@ -203,37 +232,99 @@ impl<V: Vector> Tiles<V> {
         place: Place<V>,
         ahead: Ahead<V>,
     ) {
+        let mut totals = [const { [const { MaybeUninit::<V>::uninit() }; C] }; ROWS];
+        let totals = Matrix { first: totals.as_mut_ptr().cast(), stride: C * V::LANES };
+        let column = place.column;
+        if column + C * V::LANES > self.columns {
+            return self.edge_tile::<ROWS, C>(rows, row, place, ahead, totals);
+        }
+        let start = Matrix {
+            first: self.start.wrapping_add(row * self.start_stride + column).cast_mut(),
+            stride: self.start_stride,
+        };
+        let out = Matrix {
+            first: self.out.wrapping_add(row * self.out_stride + column),
+            stride: self.out_stride,
+        };
+        if self.activation == Activation::Identity {
+            return self.sums_of::<ROWS, C>(rows, row, place, ahead, [start, totals, out]);
+        }
+        self.sums_of::<ROWS, C>(rows, row, place, ahead, [start, totals, totals]);
+        // A loop over the rows: unrolled, its code would not fit in the cache of decoded instructions.
+        for r in 0..rows {
+            for c in 0..C {
+                out.store(r, c, self.activate(totals.load(r, c)));
+            }
+        }
+    }
+
+    /// A tile in which some lanes have no column.
+    #[inline(always)]
+    fn edge_tile<const ROWS: usize, const C: usize>(
+        &self,
+        rows: usize,
+        row: usize,
+        place: Place<V>,
+        ahead: Ahead<V>,
+        totals: Matrix<V>,
+    ) {
+        for r in 0..rows {
+            for c in 0..C {
+                totals.store(r, c, self.load_start(row + r, place.column + c * V::LANES));
+            }
+        }
+        self.sums_of::<ROWS, C>(rows, row, place, ahead, [totals; 3]);
+        for r in 0..rows {
+            for c in 0..C {
+                let out = self.activate(totals.load(r, c));
+                self.store_out(row + r, place.column + c * V::LANES, out);
+            }
+        }
+    }
+
+    /// `last = first + sums` for the `rows` rows of a tile; see [`Tiles::sums`].
+    #[inline(always)]
+    fn sums_of<const ROWS: usize, const C: usize>(
+        &self,
+        rows: usize,
+        row: usize,
+        place: Place<V>,
+        ahead: Ahead<V>,
+        totals: [Matrix<V>; 3],
+    ) {
         match rows {
-            1 => self.tile::<1, C>(row, place, ahead),
-            2 => self.tile::<2, C>(row, place, ahead),
-            3 => self.tile::<3, C>(row, place, ahead),
-            4 => self.tile::<4, C>(row, place, ahead),
-            5 if ROWS > 4 => self.tile::<5, C>(row, place, ahead),
-            6 if ROWS > 4 => self.tile::<6, C>(row, place, ahead),
-            7 if ROWS > 4 => self.tile::<7, C>(row, place, ahead),
-            8 if ROWS > 4 => self.tile::<8, C>(row, place, ahead),
+            1 => self.sums::<1, C>(row, place, ahead, totals),
+            2 => self.sums::<2, C>(row, place, ahead, totals),
+            3 => self.sums::<3, C>(row, place, ahead, totals),
+            4 => self.sums::<4, C>(row, place, ahead, totals),
+            5 if ROWS > 4 => self.sums::<5, C>(row, place, ahead, totals),
+            6 if ROWS > 4 => self.sums::<6, C>(row, place, ahead, totals),
+            7 if ROWS > 4 => self.sums::<7, C>(row, place, ahead, totals),
+            8 if ROWS > 4 => self.sums::<8, C>(row, place, ahead, totals),
             _ => unreachable!("a tile of {rows} rows"),
         }
     }
 
-    /// Rows `row..row + R` of C vectors of columns.
+    /// The totals of R rows of C vectors: they are in `first` before the first chain, in `between` after each chain, and
+    /// in `last` after the last one.
     #[inline(always)]
-    fn tile<const R: usize, const C: usize>(&self, row: usize, place: Place<V>, ahead: Ahead<V>) {
-        let mut totals = [[V::splat(V::Element::ZERO); C]; R];
-        for r in 0..R {
-            for c in 0..C {
-                totals[r][c] = self.load_start(row + r, place.column + c * V::LANES);
+    fn sums<const R: usize, const C: usize>(
+        &self,
+        row: usize,
+        place: Place<V>,
+        ahead: Ahead<V>,
+        [first, between, last]: [Matrix<V>; 3],
+    ) {
+        let mut from = first;
+        for k in (0..self.k).step_by(CHAIN) {
+            let sums = self.chain::<R, C>(row, k, place, ahead);
+            let to = if k + CHAIN < self.k { between } else { last };
+            for r in 0..R {
+                for c in 0..C {
+                    to.store(r, c, from.load(r, c).add(sums[r][c]));
+                }
             }
-        }
-        for first in (0..self.k).step_by(CHAIN) {
-            let sums = self.chain::<R, C>(row, first, place, ahead);
-            add_sums(&mut totals, &sums);
-        }
-        for r in 0..R {
-            for c in 0..C {
-                let out = self.activate(totals[r][c]);
-                self.store_out(row + r, place.column + c * V::LANES, out);
-            }
+            from = to;
         }
     }
 

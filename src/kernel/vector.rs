@@ -15,7 +15,8 @@ pub trait Registers: Copy + Default + Debug + Send + Sync + 'static {
     const ONE: Self;
     /// Numbers that fill a cache line of 64 bytes.
     const LINE: usize = 64 / size_of::<Self>();
-    /// 1.5 * 2^(digits - 1): adding and subtracting it rounds to a whole number.
+    /// 1.5 * 2^(digits - 1), plus the bias of the exponent: adding and subtracting it rounds to a whole number n, and
+    /// the low bits of the sum are the exponent of 2^n.
     const ROUND: Self;
     /// The canonical NaN: every NaN that the kernel computes has these bits.
     const NAN: Self;
@@ -51,14 +52,14 @@ pub trait Vector: Copy {
     fn sub(self, other: Self) -> Self;
     fn mul(self, other: Self) -> Self;
     fn div(self, other: Self) -> Self;
-    fn abs(self) -> Self;
-    /// The magnitude of `self` with the sign of `sign`.
-    fn copysign(self, sign: Self) -> Self;
+    /// The smaller of |`self`| and `most`, which is positive; any of the two if `self` is NaN.
+    fn abs_min(self, most: Self) -> Self;
+    /// `self` with the sign of `sign`, which it has already if its own is negative.
+    fn with_sign(self, sign: Self) -> Self;
     /// `yes` in lanes with `self < other`, else `no`; `no` also if either is NaN.
     fn select_lt(self, other: Self, yes: Self, no: Self) -> Self;
     /// `self`, with the canonical NaN in lanes with NaN in `of`.
     fn nan_from(self, of: Self) -> Self;
-    /// 2^n for `self` = `n + Registers::ROUND` and a normal number 2^n: the low bits of that sum are n, and a
-    /// shift makes them the exponent.
+    /// 2^n for `self` = `n + Registers::ROUND` and a normal number 2^n.
     fn exp2_of_rounded(self) -> Self;
 }

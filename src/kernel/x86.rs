@@ -32,9 +32,9 @@ macro_rules! binary {
 macro_rules! instance {
     ($name:ident: $register:ty, $lanes:literal of $element:ty, exponent from bit $exponent:literal;
      $splat:ident $load:ident $store:ident $fma:ident $add:ident $sub:ident $mul:ident $div:ident
-     $and:ident $andnot:ident $or:ident;
-     $to_integers:ident $splat_integer:ident $shift:ident $add_integers:ident $from_integers:ident;
-     $choose:ident) => {
+     $and:ident $or:ident;
+     $to_integers:ident $shift:ident $from_integers:ident;
+     $abs_min:ident $choose:ident) => {
         #[derive(Clone, Copy, Debug)]
         pub struct $name($register);
 
@@ -73,16 +73,14 @@ macro_rules! instance {
             binary!(add $add, sub $sub, mul $mul, div $div);
 
             #[inline(always)]
-            fn abs(self) -> Self {
-                let sign = Self::splat(-0.0).0;
-                $name(op!($andnot(sign, self.0)))
+            fn abs_min(self, most: Self) -> Self {
+                $name($abs_min(self.0, most.0))
             }
 
             #[inline(always)]
-            fn copysign(self, sign: Self) -> Self {
-                let (mask, magnitude) = (Self::splat(-0.0).0, self.abs().0);
-                let sign = op!($and(mask, sign.0));
-                $name(op!($or(magnitude, sign)))
+            fn with_sign(self, sign: Self) -> Self {
+                let sign = op!($and(Self::splat(-0.0).0, sign.0));
+                $name(op!($or(self.0, sign)))
             }
 
             #[inline(always)]
@@ -98,9 +96,7 @@ macro_rules! instance {
             #[inline(always)]
             fn exp2_of_rounded(self) -> Self {
                 let integers = op!($to_integers(self.0));
-                let shifted = op!($shift::<$exponent>(integers));
-                let one = op!($splat_integer(<$element>::to_bits(1.0).cast_signed()));
-                let power = op!($add_integers(shifted, one));
+                let power = op!($shift::<$exponent>(integers));
                 $name(op!($from_integers(power)))
             }
         }
@@ -111,36 +107,36 @@ instance! {
     F32x16: __m512, 16 of f32, exponent from bit 23;
     _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_fmadd_ps
     _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_div_ps
-    _mm512_and_ps _mm512_andnot_ps _mm512_or_ps;
-    _mm512_castps_si512 _mm512_set1_epi32 _mm512_slli_epi32 _mm512_add_epi32 _mm512_castsi512_ps;
-    choose_f32x16
+    _mm512_and_ps _mm512_or_ps;
+    _mm512_castps_si512 _mm512_slli_epi32 _mm512_castsi512_ps;
+    abs_min_f32x16 choose_f32x16
 }
 
 instance! {
     F64x8: __m512d, 8 of f64, exponent from bit 52;
     _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_fmadd_pd
     _mm512_add_pd _mm512_sub_pd _mm512_mul_pd _mm512_div_pd
-    _mm512_and_pd _mm512_andnot_pd _mm512_or_pd;
-    _mm512_castpd_si512 _mm512_set1_epi64 _mm512_slli_epi64 _mm512_add_epi64 _mm512_castsi512_pd;
-    choose_f64x8
+    _mm512_and_pd _mm512_or_pd;
+    _mm512_castpd_si512 _mm512_slli_epi64 _mm512_castsi512_pd;
+    abs_min_f64x8 choose_f64x8
 }
 
 instance! {
     F32x8: __m256, 8 of f32, exponent from bit 23;
     _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_fmadd_ps
     _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps
-    _mm256_and_ps _mm256_andnot_ps _mm256_or_ps;
-    _mm256_castps_si256 _mm256_set1_epi32 _mm256_slli_epi32 _mm256_add_epi32 _mm256_castsi256_ps;
-    choose_f32x8
+    _mm256_and_ps _mm256_or_ps;
+    _mm256_castps_si256 _mm256_slli_epi32 _mm256_castsi256_ps;
+    abs_min_f32x8 choose_f32x8
 }
 
 instance! {
     F64x4: __m256d, 4 of f64, exponent from bit 52;
     _mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_fmadd_pd
     _mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_div_pd
-    _mm256_and_pd _mm256_andnot_pd _mm256_or_pd;
-    _mm256_castpd_si256 _mm256_set1_epi64x _mm256_slli_epi64 _mm256_add_epi64 _mm256_castsi256_pd;
-    choose_f64x4
+    _mm256_and_pd _mm256_or_pd;
+    _mm256_castpd_si256 _mm256_slli_epi64 _mm256_castsi256_pd;
+    abs_min_f64x4 choose_f64x4
 }
 
 /// Defines a choice between the lanes of `yes` and `no` by a comparison, whose result is a mask in AVX-512 and a
@@ -168,3 +164,29 @@ choose!(choose_f32x8: __m256, _mm256_cmp_ps, (mask, yes, no) =>
     op!(_mm256_blendv_ps(no, yes, mask)));
 choose!(choose_f64x4: __m256d, _mm256_cmp_pd, (mask, yes, no) =>
     op!(_mm256_blendv_pd(no, yes, mask)));
+
+/// Defines the smaller of |x| and a limit: one instruction in AVX-512.
+macro_rules! abs_min {
+    ($name:ident: $register:ty, ($x:ident, $most:ident) => $smaller:expr) => {
+        #[inline(always)]
+        fn $name($x: $register, $most: $register) -> $register {
+            $smaller
+        }
+    };
+}
+
+/// The operand of smaller magnitude, with a positive sign.
+const ABS_MIN: i32 = 0b1010;
+
+abs_min!(abs_min_f32x16: __m512, (x, most) => op!(_mm512_range_ps::<ABS_MIN>(x, most)));
+abs_min!(abs_min_f64x8: __m512d, (x, most) => op!(_mm512_range_pd::<ABS_MIN>(x, most)));
+abs_min!(abs_min_f32x8: __m256, (x, most) => {
+    let sign = op!(_mm256_set1_ps(-0.0));
+    let magnitude = op!(_mm256_andnot_ps(sign, x));
+    op!(_mm256_min_ps(magnitude, most))
+});
+abs_min!(abs_min_f64x4: __m256d, (x, most) => {
+    let sign = op!(_mm256_set1_pd(-0.0));
+    let magnitude = op!(_mm256_andnot_pd(sign, x));
+    op!(_mm256_min_pd(magnitude, most))
+});
