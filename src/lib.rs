@@ -66,7 +66,8 @@
 //!    threads; `double_buffer` waits for other ones.
 //! 2. `stack` cannot fail: `rnn` has checked every shape, and has allocated, fallibly, all memory that grows
 //!    with the data.
-//! 3. Only `files` and the binary touch files and standard streams; only the binary's `explain` and `failure` print
+//! 3. Only `files` and the binary touch files and standard streams, except that `stack` asks the system for the cores of
+//!    the process and, in `/sys`, for their caches; only the binary's `explain` and `failure` print
 //!    errors and choose exit codes.
 //! 4. `files` does not know RNNs; `rnn` does not know files. They meet in `checkpoint` and in the binary's
 //!    commands.
@@ -147,3 +148,4 @@ pub use packed::{
 };
 pub use params::Params;
 pub use rnn::{Keep, Mode, Options, Output, Rnn, Session};
+pub use stack::{Cache, caches};

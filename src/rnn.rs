@@ -54,6 +54,8 @@ pub struct Rnn<T> {
     /// Cores that this process may use, counted when the layer is made: a pool's thread that is pinned to one
     /// core would count one.
     cores: usize,
+    /// Bytes of a core's second-level cache.
+    l2_bytes: usize,
     spare: Spare<T>,
 }
 
@@ -88,8 +90,9 @@ impl<T: Element> Rnn<T> {
             cells.push(pack(&own)?);
             biases.extend(own.drain(2..));
         }
-        let (kernel, cores) = (Kernel::best(), stack::cores());
-        Ok(Rnn { config, reversed: false, cells, biases, kernel, cores, spare: Spare::default() })
+        let (kernel, cores, l2_bytes) = (Kernel::best(), stack::cores(), stack::l2_bytes());
+        let (reversed, spare) = (false, Spare::default());
+        Ok(Rnn { config, reversed, cells, biases, kernel, cores, l2_bytes, spare })
     }
 
     /// The tensors of the `state_dict`, under PyTorch's names and in its order.

@@ -16,10 +16,13 @@
 //! Threads share one of four things, which [`Plan`] chooses: blocks of rows ([`scan`]), the columns of every
 //! step ([`columns`]), the two directions, or the layers ([`pipelined`]).
 //!
+//! The plan also depends on the sizes of the caches, which [`caches`] asks of the system.
+//!
 //! This module cannot fail. `rnn` has checked every shape, and has allocated all memory that grows with
 //! the data; this module allocates a few words for each thread.
 
 mod block;
+mod caches;
 mod columns;
 mod pipelined;
 mod plan;
@@ -33,6 +36,8 @@ use crate::element::Element;
 use crate::kernel::{Activation, Aligned, Kernel, Panels, Product, RowsMut, Walk};
 
 pub(crate) use block::{Block, Steps, Workspace};
+pub(crate) use caches::l2_bytes;
+pub use caches::{Cache, caches};
 pub(crate) use plan::{Parallel, Plan, Shape, cores};
 pub(crate) use shares::{in_shares, shares};
 

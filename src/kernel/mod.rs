@@ -108,6 +108,15 @@ impl Kernel {
         }
     }
 
+    /// Rows and columns of the largest tile of a product.
+    pub fn tile<T: Registers>(self) -> (usize, usize) {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx512 => (8, Panels::<T>::WIDTH),
+            _ => (4, Panels::<T>::WIDTH / 2),
+        }
+    }
+
     /// Runs `rounds` rounds of independent fused multiply-adds, and returns the number of floating-point operations.
     pub fn multiply_adds<T: Registers>(self, rounds: usize) -> f64 {
         let sum = run_on!(

@@ -96,6 +96,7 @@ impl<T: Element> Rnn<T> {
             reversed: self.reversed,
             element_bytes: size_of::<T>(),
             cores: self.cores,
+            l2_bytes: self.l2_bytes,
             share_out: |columns, shares| Panels::<T>::share_out(columns, shares).collect(),
         }
     }
@@ -185,6 +186,28 @@ mod tests {
                         .collect();
                     assert!(found == own_state, "h_n of {sequence}, {hidden_size} features");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn the_bytes_do_not_depend_on_the_cache() {
+        const SIZES: [usize; 4] = [1 << 10, 64 << 10, 1 << 20, 16 << 20];
+        for (hidden_size, bidirectional, threads) in
+            [(70, false, 1), (70, true, 2), (150, false, 2)]
+        {
+            let mut generator = Generator::new(1);
+            let config = Config { num_layers: 2, bidirectional, ..Config::new(3, hidden_size) };
+            let rnn = Rnn::<f32>::new(config, &mut generator).unwrap();
+            let sizes = BatchSizes::Constant { steps: 70, rows: 20 };
+            let mut input = vec![0.0; sizes.rows() * 3];
+            generator.normal(&mut input);
+            let plans = SIZES.map(|l2_bytes| Rnn { l2_bytes, ..rnn.clone() }.plan(70, 20, threads));
+            assert!(plans.iter().any(|plan| *plan != plans[0]), "{plans:?}");
+            let results = SIZES
+                .map(|l2_bytes| run(&Rnn { l2_bytes, ..rnn.clone() }, &sizes, &input, threads));
+            for (result, plan) in results.iter().zip(plans) {
+                assert!(*result == results[0], "{hidden_size} features: {plan}");
             }
         }
     }

@@ -47,6 +47,8 @@ pub(crate) struct Shape {
     pub(crate) element_bytes: usize,
     /// Cores that this process may use.
     pub(crate) cores: usize,
+    /// Bytes of a core's second-level cache.
+    pub(crate) l2_bytes: usize,
     /// End column of each of n shares of the columns: panels of weights are not divided.
     pub(crate) share_out: fn(usize, usize) -> Vec<usize>,
 }
@@ -64,14 +66,11 @@ const MIN_STEP_WORK: usize = 1 << 15;
 /// Fewest multiplications of a thread in one layer and direction if columns are shared: several times the cost
 /// of starting the threads together. A guess.
 const MIN_SHARE_WORK: usize = 1 << 23;
-/// Bytes of the buffer for pre-activations: an eighth of the L2 that it was tuned on.
-const CHUNK_BYTES: usize = 256 << 10;
+/// The share of the second-level cache that the buffer for pre-activations takes.
+const CHUNK_SHARE: usize = 8;
 /// Fewest rows that are projected at once, even beyond that buffer: with fewer, too little work is done for each read
 /// of a panel.
 const MIN_CHUNK_ROWS: usize = 64;
-/// Recurrent weights up to this size are assumed to stay in one core's cache from step to step: three
-/// quarters of the L2 that it was tuned on.
-const CACHED_BYTES: usize = 3 << 19;
 /// Bytes of a layer's output over one segment if columns are shared: for a shorter one, starting the threads would
 /// cost more than it saves.
 const SEGMENT_BYTES: usize = 8 << 20;
@@ -151,7 +150,7 @@ impl Shape {
         let work = weights.saturating_mul(steps * num_layers * directions).saturating_mul(batch);
         let useful = (work / MIN_BLOCK_WORK).min(batch / MIN_BLOCK_ROWS).max(1);
         let threads = threads_given.clamp(1, useful);
-        let cached = weights.saturating_mul(self.element_bytes) <= CACHED_BYTES;
+        let cached = weights.saturating_mul(self.element_bytes) <= self.cached_bytes();
         let most = if cached { MAX_BLOCK_ROWS } else { usize::MAX };
         let count = threads * batch.div_ceil(threads).div_ceil(most).max(1);
         let blocks = (0..count).map(|i| i * batch / count..(i + 1) * batch / count).collect();
@@ -191,14 +190,19 @@ impl Shape {
     /// Whether recurrent weights stay in one core's cache from step to step.
     fn is_cached(&self) -> bool {
         let row_bytes = self.hidden_size.saturating_mul(self.element_bytes);
-        row_bytes.saturating_mul(self.hidden_size) <= CACHED_BYTES
+        row_bytes.saturating_mul(self.hidden_size) <= self.cached_bytes()
+    }
+
+    /// Weights up to this size are assumed to stay in one core's cache from step to step.
+    fn cached_bytes(&self) -> usize {
+        self.l2_bytes / 4 * 3
     }
 
     /// Steps of `rows` rows that are projected at once.
     fn chunk(&self, rows: usize) -> usize {
         let rows = rows.max(1);
         let row_bytes = rows * self.hidden_size * self.element_bytes;
-        let steps = (CHUNK_BYTES / row_bytes).max(MIN_CHUNK_ROWS.div_ceil(rows));
+        let steps = (self.l2_bytes / CHUNK_SHARE / row_bytes).max(MIN_CHUNK_ROWS.div_ceil(rows));
         steps.clamp(1, self.steps)
     }
 }
@@ -238,6 +242,7 @@ mod tests {
             reversed: false,
             element_bytes: 4,
             cores: 2,
+            l2_bytes: 2 << 20,
             share_out: |columns, shares| (1..=shares).map(|i| columns * i / shares).collect(),
         }
     }
@@ -266,6 +271,19 @@ mod tests {
                 "{parallel}, {chunk} steps projected at once, {segment} through all layers"
             );
             assert_eq!(plan.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn a_smaller_cache_has_smaller_chunks_and_shares_smaller_weights() {
+        for (l2_bytes, sizes, expected) in [
+            (1 << 20, [128, 256], "2 blocks of rows on 2 threads, 4 steps projected at once, 4"),
+            (512 << 10, [128, 256], "2 blocks of rows on 2 threads, 2 steps projected at once, 2"),
+            (2 << 20, [512, 512], "2 blocks of rows on 2 threads, 4 steps projected at once, 4"),
+            (1 << 20, [512, 512], "columns in 2 shares, 1 steps projected at once, 64"),
+        ] {
+            let plan = Plan::new(&Shape { l2_bytes, ..shape(128, 64, sizes) }, 2);
+            assert_eq!(plan.to_string(), format!("{expected} through all layers"), "{l2_bytes}");
         }
     }
 

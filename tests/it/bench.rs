@@ -103,6 +103,8 @@ fn the_peak_of_the_machine() {
     let found: Value = serde_json::from_slice(&outcome.stdout).unwrap();
     assert!(found["core_gflops"].as_f64().unwrap() > 0.0);
     assert!(found["all_gflops"].as_f64().unwrap() > 0.0);
+    let caches = found["caches"].as_array().unwrap();
+    assert!(caches.iter().all(|cache| cache["bytes"].as_u64().unwrap() >= 1 << 12), "{caches:?}");
     let reads = found["reads"].as_array().unwrap();
     assert!(
         reads.len() >= 2 && reads.iter().all(|read| read["gbytes_per_s"].as_f64().unwrap() > 0.0)

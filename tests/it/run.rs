@@ -167,22 +167,30 @@ fn nothing_is_written_that_was_not_named() {
 fn verbose_says_how_files_were_recognised() {
     let sandbox = seed_doc();
     sandbox.shell("cp w.npz w.npy; cp x.npy x.npz").succeeds();
+    let remarks = |line, steps: usize| {
+        let mut remarks = remarks(&sandbox, line);
+        let plan = remarks.pop().unwrap();
+        let expected = format!(
+            "plan: one thread, {steps} steps projected at once, {steps} through all layers, tiles of "
+        );
+        // The sizes are those of the machine.
+        assert!(plan.starts_with(&expected) && plan.contains("; caches "), "{plan}");
+        remarks
+    };
     assert_eq!(
-        remarks(&sandbox, "rnn run -v -w w.npy -i x.npz --h0 h0.npy"),
+        remarks("rnn run -v -w w.npy -i x.npz --h0 h0.npy", 5),
         [
             "w.npy: recognised as .npz archive",
             "x.npz: input: recognised as .npy, little-endian f32, C order",
             "h0.npy: h_0: recognised as .npy, little-endian f32, C order",
-            "plan: one thread, 5 steps projected at once, 5 through all layers",
         ]
     );
-    let notes = remarks(&sandbox, "rnn run -v -w w -i w.npz:weight_ih_l0");
+    let notes = remarks("rnn run -v -w w -i w.npz:weight_ih_l0", 20);
     assert_eq!(
         notes,
         [
             "w: recognised as folder",
             "w.npz:weight_ih_l0: input: recognised as member of an .npz, little-endian f32, C order",
-            "plan: one thread, 20 steps projected at once, 20 through all layers",
         ]
     );
 }

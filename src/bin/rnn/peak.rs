@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use elman::{Element, Kernel};
+use elman::{Cache, Element, Kernel, caches};
 use rayon::ThreadPool;
 use serde_json::{Value, json};
 
@@ -49,9 +49,13 @@ fn best(rate: impl Fn() -> f64) -> f64 {
     (0..REPEATS).map(|_| rate()).fold(0.0, f64::max)
 }
 
+/// Most bytes of a level that a measurement reads three quarters of: several cores share a large cache.
+const MAX_LEVEL: usize = 32 << 20;
+
 /// Names and sizes of the data to read: three quarters of each level of the cache, and more than all of them.
 fn levels() -> Vec<(String, usize)> {
-    let mut levels: Vec<_> = (0..8).filter_map(level).collect();
+    let level = |cache: &Cache| (format!("L{}", cache.level), cache.bytes.min(MAX_LEVEL) / 4 * 3);
+    let mut levels: Vec<_> = caches().iter().map(level).collect();
     if levels.is_empty() {
         levels = vec![("24 KiB".to_owned(), 24 << 10), ("1 MiB".to_owned(), 1 << 20)];
     }
@@ -60,18 +64,11 @@ fn levels() -> Vec<(String, usize)> {
     levels
 }
 
-/// A level of the first core's cache that holds data, as Linux describes it.
-fn level(index: usize) -> Option<(String, usize)> {
-    let field = |name: &str| {
-        let path = format!("/sys/devices/system/cpu/cpu0/cache/index{index}/{name}");
-        std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
-    };
-    let size: usize = field("size")?.strip_suffix('K')?.parse().ok()?;
-    if field("type")? == "Instruction" {
-        return None;
-    }
-    // Other cores share a large cache: the measured size fits in one core's share.
-    Some((format!("L{}", field("level")?), (size << 10).min(32 << 20) / 4 * 3))
+/// The caches that the system names, in words.
+pub(crate) fn cache_sizes() -> String {
+    let sizes = caches().iter().map(|cache| format!("L{} {} KiB", cache.level, cache.bytes >> 10));
+    let sizes = sizes.collect::<Vec<_>>().join(", ");
+    if sizes.is_empty() { "caches unknown".to_owned() } else { format!("caches {sizes}") }
 }
 
 /// Measures; the result as text and as JSON.
@@ -84,15 +81,18 @@ pub(crate) fn measure(args: &Bench) -> Result<(String, Value)> {
     let mut text = format!(
         "multiply-adds, {dtype}, kernel {name}: {core:.1} GF/s on one core, {cores:.1} on {threads}\n"
     );
+    text = format!("{text}{}\n", cache_sizes());
     let mut reads = Vec::new();
     for (level, bytes) in levels() {
         let rate = read(kernel, bytes)?;
         text = format!("{text}reading {} KiB ({level}): {rate:.1} GB/s\n", bytes >> 10);
         reads.push(json!({"level": level, "bytes": bytes, "gbytes_per_s": rate}));
     }
+    let sizes =
+        caches().iter().map(|Cache { level, bytes }| json!({"level": level, "bytes": bytes}));
     let object = json!({
         "kernel": name, "dtype": dtype, "threads": threads,
-        "core_gflops": core, "all_gflops": cores, "reads": reads,
+        "core_gflops": core, "all_gflops": cores, "caches": sizes.collect::<Vec<_>>(), "reads": reads,
     });
     Ok((text, object))
 }

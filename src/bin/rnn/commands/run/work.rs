@@ -11,6 +11,7 @@ use rayon::ThreadPool;
 use crate::args::Run;
 use crate::explain::layer::{Places, explain};
 use crate::numbers::{all_finite, conversion};
+use crate::peak;
 use crate::pipeline::input::Input;
 use crate::pipeline::output::Outputs;
 use crate::pipeline::pass::{Pass, PassOptions};
@@ -148,7 +149,10 @@ fn forward<T: Element>(
     };
     let threads = pool.current_num_threads();
     if args.report.verbose > 0 {
-        notes.notes.push(format!("plan: {}", pass.rnn.plan(pass.steps, pass.batch, threads)));
+        let plan = pass.rnn.plan(pass.steps, pass.batch, threads);
+        let (rows, columns) = pass.rnn.kernel().tile::<T>();
+        let caches = peak::cache_sizes();
+        notes.notes.push(format!("plan: {plan}, tiles of {rows} x {columns}; {caches}"));
     }
     let (results, seconds) = pass.run(pool, input, h_0, outputs, rng, notes)?;
     if results.saturated {

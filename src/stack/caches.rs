@@ -1,0 +1,68 @@
+//! The caches of the machine, as Linux describes them.
+
+use std::fs::read_to_string;
+use std::sync::OnceLock;
+
+/// A level of the cache of the first core that holds data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cache {
+    /// 1 for the cache next to the core.
+    pub level: usize,
+    /// Its size, which several cores may share.
+    pub bytes: usize,
+}
+
+/// Bytes of the second-level cache if the system does not tell them: those of the machine that the plan was tuned on.
+const DEFAULT_L2: usize = 2 << 20;
+/// Sizes of a second-level cache that a plan believes. A guess: the caches of all known machines lie between them.
+const BELIEVED_L2: std::ops::RangeInclusive<usize> = 256 << 10..=16 << 20;
+/// Most caches of a core: a guess, twice as many as known machines have.
+const MAX_CACHES: usize = 8;
+
+/// The caches of the first core, level by level; none if the system does not tell them. The system is asked once.
+pub fn caches() -> &'static [Cache] {
+    static CACHES: OnceLock<Vec<Cache>> = OnceLock::new();
+    CACHES.get_or_init(|| (0..MAX_CACHES).map_while(cache).flatten().collect())
+}
+
+/// Bytes of the second-level cache that a plan counts on.
+pub(crate) fn l2_bytes() -> usize {
+    let l2 = caches().iter().find(|cache| cache.level == 2);
+    l2.map_or(DEFAULT_L2, |l2| l2.bytes.clamp(*BELIEVED_L2.start(), *BELIEVED_L2.end()))
+}
+
+/// Cache `index` of the first core; `None` if there are not so many, `Some(None)` if it holds instructions.
+fn cache(index: usize) -> Option<Option<Cache>> {
+    let field = |name: &str| {
+        let path = format!("/sys/devices/system/cpu/cpu0/cache/index{index}/{name}");
+        read_to_string(path).ok().map(|text| text.trim().to_owned())
+    };
+    let level = field("level")?.parse().ok()?;
+    if field("type")? == "Instruction" {
+        return Some(None);
+    }
+    Some(Some(Cache { level, bytes: bytes(&field("size")?)? }))
+}
+
+/// `48K` in bytes.
+fn bytes(size: &str) -> Option<usize> {
+    size.strip_suffix('K')?.parse::<usize>().ok()?.checked_mul(1 << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_is_in_kibibytes() {
+        assert_eq!(bytes("2048K"), Some(2 << 20));
+        assert_eq!(bytes("2048"), None);
+        assert_eq!(bytes("K"), None);
+        assert_eq!(bytes(&format!("{}K", usize::MAX)), None);
+    }
+
+    #[test]
+    fn a_plan_counts_on_a_believable_cache() {
+        assert!(BELIEVED_L2.contains(&l2_bytes()));
+    }
+}
