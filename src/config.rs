@@ -11,9 +11,6 @@ use serde_json::Value;
 use crate::error::Error;
 pub use parameters::{Parameter, is_parameter_name};
 
-/// Most characters of an error that quotes a field.
-const MAX_QUOTED: usize = 1000;
-
 /// The function that a layer applies to each sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -135,14 +132,8 @@ impl Config {
     /// # Errors
     /// [`Error::Invalid`] names the field; and the errors of [`Config::check`].
     pub fn from_json(text: &str) -> Result<Self, Error> {
-        let config: Config = serde_json::from_str(text).map_err(|error| {
-            // The error quotes an unknown field verbatim, and a message goes to a terminal.
-            let hides = |c: char| c.escape_debug().len() > 2;
-            let what = error.to_string().replace(hides, "\u{fffd}");
-            let more = if what.chars().count() > MAX_QUOTED { "..." } else { "" };
-            let what = what.chars().take(MAX_QUOTED).collect::<String>() + more;
-            Error::invalid("configuration", what)
-        })?;
+        let config: Config = serde_json::from_str(text)
+            .map_err(|error| Error::quoting("configuration", &error.to_string()))?;
         config.check()?;
         Ok(config)
     }
@@ -208,8 +199,8 @@ mod tests {
         for (text, expected) in [
             (r#"{"input_size": 3}"#, "missing field `hidden_size`"),
             (r#"{"input_size": 3, "hidden_size": 5, "gates": 4}"#, "unknown field `gates`"),
-            // The control character is replaced: it could move a terminal's cursor.
-            (r#"{"\u001b[2Jgates": 4}"#, "unknown field `\u{fffd}[2Jgates`"),
+            // Control characters are replaced: they could move a terminal's cursor.
+            (r#"{"\u001b[2J\rgates\n": 4}"#, "unknown field `\u{fffd}[2J\u{fffd}gates\u{fffd}`"),
             (r#"{"input_size": 3, "hidden_size": 5, "nonlinearity": "gelu"}"#, "`gelu`"),
             (r#"{"input_size": 0, "hidden_size": 5}"#, "expected input_size of at least 1"),
             (r#"{"input_size": 3, "hidden_size": 5, "dropout": 1.5}"#, "dropout in [0, 1]"),

@@ -2,6 +2,9 @@
 
 use crate::memory::OutOfMemory;
 
+/// Most characters of a text that quotes a file.
+const MAX_QUOTED: usize = 1000;
+
 /// An error of the layer: an invalid argument, or too little memory.
 ///
 /// The text names the expected and the found value, in one line without a full stop. Shapes are in brackets, in
@@ -83,6 +86,14 @@ pub enum Error {
 impl Error {
     pub(crate) fn invalid(name: &'static str, what: impl Into<String>) -> Self {
         Error::Invalid { name, what: what.into() }
+    }
+
+    /// [`Error::Invalid`] with a text that quotes a file verbatim: a message goes to a terminal, on one line.
+    pub(crate) fn quoting(name: &'static str, what: &str) -> Self {
+        let hides = |c: char| c.is_control() || c.escape_debug().len() > 2;
+        let what = what.replace(hides, "\u{fffd}");
+        let more = if what.chars().count() > MAX_QUOTED { "..." } else { "" };
+        Error::invalid(name, what.chars().take(MAX_QUOTED).collect::<String>() + more)
     }
 
     pub(crate) fn rank(name: impl Into<String>, expected: &'static str, found: &[usize]) -> Self {

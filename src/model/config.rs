@@ -162,10 +162,7 @@ impl ModelConfig {
     /// # Errors
     /// [`Error::Invalid`] for a newer version, before anything else is read, and for a field that is unknown or wrong.
     pub fn from_json(saved: &Value) -> Result<Self, Error> {
-        let invalid = |what: String| {
-            // The error quotes the text verbatim, and a message goes to a terminal.
-            Error::invalid("model configuration", what.replace(char::is_control, "\u{fffd}"))
-        };
+        let invalid = |what: String| Error::quoting("model configuration", &what);
         match saved.get("version") {
             Some(version) if version.as_u64() == Some(VERSION) => {}
             Some(version) => {
