@@ -46,7 +46,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if error.chain().filter_map(|error| error.downcast_ref()).any(cause) {
         signals::die_of_broken_pipe();
     }
-    say(&format!("rnn: {}\n", printable(&one_line(error))));
+    say(&format!("rnn: {}\n", one_line(error)));
     let choice = || error.chain().find_map(|cause| layer::choice(cause.downcast_ref()?));
     let table = || error.chain().find_map(|cause| hint::of_table(cause.downcast_ref()?));
     let format = || error.chain().find_map(hint::of_format);
@@ -71,10 +71,10 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
 /// An error as one line without its hint, and its exit code, for a list of failures.
 pub(crate) fn listed(error: &anyhow::Error) -> (String, u8) {
     let error = error.downcast_ref::<Hinted>().map_or(error, |hinted| &hinted.error);
-    (printable(&one_line(error)), code_number(error))
+    (one_line(error), code_number(error))
 }
 
-/// An error and its causes, without a cause that the text already ends with.
+/// An error and its causes, printable, without a cause that the text already ends with.
 pub(crate) fn one_line(error: &anyhow::Error) -> String {
     let mut line = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
@@ -82,7 +82,7 @@ pub(crate) fn one_line(error: &anyhow::Error) -> String {
             line = format!("{line}: {cause}");
         }
     }
-    line
+    printable(&line)
 }
 
 /// The text with its control characters escaped: a name from a command line or a file can neither move a

@@ -106,12 +106,13 @@ fn fault_77_of_keys() {
     let scene = Scene::new();
     for (name, _) in names() {
         let text = format!(r#"{{"{name}": 1}}"#);
-        scene.sandbox.shell("mkdir -p w; rnn init --input-size 3 --hidden 4 -o w -q --force; true");
+        scene.sandbox.rnn("init --input-size 3 --hidden 4 -o w -q").succeeds();
         let folder = scene.sandbox.path("w");
         std::fs::write(folder.join("rnn.json"), &text).unwrap();
         let error = scene.sandbox.shell("rnn run -q -w w -i x.npy -o y.npy");
         assert_eq!(error.code, Some(65), "{}", error.stderr);
         is_plain(&error.stderr, 2 * MAX_NAME);
+        is_plain(&scene.succeeds("rnn info w").stdout_text(), 3 * MAX_NAME);
         let raw: String = serde_json::from_str(&format!("\"{name}\"")).unwrap();
         scene.sandbox.write("t.csv", format!("first column,{raw}\n1,2\n").as_bytes());
         is_plain(&scene.succeeds("rnn info t.csv").stdout_text(), 3 * MAX_NAME);
