@@ -12,6 +12,7 @@
 
 mod double_buffer;
 mod elementwise;
+mod many_rows;
 mod one_row;
 mod panels;
 mod peak;

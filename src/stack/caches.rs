@@ -22,7 +22,7 @@ const MAX_CACHES: usize = 8;
 /// The caches of the first core, level by level; none if the system does not tell them. The system is asked once.
 pub fn caches() -> &'static [Cache] {
     static CACHES: OnceLock<Vec<Cache>> = OnceLock::new();
-    CACHES.get_or_init(|| (0..MAX_CACHES).map_while(cache).flatten().collect())
+    CACHES.get_or_init(|| (0..MAX_CACHES).filter_map(cache).collect())
 }
 
 /// Bytes of the second-level cache that a plan counts on.
@@ -31,17 +31,14 @@ pub(crate) fn l2_bytes() -> usize {
     l2.map_or(DEFAULT_L2, |l2| l2.bytes.clamp(*BELIEVED_L2.start(), *BELIEVED_L2.end()))
 }
 
-/// Cache `index` of the first core; `None` if there are not so many, `Some(None)` if it holds instructions.
-fn cache(index: usize) -> Option<Option<Cache>> {
+/// Cache `index` of the first core, unless it holds instructions.
+fn cache(index: usize) -> Option<Cache> {
     let field = |name: &str| {
         let path = format!("/sys/devices/system/cpu/cpu0/cache/index{index}/{name}");
         read_to_string(path).ok().map(|text| text.trim().to_owned())
     };
-    let level = field("level")?.parse().ok()?;
-    if field("type")? == "Instruction" {
-        return Some(None);
-    }
-    Some(Some(Cache { level, bytes: bytes(&field("size")?)? }))
+    let (level, bytes) = (field("level")?.parse().ok()?, bytes(&field("size")?)?);
+    (field("type")? != "Instruction").then_some(Cache { level, bytes })
 }
 
 /// `48K` in bytes.
