@@ -37,7 +37,7 @@ pub use onnx::write_onnx;
 pub use suggestion::Suggestion;
 
 /// Bytes of memory for a tensor of a file, beside its name, while a layer is looked for among all of them.
-const DERIVED_BYTES: usize = 256;
+const DERIVED_BYTES: usize = 384;
 
 /// The weights of one layer as they are in a file, and the layer's configuration.
 ///
@@ -162,29 +162,27 @@ impl Checkpoint {
         let place = bundle.place().to_owned();
         let within = |error: CheckpointError| error.within(&place);
         let names: usize = bundle.entries().iter().map(|entry| entry.name.len()).sum();
-        bundle.charge(DERIVED_BYTES * bundle.entries().len() + 3 * names)?;
+        bundle.charge(DERIVED_BYTES * bundle.entries().len() + 5 * names)?;
         let derived = Derived::new(bundle.entries());
         let found = names::find(&derived.entries, prefix).map_err(within)?;
-        let saved = configuration::read(bundle, &derived.entries, &found)
+        let mut saved = configuration::read(bundle, &derived.entries, &found)
             .map_err(|error| unreadable(bundle).unwrap_or(error))?;
         let read =
             |(index, name): &(usize, String)| read_member(bundle, &derived, (*index, name), dtype);
         let mut tensors = found.members.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        let mut notes = saved.notes;
-        notes.extend(derived::add_bias(&mut tensors));
+        saved.notes.extend(derived::add_bias(&mut tensors));
         let (optimizer, others) = names::others(&derived.entries, &found);
         let around = Surroundings::new(&others, bundle, &found.prefix, &saved.config);
         let around = around.modules(&saved.model, &derived.entries, bundle.attributes());
-        let suggested = suggestion::suggest(&around, &saved.config);
         Ok(Checkpoint {
             recognised: bundle.format().to_string(),
             dtype: common_dtype(&saved.config, &tensors).map_err(within)?,
             prefix: found.prefix,
             place: place.clone(),
+            suggested: suggestion::suggest(&around, &saved.config),
+            around,
             config: saved.config,
             explicit: saved.explicit,
-            suggested,
-            around,
             reversed: false,
             model: saved.model,
             h_0: None,
@@ -192,7 +190,7 @@ impl Checkpoint {
             ignored: others.len(),
             ignored_optimizer: optimizer.len(),
             modules: modules(&others),
-            notes,
+            notes: saved.notes,
             warnings: unknown_classes(bundle).into_iter().collect(),
             tensors,
         })

@@ -1,6 +1,6 @@
 //! The modules of a model, by the names and shapes of its tensors and, in a pickled module, by their classes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use super::names::split;
@@ -216,6 +216,7 @@ impl<'a> Surroundings<'a> {
             }
         }
         modules.extend(rnn);
+        shorten(&mut modules);
         modules
     }
 
@@ -249,6 +250,27 @@ impl<'a> Surroundings<'a> {
     }
 }
 
+/// Leaves out what stands before all modules, such as `model_state_dict.`, unless a name would then be the ending of
+/// another.
+fn shorten(modules: &mut [NamedModule]) {
+    let [first, _, ..] = modules else { return };
+    let mut common = split(&first.name).0.to_owned();
+    for module in &*modules {
+        while !module.name.starts_with(&common) {
+            common.truncate(split(common.trim_end_matches('.')).0.len());
+        }
+    }
+    let own = |module: &'_ NamedModule| module.name[common.len()..].to_owned();
+    let names: HashSet<_> = modules.iter().map(own).collect();
+    let is_ending = |name: &String| {
+        let mut dots = name.match_indices('.');
+        dots.any(|(dot, _)| names.contains(&name[dot + 1..]))
+    };
+    if !names.iter().any(is_ending) {
+        modules.iter_mut().for_each(|module| drop(module.name.drain(..common.len())));
+    }
+}
+
 /// The name of an activation behind these links in an `nn.Sequential`: the number after that of the last linear layer.
 fn place_in_sequential(links: &[LinkConfig]) -> Option<String> {
     let linear = links.iter().rposition(|link| matches!(link, LinkConfig::Linear(_)))?;
@@ -256,4 +278,31 @@ fn place_in_sequential(links: &[LinkConfig]) -> Option<String> {
     let (outer, number) = split(name);
     let number = number.parse::<usize>().ok()?.checked_add(links.len() - linear)?;
     Some(format!("{outer}{number}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shortened(names: &[&str]) -> Vec<String> {
+        let module = |name: &&str| NamedModule { name: (*name).to_owned(), kind: ModuleKind::Relu };
+        let mut modules: Vec<_> = names.iter().map(module).collect();
+        shorten(&mut modules);
+        modules.into_iter().map(|module| module.name).collect()
+    }
+
+    #[test]
+    fn what_all_names_begin_with_is_left_out() {
+        for (names, expected) in [
+            (&["model.fc", "model.rnn"][..], &["fc", "rnn"][..]),
+            (&["a.model.fc", "a.model.enc.rnn"], &["fc", "enc.rnn"]),
+            (&["model.fc", "models.rnn"], &["model.fc", "models.rnn"]),
+            (&["fc", "model.rnn"], &["fc", "model.rnn"]),
+            // `fc` would fit both.
+            (&["m.fc", "m.b.fc", "m.rnn"], &["m.fc", "m.b.fc", "m.rnn"]),
+            (&["model.rnn"], &["model.rnn"]),
+        ] {
+            assert_eq!(shortened(names), expected);
+        }
+    }
 }

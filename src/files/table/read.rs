@@ -15,7 +15,7 @@ pub(super) fn parse(
 ) -> Result<Table, FileError> {
     let mut budget = Budget::default();
     let (mut bytes, encoding) = decoded(bytes, &mut budget, place)?;
-    let separator = separator(&bytes);
+    let separator = separator(&mut bytes);
     if separator == b' ' {
         single_blanks(&mut bytes);
     }
@@ -167,6 +167,29 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_first_line_may_state_the_separator() {
+        for text in [
+            "sep=;\n1;2\n3;4\n",
+            "\u{feff}sep=;\r\na;b\r\n1;2\r\n3;4\r\n",
+            "\"sep=,\"\n1,2\n3,4\n",
+            "SEP=\t\n1\t2\n3\t4\n",
+            "sep=|\na, b;|c\n1|2\n3|4\n",
+        ] {
+            let table = table(text);
+            assert_eq!(
+                (table.shape, &table.values[..]),
+                ([2, 2], &[1.0, 2.0, 3.0, 4.0][..]),
+                "{text}"
+            );
+        }
+        // The line counts.
+        let error = parse(b"sep=;\n1;2\n3;x\n".to_vec(), "x", &TableOptions::default());
+        assert!(error.is_err_and(|error| error.to_string().starts_with("x: line 3, column 2: ")));
+        let names = table("sep=,1\n1,2\n").names;
+        assert_eq!(names, ["sep=", "1"]);
     }
 
     #[test]

@@ -6,7 +6,8 @@ use super::cell::is_word;
 use super::lines::Lines;
 use super::read::Head;
 use super::text::{
-    cells, decoded, is_comment, separator, single_blanks, unquoted, visible_separator,
+    cells, decoded, is_comment, separator, single_blanks, stated_separator, unquoted,
+    visible_separator,
 };
 use super::{FirstLine, KeptCells, Table, TableOptions};
 use crate::element::{Dtype, Element};
@@ -118,7 +119,7 @@ impl<'a> TableRows<'a> {
         let table = &mut self.table;
         table.encoding = table.encoding.or(encoding);
         if self.head.is_none() {
-            table.separator = separator(&text);
+            table.separator = separator(&mut text);
         }
         if table.separator == b' ' {
             single_blanks(&mut text);
@@ -175,7 +176,8 @@ impl<'a> TableRows<'a> {
                 return Ok(None);
             }
             let line = &self.text[start..];
-            if !line.trim_ascii().is_empty() && !is_comment(line) {
+            let stated = start == 0 && stated_separator(line).is_some();
+            if !line.trim_ascii().is_empty() && !is_comment(line) && !stated {
                 return Ok(Some(start));
             }
         }
@@ -256,6 +258,8 @@ mod tests {
             ("a b\n 1 2 \n3 4", [2, 3]),
             ("\u{feff}\"a\";b\n1;2\n\"3\";4\n", [2, 3]),
             ("1,2\n\"3\n\",4\n", [1, 2]),
+            ("sep=;\n1;2\n3;4\n", [2, 3]),
+            ("\u{feff}sep=,\r\na;,b\r\n1,2\r\n3,4\r\n", [3, 4]),
         ] {
             let expected = vec![(lines[0], vec![1.0, 2.0]), (lines[1], vec![3.0, 4.0])];
             assert_eq!(rows(text, TableOptions::default()), (expected, None), "{text:?}");

@@ -59,9 +59,28 @@ pub(super) fn is_comment(line: &[u8]) -> bool {
     line.starts_with(b"#") && !FAILED.iter().any(|failed| line.starts_with(failed))
 }
 
-/// The separator of columns: of a line with names, that of the numbers below. A comma in a table with semicolons
-/// may be a decimal comma, and a name in a table with tabs may contain either.
-pub(super) fn separator(bytes: &[u8]) -> u8 {
+/// The separator that a line states for the table below it, as Excel reads and writes it: `sep=;`.
+pub(super) fn stated_separator(line: &[u8]) -> Option<u8> {
+    let end = line.iter().rposition(|byte| !matches!(byte, b' ' | b'\r' | b'\n'));
+    let line = line.get(..=end?)?;
+    let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
+    let inner = line.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    match inner.unwrap_or(line) {
+        [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', own @ (b',' | b';' | b'\t' | b'|')] => {
+            Some(*own)
+        }
+        _ => None,
+    }
+}
+
+/// The separator of columns: the stated one, whose line becomes blank; of a line with names, that of the numbers below. A
+/// comma in a table with semicolons may be a decimal comma, and a name in a table with tabs may contain either.
+pub(super) fn separator(bytes: &mut [u8]) -> u8 {
+    let end = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+    if let Some((end, stated)) = end.and_then(|end| Some((end, stated_separator(&bytes[..end])?))) {
+        bytes[..end].fill(b' ');
+        return stated;
+    }
     let lines = bytes.split(|byte| matches!(byte, b'\r' | b'\n'));
     let mut lines = lines.filter(|line| !line.trim_ascii().is_empty() && !is_comment(line));
     let (first, second) = (lines.next().unwrap_or_default(), lines.next());
