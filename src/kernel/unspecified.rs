@@ -2,8 +2,8 @@
 
 use super::vector::Registers;
 
-/// Gives an empty vector `len` elements of unspecified value. Clearing the output of a pass would take another pass over
-/// its memory: 4 % of the time of two layers of 256 units.
+/// Gives an empty vector `len` elements of unspecified value. Clearing the output of a forward pass would write its
+/// memory once more: with 4096 rows of 64 units, 21 MB.
 ///
 /// In builds with debug assertions every element is NaN, so that a test notices one that is never written.
 pub(crate) fn lengthen_unspecified<T: Registers>(vector: &mut Vec<T>, len: usize) {
