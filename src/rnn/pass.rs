@@ -8,7 +8,7 @@ use crate::batch::{BatchSizes, OUTPUT};
 use crate::element::Element;
 use crate::error::Error;
 use crate::kernel::{Activation, Panels};
-use crate::memory::{reserved, unspecified, zeros};
+use crate::memory::{reserved, zeros};
 use crate::stack::{self, Plan, Shape, Stack, dropped};
 
 impl<T: Element> Rnn<T> {
@@ -61,8 +61,7 @@ impl<T: Element> Rnn<T> {
     ) -> Result<Vec<T>, Error> {
         let shape = self.shape(&layers, batch_sizes.steps(), batch_sizes.size(0));
         let plan = Plan::new(&shape, rayon::current_num_threads()).balanced(batch_sizes);
-        let sizes = [batch_sizes.rows(), shape.directions, shape.hidden_size];
-        let mut output = unspecified(&sizes, OUTPUT)?;
+        let mut output = zeros(&[batch_sizes.rows(), shape.directions, shape.hidden_size], OUTPUT)?;
         let stack = Stack {
             kernel: self.kernel,
             cells: &self.cells[layers.start * shape.directions..layers.end * shape.directions],
