@@ -472,6 +472,13 @@ fn columns_without_a_name_or_a_number_are_noticed() {
     let text = sandbox.rnn("info t.csv").succeeds().stdout_text();
     let warning = "\nwarning: t.csv: the first line is taken for names of columns, with numbers among them: 1.5\n";
     assert!(text.ends_with(warning), "{text}");
+    // It changes the numbers, so --quiet does not silence it.
+    sandbox.rnn("init --input-size 2 --hidden 1 -o w -q").succeeds();
+    let said =
+        "note: t.csv: the first line is taken for names of columns, with numbers among them: 1.5\n";
+    assert_eq!(sandbox.shell("rnn run -w w -i t.csv -o y.npy -q").stderr, said);
+    let stream = sandbox.shell("rnn stream --csv -w w -q < t.csv");
+    assert_eq!(stream.stderr, said.replace("t.csv", "stdin"));
     // Separators at the ends of lines are a column of nothing.
     sandbox.write("t.csv", b"a,b,\n1.5,2,\n3,4,\n");
     sandbox.rnn("info t.csv").fails(

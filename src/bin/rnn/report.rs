@@ -52,6 +52,14 @@ impl Notes {
         }
     }
 
+    /// A probable mistake that changes the numbers: `--quiet` does not silence it.
+    pub(crate) fn warn(&mut self, text: String) {
+        match self.form {
+            ReportForm::None => self.said.push(text),
+            _ => self.warnings.push(text),
+        }
+    }
+
     /// Leaves only the warnings of a report for people, for a result of a few lines: they are said.
     pub(crate) fn shorten(&mut self, short: bool) {
         if short && self.form == ReportForm::Text {

@@ -37,7 +37,7 @@ pub(crate) fn note_names(place: &str, names: &[String], guessed: bool, notes: &m
     let numbers = names.iter().filter(|name| name.parse::<f64>().is_ok());
     let numbers: Vec<_> = numbers.map(String::as_str).take(MAX_LISTED).collect();
     if guessed && !numbers.is_empty() {
-        notes.warnings.push(format!(
+        notes.warn(format!(
             "{place}: the first line is taken for names of columns, with numbers among them: {}",
             numbers.join(", ")
         ));

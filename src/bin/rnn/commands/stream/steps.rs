@@ -10,7 +10,7 @@ use elman::{
 use ndarray::{Array1, ArrayD, ArrayView, ArrayViewD, Axis, IxDyn};
 
 use super::{check_finite, say};
-use crate::args::Stream;
+use crate::args::{ReportForm, Stream};
 use crate::failure::Data;
 use crate::layer;
 use crate::numbers::{all_finite, conversion};
@@ -116,7 +116,8 @@ impl<T: Element> Steps<'_, T> {
             if !read? {
                 return Ok(());
             }
-            let mut notes = Notes::default();
+            let form = if args.quiet { ReportForm::None } else { ReportForm::Text };
+            let mut notes = Notes::new(form);
             if !std::mem::replace(&mut begun, true) {
                 note_names("stdin", input.column_names(), input.names_are_guessed(), &mut notes);
             }
@@ -124,6 +125,7 @@ impl<T: Element> Steps<'_, T> {
                 encoding = input.encoding();
                 note_encoding("stdin", encoding, &mut notes);
             }
+            notes.print_said();
             notes.lines().for_each(|text| say(args, &text));
             let (expected, found) = (self.row_len(), row.len());
             if found != expected && self.model.encoder().is_some() {
