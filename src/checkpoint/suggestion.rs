@@ -104,8 +104,8 @@ impl Unit {
     }
 }
 
-/// All units in the only order in which their sizes fit; none if there is no such order. Of those that fit one place,
-/// those that keep their size come first.
+/// All units in an order in which their sizes fit, the last one alone with a function; or none. Of the units that fit one
+/// place, one that keeps the size comes first.
 fn chain(mut units: Vec<Unit>, mut width: usize) -> Vec<Unit> {
     let mut chain = Vec::with_capacity(units.len());
     if units.len() > MAX_CHAIN || units.iter().any(|unit| unit.foreign) {
@@ -121,7 +121,9 @@ fn chain(mut units: Vec<Unit>, mut width: usize) -> Vec<Unit> {
         width = unit.features.map_or(width, |(_, last)| last);
         chain.push(unit);
     }
-    chain
+    // A head has its function at the end.
+    let ends_early = chain.iter().rev().skip(1).any(|unit| unit.function.is_some());
+    if ends_early { Vec::new() } else { chain }
 }
 
 /// The only softmax or its logarithm, outside of an `nn.Sequential`.
@@ -133,4 +135,35 @@ fn function(modules: &[NamedModule]) -> Option<Function> {
     });
     let (only, None) = (functions.next()?, functions.next()) else { return None };
     Some(only)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_between_linear_layers_makes_no_head() {
+        let module = |name: &str, kind| NamedModule { name: name.to_owned(), kind };
+        let linear = |in_features, out_features| ModuleKind::Linear {
+            in_features,
+            out_features,
+            bias: true,
+        };
+        let sequential = ModuleKind::Other { class: Some("Sequential".to_owned()) };
+        for (outer, inner, linears, function) in [
+            (linear(8, 8), linear(8, 3), &["fc", "gate.0"][..], Some(Function::Softmax)),
+            (linear(8, 3), linear(8, 8), &[], None),
+        ] {
+            let modules = [
+                module("gate", sequential.clone()),
+                module("gate.0", inner),
+                module("gate.1", ModuleKind::Softmax { dim: Some(-1) }),
+                module("fc", outer),
+            ];
+            let Suggestion { model, open } = suggest(&modules, &Config::new(4, 8));
+            let expected = linears.iter().map(|name| LinkConfig::Linear((*name).to_owned()));
+            assert_eq!(model.head, expected.collect::<Vec<_>>());
+            assert_eq!((model.function, open), (function, function.is_some()));
+        }
+    }
 }
