@@ -51,9 +51,9 @@ impl Sum for Likelihood {
 }
 
 impl<T: Element> Model<T> {
-    /// The likelihood of each sequence of ids. p is the probability that the model gives to an id after those before it: the softmax of its values before the
-    /// function of the decoder, in double precision. A sequence starts from its column of `h_0`, (`num_layers`, N,
-    /// `H_out`), or from zeros.
+    /// The likelihood of each sequence of ids. p is the probability that the model gives to an id after those before it:
+    /// the softmax of its values before the function of the decoder, in double precision. A sequence starts from its
+    /// column of `h_0`, (`num_layers`, N, `H_out`), or from zeros.
     ///
     /// The sequences pass in parts, on the threads of the current rayon pool; the results depend on neither.
     ///
