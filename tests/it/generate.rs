@@ -342,7 +342,7 @@ fn a_report_stands_on_standard_error() {
     let report: serde_json::Value = serde_json::from_str(&outcome.stderr).unwrap();
     assert_eq!(outcome.code, Some(0));
     assert_eq!((&report["command"], &report["seed"]), (&"generate".into(), &9.into()));
-    assert_eq!(report["notes"], serde_json::json!(["2 tokens of the prompt, 3 new ones"]));
+    assert_eq!(report["notes"], serde_json::json!(["tokens: 2 of the prompt, 3 new"]));
     assert_eq!(report["tensors"][1]["file"], "h.csv");
     assert_eq!(report["rng"], "r.npy");
     assert_eq!(String::from_utf8(sandbox.bytes("h.csv")).unwrap().lines().count(), 2);
@@ -429,6 +429,7 @@ fn models_and_flags_that_do_not_fit_are_refused() {
             65,
             "vocabulary: expected 8 tokens, one for each feature of the layer, got 2",
         ),
+        ("-w w.npz --vocab - --h0 - --one-hot", 2, "expected one input from stdin, got -"),
         ("-w none.npz --prompt a", 66, "none.npz: "),
     ] {
         let outcome = sandbox.rnn(&format!("generate {line}"));

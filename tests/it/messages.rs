@@ -396,11 +396,11 @@ fn wrong_usage() {
                 "expected two files, got same.npy for output and h_n",
                 "rnn run -i x.npy -w w -o same.npy --hn h_n.npy",
             ),
-            case("run -i - -w -", 2, "expected one tensor from stdin, got - for more than one", ""),
+            case("run -i - -w -", 2, "expected one input from stdin, got - for more than one", ""),
             case(
                 "run -i - -w w --h0 -",
                 2,
-                "expected one tensor from stdin, got - for more than one",
+                "expected one input from stdin, got - for more than one",
                 "",
             ),
             case(

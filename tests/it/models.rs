@@ -215,6 +215,36 @@ fn wrong_models_and_inputs_are_refused() {
             "w.npz: vocabulary: expected 3 tokens, one for each feature of the layer, got 2",
         ),
         (
+            format!("{own} --one-hot --vocab - -i -"),
+            "a\nb\nc\n",
+            2,
+            "expected one input from stdin, got - for more than one",
+        ),
+        (
+            format!("{own} --head fc --argmax --labels - -i -"),
+            "a\nb\nc\n",
+            2,
+            "expected one input from stdin, got - for more than one",
+        ),
+        (
+            "convert - m.npz --one-hot --vocab -".to_owned(),
+            "a\nb\nc\n",
+            2,
+            "expected one input from stdin, got - for more than one",
+        ),
+        (
+            format!("{own} --one-hot --vocab letters.txt -i two.txt --columns 1 --group 1"),
+            "",
+            2,
+            "two.txt: expected a table with --columns and --group, got none",
+        ),
+        (
+            format!("{own} --one-hot --vocab letters.txt -i two.txt --keep 1 -o y.csv"),
+            "",
+            2,
+            "two.txt: expected a table with --keep, got none",
+        ),
+        (
             format!("{own} --head fc --top 4 -i ids.csv"),
             "",
             65,
@@ -472,7 +502,7 @@ fn check_finite_looks_at_the_parts_around_the_layer_and_at_their_result() {
 
 /// A model of `fixtures/jobs/modules.json`, which `fixtures/jobs.py` describes.
 #[derive(Deserialize)]
-struct Printed {
+struct Modules {
     file: String,
     printed: Option<String>,
     chain: Option<String>,
@@ -481,10 +511,10 @@ struct Printed {
 #[test]
 fn modules_are_printed_as_pytorch_prints_them_and_suggest_their_flags() {
     let text = std::fs::read_to_string(fixture_path("jobs/modules.json")).unwrap();
-    let cases: Vec<Printed> = serde_json::from_str(&text).unwrap();
+    let cases: Vec<Modules> = serde_json::from_str(&text).unwrap();
     let sandbox = Sandbox::new();
     sandbox.write("x.csv", b"0.5,1,-1\n");
-    for Printed { file, printed, chain } in cases {
+    for Modules { file, printed, chain } in cases {
         sandbox.take(&format!("jobs/modules/{file}"));
         let found = sandbox.rnn(&format!("info {file}")).succeeds().stdout_text();
         if let Some(printed) = printed {

@@ -345,7 +345,7 @@ fn inputs_of_another_form() {
             (
                 "-i - --lengths - -o p.npz",
                 2,
-                "rnn: expected one tensor from stdin, got - for more than one\n",
+                "rnn: expected one input from stdin, got - for more than one\n",
             ),
         ],
     );

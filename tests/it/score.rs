@@ -177,7 +177,13 @@ fn models_and_texts_that_do_not_fit_are_refused() {
             65,
             "expected --nonlinearity with --strict",
         ),
-        ("-w - -i -", 2, "expected one tensor from stdin"),
+        ("-w - -i -", 2, "expected one input from stdin"),
+        ("-w w.npz -i - --vocab -", 2, "expected one input from stdin"),
+        (
+            "-w lm.safetensors -i text --columns 1",
+            2,
+            "rnn: text: expected a table with --columns, got none",
+        ),
         ("-w lm.safetensors", 2, "--input"),
         ("-w lm.safetensors -i none", 66, "none: "),
     ] {

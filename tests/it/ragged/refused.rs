@@ -99,7 +99,7 @@ fn files_of_lengths_are_named() {
             (
                 "-i - --lengths -",
                 2,
-                "rnn: expected one tensor from stdin, got - for more than one\n",
+                "rnn: expected one input from stdin, got - for more than one\n",
             ),
         ],
     );

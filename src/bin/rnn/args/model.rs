@@ -117,6 +117,11 @@ impl PartArgs {
 }
 
 impl ModelArgs {
+    /// The files that its flags name.
+    pub(crate) fn files(&self) -> [Option<&OsString>; 2] {
+        [self.parts.vocab.as_ref(), self.labels.as_ref()]
+    }
+
     /// The function that was typed.
     pub(crate) fn function(&self) -> Option<Function> {
         let typed = [

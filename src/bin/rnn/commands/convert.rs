@@ -14,12 +14,14 @@ use crate::explain::layer::hinted;
 use crate::failure::Data;
 use crate::layer;
 use crate::model_flags::ModelFlags;
+use crate::pipeline::input::check_stdin;
 use crate::report::{Notes, TensorLine};
 use crate::weights_output::{WeightsOutput, report};
 
 use tensors::Found;
 
 pub(crate) fn convert(args: &Convert) -> Result<()> {
+    check_stdin([Some(&args.source)].into_iter().chain(args.model.files()))?;
     match tensors::found(args)? {
         Found::Tensors(file) => tensors::convert(args, file),
         Found::Weights => convert_weights(args),

@@ -29,7 +29,8 @@ use crate::start::Start;
 use text::{TextOutput, Wording};
 
 pub(crate) fn generate(args: &Generate) -> Result<()> {
-    check_stdin([args.h0.as_ref(), Some(&args.language.weights)])?;
+    let vocab = args.language.parts.vocab.as_ref();
+    check_stdin([args.h0.as_ref(), Some(&args.language.weights), vocab])?;
     let mut notes = Notes::new(args.report.form());
     let rng = Rng::open(args.rng.seed, args.rng.rng.as_deref(), &args.hn)?;
     let state = args.hn.as_deref().map(|path| StateOutput::open(args, path)).transpose()?;
@@ -66,7 +67,7 @@ fn generate_as<T: Element>(
     output.finish()?;
     let (seconds, h_n) = (began.elapsed().as_secs_f64(), generation.into_state());
     let outputs = state.map(|state| state.write(&h_n)).transpose()?;
-    notes.notes.push(format!("{} tokens of the prompt, {drawn} new ones", prompt.len()));
+    notes.notes.push(format!("tokens: {} of the prompt, {drawn} new", prompt.len()));
     notes.shorten(args.report.verbose == 0);
     let report = Report {
         command: "generate",

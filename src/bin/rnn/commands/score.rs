@@ -24,7 +24,8 @@ use crate::threads;
 const TOKENS_AT_ONCE: usize = 1 << 16;
 
 pub(crate) fn score(args: &Score) -> Result<()> {
-    check_stdin([Some(&args.input), Some(&args.language.weights), args.lengths.as_ref()])?;
+    let (weights, vocab) = (&args.language.weights, args.language.parts.vocab.as_ref());
+    check_stdin([Some(&args.input), Some(weights), args.lengths.as_ref(), vocab])?;
     let mut notes = Notes::new(match args.report {
         InfoForm::Json => ReportForm::Json,
         InfoForm::Text => ReportForm::Text,
@@ -32,7 +33,7 @@ pub(crate) fn score(args: &Score) -> Result<()> {
     let weights = Source::parse(&args.language.weights).open()?;
     let weights = language::read(&args.language, weights, args.verbose > 0, &mut notes)?;
     let (input, lengths) = match &weights.config.vocabulary {
-        Some(vocabulary) => (Input::text(&args.input, vocabulary)?, None),
+        Some(vocabulary) => (Input::text(&args.input, vocabulary, &args.table.flags())?, None),
         None => Input::open(&args.input, Some(&args.table), false, true)?,
     };
     typed!(weights.layer.dtype, score_as(args, weights, input, lengths, notes))

@@ -12,13 +12,15 @@ use super::input::{Input, pack_tensor};
 use super::pass::Pass;
 use super::rows::{Rows, Section};
 use super::sequences::{refuse_bool, shown, whole_number, with_data};
+use super::table::check_table;
 use crate::failure::Data;
 
 impl Input {
-    /// Reads a text, a line for each sequence.
-    pub(crate) fn text(input: &OsStr, vocabulary: &Vocabulary) -> Result<Self> {
+    /// Reads a text, a line for each sequence. `flags` are those that need a table, which it is not.
+    pub(crate) fn text(input: &OsStr, vocabulary: &Vocabulary, flags: &[&str]) -> Result<Self> {
         let source = Source::parse(input);
         let place = source.to_string();
+        check_table(flags, [], &place)?;
         let lines = vocabulary.encode_lines(&read_text(&source)?);
         let lines = lines.map_err(|error| anyhow::Error::from(error).context(place.clone()))?;
         Ok(Input::Text(place, lines))

@@ -279,7 +279,7 @@ pub(crate) fn check_stdin<'a>(
     inputs: impl IntoIterator<Item = Option<&'a OsString>>,
 ) -> Result<()> {
     if inputs.into_iter().flatten().filter(|input| *input == "-").count() > 1 {
-        let message = "expected one tensor from stdin, got - for more than one".to_owned();
+        let message = "expected one input from stdin, got - for more than one".to_owned();
         return Err(Usage(message).into());
     }
     Ok(())

@@ -9,7 +9,7 @@ use elman::{
     ModelCheckpoint, ModelConfig, Params, Pool, Rnn,
 };
 
-use crate::args::Run;
+use crate::args::{Run, typed_flags};
 use crate::explain::hint;
 use crate::explain::layer::{Places, explain, hinted};
 use crate::failure::{Data, Usage, with_hint};
@@ -58,7 +58,8 @@ pub(super) fn open_input<'a>(
 ) -> Result<(Input, Option<Lengths<'a>>)> {
     outputs.open_default(around.vocabulary.is_some())?;
     let (input, own) = if let Some(vocabulary) = &around.vocabulary {
-        (Input::text(path, vocabulary)?, None)
+        let flags = [args.table.flags(), table_flags(args)].concat();
+        (Input::text(path, vocabulary, &flags)?, None)
     } else {
         let archive = args.lengths.is_none() && outputs.output_is_archive();
         open_table(args, path, around, archive, outputs)?
@@ -79,14 +80,10 @@ fn open_table(
     archive: bool,
     outputs: &mut Outputs,
 ) -> Result<(Input, Option<Lengths<'static>>)> {
-    let (mut keep, mut flags) = (args.written.keep(), Vec::new());
-    flags.extend((!keep.is_empty()).then_some("--keep"));
+    let (mut keep, flags) = (args.written.keep(), table_flags(args));
     let typed = |keep: &[String]| keep.iter().position(|own| Some(own) == args.group.as_ref());
-    if let Some(group) = &args.group {
-        flags.push("--group");
-        if typed(&keep).is_none() {
-            keep.insert(0, group.clone());
-        }
+    if let Some(group) = args.group.as_ref().filter(|_| typed(&keep).is_none()) {
+        keep.insert(0, group.clone());
     }
     let ids = around.encoder.is_some();
     let opened = Input::open_keeping(path, Some(&args.table), (&keep, &flags), archive, ids)?;
@@ -100,6 +97,12 @@ fn open_table(
     outputs.beside.kept = kept;
     outputs.group(names, around.pool != Pool::Steps);
     Ok((input.grouped(rows), lengths))
+}
+
+/// The flags of the columns that an input has, if it is a table.
+fn table_flags(args: &Run) -> Vec<&'static str> {
+    let keeps = !args.written.keep().is_empty();
+    typed_flags(&[("--keep", keeps), ("--group", args.group.is_some())])
 }
 
 /// Gives the output the form that the model's results have.

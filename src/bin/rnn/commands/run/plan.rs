@@ -38,7 +38,8 @@ impl<'a> RunPlan<'a> {
     /// Makes all checks that need no open file.
     pub(super) fn new(args: &'a Run) -> Result<Self> {
         let inputs = [args.h0.as_ref(), args.weights.as_ref(), args.lengths.as_ref()];
-        check_stdin(inputs.into_iter().chain([args.input.as_ref(), args.files.list.as_ref()]))?;
+        let listed = [args.input.as_ref(), args.files.list.as_ref()];
+        check_stdin(inputs.into_iter().chain(listed).chain(args.model.files()))?;
         let input = RunInput::of(args)?;
         let paths = [&args.output, &args.hn, &args.last, &args.all_hidden].map(Clone::clone);
         let outputs = Outputs::new(paths, args.report.overwrite(), &args.written, args.format)?;
