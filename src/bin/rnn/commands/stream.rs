@@ -10,15 +10,15 @@ use std::time::Instant;
 use anyhow::Result;
 use elman::files::{Accepts, Lock, Source, open};
 use elman::{
-    Checkpoint, CheckpointError, Config, Element, Kernel, Model, ModelCheckpoint, ModelConfig,
-    Pool, Rnn,
+    Checkpoint, CheckpointError, Config, Element, Error, Kernel, Model, ModelCheckpoint,
+    ModelConfig, Pool, Rnn,
 };
 use ndarray::ArrayD;
 
 use crate::args::Stream;
 use crate::explain::hint;
 use crate::explain::layer::hinted;
-use crate::failure::{Data, Usage, with_hint};
+use crate::failure::{Usage, with_hint};
 use crate::layer;
 use crate::model_flags::ModelFlags;
 use crate::numbers::{all_finite, conversion};
@@ -218,8 +218,8 @@ fn check_finite<T: Element>(
 
 /// Checks that standard input has the arrays alone.
 fn check_inputs(args: &Stream) -> Result<()> {
-    let others = [&args.h0, &args.model.parts.vocab, &args.model.labels];
-    if args.weights == "-" || others.into_iter().flatten().any(|path| path == "-") {
+    let others = [Some(&args.weights), args.h0.as_ref()].into_iter().chain(args.model.files());
+    if others.flatten().any(|path| path == "-") {
         let message = "expected only the arrays from stdin, got - for another input".to_owned();
         return Err(Usage(message).into());
     }
@@ -245,17 +245,12 @@ fn check_terminals(form: &StreamForm, around: &ModelConfig) -> Result<()> {
 
 /// Rejects bidirectional and reversed layers: their state cannot be carried.
 fn refuse_reverse(config: &Config, weights: &Checkpoint) -> Result<()> {
-    let found = match (config.bidirectional, weights.reversed) {
-        (true, _) => "expected one direction, got a bidirectional layer",
-        (false, true) => "expected the forward direction, got a layer that runs in reverse",
-        (false, false) => return Ok(()),
-    };
-    let message = format!(
-        "{}: {found}, which cannot be carried from array to array: its reverse direction begins at the \
-         last step, which is still to come",
-        weights.place
-    );
-    Err(with_hint(Data(message), hint::whole_sequences()))
+    let bidirectional = config.bidirectional;
+    if !bidirectional && !weights.reversed {
+        return Ok(());
+    }
+    let error = anyhow::Error::from(Error::Carried { bidirectional });
+    Err(with_hint(error.context(weights.place.clone()), hint::whole_sequences()))
 }
 
 fn say(args: &Stream, line: &str) {
