@@ -267,7 +267,9 @@ fn shorten(modules: &mut [NamedModule]) {
         dots.any(|(dot, _)| names.contains(&name[dot + 1..]))
     };
     if !names.iter().any(is_ending) {
-        modules.iter_mut().for_each(|module| drop(module.name.drain(..common.len())));
+        for module in modules {
+            module.name.drain(..common.len());
+        }
     }
 }
 
