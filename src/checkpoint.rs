@@ -177,9 +177,9 @@ impl Checkpoint {
         Ok(Checkpoint {
             recognised: bundle.format().to_string(),
             dtype: common_dtype(&saved.config, &tensors).map_err(within)?,
+            suggested: suggestion::suggest(&around, (&others, &found.prefix), &saved.config),
             prefix: found.prefix,
             place: place.clone(),
-            suggested: suggestion::suggest(&around, &saved.config),
             around,
             config: saved.config,
             explicit: saved.explicit,

@@ -32,6 +32,7 @@ pub(crate) mod binary {
     pub(crate) mod info;
     pub(crate) mod layer;
     pub(crate) mod model_flags;
+    pub(crate) mod modules;
     pub(crate) mod numbers;
     pub(crate) mod pipeline {
         pub(crate) mod sequences;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::names::split;
 use crate::files::{AttributeValue, Bundle, CLASS, Entry, ModuleAttribute};
-use crate::{Config, EncoderConfig, Function, LinkConfig, ModelConfig};
+use crate::{Config, EncoderConfig, Function, LinkConfig, ModelConfig, is_parameter_name};
 
 /// A module of a model: the layer or one beside it.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,12 +105,12 @@ impl<'a> Surroundings<'a> {
         Surroundings { others, attributes, prefix, config }
     }
 
-    /// The parts of a saved model; else the modules of a pickled one, in their order; else those whose tensors have the
-    /// names and shapes of a linear layer or an embedding, in the order of `entries`.
+    /// The parts of a saved model; else the modules of a pickled one, in their order; else those that the names of tensors
+    /// show, in the order of `entries`: a linear layer and an embedding have their shapes, and any other is unknown.
     pub(super) fn modules(
         &self,
         saved: &ModelConfig,
-        entries: &[Entry],
+        entries: &'a [Entry],
         attributes: &[ModuleAttribute],
     ) -> Vec<NamedModule> {
         if !saved.is_empty() {
@@ -194,7 +194,7 @@ impl<'a> Surroundings<'a> {
     }
 
     /// A matrix that fits the places of both an embedding and a linear layer is an embedding if its name says so.
-    fn of_tensors(&self, entries: &[Entry]) -> Vec<NamedModule> {
+    fn of_tensors(&self, entries: &'a [Entry]) -> Vec<NamedModule> {
         let width = self.config.num_directions() * self.config.hidden_size;
         let is_embedding = |name: &str, columns: usize| {
             let last = split(name).1.to_lowercase();
@@ -207,10 +207,19 @@ impl<'a> Surroundings<'a> {
             let kind = if embedding { self.embedding(name) } else { self.linear(name) };
             Some(NamedModule { name: name.to_owned(), kind: kind? })
         };
+        let mut seen = HashSet::new();
+        let mut unknown = |name: &'a str| {
+            let (outer, own) = split(name);
+            let outer = outer.trim_end_matches('.');
+            let known = outer.is_empty() || is_parameter_name(own) || self.matrix(outer).is_some();
+            let kind = ModuleKind::Other { class: None };
+            (!known && seen.insert(outer)).then(|| NamedModule { name: outer.to_owned(), kind })
+        };
         let (mut modules, mut rnn) = (Vec::new(), Some(self.rnn()));
         for entry in entries {
             if self.others.contains_key(entry.name.as_str()) {
-                modules.extend(entry.name.strip_suffix(".weight").and_then(module));
+                let own = entry.name.strip_suffix(".weight").and_then(module);
+                modules.extend(own.or_else(|| unknown(&entry.name)));
             } else if split(&entry.name).0 == self.prefix {
                 modules.extend(rnn.take());
             }
@@ -252,14 +261,18 @@ impl<'a> Surroundings<'a> {
 
 /// Leaves out what stands before all modules, such as `model_state_dict.`, unless a name would then be the ending of
 /// another.
-fn shorten(modules: &mut [NamedModule]) {
-    let [first, _, ..] = modules else { return };
+fn shorten(modules: &mut Vec<NamedModule>) {
+    let is_known = |module: &&NamedModule| module.kind != ModuleKind::Other { class: None };
+    let known: Vec<_> = modules.iter().filter(is_known).collect();
+    let [first, _, ..] = known[..] else { return };
     let mut common = split(&first.name).0.to_owned();
-    for module in &*modules {
+    for module in known {
         while !module.name.starts_with(&common) {
             common.truncate(split(common.trim_end_matches('.')).0.len());
         }
     }
+    // Other tensors of the file are none of the model.
+    modules.retain(|module| module.name.starts_with(&common));
     let own = |module: &'_ NamedModule| module.name[common.len()..].to_owned();
     let names: HashSet<_> = modules.iter().map(own).collect();
     let is_ending = |name: &String| {

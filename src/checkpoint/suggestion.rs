@@ -1,13 +1,17 @@
 //! The parts that probably stand around a layer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::around::{ModuleKind, NamedModule};
 use super::names::split;
+use crate::files::Entry;
 use crate::{Config, EncoderConfig, Function, LinkConfig, ModelConfig};
 
 /// Most linear layers of a chain.
 const MAX_CHAIN: usize = 16;
+
+/// Most modules around a tensor that are looked up.
+const MAX_DEPTH: usize = 16;
 
 /// An embedding and a chain of linear layers that fit a layer by their sizes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,6 +21,9 @@ pub struct Suggestion {
     /// Whether there are several linear layers, and the file does not say the activations between them. The head has
     /// none then.
     pub open: bool,
+    /// The names of modules, and of tensors without a module, that are not computed: a normalization, a convolution, or a
+    /// linear layer before the RNN. The head is empty if there are any.
+    pub unapplied: Vec<String>,
 }
 
 /// A linear layer, or an `nn.Sequential` of some, between sizes.
@@ -29,8 +36,13 @@ struct Unit {
     foreign: bool,
 }
 
-/// The only embedding of a model, and the chain of all its linear layers.
-pub(super) fn suggest(modules: &[NamedModule], config: &Config) -> Suggestion {
+/// The only embedding of a model, and the chain of all its linear layers. `prefix` is that of the layer's parameters in the
+/// file, beside which are the `others`.
+pub(super) fn suggest(
+    modules: &[NamedModule],
+    (others, prefix): (&[&Entry], &str),
+    config: &Config,
+) -> Suggestion {
     let embeddings = modules.iter().filter_map(|module| match module.kind {
         ModuleKind::Embedding { embedding_dim, .. } => Some((&module.name, embedding_dim)),
         _ => None,
@@ -41,14 +53,96 @@ pub(super) fn suggest(modules: &[NamedModule], config: &Config) -> Suggestion {
         }
         _ => None,
     };
-    let units = units(modules);
+    let unapplied = unapplied(modules, (others, root(modules, prefix)), config, encoder.is_some());
+    let units = if unapplied.is_empty() { units(modules) } else { Vec::new() };
     let open = units.len() > 1;
     let chain = chain(units, config.num_directions() * config.hidden_size);
     let function = chain.last().and_then(|unit| unit.function).or_else(|| function(modules));
     let head: Vec<_> = chain.into_iter().flat_map(|unit| unit.links).collect();
     let function = function.filter(|_| !head.is_empty());
     let open = open && !head.is_empty();
-    Suggestion { model: ModelConfig { encoder, head, function, ..ModelConfig::default() }, open }
+    let model = ModelConfig { encoder, head, function, ..ModelConfig::default() };
+    Suggestion { model, open, unapplied }
+}
+
+/// The modules that are not computed, and the tensors that belong to no module that is.
+fn unapplied(
+    modules: &[NamedModule],
+    (others, root): (&[&Entry], &str),
+    config: &Config,
+    encodes: bool,
+) -> Vec<String> {
+    let outers: HashSet<_> = modules.iter().map(|module| outer(&module.name)).collect();
+    let (mut found, mut known) = (Vec::new(), HashSet::new());
+    let width = config.num_directions() * config.hidden_size;
+    let mut is_before = true;
+    for module in modules {
+        let name = module.name.as_str();
+        let holds = outers.contains(name);
+        let is_unknown = matches!(module.kind, ModuleKind::Other { class: None });
+        if name.is_empty() || is_unknown || within(name, &known) {
+            continue;
+        }
+        let computed = match module.kind {
+            ModuleKind::Embedding { .. } => encodes,
+            ModuleKind::Linear { in_features, out_features, .. } => {
+                !(is_before && in_features != width && out_features == config.input_size)
+            }
+            _ => is_computed(&module.kind, holds),
+        };
+        is_before &= !matches!(module.kind, ModuleKind::Rnn(_));
+        known.extend((!holds || !computed).then_some(name));
+        found.extend((!computed).then(|| name.to_owned()));
+    }
+    let names: HashSet<_> = modules.iter().map(|module| module.name.as_str()).collect();
+    let is_pickled =
+        modules.iter().any(|own| matches!(own.kind, ModuleKind::Other { class: Some(_) }));
+    for name in others.iter().filter_map(|entry| entry.name.strip_prefix(root)) {
+        let owner = outer(name);
+        // A file may hold other tensors than those of the model.
+        let is_own = !is_pickled || names.contains(owner);
+        let module = if owner.is_empty() || outers.contains(owner) { name } else { owner };
+        if is_own && !is_of_loss(name) && !within(name, &known) && known.insert(module) {
+            found.push(module.to_owned());
+        }
+    }
+    // The order of tensors differs between formats.
+    found.sort();
+    found
+}
+
+/// The names that the modules leave out, those around the model.
+fn root<'a>(modules: &[NamedModule], prefix: &'a str) -> &'a str {
+    let rnn = modules.iter().find(|module| matches!(module.kind, ModuleKind::Rnn(_)));
+    let layer = prefix.trim_end_matches('.');
+    rnn.and_then(|rnn| layer.strip_suffix(rnn.name.as_str())).unwrap_or_default()
+}
+
+/// The name of the module around another one, or around a tensor.
+fn outer(name: &str) -> &str {
+    split(name).0.trim_end_matches('.')
+}
+
+/// Whether a module or a tensor is one of these modules, or is in one of them.
+fn within(name: &str, known: &HashSet<&str>) -> bool {
+    let outers = std::iter::successors(Some(name), |name| Some(outer(name)));
+    outers.take(MAX_DEPTH).take_while(|name| !name.is_empty()).any(|name| known.contains(name))
+}
+
+/// Whether a module is computed or changes nothing after `eval()`. If it `holds` others, those are looked at.
+fn is_computed(kind: &ModuleKind, holds: bool) -> bool {
+    let ModuleKind::Other { class: Some(class) } = kind else { return true };
+    let containers = ["Identity", "Sequential", "ModuleList", "ModuleDict"];
+    if holds {
+        return !(class.contains("Attention") || class.starts_with("Transformer"));
+    }
+    containers.contains(&&**class) || class.contains("Dropout") || class.ends_with("Loss")
+}
+
+/// Whether a tensor is one of a loss, such as the weights of its classes.
+fn is_of_loss(name: &str) -> bool {
+    let outer = outer(name).to_lowercase();
+    outer.ends_with("loss") || outer.ends_with("criterion")
 }
 
 /// The linear layers, those of one `nn.Sequential` with the activations between them.
@@ -160,7 +254,8 @@ mod tests {
                 module("gate.1", ModuleKind::Softmax { dim: Some(-1) }),
                 module("fc", outer),
             ];
-            let Suggestion { model, open } = suggest(&modules, &Config::new(4, 8));
+            let Suggestion { model, open, .. } =
+                suggest(&modules, (&[], "rnn."), &Config::new(4, 8));
             let expected = linears.iter().map(|name| LinkConfig::Linear((*name).to_owned()));
             assert_eq!(model.head, expected.collect::<Vec<_>>());
             assert_eq!((model.function, open), (function, function.is_some()));

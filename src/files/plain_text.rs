@@ -15,7 +15,10 @@ const TEXT: &str = "text";
 /// The name of standard input.
 const STDIN: &str = "stdin";
 
-/// Reads all of a source as UTF-8 text.
+/// The mark that some editors write before a text. It is no part of it.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// Reads all of a source as UTF-8 text, without a byte order mark.
 pub fn read_text(source: &Source) -> Result<String, FileError> {
     let place = source.to_string();
     if let Source::Member(..) = source {
@@ -23,8 +26,12 @@ pub fn read_text(source: &Source) -> Result<String, FileError> {
         return Err(FileError::malformed(&place, what));
     }
     let bytes = stream(source.open()?, &place)?.read_whole(TEXT, &place)?;
-    String::from_utf8(bytes)
-        .map_err(|error| not_utf8(&place, error.as_bytes(), error.utf8_error(), 1))
+    let mut text = String::from_utf8(bytes)
+        .map_err(|error| not_utf8(&place, error.as_bytes(), error.utf8_error(), 1))?;
+    if text.starts_with(BYTE_ORDER_MARK) {
+        text.drain(..BYTE_ORDER_MARK.len_utf8());
+    }
+    Ok(text)
 }
 
 /// The error for bytes that are not UTF-8; `number` is that of their first line.
@@ -70,6 +77,9 @@ impl TextLines {
         let line = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         match std::str::from_utf8(line) {
+            Ok(line) if self.count == 1 => {
+                Ok(Some(line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)))
+            }
             Ok(line) => Ok(Some(line)),
             Err(error) => Err(not_utf8(STDIN, line, error, self.count)),
         }

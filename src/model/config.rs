@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::names::shown;
 use super::{Function, Pool, Tokens, Vocabulary};
 use crate::error::Error;
 
@@ -79,6 +80,32 @@ impl LinkConfig {
     }
 }
 
+/// Activations that are not computed, other modules without weights, and the word in a suggestion that stands for an
+/// activation.
+const OTHERS: [&str; 14] = [
+    "activation",
+    "celu",
+    "dropout",
+    "elu",
+    "gelu",
+    "hardtanh",
+    "identity",
+    "leakyrelu",
+    "logsoftmax",
+    "mish",
+    "selu",
+    "silu",
+    "softmax",
+    "softplus",
+];
+
+/// Whether a word looks like an activation, and is none of those that are computed, or has blanks around it.
+fn is_misspelt(word: &str) -> bool {
+    let plain = word.trim().to_lowercase().replace('_', "");
+    let computed = ["relu", "tanh", "sigmoid"].contains(&plain.as_str());
+    word.trim() != word || computed || OTHERS.contains(&plain.as_str())
+}
+
 impl FromStr for LinkConfig {
     type Err = Error;
 
@@ -88,6 +115,11 @@ impl FromStr for LinkConfig {
             "relu" => LinkConfig::Relu,
             "tanh" => LinkConfig::Tanh,
             "sigmoid" => LinkConfig::Sigmoid,
+            name if is_misspelt(name) => {
+                let what =
+                    "expected the name of a linear layer, relu, tanh or sigmoid, without blanks";
+                return Err(Error::invalid("head", format!("{what}, got {}", shown(name))));
+            }
             name => LinkConfig::Linear(name.to_owned()),
         })
     }

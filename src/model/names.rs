@@ -11,6 +11,9 @@ use crate::error::Error;
 /// Most bytes of memory for the names of a file.
 const MAX_BYTES: usize = 64 << 20;
 
+/// Most characters of a name or another value in a message.
+const MAX_SHOWN: usize = 100;
+
 /// Bytes of a name beside twice its letters: two ends, its id and its place among sorted ones, or slots of an index.
 const NAME_BYTES: usize = 16;
 
@@ -116,16 +119,25 @@ struct List {
 const NO_ID: u32 = u32::MAX;
 
 impl List {
+    /// Whether the keys are ids, and the first value is a string.
+    fn is_reversed(&self) -> bool {
+        self.other.starts_with('"') && self.names.iter().all(|key| key.parse::<u32>().is_ok())
+    }
+
     /// The names in the order of their ids, which are 0, 1, 2, ...
     fn by_id(&self, name: &'static str) -> Result<Names, Error> {
         let mut places = vec![None; self.ids.len()];
         for (place, &id) in self.ids.iter().enumerate() {
             let Some(free @ None) = places.get_mut(id as usize) else {
                 let (last, token) = (self.ids.len() - 1, self.names.get(place).unwrap_or_default());
+                if self.is_reversed() {
+                    let what = "expected an object from name to id, got one from id to name";
+                    return Err(Error::invalid(name, what));
+                }
                 let got = if id == NO_ID { self.other.clone() } else { id.to_string() };
                 let token = shown(token);
                 let what = format!("expected each id from 0 to {last} once, got {got} for {token}");
-                return Err(Error::invalid(name, what));
+                return Err(Error::quoting(name, &what));
             };
             *free = u32::try_from(place).ok();
         }
@@ -163,7 +175,7 @@ impl<'de> Visitor<'de> for &mut List {
             let value: &RawValue = map.next_value()?;
             let id = value.get().parse().unwrap_or(NO_ID);
             if id == NO_ID && self.other.is_empty() {
-                value.get().clone_into(&mut self.other);
+                self.other = shortened(value.get());
             }
             self.ids.push(id);
         }
@@ -219,7 +231,13 @@ pub(super) fn unescape(line: &str) -> String {
     text
 }
 
+/// The beginning of a text, for messages.
+fn shortened(text: &str) -> String {
+    let more = if text.chars().nth(MAX_SHOWN).is_some() { "..." } else { "" };
+    text.chars().take(MAX_SHOWN).chain(more.chars()).collect()
+}
+
 /// A token for messages, with control characters escaped.
 pub(super) fn shown(token: &str) -> String {
-    format!("'{}'", token.escape_debug())
+    format!("'{}'", shortened(token).escape_debug())
 }

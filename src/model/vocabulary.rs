@@ -254,6 +254,16 @@ mod tests {
         Vocabulary::parse(text, Tokens::Char).unwrap().names().map(str::to_owned).collect()
     }
 
+    #[test]
+    fn a_message_about_a_long_object_is_short() {
+        let long = format!(r#"{{"stoi": {{"{}": 0}}}}"#, "a".repeat(100_000));
+        assert!(refused(&long).len() < 400, "{}", refused(&long));
+        let labels = parse_labels(&long).unwrap_err().to_string();
+        assert!(labels.starts_with("labels: ") && labels.len() < 400, "{labels}");
+        let key = format!(r#"{{"{}": 7}}"#, "a".repeat(100_000));
+        assert!(refused(&key).len() < 400, "{}", refused(&key));
+    }
+
     fn refused(text: &str) -> String {
         Vocabulary::parse(text, Tokens::Char).unwrap_err().to_string()
     }
@@ -323,6 +333,10 @@ mod tests {
             (
                 "a\n\nb\n",
                 "vocabulary: line 2: expected a name, got an empty line; \\n is a line's end",
+            ),
+            (
+                r#"{"0": "a", "1": "b"}"#,
+                "vocabulary: expected an object from name to id, got one from id to name",
             ),
             (r#"{"a": 0, "b": 2}"#, "vocabulary: expected each id from 0 to 1 once, got 2 for 'b'"),
             (r#"{"a": 0, "b": 0}"#, "vocabulary: expected each id from 0 to 1 once, got 0 for 'b'"),

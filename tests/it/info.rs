@@ -248,7 +248,7 @@ note: the layer under a.; 3 other tensors of the model are left alone
             "repr": "RNN(1, 2, bias=False)", "dtype": "f32", "parameters": 6,
         },
         "nonlinearity_said": false, "prefix": "b.", "ignored": 3, "model": null,
-        "modules": [{"name": "b", "module": "RNN(1, 2, bias=False)"}], "suggested": null,
+        "modules": [{"name": "b", "module": "RNN(1, 2, bias=False)"}], "suggested": null, "not_applied": ["a", "fc"],
         "tensors": [
             {"name": "weight_ih_l0", "shape": [2, 1], "axes": ["hidden_size", "input_size"],
              "dtype": "f32", "norm": 5.0, "spectral_radius": null},

@@ -443,7 +443,7 @@ fn info_says_what_stands_around_a_layer() {
     for (file, expected) in [
         (
             "m.npz",
-            "the model around the layer, as rnn run uses it: --one-hot --head model.fc --pool state --top 2, 3 tokens, 3 labels",
+            "the model around the layer, as rnn run uses it: --one-hot --head model.fc --pool state --top 2 --tokens char, 3 tokens, 3 labels",
         ),
         (
             "word_lm_state_dict.pt",
@@ -506,6 +506,7 @@ struct Modules {
     file: String,
     printed: Option<String>,
     chain: Option<String>,
+    unapplied: Option<String>,
 }
 
 #[test]
@@ -514,7 +515,7 @@ fn modules_are_printed_as_pytorch_prints_them_and_suggest_their_flags() {
     let cases: Vec<Modules> = serde_json::from_str(&text).unwrap();
     let sandbox = Sandbox::new();
     sandbox.write("x.csv", b"0.5,1,-1\n");
-    for Modules { file, printed, chain } in cases {
+    for Modules { file, printed, chain, unapplied } in cases {
         sandbox.take(&format!("jobs/modules/{file}"));
         let found = sandbox.rnn(&format!("info {file}")).succeeds().stdout_text();
         if let Some(printed) = printed {
@@ -530,6 +531,8 @@ fn modules_are_printed_as_pytorch_prints_them_and_suggest_their_flags() {
                 Some(sentence) => assert!(found.contains(&sentence), "{file}: {found}"),
                 None => assert!(!found.contains("--head"), "{file}: {found}"),
             }
+            let told = format!("rnn does not apply {}", unapplied.as_deref().unwrap_or_default());
+            assert_eq!(found.contains(&told), unapplied.is_some(), "{file}: {found}");
         }
         let report = sandbox.rnn(&format!("info {file} --report json")).succeeds().stdout_text();
         let report: serde_json::Value = serde_json::from_str(&report).unwrap();
@@ -539,6 +542,183 @@ fn modules_are_printed_as_pytorch_prints_them_and_suggest_their_flags() {
         assert_eq!(told.map(|flags| flags.collect::<Vec<_>>().join(" ")), flags, "{file}");
         assert_eq!(report["suggested"]["activations_open"] == true, file.starts_with("two"));
         assert!(report["modules"].as_array().unwrap().len() > 1, "{report}");
+        assert_eq!(report["not_applied"].as_array().unwrap().is_empty(), unapplied.is_none());
+    }
+}
+
+#[test]
+fn modules_that_no_flag_applies_are_named_beside_a_typed_head() {
+    let sandbox = Sandbox::new();
+    sandbox.write("x.csv", b"0.5,1,-1\n");
+    let prediction = "the output may not be the model's prediction\n";
+    for (file, flags, names) in [
+        ("normalized.pt", "--head fc1,relu,fc2", "norm (LayerNorm)"),
+        ("normalized-state.pt", "--head fc1,fc2 --nonlinearity tanh", "norm"),
+        ("convolved-state.pt", "--head fc --nonlinearity tanh", "bn, conv, h0"),
+        ("other.pt", "--head fc.0", "fc.1 (GELU)"),
+    ] {
+        sandbox.take(&format!("jobs/modules/{file}"));
+        let note = format!("note: {file}: rnn does not apply {names}: {prediction}");
+        let run = format!("run -q -w {file} -i x.csv --no-header {flags} -o y.csv");
+        let outcome = sandbox.rnn(&run);
+        assert_eq!((outcome.code, outcome.stderr), (Some(0), note.clone()));
+        let convert = format!("convert -q {file} m.npz {flags} --batch-first=false");
+        let outcome = sandbox.rnn(&convert);
+        assert_eq!((outcome.code, outcome.stderr), (Some(0), note));
+        // The saved model has the tensors that it needs, and no others.
+        sandbox.rnn("run -q -w m.npz -i x.csv --no-header -o y.csv").succeeds();
+    }
+    let listed = sandbox.rnn("info convolved-state.pt").succeeds().stdout_text();
+    assert!(
+        listed.contains("  (conv): Module(...)\n  (rnn): RNN(3, 4)\n  (bn): Module(...)\n"),
+        "{listed}"
+    );
+}
+
+#[test]
+fn tensors_that_are_not_of_the_model_are_none_of_its_modules() {
+    let sandbox = Sandbox::new();
+    let ones = |shape: &[usize]| ArrayD::<f32>::from_elem(shape, 1.0);
+    let model = [
+        ("model.rnn.weight_ih_l0", ones(&[4, 3])),
+        ("model.rnn.weight_hh_l0", ones(&[4, 4])),
+        ("model.fc.weight", ones(&[2, 4])),
+    ];
+    for (other, names) in [
+        ("losses", None),
+        ("stats.mean", None),
+        ("model.criterion.weight", None),
+        ("model.norm.weight", Some("norm")),
+        ("model.h0", Some("h0")),
+        ("model.attention.query", Some("attention")),
+    ] {
+        let other = (other, ones(&[4]));
+        let all = model.iter().chain([&other]).map(|(name, tensor)| (*name, tensor as _));
+        sandbox.save_npz("m.npz", &all.collect::<Vec<_>>());
+        let found = sandbox.rnn("info m.npz").succeeds().stdout_text();
+        let expected = match names {
+            None => "note: --head fc gives the model's prediction".to_owned(),
+            Some(names) => {
+                format!("note: rnn does not apply {names}: no flags give the model's prediction")
+            }
+        };
+        assert!(found.contains(&expected), "{}: {found}", other.0);
+    }
+}
+
+#[test]
+fn two_directions_have_two_last_states() {
+    let sandbox = Sandbox::new();
+    sandbox.take("jobs/modules/tagger.pt");
+    let found = sandbox.rnn("info tagger.pt").succeeds().stdout_text();
+    let pool = "--pool last that of the last step alone (output[:, -1]), --pool state that of h_n \
+                (torch.cat((h_n[-2], h_n[-1]), 1))\n";
+    assert!(found.ends_with(pool), "{found}");
+}
+
+#[test]
+fn the_axes_of_a_text_are_in_the_order_of_its_shape() {
+    let sandbox = Sandbox::new();
+    names(&sandbox);
+    for (order, shape) in
+        [("", "[3, 2] seq_len 3, batch 2"), (" --batch-first", "[2, 3] batch 2, seq_len 3")]
+    {
+        let line = format!("{NAMES} --pool last --argmax -v{order}");
+        let text = sandbox.rnn_with(&words(&line), b"aba\nb\n").stderr;
+        assert!(text.contains(shape), "{text}");
+    }
+}
+
+/// Runs the classifier with other flags, and returns the message and the hint.
+fn refused(sandbox: &Sandbox, line: &str, text: &[u8], code: i32) -> String {
+    let outcome = sandbox.rnn_with(&words(line), text);
+    assert_eq!(outcome.code, Some(code), "{line}: {}", outcome.stderr);
+    outcome.stderr
+}
+
+#[test]
+fn hints_of_models_name_the_flag_that_is_missing() {
+    let sandbox = Sandbox::new();
+    names(&sandbox);
+    sandbox.take("cases/word_lm_state_dict.pt");
+    sandbox.take("cases/word_vocab.txt");
+    let lm = "run -q -w word_lm_state_dict.pt --nonlinearity tanh --embedding encoder --head decoder -i -";
+    for text in ["the cat sat\n", "cat\ndog\n", "the cat, sat\nnow\n", "12 a b\n"] {
+        let found = refused(&sandbox, &format!("{lm} -o y.npy"), text.as_bytes(), 65);
+        assert!(
+            found.contains("\nhint: a text needs its tokens: rnn ")
+                && found.ends_with(" --vocab FILE\n"),
+            "{found}"
+        );
+    }
+    let found = refused(&sandbox, &format!("{lm} --vocab word_vocab.txt"), b"the cat\n", 65);
+    assert!(
+        found.contains("'t' is not in the vocabulary\n") && found.ends_with(" --tokens word\n"),
+        "{found}"
+    );
+    let found = refused(&sandbox, NAMES, b"ax\n", 65);
+    assert!(found.ends_with(" --unknown TOKEN\n"), "{found}");
+    sandbox.write("unk.txt", b"a\nb\n<unk>\n");
+    let unknown = NAMES.replace("letters.txt", "unk.txt");
+    let found = refused(&sandbox, &unknown, b"ax\n", 65);
+    assert!(found.ends_with(" --unknown '<unk>'\n"), "{found}");
+    sandbox.rnn_with(&words(&format!("{unknown} --unknown <unk>")), b"ax\n").succeeds();
+    // A head of another width, and labels of another count.
+    let found = refused(&sandbox, &NAMES.replace("--head fc", "--head emb"), b"a\n", 65);
+    let expected = "\nhint: every --pool gives 2 features: hidden_size 2, 1 direction\n";
+    assert!(found.contains("emb.weight: expected shape") && found.ends_with(expected), "{found}");
+    let found = refused(&sandbox, &format!("{NAMES} --argmax --labels letters2.txt"), b"a\n", 66);
+    assert!(found.starts_with("rnn: letters2.txt: "), "{found}");
+    sandbox.write("letters2.txt", b"a\nb\n");
+    let found = refused(&sandbox, &format!("{NAMES} --argmax --labels letters2.txt"), b"a\n", 65);
+    assert_eq!(found, "rnn: letters2.txt: labels: expected 3, one for each class, got 2\n");
+}
+
+#[test]
+fn a_head_with_other_words_names_those_that_it_knows() {
+    let sandbox = Sandbox::new();
+    names(&sandbox);
+    for head in
+        ["fc, relu", " fc", "fc,ReLU", "fc,gelu", "fc,ACTIVATION,fc", "fc,log_softmax", "fc,Tanh"]
+    {
+        let outcome = sandbox.rnn_with(&["run", "-w", "w.npz", "--head", head, "-i", "-"], b"1\n");
+        let expected = "--head: head: expected the name of a linear layer, relu, tanh or sigmoid, without blanks, got";
+        assert!(outcome.code == Some(2) && outcome.stderr.contains(expected), "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_a_text() {
+    let sandbox = Sandbox::new();
+    names(&sandbox);
+    for file in ["letters.txt", "classes.txt"] {
+        let text = [b"\xef\xbb\xbf", &sandbox.bytes(file)[..]].concat();
+        sandbox.write(file, &text);
+    }
+    let flags = NAMES.replace("run ", "");
+    for command in ["run", "stream -q"] {
+        let flags = if command == "run" { flags.clone() } else { flags.replace(" -i -", "") };
+        let line = format!("{command} {flags} --pool last --argmax --labels classes.txt");
+        let outcome = sandbox.rnn_with(&words(&line), b"\xef\xbb\xbfa\nab\n").succeeds();
+        assert_eq!(outcome.stdout_text(), "ends with a\nends with b\n", "{command}");
+    }
+}
+
+#[test]
+fn a_typed_function_in_place_of_a_saved_one_is_noted() {
+    let sandbox = Sandbox::new();
+    names(&sandbox);
+    let flags = "--nonlinearity relu --batch-first=false --one-hot --head fc --pool last --softmax --vocab letters.txt";
+    sandbox.rnn(&format!("convert w.npz m.npz {flags} -q")).succeeds();
+    for (typed, note) in [
+        ("--top 2", "note: m.npz: --top 2 takes the place of the saved --softmax\n"),
+        ("--argmax", "note: m.npz: --argmax takes the place of the saved --softmax\n"),
+        ("--softmax", ""),
+        ("", ""),
+    ] {
+        let line = format!("run -q -w m.npz -i - {typed}");
+        let outcome = sandbox.rnn_with(&words(&line), b"ab\n");
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), note), "{typed}");
     }
 }
 

@@ -12,6 +12,7 @@ use crate::explain::layer::hinted;
 use crate::failure::{Data, with_hint};
 use crate::layer;
 use crate::model_flags::{ModelFlags, typed};
+use crate::modules;
 use crate::report::Notes;
 
 /// Reads the weights. The function behind the head, and the names of its classes, are left out.
@@ -38,6 +39,9 @@ pub(crate) fn load<T: Element>(
     notes: &mut Notes,
 ) -> Result<Model<T>> {
     layer::assume(&weights.layer, &args.layer, &["nonlinearity"], args.strict, notes)?;
+    if !weights.config.head.is_empty() {
+        modules::note_modules(&weights.layer, &weights.config, notes);
+    }
     let config = layer::merged_config(&weights.layer, &args.layer)?;
     layer::check_finite(&weights, false, notes)?;
     let (place, missing) = (weights.layer.place.clone(), missing(&weights, &config));
@@ -61,7 +65,7 @@ pub(crate) fn load<T: Element>(
 
 /// The flags of the parts that the weights probably have, and neither they nor a flag have named.
 fn missing(weights: &ModelCheckpoint, config: &Config) -> Vec<String> {
-    let (around, Suggestion { model: suggested, open }) =
+    let (around, Suggestion { model: suggested, open, .. }) =
         (&weights.config, &weights.layer.suggested);
     // Activations that are to be chosen have no flag that works as typed.
     let names_head = around.head.is_empty() && !open;

@@ -1,18 +1,15 @@
 //! The layer of a command: from weights, from flags, or from both.
 
 use anyhow::Result;
-use elman::files::{Bundle, OpenSource, Tensor, listed};
-use elman::{Checkpoint, Config, Dtype, ModelCheckpoint, NamedTensor, Nonlinearity, Suggestion};
+use elman::files::{Bundle, OpenSource, Tensor};
+use elman::{Checkpoint, Config, Dtype, ModelCheckpoint, NamedTensor, Nonlinearity};
 
 use crate::args::{LayerArgs, ReportForm};
 use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
-use crate::model_flags::{ModelFlags, typed};
+use crate::model_flags::{ModelFlags, typed_function};
 use crate::numbers;
 use crate::report::Notes;
-
-/// Most names of modules in a note.
-const MAX_MODULES: usize = 5;
 
 /// Reads the weights of a model from a file: of the layer, and of the parts around it that were saved or typed.
 pub(crate) fn read_model(
@@ -26,6 +23,12 @@ pub(crate) fn read_model(
     let weights = ModelCheckpoint::read_open(source, dtype, prefix, choose)?;
     let all = weights.layer.tensors.iter().chain(&weights.tensors);
     note_reading(&weights.layer, all, notes);
+    if let (Some(saved), Some(own)) = (weights.layer.model.function, weights.config.function)
+        && saved != own
+    {
+        let (place, [own, saved]) = (&weights.layer.place, [own, saved].map(typed_function));
+        notes.say(format!("{place}: {own} takes the place of the saved {saved}"));
+    }
     Ok(weights)
 }
 
@@ -107,39 +110,6 @@ pub(crate) fn assume(
         notes.said.push(format!("{place}: {what} {names}; {values}, PyTorch's {default} assumed"));
     }
     Ok(())
-}
-
-/// Says that the result is the hidden state, if the model has other layers with weights, and which flags would use them.
-pub(crate) fn note_modules(weights: &Checkpoint, notes: &mut Notes) {
-    let place = &weights.place;
-    if let Some(prediction) = prediction(&weights.suggested) {
-        notes.say(format!("{place}: the output is the hidden state; {prediction}"));
-    } else if !weights.modules.is_empty() {
-        let modules = listed(&weights.modules, MAX_MODULES);
-        let line = format!(
-            "{place}: the output is the hidden state, not the model's prediction, which needs {modules}"
-        );
-        notes.say(line);
-    }
-}
-
-/// A sentence with the flags of an embedding and linear layers that would use what the weights have, and what remains to
-/// be chosen; `None` unless the linear layers are a chain.
-pub(crate) fn prediction(suggested: &Suggestion) -> Option<String> {
-    let Suggestion { model, open } = suggested;
-    if model.head.is_empty() {
-        return None;
-    }
-    let flags = typed(model);
-    let s = if flags.len() == 1 { "s" } else { "" };
-    let mut flags = flags.join(" ");
-    let mut choice = "--pool last that of the last step alone".to_owned();
-    if *open {
-        let links: Vec<_> = model.head.iter().map(ToString::to_string).collect();
-        flags = flags.replace(&links.join(","), &links.join(",ACTIVATION,"));
-        choice += ", relu, tanh, sigmoid or nothing for ACTIVATION";
-    }
-    Some(format!("{flags} give{s} the model's prediction, {choice}"))
 }
 
 /// Whether an input of this shape can be read with steps first or with sequences first. `batch_is_known` if the

@@ -22,6 +22,7 @@ mod invariance;
 mod language;
 mod layer;
 mod model_flags;
+mod modules;
 mod numbers;
 mod peak;
 mod pipeline;

@@ -96,15 +96,20 @@ pub(crate) fn typed(config: &ModelConfig) -> Vec<String> {
         Pool::Mean => Some("mean"),
         Pool::Max => Some("max"),
     };
-    let function = config.function.map(|function| match function {
+    let function = config.function.map(typed_function);
+    let pool = pool.map(|pool| format!("--pool {pool}"));
+    [encoder, head, pool, function].into_iter().flatten().collect()
+}
+
+/// A function as a flag.
+pub(crate) fn typed_function(function: Function) -> String {
+    match function {
         Function::Softmax => "--softmax".to_owned(),
         Function::LogSoftmax => "--log-softmax".to_owned(),
         Function::Sigmoid => "--sigmoid".to_owned(),
         Function::Argmax => "--argmax".to_owned(),
         Function::Top(k) => format!("--top {k}"),
-    });
-    let pool = pool.map(|pool| format!("--pool {pool}"));
-    [encoder, head, pool, function].into_iter().flatten().collect()
+    }
 }
 
 /// The name and the text of a file.

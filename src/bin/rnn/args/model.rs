@@ -42,7 +42,9 @@ pub(crate) struct PartArgs {
 pub(crate) struct ModelArgs {
     #[command(flatten)]
     pub(crate) parts: PartArgs,
-    /// The part of the layer's output that the head sees: steps, last, state, mean or max [default: steps].
+    /// The part of the layer's output that the head sees [default: steps]: steps, every one; last, the last valid one,
+    /// output[:, -1]; state, h_n[-1] or, of two directions, torch.cat((h_n[-2], h_n[-1]), 1); mean or max, over valid
+    /// steps.
     #[arg(long, value_name = "PART", value_parser = pool)]
     pub(crate) pool: Option<Pool>,
     /// Softmax of the last axis.

@@ -14,6 +14,7 @@ use crate::explain::layer::hinted;
 use crate::failure::Data;
 use crate::layer;
 use crate::model_flags::ModelFlags;
+use crate::modules;
 use crate::pipeline::input::check_stdin;
 use crate::report::{Notes, TensorLine};
 use crate::weights_output::{WeightsOutput, report};
@@ -68,6 +69,9 @@ fn convert_as<T: Element>(
     let open = ["nonlinearity", "batch_first", "dropout"];
     let open = &open[..if config.num_layers > 1 { 3 } else { 2 }];
     layer::assume(weights, &args.layer, open, args.strict, &mut notes)?;
+    if !model.config.head.is_empty() {
+        modules::note_modules(weights, &model.config, &mut notes);
+    }
     note_constants(weights, &mut notes);
     let mut saved = config.to_json();
     // An assumption must not become a fact: a later flag may set the argument.
@@ -101,7 +105,7 @@ fn around<T: Element>(
     if model.config.is_empty() {
         return Ok(Vec::new());
     }
-    model.parts::<T>(config)?;
+    model.parts::<T>(config).map_err(|error| hinted(error, config))?;
     saved[MODEL] = model.config.to_json();
     Ok(model.to_tensors())
 }

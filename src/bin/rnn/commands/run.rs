@@ -13,7 +13,8 @@ use elman::files::{OpenSource, Source, TensorFile};
 use elman::{Checkpoint, Element, ModelCheckpoint, ModelConfig};
 
 use crate::args::Run;
-use crate::layer::{self, assume, described, has_two_readings};
+use crate::layer::{assume, described, has_two_readings};
+use crate::modules;
 use crate::pipeline::input::Input;
 use crate::pipeline::pass::PassOptions;
 use crate::report::{Notes, print};
@@ -61,7 +62,7 @@ fn run_as<T: Element>(
 ) -> Result<()> {
     let layer = weights.as_mut().map(|weights| described(&mut weights.layer));
     let start = Start::new(layer.as_ref());
-    let places = places(args, layer.as_ref(), &work);
+    let places = places(args, layer.as_ref(), &around, &work);
     say_assumptions(args, layer.as_ref(), &work.input, &around, &mut work.notes)?;
     let held = hold_streams(args, &mut work.input)?;
     let model = match weights {
@@ -109,8 +110,6 @@ fn say_assumptions(
     let open = [("nonlinearity", true), ("batch_first", padded), ("dropout", drops)];
     let open: Vec<_> = open.into_iter().filter_map(|(name, open)| open.then_some(name)).collect();
     assume(weights, &args.layer, &open, args.strict, notes)?;
-    if around.head.is_empty() {
-        layer::note_modules(weights, notes);
-    }
+    modules::note_modules(weights, around, notes);
     Ok(())
 }

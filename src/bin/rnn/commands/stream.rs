@@ -21,6 +21,7 @@ use crate::explain::layer::hinted;
 use crate::failure::{Usage, with_hint};
 use crate::layer;
 use crate::model_flags::ModelFlags;
+use crate::modules;
 use crate::numbers::{all_finite, conversion};
 use crate::pipeline::answers::{Answering, StreamForm};
 use crate::pipeline::beside::Beside;
@@ -126,9 +127,7 @@ fn check_layer(
 ) -> Result<()> {
     let config = layer::merged_config(&weights.layer, &args.layer)?;
     layer::assume(&weights.layer, &args.layer, &["nonlinearity"], args.strict, notes)?;
-    if weights.config.head.is_empty() {
-        layer::note_modules(&weights.layer, notes);
-    }
+    modules::note_modules(&weights.layer, &weights.config, notes);
     if carries {
         refuse_reverse(&config, &weights.layer)?;
         if let pool @ (Pool::Mean | Pool::Max) = weights.config.pool {

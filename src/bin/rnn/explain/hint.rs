@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use elman::files::{FileError, Remedy, Source};
-use elman::{CheckpointError, Config, Nonlinearity};
+use elman::{CheckpointError, Config, Nonlinearity, Tokens, Vocabulary};
 
 use super::command_line::{CommandLine, quoted};
 
@@ -41,6 +41,26 @@ pub(crate) fn without(flags: &[&str]) -> String {
 /// With one word in place of another; `None` unless the word was typed exactly once.
 pub(crate) fn replaced(word: &str, other: &str) -> Option<String> {
     Some(CommandLine::new().replaced(word, other)?.to_string())
+}
+
+/// For a text in place of ids.
+pub(crate) fn vocabulary() -> String {
+    format!("a text needs its tokens: {}", set("--vocab", "FILE"))
+}
+
+/// For a token that a vocabulary lacks: words, if most of its tokens have several characters, or a token for all others.
+pub(crate) fn of_token(error: &elman::Error, vocabulary: &Vocabulary) -> Option<String> {
+    let elman::Error::Token { .. } = error else { return None };
+    let long = vocabulary.names().filter(|name| name.chars().nth(1).is_some()).count();
+    if vocabulary.tokens() == Tokens::Char && 2 * long > vocabulary.names().len() {
+        return Some(set("--tokens", "word"));
+    }
+    let is_known = |token: &&str| vocabulary.names().any(|name| name == *token);
+    let unknown = ["<unk>", "<UNK>", "[UNK]"].into_iter().find(is_known);
+    Some(match unknown {
+        Some(token) => set("--unknown", token),
+        None => format!("TOKEN of the vocabulary for all others: {}", set("--unknown", "TOKEN")),
+    })
 }
 
 /// With the options that read a table.

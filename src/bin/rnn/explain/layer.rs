@@ -5,7 +5,7 @@ use std::path::Path;
 use elman::files::FileError;
 use elman::{CheckpointError, Config, Error, is_parameter_name};
 
-use super::command_line::CommandLine;
+use super::command_line::{CommandLine, typed_flags};
 use super::hint::{self, swapped};
 use crate::failure::with_hint;
 
@@ -17,6 +17,8 @@ pub(crate) struct Places {
     pub(crate) weights: Option<String>,
     /// The value of `--hidden-size`.
     pub(crate) hidden_size: Option<usize>,
+    /// Whether the input holds ids, and may be a text without its vocabulary.
+    pub(crate) may_be_text: bool,
     /// Whether the sequences have lengths, which would not fit another order of the axes.
     pub(crate) lengths: bool,
 }
@@ -31,6 +33,9 @@ pub(crate) fn explain(error: anyhow::Error, config: &Config, places: &Places) ->
     let (place, hint) = match kind {
         Error::InputSize { found, .. } => {
             (Some(&places.input), input_size_hint(config, found, places))
+        }
+        Error::NoSteps { .. } if places.may_be_text => {
+            (Some(&places.input), Some(hint::vocabulary()))
         }
         Error::Rank { .. } | Error::NoSteps { .. } | Error::ZeroSize { .. } => {
             (Some(&places.input), None)
@@ -121,7 +126,12 @@ pub(super) fn choice(error: &CheckpointError) -> Option<String> {
 /// An error of the weights with a hint, for a tensor that does not fit the configuration.
 pub(crate) fn hinted(error: CheckpointError, config: &Config) -> anyhow::Error {
     let hint = tensor(&error, config);
-    with_hint(error, hint)
+    let of_labels = matches!(&error, CheckpointError::Layer(Error::Invalid { name: "labels", .. }));
+    let mut labels = typed_flags(&[]).into_iter().filter(|_| of_labels);
+    match labels.find_map(|flag| flag.strip_prefix("--labels=").map(str::to_owned)) {
+        Some(file) => anyhow::Error::from(error).context(file),
+        None => with_hint(error, hint),
+    }
 }
 
 fn tensor(error: &CheckpointError, config: &Config) -> Option<String> {
@@ -135,6 +145,17 @@ fn tensor(error: &CheckpointError, config: &Config) -> Option<String> {
             // In its place: a second file beside it would be one tensor too many.
             let file = file(name);
             Some(hint::swap(&file.to_string_lossy(), &file.to_string_lossy(), 0, 1))
+        }
+        Error::TensorShape { name, expected, .. } if !is_parameter_name(name) => {
+            let (hidden, directions) = (config.hidden_size, config.num_directions());
+            let s = if directions == 1 { "" } else { "s" };
+            // The first linear layer of a head. The rows of an embedding are features of the layer.
+            (expected.get(1) == Some(&(directions * hidden)) && hidden != config.input_size).then(|| {
+                format!(
+                    "every --pool gives {} features: hidden_size {hidden}, {directions} direction{s}",
+                    directions * hidden
+                )
+            })
         }
         Error::MissingTensor { .. } | Error::TensorShape { .. } => {
             Some(format!("fresh weights show a whole set: {}", hint::init(config, "whole/")))

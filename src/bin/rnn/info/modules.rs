@@ -49,7 +49,8 @@ const UNKNOWN: ModuleKind = ModuleKind::Other { class: None };
 
 impl Node {
     fn print(&self, indent: &str, label: &str, lines: &mut Vec<String>) {
-        let is_numbered = self.children.iter().all(|child| child.name.parse::<usize>().is_ok());
+        let is_numbered = !self.children.is_empty()
+            && self.children.iter().all(|child| child.name.parse::<usize>().is_ok());
         let class = match self.kind.as_ref().unwrap_or(&UNKNOWN) {
             ModuleKind::Other { class: Some(class) } => shortened(class),
             ModuleKind::Other { class: None } if is_numbered => "Sequential".to_owned(),

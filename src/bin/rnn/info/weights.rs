@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use elman::files::{Number, StoredType};
-use elman::{Checkpoint, CheckpointError, Parameter, Params, Suggestion};
+use elman::{Checkpoint, CheckpointError, Parameter, Params, Suggestion, Tokens, Vocabulary};
 use ndarray::ArrayD;
 use serde_json::{Value, json};
 
 use crate::args::Info;
-use crate::layer::{self, others_left_alone};
+use crate::explain::command_line::quoted;
+use crate::layer::others_left_alone;
 use crate::model_flags::typed;
 use crate::numbers::not_finite;
 use crate::report::{Notes, layer_json, rounded, sizes};
@@ -53,6 +54,7 @@ pub(super) fn describe(checkpoint: Checkpoint, args: &Info) -> Result<Descriptio
         "model": (!checkpoint.model.is_empty()).then(|| checkpoint.model.to_json()),
         "modules": modules::fields(&checkpoint.around),
         "suggested": suggested(&checkpoint.suggested),
+        "not_applied": checkpoint.suggested.unapplied,
     });
     let mut lines = vec![format!("{config}, {nonlinearity}, {dtype}, {count} parameters")];
     lines.extend(modules::printed(&checkpoint.around));
@@ -65,18 +67,33 @@ pub(super) fn describe(checkpoint: Checkpoint, args: &Info) -> Result<Descriptio
 fn around(checkpoint: &Checkpoint) -> Option<String> {
     let model = &checkpoint.model;
     if model.is_empty() {
-        return layer::prediction(&checkpoint.suggested);
+        return crate::modules::prediction(checkpoint).or_else(|| {
+            let names = crate::modules::unapplied(checkpoint, &checkpoint.model)?;
+            let has_parts = !checkpoint.modules.is_empty();
+            let note =
+                || format!("rnn does not apply {names}: no flags give the model's prediction");
+            has_parts.then(note)
+        });
     }
     let tokens = model.vocabulary.as_ref().map(|own| format!("{} tokens", own.names().len()));
     let labels = model.labels.as_ref().map(|own| format!("{} labels", own.len()));
-    let flags = Some(typed(model).join(" ")).filter(|flags| !flags.is_empty());
+    let text = model.vocabulary.iter().flat_map(typed_tokens);
+    let flags: Vec<_> = typed(model).into_iter().chain(text).collect();
+    let flags = Some(flags.join(" ")).filter(|flags| !flags.is_empty());
     let parts: Vec<_> = [flags, tokens, labels].into_iter().flatten().collect();
     Some(format!("the model around the layer, as rnn run uses it: {}", parts.join(", ")))
 }
 
+/// The unit of a vocabulary's text, and the token that stands for all others, as flags.
+fn typed_tokens(vocabulary: &Vocabulary) -> impl Iterator<Item = String> {
+    let unit = if vocabulary.tokens() == Tokens::Word { "word" } else { "char" };
+    let unknown = vocabulary.unknown().map(|own| format!("--unknown {}", quoted(own)));
+    std::iter::once(format!("--tokens {unit}")).chain(unknown)
+}
+
 /// The suggested parts as the field of the report; null if there are none.
 fn suggested(suggested: &Suggestion) -> Option<Value> {
-    let Suggestion { model, open } = suggested;
+    let Suggestion { model, open, .. } = suggested;
     let flags = || json!({"flags": typed(model), "activations_open": open});
     (!model.head.is_empty()).then(flags)
 }

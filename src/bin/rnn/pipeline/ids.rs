@@ -13,7 +13,8 @@ use super::pass::Pass;
 use super::rows::{Rows, Section};
 use super::sequences::{refuse_bool, shown, whole_number, with_data};
 use super::table::check_table;
-use crate::failure::Data;
+use crate::explain::hint;
+use crate::failure::{Data, with_hint};
 
 impl Input {
     /// Reads a text, a line for each sequence. `flags` are those that need a table, which it is not.
@@ -22,7 +23,10 @@ impl Input {
         let place = source.to_string();
         check_table(flags, [], &place)?;
         let lines = vocabulary.encode_lines(&read_text(&source)?);
-        let lines = lines.map_err(|error| anyhow::Error::from(error).context(place.clone()))?;
+        let lines = lines.map_err(|error| {
+            let hint = hint::of_token(&error, vocabulary);
+            with_hint(anyhow::Error::from(error).context(place.clone()), hint)
+        })?;
         Ok(Input::Text(place, lines))
     }
 

@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use elman::files::Answers;
 use elman::{Tokens, Vocabulary};
 
-use crate::failure::{Data, Usage};
+use crate::explain::hint;
+use crate::failure::{Data, Usage, with_hint};
 
 /// The text of ids: tokens of a vocabulary, or their numbers.
 pub(super) struct Wording {
@@ -63,7 +64,11 @@ impl Wording {
         encode: impl FnOnce(&Vocabulary) -> Result<Vec<i64>, elman::Error>,
     ) -> Result<Vec<usize>> {
         if let Some(vocabulary) = &self.vocabulary {
-            let ids = encode(vocabulary).with_context(|| flag.to_owned())?;
+            let ids = encode(vocabulary).map_err(|error| {
+                // No token stands for others in a text that ends the answer.
+                let hint = hint::of_token(&error, vocabulary).filter(|_| flag == "--prompt");
+                with_hint(anyhow::Error::from(error).context(flag.to_owned()), hint)
+            })?;
             return Ok(ids.into_iter().filter_map(|id| usize::try_from(id).ok()).collect());
         }
         let id = |word: &str| {

@@ -125,7 +125,7 @@ fn run_one<T: Element>(
     let rng = Rng::open::<&Path>(args.rng.seed, None, [])?;
     let mut work = Work { input, lengths, outputs, rng, notes };
     say_assumptions(args, Some(layer), &work.input, around, &mut work.notes)?;
-    let places = places(args, Some(layer), &work);
+    let places = places(args, Some(layer), around, &work);
     shared.run(work, &places, None)
 }
 

@@ -1,9 +1,10 @@
 //! The model of a run: its layer, the parts around it, and the input that they take.
 
 use std::ffi::OsStr;
+use std::path::Path;
 
 use anyhow::Result;
-use elman::files::{OpenSource, Source};
+use elman::files::{FileError, OpenSource, Remedy, Source};
 use elman::{
     Checkpoint, CheckpointError, Decoder, Element, Error, Function, Head, Kernel, Model,
     ModelCheckpoint, ModelConfig, Params, Pool, Rnn,
@@ -62,13 +63,33 @@ pub(super) fn open_input<'a>(
         (Input::text(path, vocabulary, &flags)?, None)
     } else {
         let archive = args.lengths.is_none() && outputs.output_is_archive();
-        open_table(args, path, around, archive, outputs)?
+        let opened = open_table(args, path, around, archive, outputs);
+        opened.map_err(|error| match error.downcast_ref() {
+            Some(FileError::Table { remedy: Remedy::FirstLine { numbers: true }, .. }) => error,
+            Some(FileError::Table { place, .. } | FileError::Malformed { place, .. })
+                if takes_ids(around) && may_be_text(place) =>
+            {
+                with_hint(error, hint::vocabulary())
+            }
+            _ => error,
+        })?
     };
     // The typed lengths win over those of the input.
     let lengths = args.lengths.as_deref().map(Lengths::Typed).or(own);
     plan::check_padding(args, lengths.is_some(), &input)?;
     form_output(outputs, around, &input)?;
     Ok((input, lengths))
+}
+
+/// Whether the input is ids, and text if a vocabulary is typed.
+fn takes_ids(around: &ModelConfig) -> bool {
+    around.encoder.is_some() && around.vocabulary.is_none()
+}
+
+/// Whether a file is not an array by its name.
+fn may_be_text(place: &str) -> bool {
+    let extension = Path::new(place).extension().and_then(OsStr::to_str);
+    !extension.is_some_and(|own| ["npy", "npz", "pt", "safetensors"].contains(&own))
 }
 
 /// Opens an input that is no text. The columns of a table that are copied, and the names of its groups, go to the
@@ -122,14 +143,26 @@ fn form_output(outputs: &mut Outputs, around: &ModelConfig, input: &Input) -> Re
 }
 
 /// The inputs, for messages and the report.
-pub(super) fn places(args: &Run, layer: Option<&Checkpoint>, work: &Work<'_>) -> Places {
+pub(super) fn places(
+    args: &Run,
+    layer: Option<&Checkpoint>,
+    around: &ModelConfig,
+    work: &Work<'_>,
+) -> Places {
+    let is_text = matches!(work.input, Input::Text(..));
+    let saved = layer.is_some_and(|layer| layer.config.batch_first);
+    let mut input_shape = work.input.shape();
+    if is_text && args.layer.batch_first.unwrap_or(saved) {
+        input_shape.reverse();
+    }
     Places {
         input: work.input.place().to_owned(),
-        input_shape: work.input.shape(),
+        input_shape,
         h_0: args.h0.as_ref().map(|path| Source::parse(path).to_string()),
         weights: layer.map(|layer| layer.place.clone()),
         hidden_size: args.layer.hidden_size,
-        lengths: work.lengths.is_some() || work.input.is_archive(),
+        may_be_text: takes_ids(around) && may_be_text(work.input.place()),
+        lengths: work.lengths.is_some() || work.input.is_archive() || is_text,
     }
 }
 

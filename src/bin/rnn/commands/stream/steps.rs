@@ -11,7 +11,8 @@ use ndarray::{Array1, ArrayD, ArrayView, ArrayViewD, Axis, IxDyn};
 
 use super::{check_finite, say};
 use crate::args::{ReportForm, Stream};
-use crate::failure::Data;
+use crate::explain::hint;
+use crate::failure::{Data, with_hint};
 use crate::layer;
 use crate::numbers::{all_finite, conversion};
 use crate::pipeline::answers::Answering;
@@ -153,7 +154,10 @@ impl<T: Element> Steps<'_, T> {
         let mut number = 0;
         while let Some(line) = input.read()? {
             number += 1;
-            let ids = vocabulary.encode(line, number).context("stdin")?;
+            let ids = vocabulary.encode(line, number).map_err(|error| {
+                let hint = hint::of_token(&error, vocabulary);
+                with_hint(anyhow::Error::from(error).context("stdin"), hint)
+            })?;
             let place = || format!("stdin: line {number}");
             let result = if ids.is_empty() {
                 self.carried.step_none()?
