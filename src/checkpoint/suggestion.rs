@@ -74,20 +74,17 @@ fn unapplied(
 ) -> Vec<String> {
     let outers: HashSet<_> = modules.iter().map(|module| outer(&module.name)).collect();
     let (mut found, mut known) = (Vec::new(), HashSet::new());
-    let width = config.num_directions() * config.hidden_size;
     let mut is_before = true;
     for module in modules {
         let name = module.name.as_str();
         let holds = outers.contains(name);
-        let is_unknown = matches!(module.kind, ModuleKind::Other { class: None });
-        if name.is_empty() || is_unknown || within(name, &known) {
+        if name.is_empty() || within(name, &known) {
             continue;
         }
         let computed = match module.kind {
+            ModuleKind::Other { class: None } => continue,
             ModuleKind::Embedding { .. } => encodes,
-            ModuleKind::Linear { in_features, out_features, .. } => {
-                !(is_before && in_features != width && out_features == config.input_size)
-            }
+            ModuleKind::Linear { .. } => !(is_before && fits_before(&module.kind, config)),
             _ => is_computed(&module.kind, holds),
         };
         is_before &= !matches!(module.kind, ModuleKind::Rnn(_));
@@ -95,8 +92,7 @@ fn unapplied(
         found.extend((!computed).then(|| name.to_owned()));
     }
     let names: HashSet<_> = modules.iter().map(|module| module.name.as_str()).collect();
-    let is_pickled =
-        modules.iter().any(|own| matches!(own.kind, ModuleKind::Other { class: Some(_) }));
+    let is_pickled = modules.iter().any(has_class);
     for name in others.iter().filter_map(|entry| entry.name.strip_prefix(root)) {
         let owner = outer(name);
         // A file may hold other tensors than those of the model.
@@ -137,6 +133,18 @@ fn is_computed(kind: &ModuleKind, holds: bool) -> bool {
         return !(class.contains("Attention") || class.starts_with("Transformer"));
     }
     containers.contains(&&**class) || class.contains("Dropout") || class.ends_with("Loss")
+}
+
+/// Whether a linear layer puts out the layer's features, and does not take in its states.
+fn fits_before(kind: &ModuleKind, config: &Config) -> bool {
+    let width = config.num_directions() * config.hidden_size;
+    matches!(kind, ModuleKind::Linear { in_features, out_features, .. }
+        if *in_features != width && *out_features == config.input_size)
+}
+
+/// Whether the file says the class of a module that is not computed, as a pickled one does.
+fn has_class(module: &NamedModule) -> bool {
+    matches!(module.kind, ModuleKind::Other { class: Some(_) })
 }
 
 /// Whether a tensor is one of a loss, such as the weights of its classes.
