@@ -8,7 +8,7 @@ mod first_state;
 mod names;
 mod parameters;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::{Checkpoint, NamedTensor, Suggestion, common_dtype};
@@ -249,7 +249,8 @@ impl<'a> Links<'a> {
 
     /// The function that follows the additions of a layer's steps; `None` if it cannot be told.
     fn nonlinearity(&self, own: &[&Linear<'a>]) -> Result<Option<Nonlinearity>, CheckpointError> {
-        let mut found = HashSet::new();
+        // In order, because the message lists them.
+        let mut found = BTreeSet::new();
         for linear in own.iter().filter(|linear| linear.parameter.starts_with("hh")) {
             let sums = self.readers(linear.output).iter().filter(|node| node.op_type == "Add");
             let after = sums.filter_map(|sum| sum.output(0)).flat_map(|sum| self.readers(sum));
