@@ -315,7 +315,10 @@ fn unknown_characters_are_named_by_place() {
         ("a\né\ta", "line 2, column 2", "\\t"),
     ] {
         let message = format!("rnn: --prompt: {place}: '{token}' is not in the vocabulary\n");
-        line(prompt, &[]).fails(65, &message);
+        let outcome = line(prompt, &[]);
+        assert_eq!(outcome.code, Some(65));
+        assert!(outcome.stderr.starts_with(&message), "{}", outcome.stderr);
+        assert!(outcome.stderr.ends_with(" --unknown TOKEN\n"), "{}", outcome.stderr);
         let known: String =
             prompt.chars().map(|c| if "aé\n".contains(c) { c } else { 'd' }).collect();
         let expected = line(&known, &[]).succeeds().stdout;

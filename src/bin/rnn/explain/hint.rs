@@ -59,7 +59,10 @@ pub(crate) fn of_token(error: &elman::Error, vocabulary: &Vocabulary) -> Option<
     let unknown = ["<unk>", "<UNK>", "[UNK]"].into_iter().find(is_known);
     Some(match unknown {
         Some(token) => set("--unknown", token),
-        None => format!("TOKEN of the vocabulary for all others: {}", set("--unknown", "TOKEN")),
+        None => format!(
+            "a token of the vocabulary may stand for all others: {}",
+            set("--unknown", "TOKEN")
+        ),
     })
 }
 
