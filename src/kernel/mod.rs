@@ -47,6 +47,12 @@ enum InstructionSet {
     Portable,
 }
 
+/// Rows of the largest tile of a product with AVX-512, whose 32 registers hold its sums.
+#[cfg(target_arch = "x86_64")]
+const AVX512_ROWS: usize = 8;
+/// The same with the other instruction sets, of 16 registers.
+const ROWS: usize = 4;
+
 /// Runs a function on one argument, compiled for the instruction set of a kernel.
 macro_rules! run_on {
     ($kernel:expr, $T:ident, $argument:ident: $type:ty, $output:ty,
@@ -113,8 +119,8 @@ impl Kernel {
     pub fn tile<T: Registers>(self) -> (usize, usize) {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx512 => (8, Panels::<T>::WIDTH),
-            _ => (4, Panels::<T>::WIDTH / 2),
+            InstructionSet::Avx512 => (AVX512_ROWS, Panels::<T>::WIDTH),
+            _ => (ROWS, Panels::<T>::WIDTH / 2),
         }
     }
 
@@ -153,9 +159,9 @@ impl Kernel {
     pub(crate) fn product<T: Registers>(self, product: Product<'_, T>) {
         run_on!(
             self, T, product: Product<'_, T>, (),
-            tiles::compute::<T::Avx512, 8, 1>,
-            tiles::compute::<T::Avx2, 4, 2>,
-            tiles::compute::<T::Portable, 4, 2>
+            tiles::compute::<T::Avx512, AVX512_ROWS, 1>,
+            tiles::compute::<T::Avx2, ROWS, 2>,
+            tiles::compute::<T::Portable, ROWS, 2>
         );
     }
 

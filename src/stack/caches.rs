@@ -19,16 +19,18 @@ const BELIEVED_L2: std::ops::RangeInclusive<usize> = 256 << 10..=16 << 20;
 /// Most caches of a core: a guess, twice as many as known machines have.
 const MAX_CACHES: usize = 8;
 
-/// The caches of the first core, level by level; none if the system does not tell them. The system is asked once.
-pub fn caches() -> &'static [Cache] {
-    static CACHES: OnceLock<Vec<Cache>> = OnceLock::new();
-    CACHES.get_or_init(|| (0..MAX_CACHES).filter_map(cache).collect())
+/// The caches of the first core, level by level; none if the system does not tell them.
+pub fn caches() -> impl Iterator<Item = Cache> {
+    (0..MAX_CACHES).filter_map(cache)
 }
 
-/// Bytes of the second-level cache that a plan counts on.
+/// Bytes of the second-level cache that a plan counts on. The system is asked once, and for no cache behind it.
 pub(crate) fn l2_bytes() -> usize {
-    let l2 = caches().iter().find(|cache| cache.level == 2);
-    l2.map_or(DEFAULT_L2, |l2| l2.bytes.clamp(*BELIEVED_L2.start(), *BELIEVED_L2.end()))
+    static L2: OnceLock<usize> = OnceLock::new();
+    *L2.get_or_init(|| {
+        let l2 = caches().find(|cache| cache.level == 2);
+        l2.map_or(DEFAULT_L2, |l2| l2.bytes.clamp(*BELIEVED_L2.start(), *BELIEVED_L2.end()))
+    })
 }
 
 /// Cache `index` of the first core, unless it holds instructions.

@@ -54,8 +54,8 @@ const MAX_LEVEL: usize = 32 << 20;
 
 /// Names and sizes of the data to read: three quarters of each level of the cache, and more than all of them.
 fn levels() -> Vec<(String, usize)> {
-    let level = |cache: &Cache| (format!("L{}", cache.level), cache.bytes.min(MAX_LEVEL) / 4 * 3);
-    let mut levels: Vec<_> = caches().iter().map(level).collect();
+    let level = |cache: Cache| (format!("L{}", cache.level), cache.bytes.min(MAX_LEVEL) / 4 * 3);
+    let mut levels: Vec<_> = caches().map(level).collect();
     if levels.is_empty() {
         levels = vec![("24 KiB".to_owned(), 24 << 10), ("1 MiB".to_owned(), 1 << 20)];
     }
@@ -66,7 +66,7 @@ fn levels() -> Vec<(String, usize)> {
 
 /// The caches that the system names, in words.
 pub(crate) fn cache_sizes() -> String {
-    let sizes = caches().iter().map(|cache| format!("L{} {} KiB", cache.level, cache.bytes >> 10));
+    let sizes = caches().map(|cache| format!("L{} {} KiB", cache.level, cache.bytes >> 10));
     let sizes = sizes.collect::<Vec<_>>().join(", ");
     if sizes.is_empty() { "caches unknown".to_owned() } else { format!("caches {sizes}") }
 }
@@ -88,8 +88,7 @@ pub(crate) fn measure(args: &Bench) -> Result<(String, Value)> {
         text = format!("{text}reading {} KiB ({level}): {rate:.1} GB/s\n", bytes >> 10);
         reads.push(json!({"level": level, "bytes": bytes, "gbytes_per_s": rate}));
     }
-    let sizes =
-        caches().iter().map(|Cache { level, bytes }| json!({"level": level, "bytes": bytes}));
+    let sizes = caches().map(|Cache { level, bytes }| json!({"level": level, "bytes": bytes}));
     let object = json!({
         "kernel": name, "dtype": dtype, "threads": threads,
         "core_gflops": core, "all_gflops": cores, "caches": sizes.collect::<Vec<_>>(), "reads": reads,
