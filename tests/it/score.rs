@@ -145,6 +145,15 @@ fn ids_are_scored_without_a_vocabulary() {
     sandbox.save("one.npy", &ids("dé").mapv(f32::from_i64).view());
     let found = sandbox.rnn(&format!("{line} -i one.npy")).succeeds().stdout_text();
     assert_eq!(found.lines().next(), expected.lines().nth(1));
+    // A first line that is taken for names is said, also with --quiet.
+    sandbox.write("named.csv", b"x,5\n0,3\n1,5\n");
+    let warning =
+        "named.csv: the first line is taken for names of columns, with numbers among them: 5\n";
+    for (flag, kind) in [("", "warning"), ("-q", "note")] {
+        let outcome = sandbox.rnn(&format!("{line} -i named.csv --batch-first=false {flag}"));
+        let expected = (Some(0), format!("{kind}: {warning}"));
+        assert_eq!((outcome.code, outcome.stderr), expected, "{flag}");
+    }
     // Without lengths, every id counts.
     let outcome = sandbox.rnn(&format!("{line} -i ids.csv --no-header --batch-first=false"));
     outcome.fails(65, "rnn: ids.csv: expected ids, whole numbers from 0 to 7, got 99 at [2, 1]\n");

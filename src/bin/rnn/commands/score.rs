@@ -13,8 +13,7 @@ use crate::language;
 use crate::layer::{assume, described, has_two_readings};
 use crate::pipeline::input::{Input, check_stdin};
 use crate::pipeline::pass::{Pass, PassOptions};
-use crate::pipeline::rows::with_features;
-use crate::pipeline::sequences::{Lengths, PaddedSizes, read_lengths, unwanted_lengths};
+use crate::pipeline::sequences::{Lengths, read_lengths, unwanted_lengths};
 use crate::progress;
 use crate::report::{Notes, RunLine, layer_json, layer_line, print_with, say};
 use crate::start::Start;
@@ -28,6 +27,7 @@ pub(crate) fn score(args: &Score) -> Result<()> {
     check_stdin([Some(&args.input), Some(weights), args.lengths.as_ref(), vocab])?;
     let mut notes = Notes::new(match args.report {
         InfoForm::Json => ReportForm::Json,
+        InfoForm::Text if args.quiet => ReportForm::None,
         InfoForm::Text => ReportForm::Text,
     });
     let weights = Source::parse(&args.language.weights).open()?;
@@ -89,7 +89,7 @@ fn say_notes(args: &Score, run: &[String], mut notes: Notes) {
     warnings.for_each(|text| say(&format!("warning: {text}\n")));
 }
 
-/// The lengths of the sequences of a tensor of ids.
+/// The lengths of the sequences of a tensor of ids. A table may have been read in another way than the user expects.
 fn lengths<T: Element>(
     args: &Score,
     model: &Model<T>,
@@ -98,20 +98,12 @@ fn lengths<T: Element>(
     start: &Start,
     notes: &mut Notes,
 ) -> Result<Option<Vec<usize>>> {
-    let Input::Tensor(file) = input else {
-        return match args.lengths {
-            Some(_) => Err(unwanted_lengths(input.place())),
-            None => start.lengths(None, notes),
-        };
-    };
-    let sizes = with_features(&file.header().shape, model);
-    let sizes = sizes.and_then(|shape| Ok((model.rnn().check_input(&shape)?, shape.len())));
-    let ((steps, batch), axes) = sizes.with_context(|| input.place().to_owned())?;
-    let batch_first = model.rnn().config().batch_first;
-    let padded = PaddedSizes { batch, steps, batch_first, batched: axes == 3 };
-    match args.lengths.as_deref().map(Lengths::Typed).or(own) {
-        Some(lengths) => read_lengths(lengths, &padded).map(Some),
-        None => start.lengths(Some(&padded), notes),
+    let padded = input.padded_sizes(model).with_context(|| input.place().to_owned())?;
+    input.warn(notes);
+    match (args.lengths.as_deref().map(Lengths::Typed).or(own), padded) {
+        (Some(lengths), Some(padded)) => read_lengths(lengths, &padded).map(Some),
+        (Some(_), None) => Err(unwanted_lengths(input.place())),
+        (None, padded) => start.lengths(padded.as_ref(), notes),
     }
 }
 

@@ -8,7 +8,7 @@ use anyhow::Result;
 use elman::files::{
     Accepts, Bundle, File, KeptCells, Source, StoredType, TableOptions, TensorFile, open_with,
 };
-use elman::{Dtype, Element, Model, PackedSequence, pack_padded_sequence, pack_sequence};
+use elman::{Dtype, Element, Error, Model, PackedSequence, pack_padded_sequence, pack_sequence};
 use ndarray::{ArrayD, Axis};
 
 use super::extent;
@@ -16,8 +16,7 @@ use super::groups;
 use super::members::{lengths_of, odd_member};
 use super::pass::{Form, Pass, PassOptions};
 use super::rows::{Given, Rows, Section, longest, offsets, with_features};
-use super::sequences::Lengths;
-use super::sequences::{PACKED, read_data, read_index};
+use super::sequences::{Lengths, PACKED, PaddedSizes, read_data, read_index};
 use super::table::{check_table, note_table, several_columns};
 use crate::args::TableArgs;
 use crate::failure::Usage;
@@ -129,6 +128,18 @@ impl Input {
         let stored = |index: usize| bundle.entries()[index].stored;
         let recognised = bundle.format().member();
         members.map(|at| (bundle.entry_place(at), stored(at), recognised.to_owned())).collect()
+    }
+
+    /// The sizes of a tensor for this model; `None` for sequences that have their own lengths.
+    pub(crate) fn padded_sizes<T: Element>(
+        &self,
+        model: &Model<T>,
+    ) -> Result<Option<PaddedSizes>, Error> {
+        let Input::Tensor(file) = self else { return Ok(None) };
+        let shape = with_features(&file.header().shape, model)?;
+        let ((steps, batch), batched) = (model.rnn().check_input(&shape)?, shape.len() == 3);
+        let batch_first = model.rnn().config().batch_first;
+        Ok(Some(PaddedSizes { batch, steps, batch_first, batched }))
     }
 
     pub(crate) fn warn(&self, notes: &mut Notes) {

@@ -16,8 +16,7 @@ use crate::pipeline::input::Input;
 use crate::pipeline::output::Outputs;
 use crate::pipeline::pass::{Pass, PassOptions};
 use crate::pipeline::prediction::Results;
-use crate::pipeline::rows::with_features;
-use crate::pipeline::sequences::{Lengths, PaddedSizes, check_total, read_lengths};
+use crate::pipeline::sequences::{Lengths, check_total, read_lengths};
 use crate::report::{Notes, Report, RunLine, TensorLine};
 use crate::rng::Rng;
 use crate::start::Start;
@@ -97,14 +96,8 @@ impl<T: Element> Shared<'_, T> {
         notes: &mut Notes,
     ) -> Result<Option<Vec<usize>>> {
         let Shared { args, model, start, .. } = self;
-        let mut padded = None;
-        if let Input::Tensor(file) = input {
-            // First of all: the shape explains most mistakes.
-            let shape = with_features(&file.header().shape, model)?;
-            let batch_first = model.rnn().config().batch_first;
-            let (steps, batch) = model.rnn().check_input(&shape)?;
-            padded = Some(PaddedSizes { batch, steps, batch_first, batched: shape.len() == 3 });
-        }
+        // First of all: the shape explains most mistakes.
+        let padded = input.padded_sizes(model)?;
         input.warn(notes);
         // Ids are not converted.
         let tensors = if model.encoder().is_some() { Vec::new() } else { input.tensors() };
