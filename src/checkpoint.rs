@@ -167,8 +167,7 @@ impl Checkpoint {
         let found = names::find(&derived.entries, prefix).map_err(within)?;
         let mut saved = configuration::read(bundle, &derived.entries, &found)
             .map_err(|error| unreadable(bundle).unwrap_or(error))?;
-        let read =
-            |(index, name): &(usize, String)| read_member(bundle, &derived, (*index, name), dtype);
+        let read = |member| read_member(bundle, &derived, member, dtype);
         let mut tensors = found.members.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         saved.notes.extend(derived::add_bias(&mut tensors));
         let (optimizer, others) = names::others(&derived.entries, &found);
@@ -241,15 +240,15 @@ fn unknown_classes(bundle: &Bundle) -> Option<String> {
 fn read_member(
     bundle: &mut Bundle,
     derived: &Derived,
-    (index, name): (usize, &str),
+    (index, name): &(usize, String),
     dtype: Option<Dtype>,
 ) -> Result<NamedTensor, CheckpointError> {
-    let stored = derived.entries[index].stored;
-    let tensor = derived.read(bundle, index, dtype).map_err(|error| match stored {
+    let stored = derived.entries[*index].stored;
+    let tensor = derived.read(bundle, *index, dtype).map_err(|error| match stored {
         StoredType::Other(_) => of_type(error),
         _ => error.into(),
     })?;
-    Ok(NamedTensor { name: name.to_owned(), stored, tensor })
+    Ok(NamedTensor { name: name.clone(), stored, tensor })
 }
 
 /// The error of a file none of whose tensors has a type that is read.

@@ -84,7 +84,8 @@ impl fmt::Display for ModuleKind {
 pub(super) struct Surroundings<'a> {
     /// The tensors beside the layer, without those of an optimizer.
     others: HashMap<&'a str, &'a Entry>,
-    attributes: HashMap<&'a str, Vec<&'a ModuleAttribute>>,
+    /// By the names of the module and of the attribute.
+    attributes: HashMap<(&'a str, &'a str), &'a AttributeValue>,
     /// The names of the modules around the layer, with the dot at their end.
     prefix: &'a str,
     config: &'a Config,
@@ -98,9 +99,9 @@ impl<'a> Surroundings<'a> {
         config: &'a Config,
     ) -> Self {
         let others = others.iter().map(|entry| (entry.name.as_str(), *entry)).collect();
-        let mut attributes: HashMap<_, Vec<_>> = HashMap::new();
+        let mut attributes = HashMap::new();
         for own in bundle.attributes() {
-            attributes.entry(own.module.as_str()).or_default().push(own);
+            attributes.entry((own.module.as_str(), own.name.as_str())).or_insert(&own.value);
         }
         Surroundings { others, attributes, prefix, config }
     }
@@ -230,8 +231,7 @@ impl<'a> Surroundings<'a> {
     }
 
     fn attribute(&self, module: &str, name: &str) -> Option<&AttributeValue> {
-        let own = self.attributes.get(module)?;
-        own.iter().find(|own| own.name == name).map(|own| &own.value)
+        self.attributes.get(&(module, name)).copied()
     }
 
     /// The rows and columns of a module's weight.

@@ -55,12 +55,11 @@ pub(super) fn suggest(
     };
     let unapplied = unapplied(modules, (others, root(modules, prefix)), config, encoder.is_some());
     let units = if unapplied.is_empty() { units(modules) } else { Vec::new() };
-    let open = units.len() > 1;
     let chain = chain(units, config.num_directions() * config.hidden_size);
+    let open = chain.len() > 1;
     let function = chain.last().and_then(|unit| unit.function).or_else(|| function(modules));
     let head: Vec<_> = chain.into_iter().flat_map(|unit| unit.links).collect();
     let function = function.filter(|_| !head.is_empty());
-    let open = open && !head.is_empty();
     let model = ModelConfig { encoder, head, function, ..ModelConfig::default() };
     Suggestion { model, open, unapplied }
 }
@@ -155,18 +154,14 @@ fn is_of_loss(name: &str) -> bool {
 
 /// The linear layers, those of one `nn.Sequential` with the activations between them.
 fn units(modules: &[NamedModule]) -> Vec<Unit> {
-    let sequential = |name: &str| {
-        modules.iter().any(|module| {
-            module.name == name
-                && matches!(&module.kind, ModuleKind::Other { class: Some(class) } if class == "Sequential")
-        })
-    };
+    let sequential = modules.iter().filter(|module| {
+        matches!(&module.kind, ModuleKind::Other { class: Some(class) } if class == "Sequential")
+    });
+    let sequential: HashSet<_> = sequential.map(|module| module.name.as_str()).collect();
     let (mut units, mut places): (Vec<Unit>, HashMap<&str, usize>) = (Vec::new(), HashMap::new());
-    let mut known: HashMap<&str, bool> = HashMap::new();
     for module in modules {
-        let outer = split(&module.name).0.trim_end_matches('.');
-        let grouped = *known.entry(outer).or_insert_with(|| sequential(outer));
-        if grouped {
+        let outer = outer(&module.name);
+        if sequential.contains(outer) {
             let place = *places.entry(outer).or_insert(units.len());
             if place == units.len() {
                 units.push(Unit::default());
@@ -268,5 +263,16 @@ mod tests {
             assert_eq!(model.head, expected.collect::<Vec<_>>());
             assert_eq!((model.function, open), (function, function.is_some()));
         }
+    }
+
+    #[test]
+    fn very_many_linear_layers_make_no_head_at_once() {
+        let kind = ModuleKind::Linear { in_features: 8, out_features: 1, bias: true };
+        let module = |i| NamedModule { name: format!("l{i}.fc"), kind: kind.clone() };
+        let modules: Vec<_> = (0..100_000).map(module).collect();
+        let start = std::time::Instant::now();
+        let suggestion = suggest(&modules, (&[], "rnn."), &Config::new(4, 8));
+        assert_eq!(suggestion, Suggestion::default());
+        assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
     }
 }
