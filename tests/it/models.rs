@@ -651,6 +651,13 @@ fn hints_of_models_name_the_flag_that_is_missing() {
             "{found}"
         );
     }
+    // A damaged file of an array is no text.
+    for name in ["x.npy", "x.npz", "x.pt", "x.pth", "x.safetensors"] {
+        sandbox.write(name, b"\x93NUMPY\x01\0v\0");
+        let line = lm.replace("-i -", &format!("-i {name} -o y.npy"));
+        let found = refused(&sandbox, &line, b"", 65);
+        assert!(!found.contains("hint: "), "{found}");
+    }
     let found = refused(&sandbox, &format!("{lm} --vocab word_vocab.txt"), b"the cat\n", 65);
     assert!(
         found.contains("'t' is not in the vocabulary\n") && found.ends_with(" --tokens word\n"),

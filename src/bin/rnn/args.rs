@@ -125,13 +125,17 @@ pub(crate) struct LayerArgs {
     pub(crate) dropout: Option<f64>,
 }
 
-/// The choice among several layers.
+/// How weights are read.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct WeightsArgs {
     /// The layer of a bigger model: the part of its names before weight_ih_l0, such as encoder.rnn, or, in
     /// an .onnx, the name of its first node.
     #[arg(long, value_name = "NAME")]
     pub(crate) prefix: Option<String>,
+    /// Refuse weights that do not say their nonlinearity, or another argument that can change the result, unless
+    /// a flag says it.
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 /// The source of random numbers.

@@ -100,7 +100,7 @@ pub(crate) fn describe(file: &OsStr, args: &Info) -> Result<Description> {
         }
         #[cfg(feature = "onnx")]
         File::Graph(graph) => {
-            let prefix = args.of_weights.prefix.as_deref();
+            let prefix = args.prefix.as_deref();
             let layer = elman::Checkpoint::of_graph(&graph, None, prefix);
             weights::describe(layer?, args)
         }

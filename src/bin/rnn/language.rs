@@ -23,8 +23,7 @@ pub(crate) fn read(
     notes: &mut Notes,
 ) -> Result<ModelCheckpoint> {
     let flags = ModelFlags::of_parts(&args.parts)?;
-    let prefix = args.of_weights.prefix.as_deref();
-    let mut weights = layer::read_model(source, prefix, args.dtype, &flags, notes)?;
+    let mut weights = layer::read_model(source, &args.of_weights, args.dtype, &flags, notes)?;
     if verbose {
         layer::note_recognised(&weights.layer, notes);
     }
@@ -38,7 +37,7 @@ pub(crate) fn load<T: Element>(
     weights: ModelCheckpoint,
     notes: &mut Notes,
 ) -> Result<Model<T>> {
-    layer::assume(&weights.layer, &args.layer, &["nonlinearity"], args.strict, notes)?;
+    layer::assume(&weights.layer, &args.layer, &["nonlinearity"], args.of_weights.strict, notes)?;
     if !weights.config.head.is_empty() {
         modules::note_modules(&weights.layer, &weights.config, notes);
     }

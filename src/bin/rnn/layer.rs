@@ -4,7 +4,7 @@ use anyhow::Result;
 use elman::files::{Bundle, OpenSource, Tensor};
 use elman::{Checkpoint, Config, Dtype, ModelCheckpoint, NamedTensor, Nonlinearity};
 
-use crate::args::{LayerArgs, ReportForm};
+use crate::args::{LayerArgs, ReportForm, WeightsArgs};
 use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
 use crate::model_flags::{ModelFlags, typed_function};
@@ -14,13 +14,13 @@ use crate::report::Notes;
 /// Reads the weights of a model from a file: of the layer, and of the parts around it that were saved or typed.
 pub(crate) fn read_model(
     source: OpenSource,
-    prefix: Option<&str>,
+    args: &WeightsArgs,
     dtype: Option<Dtype>,
     flags: &ModelFlags<'_>,
     notes: &mut Notes,
 ) -> Result<ModelCheckpoint> {
     let choose = |saved| flags.over(saved);
-    let weights = ModelCheckpoint::read_open(source, dtype, prefix, choose)?;
+    let weights = ModelCheckpoint::read_open(source, dtype, args.prefix.as_deref(), choose)?;
     let all = weights.layer.tensors.iter().chain(&weights.tensors);
     note_reading(&weights.layer, all, notes);
     if let (Some(saved), Some(own)) = (weights.layer.model.function, weights.config.function)

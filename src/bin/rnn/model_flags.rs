@@ -4,7 +4,8 @@ use std::ffi::OsString;
 
 use anyhow::Result;
 use elman::files::{Source, read_text};
-use elman::{EncoderConfig, Error, Function, ModelConfig, Pool, Tokens, Vocabulary, parse_labels};
+use elman::{EncoderConfig, Error, Function, ModelConfig, Pool, Vocabulary, parse_labels};
+use serde_json::json;
 
 use crate::args::{Chain, ModelArgs, PartArgs};
 use crate::failure::Usage;
@@ -61,7 +62,7 @@ impl<'a> ModelFlags<'a> {
     }
 
     fn vocabulary(&self, saved: Option<Vocabulary>) -> Result<Option<Vocabulary>> {
-        let tokens = self.parts.tokens.map(Tokens::from);
+        let tokens = self.parts.tokens;
         let saved_tokens = saved.as_ref().map(Vocabulary::tokens);
         let units = tokens.or(saved_tokens).unwrap_or_default();
         let (place, vocabulary) = match (&self.vocabulary, saved) {
@@ -89,16 +90,14 @@ pub(crate) fn typed(config: &ModelConfig) -> Vec<String> {
     });
     let links: Vec<_> = config.head.iter().map(ToString::to_string).collect();
     let head = (!links.is_empty()).then(|| format!("--head {}", links.join(",")));
-    let pool = match config.pool {
-        Pool::Steps => None,
-        Pool::Last => Some("last"),
-        Pool::State => Some("state"),
-        Pool::Mean => Some("mean"),
-        Pool::Max => Some("max"),
-    };
+    let pool = (config.pool != Pool::Steps).then(|| format!("--pool {}", pool_name(config.pool)));
     let function = config.function.map(typed_function);
-    let pool = pool.map(|pool| format!("--pool {pool}"));
     [encoder, head, pool, function].into_iter().flatten().collect()
+}
+
+/// A pool as `--pool` and `rnn.json` name it.
+pub(crate) fn pool_name(pool: Pool) -> String {
+    json!(pool).as_str().unwrap_or_default().to_owned()
 }
 
 /// A function as a flag.

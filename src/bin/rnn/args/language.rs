@@ -19,10 +19,6 @@ pub(crate) struct LanguageArgs {
     pub(crate) weights: OsString,
     #[command(flatten)]
     pub(crate) of_weights: WeightsArgs,
-    /// Refuse weights that do not say their nonlinearity, or another argument that can change the result, unless
-    /// a flag says it.
-    #[arg(long)]
-    pub(crate) strict: bool,
     /// Type of the model [default: that of the weights]; converts them.
     #[arg(long, value_name = "TYPE", value_parser = DTYPE, hide_possible_values = true)]
     pub(crate) dtype: Option<Dtype>,

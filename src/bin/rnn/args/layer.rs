@@ -40,10 +40,6 @@ pub(crate) struct Run {
     pub(crate) weights: Option<OsString>,
     #[command(flatten)]
     pub(crate) of_weights: WeightsArgs,
-    /// Refuse weights that do not say their nonlinearity, or another argument that can change the result, unless
-    /// a flag says it.
-    #[arg(long)]
-    pub(crate) strict: bool,
     /// h_0, (D*num_layers, N, H_out) or, unbatched, (D*num_layers, H_out). Zeros without it.
     #[arg(long, value_name = "FILE")]
     pub(crate) h0: Option<OsString>,
@@ -171,10 +167,6 @@ pub(crate) struct Convert {
     pub(crate) table: TableArgs,
     #[command(flatten)]
     pub(crate) of_weights: WeightsArgs,
-    /// Refuse weights that do not say their nonlinearity, or another argument that can change the result, unless
-    /// a flag says it.
-    #[arg(long)]
-    pub(crate) strict: bool,
     /// Type of the output [default: that of the input; of a table f32, and as it is read in another table]: f32 or
     /// f64 for weights, for tensors also f16, bf16, i8 to i64, u8 to u64 and bool.
     #[arg(long, value_name = "TYPE", value_parser = STORED, hide_possible_values = true)]

@@ -2,8 +2,10 @@
 
 use std::ffi::OsString;
 
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::Args as ClapArgs;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use elman::{Function, LinkConfig, Pool, Tokens};
+use serde_json::from_value;
 
 use super::typed_flags;
 use super::values::size;
@@ -24,8 +26,8 @@ pub(crate) struct PartArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) vocab: Option<OsString>,
     /// The tokens of the text: char or word [default: char].
-    #[arg(long, value_name = "UNIT", hide_possible_values = true)]
-    pub(crate) tokens: Option<Unit>,
+    #[arg(long, value_name = "UNIT", value_parser = tokens(), hide_possible_values = true)]
+    pub(crate) tokens: Option<Tokens>,
     /// The token that stands for those that are not in the vocabulary.
     #[arg(long, value_name = "TOKEN")]
     pub(crate) unknown: Option<String>,
@@ -67,22 +69,6 @@ pub(crate) struct ModelArgs {
     pub(crate) labels: Option<OsString>,
 }
 
-/// The unit of a text.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Unit {
-    Char,
-    Word,
-}
-
-impl From<Unit> for Tokens {
-    fn from(unit: Unit) -> Self {
-        match unit {
-            Unit::Char => Tokens::Char,
-            Unit::Word => Tokens::Word,
-        }
-    }
-}
-
 /// The layers of `--head`; none for `none`.
 #[derive(Clone, Debug)]
 pub(crate) struct Chain(pub(crate) Vec<LinkConfig>);
@@ -93,14 +79,12 @@ fn chain(text: &str) -> Result<Chain, String> {
 }
 
 fn pool(text: &str) -> Result<Pool, String> {
-    Ok(match text {
-        "steps" => Pool::Steps,
-        "last" => Pool::Last,
-        "state" => Pool::State,
-        "mean" => Pool::Mean,
-        "max" => Pool::Max,
-        _ => return Err(format!("expected steps, last, state, mean or max, got '{text}'")),
-    })
+    from_value(text.into())
+        .map_err(|_| format!("expected steps, last, state, mean or max, got '{text}'"))
+}
+
+fn tokens() -> impl TypedValueParser<Value = Tokens> {
+    PossibleValuesParser::new(["char", "word"]).try_map(|unit| from_value(unit.into()))
 }
 
 impl PartArgs {

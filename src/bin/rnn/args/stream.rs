@@ -19,10 +19,6 @@ pub(crate) struct Stream {
     pub(crate) weights: OsString,
     #[command(flatten)]
     pub(crate) of_weights: WeightsArgs,
-    /// Refuse weights that do not say their nonlinearity, or another argument that can change the result, unless
-    /// a flag says it.
-    #[arg(long)]
-    pub(crate) strict: bool,
     /// h_0 of the first array, (D*num_layers, N, H_out) or, unbatched, (D*num_layers, H_out). Zeros without it.
     #[arg(long, value_name = "FILE", conflicts_with = "independent")]
     pub(crate) h0: Option<OsString>,

@@ -8,7 +8,7 @@ use clap_complete::Shell;
 use elman::Dtype;
 
 use super::values::{COMMAND, DTYPE, number, size, tolerance, whole};
-use super::{ReportArgs, ReportForm, RngArgs, TableArgs, WeightsArgs};
+use super::{ReportArgs, ReportForm, RngArgs, TableArgs};
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Info {
@@ -23,8 +23,10 @@ pub(crate) struct Info {
     /// Compute the spectral radius of weight_hh of any size: minutes beyond hidden_size 2048.
     #[arg(long)]
     pub(crate) spectral_radius: bool,
-    #[command(flatten)]
-    pub(crate) of_weights: WeightsArgs,
+    /// The layer of a bigger model: the part of its names before weight_ih_l0, such as encoder.rnn, or, in
+    /// an .onnx, the name of its first node.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) prefix: Option<String>,
     #[command(flatten)]
     pub(crate) table: TableArgs,
     /// The form of the answer.

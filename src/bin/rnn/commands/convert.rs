@@ -34,10 +34,9 @@ fn convert_weights(args: &Convert) -> Result<()> {
     let remedy = |other: &str| hint::convert(&args.source.to_string_lossy(), other);
     let output = WeightsOutput::open(&args.target, args.report.overwrite(), remedy)?;
     let mut notes = Notes::new(args.report.form());
-    let prefix = args.of_weights.prefix.as_deref();
     let flags = ModelFlags::read(&args.model)?;
     let source = Source::parse(&args.source).open()?;
-    let weights = layer::read_model(source, prefix, dtype, &flags, &mut notes)?;
+    let weights = layer::read_model(source, &args.of_weights, dtype, &flags, &mut notes)?;
     if args.report.verbose > 0 {
         layer::note_recognised(&weights.layer, &mut notes);
     }
@@ -68,7 +67,7 @@ fn convert_as<T: Element>(
     // The output has all arguments; dropout acts between layers.
     let open = ["nonlinearity", "batch_first", "dropout"];
     let open = &open[..if config.num_layers > 1 { 3 } else { 2 }];
-    layer::assume(weights, &args.layer, open, args.strict, &mut notes)?;
+    layer::assume(weights, &args.layer, open, args.of_weights.strict, &mut notes)?;
     if !model.config.head.is_empty() {
         modules::note_modules(weights, &model.config, &mut notes);
     }

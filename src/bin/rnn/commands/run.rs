@@ -109,7 +109,7 @@ fn say_assumptions(
     let drops = args.train && weights.config.num_layers > 1;
     let open = [("nonlinearity", true), ("batch_first", padded), ("dropout", drops)];
     let open: Vec<_> = open.into_iter().filter_map(|(name, open)| open.then_some(name)).collect();
-    assume(weights, &args.layer, &open, args.strict, notes)?;
+    assume(weights, &args.layer, &open, args.of_weights.strict, notes)?;
     modules::note_modules(weights, around, notes);
     Ok(())
 }

@@ -75,7 +75,7 @@ fn assume_axes(args: &Score, layer: &Checkpoint, input: &Input, notes: &mut Note
     // A step is one id, without an axis of its own.
     let shape = [&input.shape()[..], &[1]].concat();
     if matches!(input, Input::Tensor(_)) && has_two_readings(&shape, args.lengths.is_some()) {
-        assume(layer, &language.layer, &["batch_first"], language.strict, notes)?;
+        assume(layer, &language.layer, &["batch_first"], language.of_weights.strict, notes)?;
     }
     Ok(())
 }

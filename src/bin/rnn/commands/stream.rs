@@ -20,7 +20,7 @@ use crate::explain::hint;
 use crate::explain::layer::hinted;
 use crate::failure::{Usage, with_hint};
 use crate::layer;
-use crate::model_flags::ModelFlags;
+use crate::model_flags::{ModelFlags, pool_name};
 use crate::modules;
 use crate::numbers::{all_finite, conversion};
 use crate::pipeline::answers::{Answering, StreamForm};
@@ -39,12 +39,12 @@ pub(crate) fn stream(args: &Stream) -> Result<()> {
     // Only one process carries a state. The lock is held until the end.
     let _lock = args.state.as_deref().map(Lock::take).transpose()?;
     let mut notes = Notes::default();
-    let (prefix, flags) = (args.of_weights.prefix.as_deref(), ModelFlags::read(&args.model)?);
+    let flags = ModelFlags::read(&args.model)?;
     let weights = Source::parse(&args.weights).open()?;
     let state = args.state.as_deref().map(|path| ("the state", "--state", "state.npz", path));
     let stdout = ("the outputs", "", "outputs.npy", Path::new("-"));
     refuse_weights(weights.id(), state.into_iter().chain([stdout]))?;
-    let weights = layer::read_model(weights, prefix, args.dtype, &flags, &mut notes)?;
+    let weights = layer::read_model(weights, &args.of_weights, args.dtype, &flags, &mut notes)?;
     let form = form(args, &weights.config)?;
     check_terminals(&form, &weights.config)?;
     typed!(weights.layer.dtype, stream_as(args, weights, form, notes))
@@ -126,14 +126,14 @@ fn check_layer(
     notes: &mut Notes,
 ) -> Result<()> {
     let config = layer::merged_config(&weights.layer, &args.layer)?;
-    layer::assume(&weights.layer, &args.layer, &["nonlinearity"], args.strict, notes)?;
+    layer::assume(&weights.layer, &args.layer, &["nonlinearity"], args.of_weights.strict, notes)?;
     modules::note_modules(&weights.layer, &weights.config, notes);
     if carries {
         refuse_reverse(&config, &weights.layer)?;
         if let pool @ (Pool::Mean | Pool::Max) = weights.config.pool {
-            let pool = if pool == Pool::Mean { "mean" } else { "max" };
             let message = format!(
-                "expected --independent with --pool {pool}, which is over a whole sequence, got none"
+                "expected --independent with --pool {}, which is over a whole sequence, got none",
+                pool_name(pool)
             );
             return Err(with_hint(Usage(message), hint::whole_sequences()));
         }

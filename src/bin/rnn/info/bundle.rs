@@ -20,7 +20,7 @@ type Contents = (&'static str, Vec<String>, Value);
 
 pub(super) fn describe(mut bundle: Bundle, args: &Info) -> Result<Description> {
     let mut notes = Notes::default();
-    let prefix = args.of_weights.prefix.as_deref();
+    let prefix = args.prefix.as_deref();
     if prefix.is_some() || has_parameters(&bundle) {
         let checkpoint = Checkpoint::of_bundle(&mut bundle, None, prefix);
         match checkpoint.map_err(Into::into).and_then(|layer| weights::describe(layer, args)) {

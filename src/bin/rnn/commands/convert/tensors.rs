@@ -79,7 +79,7 @@ fn of_weights(args: &Convert) -> Vec<&'static str> {
     let typed = [
         ("--prefix", args.of_weights.prefix.is_some()),
         ("--merge-bias", args.merge_bias),
-        ("--strict", args.strict),
+        ("--strict", args.of_weights.strict),
         ("--input-size", layer.input_size.is_some()),
         ("--hidden-size", layer.hidden_size.is_some()),
         ("--num-layers", layer.num_layers.is_some()),

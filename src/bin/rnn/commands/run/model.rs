@@ -33,8 +33,7 @@ pub(super) fn read_weights(
     notes: &mut Notes,
 ) -> Result<(Option<ModelCheckpoint>, ModelConfig)> {
     let flags = ModelFlags::read(&args.model)?;
-    let prefix = args.of_weights.prefix.as_deref();
-    let read = |source| layer::read_model(source, prefix, args.dtype, &flags, notes);
+    let read = |source| layer::read_model(source, &args.of_weights, args.dtype, &flags, notes);
     let Some(weights) = source.map(read).transpose()? else {
         if let Some(flag) = args.model.parts.of_weights().first() {
             let message = format!("expected --weights with {flag}, got none");
@@ -89,7 +88,7 @@ fn takes_ids(around: &ModelConfig) -> bool {
 /// Whether a file is not an array by its name.
 fn may_be_text(place: &str) -> bool {
     let extension = Path::new(place).extension().and_then(OsStr::to_str);
-    !extension.is_some_and(|own| ["npy", "npz", "pt", "safetensors"].contains(&own))
+    !extension.is_some_and(|own| ["npy", "npz", "pt", "pth", "safetensors"].contains(&own))
 }
 
 /// Opens an input that is no text. The columns of a table that are copied, and the names of its groups, go to the

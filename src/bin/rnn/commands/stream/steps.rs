@@ -34,13 +34,13 @@ impl<T: Element> Steps<'_, T> {
     /// Answers .npy after .npy.
     pub(super) fn arrays(&mut self, weights: &Checkpoint) -> Result<()> {
         let (args, mut input) = (self.args, Arrays::stdin());
-        let (mut before, mut assumed) = (None, false);
+        let (mut before, mut assumed, strict) = (None, false, args.of_weights.strict);
         while let Some(header) = input.header()? {
             let place = input.place();
             let shape = with_features(&header.shape, self.model).with_context(|| place.clone())?;
             if !assumed && layer::has_two_readings(&shape, args.h0.is_some()) {
                 let mut notes = Notes::default();
-                layer::assume(weights, &args.layer, &["batch_first"], args.strict, &mut notes)?;
+                layer::assume(weights, &args.layer, &["batch_first"], strict, &mut notes)?;
                 notes.print_said();
                 assumed = true;
             }
