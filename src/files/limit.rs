@@ -3,7 +3,7 @@
 //! The header of a regular file is checked against the file's length. A pipe has none, so that its bytes are
 //! counted while they arrive.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, BufRead, ErrorKind, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::files::budget::BUILT_BYTES;
@@ -83,16 +83,24 @@ pub(super) fn check_array(bytes: u64, place: &str) -> Result<(), FileError> {
     Err(FileError::malformed(place, refused(&format!("an array of {bytes}"))))
 }
 
-/// Most bytes of a line of a stream: those of the limit, or of what is built from a file.
-pub(super) fn line_bytes() -> u64 {
-    STREAM_BYTES.load(Ordering::Relaxed).min(BUILT_BYTES as u64)
-}
-
-/// The error for a longer line.
-pub(super) fn long_line(place: &str) -> FileError {
-    let most = line_bytes();
-    let flag = if most < BUILT_BYTES as u64 { " (--max-bytes)" } else { "" };
-    FileError::malformed(place, format!("expected a line of at most {most} bytes{flag}, got more"))
+/// Appends the line of this number, with its end, to `text`, which may become as long as the limit, or as what is built
+/// from a file; false at the end of the stream.
+pub(super) fn read_line(
+    reader: &mut dyn BufRead,
+    text: &mut Vec<u8>,
+    place: &str,
+    number: usize,
+) -> Result<bool, FileError> {
+    let most = STREAM_BYTES.load(Ordering::Relaxed).min(BUILT_BYTES as u64);
+    let left = (most + 1).saturating_sub(text.len() as u64);
+    let got = Read::take(reader, left).read_until(b'\n', text);
+    let got = got.map_err(FileError::reading(place))?;
+    if text.len() as u64 > most {
+        let flag = if most < BUILT_BYTES as u64 { " (--max-bytes)" } else { "" };
+        let what = format!("expected a line of at most {most} bytes{flag}, got more");
+        return Err(FileError::malformed(&format!("{place}: line {number}"), what));
+    }
+    Ok(got > 0)
 }
 
 fn refused(got: &str) -> String {

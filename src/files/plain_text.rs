@@ -1,9 +1,9 @@
 //! Plain text: a vocabulary, the names of classes, or lines for a model.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufReader};
 use std::str::Utf8Error;
 
-use super::limit::{Limited, line_bytes, long_line};
+use super::limit::{Limited, read_line};
 use super::source::Opened;
 use super::waiting::{Waiting, wait_for_bytes};
 use super::{OpenSource, Source};
@@ -64,15 +64,9 @@ impl TextLines {
     /// [`FileError::Read`], and [`FileError::Malformed`] for a line that is too long or not UTF-8.
     pub fn read(&mut self) -> Result<Option<&str>, FileError> {
         self.line.clear();
-        let most = line_bytes() + 1;
-        let got = Read::take(&mut self.reader, most).read_until(b'\n', &mut self.line);
-        let got = got.map_err(FileError::reading(STDIN))?;
         self.count += 1;
-        if got == 0 {
+        if !read_line(&mut self.reader, &mut self.line, STDIN, self.count)? {
             return Ok(None);
-        }
-        if got as u64 == most {
-            return Err(long_line(&format!("{STDIN}: line {}", self.count)));
         }
         let line = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);

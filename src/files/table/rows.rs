@@ -1,6 +1,6 @@
 //! A table whose lines arrive one by one.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufReader, Read};
 
 use super::cell::is_word;
 use super::lines::Lines;
@@ -14,7 +14,7 @@ use crate::element::{Dtype, Element};
 use crate::files::budget::Budget;
 use crate::files::error::FileError;
 use crate::files::format::{Expected, Format};
-use crate::files::limit::{line_bytes, long_line};
+use crate::files::limit::read_line;
 use crate::files::waiting::Waiting;
 
 /// Bytes that may separate the cells of a line whose separator is not known yet.
@@ -185,38 +185,46 @@ impl<'a> TableRows<'a> {
 
     /// Reads a line, and those behind it that belong to it by its quotes; false at the end.
     fn read_record(&mut self) -> Result<bool, FileError> {
-        let start = self.text.len();
+        let known = [self.table.separator];
+        let separators = if self.head.is_some() { &known[..] } else { SEPARATORS };
+        let (first, mut quotes) = (self.text.len(), Quotes::START);
         loop {
-            let most = line_bytes() + 1;
-            let left = most.saturating_sub((self.text.len() - start) as u64);
-            let got = Read::take(&mut self.reader, left).read_until(b'\n', &mut self.text);
-            let got = got.map_err(FileError::reading(&self.place))?;
-            self.read += usize::from(got > 0);
-            if (self.text.len() - start) as u64 == most {
-                return Err(long_line(&format!("{}: line {}", self.place, self.read)));
-            }
-            let known = [self.table.separator];
-            let separators = if self.head.is_some() { &known[..] } else { SEPARATORS };
-            if got == 0 || !is_open(&self.text[start..], separators) {
-                return Ok(self.text.len() > start);
+            let start = self.text.len();
+            let more = read_line(&mut self.reader, &mut self.text, &self.place, self.read + 1)?;
+            self.read += usize::from(more);
+            quotes.pass(&self.text[start..], separators);
+            if !more || !quotes.is_open {
+                return Ok(self.text.len() > first);
             }
         }
     }
 }
 
-/// Whether a text ends within a cell in quotes. Two quotes in it are one, which does not end it.
-fn is_open(text: &[u8], separators: &[u8]) -> bool {
-    let (mut at_start, mut is_quoted, mut after_quote) = (true, false, false);
-    for &byte in text {
-        let is_quote = byte == b'"';
-        (is_quoted, after_quote) = match (is_quote, is_quoted) {
-            (true, true) => (false, true),
-            (true, false) => (at_start || after_quote, false),
-            (false, _) => (is_quoted, false),
-        };
-        at_start = !is_quoted && !is_quote && (byte == b'\n' || separators.contains(&byte));
+/// The quotes up to a byte of a table.
+struct Quotes {
+    /// Whether the byte is in a cell in quotes. Two quotes in it are one, which does not end it.
+    is_open: bool,
+    /// Whether a cell begins behind the byte, and whether a quote has ended one there.
+    at_start: bool,
+    after_quote: bool,
+}
+
+impl Quotes {
+    /// In front of a line.
+    const START: Quotes = Quotes { is_open: false, at_start: true, after_quote: false };
+
+    fn pass(&mut self, text: &[u8], separators: &[u8]) {
+        for &byte in text {
+            let is_quote = byte == b'"';
+            (self.is_open, self.after_quote) = match (is_quote, self.is_open) {
+                (true, true) => (false, true),
+                (true, false) => (self.at_start || self.after_quote, false),
+                (false, is_open) => (is_open, false),
+            };
+            let is_end = byte == b'\n' || separators.contains(&byte);
+            self.at_start = !self.is_open && !is_quote && is_end;
+        }
     }
-    is_quoted
 }
 
 #[cfg(test)]
@@ -267,6 +275,16 @@ mod tests {
         for text in ["", "\n \n", "a,b\n", "# a\n"] {
             assert_eq!(rows(text, TableOptions::default()), (vec![], None), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_cell_of_many_lines_takes_linear_time() {
+        let text = format!("1,2\n3,\"4{}\"\n5,6\n", "\n".repeat(200_000));
+        let start = std::time::Instant::now();
+        let (rows, error) = rows(&text, TableOptions::default());
+        let lines: Vec<_> = rows.iter().map(|(line, _)| *line).collect();
+        assert_eq!((lines, error), (vec![1, 2, 200_003], None));
+        assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
     }
 
     #[test]

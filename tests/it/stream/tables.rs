@@ -81,11 +81,14 @@ fn an_error_names_the_line_behind_the_answers_before_it() {
     }
     let outcome = stream(&sandbox, "", "1,2,3\n");
     outcome.fails(65, "rnn: stdin: line 1: input: expected 2 features (input_size) on the last axis, got 3 in shape [1, 3]\n");
-    let outcome = stream(&sandbox, "--max-bytes 5", "1.5,2\n1,2\n");
-    assert!(
-        outcome.stderr.starts_with("rnn: stdin: line 1: expected a line of at most 5 bytes"),
-        "{outcome:?}"
-    );
+    // Comments above the first row are held with it.
+    for (bytes, table, line) in [(5, "1.5,2\n1,2\n", 1), (9, "# a\n# b\n# c\n1,2\n", 3)] {
+        let outcome = stream(&sandbox, &format!("--max-bytes {bytes}"), table);
+        let expected = format!(
+            "rnn: stdin: line {line}: expected a line of at most {bytes} bytes (--max-bytes)"
+        );
+        assert!(outcome.stderr.starts_with(&expected), "{outcome:?}");
+    }
 }
 
 #[test]
