@@ -3,12 +3,11 @@
 use anyhow::Result;
 use elman::files::OpenSource;
 use elman::{
-    Config, Element, EncoderConfig, Error, Model, ModelCheckpoint, ModelConfig, Suggestion,
+    Config, Element, EncoderConfig, Error, Kernel, Model, ModelCheckpoint, ModelConfig, Suggestion,
 };
 
 use crate::args::LanguageArgs;
 use crate::explain::hint;
-use crate::explain::layer::hinted;
 use crate::failure::{Data, with_hint};
 use crate::layer;
 use crate::model_flags::{ModelFlags, typed};
@@ -31,10 +30,11 @@ pub(crate) fn read(
     Ok(weights)
 }
 
-/// Builds the model, and checks that it gives a value to each token.
+/// Builds the model on a kernel, or on the fastest one, and checks that it gives a value to each token.
 pub(crate) fn load<T: Element>(
     args: &LanguageArgs,
     weights: ModelCheckpoint,
+    kernel: Option<Kernel>,
     notes: &mut Notes,
 ) -> Result<Model<T>> {
     layer::assume(&weights.layer, &args.layer, &["nonlinearity"], args.of_weights.strict, notes)?;
@@ -44,7 +44,7 @@ pub(crate) fn load<T: Element>(
     let config = layer::merged_config(&weights.layer, &args.layer)?;
     layer::check_finite(&weights, false, notes)?;
     let (place, missing) = (weights.layer.place.clone(), missing(&weights, &config));
-    let model = weights.into_model(config.clone()).map_err(|error| hinted(error, &config))?;
+    let model = layer::build(weights, &config, kernel)?;
     match model.check_language() {
         Ok(_) => Ok(model),
         Err(Error::Carried { bidirectional }) => {

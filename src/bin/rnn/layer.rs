@@ -2,10 +2,13 @@
 
 use anyhow::Result;
 use elman::files::{Bundle, OpenSource, Tensor};
-use elman::{Checkpoint, Config, Dtype, ModelCheckpoint, NamedTensor, Nonlinearity};
+use elman::{
+    Checkpoint, Config, Dtype, Element, Kernel, Model, ModelCheckpoint, NamedTensor, Nonlinearity,
+};
 
 use crate::args::{LayerArgs, ReportForm, WeightsArgs};
 use crate::explain::hint;
+use crate::explain::layer::hinted;
 use crate::failure::{Data, Usage, with_hint};
 use crate::model_flags::{ModelFlags, typed_function};
 use crate::numbers;
@@ -30,6 +33,16 @@ pub(crate) fn read_model(
         notes.say(format!("{place}: {own} takes the place of the saved {saved}"));
     }
     Ok(weights)
+}
+
+/// Builds the model of weights, on the typed kernel or the fastest one.
+pub(crate) fn build<T: Element>(
+    weights: ModelCheckpoint,
+    config: &Config,
+    kernel: Option<Kernel>,
+) -> Result<Model<T>> {
+    let model = weights.into_model(config.clone()).map_err(|error| hinted(error, config))?;
+    Ok(model.with_kernel(kernel.unwrap_or_else(Kernel::best)))
 }
 
 /// Everything that a checkpoint says, without its tensors, which become a layer.

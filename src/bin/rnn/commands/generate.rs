@@ -50,9 +50,9 @@ fn generate_as<T: Element>(
 ) -> Result<()> {
     let layer = described(&mut weights.layer);
     let vocabulary = weights.config.vocabulary.clone();
-    let model = language::load::<T>(&args.language, weights, &mut notes)?;
+    let model = language::load::<T>(&args.language, weights, None, &mut notes)?;
     let classes = model.check_language()?.num_embeddings();
-    let wording = Wording::new(vocabulary, classes);
+    let wording = Wording { vocabulary, count: classes };
     let (prompt, stops) = (wording.prompt(&args.prompt)?, wording.stops(&args.stop)?);
     let start = Start::new(Some(&layer));
     let h_0 = initial_state(args, &model, &start, prompt.is_empty(), &mut notes)?;

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use elman::files::{Source, shortest};
-use elman::{Checkpoint, Element, Kernel, Likelihood, Model, ModelCheckpoint};
+use elman::{Checkpoint, Element, Likelihood, Model, ModelCheckpoint};
 use ndarray::{Axis, Slice};
 use serde_json::{Value, json};
 
@@ -47,8 +47,7 @@ fn score_as<T: Element>(
     mut notes: Notes,
 ) -> Result<()> {
     let layer = described(&mut weights.layer);
-    let model = language::load::<T>(&args.language, weights, &mut notes)?;
-    let model = model.with_kernel(args.engine.kernel.unwrap_or_else(Kernel::best));
+    let model = language::load::<T>(&args.language, weights, args.engine.kernel, &mut notes)?;
     assume_axes(args, &layer, &input, &mut notes)?;
     let start = Start::new(Some(&layer));
     let lengths = lengths(args, &model, &input, own, &start, &mut notes)?;

@@ -9,15 +9,11 @@ use std::time::Instant;
 
 use anyhow::Result;
 use elman::files::{Accepts, Lock, Source, open};
-use elman::{
-    Checkpoint, CheckpointError, Config, Element, Error, Kernel, Model, ModelCheckpoint,
-    ModelConfig, Pool, Rnn,
-};
+use elman::{Checkpoint, Config, Element, Error, Model, ModelCheckpoint, ModelConfig, Pool, Rnn};
 use ndarray::ArrayD;
 
 use crate::args::Stream;
 use crate::explain::hint;
-use crate::explain::layer::hinted;
 use crate::failure::{Usage, with_hint};
 use crate::layer;
 use crate::model_flags::{ModelFlags, pool_name};
@@ -57,11 +53,11 @@ fn stream_as<T: Element>(
     mut notes: Notes,
 ) -> Result<()> {
     let carries = carries(args, &form);
-    check_layer(args, &weights, carries, &mut notes)?;
+    let config = check_layer(args, &weights, carries, &mut notes)?;
     let (described, around) = (layer::described(&mut weights.layer), weights.config.clone());
     let first = Start::new(Some(&described));
     first.refuse_lengths()?;
-    let model = load::<T>(args, weights)?;
+    let model = layer::build::<T>(weights, &config, args.engine.kernel)?;
     let pool = threads::pool(args.engine.threads, &mut notes.notes)?;
     if args.verbose > 0 {
         let (config, kernel) = (model.rnn().config(), model.rnn().kernel().name());
@@ -118,13 +114,14 @@ fn carries(args: &Stream, form: &StreamForm) -> bool {
     !args.independent && (named || !matches!(form, StreamForm::Text))
 }
 
-/// Checks the weights of a layer against everything that is typed, and says what was assumed.
+/// Checks the weights of a layer against everything that is typed, and says what was assumed. Returns the configuration
+/// that they have together.
 fn check_layer(
     args: &Stream,
     weights: &ModelCheckpoint,
     carries: bool,
     notes: &mut Notes,
-) -> Result<()> {
+) -> Result<Config> {
     let config = layer::merged_config(&weights.layer, &args.layer)?;
     layer::assume(&weights.layer, &args.layer, &["nonlinearity"], args.of_weights.strict, notes)?;
     modules::note_modules(&weights.layer, &weights.config, notes);
@@ -138,14 +135,8 @@ fn check_layer(
             return Err(with_hint(Usage(message), hint::whole_sequences()));
         }
     }
-    layer::check_finite(weights, args.check_finite, notes)
-}
-
-fn load<T: Element>(args: &Stream, weights: ModelCheckpoint) -> Result<Model<T>> {
-    let config = layer::merged_config(&weights.layer, &args.layer)?;
-    let kernel = args.engine.kernel.unwrap_or_else(Kernel::best);
-    let model = weights.into_model(config.clone()).map(|model| model.with_kernel(kernel));
-    model.map_err(|error: CheckpointError| hinted(error, &config))
+    layer::check_finite(weights, args.check_finite, notes)?;
+    Ok(config)
 }
 
 /// The state to begin with: the saved one, `--h0`, or zeros.

@@ -11,28 +11,21 @@ use crate::failure::{Data, Usage, with_hint};
 
 /// The text of ids: tokens of a vocabulary, or their numbers.
 pub(super) struct Wording {
-    vocabulary: Option<Vocabulary>,
-    /// Whether the tokens are words.
-    words: bool,
+    pub(super) vocabulary: Option<Vocabulary>,
     /// V, the number of ids.
-    count: usize,
+    pub(super) count: usize,
 }
 
 impl Wording {
-    pub(super) fn new(vocabulary: Option<Vocabulary>, count: usize) -> Self {
-        let words = vocabulary.as_ref().is_some_and(|own| own.tokens() == Tokens::Word);
-        Wording { vocabulary, words, count }
-    }
-
     /// Writes the text of an id to `text`: a word has a space before it unless it is the `first`, a number a line end
     /// behind it.
     fn write(&self, id: usize, first: bool, text: &mut String) {
         text.clear();
-        if self.words && !first {
-            text.push(' ');
-        }
         match &self.vocabulary {
-            Some(vocabulary) => text.push_str(vocabulary.name(id).unwrap_or_default()),
+            Some(vocabulary) => {
+                text.push_str(if first || vocabulary.tokens() == Tokens::Char { "" } else { " " });
+                text.push_str(vocabulary.name(id).unwrap_or_default());
+            }
             // Writing to a string cannot fail.
             None => drop(writeln!(text, "{id}")),
         }

@@ -6,13 +6,13 @@ use std::path::Path;
 use anyhow::Result;
 use elman::files::{FileError, OpenSource, Remedy, Source};
 use elman::{
-    Checkpoint, CheckpointError, Decoder, Element, Error, Function, Head, Kernel, Model,
-    ModelCheckpoint, ModelConfig, Params, Pool, Rnn,
+    Checkpoint, Decoder, Element, Error, Function, Head, Kernel, Model, ModelCheckpoint,
+    ModelConfig, Params, Pool, Rnn,
 };
 
 use crate::args::{Run, typed_flags};
 use crate::explain::hint;
-use crate::explain::layer::{Places, explain, hinted};
+use crate::explain::layer::{Places, explain};
 use crate::failure::{Data, Usage, with_hint};
 use crate::layer::{self, config_from_flags, merged_config, note_dropout};
 use crate::model_flags::ModelFlags;
@@ -174,9 +174,7 @@ pub(super) fn load<T: Element>(
     let config = merged_config(&weights.layer, &args.layer)?;
     note_dropout(&config, args.train, notes);
     layer::check_finite(&weights, args.check_finite, notes)?;
-    let kernel = args.engine.kernel.unwrap_or_else(Kernel::best);
-    let model = weights.into_model(config.clone()).map(|model| model.with_kernel(kernel));
-    model.map_err(|error: CheckpointError| hinted(error, &config))
+    layer::build(weights, &config, args.engine.kernel)
 }
 
 /// A model with fresh weights.
