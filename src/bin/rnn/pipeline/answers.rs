@@ -91,10 +91,10 @@ impl Answering {
         let names = |separator| Names { labels, separator };
         match &self.form {
             StreamForm::Table(beside) => {
+                let first = !std::mem::replace(&mut self.begun, true);
                 let labels = labels.filter(|_| !indices);
-                let lines = beside.lines(TensorFormat::Csv, self.columns, labels);
-                let lines = if self.begun { lines.without_first() } else { lines };
-                self.begun = true;
+                let lines = || beside.lines(TensorFormat::Csv, self.columns, labels);
+                let lines = if first { lines() } else { beside.next_lines() };
                 self.answers.text(|writer| {
                     lines.write(writer, |writer| match prediction {
                         Prediction::Values(own) => TensorFormat::Csv.write(writer, &own.view()),

@@ -88,10 +88,20 @@ impl Beside {
         let Some(separator) = separator(format) else { return Lines::default() };
         let labels = labels.filter(|labels| labels.len() == columns).map(<[String]>::to_vec);
         let typed = Some(self.names.clone()).filter(|names| !names.is_empty());
-        let groups = self.groups.as_ref().filter(|_| self.by_group);
-        let kept = groups.or(self.keeps.then_some(&self.kept));
+        let kept = self.copied();
         let names = typed.or(labels).or_else(|| kept.map(|_| counted("output", columns)));
         Lines::new(names, kept, separator)
+    }
+
+    /// The lines of a .csv behind others of it.
+    pub(super) fn next_lines(&self) -> Lines<'_> {
+        Lines::new(None, self.copied(), ",")
+    }
+
+    /// The cells before the numbers of the output.
+    fn copied(&self) -> Option<&KeptCells> {
+        let groups = self.groups.as_ref().filter(|_| self.by_group);
+        groups.or(self.keeps.then_some(&self.kept))
     }
 
     /// Refuses names and copied columns without a table.
@@ -166,11 +176,6 @@ impl<'a> Lines<'a> {
             all.collect::<Vec<_>>().join(separator) + "\n"
         });
         Lines { first, kept, separator }
-    }
-
-    /// The same lines behind others of the table.
-    pub(super) fn without_first(self) -> Self {
-        Lines { first: None, ..self }
     }
 
     /// Writes the lines; `write` writes the numbers.
