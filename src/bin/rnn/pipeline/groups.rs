@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
+use elman::PackedSequence;
 use elman::files::KeptCells;
-use elman::{PackedSequence, pack_sequence};
 use ndarray::{Array1, ArrayD, Axis};
+
+use super::rows::packed_of;
 
 /// The sequences of a table, in the order of their first rows.
 pub(crate) struct Groups {
@@ -31,12 +33,8 @@ impl Groups {
         }
         let rows: Vec<ArrayD<usize>> =
             rows.into_iter().map(|rows| Array1::from(rows).into_dyn()).collect();
-        let views: Vec<_> = rows.iter().map(|rows| rows.view()).collect();
-        let rows = match views[..] {
-            [] => PackedSequence::new(ArrayD::from_elem(vec![0], 0), Vec::new(), None, None)?,
-            _ => pack_sequence(&views, false)?,
-        };
-        Ok(Groups { names: KeptCells::column(&cells.names[column], names), rows })
+        let names = KeptCells::column(&cells.names[column], names);
+        Ok(Groups { names, rows: packed_of(&rows, &[])? })
     }
 }
 

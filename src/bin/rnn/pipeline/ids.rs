@@ -4,13 +4,13 @@ use std::ffi::OsStr;
 
 use anyhow::Result;
 use elman::files::{Source, read_text};
-use elman::{Element, Encoder, PackedSequence, Vocabulary, pack_sequence, unpack_sequence};
+use elman::{Element, Encoder, Vocabulary, unpack_sequence};
 use ndarray::{Array2, ArrayD, Axis};
 
 use super::groups;
 use super::input::{Input, pack_tensor};
 use super::pass::Pass;
-use super::rows::{Rows, Section};
+use super::rows::{Rows, Section, packed_of};
 use super::sequences::{refuse_bool, shown, whole_number, with_data};
 use super::table::check_table;
 use crate::explain::hint;
@@ -56,7 +56,10 @@ impl Input {
         count: usize,
     ) -> Result<Rows<i64>> {
         match self {
-            Input::Text(_, lines) => pack(&lines.into_iter().map(column).collect::<Vec<_>>()),
+            Input::Text(_, lines) => {
+                let lines: Vec<_> = lines.into_iter().map(column).collect();
+                Ok(Rows::Packed(packed_of(&lines, &[1])?))
+            }
             Input::Tensor(file) => {
                 refuse_bool(file.place(), file.header().stored)?;
                 pass.ids(&pass.whole(), &file.read()?, count)
@@ -78,7 +81,7 @@ impl Input {
                     let numbers = bundle.read_as(index)?;
                     ids(&bundle.entry_place(index), &numbers, count, &[], |_| true)
                 });
-                pack(&own.collect::<Result<Vec<_>>>()?)
+                Ok(Rows::Packed(packed_of(&own.collect::<Result<Vec<_>>>()?, &[1])?))
             }
         }
     }
@@ -108,16 +111,6 @@ fn column(line: Vec<i64>) -> ArrayD<i64> {
     let shape = (line.len(), 1);
     let column = Array2::from_shape_vec(shape, line);
     column.unwrap_or_else(|_| unreachable!("as many ids as the line has")).into_dyn()
-}
-
-/// Packs sequences of ids, (`L_i`, 1).
-fn pack(sequences: &[ArrayD<i64>]) -> Result<Rows<i64>> {
-    if sequences.is_empty() {
-        let none = ArrayD::from_elem(vec![0, 1], 0);
-        return Ok(Rows::Packed(PackedSequence::new(none, Vec::new(), None, None)?));
-    }
-    let views: Vec<_> = sequences.iter().map(|own| own.view()).collect();
-    Ok(Rows::Packed(pack_sequence(&views, false)?))
 }
 
 /// Numbers as ids below `count`, on an axis of their own, (.., 1). Those that are not `seen`, behind the end of a

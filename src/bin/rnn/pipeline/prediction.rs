@@ -140,19 +140,13 @@ impl<T: Element> Pass<'_, T> {
             Outcome::Whole(prediction) => prediction,
         };
         let names = Names { labels, separator: "\t" };
-        let mut text = String::new();
-        for n in 0..self.batch {
+        let line = |n| {
             let len = self.lengths.as_ref().map_or(self.steps, |lengths| lengths[n]);
-            let place = |t| if self.batch_first() { [n, t] } else { [t, n] };
-            let cells: Vec<_> = if steps {
-                (0..len).flat_map(|t| names.cells(&prediction, &place(t))).collect()
-            } else {
-                names.cells(&prediction, &[n])
-            };
-            text.push_str(&cells.join("\t"));
-            text.push('\n');
-        }
-        Ok(text)
+            let place = |t| if self.batch_first() { vec![n, t] } else { vec![t, n] };
+            let row = if steps { (0..len).map(place).collect() } else { vec![vec![n]] };
+            names.row(&prediction, row)
+        };
+        Ok((0..self.batch).map(line).collect())
     }
 }
 
@@ -193,12 +187,9 @@ pub(super) struct Names<'a> {
 impl Names<'_> {
     /// The line of a sequence, with the cells of each of its `steps`, or of its prediction.
     pub(super) fn line<T: Element>(&self, prediction: &Prediction<T>, steps: bool) -> String {
-        let cells: Vec<_> = if steps {
-            (0..outer(prediction)).flat_map(|t| self.cells(prediction, &[t])).collect()
-        } else {
-            self.cells(prediction, &[])
-        };
-        cells.join(self.separator) + "\n"
+        let row =
+            if steps { (0..outer(prediction)).map(|t| vec![t]).collect() } else { vec![vec![]] };
+        self.row(prediction, row)
     }
 
     /// A table of classes, or of the first of them with their values: rows and columns, or a row for each of one axis.
@@ -207,24 +198,19 @@ impl Names<'_> {
             return String::new();
         };
         let own = usize::from(matches!(prediction, Prediction::Top { .. }));
-        let outer = indices.shape()[..indices.ndim() - own].to_vec();
-        let (rows, columns) = match outer[..] {
-            [] => (vec![vec![]], None),
-            [count] => ((0..count).map(|row| vec![row]).collect(), None),
-            [count, columns, ..] => ((0..count).map(|row| vec![row]).collect(), Some(columns)),
+        let outer = &indices.shape()[..indices.ndim() - own];
+        let Some(&count) = outer.first() else { return self.row(prediction, vec![vec![]]) };
+        let places = |row| match outer.get(1) {
+            Some(&columns) => (0..columns).map(|n| vec![row, n]).collect(),
+            None => vec![vec![row]],
         };
-        let mut text = String::new();
-        for row in rows {
-            let cells: Vec<_> = match columns {
-                None => self.cells(prediction, &row),
-                Some(columns) => {
-                    (0..columns).flat_map(|n| self.cells(prediction, &[row[0], n])).collect()
-                }
-            };
-            text.push_str(&cells.join(self.separator));
-            text.push('\n');
-        }
-        text
+        (0..count).map(|row| self.row(prediction, places(row))).collect()
+    }
+
+    /// A line with the cells at these places of the outer axes, one behind the other.
+    fn row<T: Element>(&self, prediction: &Prediction<T>, places: Vec<Vec<usize>>) -> String {
+        let cells = places.iter().flat_map(|at| self.cells(prediction, at));
+        cells.collect::<Vec<_>>().join(self.separator) + "\n"
     }
 
     /// The cells of the row at these places of the outer axes.

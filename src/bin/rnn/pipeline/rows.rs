@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use elman::{Batch, Element, Error, Model, PackedSequence};
+use elman::{Batch, Element, Error, Model, PackedSequence, pack_sequence};
 use ndarray::{ArrayD, IxDyn};
 
 /// Some steps of some sequences.
@@ -87,6 +87,19 @@ pub(super) fn reshaped<T: Clone>(mut tensor: ArrayD<T>, shape: &[usize]) -> Arra
     }
     let reshaped = tensor.into_shape_with_order(IxDyn(shape));
     reshaped.unwrap_or_else(|_| unreachable!("as many numbers"))
+}
+
+/// Packs sequences of rows of this shape, of which there may be none.
+pub(super) fn packed_of<U: Clone + Default>(
+    sequences: &[ArrayD<U>],
+    row: &[usize],
+) -> Result<PackedSequence<U>, Error> {
+    let views: Vec<_> = sequences.iter().map(|own| own.view()).collect();
+    if views.is_empty() {
+        let none = ArrayD::default([&[0], row].concat());
+        return PackedSequence::new(none, Vec::new(), None, None);
+    }
+    pack_sequence(&views, false)
 }
 
 /// The rows of a packed sequence before each step, and the number of all rows.
