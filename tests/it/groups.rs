@@ -182,6 +182,11 @@ fn groups_are_refused_without_a_table() {
         );
         assert_eq!(outcome.code, Some(code), "{line}");
     }
+    // No pipe pads the rows of a table.
+    let line =
+        "run -q -w m.npz --nonlinearity tanh -i x.csv --group Id --columns p,q --total-length 5";
+    let expected = "rnn: x.csv: expected a padded tensor and --lengths with --total-length, got single sequences\n";
+    sandbox.rnn(line).fails(2, expected);
     sandbox.write("nan.csv", b"Id,p,q\na,1,2\nb,1,2\na,nan,1\n");
     let line = "run -q -w m.npz --nonlinearity tanh -i nan.csv --group Id --check-finite";
     let outcome = sandbox.rnn(line);

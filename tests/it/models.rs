@@ -362,14 +362,19 @@ fn a_newer_model_is_refused_by_its_version() {
     }
 }
 
+/// A number that looks random.
+fn number(i: usize) -> f32 {
+    (i * 7919 % 1009) as f32 / 1009.0 - 0.5
+}
+
+fn matrix(rows: usize, columns: usize) -> ArrayD<f32> {
+    ArrayD::from_shape_fn(vec![rows, columns], |at| number(at[0] * columns + at[1] + 1))
+}
+
 /// An input that passes in parts: 100 features of 170,000 steps take 68 MB.
 #[test]
 fn parts_of_a_large_input_give_the_bytes_of_the_whole() {
     let sandbox = Sandbox::new();
-    let number = |i: usize| (i * 7919 % 1009) as f32 / 1009.0 - 0.5;
-    let matrix = |rows: usize, columns: usize| {
-        ArrayD::from_shape_fn(vec![rows, columns], |at| number(at[0] * columns + at[1] + 1))
-    };
     let (ih, hh, fc) = (matrix(4, 100), matrix(4, 4), matrix(3, 4));
     sandbox.save_npz(
         "w.npz",
@@ -400,10 +405,6 @@ fn parts_of_a_large_input_give_the_bytes_of_the_whole() {
 #[test]
 fn ids_pass_in_parts_too() {
     let sandbox = Sandbox::new();
-    let number = |i: usize| (i * 7919 % 1009) as f32 / 1009.0 - 0.5;
-    let matrix = |rows: usize, columns: usize| {
-        ArrayD::from_shape_fn(vec![rows, columns], |at| number(at[0] * columns + at[1] + 1))
-    };
     let (ih, hh, emb) = (matrix(4, 100), matrix(4, 4), matrix(7, 100));
     sandbox.save_npz(
         "w.npz",

@@ -95,6 +95,11 @@ pub(crate) fn typed(config: &ModelConfig) -> Vec<String> {
     [encoder, head, pool, function].into_iter().flatten().collect()
 }
 
+/// Whether the results are indices of classes, which may have names.
+pub(crate) fn gives_indices(config: &ModelConfig) -> bool {
+    matches!(config.function, Some(Function::Argmax | Function::Top(_)))
+}
+
 /// A pool as `--pool` and `rnn.json` name it.
 pub(crate) fn pool_name(pool: Pool) -> String {
     json!(pool).as_str().unwrap_or_default().to_owned()

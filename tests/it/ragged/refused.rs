@@ -207,6 +207,12 @@ fn padding_beside_sequences_that_have_their_own_lengths() {
             &format!("rnn: packed.npz: {start} --total-length, got a packed sequence\n"),
         )],
     );
+    // A prediction for each sequence has no steps, and indices are not packed.
+    for words in ["--pool last", "--argmax", "--top 2"] {
+        let line = format!("-i ragged.npz --total-length 7 {words}");
+        let expected = format!("rnn: ragged.npz: {start} --total-length, got single sequences\n");
+        refused(&sandbox, &[(&line, 2, &expected)]);
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use elman::{Element, Function, Model, ModelConfig, Pool, Prediction};
 
 use super::beside::Beside;
 use super::prediction::Names;
+use crate::model_flags::gives_indices;
 
 /// The form of what a stream answers.
 pub(crate) enum StreamForm {
@@ -49,8 +50,7 @@ impl StreamForm {
 
     /// Whether a model answers it with text: with names of classes, binary data is too.
     pub(crate) fn has_text_answers(&self, around: &ModelConfig) -> bool {
-        let indices = matches!(around.function, Some(Function::Argmax | Function::Top(_)));
-        self.is_text() || (indices && around.labels.is_some())
+        self.is_text() || (gives_indices(around) && around.labels.is_some())
     }
 }
 
@@ -104,11 +104,11 @@ impl Answering {
             }
             StreamForm::Text => {
                 let line = names("\t").line(prediction, self.steps);
-                self.answers.text(|writer| writer.write_all(line.as_bytes()))
+                self.answers.bytes(line.as_bytes())
             }
             _ if indices && labels.is_some() => {
                 let table = names("\t").table(prediction);
-                self.answers.text(|writer| writer.write_all(table.as_bytes()))
+                self.answers.bytes(table.as_bytes())
             }
             StreamForm::Arrays => match prediction {
                 Prediction::Values(values) => self.answers.array(&values.view()),

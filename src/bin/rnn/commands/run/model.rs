@@ -15,7 +15,7 @@ use crate::explain::hint;
 use crate::explain::layer::{Places, explain};
 use crate::failure::{Data, Usage, with_hint};
 use crate::layer::{self, config_from_flags, merged_config, note_dropout};
-use crate::model_flags::ModelFlags;
+use crate::model_flags::{ModelFlags, gives_indices};
 use crate::pipeline::groups::Groups;
 use crate::pipeline::input::Input;
 use crate::pipeline::output::Outputs;
@@ -75,7 +75,7 @@ pub(super) fn open_input<'a>(
     };
     // The typed lengths win over those of the input.
     let lengths = args.lengths.as_deref().map(Lengths::Typed).or(own);
-    plan::check_padding(args, lengths.is_some(), &input)?;
+    plan::check_padding(args, around, lengths.is_some(), &input)?;
     form_output(outputs, around, &input)?;
     Ok((input, lengths))
 }
@@ -127,9 +127,8 @@ fn table_flags(args: &Run) -> Vec<&'static str> {
 
 /// Gives the output the form that the model's results have.
 fn form_output(outputs: &mut Outputs, around: &ModelConfig, input: &Input) -> Result<()> {
-    let indices = matches!(around.function, Some(Function::Argmax | Function::Top(_)));
     let each_step = around.pool == Pool::Steps;
-    if indices && each_step && input.is_archive() {
+    if gives_indices(around) && each_step && input.is_archive() {
         let message = format!(
             "{}: expected a padded tensor with --argmax or --top at every step, got sequences of different lengths",
             input.place()

@@ -5,10 +5,12 @@ use std::path::Path;
 
 use anyhow::Result;
 use elman::files::{FileId, is_standard_output};
+use elman::{ModelConfig, Pool};
 
 use crate::args::Run;
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
+use crate::model_flags::gives_indices;
 use crate::pipeline::input::{Input, check_stdin};
 use crate::pipeline::kept;
 use crate::pipeline::output::{OUTPUTS, Outputs};
@@ -157,7 +159,12 @@ fn check_outputs(outputs: &Outputs) -> Result<()> {
 
 /// Refuses `--lengths`, `--padding-value` and `--total-length` if nothing is padded. `--last` and `--all-hidden`
 /// may hold padding for packed or single sequences too.
-pub(super) fn check_padding(args: &Run, lengths: bool, input: &Input) -> Result<()> {
+pub(super) fn check_padding(
+    args: &Run,
+    around: &ModelConfig,
+    lengths: bool,
+    input: &Input,
+) -> Result<()> {
     let all = args.all_hidden.is_some();
     let (value, total) = match input {
         Input::Tensor(_) => (lengths, lengths),
@@ -187,6 +194,7 @@ pub(super) fn check_padding(args: &Run, lengths: bool, input: &Input) -> Result<
     // The result can be padded in a pipeline, if standard output is free and the result can be packed.
     let taken = [&args.hn, &args.last, &args.all_hidden];
     let taken = taken.into_iter().flatten().any(|path| is_standard_output(path));
-    let packs = !taken && (is_packed || !args.split_directions);
+    let is_archive = input.is_archive() && around.pool == Pool::Steps && !gives_indices(around);
+    let packs = is_archive && !taken && (is_packed || !args.split_directions);
     Err(with_hint(Usage(message), packs.then(|| hint::padded(&flags, is_packed))))
 }
