@@ -8,7 +8,7 @@ use elman::{Checkpoint, CheckpointError, Parameter, Params, Suggestion, Tokens, 
 use ndarray::ArrayD;
 use serde_json::{Value, json};
 
-use crate::args::Info;
+use crate::args::{Info, InfoForm};
 use crate::explain::command_line::quoted;
 use crate::layer::others_left_alone;
 use crate::model_flags::typed;
@@ -46,18 +46,21 @@ pub(super) fn describe(checkpoint: Checkpoint, args: &Info) -> Result<Descriptio
         nonlinearity = format!("nonlinearity not said, {nonlinearity} assumed");
     }
     let count = config.num_parameters().unwrap_or(usize::MAX);
+    let in_json = args.report == InfoForm::Json;
     let fields = json!({
         "layer": layer_json(&config, dtype),
         "nonlinearity_said": said,
         "prefix": checkpoint.prefix,
         "ignored": checkpoint.ignored,
         "model": (!checkpoint.model.is_empty()).then(|| checkpoint.model.to_json()),
-        "modules": modules::fields(&checkpoint.around),
+        "modules": if in_json { modules::fields(&checkpoint.around) } else { Vec::new() },
         "suggested": suggested(&checkpoint.suggested),
         "not_applied": checkpoint.suggested.unapplied,
     });
     let mut lines = vec![format!("{config}, {nonlinearity}, {dtype}, {count} parameters")];
-    lines.extend(modules::printed(&checkpoint.around));
+    if !in_json {
+        lines.extend(modules::printed(&checkpoint.around));
+    }
     let tensors = Some(tensors(checkpoint, args, &mut notes)?);
     let (kind, meaning) = ("weights", Some(MEANING));
     Ok(Description { file, kind, format, lines, fields, tensors, meaning, values: None, notes })
