@@ -91,9 +91,7 @@ impl Error {
     /// [`Error::Invalid`] with a text that quotes a file verbatim: a message goes to a terminal, on one line.
     pub(crate) fn quoting(name: &'static str, what: &str) -> Self {
         let hides = |c: char| c.is_control() || c.escape_debug().len() > 2;
-        let what = what.replace(hides, "\u{fffd}");
-        let more = if what.chars().count() > MAX_QUOTED { "..." } else { "" };
-        Error::invalid(name, what.chars().take(MAX_QUOTED).collect::<String>() + more)
+        Error::invalid(name, shortened(&what.replace(hides, "\u{fffd}"), MAX_QUOTED))
     }
 
     pub(crate) fn rank(name: impl Into<String>, expected: &'static str, found: &[usize]) -> Self {
@@ -104,6 +102,12 @@ impl Error {
     pub(crate) fn hidden_shape(expected: Vec<usize>, found: &[usize]) -> Self {
         Error::TensorShape { name: "h_0".to_owned(), expected, found: found.to_vec() }
     }
+}
+
+/// The beginning of a text, for messages.
+pub(crate) fn shortened(text: &str, most: usize) -> String {
+    let more = if text.chars().nth(most).is_some() { "..." } else { "" };
+    text.chars().take(most).chain(more.chars()).collect()
 }
 
 fn shape_or_none(shape: Option<&[usize]>) -> String {

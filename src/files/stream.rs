@@ -208,35 +208,27 @@ impl Answers {
 
     /// Writes an array as .npy.
     pub fn array<T: Stored>(&mut self, array: &ArrayViewD<'_, T>) -> Result<(), FileError> {
-        self.answer(|writer| write_npy(writer, array))
+        self.write(|writer| write_npy(writer, array))
     }
 
     /// Writes bytes as they are.
     pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), FileError> {
-        let written = self.0.write_all(bytes).and_then(|()| self.0.flush());
-        written.map_err(FileError::writing("stdout"))
+        self.write(|writer| writer.write_all(bytes))
     }
 
     /// Writes numbers as little-endian f32, without any header.
     #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is the format")]
     pub fn frame(&mut self, numbers: impl IntoIterator<Item = f64>) -> Result<(), FileError> {
         let mut numbers = numbers.into_iter();
-        self.answer(|writer| {
+        self.write(|writer| {
             numbers.try_for_each(|number| writer.write_all(&(number as f32).to_le_bytes()))
         })
     }
 
     /// Writes what `write` writes, such as a line of text.
-    pub fn text(
+    pub fn write(
         &mut self,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> Result<(), FileError> {
-        self.answer(|writer| write(writer))
-    }
-
-    fn answer(
-        &mut self,
-        write: impl FnOnce(&mut BufWriter<StandardOutput>) -> io::Result<()>,
     ) -> Result<(), FileError> {
         let written = write(&mut self.0).and_then(|()| self.0.flush());
         written.map_err(FileError::writing("stdout"))

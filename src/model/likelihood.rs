@@ -99,7 +99,7 @@ impl<T: Element> Model<T> {
         Ok(sums)
     }
 
-    /// Adds the terms of some sequences, at most `steps` of each at a time.
+    /// Adds the terms of some sequences, at most `steps` of each, one or more, at a time.
     fn add_block(
         &self,
         encoder: &Encoder<T>,
@@ -112,9 +112,8 @@ impl<T: Element> Model<T> {
         let given = |sequence: &[i64]| sequence.len().saturating_sub(1);
         let longest = block.iter().map(|own| given(own)).max().unwrap_or(0);
         let mut h = h_0.map(|h_0| h_0.to_owned());
-        for start in (0..longest).step_by(steps.max(1)) {
-            let part =
-                |own: &'_ [i64]| start.min(given(own))..(start + steps.max(1)).min(given(own));
+        for start in (0..longest).step_by(steps) {
+            let part = |own: &'_ [i64]| start.min(given(own))..(start + steps).min(given(own));
             let views = block.iter().map(|own| {
                 let ids = &own[part(own)];
                 let view = ArrayViewD::from_shape(IxDyn(&[ids.len(), 1]), ids);

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::error::Error;
+use crate::error::{Error, shortened};
 
 /// Most bytes of memory for the names of a file.
 const MAX_BYTES: usize = 64 << 20;
@@ -175,7 +175,7 @@ impl<'de> Visitor<'de> for &mut List {
             let value: &RawValue = map.next_value()?;
             let id = value.get().parse().unwrap_or(NO_ID);
             if id == NO_ID && self.other.is_empty() {
-                self.other = shortened(value.get());
+                self.other = shortened(value.get(), MAX_SHOWN);
             }
             self.ids.push(id);
         }
@@ -231,13 +231,7 @@ pub(super) fn unescape(line: &str) -> String {
     text
 }
 
-/// The beginning of a text, for messages.
-fn shortened(text: &str) -> String {
-    let more = if text.chars().nth(MAX_SHOWN).is_some() { "..." } else { "" };
-    text.chars().take(MAX_SHOWN).chain(more.chars()).collect()
-}
-
 /// A token for messages, with control characters escaped.
 pub(super) fn shown(token: &str) -> String {
-    format!("'{}'", shortened(token).escape_debug())
+    format!("'{}'", shortened(token, MAX_SHOWN).escape_debug())
 }

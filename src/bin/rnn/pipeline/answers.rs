@@ -95,7 +95,7 @@ impl Answering {
                 let labels = labels.filter(|_| !indices);
                 let lines = || beside.lines(TensorFormat::Csv, self.columns, labels);
                 let lines = if first { lines() } else { beside.next_lines() };
-                self.answers.text(|writer| {
+                self.answers.write(|writer| {
                     lines.write(writer, |writer| match prediction {
                         Prediction::Values(own) => TensorFormat::Csv.write(writer, &own.view()),
                         _ => writer.write_all(names(",").table(prediction).as_bytes()),
