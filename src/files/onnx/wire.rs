@@ -6,7 +6,7 @@
 //! hundred bytes out of two.
 
 use std::collections::HashMap;
-use std::io::Read;
+use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
 
 use super::proto;
@@ -113,8 +113,11 @@ pub(super) fn check_file(file: &Handle, len: u64, place: &str) -> Result<(), Fil
     if len <= SMALL_BYTES {
         return Ok(());
     }
-    check_outline(Message::Model, file, 0..len, &mut { MAX_FIELDS })
-        .map_err(|what| FileError::malformed(place, what))
+    let checked = check_outline(Message::Model, file, 0..len, &mut { MAX_FIELDS });
+    checked.map_err(|error| match error.kind() {
+        ErrorKind::InvalidData => FileError::malformed(place, error.to_string()),
+        _ => FileError::reading(place)(error),
+    })
 }
 
 /// Checks the heads of a message's fields in a file, and the large messages within it. Other fields are limited, except
@@ -124,19 +127,20 @@ fn check_outline(
     file: &Handle,
     mut part: Range<u64>,
     fields: &mut usize,
-) -> Result<(), String> {
+) -> io::Result<()> {
+    let invalid = |what: String| io::Error::new(ErrorKind::InvalidData, what);
     while !part.is_empty() {
-        *fields = fields.checked_sub(1).ok_or_else(too_many_fields)?;
+        *fields = fields.checked_sub(1).ok_or_else(|| invalid(too_many_fields()))?;
         // The number of the field, and its length or value.
         let mut bytes = [0; 20];
         let cursor = FileCursor { file, at: part.start };
-        let got = read_full(&mut cursor.take(part.end - part.start), &mut bytes);
-        let mut rest = &bytes[..got.map_err(|error| error.to_string())?];
+        let got = read_full(&mut cursor.take(part.end - part.start), &mut bytes)?;
+        let mut rest = &bytes[..got];
         let whole = rest.len();
-        let (number, sized, len) = head(&mut rest)?;
+        let (number, sized, len) = head(&mut rest).map_err(invalid)?;
         part.start += (whole - rest.len()) as u64;
         let end = part.start.checked_add(len).filter(|&end| end <= part.end);
-        let end = end.ok_or_else(|| missing(number, len, part.end - part.start))?;
+        let end = end.ok_or_else(|| invalid(missing(number, len, part.end - part.start)))?;
         if len > SMALL_BYTES && sized {
             match message.content(number) {
                 Some(Content::Inner(inner)) => {

@@ -124,6 +124,20 @@ fn until_it_succeeds(operation: &str, errnos: &[u32], codes: &[i32]) -> usize {
     failures
 }
 
+/// The messages of a model above 1 MiB are measured before all of it is read.
+#[test]
+#[cfg_attr(not(debug_assertions), ignore = "nothing can be told to fail in a release")]
+fn a_large_model_that_cannot_be_read_is_no_wrong_model() {
+    let sandbox = Sandbox::new();
+    sandbox.rnn("init --input-size 3 --hidden-size 600 -o w.onnx -q").succeeds();
+    let info = |read| sandbox.shell(&format!("RNN_FAULTS='read {read} {read} 5' rnn info w.onnx"));
+    let failed: Vec<_> = (1..100).map(info).take_while(|outcome| outcome.code != Some(0)).collect();
+    assert!((8..99).contains(&failed.len()), "{}", failed.len());
+    for outcome in failed {
+        assert_eq!(outcome.code, Some(74), "{outcome:?}");
+    }
+}
+
 #[test]
 #[cfg_attr(not(debug_assertions), ignore = "nothing can be told to fail in a release")]
 fn fault_55() {
