@@ -144,7 +144,7 @@ impl<T: Element> Pass<'_, T> {
             let len = self.lengths.as_ref().map_or(self.steps, |lengths| lengths[n]);
             let place = |t| if self.batch_first() { vec![n, t] } else { vec![t, n] };
             let row = if steps { (0..len).map(place).collect() } else { vec![vec![n]] };
-            names.row(&prediction, row)
+            names.row(&prediction, &row)
         };
         Ok((0..self.batch).map(line).collect())
     }
@@ -189,7 +189,7 @@ impl Names<'_> {
     pub(super) fn line<T: Element>(&self, prediction: &Prediction<T>, steps: bool) -> String {
         let row =
             if steps { (0..outer(prediction)).map(|t| vec![t]).collect() } else { vec![vec![]] };
-        self.row(prediction, row)
+        self.row(prediction, &row)
     }
 
     /// A table of classes, or of the first of them with their values: rows and columns, or a row for each of one axis.
@@ -199,16 +199,16 @@ impl Names<'_> {
         };
         let own = usize::from(matches!(prediction, Prediction::Top { .. }));
         let outer = &indices.shape()[..indices.ndim() - own];
-        let Some(&count) = outer.first() else { return self.row(prediction, vec![vec![]]) };
+        let Some(&count) = outer.first() else { return self.row(prediction, &[vec![]]) };
         let places = |row| match outer.get(1) {
             Some(&columns) => (0..columns).map(|n| vec![row, n]).collect(),
             None => vec![vec![row]],
         };
-        (0..count).map(|row| self.row(prediction, places(row))).collect()
+        (0..count).map(|row| self.row(prediction, &places(row))).collect()
     }
 
     /// A line with the cells at these places of the outer axes, one behind the other.
-    fn row<T: Element>(&self, prediction: &Prediction<T>, places: Vec<Vec<usize>>) -> String {
+    fn row<T: Element>(&self, prediction: &Prediction<T>, places: &[Vec<usize>]) -> String {
         let cells = places.iter().flat_map(|at| self.cells(prediction, at));
         cells.collect::<Vec<_>>().join(self.separator) + "\n"
     }
