@@ -192,6 +192,23 @@ fn wrong_ids_and_flags_are_refused() {
         2,
         "expected --independent with --pool mean, which is over a whole sequence, got none",
     );
+    // A state of a batch goes on with arrays, which text has none of.
+    sandbox.save("h.npy", &ArrayD::<f32>::zeros(vec![1, 2, 2]).view());
+    let pair = npy(&arr2(&[[0_i64, 1]]).into_dyn());
+    answers(&sandbox, "--one-hot --head fc --batch-first=false --state s.npz", &pair);
+    let start = "stream -q -w w.npz --nonlinearity relu --one-hot --head fc";
+    let hint = format!("hint: a batch goes on with arrays: rnn {start} --state s.npz\n");
+    for (flags, one, hint) in [
+        ("--csv --no-header", "a row being a step of one sequence", &*hint),
+        ("--vocab letters.txt", "a line being one sequence", ""),
+    ] {
+        let line = format!("{start} {flags} --state s.npz");
+        let outcome = sandbox.rnn_with(&line.split_whitespace().collect::<Vec<_>>(), b"");
+        let expected = format!("s.npz:h_n: expected shape [1, 2], {one}, got [1, 2, 2]\n{hint}");
+        outcome.fails(65, &format!("rnn: {expected}"));
+        let message = format!("h.npy: h_0: expected shape [1, 2], {one}, got [1, 2, 2]");
+        fails(&format!("--one-hot {flags} --h0 h.npy"), b"", 65, &message);
+    }
     fails("--columns 1", b"", 2, "expected --csv with --columns, got none");
     fails("--csv --names a", b"", 2, "--names: expected 2 names, one for each column, got 1");
 }

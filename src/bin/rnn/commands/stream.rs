@@ -53,7 +53,7 @@ fn stream_as<T: Element>(
     mut notes: Notes,
 ) -> Result<()> {
     let carries = carries(args, &form);
-    let config = check_layer(args, &weights, carries, &mut notes)?;
+    let config = check_layer(args, &weights, carries.then(|| form.word()), &mut notes)?;
     let (described, around) = (layer::described(&mut weights.layer), weights.config.clone());
     let first = Start::new(Some(&described));
     first.refuse_lengths()?;
@@ -64,8 +64,8 @@ fn stream_as<T: Element>(
         let threads = pool.current_num_threads();
         notes.notes.push(format!("{config}, {}, kernel {kernel}, threads {threads}", T::DTYPE));
     }
-    let of_one = !matches!(form, StreamForm::Arrays);
-    let carried = start(args, &model, (&described.place, &first), (carries, of_one), &mut notes)?;
+    let carried =
+        start(args, &model, (&described.place, &first), (carries, form.of_one()), &mut notes)?;
     // An endless stream has no report.
     notes.print_said();
     notes.lines().for_each(|text| say(args, &text));
@@ -115,24 +115,24 @@ fn carries(args: &Stream, form: &StreamForm) -> bool {
 }
 
 /// Checks the weights of a layer against everything that is typed, and says what was assumed. Returns the configuration
-/// that they have together.
+/// that they have together. `carrying` is the word for the inputs if the state goes from one to the next.
 fn check_layer(
     args: &Stream,
     weights: &ModelCheckpoint,
-    carries: bool,
+    carrying: Option<&str>,
     notes: &mut Notes,
 ) -> Result<Config> {
     let config = layer::merged_config(&weights.layer, &args.layer)?;
     layer::assume(&weights.layer, &args.layer, &["nonlinearity"], args.of_weights.strict, notes)?;
     modules::note_modules(&weights.layer, &weights.config, notes);
-    if carries {
-        refuse_reverse(&config, &weights.layer)?;
+    if let Some(word) = carrying {
+        refuse_reverse(&config, &weights.layer, word)?;
         if let pool @ (Pool::Mean | Pool::Max) = weights.config.pool {
             let message = format!(
                 "expected --independent with --pool {}, which is over a whole sequence, got none",
                 pool_name(pool)
             );
-            return Err(with_hint(Usage(message), hint::whole_sequences()));
+            return Err(with_hint(Usage(message), hint::whole_sequences(word)));
         }
     }
     layer::check_finite(weights, args.check_finite, notes)?;
@@ -144,7 +144,7 @@ fn start<'a, T: Element>(
     args: &Stream,
     model: &'a Model<T>,
     (weights, first): (&str, &Start),
-    (carries, of_one): (bool, bool),
+    (carries, of_one): (bool, Option<&str>),
     notes: &mut Notes,
 ) -> Result<Carried<'a, T>> {
     let rnn = model.rnn();
@@ -179,7 +179,7 @@ fn read_h_0<T: Element>(
     args: &Stream,
     rnn: &Rnn<T>,
     path: &OsStr,
-    of_one: bool,
+    of_one: Option<&str>,
     notes: &mut Notes,
 ) -> Result<(ArrayD<T>, String)> {
     let file = open(&Source::parse(path), Accepts::Tensor)?.into_tensor()?;
@@ -234,13 +234,13 @@ fn check_terminals(form: &StreamForm, around: &ModelConfig) -> Result<()> {
 }
 
 /// Rejects bidirectional and reversed layers: their state cannot be carried.
-fn refuse_reverse(config: &Config, weights: &Checkpoint) -> Result<()> {
+fn refuse_reverse(config: &Config, weights: &Checkpoint, word: &str) -> Result<()> {
     let bidirectional = config.bidirectional;
     if !bidirectional && !weights.reversed {
         return Ok(());
     }
     let error = anyhow::Error::from(Error::Carried { bidirectional });
-    Err(with_hint(error.context(weights.place.clone()), hint::whole_sequences()))
+    Err(with_hint(error.context(weights.place.clone()), hint::whole_sequences(word)))
 }
 
 fn say(args: &Stream, line: &str) {

@@ -143,15 +143,18 @@ pub(crate) fn redirected(files: &str) -> String {
     format!("{} {files}", CommandLine::new())
 }
 
-/// `rnn stream` without a state that is carried from array to array.
-pub(crate) fn whole_sequences() -> String {
+/// `rnn stream` without a state that is carried from one array, or another such thing, to the next.
+pub(crate) fn whole_sequences(word: &str) -> String {
     let line = CommandLine::new().without(&["--state", "--checkpoint", "--h0"]);
-    format!("each array as a whole sequence: {}", line.with("--independent", None))
+    format!("each {word} as a whole sequence: {}", line.with("--independent", None))
 }
 
-/// `rnn stream` over arrays, which can be batches, instead of frames.
-pub(crate) fn batch_as_arrays() -> String {
-    format!("a batch goes on with arrays: {}", without(&["--frames"]))
+/// `rnn stream` over arrays, which can be batches, instead of frames or the rows of a table; `None` for text.
+pub(crate) fn batch_as_arrays() -> Option<String> {
+    let of_tables = ["--columns", "--header", "--no-header", "--missing", "--keep", "--names"];
+    let line = without(&[&["--frames", "--csv"], &of_tables[..]].concat());
+    let is_other = line != CommandLine::new().to_string();
+    is_other.then(|| format!("a batch goes on with arrays: {line}"))
 }
 
 /// `rnn stream` over the several arrays of an input, with the layer of the typed `rnn run`.

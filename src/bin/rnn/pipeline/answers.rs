@@ -43,6 +43,16 @@ impl StreamForm {
         }
     }
 
+    /// The part of a sequence that each input is, in words; `None` for arrays, which may be batches.
+    pub(crate) fn of_one(&self) -> Option<&'static str> {
+        match self {
+            StreamForm::Arrays => None,
+            StreamForm::Frames => Some("a frame being a step of one sequence"),
+            StreamForm::Table(_) => Some("a row being a step of one sequence"),
+            StreamForm::Text => Some("a line being one sequence"),
+        }
+    }
+
     /// Whether the input is text.
     pub(crate) fn is_text(&self) -> bool {
         matches!(self, StreamForm::Table(_) | StreamForm::Text)

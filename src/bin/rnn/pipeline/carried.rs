@@ -96,7 +96,7 @@ impl<'a, T: Element> Carried<'a, T> {
             format!("{place}: input: expected shape [{expected}], as in {origin}, got {shape:?}");
         // A state that was named is meant to be carried.
         let named = self.saved.is_some() || self.arrays == 0;
-        Err(with_hint(Data(message), (!named).then(hint::whole_sequences)))
+        Err(with_hint(Data(message), (!named).then(|| hint::whole_sequences("array"))))
     }
 
     /// Passes an array of this number of steps through the model.

@@ -47,7 +47,7 @@ impl StateFile {
     pub(crate) fn load<T: Element>(
         &self,
         rnn: &Rnn<T>,
-        frames: bool,
+        of_one: Option<&str>,
     ) -> Result<Option<(ArrayD<T>, u64)>> {
         if fs::metadata(&self.path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
             return Ok(None);
@@ -62,7 +62,7 @@ impl StateFile {
             *place = found.ok_or_else(|| self.refused("", &format!("no {name}")))?;
         }
         let [h_n, count, fingerprint] = places.map(|place| &bundle.entries()[place]);
-        self.check_h_n(rnn, h_n, frames)?;
+        self.check_h_n(rnn, h_n, of_one)?;
         self.check_numbers(1, count, StoredType::I64, &[&[], &[1]])?;
         self.check_numbers(2, fingerprint, StoredType::U8, &[&[8]])?;
         let bytes = bundle.read_as::<f64>(places[2])?;
@@ -101,19 +101,22 @@ impl StateFile {
         Data(message).into()
     }
 
-    fn check_h_n<T: Element>(&self, rnn: &Rnn<T>, entry: &Entry, frames: bool) -> Result<()> {
+    fn check_h_n<T: Element>(
+        &self,
+        rnn: &Rnn<T>,
+        entry: &Entry,
+        of_one: Option<&str>,
+    ) -> Result<()> {
         let name = format!("{}:{}", self.place, MEMBERS[0]);
         if entry.stored != T::DTYPE.into() {
             let found = entry.stored;
             let message = format!("{name}: expected {}, as the layer is, got {found}", T::DTYPE);
             return Err(Data(message).into());
         }
-        let error = match check_shape(rnn, &entry.shape, frames, &name) {
-            Err(error) if frames => error,
-            result => return result,
-        };
-        let batched = check_shape(rnn, &entry.shape, false, &name).is_ok();
-        Err(with_hint(error, batched.then(hint::batch_as_arrays)))
+        check_shape(rnn, &entry.shape, of_one, &name).map_err(|error| {
+            let batched = check_shape(rnn, &entry.shape, None, &name).is_ok();
+            with_hint(error, batched.then(hint::batch_as_arrays).flatten())
+        })
     }
 
     fn check_numbers(
@@ -163,21 +166,23 @@ pub(crate) fn fingerprint<T: Element>(
     sum
 }
 
-/// Refuses a shape that is no hidden state of this layer for any batch.
+/// Refuses a shape that is no hidden state of this layer for any batch; or for one sequence, if the words `of_one` say why.
 pub(crate) fn check_shape<T: Element>(
     rnn: &Rnn<T>,
     found: &[usize],
-    frames: bool,
+    of_one: Option<&str>,
     name: &str,
 ) -> Result<()> {
     let unbatched = rnn.hidden_shape(None);
     let batched = found.get(1).map(|&batch| rnn.hidden_shape(Some(batch)));
-    if found == unbatched || (!frames && Some(found) == batched.as_deref()) {
+    if found == unbatched || (of_one.is_none() && Some(found) == batched.as_deref()) {
         return Ok(());
     }
     let [states, hidden_size] = unbatched[..] else { unreachable!("two axes without a batch") };
-    let batched = if frames { String::new() } else { format!("[{states}, N, {hidden_size}] or ") };
-    let why = if frames { ", a frame being a step of one sequence" } else { "" };
+    let (batched, why) = match of_one {
+        Some(why) => (String::new(), format!(", {why}")),
+        None => (format!("[{states}, N, {hidden_size}] or "), String::new()),
+    };
     let message = format!("{name}: expected shape {batched}{unbatched:?}{why}, got {found:?}");
     Err(Data(message).into())
 }
