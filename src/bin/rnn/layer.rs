@@ -109,10 +109,12 @@ pub(crate) fn assume(
     let (place, names) = (&weights.place, column(0));
     if strict {
         let flags = column(1);
+        let typed: Vec<_> =
+            assumed.iter().map(|[_, flag, value]| format!("{flag} {value}")).collect();
         let message = format!(
             "{place}: expected {flags} with --strict: the weights do not say their {names}"
         );
-        return Err(with_hint(Data(message), hint::with_all(&assumed)));
+        return Err(with_hint(Data(message), hint::with_flags(&typed)));
     }
     let config = weights.config.to_json();
     let values = assumed.iter().map(|[name, ..]| ((*name).to_owned(), config[name].clone()));

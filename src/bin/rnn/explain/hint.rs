@@ -16,18 +16,10 @@ pub(crate) fn with(flag: &str) -> String {
     CommandLine::new().with(flag, None).to_string()
 }
 
-/// With these arguments: the name, the flag and the value of each. `--batch-first` takes its value after an equals sign.
-pub(crate) fn with_all(flags: &[[&str; 3]]) -> String {
-    let line = flags.iter().fold(CommandLine::new(), |line, [_, flag, value]| match *flag {
-        "--batch-first" => line.with_batch_first(*value == "true"),
-        flag => line.with(flag, Some(value)),
-    });
-    line.to_string()
-}
-
-/// With these flags, each with its value behind a space if it has one.
+/// With these flags, each with its value behind a space if it has one. `--batch-first` takes it after an equals sign.
 pub(crate) fn with_flags(flags: &[String]) -> String {
     let line = flags.iter().fold(CommandLine::new(), |line, flag| match flag.split_once(' ') {
+        Some(("--batch-first", value)) => line.with_batch_first(value == "true"),
         Some((flag, value)) => line.with(flag, Some(value)),
         None => line.with(flag, None),
     });
