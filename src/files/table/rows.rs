@@ -20,7 +20,7 @@ use crate::files::waiting::Waiting;
 /// Bytes that may separate the cells of a line whose separator is not known yet.
 const SEPARATORS: &[u8] = b"\t;, ";
 
-/// The rows of a table on a stream. A row is returned without waiting for any byte after its line, except that names
+/// The rows of a table on a stream, whose lines end in LF or CRLF. A row is returned without waiting for any byte after its line, except that names
 /// of columns are read together with the line below them.
 pub struct TableRows<'a> {
     reader: BufReader<Box<dyn Read + Send>>,
@@ -138,6 +138,10 @@ impl<'a> TableRows<'a> {
         if has_row {
             head.row(&mut lines, table)?;
             self.line = lines.line();
+            if lines.next()? {
+                let what = "expected a row behind LF or CRLF, got one behind another line end";
+                return Err(lines.wrong("", what));
+            }
         }
         self.names = std::mem::take(&mut lines.names);
         drop(lines);
@@ -159,10 +163,15 @@ impl<'a> TableRows<'a> {
         let line = &self.text[first..];
         let separator = visible_separator(line).unwrap_or(b' ');
         let has_word = cells(line, separator).any(|cell| is_word(unquoted(cell)));
+        let has_comment = self.text[..first].split(|&byte| byte == b'\n').any(is_comment);
+        let has_names = match self.options.first_line {
+            FirstLine::Numbers => false,
+            // The comment may be the names.
+            FirstLine::Names => has_word || !has_comment,
+            FirstLine::Clear | FirstLine::Guess => has_word,
+        };
         // Names are not answered, so that there is time for the line below them.
-        if self.options.first_line == FirstLine::Names
-            || (has_word && self.options.first_line != FirstLine::Numbers)
-        {
+        if has_names {
             self.read_until_row()?;
         }
         Ok(true)
@@ -294,6 +303,10 @@ mod tests {
             ("1,2\n1,2,3\n", "x: line 2: expected 2 cells, as in line 1, got 3"),
             ("a,b\n1,2\n{\"a\": 1}\n", "x: line 3: expected 2 cells, as in line 1, got 1"),
             ("1,2\n3,\"4\n", "x: line 2, column 2: expected a number, got '4'"),
+            (
+                "1,2\n3,4\r5,6\n",
+                "x: line 3: expected a row behind LF or CRLF, got one behind another line end",
+            ),
         ] {
             let (rows, error) = rows(text, TableOptions::default());
             if text.contains("\"4") {
@@ -320,5 +333,8 @@ mod tests {
         assert_eq!((rows_read.len(), error), (2, None));
         let options = TableOptions { first_line: FirstLine::Names, ..TableOptions::default() };
         assert_eq!(rows("0,1\n0.5,2\n", options), (vec![numbers(2, &[0.5, 2.0])], None));
+        // The comment is the names.
+        let expected = vec![numbers(2, &[1.0, 2.0]), numbers(3, &[3.0, 4.0])];
+        assert_eq!(rows("# a b\n1 2\n3 4\n", options), (expected, None));
     }
 }
