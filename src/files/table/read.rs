@@ -2,18 +2,19 @@
 
 use super::first_line::FirstRow;
 use super::lines::Lines;
-use super::text::{decoded, separator, single_blanks};
+use super::text::{decoded, remove_mark, separator, single_blanks};
 use super::{Table, TableOptions};
 use crate::files::budget::{Budget, OverBudget};
 use crate::files::error::FileError;
 
 /// Reads the columns of a table that the options name, or all of them.
 pub(super) fn parse(
-    bytes: Vec<u8>,
+    mut bytes: Vec<u8>,
     place: &str,
     options: &TableOptions<'_>,
 ) -> Result<Table, FileError> {
     let mut budget = Budget::default();
+    remove_mark(&mut bytes);
     let (mut bytes, encoding) = decoded(bytes, &mut budget, place)?;
     let separator = separator(&mut bytes);
     if separator == b' ' {

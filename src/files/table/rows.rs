@@ -6,7 +6,7 @@ use super::cell::is_word;
 use super::lines::Lines;
 use super::read::Head;
 use super::text::{
-    cells, decoded, is_comment, separator, single_blanks, stated_separator, unquoted,
+    cells, decoded, is_comment, remove_mark, separator, single_blanks, stated_separator, unquoted,
     visible_separator,
 };
 use super::{FirstLine, KeptCells, Table, TableOptions};
@@ -184,6 +184,9 @@ impl<'a> TableRows<'a> {
             if !self.read_record()? {
                 return Ok(None);
             }
+            if start == 0 {
+                remove_mark(&mut self.text);
+            }
             let line = &self.text[start..];
             let stated = start == 0 && stated_separator(line).is_some();
             if !line.trim_ascii().is_empty() && !is_comment(line) && !stated {
@@ -276,6 +279,7 @@ mod tests {
             ("\u{feff}\"a\";b\n1;2\n\"3\";4\n", [2, 3]),
             ("1,2\n\"3\n\",4\n", [1, 2]),
             ("sep=;\n1;2\n3;4\n", [2, 3]),
+            ("\u{feff}\n# a b\n1 2\n3 4\n", [3, 4]),
             ("\u{feff}sep=,\r\na;,b\r\n1,2\r\n3,4\r\n", [3, 4]),
         ] {
             let expected = vec![(lines[0], vec![1.0, 2.0]), (lines[1], vec![3.0, 4.0])];

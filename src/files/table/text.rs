@@ -17,15 +17,19 @@ const WINDOWS: &str = "\u{20ac}\u{81}\u{201a}\u{192}\u{201e}\u{2026}\u{2020}\u{2
 const FAILED: [&[u8]; 8] =
     [b"#N/A", b"#NA", b"#DIV/0!", b"#REF!", b"#VALUE!", b"#NAME?", b"#NUM!", b"#NULL!"];
 
+/// Leaves out the mark before a text.
+pub(super) fn remove_mark(text: &mut Vec<u8>) {
+    if text.starts_with(BYTE_ORDER_MARK) {
+        text.drain(..BYTE_ORDER_MARK.len());
+    }
+}
+
 /// The text as UTF-8, and the name of its encoding if that is another one. Its letters become longer in place.
 pub(super) fn decoded(
     mut bytes: Vec<u8>,
     budget: &mut Budget,
     place: &str,
 ) -> Result<(Vec<u8>, Option<&'static str>), FileError> {
-    if bytes.starts_with(BYTE_ORDER_MARK) {
-        bytes.drain(..BYTE_ORDER_MARK.len());
-    }
     if std::str::from_utf8(&bytes).is_ok() {
         return Ok((bytes, None));
     }
@@ -63,7 +67,6 @@ pub(super) fn is_comment(line: &[u8]) -> bool {
 pub(super) fn stated_separator(line: &[u8]) -> Option<u8> {
     let end = line.iter().rposition(|byte| !matches!(byte, b' ' | b'\r' | b'\n'));
     let line = line.get(..=end?)?;
-    let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
     let inner = line.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
     match inner.unwrap_or(line) {
         [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', own @ (b',' | b';' | b'\t' | b'|')] => {
