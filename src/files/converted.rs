@@ -15,8 +15,8 @@ use crate::memory::{OutOfMemory, array, grow};
 /// Numbers of a piece of a tensor that is held.
 const PIECE_NUMBERS: usize = 1 << 14;
 
-/// A tensor of a file, converted while it is written. Only a table, and a tensor whose axes change their order or that is stored in Fortran order, is held in memory.
-/// It is written once.
+/// A tensor of a file, converted while it is written. Only a table, and a tensor whose axes change their order or that is
+/// stored in Fortran order, is held in memory. It is written once.
 ///
 /// ```
 /// use std::cell::RefCell;
