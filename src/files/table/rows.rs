@@ -20,8 +20,8 @@ use crate::files::waiting::Waiting;
 /// Bytes that may separate the cells of a line whose separator is not known yet.
 const SEPARATORS: &[u8] = b"\t;, ";
 
-/// The rows of a table on a stream, whose lines end in LF or CRLF. A row is returned without waiting for any byte after its line, except that names
-/// of columns are read together with the line below them.
+/// The rows of a table on a stream, whose lines end in LF or CRLF. A row is returned without waiting for any byte after
+/// its line, except that names of columns are read together with the line below them.
 pub struct TableRows<'a> {
     reader: BufReader<Box<dyn Read + Send>>,
     place: String,
