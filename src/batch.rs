@@ -156,6 +156,11 @@ impl<'a, T: Clone> Batch<'a, T> {
         Batch { rows: Cow::Owned(rows), sizes, sequences, sorted, shape, form }
     }
 
+    /// The numbers of all steps, packed, (rows, features); those of a single sequence in its order.
+    pub fn rows(&self) -> &[T] {
+        &self.rows
+    }
+
     /// N, the number of sequences.
     pub fn sequences(&self) -> usize {
         self.sequences

@@ -94,7 +94,7 @@
 //! |---|---|
 //! | a file format | a module in `files`; its first bytes in `files::format`, its extension in `TensorFormat` or `BundleFormat` |
 //! | a flag of COMMAND | `src/bin/rnn/args/COMMAND.rs`; used in `commands/COMMAND.rs`, for `run` by way of `commands/run/plan.rs` |
-//! | a hint or an explanation | `src/bin/rnn/explain` |
+//! | a hint or an explanation of an error | `src/bin/rnn/explain` |
 //! | an instruction set | a file like `kernel/x86.rs`, its registers in `kernel::vector::Registers`, its name in `kernel::Kernel` |
 //! | a stored type of number | `files::StoredType`, with its conversions in `files::number`; each format names its own |
 //! | a computed type of number | `element::{Dtype, Element}` and its registers in `kernel/portable.rs` and `kernel/x86.rs`; the compiler lists the matches on `Dtype` |
@@ -147,5 +147,5 @@ pub use packed::{
     pad_sequence, unpack_sequence, unpad_sequence,
 };
 pub use params::Params;
-pub use rnn::{Keep, Mode, Options, Output, Rnn, Session};
+pub use rnn::{Keep, Mode, Options, Output, Rnn, Session, Step};
 pub use stack::{Cache, caches};

@@ -4,6 +4,7 @@ mod blocks;
 mod options;
 mod pass;
 mod session;
+mod step;
 mod stepper;
 
 use ndarray::{ArrayD, ArrayViewD, Dimension};
@@ -20,6 +21,7 @@ use crate::{Config, Generator, Kernel, Params};
 use blocks::Spare;
 pub use options::{Keep, Mode, Options, Output};
 pub use session::Session;
+pub use step::Step;
 pub(crate) use stepper::Stepper;
 
 /// A multilayer Elman RNN, PyTorch's `torch.nn.RNN`, with its weights packed for the kernel.

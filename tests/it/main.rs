@@ -11,6 +11,7 @@ mod checkpoints;
 mod convert;
 mod diff;
 mod errors;
+mod explain_cmd;
 mod faults;
 mod files;
 mod folders;

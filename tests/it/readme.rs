@@ -12,7 +12,7 @@ use crate::support::{Sandbox, fixture, fixture_path, largest_difference, without
 fn pages() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let entries = fs::read_dir(root.join("docs")).unwrap();
-    let docs = entries.map(|entry| entry.unwrap().path());
+    let docs = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
     let others = ["README.md", "SECURITY.md", "fuzz/README.md", "benches/README.md"];
     let paths = others.into_iter().map(|name| root.join(name)).chain(docs);
     paths.map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
@@ -68,7 +68,8 @@ const FLAGS_OF_OTHER_PROGRAMS: [&str; 9] = [
 #[test]
 fn every_flag_exists() {
     let sandbox = Sandbox::new();
-    let commands = "run stream generate score init convert info diff randn pack unpack bench";
+    let commands =
+        "run stream generate score init convert info explain diff randn pack unpack bench";
     let help = |command| sandbox.rnn(&format!("{command} --help")).succeeds().stdout_text();
     let helps: String = commands.split(' ').map(help).collect();
     let known: Vec<_> = helps.split(is_outside_a_flag).collect();

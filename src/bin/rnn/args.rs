@@ -5,6 +5,7 @@
 mod language;
 mod layer;
 mod model;
+mod see;
 mod stream;
 mod table;
 mod tensors;
@@ -20,6 +21,7 @@ use elman::files::Overwrite;
 pub(crate) use language::{Generate, LanguageArgs, Score};
 pub(crate) use layer::{Bench, BenchForm, Convert, EngineArgs, FilesArgs, Init, Run};
 pub(crate) use model::{Chain, ModelArgs, PartArgs};
+pub(crate) use see::{Direction, Explain, Seen};
 pub(crate) use stream::Stream;
 pub(crate) use table::{Format, TableArgs, TableOutputArgs};
 pub(crate) use tensors::{
@@ -75,6 +77,9 @@ pub(crate) enum Command {
     /// Say what is in files: tensors, weights, packed sequences, states.
     #[command(long_about = include_str!("args/help/info.txt").trim_ascii_end())]
     Info(Info),
+    /// Show one step of the recurrence with its numbers, term by term, and the lines of Python that give the same.
+    #[command(long_about = include_str!("args/help/explain.txt").trim_ascii_end())]
+    Explain(Box<Explain>),
     /// Compare two tensors, or two bundles of them: 0 equal, 1 different.
     #[command(long_about = include_str!("args/help/diff.txt").trim_ascii_end())]
     Diff(Diff),
@@ -96,7 +101,7 @@ pub(crate) enum Command {
 }
 
 /// The arguments of nn.RNN. With --weights they follow from the weights, and may be repeated here.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Default, ClapArgs)]
 #[command(next_help_heading = "The layer")]
 pub(crate) struct LayerArgs {
     /// Features of one step of the input, H_in.

@@ -27,10 +27,12 @@ mod numbers;
 mod peak;
 mod pipeline;
 mod progress;
+mod recurrence;
 mod report;
 mod rng;
 mod signals;
 mod start;
+mod states;
 mod threads;
 mod weights_output;
 

@@ -11,7 +11,7 @@ use super::typed_flags;
 use super::values::size;
 
 /// The encoder and the head of a model. They are those that the weights were saved with, unless a flag says otherwise.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Default, ClapArgs)]
 #[command(next_help_heading = "The model around the layer")]
 pub(crate) struct PartArgs {
     /// nn.Embedding before the layer: NAME.weight, (V, H_in). The input holds ids, whole numbers from 0 to V-1: (L, N),

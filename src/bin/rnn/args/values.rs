@@ -34,6 +34,13 @@ pub(crate) fn whole(text: &str) -> Result<usize, String> {
     parsed(text, |_| true, "a whole number")
 }
 
+/// Most digits behind the point: an f64 has 17 that count.
+const MAX_DIGITS: usize = 17;
+
+pub(crate) fn digits(text: &str) -> Result<usize, String> {
+    parsed(text, |&digits| digits <= MAX_DIGITS, "a number of digits, from 0 to 17")
+}
+
 /// A part of many files: those whose number is K more than a multiple of N.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shard {

@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod convert;
 pub(crate) mod diff;
+pub(crate) mod explain;
 pub(crate) mod generate;
 pub(crate) mod info;
 pub(crate) mod init;
@@ -17,7 +18,6 @@ pub(crate) mod unpack;
 use anyhow::Result;
 
 use crate::args::{Args, Command, PYTHON};
-use crate::explain;
 use crate::report;
 
 /// Runs the typed command.
@@ -26,7 +26,7 @@ pub(crate) fn dispatch(args: &Args) -> Result<()> {
         elman::files::limit_streams(bytes);
     }
     if verbosity(&args.command) > 1 {
-        explain::trace_errors();
+        crate::explain::trace_errors();
     }
     match &args.command {
         Command::Run(args) => run::run(args),
@@ -36,6 +36,7 @@ pub(crate) fn dispatch(args: &Args) -> Result<()> {
         Command::Init(args) => init::init(args),
         Command::Convert(args) => convert::convert(args),
         Command::Info(args) => info::info(args),
+        Command::Explain(args) => explain::explain(args),
         Command::Diff(args) => diff::diff(args),
         Command::Randn(args) => randn::randn(args),
         Command::Pack(args) => pack::pack(args),

@@ -236,7 +236,7 @@ impl Input {
         Ok(Pass { model, rnn, options, place, form, steps, batch, lengths, index, offsets })
     }
 
-    pub(super) fn read_whole<T: Element>(self, pass: &Pass<'_, T>) -> Result<Given<T>> {
+    pub(crate) fn read_whole<T: Element>(self, pass: &Pass<'_, T>) -> Result<Given<T>> {
         if let Some(encoder) = pass.model.encoder() {
             return self.read_ids(pass, encoder.num_embeddings()).map(Given::Ids);
         }

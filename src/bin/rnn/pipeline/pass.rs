@@ -10,8 +10,8 @@ use ndarray::{ArrayD, Axis};
 use super::rows::{Rows, Section};
 use crate::numbers::all_finite;
 
-#[allow(clippy::struct_excessive_bools, reason = "options that do not exclude each other")]
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "options that do not exclude each other")]
 pub(crate) struct PassOptions {
     /// Whether the run has a progress bar of its own.
     pub(crate) progress: bool,
@@ -81,8 +81,13 @@ impl<T: Element> Pass<'_, T> {
     }
 
     /// Whether N is the first axis of a tensor.
-    pub(super) fn batch_first(&self) -> bool {
+    pub(crate) fn batch_first(&self) -> bool {
         self.form == Form::Batched && self.rnn.config().batch_first
+    }
+
+    /// The names of ragged sequences; none of others.
+    pub(crate) fn names(&self) -> Vec<String> {
+        if let Form::Ragged(names) = &self.form { names.clone() } else { Vec::new() }
     }
 
     /// N, or `None` for a single sequence without an axis for it.

@@ -1,0 +1,72 @@
+//! Arguments of the commands that show the layer at work.
+
+use std::ffi::OsString;
+
+use clap::{Args as ClapArgs, ValueEnum};
+use elman::Dtype;
+
+use super::values::{DTYPE, digits, whole};
+use super::{InfoForm, LayerArgs, TableArgs, WeightsArgs};
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Explain {
+    #[command(flatten)]
+    pub(crate) seen: Seen,
+    /// The step, from 0 on.
+    #[arg(long, value_name = "T", default_value = "0", value_parser = whole, allow_negative_numbers = true)]
+    pub(crate) step: usize,
+    /// The sequence of a batch, from 0 on.
+    #[arg(long, value_name = "N", default_value = "0", value_parser = whole, allow_negative_numbers = true)]
+    pub(crate) row: usize,
+    /// The layer of the stack, from 0 on.
+    #[arg(long = "layer", value_name = "K", default_value = "0", value_parser = whole, allow_negative_numbers = true)]
+    pub(crate) layer_number: usize,
+    /// The direction of a bidirectional layer: forward or reverse [default: forward].
+    #[arg(long, value_name = "NAME", hide_possible_values = true)]
+    pub(crate) direction: Option<Direction>,
+    /// Units of the hidden state, each with its sums term by term [default: the first ones, and the terms of unit 0].
+    #[arg(long, value_name = "U,U", value_delimiter = ',', value_parser = whole)]
+    pub(crate) units: Vec<usize>,
+    /// Digits behind the point, from 0 to 17.
+    #[arg(long, value_name = "D", default_value = "4", value_parser = digits, allow_negative_numbers = true)]
+    pub(crate) precision: usize,
+    /// The form of the answer.
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(crate) report: InfoForm,
+}
+
+/// A layer, and the sequences that it is shown on.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Seen {
+    /// Input, in every form that rnn run reads: (L, N, H_in), (N, L, H_in) with --batch-first, or (L, H_in).
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) input: Option<OsString>,
+    /// Weights: a folder of .npy files, .npz, .safetensors, .pt, .onnx, or -.
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) weights: Option<OsString>,
+    #[command(flatten)]
+    pub(crate) of_weights: WeightsArgs,
+    /// h_0, (D*num_layers, N, H_out) or, unbatched, (D*num_layers, H_out). Zeros without it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) h0: Option<OsString>,
+    /// Steps of each sequence, in any order: a tensor or a text of whole numbers, or a list such as 5,3,2.
+    #[arg(long, value_name = "FILE or N,N", allow_hyphen_values = true)]
+    pub(crate) lengths: Option<OsString>,
+    /// Type of the layer [default: that of the weights, else of the input]; converts both.
+    #[arg(long, value_name = "TYPE", value_parser = DTYPE, hide_possible_values = true)]
+    pub(crate) dtype: Option<Dtype>,
+    #[command(flatten)]
+    pub(crate) table: TableArgs,
+    #[command(flatten)]
+    pub(crate) layer: LayerArgs,
+}
+
+/// A direction of a layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Direction {
+    /// From the first step to the last.
+    #[default]
+    Forward,
+    /// From the last step to the first.
+    Reverse,
+}
