@@ -10,6 +10,7 @@ mod bench;
 mod checkpoints;
 mod convert;
 mod diff;
+mod dynamics;
 mod errors;
 mod explain_cmd;
 mod faults;

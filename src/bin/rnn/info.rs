@@ -6,6 +6,7 @@ mod modules;
 mod print;
 mod statistics;
 mod tensor;
+mod values;
 mod weights;
 
 use std::ffi::OsStr;
@@ -20,6 +21,10 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::args::{Info, InfoForm};
 use crate::pipeline::table::check_table;
 use crate::report::{Notes, aligned};
+
+pub(crate) use eigenvalues::spectral_radius;
+pub(crate) use values::values;
+pub(crate) use weights::{MAX_ROWS, norm};
 
 /// Most characters of a name that are shown.
 const MAX_NAME: usize = 200;
@@ -45,6 +50,12 @@ pub(crate) struct Description {
     /// The numbers of a single tensor as PyTorch prints them, with `--values`.
     #[serde(skip_serializing_if = "Option::is_none")]
     values: Option<String>,
+    /// The layer at work, with `--dynamics`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dynamics: Option<Value>,
+    /// The same as text.
+    #[serde(skip)]
+    dynamics_lines: Vec<String>,
     #[serde(flatten)]
     notes: Notes,
 }
@@ -108,6 +119,23 @@ pub(crate) fn describe(file: &OsStr, args: &Info) -> Result<Description> {
 }
 
 impl Description {
+    /// The name of the file, and whether it holds the weights of a layer.
+    pub(crate) fn file(&self) -> (&str, bool) {
+        (&self.file, self.kind == "weights")
+    }
+
+    /// The same description with the layer at work.
+    pub(crate) fn with_dynamics(
+        mut self,
+        fields: Value,
+        lines: Vec<String>,
+        notes: Vec<String>,
+    ) -> Self {
+        (self.dynamics, self.dynamics_lines) = (Some(fields), lines);
+        self.notes.notes.extend(notes);
+        self
+    }
+
     /// Writes the report as text.
     pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{}: {}, {}", self.file, self.kind, self.format)?;
@@ -120,6 +148,7 @@ impl Description {
         for ([name, ..], values) in tensors() {
             values.map_or(Ok(()), |values| writeln!(out, "{name}:\n{values}"))?;
         }
+        self.dynamics_lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
         self.values.as_ref().map_or(Ok(()), |values| writeln!(out, "{values}"))?;
         self.notes.lines().try_for_each(|line| writeln!(out, "{line}"))
     }

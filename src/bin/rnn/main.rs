@@ -13,6 +13,7 @@ macro_rules! typed {
 mod args;
 mod commands;
 mod diff;
+mod dynamics;
 mod explain;
 mod failure;
 #[cfg(debug_assertions)]

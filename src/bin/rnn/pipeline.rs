@@ -8,7 +8,7 @@ pub(crate) mod answers;
 pub(crate) mod beside;
 pub(crate) mod carried;
 pub(crate) mod extent;
-mod flow;
+pub(crate) mod flow;
 pub(crate) mod groups;
 pub(crate) mod ids;
 pub(crate) mod input;

@@ -130,6 +130,8 @@ pub(crate) struct Report {
     pub(crate) rng: Option<String>,
     pub(crate) tensors: Vec<TensorLine>,
     pub(crate) run: Option<RunLine>,
+    /// The numbers of files as PyTorch prints them, with `--values`.
+    pub(crate) values: Option<Vec<(String, String)>>,
     pub(crate) notes: Notes,
 }
 
@@ -138,8 +140,8 @@ impl Report {
     pub(crate) fn print(mut self, stdout_taken: bool) -> Result<()> {
         self.notes.print_said();
         match self.notes.form {
-            ReportForm::None => Ok(()),
-            ReportForm::Text => print(&self.text(), stdout_taken),
+            ReportForm::None => print(&self.printed_values(), stdout_taken),
+            ReportForm::Text => print(&(self.text() + &self.printed_values()), stdout_taken),
             ReportForm::Json => print(&format!("{}\n", self.json()), stdout_taken),
         }
     }
@@ -164,10 +166,16 @@ impl Report {
         lines.join("\n") + "\n"
     }
 
+    /// The numbers of files, each under its name.
+    fn printed_values(&self) -> String {
+        let files = self.values.iter().flatten();
+        files.flat_map(|(file, values)| [file, ":\n", values, "\n"]).collect()
+    }
+
     fn json(&self) -> Value {
         let layer = self.layer.as_ref().map(|(config, dtype)| layer_json(config, *dtype));
         let run = self.run.as_ref();
-        json!({
+        let mut fields = json!({
             "command": self.command,
             "layer": layer,
             "weights": self.weights,
@@ -181,7 +189,12 @@ impl Report {
             "assumptions": self.notes.assumptions,
             "notes": self.notes.notes,
             "warnings": self.notes.warnings,
-        })
+        });
+        if let Some(values) = &self.values {
+            fields["values"] =
+                values.iter().map(|(file, text)| (file.clone(), json!(text))).collect();
+        }
+        fields
     }
 }
 

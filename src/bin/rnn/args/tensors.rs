@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
 use clap_complete::Shell;
-use elman::Dtype;
+use elman::{Dtype, Nonlinearity};
 
-use super::values::{COMMAND, DTYPE, number, size, tolerance, whole};
+use super::values::{COMMAND, DTYPE, NONLINEARITY, number, size, tolerance, whole};
 use super::{ReportArgs, ReportForm, RngArgs, TableArgs};
 
 #[derive(Debug, ClapArgs)]
@@ -28,10 +28,38 @@ pub(crate) struct Info {
     #[arg(long, value_name = "NAME")]
     pub(crate) prefix: Option<String>,
     #[command(flatten)]
+    pub(crate) dynamics: DynamicsArgs,
+    #[command(flatten)]
     pub(crate) table: TableArgs,
     /// The form of the answer.
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(crate) report: InfoForm,
+}
+
+/// The layer at work on an input.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Dynamics")]
+pub(crate) struct DynamicsArgs {
+    /// Run the layer over --input, and say for each layer and direction: the spectral radius and the norm of weight_hh,
+    /// the share of saturated or dead units, where NaN or infinity began and from which operand, and how many steps a
+    /// perturbation of the hidden state lives.
+    #[arg(long, requires = "input")]
+    pub(crate) dynamics: bool,
+    /// The input, in every form that rnn run reads.
+    #[arg(short, long, value_name = "FILE", requires = "dynamics")]
+    pub(crate) input: Option<OsString>,
+    /// h_0. Zeros without it.
+    #[arg(long, value_name = "FILE", requires = "dynamics")]
+    pub(crate) h0: Option<OsString>,
+    /// Steps of each sequence, as for rnn run.
+    #[arg(long, value_name = "FILE or N,N", requires = "dynamics", allow_hyphen_values = true)]
+    pub(crate) lengths: Option<OsString>,
+    /// The input is (N, L, H_in).
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", requires = "dynamics")]
+    pub(crate) batch_first: Option<bool>,
+    /// tanh or relu, if the weights do not say it.
+    #[arg(long, value_name = "NAME", value_parser = NONLINEARITY, hide_possible_values = true, requires = "dynamics")]
+    pub(crate) nonlinearity: Option<Nonlinearity>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -66,7 +66,6 @@ fn generate_as<T: Element>(
     let drawn = draw(args, &layer.place, (&mut generation, sampler), &mut rng, &mut output)?;
     output.finish()?;
     let (seconds, h_n) = (began.elapsed().as_secs_f64(), generation.into_state());
-    let outputs = state.map(|state| state.write(&h_n)).transpose()?;
     notes.notes.push(format!("tokens: {} of the prompt, {drawn} new", prompt.len()));
     notes.shorten(args.report.verbose == 0);
     let report = Report {
@@ -74,9 +73,10 @@ fn generate_as<T: Element>(
         layer: Some((rnn.config().clone(), T::DTYPE)),
         weights: Some(place()),
         seed: rng.seed.filter(|_| args.temperature > 0.0),
-        rng: rng.save(outputs)?,
+        rng: rng.save(state.map(|state| state.write(&h_n)).transpose()?)?,
         tensors: states::<T>(args, &start, h_n.shape()),
         run: Some(RunLine { mode: "eval", kernel: rnn.kernel().name(), threads: 1, seconds }),
+        values: None,
         notes,
     };
     report.print(true)

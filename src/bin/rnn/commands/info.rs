@@ -1,12 +1,15 @@
 //! `rnn info`: what is in files.
 
+use std::ffi::OsStr;
+
 use anyhow::Result;
 
 use crate::args::{Info, InfoForm};
+use crate::dynamics;
 use crate::explain;
 use crate::failure::{Reported, Usage};
-use crate::info::describe;
-use crate::report::{print_json, print_with};
+use crate::info::{Description, describe};
+use crate::report::{Notes, print_json, print_with};
 
 pub(crate) fn info(args: &Info) -> Result<()> {
     // Standard input can be read once.
@@ -15,7 +18,7 @@ pub(crate) fn info(args: &Info) -> Result<()> {
     }
     let (mut objects, mut between, mut failed) = (Vec::new(), "", None);
     for file in &args.files {
-        match describe(file, args) {
+        match describe(file, args).and_then(|own| with_dynamics(own, file, args)) {
             Ok(description) if args.report == InfoForm::Text => {
                 print_with(|out| {
                     out.write_all(between.as_bytes())?;
@@ -36,4 +39,22 @@ pub(crate) fn info(args: &Info) -> Result<()> {
         }
     }
     failed.map_or(Ok(()), |code| Err(Reported(code).into()))
+}
+
+/// Adds the layer at work, if `--dynamics` asks for it.
+fn with_dynamics(description: Description, file: &OsStr, args: &Info) -> Result<Description> {
+    if !args.dynamics.dynamics {
+        return Ok(description);
+    }
+    let (place, is_weights) = description.file();
+    if !is_weights || file == "-" {
+        let message = format!("{place}: expected a file of weights with --dynamics");
+        return Err(Usage(message).into());
+    }
+    let mut notes = Notes::default();
+    let dynamics = dynamics::describe(file, args, &mut notes)?;
+    notes.notes.append(&mut notes.said);
+    // The description has said which layer of the file it is.
+    notes.notes.retain(|note| !note.contains(": the layer "));
+    Ok(description.with_dynamics(serde_json::to_value(&dynamics)?, dynamics.lines(), notes.notes))
 }

@@ -8,16 +8,19 @@ mod plan;
 mod runs;
 mod work;
 
+use std::path::Path;
+
 use anyhow::Result;
 use elman::files::{OpenSource, Source, TensorFile};
 use elman::{Checkpoint, Element, ModelCheckpoint, ModelConfig};
 
 use crate::args::Run;
+use crate::info;
 use crate::layer::{assume, described, has_two_readings};
 use crate::modules;
 use crate::pipeline::input::Input;
 use crate::pipeline::pass::PassOptions;
-use crate::report::{Notes, print};
+use crate::report::{Notes, TensorLine, print};
 use crate::rng::Rng;
 use crate::start::Start;
 use crate::threads;
@@ -73,12 +76,25 @@ fn run_as<T: Element>(
     let shared = Shared { args, options, model: &model, start: &start, pool: &pool };
     let Done { outputs, rng, text, mut report, stdout_taken } = shared.run(work, &places, held)?;
     report.rng = rng.save(outputs)?;
+    if args.values {
+        report.values = Some(values(&report.tensors)?);
+    }
     if let Some(text) = text {
         // Beside lines of text that are the result, a report is only said if it is asked for.
         print(&text, false)?;
         report.notes.shorten(args.report.verbose == 0);
     }
     report.print(stdout_taken)
+}
+
+/// The numbers of the outputs that are in files now, under the names of the files.
+fn values(tensors: &[TensorLine]) -> Result<Vec<(String, String)>> {
+    let outputs = tensors.iter().filter(|tensor| tensor.name != "input" && tensor.name != "h_0");
+    let mut files: Vec<_> = outputs.filter_map(|tensor| tensor.file.as_deref()).collect();
+    files.dedup();
+    files.retain(|file| Path::new(file).is_file());
+    let printed = files.into_iter().map(|file| Ok((file.to_owned(), info::values(file.as_ref())?)));
+    printed.collect()
 }
 
 /// Reads pipes to their end before fresh weights are drawn with `--rng`, whose lock the writer of a pipe may hold.

@@ -16,7 +16,7 @@ const STUBBORN: usize = 10;
 const ROWS: usize = 8;
 
 /// The real and the imaginary part.
-type Eigenvalue = (f64, f64);
+pub(crate) type Eigenvalue = (f64, f64);
 
 /// A square matrix, row by row, with zeros to its right and below it: a reflection may always read three
 /// axes, the last of them with a factor of zero.
@@ -32,12 +32,13 @@ type Reflection = [f64; 3];
 
 /// The largest absolute value of the eigenvalues of a matrix of `size` rows. `None` if a number is not
 /// finite, or if the QR algorithm does not converge, which has not been seen.
-pub(super) fn spectral_radius(size: usize, values: &[f64]) -> Option<f64> {
+pub(crate) fn spectral_radius(size: usize, values: &[f64]) -> Option<f64> {
     let found = eigenvalues(size, values)?;
     Some(found.iter().fold(0.0, |most, (re, im)| re.hypot(*im).max(most)))
 }
 
-fn eigenvalues(size: usize, values: &[f64]) -> Option<Vec<Eigenvalue>> {
+/// All eigenvalues of a matrix of `size` rows, or `None` as for [`spectral_radius`].
+pub(crate) fn eigenvalues(size: usize, values: &[f64]) -> Option<Vec<Eigenvalue>> {
     values.iter().all(|x| x.is_finite()).then_some(())?;
     // Squares must neither overflow nor vanish. Division by a power of two is exact.
     let most = values.iter().fold(f64::MIN_POSITIVE, |most, x| most.max(x.abs()));

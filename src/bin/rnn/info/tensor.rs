@@ -169,7 +169,7 @@ fn without_statistics(name: Option<&str>, stored: StoredType, shape: &[usize]) -
 }
 
 /// Reads a tensor's numbers: their statistics and, if `values`, their print. `watch` sees the bits too.
-fn gather(
+pub(super) fn gather(
     reader: TensorReader<'_>,
     values: bool,
     mut watch: impl FnMut(&[u64]),

@@ -25,7 +25,7 @@ const MEANING: &str = "spectral radius: the largest |eigenvalue| of weight_hh; b
 
 /// The largest matrix whose eigenvalues are computed without `--spectral-radius`, in rows. The time grows with
 /// the cube: 2048 rows take some ten seconds, 8192 ten minutes.
-const MAX_ROWS: usize = 2048;
+pub(crate) const MAX_ROWS: usize = 2048;
 
 pub(super) fn describe(checkpoint: Checkpoint, args: &Info) -> Result<Description> {
     let mut notes = Notes::default();
@@ -63,7 +63,9 @@ pub(super) fn describe(checkpoint: Checkpoint, args: &Info) -> Result<Descriptio
     }
     let tensors = Some(tensors(checkpoint, args, &mut notes)?);
     let (kind, meaning) = ("weights", Some(MEANING));
-    Ok(Description { file, kind, format, lines, fields, tensors, meaning, values: None, notes })
+    let described =
+        Description { file, kind, format, lines, fields, tensors, ..Description::default() };
+    Ok(Description { meaning, notes, ..described })
 }
 
 /// The parts of the model around the layer: those that `rnn run` uses by itself, or the flags that would use them.
@@ -151,7 +153,7 @@ fn listed(parameter: Parameter, stored: StoredType, tensor: &ArrayD<f64>, args: 
 }
 
 /// The square root of the sum of squares, none of which overflows or vanishes.
-fn norm(numbers: &[f64]) -> f64 {
+pub(crate) fn norm(numbers: &[f64]) -> f64 {
     let most = numbers.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
     let all_finite = numbers.iter().all(|x| x.is_finite());
     let scale = if most == 0.0 || !all_finite { 1.0 } else { most };

@@ -13,7 +13,7 @@ use crate::numbers::all_finite;
 const SEEN: usize = 4096;
 
 /// The absolute value beyond which tanh is flat: its slope is below 0.002.
-const FLAT: f64 = 0.999;
+pub(crate) const FLAT: f64 = 0.999;
 
 pub(super) struct Flow<'a, T> {
     pass: &'a Pass<'a, T>,

@@ -102,6 +102,10 @@ fn check_many(args: &Run) -> Result<()> {
             "expected one input with --rng, whose state goes from one run to the next, got many";
         return Err(with_hint(Usage(message.to_owned()), hint::without(&["--rng"])));
     }
+    if args.values {
+        let message = "expected one input with --values, got many".to_owned();
+        return Err(with_hint(Usage(message), hint::without(&["--values"])));
+    }
     for (flag, path) in [("--h0", &args.h0), ("--lengths", &args.lengths)] {
         if path.as_ref().is_some_and(|path| path == "-") {
             let message = format!("expected a file for {flag}, which many inputs use, got -");

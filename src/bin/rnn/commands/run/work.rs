@@ -83,6 +83,7 @@ impl<T: Element> Shared<'_, T> {
             seed: rng.seed.filter(|_| drawn),
             rng: None,
             run: Some(run),
+            values: None,
             notes,
         };
         Ok(Done { outputs, rng, text, report, stdout_taken })
