@@ -95,6 +95,7 @@
 //! | a file format | a module in `files`; its first bytes in `files::format`, its extension in `TensorFormat` or `BundleFormat` |
 //! | a flag of COMMAND | `src/bin/rnn/args/COMMAND.rs`; used in `commands/COMMAND.rs`, for `run` by way of `commands/run/plan.rs` |
 //! | a hint or an explanation of an error | `src/bin/rnn/explain` |
+//! | a kind of picture | `src/bin/rnn/plot/kinds.rs` |
 //! | an instruction set | a file like `kernel/x86.rs`, its registers in `kernel::vector::Registers`, its name in `kernel::Kernel` |
 //! | a stored type of number | `files::StoredType`, with its conversions in `files::number`; each format names its own |
 //! | a computed type of number | `element::{Dtype, Element}` and its registers in `kernel/portable.rs` and `kernel/x86.rs`; the compiler lists the matches on `Dtype` |

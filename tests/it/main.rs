@@ -31,6 +31,8 @@ mod models;
 mod onnx;
 mod pack;
 mod pipelines;
+#[cfg(feature = "plot")]
+mod plot;
 mod pt;
 mod ragged;
 mod randn;

@@ -90,7 +90,7 @@ fn completions_offer_named_values() {
         (
             "rnn man",
             "man",
-            "-h --max-bytes --help run stream generate score init convert info explain diff randn pack unpack bench completions man\n",
+            "-h --max-bytes --help run stream generate score init convert info explain plot diff randn pack unpack bench completions man\n",
         ),
     ] {
         assert_eq!(sandbox.shell(&script(line, word)).stdout_text(), expected, "{line}");

@@ -406,7 +406,7 @@ fn wrong_usage() {
             case(
                 "",
                 2,
-                "expected a command: run, stream, generate, score, init, convert, info, explain, diff, randn, pack, unpack, bench, completions or man",
+                "expected a command: run, stream, generate, score, init, convert, info, explain, plot, diff, randn, pack, unpack, bench, completions or man",
                 "rnn --help",
             ),
             case("walk", 2, "unrecognized subcommand 'walk'", "rnn --help"),

@@ -69,7 +69,7 @@ const FLAGS_OF_OTHER_PROGRAMS: [&str; 9] = [
 fn every_flag_exists() {
     let sandbox = Sandbox::new();
     let commands =
-        "run stream generate score init convert info explain diff randn pack unpack bench";
+        "run stream generate score init convert info explain plot diff randn pack unpack bench";
     let help = |command| sandbox.rnn(&format!("{command} --help")).succeeds().stdout_text();
     let helps: String = commands.split(' ').map(help).collect();
     let known: Vec<_> = helps.split(is_outside_a_flag).collect();

@@ -22,6 +22,8 @@ pub(crate) use language::{Generate, LanguageArgs, Score};
 pub(crate) use layer::{Bench, BenchForm, Convert, EngineArgs, FilesArgs, Init, Run};
 pub(crate) use model::{Chain, ModelArgs, PartArgs};
 pub(crate) use see::{Direction, Explain, Seen};
+#[cfg(feature = "plot")]
+pub(crate) use see::{Kind, Plot};
 pub(crate) use stream::Stream;
 pub(crate) use table::{Format, TableArgs, TableOutputArgs};
 pub(crate) use tensors::{
@@ -80,6 +82,10 @@ pub(crate) enum Command {
     /// Show one step of the recurrence with its numbers, term by term, and the lines of Python that give the same.
     #[command(long_about = include_str!("args/help/explain.txt").trim_ascii_end())]
     Explain(Box<Explain>),
+    /// Draw hidden states, weights, eigenvalues and norms: as .png, .svg, or in the terminal.
+    #[cfg(feature = "plot")]
+    #[command(long_about = include_str!("args/help/plot.txt").trim_ascii_end())]
+    Plot(Box<Plot>),
     /// Compare two tensors, or two bundles of them: 0 equal, 1 different.
     #[command(long_about = include_str!("args/help/diff.txt").trim_ascii_end())]
     Diff(Diff),

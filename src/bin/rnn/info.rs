@@ -22,6 +22,8 @@ use crate::args::{Info, InfoForm};
 use crate::pipeline::table::check_table;
 use crate::report::{Notes, aligned};
 
+#[cfg(feature = "plot")]
+pub(crate) use eigenvalues::eigenvalues;
 pub(crate) use eigenvalues::spectral_radius;
 pub(crate) use values::values;
 pub(crate) use weights::{MAX_ROWS, norm};

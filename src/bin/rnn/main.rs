@@ -27,6 +27,8 @@ mod modules;
 mod numbers;
 mod peak;
 mod pipeline;
+#[cfg(feature = "plot")]
+mod plot;
 mod progress;
 mod recurrence;
 mod report;

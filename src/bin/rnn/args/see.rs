@@ -1,10 +1,14 @@
-//! Arguments of the commands that show the layer at work.
+//! Arguments of the commands that show the layer at work: `explain` and `plot`.
 
 use std::ffi::OsString;
+#[cfg(feature = "plot")]
+use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
 use elman::Dtype;
 
+#[cfg(feature = "plot")]
+use super::values::pixels;
 use super::values::{DTYPE, digits, whole};
 use super::{InfoForm, LayerArgs, TableArgs, WeightsArgs};
 
@@ -69,4 +73,51 @@ pub(crate) enum Direction {
     Forward,
     /// From the last step to the first.
     Reverse,
+}
+
+#[cfg(feature = "plot")]
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Plot {
+    #[command(flatten)]
+    pub(crate) seen: Seen,
+    /// The picture.
+    #[arg(long, value_name = "KIND", default_value = "states")]
+    pub(crate) kind: Kind,
+    /// The sequence of a batch, from 0 on.
+    #[arg(long, value_name = "N", default_value = "0", value_parser = whole, allow_negative_numbers = true)]
+    pub(crate) row: usize,
+    /// One layer of the stack, from 0 on [default: all].
+    #[arg(long = "layer", value_name = "K", value_parser = whole, allow_negative_numbers = true)]
+    pub(crate) layer_number: Option<usize>,
+    /// Units of --kind units [default: the first five].
+    #[arg(long, value_name = "U,U", value_delimiter = ',', value_parser = whole)]
+    pub(crate) units: Vec<usize>,
+    /// Width and height in pixels [default: 1000 and as much as the panels need].
+    #[arg(long, value_name = "WxH", value_parser = pixels)]
+    pub(crate) size: Option<[u32; 2]>,
+    /// File for the picture, .png or .svg. Without it: the terminal.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Keep an existing picture: an error instead of replacing it.
+    #[arg(long)]
+    pub(crate) no_clobber: bool,
+}
+
+/// The kinds of pictures.
+#[cfg(feature = "plot")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// Hidden states, units over steps.
+    #[default]
+    States,
+    /// The weights as they are.
+    Weights,
+    /// Eigenvalues of each weight_hh on the complex plane.
+    Spectrum,
+    /// The share of states beyond 0.999 of tanh, or at zero of ReLU, over steps.
+    Saturation,
+    /// The norm of the hidden state over steps.
+    Norm,
+    /// Chosen units over steps.
+    Units,
 }

@@ -41,6 +41,25 @@ pub(crate) fn digits(text: &str) -> Result<usize, String> {
     parsed(text, |&digits| digits <= MAX_DIGITS, "a number of digits, from 0 to 17")
 }
 
+/// Most pixels of a picture, which take 3 bytes each.
+#[cfg(feature = "plot")]
+const MAX_PIXELS: u32 = 1 << 26;
+
+/// Width and height of a picture, as in 800x600.
+#[cfg(feature = "plot")]
+pub(crate) fn pixels(text: &str) -> Result<[u32; 2], String> {
+    let size = text
+        .split_once('x')
+        .and_then(|(width, height)| Some([width.parse().ok()?, height.parse::<u32>().ok()?]));
+    let fits = |[width, height]: &[u32; 2]| {
+        *width >= 100
+            && *height >= 100
+            && width.checked_mul(*height).is_some_and(|all| all <= MAX_PIXELS)
+    };
+    let expected = "a size such as 1000x600, at least 100x100 and at most 67108864 pixels";
+    size.filter(fits).ok_or_else(|| format!("expected {expected}, got '{text}'"))
+}
+
 /// A part of many files: those whose number is K more than a multiple of N.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shard {

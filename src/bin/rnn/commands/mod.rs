@@ -9,6 +9,8 @@ pub(crate) mod info;
 pub(crate) mod init;
 pub(crate) mod manual;
 pub(crate) mod pack;
+#[cfg(feature = "plot")]
+pub(crate) mod plot;
 pub(crate) mod randn;
 pub(crate) mod run;
 pub(crate) mod score;
@@ -37,6 +39,8 @@ pub(crate) fn dispatch(args: &Args) -> Result<()> {
         Command::Convert(args) => convert::convert(args),
         Command::Info(args) => info::info(args),
         Command::Explain(args) => explain::explain(args),
+        #[cfg(feature = "plot")]
+        Command::Plot(args) => plot::plot(args),
         Command::Diff(args) => diff::diff(args),
         Command::Randn(args) => randn::randn(args),
         Command::Pack(args) => pack::pack(args),

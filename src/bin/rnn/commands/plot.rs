@@ -1,0 +1,216 @@
+//! `rnn plot`: hidden states and weights as a picture.
+
+mod surface;
+
+use anyhow::Result;
+use elman::files::{Accepts, File, Source, open_with};
+use elman::{Config, Element, Nonlinearity};
+use ndarray::{Array2, ArrayD, Axis, Ix2};
+
+use super::explain::below;
+use crate::args::{PartArgs, Plot, ReportForm};
+use crate::explain::hint;
+use crate::failure::{Data, Usage, with_hint};
+use crate::layer::{merged_config, read_model};
+use crate::model_flags::ModelFlags;
+use crate::plot::Figure;
+use crate::plot::kinds::{Named, counted, of_weights, over_steps, spectrum};
+use crate::report::Notes;
+use crate::states::{Opened, Sequences, Sources, open_sources};
+use crate::threads;
+
+use surface::Surface;
+
+/// Units without `--units`.
+const FIRST_UNITS: usize = 5;
+
+pub(crate) fn plot(args: &Plot) -> Result<()> {
+    let surface = Surface::new(args)?;
+    let mut notes = Notes::new(ReportForm::Text);
+    let figure = if args.kind.is_of_weights() {
+        weights(args, &surface, &mut notes)?
+    } else if args.seen.weights.is_some() || args.seen.layer.hidden_size.is_some() {
+        let sources = Sources::new(&args.seen)?;
+        let opened = open_sources(&sources, &mut notes)?;
+        typed!(opened.dtype(), states(args, opened, &surface, &mut notes))?
+    } else {
+        saved(args, &surface)?
+    };
+    surface.show(&figure)?;
+    notes.print_said();
+    Ok(())
+}
+
+/// The hidden states of a layer on an input.
+fn states<T: Element>(
+    args: &Plot,
+    opened: Opened<'_>,
+    surface: &Surface<'_>,
+    notes: &mut Notes,
+) -> Result<Figure> {
+    let sequences = opened.read::<T>(notes)?;
+    let config = sequences.model.rnn().config().clone();
+    below("--row", args.row, sequences.count(), "the sequences of the input")?;
+    check_places(args, &config)?;
+    let pool = threads::pool(None, &mut notes.notes)?;
+    let states = pool.install(|| sequences.pass(args.row))?;
+    let directions = config.num_directions();
+    let layers = args.layer_number.map_or(0..config.num_layers, |layer| layer..layer + 1);
+    let named = layers.flat_map(|layer| (0..directions).map(move |direction| (layer, direction)));
+    let named: Vec<_> = named
+        .map(|(layer, direction)| {
+            let reverse = if states.is_reverse(direction) { ", reverse" } else { "" };
+            let forward = if config.bidirectional && direction == 0 { ", forward" } else { "" };
+            let name = format!("layer {layer}{forward}{reverse}");
+            Named { name, states: states.states(layer, direction) }
+        })
+        .collect();
+    let title = title(args, &sequences, states.steps());
+    let relu = config.nonlinearity == Nonlinearity::Relu;
+    Ok(draw(args, &named, directions, relu, surface, title))
+}
+
+/// The files, and the shapes.
+fn title<T: Element>(args: &Plot, sequences: &Sequences<T>, steps: usize) -> Vec<String> {
+    let (config, count) = (sequences.model.rnn().config(), sequences.count());
+    let weights = sequences.weights.as_deref().unwrap_or("fresh weights");
+    let (kind, input, row) = (args.kind.title(), &sequences.input, args.row);
+    let each = if config.bidirectional { " in each direction" } else { "" };
+    let (steps, units) = (counted(steps, "step"), counted(config.hidden_size, "unit"));
+    vec![
+        format!("{kind} of {weights} on {input}, row {row} of {count}"),
+        format!("{config}, {}, {}; {steps}, {units}{each}", config.nonlinearity, T::DTYPE),
+    ]
+}
+
+/// The panels of a kind over steps.
+fn draw<T: Element>(
+    args: &Plot,
+    named: &[Named<'_, T>],
+    columns: usize,
+    relu: bool,
+    surface: &Surface<'_>,
+    title: Vec<String>,
+) -> Figure {
+    let first: Vec<_> = (0..FIRST_UNITS).collect();
+    let units = if args.units.is_empty() { &first } else { &args.units };
+    let limit = surface.limit(named.len().div_ceil(columns).clamp(1, 8), columns);
+    over_steps(args.kind, named, columns, relu, units, limit).titled(title)
+}
+
+fn check_places(args: &Plot, config: &Config) -> Result<()> {
+    if let Some(layer) = args.layer_number {
+        below("--layer", layer, config.num_layers, "the layers of the RNN")?;
+    }
+    for &unit in &args.units {
+        below("--units", unit, config.hidden_size, "the units of the hidden state")?;
+    }
+    Ok(())
+}
+
+/// The weights of a layer, or the eigenvalues of its `weight_hh`.
+fn weights(args: &Plot, surface: &Surface<'_>, notes: &mut Notes) -> Result<Figure> {
+    let Some(path) = &args.seen.weights else {
+        let message =
+            format!("expected --weights for {}, got none", args.kind.title().to_lowercase());
+        return Err(with_hint(Usage(message), hint::set("--weights", "w.npz")));
+    };
+    let source = Source::parse(path).open()?;
+    let parts = PartArgs::default();
+    let flags = ModelFlags::of_parts(&parts)?;
+    let weights = read_model(source, &args.seen.of_weights, None, &flags, notes)?.layer;
+    let (place, dtype) = (weights.place.clone(), weights.dtype);
+    let config = merged_config(&weights, &args.seen.layer)?;
+    check_places(args, &config)?;
+    // f64 holds the numbers of either type.
+    let params = elman::Params::<f64>::from_tensors(config.clone(), weights.into_tensors())?;
+    let own = |name: &str| {
+        args.layer_number.is_none_or(|layer| {
+            let suffix = format!("_l{layer}");
+            name.ends_with(&suffix) || name.ends_with(&format!("{suffix}_reverse"))
+        })
+    };
+    let kind = if args.kind.is_spectrum() { "weight_hh" } else { "weight_" };
+    let tensors = params.into_tensors().into_iter();
+    let matrices = tensors.filter(|(name, _)| name.starts_with(kind) && own(name));
+    let matrices = matrices.map(|(name, matrix)| Ok((name, matrix.into_dimensionality::<Ix2>()?)));
+    let matrices: Vec<(String, Array2<f64>)> = matrices.collect::<Result<_>>()?;
+    let figure = if args.kind.is_spectrum() {
+        spectrum(&matrices, matrices.len().clamp(1, 2))
+    } else {
+        of_weights(&matrices, surface.limit(matrices.len().div_ceil(2).clamp(1, 8), 2))
+    };
+    let title = vec![
+        format!("{} of {place}", args.kind.title()),
+        format!("{config}, {}, {dtype}", config.nonlinearity),
+    ];
+    Ok(figure.titled(title))
+}
+
+/// Hidden states in a file: an output, or the tensors of `--all-hidden`.
+fn saved(args: &Plot, surface: &Surface<'_>) -> Result<Figure> {
+    let Some(input) = &args.seen.input else {
+        let message = "expected --weights and --input, or hidden states as --input, got neither";
+        return Err(with_hint(Usage(message.to_owned()), hint::set("--input", "output.npy")));
+    };
+    let (source, columns) = (Source::parse(input), args.seen.table.columns());
+    let file = open_with(&source, Accepts::Tensors, &args.seen.table.options(&columns))?;
+    let place = source.to_string();
+    let mut tensors = Vec::new();
+    match file {
+        File::Bundle(mut bundle) => {
+            for index in 0..bundle.entries().len() {
+                let name = bundle.entries()[index].name.clone();
+                tensors.push((name, bundle.read_as::<f64>(index)?));
+            }
+        }
+        file => tensors.push((place.clone(), file.into_tensor()?.read::<f64>()?)),
+    }
+    let mut shapes = Vec::new();
+    let mut named = Vec::new();
+    for (name, tensor) in &tensors {
+        shapes.push(format!("{:?}", tensor.shape()));
+        named.push((name.clone(), row_of(args, &place, tensor)?));
+    }
+    let named: Vec<_> = named
+        .iter()
+        .map(|(name, states)| Named { name: name.clone(), states: states.view() })
+        .collect();
+    shapes.dedup();
+    let title = vec![
+        format!("{} in {place}, row {}", args.kind.title(), args.row),
+        format!("shape {}", shapes.join(", ")),
+    ];
+    let reverse = named.iter().any(|own| own.name.ends_with("_reverse"));
+    Ok(draw(args, &named, if reverse { 2 } else { 1 }, false, surface, title))
+}
+
+/// One sequence of a tensor of hidden states, (L, features).
+fn row_of(args: &Plot, place: &str, tensor: &ArrayD<f64>) -> Result<Array2<f64>> {
+    let axis = Axis(usize::from(!args.seen.layer.batch_first.unwrap_or(false)));
+    let row = match tensor.ndim() {
+        2 => tensor.view(),
+        3 => {
+            below("--row", args.row, tensor.len_of(axis), "the sequences of the tensor")?;
+            tensor.index_axis(axis, args.row)
+        }
+        _ => {
+            let message = format!(
+                "{place}: expected hidden states, (L, features) or (L, N, features), got shape {:?}",
+                tensor.shape()
+            );
+            return Err(Data(message).into());
+        }
+    };
+    for &unit in &args.units {
+        below("--units", unit, row.len_of(Axis(1)), "the units of the hidden state")?;
+    }
+    if row.is_empty() {
+        return Err(Data(format!(
+            "{place}: expected hidden states, got shape {:?}",
+            tensor.shape()
+        ))
+        .into());
+    }
+    Ok(row.to_owned().into_dimensionality()?)
+}
