@@ -44,4 +44,5 @@ mod seeds;
 mod stream;
 mod table;
 mod torch;
+mod tutorial;
 mod unpack;
