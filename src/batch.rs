@@ -5,6 +5,7 @@
 //! unbatched sequence is a batch of one.
 
 mod order;
+mod ragged;
 mod sizes;
 
 use std::borrow::Cow;
@@ -64,6 +65,8 @@ pub(crate) enum InputForm {
     BatchFirst,
     /// (rows, *), the data of a packed sequence.
     Packed,
+    /// (rows, *), one sequence after the other.
+    Ragged,
 }
 
 /// The elements of a padded output beyond the end of a sequence.
@@ -174,7 +177,7 @@ impl<'a, T: Clone> Batch<'a, T> {
     /// L of the input.
     pub(crate) fn steps(&self) -> usize {
         match self.form {
-            InputForm::Packed => self.sizes.steps(),
+            InputForm::Packed | InputForm::Ragged => self.sizes.steps(),
             InputForm::BatchFirst => self.shape[1],
             InputForm::Unbatched | InputForm::TimeMajor => self.shape[0],
         }
@@ -190,6 +193,9 @@ impl<'a, T: Clone> Batch<'a, T> {
         if self.form == InputForm::Packed {
             return Ok(array(&[self.sizes.rows(), features], output));
         }
+        if self.form == InputForm::Ragged {
+            return self.in_sequence(&output, features);
+        }
         let shape = [padding.total_length.unwrap_or(self.steps()), self.sequences, features];
         let mut output = if let Some(sorted) = &self.sorted {
             // Another copy. Moving the rows apart in place was measured and is no faster: allocating the memory takes
@@ -204,7 +210,7 @@ impl<'a, T: Clone> Batch<'a, T> {
         match self.form {
             InputForm::Unbatched => output.index_axis_inplace(Axis(1), 0),
             InputForm::BatchFirst => output.swap_axes(0, 1),
-            InputForm::TimeMajor | InputForm::Packed => {}
+            InputForm::TimeMajor | InputForm::Packed | InputForm::Ragged => {}
         }
         Ok(output)
     }

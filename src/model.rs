@@ -28,6 +28,7 @@ use crate::batch::Batch;
 use crate::element::Element;
 use crate::error::Error;
 use crate::memory::array;
+use crate::stack::worthwhile;
 use crate::{Keep, Kernel, Options, Rnn};
 
 pub use config::{EncoderConfig, LinkConfig, ModelConfig};
@@ -108,6 +109,13 @@ impl<T: Element> Model<T> {
     #[must_use]
     pub fn with_kernel(self, kernel: Kernel) -> Self {
         Model { rnn: self.rnn.with_kernel(kernel), ..self }
+    }
+
+    /// Whether a pass over a batch of rows is too small to share, as [`Rnn::is_serial`] has it.
+    pub fn is_serial(&self, batch: &Batch<'_, T>) -> bool {
+        let rows =
+            if self.decoder.pool == Pool::Steps { batch.sizes.rows() } else { batch.sequences };
+        self.rnn.is_serial(batch) && worthwhile(rows, self.decoder.head.work()) == 1
     }
 
     /// The encoder, if the input holds ids.

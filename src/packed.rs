@@ -8,7 +8,7 @@ mod pad;
 
 use std::borrow::Cow;
 
-use ndarray::{ArrayD, Dimension};
+use ndarray::{ArrayD, ArrayViewD, Dimension};
 
 use crate::batch::{Batch, BatchSizes, InputForm, inverse};
 use crate::error::Error;
@@ -106,22 +106,7 @@ impl<T> PackedSequence<T> {
         T: Clone,
     {
         self.check()?;
-        let shape = self.data.raw_dim();
-        if shape.ndim() != 2 {
-            return Err(Error::rank("data", "2 dimensions, (rows, H_in)", shape.slice()));
-        }
-        let rows = match self.data.as_slice() {
-            Some(rows) => Cow::Borrowed(rows),
-            None => Cow::Owned(values(&self.data, "input")?),
-        };
-        Ok(Batch {
-            rows,
-            sizes: BatchSizes::new(&self.batch_sizes)?,
-            sequences: self.batch(),
-            sorted: self.sorted_indices.as_deref().map(Cow::Borrowed),
-            shape,
-            form: InputForm::Packed,
-        })
+        Batch::packed(self.data.view(), &self.batch_sizes, self.sorted_indices.as_deref())
     }
 
     /// The same sequences with other data, which has as many rows.
@@ -159,12 +144,7 @@ impl<T> PackedSequence<T> {
             (Some(sorted), Some(unsorted)) => (sorted, unsorted),
             _ => return refuse("expected sorted_indices and unsorted_indices, got one of them"),
         };
-        if sorted.len() < self.active() {
-            let (active, found) = (self.active(), sorted.len());
-            return refuse(format!(
-                "sorted_indices: expected at least {active}, one for each row of step 0, got {found}"
-            ));
-        }
+        check_count(sorted, self.active())?;
         if inverse(sorted, "sorted_indices")? != *unsorted {
             return refuse(
                 "unsorted_indices: expected the inverse of sorted_indices, got another list",
@@ -172,6 +152,56 @@ impl<T> PackedSequence<T> {
         }
         Ok(())
     }
+}
+
+impl<'a, T: Clone> Batch<'a, T> {
+    /// Rows of step t from sequences that have it, step after step, (rows, `H_in`), as a
+    /// [`PackedSequence`](crate::PackedSequence) has them: `batch_sizes[t]` rows of step t. `sorted` is the original
+    /// place of each sequence in packed order, (N), or `None`.
+    ///
+    /// # Errors
+    /// Those of [`PackedSequence::new`](crate::PackedSequence::new), and of
+    /// [`PackedSequence::as_batch`](crate::PackedSequence::as_batch).
+    #[allow(clippy::needless_pass_by_value, reason = "views are taken by value everywhere")]
+    pub fn packed(
+        data: ArrayViewD<'a, T>,
+        batch_sizes: &[usize],
+        sorted: Option<&'a [usize]>,
+    ) -> Result<Self, Error> {
+        let shape = data.raw_dim();
+        let &[rows, _] = shape.slice() else {
+            return Err(Error::rank("data", "2 dimensions, (rows, H_in)", shape.slice()));
+        };
+        check_sizes(batch_sizes, rows)?;
+        let active = batch_sizes.first().copied().unwrap_or(0);
+        if let Some(sorted) = sorted {
+            check_count(sorted, active)?;
+            inverse(sorted, "sorted_indices")?;
+        }
+        let rows = match data.to_slice() {
+            Some(rows) => Cow::Borrowed(rows),
+            None => Cow::Owned(values(&data, "input")?),
+        };
+        Ok(Batch {
+            rows,
+            sizes: BatchSizes::new(batch_sizes)?,
+            sequences: sorted.map_or(active, <[usize]>::len),
+            sorted: sorted.map(Cow::Borrowed),
+            shape,
+            form: InputForm::Packed,
+        })
+    }
+}
+
+/// Checks that there is an index for each of the `active` sequences with a first step.
+fn check_count(sorted: &[usize], active: usize) -> Result<(), Error> {
+    let found = sorted.len();
+    if found < active {
+        return refuse(format!(
+            "sorted_indices: expected at least {active}, one for each row of step 0, got {found}"
+        ));
+    }
+    Ok(())
 }
 
 /// Checks that batch sizes never grow, that none is zero, and that they sum to the rows of the data.

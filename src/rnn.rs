@@ -150,6 +150,25 @@ impl<T: Element> Rnn<T> {
         Plan::new(&self.shape(&(0..self.config.num_layers), seq_len, batch), threads).to_string()
     }
 
+    /// Whether a pass over a batch, with [`Keep::Last`], is too small to share: it stays on the calling thread, and
+    /// starts no pool. A caller with a pool of its own then need not enter it.
+    ///
+    /// ```
+    /// use elman::{Batch, Config, Generator, Rnn};
+    /// use ndarray::ArrayD;
+    ///
+    /// let rnn = Rnn::<f32>::new(Config::new(10, 20), &mut Generator::new(0))?;
+    /// let (small, large) = (ArrayD::zeros(vec![5, 3, 10]), ArrayD::zeros(vec![500, 300, 10]));
+    /// assert!(rnn.is_serial(&Batch::new(small.view(), false)?));
+    /// assert!(!rnn.is_serial(&Batch::new(large.view(), false)?));
+    /// # Ok::<_, elman::Error>(())
+    /// ```
+    pub fn is_serial(&self, batch: &Batch<'_, T>) -> bool {
+        let sizes = &batch.sizes;
+        let layers = 0..self.config.num_layers;
+        sizes.rows() == 0 || Plan::is_serial(&self.shape(&layers, sizes.steps(), sizes.size(0)))
+    }
+
     /// Shape of `h_0` and `h_n` for a batch of N, or with `None` for unbatched input.
     pub fn hidden_shape(&self, batch: Option<usize>) -> Vec<usize> {
         let states = self.config.num_directions() * self.config.num_layers;
@@ -241,7 +260,7 @@ impl<T: Element> Rnn<T> {
         if shape.last() != Some(&expected) {
             return Err(Error::InputSize { expected, found: found() });
         }
-        if steps == 0 && form != InputForm::Packed {
+        if steps == 0 && !matches!(form, InputForm::Packed | InputForm::Ragged) {
             return Err(Error::NoSteps { found: found() });
         }
         Ok(())

@@ -39,7 +39,7 @@ pub(crate) use block::{Block, Steps, Workspace};
 pub(crate) use caches::l2_bytes;
 pub use caches::{Cache, caches};
 pub(crate) use plan::{Parallel, Plan, Shape, cores};
-pub(crate) use shares::{in_shares, shares};
+pub(crate) use shares::{in_shares, shares, worthwhile};
 
 /// The weights of one layer and direction, packed for the kernel.
 #[derive(Clone, Debug)]

@@ -4,15 +4,15 @@ use ndarray::ArrayD;
 
 use super::derived::Derived;
 use super::names::is_of_optimizer;
-use super::parts::Parts;
+use super::parts::{Parts, check_labels};
 use super::{Checkpoint, NamedTensor};
 use crate::checkpoint::error::CheckpointError;
 use crate::element::{Dtype, Element};
 use crate::error::Error;
 use crate::files::{
-    Accepts, AttributeValue, Bundle, Entry, File, OpenSource, Source, TableOptions,
+    Accepts, AttributeValue, Bundle, Entry, File, OpenSource, Source, TableOptions, Tensor,
 };
-use crate::{Config, Decoder, Encoder, EncoderConfig, LinkConfig, Model, ModelConfig};
+use crate::{Config, Decoder, Encoder, EncoderConfig, LinkConfig, Model, ModelConfig, Rnn};
 
 /// A layer in a file, with the parts of its model around it.
 ///
@@ -156,27 +156,37 @@ impl ModelCheckpoint {
         &self,
         layer: &Config,
     ) -> Result<(Option<Encoder<T>>, Decoder<T>), CheckpointError> {
-        let within = |error: Error| CheckpointError::from(error).within(&self.layer.place);
         let tensors = self.tensors.iter().map(|own| (own.name.as_str(), &own.tensor));
-        let (parts, around) = (Parts(tensors.collect()), &self.config);
-        let encoder = parts.encoder(around, layer.input_size).map_err(within)?;
-        let width = layer.num_directions() * layer.hidden_size;
-        let head = parts.head(around, width).map_err(within)?;
-        let decoder = Decoder { pool: around.pool, head, function: around.function };
-        let classes = decoder.check(width).map_err(within)?;
-        match around.labels.as_ref().map(Vec::len) {
-            Some(found) if found != classes => {
-                let what = format!("expected {classes}, one for each class, got {found}");
-                Err(Error::invalid("labels", what).into())
-            }
-            _ => Ok((encoder, decoder)),
-        }
+        let parts = Parts(tensors.collect()).around(&self.config, layer);
+        let within = |error: Error| CheckpointError::from(error).within(&self.layer.place);
+        let (encoder, decoder, classes) = parts.map_err(within)?;
+        check_labels(&self.config, classes)?;
+        Ok((encoder, decoder))
     }
 
     /// The tensors of the parts as numbers of type T, under their full names.
     pub fn to_tensors<T: Element>(&self) -> Vec<(String, ArrayD<T>)> {
         let array = |own: &NamedTensor| (own.name.clone(), own.tensor.clone().into_array());
         self.tensors.iter().map(array).collect()
+    }
+}
+
+impl<T: Element> Model<T> {
+    /// A model of a layer and the tensors of the parts around it, under the names that the configuration gives them:
+    /// what [`ModelCheckpoint`] reads from a file.
+    ///
+    /// # Errors
+    /// [`Error::MissingTensor`], [`Error::TensorShape`] and [`Error::Rank`] for a tensor; [`Error::Invalid`] for a
+    /// vocabulary or labels of another count; those of [`Model::new`].
+    pub fn from_tensors(
+        rnn: Rnn<T>,
+        around: &ModelConfig,
+        tensors: &[(String, Tensor)],
+    ) -> Result<Self, Error> {
+        let tensors = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
+        let (encoder, decoder, classes) = Parts(tensors.collect()).around(around, rnn.config())?;
+        check_labels(around, classes)?;
+        Model::new(encoder, rnn, decoder)
     }
 }
 

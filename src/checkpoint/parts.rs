@@ -5,13 +5,27 @@ use std::collections::HashMap;
 use crate::element::Element;
 use crate::error::Error;
 use crate::files::Tensor;
-use crate::{Encoder, EncoderConfig, Head, Linear, Link, LinkConfig, ModelConfig};
+use crate::{Config, Decoder, Encoder, EncoderConfig, Head, Linear, Link, LinkConfig, ModelConfig};
 
 /// The tensors around a layer, by their full names.
 pub(super) struct Parts<'a>(pub(super) HashMap<&'a str, &'a Tensor>);
 
 impl Parts<'_> {
-    pub(super) fn encoder<T: Element>(
+    /// The parts around a layer with this configuration, and the number of classes of the decoder.
+    pub(super) fn around<T: Element>(
+        &self,
+        config: &ModelConfig,
+        layer: &Config,
+    ) -> Result<(Option<Encoder<T>>, Decoder<T>, usize), Error> {
+        let encoder = self.encoder(config, layer.input_size)?;
+        let width = layer.num_directions() * layer.hidden_size;
+        let head = self.head(config, width)?;
+        let decoder = Decoder { pool: config.pool, head, function: config.function };
+        let classes = decoder.check(width)?;
+        Ok((encoder, decoder, classes))
+    }
+
+    fn encoder<T: Element>(
         &self,
         config: &ModelConfig,
         input_size: usize,
@@ -41,11 +55,7 @@ impl Parts<'_> {
         }
     }
 
-    pub(super) fn head<T: Element>(
-        &self,
-        config: &ModelConfig,
-        width: usize,
-    ) -> Result<Head<T>, Error> {
+    fn head<T: Element>(&self, config: &ModelConfig, width: usize) -> Result<Head<T>, Error> {
         let (mut links, mut width) = (Vec::with_capacity(config.head.len()), width);
         for link in &config.head {
             links.push(match link {
@@ -84,5 +94,16 @@ impl Parts<'_> {
         }
         let missing = || Error::MissingTensor { name: name.to_owned(), expected: vec![0, columns] };
         found.ok_or_else(missing)
+    }
+}
+
+/// Checks that there are no labels, or one for each class.
+pub(super) fn check_labels(config: &ModelConfig, classes: usize) -> Result<(), Error> {
+    match config.labels.as_ref().map(Vec::len) {
+        Some(found) if found != classes => {
+            let what = format!("expected {classes}, one for each class, got {found}");
+            Err(Error::invalid("labels", what))
+        }
+        _ => Ok(()),
     }
 }

@@ -1,6 +1,6 @@
 //! The buffers of a forward pass, allocated and divided among its blocks before it begins.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use crate::batch::{BatchSizes, OUTPUT};
 use crate::element::Element;
@@ -14,13 +14,16 @@ use crate::stack::{Block, Parallel, Plan, Shape, Steps, Workspace};
 pub(super) struct Spare<T>(Mutex<Vec<Workspace<T>>>);
 
 impl<T> Spare<T> {
-    /// Takes all of them: a concurrent pass allocates its own.
+    /// Takes all of them: a concurrent pass allocates its own. So does one that finds the mutex locked, which never
+    /// waits: a process that was forked meanwhile would wait forever.
     pub(super) fn take(&self) -> Vec<Workspace<T>> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        self.0.try_lock().map(|mut own| std::mem::take(&mut *own)).unwrap_or_default()
     }
 
     pub(super) fn give_back(&self, workspaces: Vec<Workspace<T>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = workspaces;
+        if let Ok(mut own) = self.0.try_lock() {
+            *own = workspaces;
+        }
     }
 }
 

@@ -60,7 +60,9 @@ impl<T: Element> Rnn<T> {
         masks: &[Vec<bool>],
     ) -> Result<Vec<T>, Error> {
         let shape = self.shape(&layers, batch_sizes.steps(), batch_sizes.size(0));
-        let plan = Plan::new(&shape, rayon::current_num_threads()).balanced(batch_sizes);
+        // A pass that needs no other thread does not ask rayon for their number, which would start a pool.
+        let threads = if Plan::is_serial(&shape) { 1 } else { rayon::current_num_threads() };
+        let plan = Plan::new(&shape, threads).balanced(batch_sizes);
         let mut output = zeros(&[batch_sizes.rows(), shape.directions, shape.hidden_size], OUTPUT)?;
         let stack = Stack {
             kernel: self.kernel,

@@ -90,6 +90,12 @@ impl Plan {
         if by_columns { shape.by_columns(columns) } else { shape.by_blocks(threads) }
     }
 
+    /// Whether the pass stays on one thread, however many there are.
+    pub(crate) fn is_serial(shape: &Shape) -> bool {
+        let plan = Plan::new(shape, 2);
+        plan.parallel == Parallel::Rows { threads: 1 }
+    }
+
     /// The same plan with blocks of equal work for a ragged batch, so that all threads end at the same time.
     /// With lengths spread evenly from 1 to L, the first of two blocks gets 29 % of the rows.
     pub(crate) fn balanced(mut self, batch_sizes: &BatchSizes) -> Self {

@@ -5,8 +5,13 @@ use super::plan::MIN_BLOCK_WORK;
 /// The number of shares of `rows` rows that take `work` multiplications each: as many as there are threads in the
 /// current pool, or fewer if the work is not worth waking them.
 pub(crate) fn shares(rows: usize, work: usize) -> usize {
-    let worthwhile = rows.saturating_mul(work) / MIN_BLOCK_WORK;
-    rayon::current_num_threads().min(worthwhile).min(rows).max(1)
+    let worthwhile = worthwhile(rows, work);
+    if worthwhile == 1 { 1 } else { rayon::current_num_threads().min(worthwhile) }
+}
+
+/// The most shares that are worth waking a thread for each.
+pub(crate) fn worthwhile(rows: usize, work: usize) -> usize {
+    (rows.saturating_mul(work) / MIN_BLOCK_WORK).min(rows).max(1)
 }
 
 /// Runs a function on each share, one on each thread.
