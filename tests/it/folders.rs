@@ -140,6 +140,10 @@ fn a_run_goes_on_where_another_one_ended() {
     fs::remove_file(sandbox.path("out/d.npz")).unwrap();
     age(&sandbox, "in/a.npy", 50);
     age(&sandbox, "out/b.npy", 100);
+    let left = sandbox.rnn(&format!("{line} --pending")).succeeds();
+    assert_eq!(left.stdout_text(), "in/b.npy\nin/d.npz\n");
+    assert!(!sandbox.path("out/d.npz").exists());
+    assert_eq!(sandbox.rnn("run -w w.npz -i in -o out/ --pending").code, Some(2));
     let report = sandbox.rnn(line).succeeds().stdout_text();
     assert!(report.contains("\nkept     the outputs of 3 files\n"), "{report}");
     assert_eq!(sandbox.bytes("out/a.npy"), b"kept");

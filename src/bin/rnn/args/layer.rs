@@ -107,6 +107,9 @@ pub(crate) struct FilesArgs {
     /// other weights and flags.
     #[arg(long)]
     pub(crate) resume: bool,
+    /// Print the inputs that --resume would run, a path on each line, and run none.
+    #[arg(long, requires = "resume")]
+    pub(crate) pending: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -15,11 +15,12 @@ use crate::pipeline::output_path::shown;
 const NAME: &str = "job.json";
 
 /// Flags that do not change the outputs, and those that are known by what they name.
-const OTHER_FLAGS: [&str; 11] = [
+const OTHER_FLAGS: [&str; 12] = [
     "--weights",
     "--output",
     "--shard",
     "--resume",
+    "--pending",
     "--report",
     "--quiet",
     "--verbose",

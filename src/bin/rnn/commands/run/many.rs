@@ -12,7 +12,7 @@ use crate::layer::described;
 use crate::pipeline::output::Outputs;
 use crate::pipeline::output_path::shown;
 use crate::pipeline::state::fingerprint;
-use crate::report::{Notes, RunLine, layer_line};
+use crate::report::{Notes, RunLine, layer_line, print};
 use crate::rng::Rng;
 use crate::start::Start;
 use crate::threads;
@@ -71,21 +71,18 @@ fn run_as<T: Element>(
     if let Some(folder) = folders[0].as_ref().filter(|_| has_job) {
         job::claim(folder, &job::of(fingerprint_of(&model, &around, parts)))?;
     }
+    let left = files.paths.iter().filter(|path| !(args.files.resume && is_done(path, folders)));
+    if args.files.pending {
+        let lines = left.flat_map(|path| [path.display().to_string(), "\n".to_owned()]);
+        return print(&lines.collect::<String>(), false);
+    }
     let pool = threads::pool(args.engine.threads, &mut notes.notes)?;
     let start = Start::new(Some(&layer));
     let shared = Shared { args, options, model: &model, start: &start, pool: &pool };
     let all = files.paths.len();
     let (began, mut runs) = (Instant::now(), Runs::new(notes.form, all));
-    for path in files.paths.iter().filter(|path| !(args.files.resume && is_done(path, folders))) {
-        let one = || run_one(&shared, path, folders, (&layer, &around, id), notes.clone());
-        let mut ended = one();
-        if runs.has_waiting() && ended.as_ref().is_err_and(needs_handles) {
-            runs.commit()?;
-            ended = one();
-        }
-        runs.add(shown(path), ended)?;
-    }
-    runs.commit()?;
+    let one = |path: &Path| run_one(&shared, path, folders, (&layer, &around, id), notes.clone());
+    run_each(left, &mut runs, one)?;
     let run = RunLine {
         mode: if args.train { "train" } else { "eval" },
         kernel: model.rnn().kernel().name(),
@@ -105,6 +102,24 @@ fn fingerprint_of<T: Element>(
     let config = model.rnn().config().to_json().to_string();
     let texts = [config.as_str(), &around.to_json().to_string()];
     fingerprint(&texts, model.rnn().to_tensors().into_iter().chain(parts))
+}
+
+/// Runs one input after the other. If the files that wait for their places leave too few handles, they are put there
+/// and the input is run again.
+fn run_each<'a>(
+    paths: impl Iterator<Item = &'a PathBuf>,
+    runs: &mut Runs,
+    one: impl Fn(&Path) -> Result<Done>,
+) -> Result<()> {
+    for path in paths {
+        let mut ended = one(path);
+        if runs.has_waiting() && ended.as_ref().is_err_and(needs_handles) {
+            runs.commit()?;
+            ended = one(path);
+        }
+        runs.add(shown(path), ended)?;
+    }
+    runs.commit()
 }
 
 /// Runs one of many inputs.
