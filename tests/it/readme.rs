@@ -45,24 +45,28 @@ fn every_command_prints_the_lines_below_it() {
 #[test]
 fn every_link_leads_to_a_file() {
     for (path, page) in pages() {
-        for link in page.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+        for link in page.split("](").skip(1).map(|rest| rest.split([')', '#']).next().unwrap()) {
             let target = path.parent().unwrap().join(link);
             assert!(target.exists(), "{}: {link}", path.display());
         }
     }
 }
 
-/// Flags of cargo, rustup and the scripts of `fixtures/`.
-const FLAGS_OF_OTHER_PROGRAMS: [&str; 9] = [
+/// Flags of cargo, rustup, pip, `elman.dask` and the scripts of `fixtures/`.
+const FLAGS_OF_OTHER_PROGRAMS: [&str; 13] = [
     "--all-features",
     "--bench",
     "--locked",
+    "--no-deps",
     "--path",
     "--release",
+    "--retries",
     "--rnn",
+    "--scheduler",
     "--speed",
     "--toolchain",
     "--warmup",
+    "--workers",
 ];
 
 #[test]

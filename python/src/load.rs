@@ -1,0 +1,97 @@
+//! Layers from files, `elman.load`, and from pickles.
+
+use std::path::PathBuf;
+
+use elman::files::Source;
+use elman::{Checkpoint, Config, Dtype, Rnn};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::array::{Float, dtype};
+use crate::error;
+use crate::layer::{Layer, tensors};
+use crate::rnn::PyRnn;
+
+/// Reads a layer from a file or a folder of weights: .pt, .safetensors, .npz, .onnx, or a folder of .npy.
+///
+/// `prefix` chooses among several layers of a model. The other arguments replace what the file does not say. The layer is
+/// in evaluation mode.
+#[pyfunction]
+#[pyo3(signature = (path, prefix=None, *, nonlinearity=None, batch_first=None, dropout=None, dtype=None))]
+fn load(
+    py: Python<'_>,
+    path: PathBuf,
+    prefix: Option<&str>,
+    nonlinearity: Option<&str>,
+    batch_first: Option<bool>,
+    dropout: Option<f64>,
+    dtype: Option<&Bound<'_, PyAny>>,
+) -> PyResult<PyRnn> {
+    let wanted = self::dtype(dtype)?;
+    let source = Source::Path(path);
+    let read = py.detach(|| Checkpoint::read(&source, wanted, prefix));
+    let checkpoint = read.map_err(|error| error::of_checkpoint(&error))?;
+    warn(py, &checkpoint.warnings)?;
+    let config = overridden(&checkpoint.config, nonlinearity, batch_first, dropout)?;
+    let layer = match checkpoint.dtype {
+        Dtype::F32 => checkpoint.into_rnn(config).map(Layer::F32),
+        Dtype::F64 => checkpoint.into_rnn(config).map(Layer::F64),
+    };
+    Ok(PyRnn::new_with(layer.map_err(|error| error::of_checkpoint(&error))?, false))
+}
+
+/// Says what was not understood in a file.
+pub(crate) fn warn(py: Python<'_>, warnings: &[String]) -> PyResult<()> {
+    let category = py.get_type::<pyo3::exceptions::PyUserWarning>();
+    for text in warnings {
+        let text = std::ffi::CString::new(text.as_str()).unwrap_or_default();
+        PyErr::warn(py, &category, &text, 1)?;
+    }
+    Ok(())
+}
+
+/// A configuration with arguments in the place of those of a file.
+pub(crate) fn overridden(
+    config: &Config,
+    nonlinearity: Option<&str>,
+    batch_first: Option<bool>,
+    dropout: Option<f64>,
+) -> PyResult<Config> {
+    let named = nonlinearity.map(str::parse).transpose();
+    let config = Config {
+        nonlinearity: named
+            .map_err(|error| error::of_layer(&error))?
+            .unwrap_or(config.nonlinearity),
+        batch_first: batch_first.unwrap_or(config.batch_first),
+        dropout: dropout.unwrap_or(config.dropout),
+        ..config.clone()
+    };
+    config.check().map_err(|error| error::of_layer(&error))?;
+    Ok(config)
+}
+
+/// The layer that was pickled.
+#[pyfunction]
+fn rebuild_rnn(
+    config: &str,
+    reversed: bool,
+    dtype: &str,
+    training: bool,
+    state_dict: &Bound<'_, PyDict>,
+) -> PyResult<PyRnn> {
+    let config = Config::from_json(config).map_err(|error| error::of_layer(&error))?;
+    let items = state_dict.items().into_any();
+    let layer = if dtype == f32::NAME {
+        Rnn::from_tensors(config, tensors::<f32>(&items)?)
+            .map(|rnn| Layer::F32(rnn.with_reversed(reversed)))
+    } else {
+        Rnn::from_tensors(config, tensors::<f64>(&items)?)
+            .map(|rnn| Layer::F64(rnn.with_reversed(reversed)))
+    };
+    Ok(PyRnn::new_with(layer.map_err(|error| error::of_layer(&error))?, training))
+}
+
+pub(crate) fn functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(load, module)?)?;
+    module.add_function(wrap_pyfunction!(rebuild_rnn, module)?)
+}
