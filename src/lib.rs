@@ -149,4 +149,4 @@ pub use packed::{
 };
 pub use params::Params;
 pub use rnn::{Keep, Mode, Options, Output, Rnn, Session, Step};
-pub use stack::{Cache, caches};
+pub use stack::{Cache, Watch, caches};

@@ -208,7 +208,7 @@ impl<T: Element> Rnn<T> {
     pub(crate) fn forward_rows(
         &self,
         batch: &mut Batch<'_, T>,
-        Options { h_0, mode, keep, padding }: Options<'_, T>,
+        Options { h_0, mode, keep, padding, watch }: Options<'_, T>,
     ) -> Result<(Vec<Vec<T>>, ArrayD<T>), Error> {
         let hidden_size = self.config.hidden_size;
         self.check_sizes(batch.shape.slice(), batch.form, batch.steps())?;
@@ -218,7 +218,7 @@ impl<T: Element> Rnn<T> {
         let mut own = batch.gather(all, hidden_size)?;
         let state = own.as_deref_mut().unwrap_or(&mut *all);
         let rows = std::mem::take(&mut batch.rows);
-        let layers = self.pass(&rows, &batch.sizes, state, mode, keep)?;
+        let layers = self.pass(&rows, &batch.sizes, state, (mode, keep, watch))?;
         if let Some(own) = own {
             batch.scatter(&own, all, hidden_size);
         }

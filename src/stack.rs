@@ -28,6 +28,7 @@ mod pipelined;
 mod plan;
 mod scan;
 mod shares;
+mod watch;
 
 use std::ops::Range;
 
@@ -40,6 +41,7 @@ pub(crate) use caches::l2_bytes;
 pub use caches::{Cache, caches};
 pub(crate) use plan::{Parallel, Plan, Shape, cores};
 pub(crate) use shares::{in_shares, shares, worthwhile};
+pub use watch::Watch;
 
 /// The weights of one layer and direction, packed for the kernel.
 #[derive(Clone, Debug)]
@@ -83,6 +85,7 @@ pub(crate) struct Stack<'a, T> {
     /// The factor of a kept element, 1 / (1 - p).
     pub(crate) mask_scale: T,
     pub(crate) plan: &'a Plan,
+    pub(crate) watch: Option<Watch<'a>>,
 }
 
 /// Runs every block through the stack, an equal number of blocks in each workspace. Each workspace has a thread of the
@@ -237,6 +240,13 @@ impl<T: Element> Section<'_, T> {
             activation: Activation::Identity,
             walk: Walk::Forwards,
         });
+    }
+
+    /// Says that a chunk is about to be passed.
+    fn watch(&self, chunk: &Range<usize>) {
+        if let Some(Watch(passed)) = self.stack.watch {
+            passed(self.rows_between(chunk.start, chunk.end));
+        }
     }
 
     /// The chunks of the segment, in the order of the scan.

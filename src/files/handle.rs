@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use super::traffic::count;
 use crate::faults::{Operation, pass};
 
 #[derive(Debug)]
@@ -101,7 +102,7 @@ impl Seek for Handle {
 
 pub(super) fn read(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let len = pass(Operation::Read, buffer.len())?;
-    from.read(&mut buffer[..len])
+    from.read(&mut buffer[..len]).inspect(|&n| count(n))
 }
 
 /// Reads until `bytes` is full or the source ends, and returns the number of bytes.
@@ -120,7 +121,7 @@ pub(super) fn read_full(reader: &mut dyn Read, bytes: &mut [u8]) -> io::Result<u
 
 pub(super) fn write(to: &mut impl Write, buffer: &[u8]) -> io::Result<usize> {
     let len = pass(Operation::Write, buffer.len())?;
-    to.write(&buffer[..len])
+    to.write(&buffer[..len]).inspect(|&n| count(n))
 }
 
 /// Runs an operation that renames a file or folder.
@@ -158,6 +159,7 @@ impl Read for FileCursor<'_> {
             (&self.file.0).seek(SeekFrom::Start(self.at))?;
             (&self.file.0).read(&mut buffer[..len])?
         };
+        count(n);
         self.at += n as u64;
         Ok(n)
     }
@@ -173,6 +175,7 @@ impl Write for FileCursor<'_> {
             (&self.file.0).seek(SeekFrom::Start(self.at))?;
             (&self.file.0).write(&buffer[..len])?
         };
+        count(n);
         self.at += n as u64;
         Ok(n)
     }

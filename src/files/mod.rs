@@ -68,6 +68,7 @@ mod table;
 mod temporary;
 mod tensor_file;
 mod tensor_format;
+mod traffic;
 mod waiting;
 
 pub use self::safetensors::write_safetensors;
@@ -107,6 +108,7 @@ pub use table::{FirstLine, KeptCells, TableOptions};
 pub use temporary::remove_temporary_files;
 pub use tensor_file::TensorFile;
 pub use tensor_format::{TensorFormat, shortest};
+pub use traffic::bytes_passed;
 
 use std::path::Path;
 

@@ -2,6 +2,7 @@
 
 use ndarray::{ArrayD, ArrayViewD};
 
+use crate::stack::Watch;
 use crate::{Generator, Padding};
 
 /// Options of a forward pass. By default it starts from zeros, applies no dropout, keeps the output of the last layer,
@@ -17,6 +18,8 @@ pub struct Options<'a, T> {
     pub keep: Keep,
     /// Padding of the output.
     pub padding: Padding<T>,
+    /// Told how far the pass has come: of D * `num_layers` times the valid steps of all sequences.
+    pub watch: Option<Watch<'a>>,
 }
 
 /// Whether dropout is applied.

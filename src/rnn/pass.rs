@@ -9,7 +9,7 @@ use crate::element::Element;
 use crate::error::Error;
 use crate::kernel::{Activation, Panels};
 use crate::memory::{reserved, zeros};
-use crate::stack::{self, Plan, Shape, Stack, dropped};
+use crate::stack::{self, Plan, Shape, Stack, Watch, dropped};
 
 impl<T: Element> Rnn<T> {
     /// The forward pass over `input`, packed, (rows, `H_in`). `state`, (D * `num_layers`, rows of the
@@ -20,8 +20,7 @@ impl<T: Element> Rnn<T> {
         input: &[T],
         batch_sizes: &BatchSizes,
         state: &mut [T],
-        mode: Mode<'_>,
-        keep: Keep,
+        (mode, keep, watch): (Mode<'_>, Keep, Option<Watch<'_>>),
     ) -> Result<Vec<Vec<T>>, Error> {
         let layers = self.config.num_layers;
         // To keep every output, each layer is a stack of its own.
@@ -44,7 +43,8 @@ impl<T: Element> Rnn<T> {
             }
             let state = &mut state[first * states..][..depth * states];
             let inner = masks.get(first..first + depth - 1).unwrap_or_default();
-            outputs.push(self.run(first..first + depth, below, batch_sizes, state, inner)?);
+            let own = first..first + depth;
+            outputs.push(self.run(own, below, batch_sizes, state, (inner, watch))?);
         }
         Ok(outputs)
     }
@@ -57,7 +57,7 @@ impl<T: Element> Rnn<T> {
         input: &[T],
         batch_sizes: &BatchSizes,
         state: &mut [T],
-        masks: &[Vec<bool>],
+        (masks, watch): (&[Vec<bool>], Option<Watch<'_>>),
     ) -> Result<Vec<T>, Error> {
         let shape = self.shape(&layers, batch_sizes.steps(), batch_sizes.size(0));
         // A pass that needs no other thread does not ask rayon for their number, which would start a pool.
@@ -76,6 +76,7 @@ impl<T: Element> Rnn<T> {
             masks,
             mask_scale: self.mask_scale(),
             plan: &plan,
+            watch,
         };
         let mut blocks = blocks::cut(&shape, &plan, batch_sizes, state, &mut output)?;
         let mut spare = self.spare.take();
@@ -151,8 +152,9 @@ mod tests {
         let mut state: Vec<f32> =
             (0..states).map(|i| (i % rnn.config.hidden_size) as f32 / 1e3).collect();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let outputs =
-            pool.install(|| rnn.pass(input, sizes, &mut state, Mode::Eval, Keep::Last)).unwrap();
+        let outputs = pool
+            .install(|| rnn.pass(input, sizes, &mut state, (Mode::Eval, Keep::Last, None)))
+            .unwrap();
         let [output] = <[_; 1]>::try_from(outputs).unwrap();
         [output, state]
     }

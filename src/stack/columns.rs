@@ -75,6 +75,10 @@ fn run_shares<T: Element>(section: &Section<'_, T>, shares: &mut [Share<'_, T>])
     for chunk in section.chunks() {
         let x = section.input(chunk.start);
         let rows = section.rows_between(chunk.start, chunk.end);
+        // Every share passes every chunk.
+        if shares.iter().any(|share| share.columns.start == 0) {
+            section.watch(&chunk);
+        }
         for share in &mut *shares {
             section.project(share.columns.clone(), x, share.pre, rows);
         }

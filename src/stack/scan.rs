@@ -107,6 +107,7 @@ fn one_row<T: Element>(
 /// each step.
 fn project<T: Element>(section: &Section<'_, T>, chunk: Range<usize>, pre: &mut [T]) {
     let (stack, sizes, all) = (section.stack, section.sizes, 0..section.stack.hidden_size);
+    section.watch(&chunk);
     if section.below.is_some() || sizes.rows() == stack.batch_sizes.rows() {
         let rows = section.rows_between(chunk.start, chunk.end);
         return section.project(all, section.input(chunk.start), pre, rows);
