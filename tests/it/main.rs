@@ -33,6 +33,7 @@ mod pack;
 mod pipelines;
 #[cfg(feature = "plot")]
 mod plot;
+mod progress;
 mod pt;
 mod ragged;
 mod randn;

@@ -8,15 +8,16 @@ use std::ffi::OsStr;
 
 use anyhow::Result;
 use elman::{Element, Nonlinearity};
-use ndarray::{Array2, ArrayD, ArrayView2};
+use ndarray::ArrayView2;
 use serde::Serialize;
 
 use crate::args::{Info, LayerArgs, WeightsArgs};
 use crate::info::{MAX_ROWS, norm, spectral_radius};
 use crate::pipeline::flow::FLAT;
+use crate::progress::Bar;
 use crate::report::{Notes, short};
-use crate::states::{Opened, Sequences, Sources, open_sources};
-use crate::{progress, threads};
+use crate::states::{About, Cell, Opened, RowStates, Sources, open_sources};
+use crate::threads;
 
 use birth::Birth;
 use perturbation::Lives;
@@ -85,92 +86,80 @@ pub(crate) fn describe(file: &OsStr, args: &Info, notes: &mut Notes) -> Result<D
 fn describe_as<T: Element>(args: &Info, opened: Opened<'_>, notes: &mut Notes) -> Result<Dynamics> {
     let sequences = opened.read::<T>(notes)?;
     let pool = threads::pool(None, &mut notes.notes)?;
-    pool.install(|| observe(&sequences, args.spectral_radius))
-}
-
-/// Passes the sequences one after the other, and gathers what each layer and direction does.
-fn observe<T: Element>(sequences: &Sequences<T>, any_size: bool) -> Result<Dynamics> {
-    let config = sequences.model.rnn().config();
-    let weights: Vec<Weights<T>> = Weights::of(sequences)?;
-    let mut gathered: Vec<_> = weights.iter().map(|_| Gathered::new(config.hidden_size)).collect();
-    let (mut steps, mut lives) = (0, Vec::new());
-    let bar = progress::things(sequences.count());
-    bar.display.set_message("sequences");
-    for row in (0..sequences.count()).filter(|&row| sequences.steps(row) > 0) {
-        let states = sequences.pass(row)?;
-        for (index, (own, weights)) in gathered.iter_mut().zip(&weights).enumerate() {
-            let (layer, direction) =
-                (index / config.num_directions(), index % config.num_directions());
-            own.add(config.nonlinearity, &states.states(layer, direction));
-            if own.born.is_none() {
-                own.born = birth::find(sequences, &states, weights, (layer, direction, row));
-            }
-            if steps == 0 {
-                lives.push(perturbation::lives(
-                    config.nonlinearity,
-                    &states,
-                    weights,
-                    (layer, direction),
-                ));
-            }
-        }
-        steps += states.steps();
-        bar.inc(1);
+    let rows = 0..sequences.count();
+    let bar = sequences.bar(rows.clone());
+    let cells = Cell::of(sequences.model.rnn())?;
+    let mut observed = Observed::new(&sequences.about, &cells);
+    for row in rows.filter(|&row| sequences.steps(row) > 0) {
+        let states = pool.install(|| sequences.pass(row, &bar))?;
+        observed.add(row, &states, &bar);
     }
     bar.display.finish_and_clear();
-    lives.resize_with(weights.len(), || None);
-    let cells = weights.iter().zip(gathered).zip(lives).enumerate();
-    let cells = cells.map(|(index, ((weights, own), lives))| {
-        let perturbation = lives;
-        CellDynamics { perturbation, ..cell(sequences, index, weights, own, any_size) }
-    });
-    let cells = cells.collect();
-    Ok(Dynamics { input: sequences.input.clone(), sequences: sequences.count(), steps, cells })
+    Ok(observed.dynamics(sequences.count(), args.spectral_radius))
 }
 
-/// One layer and direction, without its perturbations.
-fn cell<T: Element>(
-    sequences: &Sequences<T>,
-    index: usize,
-    weights: &Weights<T>,
-    own: Gathered,
-    any_size: bool,
-) -> CellDynamics {
-    let config = sequences.model.rnn().config();
-    let (layer, direction) = (index / config.num_directions(), index % config.num_directions());
-    let reverse = direction == 1 || sequences.model.rnn().is_reversed();
-    let numbers: Vec<f64> = weights.hh.iter().map(|&w| w.into()).collect();
-    let computed = config.hidden_size <= MAX_ROWS || any_size;
-    let radius = || spectral_radius(config.hidden_size, &numbers);
-    CellDynamics {
-        layer,
-        direction: if reverse { "reverse" } else { "forward" },
-        spectral_radius: computed.then(radius).flatten(),
-        norm: norm(&numbers),
-        flat: own.flat(config.nonlinearity),
-        born: own.born,
-        perturbation: None,
+/// The layers and directions over the sequences so far.
+struct Observed<'a> {
+    about: &'a About,
+    cells: &'a [Cell],
+    gathered: Vec<Gathered>,
+    steps: usize,
+}
+
+impl<'a> Observed<'a> {
+    fn new(about: &'a About, cells: &'a [Cell]) -> Self {
+        let new = |_: &Cell| Gathered::new(about.config.hidden_size);
+        Observed { about, cells, gathered: cells.iter().map(new).collect(), steps: 0 }
+    }
+
+    /// Adds a sequence. Perturbations are followed through the first one.
+    fn add(&mut self, row: usize, states: &RowStates, bar: &Bar) {
+        let nonlinearity = self.about.config.nonlinearity;
+        let all = self.gathered.iter_mut().zip(self.cells).zip(self.about.cells());
+        for ((own, cell), place) in all {
+            own.add(nonlinearity, &states.states(place.0, place.1));
+            if own.born.is_none() {
+                own.born = birth::find(self.about, states, cell, (place.0, place.1, row));
+            }
+            if self.steps == 0 {
+                own.lives = perturbation::lives(nonlinearity, states, cell, place, bar);
+            }
+        }
+        self.steps += states.steps();
+    }
+
+    fn dynamics(self, sequences: usize, any_size: bool) -> Dynamics {
+        let Observed { about, cells, gathered, steps } = self;
+        let cells = about.cells().zip(cells).zip(gathered);
+        let cells = cells
+            .map(|((place, cell), own)| CellDynamics::new(about, place, cell, own, any_size))
+            .collect();
+        Dynamics { input: about.input.clone(), sequences, steps, cells }
     }
 }
 
-/// The parameters of one layer and direction.
-struct Weights<T> {
-    ih: Array2<T>,
-    hh: Array2<T>,
-    biases: Vec<ArrayD<T>>,
-}
-
-impl<T: Element> Weights<T> {
-    /// Those of every layer and direction.
-    fn of(sequences: &Sequences<T>) -> Result<Vec<Self>> {
-        let rnn = sequences.model.rnn();
-        let per_cell = if rnn.config().bias { 4 } else { 2 };
-        let tensors: Vec<_> = rnn.to_tensors().into_iter().map(|(_, tensor)| tensor).collect();
-        let cells = tensors.chunks(per_cell).map(|own| {
-            let [ih, hh] = [own[0].clone(), own[1].clone()].map(ArrayD::into_dimensionality);
-            Ok(Weights { ih: ih?, hh: hh?, biases: own[2..].to_vec() })
-        });
-        cells.collect()
+impl CellDynamics {
+    fn new(
+        about: &About,
+        (layer, direction): (usize, usize),
+        cell: &Cell,
+        own: Gathered,
+        any_size: bool,
+    ) -> Self {
+        let (hidden_size, nonlinearity) = (about.config.hidden_size, about.config.nonlinearity);
+        let reverse = direction == 1 || about.reversed;
+        let numbers: Vec<f64> = cell.weight_hh.iter().copied().collect();
+        let computed = hidden_size <= MAX_ROWS || any_size;
+        let radius = || spectral_radius(hidden_size, &numbers);
+        CellDynamics {
+            layer,
+            direction: if reverse { "reverse" } else { "forward" },
+            spectral_radius: computed.then(radius).flatten(),
+            norm: norm(&numbers),
+            flat: own.flat(nonlinearity),
+            born: own.born,
+            perturbation: own.lives,
+        }
     }
 }
 
@@ -180,17 +169,22 @@ struct Gathered {
     finite: Vec<usize>,
     flat: Vec<usize>,
     born: Option<Birth>,
+    lives: Option<Lives>,
 }
 
 impl Gathered {
     fn new(hidden_size: usize) -> Self {
-        Gathered { finite: vec![0; hidden_size], flat: vec![0; hidden_size], born: None }
+        Gathered {
+            finite: vec![0; hidden_size],
+            flat: vec![0; hidden_size],
+            born: None,
+            lives: None,
+        }
     }
 
-    fn add<T: Element>(&mut self, nonlinearity: Nonlinearity, states: &ArrayView2<'_, T>) {
+    fn add(&mut self, nonlinearity: Nonlinearity, states: &ArrayView2<'_, f64>) {
         for state in states.rows() {
             for (unit, &h) in state.iter().enumerate().filter(|(_, h)| h.is_finite()) {
-                let h: f64 = h.into();
                 self.finite[unit] += 1;
                 self.flat[unit] += usize::from(match nonlinearity {
                     Nonlinearity::Tanh => h.abs() > FLAT,

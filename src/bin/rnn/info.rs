@@ -20,6 +20,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::args::{Info, InfoForm};
 use crate::pipeline::table::check_table;
+use crate::progress;
 use crate::report::{Notes, aligned};
 
 #[cfg(feature = "plot")]
@@ -102,6 +103,7 @@ pub(crate) fn describe(file: &OsStr, args: &Info) -> Result<Description> {
     let (source, columns) = (Source::parse(file), args.table.columns());
     let file = open_with(&source, Accepts::Anything, &args.table.options(&columns))?;
     check_table(&args.table.flags(), [&file], &source.to_string())?;
+    let _bar = progress::reading([&file]);
     match file {
         File::Tensor(file) => tensor::describe(file, args.values),
         File::Bundle(bundle) => {

@@ -40,7 +40,7 @@ pub(crate) fn check(args: &Bench) -> Result<Tally> {
     let threads = pools.iter().map(ThreadPool::current_num_threads).collect();
     let mut tally = Tally { kernels, threads, ..Tally::default() };
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturating")]
-    let progress = progress::things(args.min_time.ceil() as usize);
+    let progress = progress::things(args.min_time.ceil() as usize, "seconds");
     let mut shown = 0;
     while tally.layers < MIN_LAYERS || start.elapsed().as_secs_f64() < args.min_time {
         let dtype = if tally.layers.is_multiple_of(2) { Dtype::F32 } else { Dtype::F64 };

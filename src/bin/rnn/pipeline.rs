@@ -30,7 +30,7 @@ use std::thread::{Builder, ScopedJoinHandle};
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
-use elman::{Element, Mode, Pool};
+use elman::{Element, Mode, Pool, Watch};
 use ndarray::{ArrayD, Axis};
 use rayon::ThreadPool;
 
@@ -90,11 +90,19 @@ impl<T: Element> Pass<'_, T> {
         rng: &mut Rng,
     ) -> Result<(Results<T>, f64)> {
         let section = self.whole();
+        let (rows, shown) = (self.rows(&section), self.options.progress);
+        let bytes = extent::bytes::<T>(&[rows, self.rnn.config().input_size]);
+        let bar = shown.then(|| progress::transfer(bytes));
         let input = input.read_whole(self)?;
+        drop(bar);
         self.check_input(&section, &input)?;
         let mode = if self.options.train { Mode::Train(rng.generator()?) } else { Mode::Eval };
         let start = Instant::now();
-        let mut layers = pool.install(|| flow.step(&section, &input, mode))?;
+        let bar = progress::steps(self.rnn.config(), rows, shown);
+        let passed = |rows| bar.inc(rows as u64);
+        let mut layers =
+            pool.install(|| flow.step(&section, &input, mode, Some(Watch(&passed))))?;
+        bar.display.finish_and_clear();
         let seconds = start.elapsed().as_secs_f64();
         drop(input);
         let all_hidden =
@@ -157,7 +165,7 @@ impl<T: Element> Pass<'_, T> {
             &mut |section, memory| reader.read(self, section, memory),
             &mut |section, input| {
                 self.check_input(section, &input)?;
-                let mut layers = pool.install(|| flow.step(section, &input, Mode::Eval))?;
+                let mut layers = pool.install(|| flow.step(section, &input, Mode::Eval, None))?;
                 let output = layers.pop().unwrap_or_else(|| unreachable!("a layer's output"));
                 self.check(Stage::Output, section, &output)?;
                 let decoded = pool.install(|| decoding.part(section, output))?;

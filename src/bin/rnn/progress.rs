@@ -1,12 +1,18 @@
 //! Progress bars on a terminal's standard error.
 
 use std::io::IsTerminal;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use elman::Config;
+use elman::files::{File, StoredType, bytes_passed};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Work that is over by then shows no bar.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
+/// Time from one look at the bytes of files to the next.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// A bar that appears with the first step after the first second.
 #[derive(Clone)]
@@ -22,23 +28,89 @@ pub(crate) fn bytes(all: usize, shown: bool) -> Bar {
     Bar { is_terminal: bar.is_terminal && shown, ..bar }
 }
 
-/// A bar over `all` things, with a message.
-pub(crate) fn things(all: usize) -> Bar {
-    bar(all as u64, "{bar:30} {pos}/{len} {msg} {eta}")
+/// A bar over `all` things of this name, with their rate and the time left.
+pub(crate) fn things(all: usize, name: &'static str) -> Bar {
+    let bar = bar(all as u64, "{bar:30} {pos}/{len} {msg}, {per_sec}, {eta} left");
+    bar.display.set_message(name);
+    bar
+}
+
+/// A bar over this many steps of sequences, in every layer and direction. It is never `shown` if they are part of the
+/// work of another bar.
+pub(crate) fn steps(config: &Config, rows: usize, shown: bool) -> Bar {
+    let cells = config.num_layers * config.num_directions();
+    let bar = things(rows.saturating_mul(cells), "steps of layers");
+    Bar { is_terminal: bar.is_terminal && shown, ..bar }
+}
+
+/// A bar over the bytes that the process reads from files and writes to them, for as long as the result lives. `all` is
+/// about as many as it will be.
+pub(crate) fn transfer(all: usize) -> Transfer {
+    let bar = bytes(all, true);
+    if !bar.is_terminal {
+        return Transfer { stop: None, thread: None };
+    }
+    let (stop, stopped) = channel();
+    let mut before = bytes_passed();
+    let show = move || {
+        while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+            let now = bytes_passed();
+            bar.inc(now - before);
+            before = now;
+        }
+        bar.display.finish_and_clear();
+    };
+    // Without the thread there is no bar.
+    Transfer { stop: Some(stop), thread: Builder::new().spawn(show).ok() }
+}
+
+/// A bar over the bytes of the numbers of these files while they are read.
+pub(crate) fn reading<'a>(files: impl IntoIterator<Item = &'a File>) -> Transfer {
+    let bytes = |shape: &[usize], stored: StoredType| {
+        shape.iter().fold(stored.size(), |bytes, &size| bytes.saturating_mul(size))
+    };
+    let of_file = |file: &File| match file {
+        File::Tensor(file) => bytes(&file.header().shape, file.header().stored),
+        File::Bundle(bundle) => {
+            let all = bundle.entries().iter().map(|entry| bytes(&entry.shape, entry.stored));
+            all.fold(0, usize::saturating_add)
+        }
+        #[cfg(feature = "onnx")]
+        File::Graph(_) => 0,
+    };
+    transfer(files.into_iter().map(of_file).fold(0, usize::saturating_add))
+}
+
+/// A bar that shows by itself.
+pub(crate) struct Transfer {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        self.stop = None;
+        // Its panic would be a second one.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
 }
 
 fn bar(len: u64, template: &str) -> Bar {
     let bar = ProgressBar::with_draw_target(Some(len), ProgressDrawTarget::hidden());
-    if let Ok(style) = ProgressStyle::with_template(template) {
+    let is_terminal = std::io::stderr().is_terminal();
+    if is_terminal && let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
-    Bar { display: bar, start: Instant::now(), is_terminal: std::io::stderr().is_terminal() }
+    Bar { display: bar, start: Instant::now(), is_terminal }
 }
 
 impl Bar {
     /// Counts `more` bytes or things as done.
     pub(crate) fn inc(&self, more: u64) {
-        if self.is_terminal && self.display.is_hidden() && self.start.elapsed() >= SHOWN_AFTER {
+        if !self.is_terminal {
+            return;
+        }
+        if self.display.is_hidden() && self.start.elapsed() >= SHOWN_AFTER {
             self.display.set_draw_target(ProgressDrawTarget::stderr());
             self.display.enable_steady_tick(Duration::from_secs(1));
         }

@@ -8,11 +8,11 @@ mod text;
 use anyhow::Result;
 use elman::files::shortest;
 use elman::{Config, Element, Step};
-use ndarray::{Array2, ArrayD, ArrayView1};
+use ndarray::ArrayView1;
 use serde_json::{Map, Value, json};
 
 use crate::report::layer_json;
-use crate::states::{RowStates, Sequences};
+use crate::states::{About, Cell, RowStates, Sequences};
 
 pub(crate) use python::Origin;
 
@@ -27,9 +27,11 @@ pub(crate) struct Moment {
 }
 
 /// One step with everything that goes into it.
-pub(crate) struct Recurrence<'a, T> {
-    sequences: &'a Sequences<T>,
+pub(crate) struct Recurrence<'a> {
+    about: &'a About,
     config: &'a Config,
+    /// N.
+    count: usize,
     moment: Moment,
     /// L of the sequence.
     steps: usize,
@@ -38,64 +40,65 @@ pub(crate) struct Recurrence<'a, T> {
     /// Whether this direction runs from the last step to the first.
     reverse: bool,
     /// (features of the layer's input), (`H_out`).
-    x: Vec<T>,
-    before: Vec<T>,
-    result: Step<T>,
-    parameters: Parameters<T>,
-}
-
-/// The parameters of one layer and direction.
-struct Parameters<T> {
-    weight_ih: Array2<T>,
-    weight_hh: Array2<T>,
-    /// `bias_ih` and `bias_hh`, if the layer has them.
-    biases: Option<[Vec<T>; 2]>,
+    x: Vec<f64>,
+    before: Vec<f64>,
+    result: Step<f64>,
+    cell: Cell,
 }
 
 /// The numbers of one unit.
-struct Unit<T> {
+struct Unit {
     index: usize,
     /// `W_ih x + b_ih` and `W_hh h + b_hh`, evaluated in f64 and rounded.
-    summands: [T; 2],
+    summands: [f64; 2],
     /// The layer's own bits.
-    sum: T,
-    h: T,
+    sum: f64,
+    h: f64,
 }
 
-impl<'a, T: Element> Recurrence<'a, T> {
+impl<'a> Recurrence<'a> {
     /// Takes a step apart. The layer, the direction and the step exist.
-    pub(crate) fn new(
+    pub(crate) fn new<T: Element>(
         sequences: &'a Sequences<T>,
-        states: &RowStates<T>,
+        states: &RowStates,
         moment: Moment,
     ) -> Result<Self> {
-        let rnn = sequences.model.rnn();
+        let (about, rnn) = (&sequences.about, sequences.model.rnn());
         let Moment { step, layer, direction, .. } = moment;
         let x = states.below(layer).row(step).to_vec();
         let before = states.before(layer, direction, step).to_vec();
-        let result = rnn.step(layer, direction == 1, &x, &before)?;
-        let config = rnn.config();
+        let own = |numbers: &[f64]| -> Vec<T> { numbers.iter().map(|&x| T::from_f64(x)).collect() };
+        let Step { pre_activation, h } =
+            rnn.step(layer, direction == 1, &own(&x), &own(&before))?;
+        let [pre_activation, h] =
+            [pre_activation, h].map(|numbers| numbers.into_iter().map(Into::into).collect());
         Ok(Recurrence {
-            sequences,
-            config,
+            about,
+            config: &about.config,
+            count: sequences.count(),
             moment,
             steps: states.steps(),
             step_before: states.step_before(direction, step),
             reverse: states.is_reverse(direction),
             x,
             before,
-            result,
-            parameters: Parameters::new(rnn.to_tensors(), config, moment)?,
+            result: Step { pre_activation, h },
+            cell: Cell::of(rnn)?.swap_remove(layer * about.config.num_directions() + direction),
         })
     }
 
+    /// A number as the layer's type holds it.
+    fn rounded(&self, number: f64) -> f64 {
+        typed!(self.about.dtype, round(number))
+    }
+
     /// The numbers of a unit.
-    fn unit(&self, index: usize) -> Unit<T> {
-        let Parameters { weight_ih, weight_hh, biases } = &self.parameters;
-        let bias = |which: usize| biases.as_ref().map_or(0.0, |biases| biases[which][index].into());
-        let summand = |weights: ArrayView1<'_, T>, values: &[T], bias: f64| {
-            let products = weights.iter().zip(values).map(|(&w, &v)| w.into() * v.into());
-            T::from_f64(products.sum::<f64>() + bias)
+    fn unit(&self, index: usize) -> Unit {
+        let Cell { weight_ih, weight_hh, biases } = &self.cell;
+        let bias = |which: usize| biases.as_ref().map_or(0.0, |biases| biases[which][index]);
+        let summand = |weights: ArrayView1<'_, f64>, values: &[f64], bias: f64| {
+            let products = weights.iter().zip(values).map(|(w, v)| w * v);
+            self.rounded(products.sum::<f64>() + bias)
         };
         let input = summand(weight_ih.row(index), &self.x, bias(0));
         let hidden = summand(weight_hh.row(index), &self.before, bias(1));
@@ -107,6 +110,8 @@ impl<'a, T: Element> Recurrence<'a, T> {
     pub(crate) fn json(&self, units: &[usize], origin: &Origin) -> Value {
         let all: Vec<_> = (0..self.config.hidden_size).collect();
         let shown = if units.is_empty() { &all[..] } else { units };
+        let number = |value| typed!(self.about.dtype, number(value));
+        let numbers = |values: &[f64]| values.iter().map(|&value| number(value)).collect::<Value>();
         let unit = |&unit: &usize| {
             let Unit { summands: [input, hidden], sum, h, .. } = self.unit(unit);
             json!({
@@ -117,15 +122,14 @@ impl<'a, T: Element> Recurrence<'a, T> {
                 "h": number(h),
             })
         };
-        let numbers = |values: &[T]| values.iter().map(|&value| number(value)).collect::<Value>();
         let Moment { step, row, layer, direction } = self.moment;
         let mut fields = Map::new();
         for (name, value) in [
             ("command", json!("explain")),
-            ("layer", layer_json(self.config, T::DTYPE)),
-            ("weights", json!(self.sequences.weights)),
-            ("input", json!(self.sequences.input)),
-            ("h_0", json!(self.sequences.h_0_place)),
+            ("layer", layer_json(self.config, self.about.dtype)),
+            ("weights", json!(self.about.weights)),
+            ("input", json!(self.about.input)),
+            ("h_0", json!(self.about.h_0)),
             ("seq_len", json!(self.steps)),
             ("step", json!(step)),
             ("row", json!(row)),
@@ -163,26 +167,13 @@ impl<'a, T: Element> Recurrence<'a, T> {
     }
 }
 
-impl<T: Element> Parameters<T> {
-    /// Takes those of one layer and direction out of the `state_dict`.
-    fn new(
-        tensors: Vec<(String, ArrayD<T>)>,
-        config: &Config,
-        Moment { layer, direction, .. }: Moment,
-    ) -> Result<Self> {
-        let per_cell = if config.bias { 4 } else { 2 };
-        let first = (layer * config.num_directions() + direction) * per_cell;
-        let mut own = tensors.into_iter().skip(first).map(|(_, tensor)| tensor);
-        let mut next = || own.next().unwrap_or_else(|| unreachable!("the layer exists"));
-        let [weight_ih, weight_hh] = [next(), next()].map(ndarray::ArrayBase::into_dimensionality);
-        let biases =
-            config.bias.then(|| [next(), next()].map(|bias| bias.iter().copied().collect()));
-        Ok(Parameters { weight_ih: weight_ih?, weight_hh: weight_hh?, biases })
-    }
+/// The nearest number of T.
+fn round<T: Element>(number: f64) -> f64 {
+    T::from_f64(number).into()
 }
 
 /// A number of a report; NaN and infinities, which JSON does not have, are strings.
-fn number<T: Element>(value: T) -> Value {
-    let text = shortest(value);
+fn number<T: Element>(value: f64) -> Value {
+    let text = shortest(T::from_f64(value));
     if value.is_finite() { serde_json::from_str(&text).unwrap_or(json!(text)) } else { json!(text) }
 }

@@ -1,6 +1,8 @@
 //! The hidden states of every layer and direction, sequence by sequence, for the commands that show them. A sequence
 //! alone has the bits that it has in a batch.
 
+mod about;
+mod cell;
 mod row;
 mod sequences;
 
@@ -27,6 +29,8 @@ use crate::start::Start;
 
 use sequences::{Kept, of_params, split};
 
+pub(crate) use about::About;
+pub(crate) use cell::Cell;
 pub(crate) use row::RowStates;
 pub(crate) use sequences::Sequences;
 
@@ -115,15 +119,24 @@ impl Opened<'_> {
         let pass = lengths.and_then(|own| input.pass(&model, &options, &places.input, own));
         let pass = pass.map_err(explained)?;
         let h_0 = first_state(sources, &pass, &start, notes).map_err(explained)?;
-        let h_0_place = places.h_0.clone().or_else(|| start.name());
-        let (batch_first, names) = (pass.batch_first(), pass.names());
-        let packed = matches!(input, Input::Packed(..));
+        let about = About {
+            config: config.clone(),
+            dtype: T::DTYPE,
+            reversed: model.rnn().is_reversed(),
+            encoded: model.encoder().is_some(),
+            weights: places.weights.clone(),
+            input: places.input.clone(),
+            h_0: places.h_0.clone().or_else(|| start.name()),
+            names: pass.names(),
+            packed: matches!(input, Input::Packed(..)),
+            shape: places.input_shape.clone(),
+        };
+        let batch_first = pass.batch_first();
         let rows = match input.read_whole(&pass).map_err(explained)? {
             Given::Numbers(rows) => Kept::Numbers(split(rows, batch_first)?),
             Given::Ids(rows) => Kept::Ids(split(rows, batch_first)?),
         };
-        let Places { weights, input, input_shape: shape, .. } = places;
-        Ok(Sequences { model, weights, input, h_0_place, names, packed, shape, rows, h_0 })
+        Ok(Sequences { about, model, rows, h_0 })
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn bench(args: &Bench) -> Result<()> {
 
 fn time_all(args: &Bench) -> Result<Vec<Timing>> {
     let workloads = workloads(args);
-    let progress = progress::things(workloads.len());
+    let progress = progress::things(workloads.len(), "layers");
     let mut timings = Vec::new();
     for workload in workloads {
         let Workload { config, seq_len, batch, .. } = &workload;

@@ -7,6 +7,7 @@ use crate::args::{Diff, ReportForm};
 use crate::diff::{find, open};
 use crate::failure::{Different, Usage};
 use crate::pipeline::table::check_table;
+use crate::progress;
 use crate::report::{print, print_json};
 
 pub(crate) fn diff(args: &Diff) -> Result<()> {
@@ -19,7 +20,9 @@ pub(crate) fn diff(args: &Diff) -> Result<()> {
     let options = args.table.options(&columns);
     let [a, b] = [open(&sources[0], &options)?, open(&sources[1], &options)?];
     check_table(&args.table.flags(), [&a, &b], &sources[1].to_string())?;
+    let bar = progress::reading([&a, &b]);
     let findings = find(a, b, sources.map(|source| source.to_string()), args)?;
+    drop(bar);
     match args.report {
         _ if args.quiet => {}
         ReportForm::None => {}

@@ -8,7 +8,7 @@ use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
 use crate::recurrence::{Moment, Origin, Recurrence};
 use crate::report::{Notes, print, print_json};
-use crate::states::{Opened, Sequences, Sources, open_sources};
+use crate::states::{About, Opened, Sequences, Sources, open_sources};
 use crate::threads;
 
 pub(crate) fn explain(args: &Explain) -> Result<()> {
@@ -29,11 +29,16 @@ fn explain_as<T: Element>(args: &Explain, opened: Opened<'_>, mut notes: Notes) 
 
 fn show<T: Element>(args: &Explain, sequences: &Sequences<T>, mut notes: Notes) -> Result<()> {
     let pool = threads::pool(None, &mut notes.notes)?;
-    let moment = moment(args, sequences)?;
+    let moment = moment(args, &sequences.about)?;
     below("--row", args.row, sequences.count(), "the sequences of the input")?;
-    let states = pool.install(|| sequences.pass(args.row))?;
+    let bar = sequences.bar(args.row..args.row + 1);
+    let states = pool.install(|| sequences.pass(args.row, &bar))?;
+    bar.display.finish_and_clear();
     below("--step", args.step, states.steps(), "the steps of the sequence")?;
-    let recurrence = Recurrence::new(sequences, &states, moment)?;
+    print_step(args, &Recurrence::new(sequences, &states, moment)?, notes)
+}
+
+fn print_step(args: &Explain, recurrence: &Recurrence<'_>, mut notes: Notes) -> Result<()> {
     let origin = Origin::new(&args.seen);
     if args.report == InfoForm::Json {
         let mut report = recurrence.json(&args.units, &origin);
@@ -48,13 +53,13 @@ fn show<T: Element>(args: &Explain, sequences: &Sequences<T>, mut notes: Notes) 
 }
 
 /// The step that was asked for, which exists.
-fn moment<T: Element>(args: &Explain, sequences: &Sequences<T>) -> Result<Moment> {
-    let config = sequences.model.rnn().config();
+fn moment(args: &Explain, about: &About) -> Result<Moment> {
+    let config = &about.config;
     below("--layer", args.layer_number, config.num_layers, "the layers of the RNN")?;
     for &unit in &args.units {
         below("--units", unit, config.hidden_size, "the units of the hidden state")?;
     }
-    let reversed = sequences.model.rnn().is_reversed();
+    let reversed = about.reversed;
     let direction = match args.direction {
         Some(Direction::Reverse) if config.bidirectional => 1,
         Some(Direction::Reverse) if !reversed => return no_direction("reverse"),

@@ -3,6 +3,7 @@
 mod text;
 
 use std::ffi::OsStr;
+use std::io::IsTerminal;
 use std::path::Path;
 use std::time::Instant;
 
@@ -22,6 +23,7 @@ use crate::numbers::conversion;
 use crate::pipeline::input::check_stdin;
 use crate::pipeline::kept::refuse_weights;
 use crate::pipeline::output_path::{shown, tensor_format};
+use crate::progress;
 use crate::report::{Notes, Report, RunLine, TensorLine};
 use crate::rng::Rng;
 use crate::start::Start;
@@ -101,11 +103,17 @@ fn draw<T: Element>(
     output: &mut TextOutput<'_>,
 ) -> Result<usize> {
     let generator = rng.generator()?;
+    // On a terminal, the text itself shows how far it is.
+    let hidden = std::io::stdout().is_terminal();
+    let bar = (!hidden).then(|| progress::things(args.steps, "tokens"));
     for step in 0..args.steps {
         let id = sampler.choose(generation.values(), generator);
         let id = id.with_context(|| format!("{place}: new token {step}"))?;
         let ended = output.add(id)?;
         generation.pass(id)?;
+        if let Some(bar) = &bar {
+            bar.inc(1);
+        }
         if ended {
             return Ok(step + 1);
         }

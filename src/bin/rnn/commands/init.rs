@@ -7,6 +7,8 @@ use elman::{Config, Element, Params};
 use crate::args::Init;
 use crate::explain::hint;
 use crate::layer::{config_from_flags, note_dropout};
+use crate::pipeline::extent;
+use crate::progress;
 use crate::report::{Notes, Report};
 use crate::rng::Rng;
 use crate::weights_output::{WeightsOutput, report};
@@ -20,10 +22,13 @@ fn init_as<T: Element>(args: &Init, config: &Config) -> Result<()> {
     let mut rng = Rng::open(args.rng.seed, args.rng.rng.as_deref(), [&args.output])?;
     let remedy = |other: &str| hint::set("-o", other);
     let output = WeightsOutput::open(&args.output, args.report.overwrite(), remedy)?;
+    let bar =
+        progress::transfer(config.num_parameters().map_or(0, |count| extent::bytes::<T>(&[count])));
     let tensors = Params::<T>::init(config.clone(), rng.generator()?)?.into_tensors();
     let mut notes = Notes::new(args.report.form());
     output.note(&args.output, args.dtype, &mut notes);
     let written = output.write(&tensors, config, &config.to_json())?;
+    drop(bar);
     let (seed, rng) = (rng.seed, rng.save([written])?);
 
     if config.num_layers == 1 {

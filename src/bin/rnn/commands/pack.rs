@@ -16,6 +16,7 @@ use crate::pipeline::sequences::{Lengths, PaddedSizes, all_steps, read_lengths, 
 use crate::pipeline::sequences::{
     PACKED, kept, read_bits, single_bits, whole_members, write_packed,
 };
+use crate::progress;
 use crate::report::{Notes, Report, TensorLine};
 
 const HELD: &str = "sequences and packed data are held whole";
@@ -72,10 +73,12 @@ fn pack_as<B: Bits>(
             notes.notes.extend(conversion_note::<f32>(&place, own));
         }
     }
+    let bar = progress::transfer(extent::bytes::<B>(&input.shape()).saturating_mul(2));
     let packed = packed::<B>(args, (input, lengths), stored, &mut notes)?;
     let tensors = lines(&packed, stored, &shown(&args.output));
     write_packed(&mut sink, packed, stored)?;
     sink.commit()?;
+    drop(bar);
     let report = Report { command: "pack", tensors, notes, ..Report::default() };
     report.print(stdout)
 }

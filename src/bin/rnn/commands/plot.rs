@@ -16,7 +16,7 @@ use crate::model_flags::ModelFlags;
 use crate::plot::Figure;
 use crate::plot::kinds::{Named, counted, of_weights, over_steps, spectrum};
 use crate::report::Notes;
-use crate::states::{Opened, Sequences, Sources, open_sources};
+use crate::states::{About, Opened, RowStates, Sources, open_sources};
 use crate::threads;
 
 use surface::Surface;
@@ -49,15 +49,28 @@ fn states<T: Element>(
     notes: &mut Notes,
 ) -> Result<Figure> {
     let sequences = opened.read::<T>(notes)?;
-    let config = sequences.model.rnn().config().clone();
     below("--row", args.row, sequences.count(), "the sequences of the input")?;
-    check_places(args, &config)?;
+    check_places(args, &sequences.about.config)?;
     let pool = threads::pool(None, &mut notes.notes)?;
-    let states = pool.install(|| sequences.pass(args.row))?;
-    let directions = config.num_directions();
-    let layers = args.layer_number.map_or(0..config.num_layers, |layer| layer..layer + 1);
-    let named = layers.flat_map(|layer| (0..directions).map(move |direction| (layer, direction)));
-    let named: Vec<_> = named
+    let bar = sequences.bar(args.row..args.row + 1);
+    let states = pool.install(|| sequences.pass(args.row, &bar))?;
+    bar.display.finish_and_clear();
+    Ok(of_states(args, &sequences.about, sequences.count(), &states, surface))
+}
+
+/// A panel, or a curve, for each layer and direction.
+fn of_states(
+    args: &Plot,
+    about: &About,
+    count: usize,
+    states: &RowStates,
+    surface: &Surface<'_>,
+) -> Figure {
+    let config = &about.config;
+    let chosen = |layer| args.layer_number.is_none_or(|own| own == layer);
+    let named: Vec<_> = about
+        .cells()
+        .filter(|&(layer, _)| chosen(layer))
         .map(|(layer, direction)| {
             let reverse = if states.is_reverse(direction) { ", reverse" } else { "" };
             let forward = if config.bidirectional && direction == 0 { ", forward" } else { "" };
@@ -65,28 +78,28 @@ fn states<T: Element>(
             Named { name, states: states.states(layer, direction) }
         })
         .collect();
-    let title = title(args, &sequences, states.steps());
     let relu = config.nonlinearity == Nonlinearity::Relu;
-    Ok(draw(args, &named, directions, relu, surface, title))
+    let title = title(args, about, count, states.steps());
+    draw(args, &named, config.num_directions(), relu, surface, title)
 }
 
 /// The files, and the shapes.
-fn title<T: Element>(args: &Plot, sequences: &Sequences<T>, steps: usize) -> Vec<String> {
-    let (config, count) = (sequences.model.rnn().config(), sequences.count());
-    let weights = sequences.weights.as_deref().unwrap_or("fresh weights");
-    let (kind, input, row) = (args.kind.title(), &sequences.input, args.row);
+fn title(args: &Plot, about: &About, count: usize, steps: usize) -> Vec<String> {
+    let About { config, dtype, input, .. } = about;
+    let weights = about.weights.as_deref().unwrap_or("fresh weights");
+    let (kind, row) = (args.kind.title(), args.row);
     let each = if config.bidirectional { " in each direction" } else { "" };
     let (steps, units) = (counted(steps, "step"), counted(config.hidden_size, "unit"));
     vec![
         format!("{kind} of {weights} on {input}, row {row} of {count}"),
-        format!("{config}, {}, {}; {steps}, {units}{each}", config.nonlinearity, T::DTYPE),
+        format!("{config}, {}, {dtype}; {steps}, {units}{each}", config.nonlinearity),
     ]
 }
 
 /// The panels of a kind over steps.
-fn draw<T: Element>(
+fn draw(
     args: &Plot,
-    named: &[Named<'_, T>],
+    named: &[Named<'_>],
     columns: usize,
     relu: bool,
     surface: &Surface<'_>,

@@ -8,9 +8,11 @@ use ndarray::{ArrayD, IxDyn};
 use crate::args::Randn;
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
+use crate::pipeline::extent;
 use crate::pipeline::output_path::{
     check_shape as check_table, refuse_terminal, shown, tensor_format,
 };
+use crate::progress;
 use crate::report::{Notes, Report, TensorLine};
 use crate::rng::Rng;
 
@@ -31,10 +33,12 @@ fn randn_as<T: Element>(args: &Randn) -> Result<()> {
     check_table(&args.output, ("randn", "-o"), &args.shape)?;
     let mut rng = Rng::open(args.rng.seed, args.rng.rng.as_deref(), [&args.output])?;
     let mut sink = Sink::open(&args.output, args.report.overwrite())?;
+    let bar = progress::transfer(extent::bytes::<T>(&args.shape));
     let mut values: Vec<T> = elman::zeros(&args.shape, "randn")?;
     rng.generator()?.normal(&mut values);
     let values = ArrayD::from_shape_vec(IxDyn(&args.shape), values)?;
     sink.write(|file| format.write(file, &values.view()))?;
+    drop(bar);
     let (seed, rng) = (rng.seed, rng.save([sink.into()])?);
 
     let file = Some(shown(&args.output));

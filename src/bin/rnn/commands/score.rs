@@ -115,7 +115,7 @@ fn likelihoods<T: Element>(
 ) -> Result<Vec<Likelihood>> {
     let sequences = input.read_sequences(pass)?;
     let h_0 = start.state(pass.rnn, Some(sequences.len()), notes)?;
-    let progress = progress::things(sequences.len());
+    let progress = progress::things(sequences.len(), "sequences");
     let (mut likelihoods, mut rest) = (Vec::with_capacity(sequences.len()), &sequences[..]);
     while !rest.is_empty() {
         let mut tokens = 0;

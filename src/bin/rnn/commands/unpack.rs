@@ -20,6 +20,7 @@ use crate::pipeline::output_path::{
     check_extension, is_same, refuse_terminal, shown, with_extension,
 };
 use crate::pipeline::sequences::{check_total, int64, kept, read_bits, read_index, with_data};
+use crate::progress;
 use crate::report::{Notes, Report, TensorLine};
 
 pub(crate) fn unpack(args: &Unpack) -> Result<()> {
@@ -91,9 +92,11 @@ fn unpack_as<B: Bits>(args: &Unpack, input: Input, stored: StoredType, stdout: b
     let bytes = held_bytes::<B>(args, &shape, sizes);
     let words = "packed data and sequences are held whole";
     extent::announce(words, bytes, &mut notes);
+    let bar = progress::transfer(bytes);
     let packed = with_data(index, read_bits::<B>(bundle.reader(data)?, stored)?);
     check_total(&packed.lengths()?, args.total_length)?;
     let tensors = write(args, &packed, (stored, padding), &place, sinks)?;
+    drop(bar);
     let report = Report { command: "unpack", tensors, notes, ..Report::default() };
     report.print(stdout)
 }

@@ -1,11 +1,9 @@
 //! The first hidden state of a layer and direction that is not finite, and the operand that made it so.
 
-use elman::Element;
 use ndarray::{Array2, ArrayView1};
 use serde::Serialize;
 
-use super::Weights;
-use crate::states::{RowStates, Sequences};
+use crate::states::{About, Cell, RowStates};
 
 /// A hidden state that is not finite, after finite ones.
 #[derive(Debug, Serialize)]
@@ -22,10 +20,10 @@ pub(super) struct Birth {
 }
 
 /// The first one of a sequence in the order of the direction; `None` if all states are finite.
-pub(super) fn find<T: Element>(
-    sequences: &Sequences<T>,
-    states: &RowStates<T>,
-    weights: &Weights<T>,
+pub(super) fn find(
+    about: &About,
+    states: &RowStates,
+    cell: &Cell,
     (layer, direction, row): (usize, usize, usize),
 ) -> Option<Birth> {
     let own = states.states(layer, direction);
@@ -42,42 +40,43 @@ pub(super) fn find<T: Element>(
         if let Some(below) = layer.checked_sub(1) {
             format!("the output of layer {below}, {found} at feature {feature}")
         } else {
-            at = Some(sequences.place(step, row, feature));
+            at = Some(about.place(step, row, feature));
             let place = at.as_deref().unwrap_or_default();
-            format!("{}, {found} at {place:?}", sequences.input)
+            format!("{}, {found} at {place:?}", about.input)
         }
     } else if let Some(feature) = odd(&before) {
-        let name = sequences.h_0_place.as_deref().unwrap_or("h_0");
+        let name = about.h_0.as_deref().unwrap_or("h_0");
         format!("{name}, {} at unit {feature}", text(before[feature]))
     } else {
-        of_weights(weights, unit)
+        of_weights(cell, unit)
             .unwrap_or_else(|| "the sum of finite terms, which overflows".to_owned())
     };
     Some(Birth { value, step, row, unit, from, at })
 }
 
 /// A parameter of a unit that is not finite.
-fn of_weights<T: Element>(weights: &Weights<T>, unit: usize) -> Option<String> {
-    let matrix = |name: &str, matrix: &Array2<T>| {
+fn of_weights(cell: &Cell, unit: usize) -> Option<String> {
+    let matrix = |name: &str, matrix: &Array2<f64>| {
         let column = odd(&matrix.row(unit))?;
         Some(format!("{name}, {} at [{unit}, {column}]", text(matrix[[unit, column]])))
     };
     let bias = || {
         let names = ["bias_ih", "bias_hh"];
-        let mut found = weights.biases.iter().zip(names).map(|(bias, name)| (bias[unit], name));
-        let (value, name) = found.find(|(value, _)| !value.is_finite())?;
+        let biases = cell.biases.iter().flatten().map(|bias| bias[unit]);
+        let (value, name) = biases.zip(names).find(|(value, _)| !value.is_finite())?;
         Some(format!("{name}, {} at [{unit}]", text(value)))
     };
-    matrix("weight_ih", &weights.ih).or_else(|| matrix("weight_hh", &weights.hh)).or_else(bias)
+    matrix("weight_ih", &cell.weight_ih)
+        .or_else(|| matrix("weight_hh", &cell.weight_hh))
+        .or_else(bias)
 }
 
 /// The place of the first number that is not finite.
-fn odd<T: Element>(numbers: &ArrayView1<'_, T>) -> Option<usize> {
+fn odd(numbers: &ArrayView1<'_, f64>) -> Option<usize> {
     numbers.iter().position(|x| !x.is_finite())
 }
 
-fn text<T: Element>(value: T) -> String {
-    let value: f64 = value.into();
+fn text(value: f64) -> String {
     value.to_string()
 }
 

@@ -5,12 +5,12 @@
 //! falls below 1 % of the identity's: the square root of the sum of squares, as of `weight_hh`. Then the next
 //! perturbation begins.
 
-use elman::{Element, Nonlinearity};
+use elman::Nonlinearity;
 use ndarray::{Array2, ArrayView1, Axis};
 use serde::Serialize;
 
-use super::Weights;
-use crate::states::RowStates;
+use crate::progress::Bar;
+use crate::states::{Cell, RowStates};
 
 /// The share of a perturbation at the end of its life.
 const FADED: f64 = 0.01;
@@ -18,8 +18,11 @@ const FADED: f64 = 0.01;
 /// relative deviation of about `1 / sqrt(2 * PROBES)` or less.
 const MAX_WHOLE: usize = 64;
 const PROBES: usize = 16;
-/// Most steps that are followed: a guess, above the memory of trained layers.
+/// Most steps that are followed, and multiplications after which no more are, but at least some: a guess, above the
+/// memory of trained layers, and some seconds.
 const MAX_STEPS: usize = 10_000;
+const MAX_WORK: usize = 20_000_000_000;
+const MIN_STEPS: usize = 100;
 
 /// Steps that perturbations live.
 #[derive(Debug, Serialize)]
@@ -33,28 +36,29 @@ pub(super) struct Lives {
 }
 
 /// Follows perturbations through the first sequence. `None` if it has one step, or a number is not finite.
-pub(super) fn lives<T: Element>(
+pub(super) fn lives(
     nonlinearity: Nonlinearity,
-    states: &RowStates<T>,
-    weights: &Weights<T>,
+    states: &RowStates,
+    cell: &Cell,
     (layer, direction): (usize, usize),
+    bar: &Bar,
 ) -> Option<Lives> {
     let own = states.states(layer, direction);
-    if own.nrows() < 2 || own.iter().chain(&weights.hh).any(|x| !x.is_finite()) {
+    if own.nrows() < 2 || own.iter().chain(&cell.weight_hh).any(|x| !x.is_finite()) {
         return None;
     }
-    let weight_hh = weights.hh.mapv(Into::<f64>::into);
-    let mut order: Vec<_> = (0..states.steps()).collect();
-    if states.is_reverse(direction) {
-        order.reverse();
-    }
+    let weight_hh = &cell.weight_hh;
     let (mut ended, mut age) = (Vec::new(), 0);
     let mut product = start(weight_hh.nrows());
-    let whole = norm(&product);
-    let mut share = 1.0;
+    let (whole, mut share) = (norm(&product), 1.0);
+    let most = (MAX_WORK / (weight_hh.len() * product.ncols())).clamp(MIN_STEPS, MAX_STEPS);
+    let last = states.steps() - 1;
+    bar.display.inc_length(last.min(most) as u64);
     // The first step has no hidden state before it that is computed.
-    for step in order.into_iter().skip(1).take(MAX_STEPS) {
-        product = weight_hh.dot(&product);
+    for step in (1..=last).take(most) {
+        let step = if states.is_reverse(direction) { last - step } else { step };
+        bar.inc(1);
+        product = times(weight_hh, &product);
         weigh(&mut product, &own.row(step), nonlinearity);
         age += 1;
         share = norm(&product) / whole;
@@ -72,14 +76,22 @@ pub(super) fn lives<T: Element>(
     Some(Lives { count: ended.len(), steps, unfinished: age, share })
 }
 
+/// A product of two matrices, both in C order. That of `ndarray` would be the only use of a crate of 30 kB.
+fn times(left: &Array2<f64>, right: &Array2<f64>) -> Array2<f64> {
+    let mut product = Array2::zeros(right.raw_dim());
+    let (columns, right) = (right.ncols(), right.as_slice().unwrap_or_default());
+    for (mut row, weights) in product.outer_iter_mut().zip(left.outer_iter()) {
+        let row = row.as_slice_mut().unwrap_or_default();
+        for (&weight, factors) in weights.iter().zip(right.chunks_exact(columns)) {
+            row.iter_mut().zip(factors).for_each(|(sum, factor)| *sum += weight * factor);
+        }
+    }
+    product
+}
+
 /// Multiplies each row by the slope of the nonlinearity at a hidden state.
-fn weigh<T: Element>(
-    product: &mut Array2<f64>,
-    state: &ArrayView1<'_, T>,
-    nonlinearity: Nonlinearity,
-) {
+fn weigh(product: &mut Array2<f64>, state: &ArrayView1<'_, f64>, nonlinearity: Nonlinearity) {
     for (mut row, &h) in product.axis_iter_mut(Axis(0)).zip(state) {
-        let h: f64 = h.into();
         row *= match nonlinearity {
             Nonlinearity::Tanh => 1.0 - h * h,
             Nonlinearity::Relu => f64::from(u8::from(h > 0.0)),

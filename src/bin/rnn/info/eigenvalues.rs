@@ -6,6 +6,8 @@
 //! arithmetic, leaves blocks of one and two rows. Of the crates for this, `faer` takes a third of the time
 //! and adds 2.6 MB to the program; `nalgebra` is small and takes several times as long.
 
+use crate::progress::{self, Bar};
+
 /// A scaling must shrink row and column together by this factor; Parlett and Reinsch chose it.
 const WORTHWHILE: f64 = 0.95;
 /// Steps without an eigenvalue after which the search fails; it usually takes two or three.
@@ -44,9 +46,11 @@ pub(crate) fn eigenvalues(size: usize, values: &[f64]) -> Option<Vec<Eigenvalue>
     let most = values.iter().fold(f64::MIN_POSITIVE, |most, x| most.max(x.abs()));
     let scale = most.log2().floor().clamp(-1000.0, 1000.0).exp2();
     let (mut found, mut matrix) = isolate(size, values, scale);
+    let bar = progress::things(2 * matrix.size, "columns of weight_hh");
     matrix.balance();
-    matrix.reduce();
-    matrix.find(&mut found)?;
+    matrix.reduce(&bar);
+    matrix.find(&mut found, &bar)?;
+    bar.display.finish_and_clear();
     Some(found.into_iter().map(|(re, im)| (re * scale, im * scale)).collect())
 }
 
@@ -105,10 +109,11 @@ impl Square {
 
     /// Brings the matrix to Hessenberg form. For each column k, the reflection P = I - tau v vᵀ leaves one
     /// number below its diagonal, and A becomes P A P.
-    fn reduce(&mut self) {
+    fn reduce(&mut self, bar: &Bar) {
         let (size, stride) = (self.size, self.stride);
         let (mut v, mut w) = (vec![0.0; size], vec![0.0; size]);
         for k in 0..size.saturating_sub(2) {
+            bar.inc(1);
             let first = k + 1;
             let (v, w) = (&mut v[first..], &mut w[first..]);
             (first..size).for_each(|i| v[i - first] = self.at(i, k));
@@ -138,7 +143,7 @@ impl Square {
     }
 
     /// Finds the eigenvalues from the last row up. `None` after [`MAX_STEPS`] without one.
-    fn find(&mut self, found: &mut Vec<Eigenvalue>) -> Option<()> {
+    fn find(&mut self, found: &mut Vec<Eigenvalue>, bar: &Bar) -> Option<()> {
         let (mut end, mut steps) = (self.size, 0);
         let most = self.values.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
         while end > 0 && steps <= MAX_STEPS {
@@ -152,6 +157,7 @@ impl Square {
                     continue;
                 }
             }
+            bar.inc((end - start) as u64);
             (end, steps) = (start, 0);
         }
         (end == 0).then_some(())

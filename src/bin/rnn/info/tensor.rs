@@ -10,7 +10,6 @@ use super::statistics::{Occurrences, Statistics};
 use super::{Description, Listed, pairs};
 use crate::args::Info;
 use crate::pipeline::table::note_table;
-use crate::progress;
 use crate::report::{Notes, rounded};
 
 /// Most names of columns in the text.
@@ -178,16 +177,13 @@ pub(super) fn gather(
     let mut statistics = Statistics::new(&header);
     let printer = || Printer::new(header.stored, &header.shape, header.fortran_order);
     let mut printer = values.then(printer);
-    let bar = progress::bytes(header.body_bytes(), true);
     for_each_piece(reader, |bits| {
         statistics.add(bits);
         watch(bits);
         if let Some(printer) = &mut printer {
             printer.add(bits.len(), |index| header.stored.number(bits[index]));
         }
-        bar.inc((bits.len() * header.stored.size()) as u64);
     })?;
-    bar.display.finish_and_clear();
     Ok((statistics, printer.map(|printer| printer.text())))
 }
 

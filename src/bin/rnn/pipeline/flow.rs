@@ -1,7 +1,7 @@
 //! The hidden state of a run, carried from section to section.
 
 use anyhow::Result;
-use elman::{Element, Keep, Mode, Nonlinearity, Options, PackedSequence, Session, zeros};
+use elman::{Element, Keep, Mode, Nonlinearity, Options, PackedSequence, Session, Watch, zeros};
 use ndarray::{ArrayD, ArrayViewMutD, Axis, Slice};
 
 use super::extent::SectionKind;
@@ -58,6 +58,7 @@ impl<'a, T: Element> Flow<'a, T> {
         section: &Section,
         input: &Given<T>,
         mode: Mode<'_>,
+        watch: Option<Watch<'_>>,
     ) -> Result<Vec<Rows<T>>> {
         let pass = self.pass;
         let batch = match (input, pass.model.encoder()) {
@@ -66,7 +67,7 @@ impl<'a, T: Element> Flow<'a, T> {
             (Given::Numbers(rows), _) => rows.batch(pass.batch_first())?,
         };
         let keep = if pass.options.all_hidden { Keep::All } else { Keep::Last };
-        let options = Options { mode, keep, ..Options::default() };
+        let options = Options { mode, keep, watch, ..Options::default() };
         let result = self.session.step_rows(section.rows.clone(), batch, options)?;
         let rows = |layer: ArrayD<T>| match input {
             Given::Numbers(rows) => rows.with_data(layer),

@@ -1,6 +1,5 @@
 //! The content of a picture, without places and colours.
 
-use elman::Element;
 use ndarray::{Array2, ArrayView2};
 
 /// Panels on a grid, with words around them.
@@ -90,14 +89,14 @@ impl Scale {
 impl Heat {
     /// Numbers, in cells of their means if there are more than `limit` below each other or side by side. A NaN or an
     /// infinity is the number of its whole cell.
-    pub(super) fn new<T: Element>(numbers: &ArrayView2<'_, T>, limit: [usize; 2]) -> Self {
+    pub(super) fn new(numbers: &ArrayView2<'_, f64>, limit: [usize; 2]) -> Self {
         let size = [numbers.nrows(), numbers.ncols()];
         let per_cell: [usize; 2] =
             std::array::from_fn(|axis| size[axis].div_ceil(limit[axis].max(1)).max(1));
         let count: [usize; 2] = std::array::from_fn(|axis| size[axis].div_ceil(per_cell[axis]));
         let (mut cells, mut odd) = (Array2::zeros(count), Array2::from_elem(count, None));
         for ((row, column), &number) in numbers.indexed_iter() {
-            let (cell, number) = ([row / per_cell[0], column / per_cell[1]], number.into());
+            let (cell, number) = ([row / per_cell[0], column / per_cell[1]], number);
             let odd: &mut Option<f64> = &mut odd[cell];
             if !number.is_finite() && !odd.is_some_and(f64::is_nan) {
                 *odd = Some(number);

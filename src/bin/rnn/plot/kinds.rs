@@ -1,6 +1,5 @@
 //! A figure of each kind.
 
-use elman::Element;
 use ndarray::{Array2, ArrayView2};
 
 use super::figure::{Content, Curve, Figure, Heat, Lines, Panel, Scale};
@@ -37,18 +36,18 @@ impl Kind {
 }
 
 /// The states of one layer and direction, or of one saved tensor, (L, `H_out`), under a name.
-pub(crate) struct Named<'a, T> {
+pub(crate) struct Named<'a> {
     pub(crate) name: String,
-    pub(crate) states: ArrayView2<'a, T>,
+    pub(crate) states: ArrayView2<'a, f64>,
 }
 
 /// The numbers of the cells that a picture has room for, below each other and side by side.
 pub(crate) type Limit = [usize; 2];
 
 /// The figure of a kind over steps. `flat_at_zero` for ReLU; `units` are those of [`Kind::Units`].
-pub(crate) fn over_steps<T: Element>(
+pub(crate) fn over_steps(
     kind: Kind,
-    named: &[Named<'_, T>],
+    named: &[Named<'_>],
     columns: usize,
     flat_at_zero: bool,
     units: &[usize],
@@ -128,21 +127,16 @@ impl Figure {
 
     /// Says that a cell or a point stands for several numbers.
     fn note_reduction(&mut self) {
-        let reduced =
-            self.heats().map(|heat| heat.per_cell).find(|&[rows, columns]| rows * columns > 1);
-        let [rows, columns] = reduced.unwrap_or([1, 1]);
-        let x_label = self.panels.first().map_or("", |panel| panel.x_label);
-        self.notes.extend(reduced.map(|_| {
-            let across = if x_label == "step" {
-                counted(columns, "step")
-            } else {
-                counted(columns, "feature")
-            };
-            format!(
-                "each cell is the mean of up to {} x {across}; a NaN or an infinity fills its cell",
-                counted(rows, "unit")
-            )
-        }));
+        let most = |axis: usize| self.heats().map(|heat| heat.per_cell[axis]).max().unwrap_or(1);
+        let [rows, columns] = [most(0), most(1)];
+        if rows * columns > 1 {
+            let steps = self.panels.iter().any(|panel| panel.x_label == "step");
+            let across = counted(columns, if steps { "step" } else { "feature" });
+            let down = counted(rows, "unit");
+            self.notes.push(format!(
+                "each cell is the mean of up to {down} x {across}; a NaN or an infinity fills its cell"
+            ));
+        }
         let curves = self.panels.iter().any(|panel| matches!(panel.content, Content::Lines(_)));
         let [nan, infinite] = self.odd().map(|odd| odd && curves);
         let marks = [(nan, "NaN as a black"), (infinite, "infinity as a magenta")];
@@ -164,8 +158,8 @@ pub(crate) fn counted(count: usize, word: &str) -> String {
     format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
-fn heats<'a, T: Element>(
-    named: impl Iterator<Item = (String, ArrayView2<'a, T>)>,
+fn heats<'a>(
+    named: impl Iterator<Item = (String, ArrayView2<'a, f64>)>,
     [x_label, y_label]: [&'static str; 2],
     columns: usize,
     limit: Limit,
@@ -179,20 +173,17 @@ fn heats<'a, T: Element>(
 }
 
 /// One panel with a curve for each layer and direction: a number of each state.
-fn curves<T: Element>(
+fn curves(
     title: &str,
     y_label: &'static str,
-    named: &[Named<'_, T>],
+    named: &[Named<'_>],
     range: Option<[f64; 2]>,
     number: impl Fn(&[f64]) -> f64,
 ) -> Figure {
     let curves: Vec<_> = named
         .iter()
         .map(|Named { name, states }| {
-            let numbers = states
-                .rows()
-                .into_iter()
-                .map(|row| number(&row.iter().map(|&h| h.into()).collect::<Vec<_>>()));
+            let numbers = states.rows().into_iter().map(|row| number(&row.to_vec()));
             Curve { name: name.clone(), points: points(&numbers.collect::<Vec<_>>()) }
         })
         .collect();
@@ -204,12 +195,12 @@ fn curves<T: Element>(
 }
 
 /// A panel for each layer and direction with a curve for each unit.
-fn of_units<T: Element>(named: &[Named<'_, T>], columns: usize, units: &[usize]) -> Figure {
+fn of_units(named: &[Named<'_>], columns: usize, units: &[usize]) -> Figure {
     let panels = named.iter().map(|Named { name, states }| {
         let units = units.iter().filter(|&&unit| unit < states.ncols());
         let curves: Vec<_> = units
             .map(|&unit| {
-                let numbers: Vec<_> = states.column(unit).iter().map(|&h| h.into()).collect();
+                let numbers = states.column(unit).to_vec();
                 Curve { name: format!("unit {unit}"), points: points(&numbers) }
             })
             .collect();

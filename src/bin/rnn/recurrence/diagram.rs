@@ -1,7 +1,5 @@
 //! The layers over the steps, as a drawing of characters.
 
-use elman::Element;
-
 use super::{Moment, Recurrence};
 
 /// Most steps, and most layers, that are drawn.
@@ -10,7 +8,7 @@ const MAX_SHOWN: usize = 5;
 const LEFT: usize = 18;
 const STRIDE: usize = 10;
 
-impl<T: Element> Recurrence<'_, T> {
+impl Recurrence<'_> {
     /// The unrolled layer, with this step between stars.
     pub(super) fn diagram(&self) -> Vec<String> {
         let Moment { step, layer, .. } = self.moment;

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use elman::files::Source;
-use elman::{Element, Generator};
+use elman::{Dtype, Generator};
 
 use super::{Moment, Recurrence};
 use crate::args::Seen;
@@ -32,13 +32,13 @@ impl Origin {
     }
 }
 
-impl<T: Element> Recurrence<'_, T> {
+impl Recurrence<'_> {
     /// The lines, which print the sum and the hidden state.
     pub(super) fn python(&self, origin: &Origin) -> Vec<String> {
-        if self.sequences.model.rnn().is_reversed() {
+        if self.about.reversed {
             return vec!["# torch.nn.RNN has no layer that runs in reverse alone".to_owned()];
         }
-        if self.sequences.model.encoder().is_some() {
+        if self.about.encoded {
             return vec![
                 "# x is the output of the model's encoder, which this layer follows".to_owned(),
             ];
@@ -88,7 +88,7 @@ impl<T: Element> Recurrence<'_, T> {
                 format!("torch.manual_seed({})", Generator::DEFAULT_SEED),
                 format!("w = torch.nn.{repr}.state_dict()"),
             ]),
-            Some(weights) => lines.extend(weights_from::<T>(weights, origin.prefixed)),
+            Some(weights) => lines.extend(weights_from(weights, origin.prefixed, self.about.dtype)),
         }
         lines.extend(self.sequence(origin.input.as_deref().unwrap_or_default()));
         lines.extend(self.first_state(origin.h_0.as_deref()));
@@ -97,20 +97,20 @@ impl<T: Element> Recurrence<'_, T> {
 
     /// The sequence, without the padding behind its end.
     fn sequence(&self, input: &str) -> Vec<String> {
-        let (row, steps, torch) = (self.moment.row, self.steps, torch::<T>());
-        let sequences = self.sequences;
-        if let Some(name) = sequences.names.get(row).filter(|_| is_npz(input)) {
+        let (row, steps, torch) = (self.moment.row, self.steps, torch(self.about.dtype));
+        let about = self.about;
+        if let Some(name) = about.names.get(row).filter(|_| is_npz(input)) {
             let file = format!("np.load({input:?})[{name:?}]");
             return vec![format!("x = torch.from_numpy({file}).to({torch})")];
         }
-        let (before, file) = if sequences.packed {
+        let (before, file) = if about.packed {
             let unpack = format!("# first: rnn unpack -i {} -o x.npy", quoted(input));
             (Some(unpack), "np.load(\"x.npy\")".to_owned())
         } else {
             array(input)
         };
-        let own = match (sequences.shape.len(), self.config.batch_first) {
-            _ if sequences.packed => format!("[:{steps}, {row}]"),
+        let own = match (about.shape.len(), self.config.batch_first) {
+            _ if about.packed => format!("[:{steps}, {row}]"),
             (3, true) => format!("[{row}, :{steps}]"),
             (3, false) => format!("[:{steps}, {row}]"),
             _ => format!("[:{steps}]"),
@@ -129,13 +129,13 @@ impl<T: Element> Recurrence<'_, T> {
             return vec![format!(
                 "h_0 = torch.zeros({states}, {}{})",
                 config.hidden_size,
-                dtype::<T>()
+                argument(self.about.dtype)
             )];
         };
         let (before, file) = array(h_0);
-        let single = !self.sequences.packed && self.sequences.shape.len() == 2;
+        let single = !self.about.packed && self.about.shape.len() == 2;
         let own = if single { String::new() } else { format!("[:, {}]", self.moment.row) };
-        let line = format!("h_0 = torch.from_numpy({file}).to({}){own}", torch::<T>());
+        let line = format!("h_0 = torch.from_numpy({file}).to({}){own}", torch(self.about.dtype));
         before.into_iter().chain([line]).collect()
     }
 
@@ -157,7 +157,7 @@ impl<T: Element> Recurrence<'_, T> {
         vec![
             String::new(),
             "def states(layers):  # the output of the first layers, (L, D * H_out)".to_owned(),
-            format!("    rnn = torch.nn.RNN({arguments}{})", dtype::<T>()),
+            format!("    rnn = torch.nn.RNN({arguments}{})", argument(self.about.dtype)),
             "    rnn.load_state_dict({n: w[n] for n in rnn.state_dict()})".to_owned(),
             format!("    return rnn(x, h_0[:{first}])[0].detach()"),
             String::new(),
@@ -167,13 +167,13 @@ impl<T: Element> Recurrence<'_, T> {
     /// The layer as PyTorch's constructor takes it.
     fn repr(&self) -> String {
         let repr = self.config.to_string();
-        format!("{}{})", repr.trim_end_matches(')'), dtype::<T>())
+        format!("{}{})", repr.trim_end_matches(')'), argument(self.about.dtype))
     }
 }
 
 /// The weights as a `state_dict`; others than NumPy's by way of `rnn convert`.
-fn weights_from<T: Element>(weights: &str, prefixed: bool) -> Vec<String> {
-    let torch = torch::<T>();
+fn weights_from(weights: &str, prefixed: bool, dtype: Dtype) -> Vec<String> {
+    let torch = torch(dtype);
     if !prefixed && Path::new(weights).is_dir() {
         return vec![
             "from pathlib import Path".to_owned(),
@@ -212,11 +212,14 @@ fn is_npz(file: &str) -> bool {
 }
 
 /// PyTorch's name of the type.
-fn torch<T: Element>() -> String {
-    format!("torch.float{}", 8 * size_of::<T>())
+fn torch(dtype: Dtype) -> &'static str {
+    match dtype {
+        Dtype::F32 => "torch.float32",
+        Dtype::F64 => "torch.float64",
+    }
 }
 
 /// The argument of the type, if it is not PyTorch's default.
-fn dtype<T: Element>() -> String {
-    if size_of::<T>() == 4 { String::new() } else { format!(", dtype={}", torch::<T>()) }
+fn argument(dtype: Dtype) -> String {
+    if dtype == Dtype::F32 { String::new() } else { format!(", dtype={}", torch(dtype)) }
 }

@@ -1,6 +1,5 @@
 //! The numbers of a step for people, in lines of 80 characters.
 
-use elman::Element;
 use ndarray::ArrayView1;
 
 use super::python::Origin;
@@ -14,7 +13,7 @@ const MAX_UNITS: usize = 8;
 /// Most numbers of a vector, and most terms of a sum.
 const MAX_NUMBERS: usize = 16;
 
-impl<T: Element> Recurrence<'_, T> {
+impl Recurrence<'_> {
     /// The report. The terms of `units` are shown, or those of unit 0 if there are none.
     pub(crate) fn text(&self, units: &[usize], precision: usize, origin: &Origin) -> String {
         let mut lines = self.head();
@@ -46,15 +45,15 @@ impl<T: Element> Recurrence<'_, T> {
     fn head(&self) -> Vec<String> {
         let Moment { step, row, layer, direction } = self.moment;
         let (steps, layers) = (self.steps, self.config.num_layers);
-        let batch = self.sequences.count();
+        let batch = self.count;
         let direction = if direction == 1 { "reverse" } else { "forward" };
-        let name = self.sequences.names.get(row).map_or(String::new(), |name| format!(" ({name})"));
+        let name = self.about.names.get(row).map_or(String::new(), |name| format!(" ({name})"));
         let zeros = || "zeros".to_owned();
-        let weights = self.sequences.weights.as_deref().unwrap_or("fresh");
-        let h_0 = self.sequences.h_0_place.clone().unwrap_or_else(zeros);
+        let weights = self.about.weights.as_deref().unwrap_or("fresh");
+        let h_0 = self.about.h_0.clone().unwrap_or_else(zeros);
         let mut lines = vec![
-            layer_line(self.config, T::DTYPE),
-            format!("weights {weights}, input {}, h_0 {h_0}", self.sequences.input),
+            layer_line(self.config, self.about.dtype),
+            format!("weights {weights}, input {}, h_0 {h_0}", self.about.input),
             format!(
                 "step {step} of {steps}, row {row} of {batch}{name}, layer {layer} of {layers}, {direction} (all from 0)"
             ),
@@ -93,7 +92,7 @@ impl<T: Element> Recurrence<'_, T> {
         let head = ["unit".to_owned(), input, hidden, "sum".to_owned(), result];
         let row = |&unit: &usize| {
             let Unit { index, summands: [input, hidden], sum, h } = self.unit(unit);
-            let [a, b, c, d] = [input, hidden, sum, h].map(|value| digits(value.into(), precision));
+            let [a, b, c, d] = [input, hidden, sum, h].map(|value| digits(value, precision));
             [index.to_string(), a, b, c, d]
         };
         let rows: Vec<_> = std::iter::once(head).chain(units.iter().map(row)).collect();
@@ -108,21 +107,21 @@ impl<T: Element> Recurrence<'_, T> {
 
     /// The sums of a unit, term by term.
     fn terms(&self, unit: usize, precision: usize) -> Vec<String> {
-        let word = |value: T| digits(value.into(), precision);
+        let word = |value| digits(value, precision);
         let mut rows: Vec<(String, String)> = Vec::new();
-        let parameters = &self.parameters;
+        let cell = &self.cell;
         let step = self.moment.step;
         for (name, weights, values, which) in [
-            (format!("W_ih[{unit}] x[{step}]"), parameters.weight_ih.row(unit), &self.x, 0),
+            (format!("W_ih[{unit}] x[{step}]"), cell.weight_ih.row(unit), &self.x, 0),
             (
                 format!("W_hh[{unit}] {}", self.name_before()),
-                parameters.weight_hh.row(unit),
+                cell.weight_hh.row(unit),
                 &self.before,
                 1,
             ),
         ] {
-            rows.push((name, sum_of(&weights, values, precision)));
-            if let Some(biases) = &parameters.biases {
+            rows.push((name, self.sum_of(&weights, values, precision)));
+            if let Some(biases) = &cell.biases {
                 let name = format!("b_{}[{unit}]", ["ih", "hh"][which]);
                 rows.push((name, word(biases[which][unit])));
             }
@@ -138,35 +137,35 @@ impl<T: Element> Recurrence<'_, T> {
         }
         lines
     }
+
+    /// The products of a sum, and the sum.
+    fn sum_of(&self, weights: &ArrayView1<'_, f64>, values: &[f64], precision: usize) -> String {
+        let pairs = || weights.iter().zip(values);
+        let mut words: Vec<_> = pairs()
+            .take(MAX_NUMBERS)
+            .enumerate()
+            .map(|(k, (&w, &v))| {
+                let plus = if k == 0 { "" } else { "+ " };
+                format!("{plus}{}*{}", digits(w, precision), digits(v, precision))
+            })
+            .collect();
+        let more = values.len().saturating_sub(MAX_NUMBERS);
+        if more > 0 {
+            words.push(format!("+ {more} more terms"));
+        }
+        let sum: f64 = pairs().map(|(w, v)| w * v).sum();
+        words.push(format!("= {}", digits(self.rounded(sum), precision)));
+        words.join(&SEPARATOR.to_string())
+    }
 }
 
 /// Between words that stay on one line: a break is possible there.
 const SEPARATOR: char = '\n';
 
-/// The products of a sum, and the sum.
-fn sum_of<T: Element>(weights: &ArrayView1<'_, T>, values: &[T], precision: usize) -> String {
-    let pairs = || weights.iter().zip(values);
-    let mut words: Vec<_> = pairs()
-        .take(MAX_NUMBERS)
-        .enumerate()
-        .map(|(k, (&w, &v))| {
-            let plus = if k == 0 { "" } else { "+ " };
-            format!("{plus}{}*{}", digits(w.into(), precision), digits(v.into(), precision))
-        })
-        .collect();
-    let more = values.len().saturating_sub(MAX_NUMBERS);
-    if more > 0 {
-        words.push(format!("+ {more} more terms"));
-    }
-    let sum: f64 = pairs().map(|(&w, &v)| w.into() * v.into()).sum();
-    words.push(format!("= {}", digits(T::from_f64(sum).into(), precision)));
-    words.join(&SEPARATOR.to_string())
-}
-
 /// The numbers of a vector, the first ones of a long one.
-fn vector<T: Element>(values: &[T], precision: usize) -> Vec<String> {
+fn vector(values: &[f64], precision: usize) -> Vec<String> {
     let mut words: Vec<_> =
-        values.iter().take(MAX_NUMBERS).map(|&value| digits(value.into(), precision)).collect();
+        values.iter().take(MAX_NUMBERS).map(|&value| digits(value, precision)).collect();
     let width = words.iter().map(String::len).max().unwrap_or(0);
     for word in &mut words {
         *word = format!("{word:>width$}");

@@ -1,35 +1,34 @@
 //! One sequence, and its hidden states in every layer and direction.
 
-use elman::Element;
 use ndarray::{Array2, ArrayView1, ArrayView2, s};
 
-/// One sequence, and its hidden states.
-pub(crate) struct RowStates<T> {
+/// One sequence, and its hidden states. f64 holds the numbers of either type.
+pub(crate) struct RowStates {
     /// (L, `H_in`).
-    pub(crate) x: Array2<T>,
+    pub(crate) x: Array2<f64>,
     /// (D * `num_layers`, `H_out`).
-    pub(crate) h_0: Array2<T>,
+    pub(crate) h_0: Array2<f64>,
     /// (L, D * `H_out`) for each layer.
-    pub(crate) layers: Vec<Array2<T>>,
+    pub(crate) layers: Vec<Array2<f64>>,
     pub(super) hidden_size: usize,
     pub(super) directions: usize,
     pub(super) reversed: bool,
 }
 
-impl<T: Element> RowStates<T> {
+impl RowStates {
     /// L.
     pub(crate) fn steps(&self) -> usize {
         self.x.nrows()
     }
 
     /// The hidden states of a layer and direction, (L, `H_out`).
-    pub(crate) fn states(&self, layer: usize, direction: usize) -> ArrayView2<'_, T> {
+    pub(crate) fn states(&self, layer: usize, direction: usize) -> ArrayView2<'_, f64> {
         let first = direction * self.hidden_size;
         self.layers[layer].slice(s![.., first..first + self.hidden_size])
     }
 
     /// The input of a layer, (L, features).
-    pub(crate) fn below(&self, layer: usize) -> ArrayView2<'_, T> {
+    pub(crate) fn below(&self, layer: usize) -> ArrayView2<'_, f64> {
         layer.checked_sub(1).map_or(self.x.view(), |below| self.layers[below].view())
     }
 
@@ -49,7 +48,12 @@ impl<T: Element> RowStates<T> {
     }
 
     /// The hidden state before a step, (`H_out`).
-    pub(crate) fn before(&self, layer: usize, direction: usize, step: usize) -> ArrayView1<'_, T> {
+    pub(crate) fn before(
+        &self,
+        layer: usize,
+        direction: usize,
+        step: usize,
+    ) -> ArrayView1<'_, f64> {
         match self.step_before(direction, step) {
             Some(before) => {
                 let first = direction * self.hidden_size;

@@ -1,30 +1,24 @@
 //! The sequences of an input in memory, each of which is passed alone.
 
+use std::ops::Range;
+
 use anyhow::Result;
 use elman::{
-    Batch, Config, Decoder, Element, Error, Generator, Keep, Model, Options, Params, Rnn,
+    Batch, Config, Decoder, Element, Error, Generator, Keep, Model, Options, Params, Rnn, Watch,
     unpack_sequence,
 };
-use ndarray::{Array3, ArrayD, Axis, Ix2};
+use ndarray::{Array2, Array3, ArrayD, Axis, ShapeError};
 
+use super::about::About;
 use super::row::RowStates;
 use crate::failure::Data;
 use crate::pipeline::rows::Rows;
+use crate::progress::{self, Bar};
 
 /// The sequences of an input, and the model that passes them.
 pub(crate) struct Sequences<T> {
+    pub(crate) about: About,
     pub(crate) model: Model<T>,
-    /// The names of the files; `None` for fresh weights.
-    pub(crate) weights: Option<String>,
-    pub(crate) input: String,
-    /// The file of `h_0`; `None` for zeros.
-    pub(crate) h_0_place: Option<String>,
-    /// Names of single sequences, if the input has them.
-    pub(crate) names: Vec<String>,
-    /// Whether the input is a packed sequence.
-    pub(crate) packed: bool,
-    /// The shape of the input as it is stored.
-    pub(crate) shape: Vec<usize>,
     pub(super) rows: Kept<T>,
     /// (D * `num_layers`, N, `H_out`).
     pub(super) h_0: Array3<T>,
@@ -44,7 +38,7 @@ impl<T: Element> Sequences<T> {
     pub(crate) fn example() -> Result<Self> {
         let mut generator = Generator::new(0);
         let config = Config { num_layers: 2, ..Config::new(10, 20) };
-        let model = of_params(Params::init(config, &mut generator)?)?;
+        let model = of_params(Params::init(config.clone(), &mut generator)?)?;
         let mut normal = |shape: [usize; 3]| {
             let mut values = vec![T::ZERO; shape.iter().product()];
             generator.normal(&mut values);
@@ -52,17 +46,19 @@ impl<T: Element> Sequences<T> {
         };
         let (x, h_0) = (normal([5, 3, 10])?, normal([2, 3, 20])?);
         let rows = x.axis_iter(Axis(1)).map(|row| row.to_owned().into_dyn()).collect();
-        Ok(Sequences {
-            model,
+        let about = About {
+            config,
+            dtype: T::DTYPE,
+            reversed: false,
+            encoded: false,
             weights: None,
             input: "torch.randn(5, 3, 10)".to_owned(),
-            h_0_place: Some("torch.randn(2, 3, 20)".to_owned()),
+            h_0: Some("torch.randn(2, 3, 20)".to_owned()),
             names: Vec::new(),
             packed: false,
             shape: vec![5, 3, 10],
-            rows: Kept::Numbers(rows),
-            h_0,
-        })
+        };
+        Ok(Sequences { about, model, rows: Kept::Numbers(rows), h_0 })
     }
 
     /// N.
@@ -73,19 +69,6 @@ impl<T: Element> Sequences<T> {
         }
     }
 
-    /// The index of a number in the input: of a tensor in its axes, else step and feature of the sequence.
-    pub(crate) fn place(&self, step: usize, row: usize, feature: usize) -> Vec<usize> {
-        let rank = self.shape.len() + usize::from(self.model.encoder().is_some());
-        let mut index = match (rank, self.model.rnn().config().batch_first) {
-            (3, true) => vec![row, step, feature],
-            (3, false) => vec![step, row, feature],
-            _ => vec![step, feature],
-        };
-        // An id stands for all of its features.
-        index.truncate(self.shape.len());
-        index
-    }
-
     /// L of a sequence.
     pub(crate) fn steps(&self, row: usize) -> usize {
         match &self.rows {
@@ -94,23 +77,30 @@ impl<T: Element> Sequences<T> {
         }
     }
 
-    /// Passes a sequence through the layer, on the threads of the current pool.
-    pub(crate) fn pass(&self, row: usize) -> Result<RowStates<T>> {
+    /// A bar over the steps of some sequences.
+    pub(crate) fn bar(&self, rows: Range<usize>) -> Bar {
+        progress::steps(&self.about.config, rows.map(|row| self.steps(row)).sum(), true)
+    }
+
+    /// Passes a sequence through the layer, on the threads of the current pool. The bar counts its steps.
+    pub(crate) fn pass(&self, row: usize, bar: &Bar) -> Result<RowStates> {
         if self.steps(row) == 0 {
             let message =
-                format!("{}: expected a sequence of steps, row {row} has none", self.input);
+                format!("{}: expected a sequence of steps, row {row} has none", self.about.input);
             return Err(Data(message).into());
         }
         let (rnn, x) = (self.model.rnn(), self.numbers(row)?);
         let h_0 = self.h_0.index_axis(Axis(1), row);
-        let options = Options { h_0: Some(h_0.into_dyn()), keep: Keep::All, ..Options::default() };
+        let (keep, passed) = (Keep::All, |rows| bar.inc(rows as u64));
+        let watch = Some(Watch(&passed));
+        let options = Options { h_0: Some(h_0.into_dyn()), keep, watch, ..Options::default() };
         let output = rnn.forward(Batch::new(x.view(), false)?, options)?;
         let layers = output.lower_layers.into_iter().chain([output.output]);
         let config = rnn.config();
         Ok(RowStates {
-            x: x.into_dimensionality::<Ix2>()?,
-            h_0: h_0.to_owned(),
-            layers: layers.map(ArrayD::into_dimensionality).collect::<Result<_, _>>()?,
+            x: as_f64(&x)?,
+            h_0: h_0.mapv(Into::into),
+            layers: layers.map(|layer| as_f64(&layer)).collect::<Result<_, _>>()?,
             hidden_size: config.hidden_size,
             directions: config.num_directions(),
             reversed: rnn.is_reversed(),
@@ -128,6 +118,11 @@ impl<T: Element> Sequences<T> {
         let shape = vec![ids.len(), encoder.features()];
         Ok(ArrayD::from_shape_vec(shape, batch.rows().to_vec())?)
     }
+}
+
+/// f64 holds the numbers of either type.
+fn as_f64<T: Element>(tensor: &ArrayD<T>) -> Result<Array2<f64>, ShapeError> {
+    tensor.mapv(Into::<f64>::into).into_dimensionality()
 }
 
 /// A model of a layer alone.

@@ -19,6 +19,7 @@ use crate::pipeline::extent;
 use crate::pipeline::output_path::{refuse_terminal, refused, shown};
 use crate::pipeline::sequences::kept;
 use crate::pipeline::table::{check_table, note_table};
+use crate::progress;
 use crate::report::{Notes, Report, TensorLine};
 
 /// The format of the output.
@@ -205,7 +206,11 @@ pub(super) fn convert(args: &Convert, file: Option<Box<File>>) -> Result<()> {
     }
     let file = RefCell::new(file);
     let tensors = converted(args, target, &file, entries, &mut notes)?;
+    let bytes = extent::sum(tensors.iter().map(|(_, tensor)| tensor.bytes()));
+    // They are read on the way.
+    let bar = progress::transfer(bytes.saturating_mul(2));
     write(args, (target, &mut sink), &tensors, &mut notes)?;
+    drop(bar);
     sink.commit()?;
     let line = |(name, tensor): &(String, Converted<'_>)| {
         let (shape, dtype) = ((tensor.shape(), &[][..]), tensor.stored().to_string());

@@ -53,7 +53,7 @@ impl Runs {
             failed: Vec::new(),
             notes: Vec::new(),
             seen: BTreeSet::new(),
-            progress: progress::things(all),
+            progress: progress::things(all, "inputs"),
         }
     }
 

@@ -12,11 +12,13 @@ use crate::args::Run;
 use crate::explain::layer::{Places, explain};
 use crate::numbers::{all_finite, conversion};
 use crate::peak;
+use crate::pipeline::extent;
 use crate::pipeline::input::Input;
 use crate::pipeline::output::Outputs;
 use crate::pipeline::pass::{Pass, PassOptions};
 use crate::pipeline::prediction::Results;
 use crate::pipeline::sequences::{Lengths, check_total, read_lengths};
+use crate::progress;
 use crate::report::{Notes, Report, RunLine, TensorLine};
 use crate::rng::Rng;
 use crate::start::Start;
@@ -73,7 +75,10 @@ impl<T: Element> Shared<'_, T> {
         if text.is_some() {
             names[0] = Some("stdout".to_owned());
         }
+        let bytes = extent::bytes::<T>(&pass.shapes()[0]);
+        let bar = self.options.progress.then(|| progress::transfer(bytes));
         let outputs = outputs.write_rest(&pass, &mut results)?.collect();
+        drop(bar);
         let drawn = places.weights.is_none() || (self.options.train && drops(rnn.config()));
         let report = Report {
             command: "run",

@@ -1,0 +1,45 @@
+//! A layer and its sequences in words.
+
+use elman::{Config, Dtype};
+
+/// A layer and its sequences without their numbers.
+pub(crate) struct About {
+    pub(crate) config: Config,
+    pub(crate) dtype: Dtype,
+    /// Whether the single direction runs from the last step to the first.
+    pub(crate) reversed: bool,
+    /// Whether an encoder stands before the layer.
+    pub(crate) encoded: bool,
+    /// The names of the files; `None` for fresh weights.
+    pub(crate) weights: Option<String>,
+    pub(crate) input: String,
+    /// The file of `h_0`; `None` for zeros.
+    pub(crate) h_0: Option<String>,
+    /// Names of single sequences, if the input has them.
+    pub(crate) names: Vec<String>,
+    /// Whether the input is a packed sequence.
+    pub(crate) packed: bool,
+    /// The shape of the input as it is stored.
+    pub(crate) shape: Vec<usize>,
+}
+
+impl About {
+    /// The index of a number in the input: of a tensor in its axes, else step and feature of the sequence.
+    pub(crate) fn place(&self, step: usize, row: usize, feature: usize) -> Vec<usize> {
+        let rank = self.shape.len() + usize::from(self.encoded);
+        let mut index = match (rank, self.config.batch_first) {
+            (3, true) => vec![row, step, feature],
+            (3, false) => vec![step, row, feature],
+            _ => vec![step, feature],
+        };
+        // An id stands for all of its features.
+        index.truncate(self.shape.len());
+        index
+    }
+
+    /// The layer and the direction, 0 or 1, of each cell, in the order of the `state_dict`.
+    pub(crate) fn cells(&self) -> impl Iterator<Item = (usize, usize)> {
+        let directions = self.config.num_directions();
+        (0..self.config.num_layers * directions).map(move |i| (i / directions, i % directions))
+    }
+}
