@@ -159,8 +159,8 @@ impl ModelCheckpoint {
         let tensors = self.tensors.iter().map(|own| (own.name.as_str(), &own.tensor));
         let parts = Parts(tensors.collect()).around(&self.config, layer);
         let within = |error: Error| CheckpointError::from(error).within(&self.layer.place);
-        let (encoder, decoder, classes) = parts.map_err(within)?;
-        check_labels(&self.config, classes)?;
+        let (encoder, decoder) = parts.map_err(within)?;
+        check_labels(&self.config, &decoder, layer)?;
         Ok((encoder, decoder))
     }
 
@@ -184,8 +184,8 @@ impl<T: Element> Model<T> {
         tensors: &[(String, Tensor)],
     ) -> Result<Self, Error> {
         let tensors = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
-        let (encoder, decoder, classes) = Parts(tensors.collect()).around(around, rnn.config())?;
-        check_labels(around, classes)?;
+        let (encoder, decoder) = Parts(tensors.collect()).around(around, rnn.config())?;
+        check_labels(around, &decoder, rnn.config())?;
         Model::new(encoder, rnn, decoder)
     }
 }

@@ -11,18 +11,18 @@ use crate::{Config, Decoder, Encoder, EncoderConfig, Head, Linear, Link, LinkCon
 pub(super) struct Parts<'a>(pub(super) HashMap<&'a str, &'a Tensor>);
 
 impl Parts<'_> {
-    /// The parts around a layer with this configuration, and the number of classes of the decoder.
+    /// The parts around a layer with this configuration.
     pub(super) fn around<T: Element>(
         &self,
         config: &ModelConfig,
         layer: &Config,
-    ) -> Result<(Option<Encoder<T>>, Decoder<T>, usize), Error> {
+    ) -> Result<(Option<Encoder<T>>, Decoder<T>), Error> {
         let encoder = self.encoder(config, layer.input_size)?;
         let width = layer.num_directions() * layer.hidden_size;
         let head = self.head(config, width)?;
         let decoder = Decoder { pool: config.pool, head, function: config.function };
-        let classes = decoder.check(width)?;
-        Ok((encoder, decoder, classes))
+        decoder.check(width)?;
+        Ok((encoder, decoder))
     }
 
     fn encoder<T: Element>(
@@ -97,8 +97,13 @@ impl Parts<'_> {
     }
 }
 
-/// Checks that there are no labels, or one for each class.
-pub(super) fn check_labels(config: &ModelConfig, classes: usize) -> Result<(), Error> {
+/// Checks that there are no labels, or one for each class of a decoder behind a layer.
+pub(super) fn check_labels<T: Element>(
+    config: &ModelConfig,
+    decoder: &Decoder<T>,
+    layer: &Config,
+) -> Result<(), Error> {
+    let classes = decoder.check(layer.num_directions() * layer.hidden_size)?;
     match config.labels.as_ref().map(Vec::len) {
         Some(found) if found != classes => {
             let what = format!("expected {classes}, one for each class, got {found}");
