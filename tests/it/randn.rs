@@ -1,6 +1,6 @@
 //! `rnn randn`: the numbers of `torch.randn`, and the state of their stream.
 
-use elman::STATE_BYTES;
+use elman::{Generator, STATE_BYTES};
 use ndarray::Array1;
 use serde::Deserialize;
 use serde_json::json;
@@ -319,4 +319,18 @@ fn the_tensor_and_the_state_need_two_files() {
         assert_eq!((found.code, found.stdout_text().as_str()), (Some(2), ""), "{line}");
     }
     assert_eq!(sandbox.names(), [""; 0]);
+}
+
+/// Millions of numbers, which are drawn piece by piece, are those of a single call.
+#[test]
+fn pieces_are_one_tensor() {
+    let sandbox = Sandbox::new();
+    for count in [(1 << 21) + 7, (1 << 21) + (1 << 20) - 1] {
+        let line = format!("randn --shape {count} --seed 3 -o x.npy -q");
+        sandbox.rnn(&line).succeeds();
+        let mut generator = Generator::new(3);
+        let mut expected = vec![0.0_f32; count];
+        generator.normal(&mut expected);
+        assert!(sandbox.load::<f32>("x.npy").as_slice() == Some(&expected), "{count}");
+    }
 }

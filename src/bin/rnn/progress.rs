@@ -1,5 +1,6 @@
 //! Progress bars on a terminal's standard error.
 
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, JoinHandle};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use elman::Config;
 use elman::files::{File, StoredType, bytes_passed};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// Work that is over by then shows no bar.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
@@ -24,13 +25,13 @@ pub(crate) struct Bar {
 
 /// A bar over bytes, with their rate and the time left. It is never `shown` if they are part of the work of another bar.
 pub(crate) fn bytes(all: usize, shown: bool) -> Bar {
-    let bar = bar(all as u64, "{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta} left");
+    let bar = bar(all as u64, "{bar:30} {bytes}/{total_bytes}, {bytes_per_sec}, {left} left");
     Bar { is_terminal: bar.is_terminal && shown, ..bar }
 }
 
 /// A bar over `all` things of this name, with their rate and the time left.
 pub(crate) fn things(all: usize, name: &'static str) -> Bar {
-    let bar = bar(all as u64, "{bar:30} {pos}/{len} {msg}, {per_sec}, {eta} left");
+    let bar = bar(all as u64, "{bar:30} {pos}/{len} {msg}, {rate}/s, {left} left");
     bar.display.set_message(name);
     bar
 }
@@ -43,8 +44,8 @@ pub(crate) fn steps(config: &Config, rows: usize, shown: bool) -> Bar {
     Bar { is_terminal: bar.is_terminal && shown, ..bar }
 }
 
-/// A bar over the bytes that the process reads from files and writes to them, for as long as the result lives. `all` is
-/// about as many as it will be.
+/// A bar over the bytes that the process reads from files and writes to them, until they are `all`, which is about as many
+/// as they will be, or the result is dropped.
 pub(crate) fn transfer(all: usize) -> Transfer {
     let bar = bytes(all, true);
     if !bar.is_terminal {
@@ -53,9 +54,11 @@ pub(crate) fn transfer(all: usize) -> Transfer {
     let (stop, stopped) = channel();
     let mut before = bytes_passed();
     let show = move || {
-        while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+        let mut left = all as u64;
+        while left > 0 && stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
             let now = bytes_passed();
             bar.inc(now - before);
+            left = left.saturating_sub(now - before);
             before = now;
         }
         bar.display.finish_and_clear();
@@ -99,9 +102,25 @@ fn bar(len: u64, template: &str) -> Bar {
     let bar = ProgressBar::with_draw_target(Some(len), ProgressDrawTarget::hidden());
     let is_terminal = std::io::stderr().is_terminal();
     if is_terminal && let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
+        bar.set_style(style.with_key("rate", rate).with_key("left", left));
     }
     Bar { display: bar, start: Instant::now(), is_terminal }
+}
+
+/// Things in a second, with a fraction if they are few.
+fn rate(state: &ProgressState, out: &mut dyn Write) {
+    let rate = state.per_sec();
+    let digits = usize::from(rate < 10.0);
+    // A failed write leaves the bar shorter.
+    let _ = write!(out, "{rate:.digits$}");
+}
+
+/// The time left, which is not known before the first thing is done.
+fn left(state: &ProgressState, out: &mut dyn Write) {
+    let _ = match state.pos() {
+        0 => write!(out, "?"),
+        _ => write!(out, "{:#}", HumanDuration(state.eta())),
+    };
 }
 
 impl Bar {

@@ -1,8 +1,8 @@
 //! `rnn randn`: a tensor of standard-normal numbers.
 
 use anyhow::Result;
-use elman::Element;
 use elman::files::{Sink, is_standard_output};
+use elman::{Element, Generator};
 use ndarray::{ArrayD, IxDyn};
 
 use crate::args::Randn;
@@ -16,6 +16,8 @@ use crate::progress;
 use crate::report::{Notes, Report, TensorLine};
 use crate::rng::Rng;
 
+/// Numbers that are drawn before the progress is shown: some milliseconds.
+const PIECE: usize = 1 << 20;
 /// Maximum of axes in NumPy.
 const MAX_AXES: usize = 64;
 
@@ -33,10 +35,10 @@ fn randn_as<T: Element>(args: &Randn) -> Result<()> {
     check_table(&args.output, ("randn", "-o"), &args.shape)?;
     let mut rng = Rng::open(args.rng.seed, args.rng.rng.as_deref(), [&args.output])?;
     let mut sink = Sink::open(&args.output, args.report.overwrite())?;
-    let bar = progress::transfer(extent::bytes::<T>(&args.shape));
     let mut values: Vec<T> = elman::zeros(&args.shape, "randn")?;
-    rng.generator()?.normal(&mut values);
+    draw(rng.generator()?, &mut values);
     let values = ArrayD::from_shape_vec(IxDyn(&args.shape), values)?;
+    let bar = progress::transfer(extent::bytes::<T>(&args.shape));
     sink.write(|file| format.write(file, &values.view()))?;
     drop(bar);
     let (seed, rng) = (rng.seed, rng.save([sink.into()])?);
@@ -46,6 +48,20 @@ fn randn_as<T: Element>(args: &Randn) -> Result<()> {
     let (tensors, notes) = (vec![tensor], Notes::new(args.report.form()));
     let report = Report { command: "randn", seed, rng, tensors, notes, ..Report::default() };
     report.print(stdout_taken)
+}
+
+/// Draws the numbers piece by piece, which are those of a single call: each piece is of whole blocks of 16, and none is
+/// shorter than a block.
+fn draw<T: Element>(generator: &mut Generator, mut rest: &mut [T]) {
+    let bar = progress::things(rest.len(), "numbers");
+    while rest.len() >= 2 * PIECE {
+        let (piece, others) = rest.split_at_mut(PIECE);
+        generator.normal(piece);
+        bar.inc(PIECE as u64);
+        rest = others;
+    }
+    generator.normal(rest);
+    bar.display.finish_and_clear();
 }
 
 /// Refuses a shape that no reader of the file would accept. One number has `size` bytes.
