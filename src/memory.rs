@@ -6,6 +6,7 @@ use std::collections::TryReserveError;
 use ndarray::{ArrayD, ArrayRef, CowArray, Dimension, IxDyn};
 
 use crate::faults::{Operation, pass};
+use crate::kernel::{Registers, lengthen_unspecified};
 
 /// The allocator returned no memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +32,17 @@ pub fn zeros<T: Clone + Default>(
 ) -> Result<Vec<T>, OutOfMemory> {
     let mut vector = Vec::new();
     fit(&mut vector, sizes, what)?;
+    Ok(vector)
+}
+
+/// A tensor of these sizes, every element of which is going to be written: its content is unspecified.
+pub(crate) fn unspecified<T: Registers>(
+    sizes: &[usize],
+    what: &'static str,
+) -> Result<Vec<T>, OutOfMemory> {
+    let len = checked_len(sizes, what)?;
+    let mut vector = reserved(len, what)?;
+    lengthen_unspecified(&mut vector, len);
     Ok(vector)
 }
 

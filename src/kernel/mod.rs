@@ -21,6 +21,7 @@ mod product;
 mod rows;
 mod tanh;
 mod tiles;
+mod unspecified;
 mod vector;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -29,6 +30,7 @@ pub(crate) use double_buffer::{DoubleBuffer, Progress, Worker};
 pub(crate) use panels::{Aligned, Panels};
 pub(crate) use product::{Activation, Product, Walk};
 pub(crate) use rows::RowsMut;
+pub(crate) use unspecified::lengthen_unspecified;
 pub(crate) use vector::Registers;
 
 /// A way to run the arithmetic that this CPU supports.

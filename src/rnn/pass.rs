@@ -8,7 +8,7 @@ use crate::batch::{BatchSizes, OUTPUT};
 use crate::element::Element;
 use crate::error::Error;
 use crate::kernel::{Activation, Panels};
-use crate::memory::{reserved, zeros};
+use crate::memory::{reserved, unspecified, zeros};
 use crate::stack::{self, Plan, Shape, Stack, Watch, dropped};
 
 impl<T: Element> Rnn<T> {
@@ -63,7 +63,8 @@ impl<T: Element> Rnn<T> {
         // A pass that needs no other thread does not ask rayon for their number, which would start a pool.
         let threads = if Plan::is_serial(&shape) { 1 } else { rayon::current_num_threads() };
         let plan = Plan::new(&shape, threads).balanced(batch_sizes);
-        let mut output = zeros(&[batch_sizes.rows(), shape.directions, shape.hidden_size], OUTPUT)?;
+        let sizes = [batch_sizes.rows(), shape.directions, shape.hidden_size];
+        let mut output = unspecified(&sizes, OUTPUT)?;
         let stack = Stack {
             kernel: self.kernel,
             cells: &self.cells[layers.start * shape.directions..layers.end * shape.directions],
