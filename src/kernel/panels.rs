@@ -139,13 +139,17 @@ impl<'a, T: Registers> Panels<'a, T> {
         (&self.data[first * self.k..][..width * self.k], width, first)
     }
 
-    /// The ends of up to `shares` shares of the columns, as even as panels allow.
+    /// The ends of up to `shares` shares of the columns, each at the panel's end that is nearest to an even division. The
+    /// last share has the tail.
     pub(crate) fn share_out(columns: usize, shares: usize) -> impl Iterator<Item = usize> {
-        let panels = Self::tail(columns) / Self::WIDTH;
-        // The tail counts as a panel, and belongs to the last share.
-        let all = panels + usize::from(Self::tail(columns) < columns.next_multiple_of(T::LINE));
-        let shares = shares.min(all).max(1);
-        let end = move |share: usize| (share + 1) * all / shares * Self::WIDTH;
+        let (tail, all) = (Self::tail(columns), columns.next_multiple_of(T::LINE));
+        let panels = tail / Self::WIDTH + usize::from(tail < all);
+        let shares = shares.min(panels).max(1);
+        let end = move |share: usize| {
+            let even = (share + 1) * all;
+            let nearest = (2 * even + shares * Self::WIDTH) / (2 * shares * Self::WIDTH);
+            nearest.clamp(share + 1, panels + share + 1 - shares) * Self::WIDTH
+        };
         (0..shares).map(move |share| if share + 1 == shares { columns } else { end(share) })
     }
 }
@@ -170,6 +174,26 @@ mod tests {
                 first = end;
             }
             assert_eq!(shared, weights, "({columns}, {k}) in shares");
+        }
+    }
+
+    #[test]
+    fn shares_are_as_even_as_panels_allow() {
+        for (columns, shares, ends) in [
+            (40, 2, &[40][..]),
+            (128, 2, &[48, 128]),
+            (256, 2, &[144, 256]),
+            (256, 5, &[48, 96, 144, 192, 256]),
+            (512, 2, &[240, 512]),
+            (528, 11, &[48, 96, 144, 192, 240, 288, 336, 384, 432, 480, 528]),
+        ] {
+            assert_eq!(Panels::<f32>::share_out(columns, shares).collect::<Vec<_>>(), ends);
+        }
+        for columns in 1..1000 {
+            for shares in 1..20 {
+                let ends: Vec<_> = Panels::<f32>::share_out(columns, shares).collect();
+                assert!(ends.is_sorted_by(|a, b| a < b) && ends.last() == Some(&columns));
+            }
         }
     }
 
