@@ -125,7 +125,7 @@ impl Lives {
                 format!("a perturbation falls below 1 % after {least} steps (of {count} followed)")
             }
             Some([least, median, most]) => format!(
-                "a perturbation falls below 1 % after {median} steps (the median of {count}, {least} to {most})"
+                "a perturbation falls below 1 % after {median} steps (the median of {count} perturbations; {least} to {most})"
             ),
             None => format!("a perturbation is at {:.3} % after {unfinished} steps", 100.0 * share),
         }
