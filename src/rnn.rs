@@ -2,6 +2,7 @@
 
 mod blocks;
 mod options;
+mod pack;
 mod pass;
 mod session;
 mod step;
@@ -12,14 +13,14 @@ use ndarray::{ArrayD, ArrayViewD, Dimension};
 use crate::batch::{self, Batch, InputForm, total_steps};
 use crate::element::Element;
 use crate::error::Error;
-use crate::kernel::{Aligned, Panels};
-use crate::memory::{OutOfMemory, array, values, zeros};
-use crate::params::WEIGHTS;
+use crate::kernel::Panels;
+use crate::memory::{array, values, zeros};
 use crate::stack::{self, Cell, Plan};
 use crate::{Config, Generator, Kernel, Params};
 
 use blocks::Spare;
 pub use options::{Keep, Mode, Options, Output};
+pub(crate) use pack::pack_matrix;
 pub use session::Session;
 pub use step::Step;
 pub(crate) use stepper::Stepper;
@@ -89,7 +90,7 @@ impl<T: Element> Rnn<T> {
         // One by one: a packed cell replaces its parameters, so that memory holds the weights once.
         for _ in 0..config.num_layers * config.num_directions() {
             let mut own: Vec<_> = tensors.by_ref().take(config.tensors_per_cell()).collect();
-            cells.push(pack(&own)?);
+            cells.push(pack::pack(&own)?);
             biases.extend(own.drain(2..));
         }
         let (kernel, cores, l2_bytes) = (Kernel::best(), stack::cores(), stack::l2_bytes());
@@ -289,27 +290,4 @@ impl<T: Element> Rnn<T> {
         };
         Ok(array(&expected, values))
     }
-}
-
-/// Packs the parameters of one layer and direction for the kernel.
-fn pack<T: Element>(own: &[ArrayD<T>]) -> Result<Cell<T>, Error> {
-    let (weight_ih, weight_hh) = (pack_matrix(&own[0])?, pack_matrix(&own[1])?);
-    let (input_size, hidden_size) = (own[0].shape()[1], own[1].shape()[1]);
-    let mut bias = zeros(&[hidden_size], WEIGHTS)?;
-    if let [bias_ih, bias_hh] = &own[2..] {
-        for ((sum, &ih), &hh) in bias.iter_mut().zip(bias_ih).zip(bias_hh) {
-            *sum = ih + hh;
-        }
-    }
-    Ok(Cell { weight_ih, weight_hh, bias, input_size })
-}
-
-/// Packs weights, (features out, features in), for the kernel.
-pub(crate) fn pack_matrix<T: Element>(weights: &ArrayD<T>) -> Result<Vec<Aligned<T>>, OutOfMemory> {
-    let (columns, k) = (weights.shape()[0], weights.shape()[1]);
-    let too_large = OutOfMemory { what: WEIGHTS, bytes: usize::MAX };
-    let mut data = zeros(&[Panels::<T>::len(columns, k).ok_or(too_large)?], WEIGHTS)?;
-    let weights = weights.as_standard_layout();
-    Panels::pack(weights.as_slice().unwrap_or_default(), columns, k, &mut data);
-    Ok(data)
 }
