@@ -20,10 +20,10 @@ image=$work/image
 install -D dist/rnn "$image/rnn"
 install -d -m 1777 "$image/tmp"
 cp fixtures/x.npy "$image"
-unshare --map-root-user chroot "$image" /rnn "${example[@]}"
+unshare -r chroot "$image" /rnn "${example[@]}"
 same "$image"
 # An .npz has to be a file that can seek: the program copies a pipe to /tmp.
-cat fixtures/init.npz | unshare --map-root-user chroot "$image" /rnn info - > "$work/info"
+cat fixtures/init.npz | unshare -r chroot "$image" /rnn info - > "$work/info"
 echo "static program: $(stat -c %s dist/rnn) bytes, the example's bytes"
 
 for package in dist/*.deb; do

@@ -52,8 +52,8 @@ fn every_link_leads_to_a_file() {
     }
 }
 
-/// Flags of cargo, rustup, pip, `elman.dask` and the scripts of `fixtures/`.
-const FLAGS_OF_OTHER_PROGRAMS: [&str; 13] = [
+/// Flags of cargo, rustup, pip, docker, `elman.dask` and the scripts of `fixtures/`.
+const FLAGS_OF_OTHER_PROGRAMS: [&str; 14] = [
     "--all-features",
     "--bench",
     "--locked",
@@ -61,6 +61,7 @@ const FLAGS_OF_OTHER_PROGRAMS: [&str; 13] = [
     "--path",
     "--release",
     "--retries",
+    "--rm",
     "--rnn",
     "--scheduler",
     "--speed",
