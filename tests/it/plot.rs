@@ -221,8 +221,10 @@ fn a_terminal_shows_colours_or_letters() {
     let none = show("TERM=xterm-256color NO_COLOR=1", "-w w.npz --kind spectrum");
     assert!(none.contains('*') && !none.contains('\x1b'), "{none}");
     for kind in ["norm", "saturation", "units"] {
-        let text = show("TERM=dumb", &format!("-w w.npz -i x.npy --kind {kind}"));
+        let text = show("TERM=dumb", &format!("-w w.npz -i nan.npy --row 1 --kind {kind}"));
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        // The next prompt has a line too.
+        assert!(text.lines().count() < 30 && text.contains("NaN as ? at the lower edge"), "{text}");
     }
 }
 

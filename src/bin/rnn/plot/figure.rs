@@ -136,6 +136,15 @@ impl Figure {
         })
     }
 
+    /// Lines below the panels, with the marks of NaN and infinity in curves.
+    pub(super) fn notes(&self, [nan, infinite]: [&str; 2]) -> Vec<String> {
+        let curves = self.panels.iter().any(|panel| matches!(panel.content, Content::Lines(_)));
+        let marks = [format!("NaN as {nan}"), format!("infinity as {infinite}")];
+        let marks = marks.into_iter().zip(self.odd()).filter(|(_, odd)| *odd && curves);
+        let marks = marks.map(|(mark, _)| format!("{mark} at the lower edge"));
+        marks.chain(self.notes.iter().cloned()).collect()
+    }
+
     /// Whether a number of a heat map or a curve is NaN, and whether one is infinite.
     pub(super) fn odd(&self) -> [bool; 2] {
         let mut odd = [false; 2];

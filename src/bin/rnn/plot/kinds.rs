@@ -137,11 +137,6 @@ impl Figure {
                 "each cell is the mean of up to {down} x {across}; a NaN or an infinity fills its cell"
             ));
         }
-        let curves = self.panels.iter().any(|panel| matches!(panel.content, Content::Lines(_)));
-        let [nan, infinite] = self.odd().map(|odd| odd && curves);
-        let marks = [(nan, "NaN as a black"), (infinite, "infinity as a magenta")];
-        let marks = marks.into_iter().filter_map(|(is, what)| is.then_some(what));
-        self.notes.extend(marks.map(|what| format!("{what} mark at the lower edge")));
         let steps = self.panels.iter().find_map(|panel| match &panel.content {
             Content::Lines(Lines { count, .. }) if *count > MAX_POINTS => {
                 Some(count.div_ceil(MAX_POINTS))

@@ -56,7 +56,8 @@ fn draw(paper: &mut dyn Paper, size: [u32; 2], figure: &Figure) -> Result<()> {
             top += if i == 0 { LINE + 6 } else { LINE };
         }
     }
-    let notes = figure.notes.iter().flat_map(|note| pen.wrapped(note, SMALL, width - 2 * MARGIN));
+    let notes = figure.notes(["a black mark", "a magenta mark"]).into_iter();
+    let notes = notes.flat_map(|note| pen.wrapped(&note, SMALL, width - 2 * MARGIN));
     let notes: Vec<_> = notes.collect();
     let bottom = height - MARGIN - LINE * len(&notes);
     for (line, note) in (0..).zip(&notes) {

@@ -14,10 +14,12 @@ pub(crate) struct Terminal {
 
 /// Columns for the numbers of the vertical axis.
 const LEFT: usize = 8;
-/// Lines of a figure beside its panels: title, notes, the scale, names of curves, the next prompt.
+/// Lines of a figure beside its panels: title, notes, the scale, the next prompt.
 const WORDS: usize = 8;
 /// Lines of a panel beside its axes: title, axis, numbers.
 const AROUND: usize = 3;
+/// Columns of a name of a curve beside the name: its mark, and space.
+const BESIDE: usize = 4;
 /// Most lines of names below a panel.
 const MAX_LEGEND: usize = 4;
 /// Least lines of a pair of axes.
@@ -30,9 +32,10 @@ const SIGNED: &[u8] = b"Nn-.+pP";
 const UNSIGNED: &[u8] = b" .:-=+*#%@";
 
 impl Terminal {
-    /// Lines of one pair of axes, if this many stand below each other.
-    fn height(&self, rows: usize) -> usize {
-        (self.lines.saturating_sub(WORDS) / rows.max(1)).saturating_sub(AROUND).clamp(LEAST, 40)
+    /// Lines of one pair of axes, if this many stand below each other, each with lines of names below it.
+    fn height(&self, rows: usize, names: usize) -> usize {
+        let all = self.lines.saturating_sub(WORDS) / rows.max(1);
+        all.saturating_sub(AROUND + names).clamp(LEAST, 40)
     }
 
     fn width(&self, columns: usize) -> usize {
@@ -42,20 +45,26 @@ impl Terminal {
     /// Numbers below each other and side by side that a heat map has room for, in a figure of this many panels.
     pub(crate) fn limit(&self, rows: usize, columns: usize) -> [usize; 2] {
         let halves = if self.colors == Colors::None { 1 } else { 2 };
-        [self.height(rows) * halves, self.width(columns)]
+        [self.height(rows, 0) * halves, self.width(columns)]
     }
 
     /// The lines of a figure.
     pub(crate) fn draw(&self, figure: &Figure) -> String {
         let columns = figure.columns.min(figure.panels.len()).max(1);
         let rows = figure.panels.len().div_ceil(columns);
-        let (height, width) = (self.height(rows), self.width(columns));
+        let width = self.width(columns);
+        let names = figure.panels.iter().map(|panel| match &panel.content {
+            Content::Lines(lines) => named(lines, width).len(),
+            _ => 0,
+        });
+        let names = names.max().unwrap_or(0).min(MAX_LEGEND);
+        let height = self.height(rows, names);
         let mut text: String = figure.title.iter().map(|line| self.wrapped(line)).collect();
         if let Some(Panel { x_label, y_label, .. }) = figure.panels.first() {
             text.extend([y_label, " down, ", x_label, " across\n"]);
         }
         for row in figure.panels.chunks(columns) {
-            let mut canvas = Canvas::new(self.columns, height + AROUND + MAX_LEGEND);
+            let mut canvas = Canvas::new(self.columns, height + AROUND + names);
             for (i, panel) in row.iter().enumerate() {
                 self.panel(
                     &mut canvas,
@@ -71,7 +80,7 @@ impl Terminal {
             self.scale(&mut canvas, scale, figure.odd());
             canvas.write(self.colors, &mut text);
         }
-        text.extend(figure.notes.iter().map(|note| self.wrapped(note)));
+        text.extend(figure.notes(["?", "!"]).iter().map(|note| self.wrapped(note)));
         text
     }
 
@@ -163,13 +172,8 @@ impl Terminal {
         for tick in ticks([0.0, (lines.count as f64 - 1.0).max(0.0)], (width / 12).max(1), true) {
             canvas.text(1 + height, x0 + across(tick), &word(tick), None);
         }
-        let (mut legend, mut names) = (2 + height, x0);
         for (i, curve) in lines.curves.iter().enumerate() {
-            let color = Some(CURVES[i % CURVES.len()]).filter(|&color| color != [0; 3]);
-            let mark = match self.colors {
-                Colors::None => char::from(b'a' + u8::try_from(i % 26).unwrap_or(0)),
-                _ => '•',
-            };
+            let (mark, color) = self.mark(i);
             for &(step, y) in &curve.points {
                 let (line, mark) = match y {
                     _ if y.is_nan() => (height - 1, '?'),
@@ -178,12 +182,23 @@ impl Terminal {
                 };
                 canvas.put(1 + line, x0 + across(step), (mark, color, None));
             }
-            let name = format!("{mark} {}  ", curve.name);
-            if names > x0 && names + name.len() > x0 + width {
-                (legend, names) = (legend + 1, x0);
+        }
+        for (line, names) in named(lines, width).into_iter().enumerate() {
+            let mut column = x0;
+            for i in names {
+                let ((mark, color), name) = (self.mark(i), &lines.curves[i].name);
+                canvas.text(2 + height + line, column, &format!("{mark} {name}"), color);
+                column += name.chars().count() + BESIDE;
             }
-            canvas.text(legend, names, &name, color);
-            names += name.chars().count();
+        }
+    }
+
+    /// The mark of a curve, and its colour.
+    fn mark(&self, curve: usize) -> (char, Option<Rgb>) {
+        let color = Some(CURVES[curve % CURVES.len()]).filter(|&color| color != [0; 3]);
+        match self.colors {
+            Colors::None => (char::from(b'a' + u8::try_from(curve % 26).unwrap_or(0)), color),
+            _ => ('•', color),
         }
     }
 
@@ -218,6 +233,21 @@ impl Terminal {
             }
         }
     }
+}
+
+/// The curves whose names stand in each line below a panel.
+fn named(lines: &Lines, width: usize) -> Vec<Vec<usize>> {
+    let (mut rows, mut used) = (Vec::new(), width);
+    for (i, curve) in lines.curves.iter().enumerate() {
+        let own = curve.name.chars().count() + BESIDE;
+        if used + own > width {
+            rows.push(Vec::new());
+            used = 0;
+        }
+        rows.last_mut().into_iter().for_each(|row: &mut Vec<_>| row.push(i));
+        used += own;
+    }
+    rows
 }
 
 /// Points of the complex plane, and the unit circle.
