@@ -95,6 +95,12 @@ impl OpenSource {
             None => self.source.id(),
         }
     }
+
+    /// Bytes of a regular file; 0 for anything else.
+    pub fn bytes(&self) -> usize {
+        let file = self.file.as_ref().filter(|(_, metadata)| metadata.is_file());
+        file.map_or(0, |(_, metadata)| usize::try_from(metadata.len()).unwrap_or(usize::MAX))
+    }
 }
 
 /// A file or stream whose format is known, at its beginning.

@@ -12,6 +12,7 @@ use crate::explain::layer::hinted;
 use crate::failure::{Data, Usage, with_hint};
 use crate::model_flags::{ModelFlags, typed_function};
 use crate::numbers;
+use crate::progress;
 use crate::report::Notes;
 
 /// Reads the weights of a model from a file: of the layer, and of the parts around it that were saved or typed.
@@ -23,7 +24,9 @@ pub(crate) fn read_model(
     notes: &mut Notes,
 ) -> Result<ModelCheckpoint> {
     let choose = |saved| flags.over(saved);
+    let bar = progress::transfer(source.bytes());
     let weights = ModelCheckpoint::read_open(source, dtype, args.prefix.as_deref(), choose)?;
+    drop(bar);
     let all = weights.layer.tensors.iter().chain(&weights.tensors);
     note_reading(&weights.layer, all, notes);
     if let (Some(saved), Some(own)) = (weights.layer.model.function, weights.config.function)

@@ -17,7 +17,9 @@ use serde_json::Value;
 
 use crate::failure::Data;
 use crate::layer::enumerated;
+use crate::pipeline::extent;
 use crate::pipeline::output_path::{refuse_terminal, refused, shown};
+use crate::progress;
 use crate::report::{Notes, Report, TensorLine};
 
 pub(crate) enum WeightsOutput {
@@ -133,6 +135,8 @@ impl WeightsOutput {
         let text = format!("{saved:#}\n");
         let members = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor as _));
         let members: Vec<(&str, &dyn AnyArray)> = members.collect();
+        let sizes = tensors.iter().map(|(_, tensor)| extent::bytes::<T>(tensor.shape()));
+        let _bar = progress::transfer(extent::sum(sizes));
         match self {
             Self::Folder(folder) => {
                 write_folder(&folder, tensors, &text)?;

@@ -22,13 +22,14 @@ fn init_as<T: Element>(args: &Init, config: &Config) -> Result<()> {
     let mut rng = Rng::open(args.rng.seed, args.rng.rng.as_deref(), [&args.output])?;
     let remedy = |other: &str| hint::set("-o", other);
     let output = WeightsOutput::open(&args.output, args.report.overwrite(), remedy)?;
+    // The numbers are drawn, and then written below a bar of their own.
     let bar =
         progress::transfer(config.num_parameters().map_or(0, |count| extent::bytes::<T>(&[count])));
     let tensors = Params::<T>::init(config.clone(), rng.generator()?)?.into_tensors();
+    drop(bar);
     let mut notes = Notes::new(args.report.form());
     output.note(&args.output, args.dtype, &mut notes);
     let written = output.write(&tensors, config, &config.to_json())?;
-    drop(bar);
     let (seed, rng) = (rng.seed, rng.save([written])?);
 
     if config.num_layers == 1 {
