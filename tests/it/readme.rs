@@ -39,7 +39,7 @@ fn every_command_prints_the_lines_below_it() {
             count += 1;
         }
     }
-    assert_eq!(count, 72);
+    assert_eq!(count, 74);
 }
 
 #[test]
