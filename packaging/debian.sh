@@ -61,4 +61,5 @@ Description: PyTorch's torch.nn.RNN for the shell
  and writes output and h_n.
 END
 (cd "$root" && find usr -type f -print0 | sort -z | xargs -0 md5sum) > "$root/DEBIAN/md5sums"
-dpkg-deb --root-owner-group --build "$root" "dist/rnn-elman_${version}_$architecture.deb"
+# Not every dpkg reads zstd, which some systems choose.
+dpkg-deb -Zxz --root-owner-group --build "$root" "dist/rnn-elman_${version}_$architecture.deb"
