@@ -21,8 +21,8 @@ const PROBES: usize = 16;
 /// Most steps that are followed, and multiplications after which no more are, but at least some: a guess, above the
 /// memory of trained layers, and some seconds.
 const MAX_STEPS: usize = 10_000;
-const MAX_WORK: usize = 20_000_000_000;
-const MIN_STEPS: usize = 100;
+const MAX_WORK: usize = 10_000_000_000;
+const MIN_STEPS: usize = 30;
 
 /// Steps that perturbations live.
 #[derive(Debug, Serialize)]
