@@ -3,7 +3,7 @@
 use ndarray::{ArrayD, arr1, arr2};
 use serde_json::Value;
 
-use crate::support::Sandbox;
+use crate::support::{Sandbox, integers, npy};
 
 fn json(sandbox: &Sandbox, line: &str) -> Value {
     let found = sandbox.rnn(&format!("info {line} --report json")).succeeds();
@@ -23,7 +23,7 @@ fn a_nan_is_traced_to_its_place_in_the_input() {
     sandbox.save("nan.npy", &x.view());
     let found = json(&sandbox, "w.npz --dynamics -i nan.npy");
     let cells = found["dynamics"]["cells"].as_array().unwrap();
-    let born = |index: usize| &cells[index]["born"];
+    let born = |index: usize| &cells[index]["first_non_finite"];
     for index in [0, 1] {
         assert_eq!(born(index)["at"], serde_json::json!([2, 1, 0]));
         let place = [&born(index)["step"], &born(index)["row"], &born(index)["unit"]];
@@ -38,7 +38,56 @@ fn a_nan_is_traced_to_its_place_in_the_input() {
     let line = "  first NaN at step 2, row 1, unit 0: from nan.npy, NaN at [2, 1, 0]\n";
     assert_eq!(text.matches(line).count(), 2, "{text}");
     let clean = json(&sandbox, "w.npz --dynamics -i x.npy");
-    assert!(clean["dynamics"]["cells"].as_array().unwrap().iter().all(|c| c["born"].is_null()));
+    assert!(
+        clean["dynamics"]["cells"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|c| c["first_non_finite"].is_null())
+    );
+}
+
+/// In sequences of their own, packed ones and ids: the place is in the sequence, or in the embedding.
+#[test]
+fn a_nan_is_traced_to_its_sequence_or_id() {
+    let sandbox = Sandbox::new();
+    sandbox.rnn("init --input-size 2 --hidden-size 3 --dtype f64 -o w.npz -q").succeeds();
+    let a: ArrayD<f64> = ArrayD::ones(vec![4, 2]);
+    let mut b: ArrayD<f64> = ArrayD::ones(vec![3, 2]);
+    b[[1, 1]] = f64::NAN;
+    sandbox.save_npz("ragged.npz", &[("a", &a), ("b", &b)]);
+    let mut padded: ArrayD<f64> = ArrayD::ones(vec![2, 4, 2]);
+    padded[[1, 1, 1]] = f64::NAN;
+    sandbox.save("x.npy", &padded.view());
+    sandbox.rnn("pack -i x.npy --batch-first --lengths 4,3 -o packed.npz -q").succeeds();
+    for (input, from) in [
+        ("ragged.npz", "ragged.npz:b, NaN at [1, 1]"),
+        ("packed.npz", "sequence 1 of packed.npz, NaN at [1, 1]"),
+    ] {
+        let found = json(&sandbox, &format!("w.npz --dynamics -i {input}"));
+        let first = &found["dynamics"]["cells"][0]["first_non_finite"];
+        assert_eq!(
+            (&first["step"], &first["row"], &first["from"]),
+            (&1.into(), &1.into(), &from.into())
+        );
+        assert_eq!(first["at"], serde_json::json!([1, 1]));
+    }
+    let mut embedding: ArrayD<f64> = ArrayD::ones(vec![5, 2]);
+    embedding[[3, 1]] = f64::NAN;
+    let mut members: Vec<(String, ArrayD<f64>)> = vec![("emb.weight".to_owned(), embedding)];
+    for name in ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"] {
+        members.push((format!("rnn.{name}"), sandbox.load(&format!("w.npz:{name}"))));
+    }
+    let members: Vec<(&str, &dyn elman::files::AnyArray)> =
+        members.iter().map(|(name, array)| (name.as_str(), array as _)).collect();
+    sandbox.save_npz("model.npz", &members);
+    let flags = "--embedding emb --nonlinearity tanh --batch-first=false -q";
+    sandbox.rnn(&format!("convert model.npz m.npz {flags}")).succeeds();
+    sandbox.write("ids.npy", &npy(&integers(&[4, 0, 3])));
+    let found = json(&sandbox, "m.npz --dynamics -i ids.npy");
+    let first = &found["dynamics"]["cells"][0]["first_non_finite"];
+    assert_eq!(first["from"], "the embedding, NaN at [3, 1], row 3 for ids.npy at [2]");
+    assert_eq!(first["at"], Value::Null);
 }
 
 /// `h_t = relu(x_t + W h_{t-1})` of two units, W half the identity.
@@ -57,11 +106,21 @@ fn the_life_of_a_perturbation() {
     halving(&sandbox, 0.5);
     sandbox.save("x.npy", &ArrayD::<f32>::ones(vec![20, 1]).view());
     let cell = &json(&sandbox, RELU)["dynamics"]["cells"][0];
-    assert_eq!(cell["perturbation"]["steps"], serde_json::json!([7, 7, 7]));
+    assert_eq!(cell["perturbation"]["steps"], serde_json::json!([7, 7.0, 7]));
     assert_eq!(cell["perturbation"]["count"], 2);
     assert_eq!((&cell["flat"]["kind"], &cell["flat"]["units"]), (&"dead".into(), &1.into()));
     assert_eq!(cell["flat"]["states"], 0.5);
-    assert_eq!((&cell["spectral_radius"], &cell["norm"]), (&0.5.into(), &0.5_f64.sqrt().into()));
+    let text = sandbox.rnn(&format!("info {RELU}")).succeeds().stdout_text();
+    let line = "  a perturbation falls below 1 % after 7 steps (of 2 followed); the last one is at 2.210 % after \
+                5 steps\n";
+    assert!(text.contains(line), "{text}");
+    // One step ends the first at once, and the others end after seven: the median is between them.
+    let mut x = ArrayD::<f32>::ones(vec![9, 1]);
+    (x[[0, 0]], x[[1, 0]]) = (0.0, 0.0);
+    sandbox.save("x.npy", &x.view());
+    let text = sandbox.rnn(&format!("info {RELU}")).succeeds().stdout_text();
+    assert!(text.contains(" after 4 steps (the median of 2 perturbations; 1 to 7)\n"), "{text}");
+    sandbox.save("x.npy", &ArrayD::<f32>::ones(vec![20, 1]).view());
     // With the identity it never fades.
     halving(&sandbox, 1.0);
     let cell = &json(&sandbox, RELU)["dynamics"]["cells"][0];
@@ -74,7 +133,7 @@ fn infinity_from_a_sum_and_nan_from_a_weight() {
     let sandbox = Sandbox::new();
     halving(&sandbox, 3e38);
     sandbox.save("x.npy", &ArrayD::<f32>::from_elem(vec![4, 1], 2.0).view());
-    let born = &json(&sandbox, RELU)["dynamics"]["cells"][0]["born"];
+    let born = &json(&sandbox, RELU)["dynamics"]["cells"][0]["first_non_finite"];
     assert_eq!((&born["value"], &born["step"]), (&"inf".into(), &1.into()));
     assert_eq!(born["from"], "the sum of finite terms, which overflows");
 
@@ -82,7 +141,7 @@ fn infinity_from_a_sum_and_nan_from_a_weight() {
     let hh: ArrayD<f32> = arr2(&[[0.0, 0.0], [0.0, 0.0]]).into_dyn();
     sandbox.save_npz("w.npz", &[("weight_ih_l0", &ih), ("weight_hh_l0", &hh)]);
     let born = &json(&sandbox, "w.npz --dynamics --nonlinearity tanh -i x.npy")["dynamics"]["cells"]
-        [0]["born"];
+        [0]["first_non_finite"];
     assert_eq!((&born["step"], &born["unit"]), (&0.into(), &1.into()));
     assert_eq!(born["from"], "weight_ih, NaN at [1, 0]");
 }
@@ -99,7 +158,6 @@ fn saturated_units_of_tanh() {
     let expected = "\
 dynamics on x.npy, 4 sequences, 5 steps:
 layer 0, forward:
-  weight_hh: spectral radius 0, norm 0
   saturated: 50.0 % of the states, 1 of 2 units (beyond 0.999 at more than 90 % of their steps)
 ";
     assert!(text.contains(expected), "{text}");

@@ -167,6 +167,74 @@ fn a_reverse_direction_comes_from_the_next_step() {
     assert!(text.contains("h_n[1] (3)    <-- *l0r * <- [l0r ]"), "{text}");
 }
 
+/// The lines of Python read the files of the command, or files that `rnn convert` makes of them.
+#[test]
+fn python_reads_the_files() {
+    let sandbox = Sandbox::new();
+    sandbox.rnn("init --input-size 2 --hidden-size 3 -o w.npz -q").succeeds();
+    sandbox.rnn("init --input-size 2 --hidden-size 3 -o w -q").succeeds();
+    std::fs::create_dir(sandbox.path("p")).unwrap();
+    let tensors = ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"];
+    for name in tensors {
+        let (from, to) = (format!("w/{name}.npy"), format!("p/rnn.{name}.npy"));
+        std::fs::copy(sandbox.path(&from), sandbox.path(&to)).unwrap();
+    }
+    for (i, prefix) in ["a", "b"].iter().enumerate() {
+        let own = tensors.map(|name| {
+            (format!("{prefix}.{name}"), sandbox.load::<f32>(&format!("w.npz:{name}")) * i as f32)
+        });
+        let own: Vec<(&str, &dyn elman::files::AnyArray)> =
+            own.iter().map(|(name, array)| (name.as_str(), array as _)).collect();
+        sandbox.save_npz(&format!("{prefix}.npz"), &own);
+    }
+    sandbox.write("x.csv", b"1,2,3\n4,5,6\n");
+    sandbox.write("h0.csv", b"1,2,3\n");
+    sandbox.rnn("randn --shape 4,2,2 -o x.npy -q").succeeds();
+    sandbox.rnn("randn --shape 1,2,3 -o h0.npy -q").succeeds();
+    let (a, b): (ArrayD<f32>, ArrayD<f32>) = (ArrayD::ones(vec![4, 2]), ArrayD::ones(vec![3, 2]));
+    sandbox.save_npz("ragged.npz", &[("a", &a), ("b", &b)]);
+    sandbox.rnn("convert ragged.npz ragged.safetensors").succeeds();
+    let w = "w = {n: torch.from_numpy(a).to(torch.float32) for n, a in np.load(\"w.explain.npz\").items()}";
+    for (line, expected) in [
+        ("-w w -i x.npy", &["     for p in Path(\"w\").glob(\"*.npy\")}"][..]),
+        ("-w p -i x.npy", &["# first: rnn convert p w.explain.npz", w]),
+        ("-w a.npz -i x.npy", &["# first: rnn convert a.npz w.explain.npz", w]),
+        ("-w b.npz --prefix b -i x.npy", &["# first: rnn convert b.npz --prefix=b w.explain.npz"]),
+        (
+            "-w w.npz -i x.csv --columns 3,1 --h0 h0.csv",
+            &[
+                "# first: rnn convert x.csv --columns=3,1 x.explain.npy",
+                "x = torch.from_numpy(np.load(\"x.explain.npy\")).to(torch.float32)[:2]",
+                "# first: rnn convert h0.csv h_0.explain.npy",
+                "h_0 = torch.from_numpy(np.load(\"h_0.explain.npy\")).to(torch.float32)",
+            ],
+        ),
+        (
+            "-w w.npz -i ragged.npz --row 1 --h0 h0.npy",
+            &[
+                "x = torch.from_numpy(np.load(\"ragged.npz\")[\"b\"]).to(torch.float32)",
+                "h_0 = torch.from_numpy(np.load(\"h0.npy\")).to(torch.float32)[:, 1]",
+            ],
+        ),
+        (
+            "-w w.npz -i ragged.safetensors --row 1",
+            &[
+                "# first: rnn convert ragged.safetensors x.explain.npz",
+                "x = torch.from_numpy(np.load(\"x.explain.npz\")[\"b\"]).to(torch.float32)",
+                "h_0 = torch.zeros(1, 3)",
+            ],
+        ),
+    ] {
+        let report = json(&sandbox, line);
+        let python: Vec<_> = report["python"].as_str().unwrap().lines().collect();
+        for own in expected {
+            assert!(python.contains(own), "{line}: {own}\n{python:#?}");
+        }
+        let assumed = if line.starts_with("-w w") { Value::Null } else { "tanh".into() };
+        assert_eq!(report["assumptions"]["nonlinearity"], assumed, "{line}");
+    }
+}
+
 #[test]
 fn places_that_do_not_exist() {
     let sandbox = Sandbox::new();
@@ -212,6 +280,12 @@ fn places_that_do_not_exist() {
     let stderr = "rnn: expected --input, the sequences that the layer is shown on, got none\n\
                   hint: rnn explain -w w.npz --input x.npy\n";
     sandbox.rnn("explain -w w.npz").fails(2, stderr);
+    // The example of the documentation takes no flag of files or of a layer.
+    let stderr = stderr.replace("-w w.npz", "--nonlinearity relu");
+    sandbox.rnn("explain --nonlinearity relu").fails(2, &stderr);
+    let stderr = "rnn: expected one input from stdin, got - for more than one\n";
+    sandbox.rnn("explain -w - -i -").fails(2, stderr);
+    sandbox.rnn("info w.npz --dynamics -i - --h0 -").fails(2, stderr);
 }
 
 /// Sequences of different lengths, ids of a model with an embedding, and numbers that are not finite.

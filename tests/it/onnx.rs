@@ -643,6 +643,11 @@ fn a_reversed_layer_passes_large_files_by_sequences_and_is_not_carried() {
     let whole = rnn.into_rnn::<f32>(config).unwrap();
     let whole = whole.call(input.view(), None).unwrap();
     assert!(sandbox.load::<f32>("y.npy") == whole.output);
+    sandbox.save("short.npy", &normal::<f32>(&mut Generator::new(5), (3, 1, 2)).view());
+    let text = sandbox.rnn("explain -w m.onnx -i short.npy").succeeds().stdout_text();
+    assert!(text.contains("layer 0 of 1, reverse (all from 0)\n"), "{text}");
+    let text = sandbox.rnn("explain -w m.onnx -i short.npy --report json").succeeds().stdout_text();
+    assert!(text.contains(r#""direction":"reverse""#), "{text}");
     sandbox.rnn("stream -w m.onnx").fails(
         65,
         "rnn: m.onnx: expected the forward direction, got a layer that runs in reverse, which cannot be \

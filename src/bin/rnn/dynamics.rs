@@ -1,7 +1,6 @@
-//! `rnn info --dynamics`: a layer at work on an input. For each layer and direction: the size of `weight_hh`, saturated
-//! or dead units, the first number that is not finite with its origin, and the life of a perturbation.
+//! `rnn info --dynamics`: the dynamics of a layer on an input. For each layer and direction: saturated or dead units, the first number that is not finite with its origin, and the life of a perturbation.
 
-mod birth;
+mod non_finite;
 mod perturbation;
 
 use std::ffi::OsStr;
@@ -12,20 +11,19 @@ use ndarray::ArrayView2;
 use serde::Serialize;
 
 use crate::args::{Info, LayerArgs, WeightsArgs};
-use crate::info::{MAX_ROWS, norm, spectral_radius};
 use crate::pipeline::flow::FLAT;
 use crate::progress::Bar;
-use crate::report::{Notes, short};
+use crate::report::{Notes, counted};
 use crate::states::{About, Cell, Opened, RowStates, Sources, open_sources};
 use crate::threads;
 
-use birth::Birth;
-use perturbation::Lives;
+use non_finite::NonFinite;
+use perturbation::Decay;
 
-/// A unit is saturated if this share of its states is.
+/// A unit counts as saturated if more than this share of its states is.
 const MOST: f64 = 0.9;
 
-/// A layer at work: the fields are those of the JSON report.
+/// The dynamics of a layer: the fields are those of the JSON report.
 #[derive(Debug, Serialize)]
 pub(crate) struct Dynamics {
     input: String,
@@ -35,17 +33,15 @@ pub(crate) struct Dynamics {
     cells: Vec<CellDynamics>,
 }
 
-/// One layer and direction at work.
+/// The dynamics of one layer and direction.
 #[derive(Debug, Serialize)]
 struct CellDynamics {
     layer: usize,
     direction: &'static str,
-    spectral_radius: Option<f64>,
-    norm: f64,
     /// The share of states, and the number of units, in the flat part of tanh, or at zero of ReLU.
     flat: Flat,
-    born: Option<Birth>,
-    perturbation: Option<Lives>,
+    first_non_finite: Option<NonFinite>,
+    perturbation: Option<Decay>,
 }
 
 /// States and units in the flat part of the nonlinearity.
@@ -80,10 +76,10 @@ pub(crate) fn describe(file: &OsStr, args: &Info, notes: &mut Notes) -> Result<D
         layer: &layer,
     };
     let opened = open_sources(&sources, notes)?;
-    typed!(opened.dtype(), describe_as(args, opened, notes))
+    typed!(opened.dtype(), describe_as(opened, notes))
 }
 
-fn describe_as<T: Element>(args: &Info, opened: Opened<'_>, notes: &mut Notes) -> Result<Dynamics> {
+fn describe_as<T: Element>(opened: Opened<'_>, notes: &mut Notes) -> Result<Dynamics> {
     let sequences = opened.read::<T>(notes)?;
     let pool = threads::pool(None, &mut notes.notes)?;
     let rows = 0..sequences.count();
@@ -95,7 +91,7 @@ fn describe_as<T: Element>(args: &Info, opened: Opened<'_>, notes: &mut Notes) -
         observed.add(row, &states, &bar);
     }
     bar.display.finish_and_clear();
-    Ok(observed.dynamics(sequences.count(), args.spectral_radius))
+    Ok(observed.dynamics(sequences.count()))
 }
 
 /// The layers and directions over the sequences so far.
@@ -118,48 +114,27 @@ impl<'a> Observed<'a> {
         let all = self.gathered.iter_mut().zip(self.cells).zip(self.about.cells());
         for ((own, cell), place) in all {
             own.add(nonlinearity, &states.states(place.0, place.1));
-            if own.born.is_none() {
-                own.born = birth::find(self.about, states, cell, (place.0, place.1, row));
+            if own.first_non_finite.is_none() {
+                own.first_non_finite =
+                    non_finite::find(self.about, states, cell, (place.0, place.1, row));
             }
             if self.steps == 0 {
-                own.lives = perturbation::lives(nonlinearity, states, cell, place, bar);
+                own.perturbation = perturbation::decay(nonlinearity, states, cell, place, bar);
             }
         }
         self.steps += states.steps();
     }
 
-    fn dynamics(self, sequences: usize, any_size: bool) -> Dynamics {
-        let Observed { about, cells, gathered, steps } = self;
-        let cells = about.cells().zip(cells).zip(gathered);
-        let cells = cells
-            .map(|((place, cell), own)| CellDynamics::new(about, place, cell, own, any_size))
-            .collect();
-        Dynamics { input: about.input.clone(), sequences, steps, cells }
-    }
-}
-
-impl CellDynamics {
-    fn new(
-        about: &About,
-        (layer, direction): (usize, usize),
-        cell: &Cell,
-        own: Gathered,
-        any_size: bool,
-    ) -> Self {
-        let (hidden_size, nonlinearity) = (about.config.hidden_size, about.config.nonlinearity);
-        let reverse = direction == 1 || about.reversed;
-        let numbers: Vec<f64> = cell.weight_hh.iter().copied().collect();
-        let computed = hidden_size <= MAX_ROWS || any_size;
-        let radius = || spectral_radius(hidden_size, &numbers);
-        CellDynamics {
+    fn dynamics(self, sequences: usize) -> Dynamics {
+        let Observed { about, gathered, steps, .. } = self;
+        let cells = about.cells().zip(gathered).map(|((layer, direction), own)| CellDynamics {
             layer,
-            direction: if reverse { "reverse" } else { "forward" },
-            spectral_radius: computed.then(radius).flatten(),
-            norm: norm(&numbers),
-            flat: own.flat(nonlinearity),
-            born: own.born,
-            perturbation: own.lives,
-        }
+            direction: about.direction(direction),
+            flat: own.flat(about.config.nonlinearity),
+            first_non_finite: own.first_non_finite,
+            perturbation: own.perturbation,
+        });
+        Dynamics { input: about.input.clone(), sequences, steps, cells: cells.collect() }
     }
 }
 
@@ -168,8 +143,8 @@ struct Gathered {
     /// Finite states, and flat ones, of each unit.
     finite: Vec<usize>,
     flat: Vec<usize>,
-    born: Option<Birth>,
-    lives: Option<Lives>,
+    first_non_finite: Option<NonFinite>,
+    perturbation: Option<Decay>,
 }
 
 impl Gathered {
@@ -177,8 +152,8 @@ impl Gathered {
         Gathered {
             finite: vec![0; hidden_size],
             flat: vec![0; hidden_size],
-            born: None,
-            lives: None,
+            first_non_finite: None,
+            perturbation: None,
         }
     }
 
@@ -212,11 +187,9 @@ impl Gathered {
 impl Dynamics {
     /// The report as text.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let s = |count: usize| if count == 1 { "" } else { "s" };
         let Dynamics { input, sequences, steps, cells } = self;
-        let (a, b) = (s(*sequences), s(*steps));
-        let mut lines =
-            vec![format!("dynamics on {input}, {sequences} sequence{a}, {steps} step{b}:")];
+        let (sequences, steps) = (counted(*sequences, "sequence"), counted(*steps, "step"));
+        let mut lines = vec![format!("dynamics on {input}, {sequences}, {steps}:")];
         for cell in cells {
             lines.push(format!("layer {}, {}:", cell.layer, cell.direction));
             lines.extend(cell.lines().into_iter().map(|line| format!("  {line}")));
@@ -227,21 +200,17 @@ impl Dynamics {
 
 impl CellDynamics {
     fn lines(&self) -> Vec<String> {
-        let radius = self.spectral_radius.map_or("none".to_owned(), short);
         let Flat { kind, states, units, of_units } = &self.flat;
         let unit = match *kind {
             "dead" => "zero at every step",
             _ => "beyond 0.999 at more than 90 % of their steps",
         };
-        let mut lines = vec![
-            format!("weight_hh: spectral radius {radius}, norm {}", short(self.norm)),
-            format!(
-                "{kind}: {:.1} % of the states, {units} of {of_units} units ({unit})",
-                100.0 * states
-            ),
-        ];
-        lines.extend(self.born.as_ref().map(Birth::text));
-        lines.extend(self.perturbation.as_ref().map(Lives::text));
+        let states = 100.0 * states;
+        let mut lines = vec![format!(
+            "{kind}: {states:.1} % of the states, {units} of {of_units} units ({unit})"
+        )];
+        lines.extend(self.first_non_finite.as_ref().map(NonFinite::text));
+        lines.extend(self.perturbation.as_ref().map(Decay::text));
         lines
     }
 }

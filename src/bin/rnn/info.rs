@@ -25,9 +25,8 @@ use crate::report::{Notes, aligned};
 
 #[cfg(feature = "plot")]
 pub(crate) use eigenvalues::eigenvalues;
-pub(crate) use eigenvalues::spectral_radius;
 pub(crate) use values::values;
-pub(crate) use weights::{MAX_ROWS, norm};
+pub(crate) use weights::norm;
 
 /// Most characters of a name that are shown.
 const MAX_NAME: usize = 200;
@@ -53,7 +52,7 @@ pub(crate) struct Description {
     /// The numbers of a single tensor as PyTorch prints them, with `--values`.
     #[serde(skip_serializing_if = "Option::is_none")]
     values: Option<String>,
-    /// The layer at work, with `--dynamics`.
+    /// The dynamics of the layer, with `--dynamics`.
     #[serde(skip_serializing_if = "Option::is_none")]
     dynamics: Option<Value>,
     /// The same as text.
@@ -128,15 +127,20 @@ impl Description {
         (&self.file, self.kind == "weights")
     }
 
-    /// The same description with the layer at work.
-    pub(crate) fn with_dynamics(
-        mut self,
-        fields: Value,
-        lines: Vec<String>,
-        notes: Vec<String>,
-    ) -> Self {
+    /// The same description with the dynamics of the layer.
+    pub(crate) fn with_dynamics(mut self, fields: Value, lines: Vec<String>, notes: Notes) -> Self {
         (self.dynamics, self.dynamics_lines) = (Some(fields), lines);
-        self.notes.notes.extend(notes);
+        // The remarks about the file are known, without its name.
+        let place = format!("{}: ", self.file);
+        let extend = |own: &mut Vec<String>, others: Vec<String>| {
+            let is_known = |text: &String| {
+                text.strip_prefix(&place).is_some_and(|text| own.iter().any(|known| known == text))
+            };
+            let others: Vec<_> = others.into_iter().filter(|text| !is_known(text)).collect();
+            own.extend(others);
+        };
+        extend(&mut self.notes.notes, notes.notes);
+        extend(&mut self.notes.warnings, notes.warnings);
         self
     }
 

@@ -8,7 +8,7 @@ mod text;
 use anyhow::Result;
 use elman::files::shortest;
 use elman::{Config, Element, Step};
-use ndarray::ArrayView1;
+use ndarray::{ArrayView1, ArrayView2};
 use serde_json::{Map, Value, json};
 
 use crate::report::layer_json;
@@ -37,8 +37,8 @@ pub(crate) struct Recurrence<'a> {
     steps: usize,
     /// The step whose hidden state goes in; `None` for `h_0`.
     step_before: Option<usize>,
-    /// Whether this direction runs from the last step to the first.
-    reverse: bool,
+    /// (D * `num_layers`, `H_out`).
+    h_0: ArrayView2<'a, f64>,
     /// (features of the layer's input), (`H_out`).
     x: Vec<f64>,
     before: Vec<f64>,
@@ -60,7 +60,7 @@ impl<'a> Recurrence<'a> {
     /// Takes a step apart. The layer, the direction and the step exist.
     pub(crate) fn new<T: Element>(
         sequences: &'a Sequences<T>,
-        states: &RowStates,
+        states: &'a RowStates,
         moment: Moment,
     ) -> Result<Self> {
         let (about, rnn) = (&sequences.about, sequences.model.rnn());
@@ -79,7 +79,7 @@ impl<'a> Recurrence<'a> {
             moment,
             steps: states.steps(),
             step_before: states.step_before(direction, step),
-            reverse: states.is_reverse(direction),
+            h_0: states.h_0.view(),
             x,
             before,
             result: Step { pre_activation, h },
@@ -134,7 +134,7 @@ impl<'a> Recurrence<'a> {
             ("step", json!(step)),
             ("row", json!(row)),
             ("layer_number", json!(layer)),
-            ("direction", json!(if direction == 1 { "reverse" } else { "forward" })),
+            ("direction", json!(self.about.direction(direction))),
             ("formula", json!(self.formula())),
             ("x", numbers(&self.x)),
             ("step_before", json!(self.step_before)),
@@ -172,8 +172,13 @@ fn round<T: Element>(number: f64) -> f64 {
     T::from_f64(number).into()
 }
 
+/// The shortest text that reads back to the same bits.
+fn text<T: Element>(value: f64) -> String {
+    shortest(T::from_f64(value))
+}
+
 /// A number of a report; NaN and infinities, which JSON does not have, are strings.
 fn number<T: Element>(value: f64) -> Value {
-    let text = shortest(T::from_f64(value));
+    let text = text::<T>(value);
     if value.is_finite() { serde_json::from_str(&text).unwrap_or(json!(text)) } else { json!(text) }
 }

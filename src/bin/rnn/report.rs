@@ -113,8 +113,8 @@ pub(crate) struct RunLine {
 impl RunLine {
     pub(crate) fn text(&self) -> String {
         let RunLine { mode, kernel, threads, seconds } = self;
-        let s = if *threads == 1 { "" } else { "s" };
-        format!("{mode}, kernel {kernel}, {threads} thread{s}, {seconds:.6} s")
+        let threads = counted(*threads, "thread");
+        format!("{mode}, kernel {kernel}, {threads}, {seconds:.6} s")
     }
 }
 
@@ -256,6 +256,11 @@ pub(crate) fn sizes(axes: &[&str], sizes: &[usize]) -> String {
     let pairs: Vec<_> =
         axes.iter().zip(sizes).map(|(axis, size)| format!("{axis} {size}")).collect();
     pairs.join(", ")
+}
+
+/// A number of things.
+pub(crate) fn counted(count: usize, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Rows with their columns under each other. A row without a third column does not widen the second.

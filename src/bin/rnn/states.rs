@@ -10,7 +10,7 @@ use std::ffi::OsStr;
 
 use anyhow::Result;
 use elman::files::{Accepts, Source, open};
-use elman::{Dtype, Element, Error, Generator, Model, ModelCheckpoint, Params};
+use elman::{Checkpoint, Dtype, Element, Error, Generator, Model, ModelCheckpoint, Params};
 use ndarray::{Array3, ArrayD, Axis, Ix3};
 
 use crate::args::{LayerArgs, PartArgs, Seen, TableArgs, WeightsArgs};
@@ -20,7 +20,7 @@ use crate::failure::{Usage, with_hint};
 use crate::layer::{assume, build, config_from_flags, described, merged_config, read_model};
 use crate::model_flags::ModelFlags;
 use crate::numbers::conversion;
-use crate::pipeline::input::Input;
+use crate::pipeline::input::{Input, check_stdin};
 use crate::pipeline::pass::{Pass, PassOptions};
 use crate::pipeline::rows::Given;
 use crate::pipeline::sequences::{Lengths, read_lengths};
@@ -75,6 +75,7 @@ pub(crate) struct Opened<'a> {
 
 /// Opens the files, and reads the weights.
 pub(crate) fn open_sources<'a>(sources: &'a Sources<'a>, notes: &mut Notes) -> Result<Opened<'a>> {
+    check_stdin([sources.weights, Some(sources.input), sources.h_0, sources.lengths])?;
     let around = PartArgs::default();
     let flags = ModelFlags::of_parts(&around)?;
     let source = sources.weights.map(|path| Source::parse(path).open()).transpose()?;
@@ -125,10 +126,12 @@ impl Opened<'_> {
             reversed: model.rnn().is_reversed(),
             encoded: model.encoder().is_some(),
             weights: places.weights.clone(),
+            state_dict: layer.as_ref().is_none_or(is_state_dict),
             input: places.input.clone(),
             h_0: places.h_0.clone().or_else(|| start.name()),
             names: pass.names(),
             packed: matches!(input, Input::Packed(..)),
+            batched: pass.batched().is_some(),
             shape: places.input_shape.clone(),
         };
         let batch_first = pass.batch_first();
@@ -138,6 +141,11 @@ impl Opened<'_> {
         };
         Ok(Sequences { about, model, rows, h_0 })
     }
+}
+
+/// Whether the file of a layer has the names and the tensors of PyTorch's `state_dict`.
+fn is_state_dict(layer: &Checkpoint) -> bool {
+    layer.prefix.is_empty() && layer.notes.is_empty()
 }
 
 /// The model of the weights, or a layer with fresh ones, as `rnn run` makes them.
@@ -192,6 +200,7 @@ fn first_state<T: Element>(
     let expected = pass.rnn.hidden_shape(pass.batched());
     let state = match sources.h_0 {
         Some(path) => {
+            notes.notes.extend(start.overridden());
             let file = open(&Source::parse(path), Accepts::Tensor)?.into_tensor()?;
             let name = format!("{}: h_0", file.place());
             notes.notes.extend(conversion::<T>(sources.dtype, &name, file.header().stored)?);

@@ -304,6 +304,11 @@ fn a_learned_first_state_is_used_unless_there_is_another() {
     let report = sandbox.rnn(&format!("{line} --h0 h0.npy")).succeeds().stdout_text();
     let overridden = "note: script-learned.onnx: initial_h of the model is overridden by --h0\n";
     assert!(report.contains(overridden) && !report.contains(used), "{report}");
+    let explain = "explain -w script-learned.onnx -i x.npy --report json";
+    let report = sandbox.rnn(explain).succeeds().stdout_text();
+    assert!(report.contains(r"\nh_0 = torch.tensor([\n    ["), "{report}");
+    let report = sandbox.rnn(&format!("{explain} --h0 h0.npy")).succeeds().stdout_text();
+    assert!(report.contains("initial_h of the model is overridden by --h0"), "{report}");
     let report = sandbox.rnn("convert script-learned.onnx out.npz --dropout 0").succeeds();
     assert!(report.stdout_text().contains("initial_h of the model is not a weight"));
 }

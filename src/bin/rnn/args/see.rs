@@ -1,4 +1,4 @@
-//! Arguments of the commands that show the layer at work: `explain` and `plot`.
+//! Arguments of the commands that show a layer on its input: `explain` and `plot`.
 
 use std::ffi::OsString;
 #[cfg(feature = "plot")]

@@ -36,13 +36,12 @@ pub(crate) struct Info {
     pub(crate) report: InfoForm,
 }
 
-/// The layer at work on an input.
+/// The dynamics of the layer on an input.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Dynamics")]
 pub(crate) struct DynamicsArgs {
-    /// Run the layer over --input, and say for each layer and direction: the spectral radius and the norm of weight_hh,
-    /// the share of saturated or dead units, where NaN or infinity began and from which operand, and how many steps a
-    /// perturbation of the hidden state lives.
+    /// Run the layer over --input, and say for each layer and direction: the share of saturated or dead units, the
+    /// first NaN or infinity and its operand, and how many steps a perturbation of the hidden state lives.
     #[arg(long, requires = "input")]
     pub(crate) dynamics: bool,
     /// The input, in every form that rnn run reads.

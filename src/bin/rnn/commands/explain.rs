@@ -4,6 +4,7 @@ use anyhow::Result;
 use elman::Element;
 
 use crate::args::{Direction, Explain, InfoForm, ReportForm};
+use crate::explain::command_line::typed_flags;
 use crate::explain::hint;
 use crate::failure::{Data, Usage, with_hint};
 use crate::recurrence::{Moment, Origin, Recurrence};
@@ -11,10 +12,14 @@ use crate::report::{Notes, print, print_json};
 use crate::states::{About, Opened, Sequences, Sources, open_sources};
 use crate::threads;
 
+/// The flags that the example of PyTorch's documentation takes. All others are of files.
+const OF_EXAMPLE: [&str; 7] =
+    ["--step", "--row", "--layer", "--direction", "--units", "--precision", "--report"];
+
 pub(crate) fn explain(args: &Explain) -> Result<()> {
     let form = if args.report == InfoForm::Json { ReportForm::Json } else { ReportForm::Text };
     let mut notes = Notes::new(form);
-    if args.seen.weights.is_none() && args.seen.input.is_none() {
+    if typed_flags(&OF_EXAMPLE).is_empty() {
         return show(args, &Sequences::<f32>::example()?, notes);
     }
     let sources = Sources::new(&args.seen)?;
@@ -43,6 +48,7 @@ fn print_step(args: &Explain, recurrence: &Recurrence<'_>, mut notes: Notes) -> 
     if args.report == InfoForm::Json {
         let mut report = recurrence.json(&args.units, &origin);
         notes.notes.append(&mut notes.said);
+        report["assumptions"] = notes.assumptions.into();
         (report["notes"], report["warnings"]) = (notes.notes.into(), notes.warnings.into());
         return print_json(&report);
     }

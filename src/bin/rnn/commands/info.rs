@@ -41,7 +41,7 @@ pub(crate) fn info(args: &Info) -> Result<()> {
     failed.map_or(Ok(()), |code| Err(Reported(code).into()))
 }
 
-/// Adds the layer at work, if `--dynamics` asks for it.
+/// Adds the dynamics of the layer, if `--dynamics` asks for it.
 fn with_dynamics(description: Description, file: &OsStr, args: &Info) -> Result<Description> {
     if !args.dynamics.dynamics {
         return Ok(description);
@@ -54,7 +54,5 @@ fn with_dynamics(description: Description, file: &OsStr, args: &Info) -> Result<
     let mut notes = Notes::default();
     let dynamics = dynamics::describe(file, args, &mut notes)?;
     notes.notes.append(&mut notes.said);
-    // The description has said which layer of the file it is.
-    notes.notes.retain(|note| !note.contains(": the layer "));
-    Ok(description.with_dynamics(serde_json::to_value(&dynamics)?, dynamics.lines(), notes.notes))
+    Ok(description.with_dynamics(serde_json::to_value(&dynamics)?, dynamics.lines(), notes))
 }

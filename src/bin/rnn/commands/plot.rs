@@ -14,8 +14,8 @@ use crate::failure::{Data, Usage, with_hint};
 use crate::layer::{merged_config, read_model};
 use crate::model_flags::ModelFlags;
 use crate::plot::Figure;
-use crate::plot::kinds::{Named, counted, of_weights, over_steps, spectrum};
-use crate::report::Notes;
+use crate::plot::kinds::{Named, of_weights, over_steps, spectrum};
+use crate::report::{Notes, counted, say};
 use crate::states::{About, Opened, RowStates, Sources, open_sources};
 use crate::threads;
 
@@ -38,6 +38,7 @@ pub(crate) fn plot(args: &Plot) -> Result<()> {
     };
     surface.show(&figure)?;
     notes.print_said();
+    notes.lines().for_each(|line| say(&(line + "\n")));
     Ok(())
 }
 

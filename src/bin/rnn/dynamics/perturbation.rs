@@ -5,11 +5,13 @@
 //! falls below 1 % of the identity's: the square root of the sum of squares, as of `weight_hh`. Then the next
 //! perturbation begins.
 
-use elman::Nonlinearity;
+use elman::{Generator, Nonlinearity};
 use ndarray::{Array2, ArrayView1, Axis};
 use serde::Serialize;
 
+use crate::info::norm;
 use crate::progress::Bar;
+use crate::report::counted;
 use crate::states::{Cell, RowStates};
 
 /// The share of a perturbation at the end of its life.
@@ -26,23 +28,23 @@ const MIN_STEPS: usize = 30;
 
 /// Steps that perturbations live.
 #[derive(Debug, Serialize)]
-pub(super) struct Lives {
+pub(super) struct Decay {
     /// Perturbations that ended, and the least, the median and the largest number of steps.
     count: usize,
-    steps: Option<[usize; 3]>,
-    /// The last one, which had not ended: its steps, and its share.
+    steps: Option<(usize, f64, usize)>,
+    /// The steps and the share of the last one, which had not ended; 0 steps if it had not begun.
     unfinished: usize,
     share: f64,
 }
 
 /// Follows perturbations through the first sequence. `None` if it has one step, or a number is not finite.
-pub(super) fn lives(
+pub(super) fn decay(
     nonlinearity: Nonlinearity,
     states: &RowStates,
     cell: &Cell,
     (layer, direction): (usize, usize),
     bar: &Bar,
-) -> Option<Lives> {
+) -> Option<Decay> {
     let own = states.states(layer, direction);
     if own.nrows() < 2 || own.iter().chain(&cell.weight_hh).any(|x| !x.is_finite()) {
         return None;
@@ -54,12 +56,12 @@ pub(super) fn lives(
     let most = (MAX_WORK / (weight_hh.len() * product.ncols())).clamp(MIN_STEPS, MAX_STEPS);
     let last = states.steps() - 1;
     bar.display.inc_length(last.min(most) as u64);
-    // The first step has no hidden state before it that is computed.
+    // Skips the first step: its predecessor is h_0.
     for step in (1..=last).take(most) {
         let step = if states.is_reverse(direction) { last - step } else { step };
         bar.inc(1);
         product = times(weight_hh, &product);
-        weigh(&mut product, &own.row(step), nonlinearity);
+        scale_rows(&mut product, &own.row(step), nonlinearity);
         age += 1;
         share = norm(&product) / whole;
         if share < FADED {
@@ -71,26 +73,25 @@ pub(super) fn lives(
         }
     }
     ended.sort_unstable();
-    let steps =
-        (!ended.is_empty()).then(|| [ended[0], ended[ended.len() / 2], ended[ended.len() - 1]]);
-    Some(Lives { count: ended.len(), steps, unfinished: age, share })
+    let count = ended.len();
+    let median = || (ended[(count - 1) / 2] + ended[count / 2]) as f64 / 2.0;
+    let steps = (count > 0).then(|| (ended[0], median(), ended[count - 1]));
+    Some(Decay { count, steps, unfinished: age, share })
 }
 
-/// A product of two matrices, both in C order. That of `ndarray` would be the only use of a crate of 30 kB.
+/// A product of two matrices. That of `ndarray` would be the only use of a crate of 30 kB.
 fn times(left: &Array2<f64>, right: &Array2<f64>) -> Array2<f64> {
-    let mut product = Array2::zeros(right.raw_dim());
-    let (columns, right) = (right.ncols(), right.as_slice().unwrap_or_default());
+    let mut product = Array2::zeros((left.nrows(), right.ncols()));
     for (mut row, weights) in product.outer_iter_mut().zip(left.outer_iter()) {
-        let row = row.as_slice_mut().unwrap_or_default();
-        for (&weight, factors) in weights.iter().zip(right.chunks_exact(columns)) {
-            row.iter_mut().zip(factors).for_each(|(sum, factor)| *sum += weight * factor);
+        for (&weight, factors) in weights.iter().zip(right.outer_iter()) {
+            row.scaled_add(weight, &factors);
         }
     }
     product
 }
 
 /// Multiplies each row by the slope of the nonlinearity at a hidden state.
-fn weigh(product: &mut Array2<f64>, state: &ArrayView1<'_, f64>, nonlinearity: Nonlinearity) {
+fn scale_rows(product: &mut Array2<f64>, state: &ArrayView1<'_, f64>, nonlinearity: Nonlinearity) {
     for (mut row, &h) in product.axis_iter_mut(Axis(0)).zip(state) {
         row *= match nonlinearity {
             Nonlinearity::Tanh => 1.0 - h * h,
@@ -99,49 +100,51 @@ fn weigh(product: &mut Array2<f64>, state: &ArrayView1<'_, f64>, nonlinearity: N
     }
 }
 
-/// The columns that are multiplied: all of the identity, or a few rows of signs, which a fixed rule makes.
+/// The identity, or [`PROBES`] columns of pseudo-random signs with a fixed seed.
 fn start(size: usize) -> Array2<f64> {
     if size <= MAX_WHOLE {
         return Array2::eye(size);
     }
-    let mut state = 1_u64;
-    Array2::from_shape_fn((size, PROBES), |_| {
-        // A linear congruential generator with Knuth's constants; its high bit is the sign.
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        if state >> 63 == 0 { 1.0 } else { -1.0 }
-    })
+    let mut numbers = vec![0.0_f64; size * PROBES];
+    Generator::new(0).uniform(-1.0, 1.0, &mut numbers);
+    Array2::from_shape_fn((size, PROBES), |(i, k)| 1.0_f64.copysign(numbers[i * PROBES + k]))
 }
 
-fn norm(matrix: &Array2<f64>) -> f64 {
-    matrix.iter().map(|x| x * x).sum::<f64>().sqrt()
-}
-
-impl Lives {
+impl Decay {
     pub(super) fn text(&self) -> String {
-        let Lives { count, steps, unfinished, share } = self;
-        match steps {
-            Some([least, _, most]) if least == most => {
-                format!("a perturbation falls below 1 % after {least} steps (of {count} followed)")
-            }
-            Some([least, median, most]) => format!(
-                "a perturbation falls below 1 % after {median} steps (the median of {count} perturbations; {least} to {most})"
-            ),
-            None => format!("a perturbation is at {:.3} % after {unfinished} steps", 100.0 * share),
-        }
+        let Decay { count, steps, unfinished, share } = self;
+        let (last, share) = (counted(*unfinished, "step"), 100.0 * share);
+        let Some((least, median, most)) = steps else {
+            return format!("a perturbation is at {share:.3} % after {last}");
+        };
+        let ended = if least == most {
+            format!("after {} (of {count} followed)", counted(*least, "step"))
+        } else {
+            format!("after {median} steps (the median of {count} perturbations; {least} to {most})")
+        };
+        let unfinished =
+            (*unfinished > 0).then(|| format!("; the last one is at {share:.3} % after {last}"));
+        format!("a perturbation falls below 1 % {ended}{}", unfinished.unwrap_or_default())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{norm, start};
+    use elman::Generator;
+    use ndarray::Array2;
+
+    use super::{norm, start, times};
 
     #[test]
-    fn probes_have_the_size_of_the_identity() {
-        assert!((norm(&start(64)) - 8.0).abs() < 1e-12);
-        assert!((norm(&start(100)) - (100.0 * 16.0_f64).sqrt()).abs() < 1e-12);
-        let signs = start(4096);
-        let positive = signs.iter().filter(|&&x| x > 0.0).count() as f64 / signs.len() as f64;
-        assert!((positive - 0.5).abs() < 0.02, "{positive}");
+    fn probes_estimate_the_norm_of_a_product() {
+        let mut numbers = vec![0.0; 100 * 100];
+        Generator::new(1).normal(&mut numbers);
+        let matrix = Array2::from_shape_vec((100, 100), numbers).unwrap();
+        let share = |columns: &Array2<f64>| norm(&times(&matrix, columns)) / norm(columns);
+        let (exact, found) = (share(&Array2::eye(100)), share(&start(100)));
+        assert!((found / exact - 1.0).abs() < 0.1, "{found} {exact}");
+        // The product of a transposed matrix, which is not contiguous.
+        let turned = matrix.t().to_owned();
+        assert_eq!(times(&matrix, &turned), times(&matrix, &matrix.clone().reversed_axes()));
     }
 }

@@ -153,11 +153,12 @@ fn listed(parameter: Parameter, stored: StoredType, tensor: &ArrayD<f64>, args: 
 }
 
 /// The square root of the sum of squares, none of which overflows or vanishes.
-pub(crate) fn norm(numbers: &[f64]) -> f64 {
-    let most = numbers.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
-    let all_finite = numbers.iter().all(|x| x.is_finite());
+pub(crate) fn norm<'a>(numbers: impl IntoIterator<Item = &'a f64, IntoIter: Clone>) -> f64 {
+    let numbers = numbers.into_iter();
+    let most = numbers.clone().fold(0.0_f64, |most, x| most.max(x.abs()));
+    let all_finite = numbers.clone().all(|x| x.is_finite());
     let scale = if most == 0.0 || !all_finite { 1.0 } else { most };
-    scale * numbers.iter().map(|x| (x / scale) * (x / scale)).sum::<f64>().sqrt()
+    scale * numbers.map(|x| (x / scale) * (x / scale)).sum::<f64>().sqrt()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The input of a run, in each of its forms: a tensor, a packed sequence, or sequences of their own lengths; read
 //! whole or section by section.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::ops::Range;
 
 use anyhow::Result;
@@ -286,10 +286,10 @@ pub(super) fn read_ragged<T: Element>(bundle: &mut Bundle, rows: Range<usize>) -
 }
 
 /// Refuses a second input from standard input.
-pub(crate) fn check_stdin<'a>(
-    inputs: impl IntoIterator<Item = Option<&'a OsString>>,
+pub(crate) fn check_stdin<S: AsRef<OsStr>>(
+    inputs: impl IntoIterator<Item = Option<S>>,
 ) -> Result<()> {
-    if inputs.into_iter().flatten().filter(|input| *input == "-").count() > 1 {
+    if inputs.into_iter().flatten().filter(|input| input.as_ref() == "-").count() > 1 {
         let message = "expected one input from stdin, got - for more than one".to_owned();
         return Err(Usage(message).into());
     }

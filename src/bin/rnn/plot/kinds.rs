@@ -4,8 +4,9 @@ use ndarray::{Array2, ArrayView2};
 
 use super::figure::{Content, Curve, Figure, Heat, Lines, Panel, Scale};
 use crate::args::Kind;
-use crate::info::eigenvalues;
+use crate::info::{eigenvalues, norm};
 use crate::pipeline::flow::FLAT;
+use crate::report::counted;
 
 /// Most rows of panels.
 const MAX_ROWS: usize = 8;
@@ -67,9 +68,7 @@ pub(crate) fn over_steps(
                 }
             })
         }
-        Kind::Norm => curves("norm of the hidden state", "norm", named, None, |row| {
-            row.iter().map(|h| h * h).sum::<f64>().sqrt()
-        }),
+        Kind::Norm => curves("norm of the hidden state", "norm", named, None, |row| norm(row)),
         Kind::Units => of_units(named, columns, units),
         _ => heats(
             named.iter().map(|own| (own.name.clone(), own.states.t())),
@@ -146,11 +145,6 @@ impl Figure {
         self.notes
             .extend(steps.map(|steps| format!("each point is the mean of up to {steps} steps")));
     }
-}
-
-/// A number of things.
-pub(crate) fn counted(count: usize, word: &str) -> String {
-    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
 fn heats<'a>(

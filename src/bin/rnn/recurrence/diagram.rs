@@ -38,7 +38,7 @@ impl Recurrence<'_> {
     fn chain(&self, layer: usize, direction: usize, steps: &[usize]) -> String {
         let index = layer * self.config.num_directions() + direction;
         let own = (layer, direction) == (self.moment.layer, self.moment.direction);
-        let reverse = direction == 1 || self.reverse && self.config.num_directions() == 1;
+        let reverse = self.about.is_reverse(direction);
         let name = format!("l{layer}{}", if reverse { "r" } else { "" });
         let (first, last) = (format!("h_0[{index}]"), format!("h_n[{index}]"));
         let ([left, right], [long, short]) = if reverse {

@@ -5,29 +5,42 @@ use std::path::Path;
 
 use elman::files::Source;
 use elman::{Dtype, Generator};
+use ndarray::ArrayView1;
 
-use super::{Moment, Recurrence};
+use super::text::wrapped;
+use super::{Moment, Recurrence, text as shortest_text};
 use crate::args::Seen;
-use crate::explain::command_line::quoted;
+use crate::explain::command_line::{quoted, typed_flags};
 
-/// The typed files.
+/// Names of files that are converted for NumPy.
+const WEIGHTS: &str = "w.explain.npz";
+const INPUT: &str = "x.explain.npy";
+const SEQUENCES: &str = "x.explain.npz";
+const H_0: &str = "h_0.explain.npy";
+
+/// The typed files, and the flags that `rnn convert` needs to read them.
 pub(crate) struct Origin {
     weights: Option<String>,
+    prefix: Option<String>,
     input: Option<String>,
+    /// Those of a table.
+    input_flags: Vec<String>,
     h_0: Option<String>,
-    /// The names of modules before those of the parameters.
-    prefixed: bool,
 }
 
 impl Origin {
     pub(crate) fn new(seen: &Seen) -> Self {
         let text =
             |path: &Option<_>| path.as_deref().map(|path: &OsStr| path.to_string_lossy().into());
+        let of_table = seen.table.flags();
+        let is_of_table =
+            |flag: &String| flag.split('=').next().is_some_and(|name| of_table.contains(&name));
         Origin {
             weights: text(&seen.weights),
+            prefix: seen.of_weights.prefix.as_ref().map(|prefix| format!("--prefix={prefix}")),
             input: text(&seen.input),
+            input_flags: typed_flags(&[]).into_iter().filter(is_of_table).collect(),
             h_0: text(&seen.h0),
-            prefixed: seen.of_weights.prefix.is_some(),
         }
     }
 }
@@ -88,26 +101,52 @@ impl Recurrence<'_> {
                 format!("torch.manual_seed({})", Generator::DEFAULT_SEED),
                 format!("w = torch.nn.{repr}.state_dict()"),
             ]),
-            Some(weights) => lines.extend(weights_from(weights, origin.prefixed, self.about.dtype)),
+            Some(weights) => lines.extend(self.weights_from(weights, origin.prefix.as_ref())),
         }
-        lines.extend(self.sequence(origin.input.as_deref().unwrap_or_default()));
+        lines.extend(
+            self.sequence(origin.input.as_deref().unwrap_or_default(), &origin.input_flags),
+        );
         lines.extend(self.first_state(origin.h_0.as_deref()));
         lines
     }
 
+    /// The weights as a `state_dict`; others than NumPy's by way of `rnn convert`.
+    fn weights_from(&self, weights: &str, prefix: Option<&String>) -> Vec<String> {
+        let (torch, state_dict) = (torch(self.about.dtype), self.about.state_dict);
+        if state_dict && Path::new(weights).join("weight_ih_l0.npy").is_file() {
+            return vec![
+                "from pathlib import Path".to_owned(),
+                format!("w = {{p.stem: torch.from_numpy(np.load(p)).to({torch})"),
+                format!("     for p in Path({weights:?}).glob(\"*.npy\")}}"),
+            ];
+        }
+        let (convert, file) = if state_dict && is_npz(weights) {
+            (None, weights)
+        } else {
+            (Some(convert(weights, prefix, WEIGHTS)), WEIGHTS)
+        };
+        let read = format!(
+            "w = {{n: torch.from_numpy(a).to({torch}) for n, a in np.load({file:?}).items()}}"
+        );
+        convert.into_iter().chain([read]).collect()
+    }
+
     /// The sequence, without the padding behind its end.
-    fn sequence(&self, input: &str) -> Vec<String> {
+    fn sequence(&self, input: &str, flags: &[String]) -> Vec<String> {
         let (row, steps, torch) = (self.moment.row, self.steps, torch(self.about.dtype));
         let about = self.about;
-        if let Some(name) = about.names.get(row).filter(|_| is_npz(input)) {
-            let file = format!("np.load({input:?})[{name:?}]");
-            return vec![format!("x = torch.from_numpy({file}).to({torch})")];
+        if let Some(name) = about.names.get(row) {
+            let is_npz = is_npz(input);
+            let before = (!is_npz).then(|| convert(input, flags, SEQUENCES));
+            let file = format!("np.load({:?})[{name:?}]", if is_npz { input } else { SEQUENCES });
+            let read = format!("x = torch.from_numpy({file}).to({torch})");
+            return before.into_iter().chain([read]).collect();
         }
         let (before, file) = if about.packed {
-            let unpack = format!("# first: rnn unpack -i {} -o x.npy", quoted(input));
-            (Some(unpack), "np.load(\"x.npy\")".to_owned())
+            let unpack = format!("# first: rnn unpack -i {} -o {INPUT}", quoted(input));
+            (Some(unpack), format!("np.load({INPUT:?})"))
         } else {
-            array(input)
+            array(input, flags, INPUT)
         };
         let own = match (about.shape.len(), self.config.batch_first) {
             _ if about.packed => format!("[:{steps}, {row}]"),
@@ -126,17 +165,37 @@ impl Recurrence<'_> {
         let config = self.config;
         let states = config.num_layers * config.num_directions();
         let Some(h_0) = h_0 else {
+            if self.about.h_0.is_some() {
+                return self.constant_state();
+            }
             return vec![format!(
                 "h_0 = torch.zeros({states}, {}{})",
                 config.hidden_size,
                 argument(self.about.dtype)
             )];
         };
-        let (before, file) = array(h_0);
-        let single = !self.about.packed && self.about.shape.len() == 2;
+        let (before, file) = array(h_0, &[], H_0);
+        let single = !self.about.batched;
         let own = if single { String::new() } else { format!("[:, {}]", self.moment.row) };
         let line = format!("h_0 = torch.from_numpy({file}).to({}){own}", torch(self.about.dtype));
         before.into_iter().chain([line]).collect()
+    }
+
+    /// The numbers of a first state that is a constant of the model.
+    fn constant_state(&self) -> Vec<String> {
+        let number = |&value: &f64| {
+            let text = typed!(self.about.dtype, shortest_text(value));
+            if value.is_finite() { format!("{text},") } else { format!("float(\"{text}\"),") }
+        };
+        let row = |row: ArrayView1<'_, f64>| {
+            let numbers: Vec<_> = row.iter().map(number).collect();
+            let mut lines = wrapped("    [", numbers.iter().map(String::as_str));
+            lines.last_mut().into_iter().for_each(|last| last.push_str("],"));
+            lines
+        };
+        let rows = self.h_0.rows().into_iter().flat_map(row);
+        let last = format!("]{})", argument(self.about.dtype));
+        std::iter::once("h_0 = torch.tensor([".to_owned()).chain(rows).chain([last]).collect()
     }
 
     /// A function for the output of the layers below, if it is needed.
@@ -171,28 +230,14 @@ impl Recurrence<'_> {
     }
 }
 
-/// The weights as a `state_dict`; others than NumPy's by way of `rnn convert`.
-fn weights_from(weights: &str, prefixed: bool, dtype: Dtype) -> Vec<String> {
-    let torch = torch(dtype);
-    if !prefixed && Path::new(weights).is_dir() {
-        return vec![
-            "from pathlib import Path".to_owned(),
-            format!("w = {{p.stem: torch.from_numpy(np.load(p)).to({torch})"),
-            format!("     for p in Path({weights:?}).glob(\"*.npy\")}}"),
-        ];
-    }
-    let (convert, file) = if !prefixed && is_npz(weights) {
-        (None, weights)
-    } else {
-        (Some(format!("# first: rnn convert {} w.npz", quoted(weights))), "w.npz")
-    };
-    let read =
-        format!("w = {{n: torch.from_numpy(a).to({torch}) for n, a in np.load({file:?}).items()}}");
-    convert.into_iter().chain([read]).collect()
+/// A comment with the command that converts a file for NumPy.
+fn convert<'a>(file: &str, flags: impl IntoIterator<Item = &'a String>, to: &str) -> String {
+    let words = flags.into_iter().map(|flag| format!(" {}", quoted(flag)));
+    format!("# first: rnn convert {}{} {to}", quoted(file), words.collect::<String>())
 }
 
 /// NumPy's expression for a tensor, and a line before it if the file is to be converted.
-fn array(file: &str) -> (Option<String>, String) {
+fn array(file: &str, flags: &[String], converted: &str) -> (Option<String>, String) {
     match Source::parse(OsStr::new(file)) {
         Source::Path(path) if path.extension() == Some(OsStr::new("npy")) => {
             (None, format!("np.load({file:?})"))
@@ -200,10 +245,7 @@ fn array(file: &str) -> (Option<String>, String) {
         Source::Member(path, name) if path.extension() == Some(OsStr::new("npz")) => {
             (None, format!("np.load({:?})[{name:?}]", path.to_string_lossy()))
         }
-        _ => (
-            Some(format!("# first: rnn convert {} x.npy", quoted(file))),
-            "np.load(\"x.npy\")".to_owned(),
-        ),
+        _ => (Some(convert(file, flags, converted)), format!("np.load({converted:?})")),
     }
 }
 

@@ -46,7 +46,8 @@ impl Recurrence<'_> {
         let Moment { step, row, layer, direction } = self.moment;
         let (steps, layers) = (self.steps, self.config.num_layers);
         let batch = self.count;
-        let direction = if direction == 1 { "reverse" } else { "forward" };
+        let (reverse, direction) =
+            (self.about.is_reverse(direction), self.about.direction(direction));
         let name = self.about.names.get(row).map_or(String::new(), |name| format!(" ({name})"));
         let zeros = || "zeros".to_owned();
         let weights = self.about.weights.as_deref().unwrap_or("fresh");
@@ -58,7 +59,7 @@ impl Recurrence<'_> {
                 "step {step} of {steps}, row {row} of {batch}{name}, layer {layer} of {layers}, {direction} (all from 0)"
             ),
         ];
-        if self.reverse {
+        if reverse {
             lines.push("this direction runs from the last step to the first".to_owned());
         }
         lines
@@ -159,7 +160,7 @@ impl Recurrence<'_> {
     }
 }
 
-/// Between words that stay on one line: a break is possible there.
+/// Separates words; a line may break only here.
 const SEPARATOR: char = '\n';
 
 /// The numbers of a vector, the first ones of a long one.
@@ -178,7 +179,7 @@ fn vector(values: &[f64], precision: usize) -> Vec<String> {
 }
 
 /// Words in lines of the page; the lines after the first begin below the first word.
-fn wrapped<'a>(start: &str, words: impl Iterator<Item = &'a str>) -> Vec<String> {
+pub(super) fn wrapped<'a>(start: &str, words: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = start.to_owned();
     let mut empty = true;

@@ -6,6 +6,8 @@ use ndarray::{Array2, ArrayView1, ArrayView2, s};
 pub(crate) struct RowStates {
     /// (L, `H_in`).
     pub(crate) x: Array2<f64>,
+    /// The ids that the model's encoder has turned into `x`.
+    pub(crate) ids: Option<Vec<i64>>,
     /// (D * `num_layers`, `H_out`).
     pub(crate) h_0: Array2<f64>,
     /// (L, D * `H_out`) for each layer.

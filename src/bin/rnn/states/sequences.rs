@@ -52,10 +52,12 @@ impl<T: Element> Sequences<T> {
             reversed: false,
             encoded: false,
             weights: None,
+            state_dict: true,
             input: "torch.randn(5, 3, 10)".to_owned(),
             h_0: Some("torch.randn(2, 3, 20)".to_owned()),
             names: Vec::new(),
             packed: false,
+            batched: true,
             shape: vec![5, 3, 10],
         };
         Ok(Sequences { about, model, rows: Kept::Numbers(rows), h_0 })
@@ -99,6 +101,10 @@ impl<T: Element> Sequences<T> {
         let config = rnn.config();
         Ok(RowStates {
             x: as_f64(&x)?,
+            ids: match &self.rows {
+                Kept::Numbers(_) => None,
+                Kept::Ids(rows) => Some(rows[row].iter().copied().collect()),
+            },
             h_0: h_0.mapv(Into::into),
             layers: layers.map(|layer| as_f64(&layer)).collect::<Result<_, _>>()?,
             hidden_size: config.hidden_size,

@@ -5,9 +5,9 @@ use serde::Serialize;
 
 use crate::states::{About, Cell, RowStates};
 
-/// A hidden state that is not finite, after finite ones.
+/// The first hidden state of a layer and direction that is not finite.
 #[derive(Debug, Serialize)]
-pub(super) struct Birth {
+pub(super) struct NonFinite {
     /// NaN, inf or -inf.
     value: String,
     step: usize,
@@ -15,7 +15,7 @@ pub(super) struct Birth {
     unit: usize,
     /// The operand that was not finite before, in words.
     from: String,
-    /// The place in the input, if it is that.
+    /// Index in the input, if the input is the origin; of a member or a packed sequence, in that sequence.
     at: Option<Vec<usize>>,
 }
 
@@ -25,39 +25,48 @@ pub(super) fn find(
     states: &RowStates,
     cell: &Cell,
     (layer, direction, row): (usize, usize, usize),
-) -> Option<Birth> {
+) -> Option<NonFinite> {
     let own = states.states(layer, direction);
     let mut steps: Vec<_> = (0..states.steps()).collect();
     if states.is_reverse(direction) {
         steps.reverse();
     }
-    let (step, unit) = steps.into_iter().find_map(|step| Some((step, odd(&own.row(step))?)))?;
+    let first = |step| Some((step, non_finite(&own.row(step))?));
+    let (step, unit) = steps.into_iter().find_map(first)?;
     let value = text(own[[step, unit]]);
     let (mut at, x) = (None, states.below(layer));
     let before = states.before(layer, direction, step);
-    let from = if let Some(feature) = odd(&x.row(step)) {
+    let from = if let Some(feature) = non_finite(&x.row(step)) {
         let found = text(x[[step, feature]]);
         if let Some(below) = layer.checked_sub(1) {
             format!("the output of layer {below}, {found} at feature {feature}")
         } else {
-            at = Some(about.place(step, row, feature));
-            let place = at.as_deref().unwrap_or_default();
-            format!("{}, {found} at {place:?}", about.input)
+            let (place, tensor) = (about.place(step, row, feature), about.tensor(row));
+            if let Some(ids) = &states.ids {
+                let id = ids[step];
+                format!(
+                    "the embedding, {found} at [{id}, {feature}], row {id} for {tensor} at {place:?}"
+                )
+            } else {
+                let from = format!("{tensor}, {found} at {place:?}");
+                at = Some(place);
+                from
+            }
         }
-    } else if let Some(feature) = odd(&before) {
+    } else if let Some(feature) = non_finite(&before) {
         let name = about.h_0.as_deref().unwrap_or("h_0");
         format!("{name}, {} at unit {feature}", text(before[feature]))
     } else {
         of_weights(cell, unit)
             .unwrap_or_else(|| "the sum of finite terms, which overflows".to_owned())
     };
-    Some(Birth { value, step, row, unit, from, at })
+    Some(NonFinite { value, step, row, unit, from, at })
 }
 
 /// A parameter of a unit that is not finite.
 fn of_weights(cell: &Cell, unit: usize) -> Option<String> {
     let matrix = |name: &str, matrix: &Array2<f64>| {
-        let column = odd(&matrix.row(unit))?;
+        let column = non_finite(&matrix.row(unit))?;
         Some(format!("{name}, {} at [{unit}, {column}]", text(matrix[[unit, column]])))
     };
     let bias = || {
@@ -72,7 +81,7 @@ fn of_weights(cell: &Cell, unit: usize) -> Option<String> {
 }
 
 /// The place of the first number that is not finite.
-fn odd(numbers: &ArrayView1<'_, f64>) -> Option<usize> {
+fn non_finite(numbers: &ArrayView1<'_, f64>) -> Option<usize> {
     numbers.iter().position(|x| !x.is_finite())
 }
 
@@ -80,9 +89,9 @@ fn text(value: f64) -> String {
     value.to_string()
 }
 
-impl Birth {
+impl NonFinite {
     pub(super) fn text(&self) -> String {
-        let Birth { value, step, row, unit, from, .. } = self;
+        let NonFinite { value, step, row, unit, from, .. } = self;
         format!("first {value} at step {step}, row {row}, unit {unit}: from {from}")
     }
 }
