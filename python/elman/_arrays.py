@@ -63,7 +63,10 @@ def ragged(values: Any, offsets: Any) -> Ragged:
 def to_array(value: Any, name: str) -> np.ndarray:
     """An array in the memory of an object, aligned."""
     if isinstance(value, np.ndarray):
-        # Memory that is not aligned is copied: the extension reads whole numbers at once.
+        if np.ma.is_masked(value):
+            raise ValueError(f"{name}: expected no masked values, got {np.ma.count_masked(value)}")
+        value = np.asarray(value)
+        # Memory that is not aligned is copied: the extension dereferences aligned pointers.
         return value if value.flags.aligned else value.copy()
     module = type(value).__module__.partition(".")[0]
     if module == "torch":
@@ -72,13 +75,19 @@ def to_array(value: Any, name: str) -> np.ndarray:
         return to_array(_of_arrow(value, name), name)
     for protocol in ("__array_interface__", "__dlpack__", "__array__"):
         if hasattr(value, protocol):
-            array = np.from_dlpack(value) if protocol == "__dlpack__" else np.asarray(value)
-            return to_array(array, name)
+            return to_array(_of_dlpack(value, name) if protocol == "__dlpack__" else np.asarray(value), name)
     try:
         return to_array(np.asarray(memoryview(value)), name)
     except TypeError:
         found = type(value).__name__
         raise TypeError(f"{name}: expected an array, got {found}") from None
+
+
+def _of_dlpack(value: Any, name: str) -> np.ndarray:
+    try:
+        return np.from_dlpack(value)
+    except (BufferError, RuntimeError) as error:
+        raise TypeError(f"{name}: expected an array on the CPU, got {error}") from None
 
 
 def _of_torch(value: Any, name: str) -> np.ndarray:
@@ -109,9 +118,29 @@ def _of_arrow(value: Any, name: str) -> Any:
     return rows.reshape((len(value), size) + rows.shape[1:])
 
 
-def detached(value: Any) -> Any:
-    """A parameter of PyTorch as the tensor that it holds."""
-    return value.detach() if getattr(value, "requires_grad", False) else value
+def ragged_parts(input: Any) -> tuple[Any, Any]:
+    """The values and offsets of ragged sequences, or of an array of lists of Arrow."""
+    if type(input).__module__.partition(".")[0] != "pyarrow":
+        return input.values, input.offsets
+    import pyarrow as pa
+
+    if not (pa.types.is_list(input.type) or pa.types.is_large_list(input.type)):
+        raise TypeError(f"input: expected lists, got {input.type}")
+    if input.null_count:
+        raise ValueError(f"input: expected no missing sequences, got {input.null_count}")
+    offsets = input.offsets.to_numpy()
+    # flatten() keeps a slice of the array; .values would be all of it.
+    return input.flatten(), offsets - offsets[0]
+
+
+def to_state(value: Any, name: str, dtype: str) -> np.ndarray:
+    """A tensor of a state_dict in the dtype of a layer: numbers are converted, as PyTorch copies them."""
+    if getattr(value, "requires_grad", False):
+        value = value.detach()
+    array = to_array(value, name)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: expected numbers, got {array.dtype}")
+    return array.astype(dtype, copy=False)
 
 
 def to_indices(value: Any, name: str) -> np.ndarray:

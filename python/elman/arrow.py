@@ -13,11 +13,13 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from typing import Any, Iterable, Iterator, Optional, Union
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from . import _native
 from ._arrays import Ragged
@@ -28,13 +30,14 @@ Batch = Union["pa.RecordBatch", "pa.Table"]
 class Mapper:
     """Adds the results of a model to batches of Arrow. It is pickled by value.
 
-    ``weights`` is a path, an RNN or a Model; the other arguments are those of Model. ``column`` holds a sequence in each
-    row: ``list<fixed_size_list<float>[H_in]>``, ``list<list<float>>``, or a flat ``list<float>`` of H_in numbers for each
-    step; ``list<int>`` for a model with an encoder, and strings for one with a vocabulary. Missing and empty sequences
-    give a missing result.
+    ``weights`` is a path, a Model, or an RNN, of which the mapper has a copy in evaluation mode. The other arguments are
+    those of Model; an RNN takes ``pool`` "steps", "last" or "state". ``column`` holds a sequence in each row:
+    ``list<fixed_size_list<float>[H_in]>``, ``list<list<float>>``, or a flat ``list<float>`` of H_in numbers for each step;
+    ``list<int>`` for a model with an encoder, and strings for one with a vocabulary. Missing and empty sequences give a
+    missing result.
 
-    The result is a column ``output``: a list for each step, or with a ``pool`` one for each sequence. With
-    ``function="argmax"`` it is the class, or its name if the model has labels.
+    The result is a new column ``output``: a list for each step, or with a ``pool`` one for each sequence. With
+    ``function="argmax"`` it is the class, or its name if the model has labels; by ``pool="steps"`` a list of classes.
 
     Calling it maps a RecordBatch, a Table (Ray Data), an iterator of RecordBatches (Spark's mapInArrow), or a single
     array (DuckDB, Polars, DataFusion).
@@ -42,15 +45,14 @@ class Mapper:
 
     def __init__(self, weights: Any, column: str, output: str = "output", pool: Optional[str] = None, **arguments: Any):
         self.column, self.output = column, output
-        self.model = weights
-        self._last = pool == "last" and isinstance(weights, _native.RNN)
+        self.model, self._pool = weights, None
         if isinstance(weights, (str, os.PathLike)):
             self.model = _native.Model(weights, pool=pool, **arguments)
-        elif arguments or (pool not in (None, "steps") and not self._last):
+        elif not arguments and isinstance(weights, _native.RNN) and pool in (None, "steps", "last", "state"):
+            self.model, self._pool = copy.deepcopy(weights).eval(), pool
+        elif arguments or pool is not None:
             given = sorted(arguments) or [f"pool={pool}"]
             raise ValueError(f"expected the path of weights with {', '.join(given)}, got {type(weights).__name__}")
-        if isinstance(weights, _native.RNN):
-            self.model.eval()
 
     def __call__(self, batch: Any) -> Any:
         if isinstance(batch, (pa.RecordBatch, pa.Table)):
@@ -66,6 +68,8 @@ class Mapper:
 
     def mapped(self, batch: Batch) -> Batch:
         """A batch with its results."""
+        if self.output in batch.schema.names:
+            raise ValueError(f"output: expected the name of a new column, got {self.output}")
         results = self.results(batch.column(self.column))
         fields = [*batch.schema, pa.field(self.output, results.type)]
         columns = [*batch.columns, results]
@@ -77,66 +81,79 @@ class Mapper:
             sequences = sequences.combine_chunks()
             if isinstance(sequences, pa.ChunkedArray):
                 sequences = pa.concat_arrays(sequences.chunks)
-        valid = sequences.is_valid().to_numpy(zero_copy_only=False).copy()
         ragged = self._ragged(sequences)
         output, state = self.model(ragged)
-        lengths = np.diff(ragged.offsets)
-        valid &= lengths > 0
-        if self._last:
-            return _rows(_last(state, self.model.bidirectional), valid)
+        valid = np.diff(ragged.offsets) > 0
+        if self._pool in ("last", "state"):
+            return _rows(self._pooled(output, state, valid), valid)
         if isinstance(output, Ragged):
             return _steps(output, valid)
         if isinstance(output, tuple):
             names = ["values", "indices"]
-            if isinstance(output[0], Ragged):
-                return pa.StructArray.from_arrays([_steps(own, valid) for own in output], names)
-            return pa.StructArray.from_arrays([_rows(own, valid) for own in output], names)
+            arrays = [_steps(part, valid) if isinstance(part, Ragged) else _rows(part, valid) for part in output]
+            return pa.StructArray.from_arrays(arrays, names)
         if output.ndim > 1:
             return _rows(output, valid)
         classes = pa.array(output, mask=~valid)
         labels = getattr(self.model, "labels", None)
         return pa.array(labels).take(classes) if labels else classes
 
+    def _pooled(self, output: Ragged, state: np.ndarray, valid: np.ndarray) -> np.ndarray:
+        """A row for each sequence; those of empty sequences have no meaning."""
+        if self._pool == "last":
+            rows = np.zeros((len(valid), output.values.shape[1]), output.values.dtype)
+            rows[valid] = output.values[output.offsets[1:][valid] - 1]
+            return rows
+        # The last layer's h_n, its directions side by side.
+        return np.concatenate(list(state[-2:] if self.model.bidirectional else state[-1:]), axis=1)
+
     def _ragged(self, sequences: pa.Array) -> Ragged:
-        """A column as values and offsets."""
-        if pa.types.is_string(sequences.type) or pa.types.is_large_string(sequences.type):
+        """A column as values and offsets. Missing sequences are empty."""
+        takes_text = isinstance(self.model, _native.Model)
+        if takes_text and (pa.types.is_string(sequences.type) or pa.types.is_large_string(sequences.type)):
             return self.model.tokens(sequences.fill_null("").to_pylist())
-        if pa.types.is_fixed_size_list(sequences.type):
-            sequences = sequences.cast(pa.list_(sequences.type.value_type))
-        if not (pa.types.is_list(sequences.type) or pa.types.is_large_list(sequences.type)):
-            raise TypeError(f"{self.column}: expected lists or strings, got {sequences.type}")
-        if sequences.null_count:
-            sequences = sequences.fill_null([])
-        offsets = sequences.offsets.to_numpy().astype(np.int64)
-        offsets, inner = offsets - offsets[0], sequences.flatten()
+        if not _is_list(sequences.type):
+            raise TypeError(f"{self.column}: expected lists{' or strings' * takes_text}, got {sequences.type}")
+        offsets = _offsets(sequences)
+        inner = sequences.drop_null().flatten()
         if getattr(self.model, "takes_ids", False):
-            return Ragged(_numbers(inner, "int64", self.column), offsets)
+            return Ragged(self._numbers(inner, "int64"), offsets)
         features = self.model.input_size
-        if pa.types.is_list(inner.type) or pa.types.is_large_list(inner.type):
-            counts = np.diff(inner.offsets.to_numpy())
-            wrong = counts[counts != features]
-        elif pa.types.is_fixed_size_list(inner.type):
-            wrong = [] if inner.type.list_size == features else [inner.type.list_size]
+        if _is_list(inner.type):
+            self._refuse_nulls(inner)
+            lengths, inner = np.diff(_offsets(inner)), inner.flatten()
+            wrong = lengths[lengths != features]
         else:
-            wrong = [own for own in np.diff(offsets) if own % features]
+            lengths = np.diff(offsets)
+            wrong = lengths[lengths % features != 0]
             offsets = offsets // features
         if len(wrong):
             raise ValueError(f"{self.column}: expected {features} features (input_size) in each step, got {wrong[0]}")
-        numbers = inner if pa.types.is_primitive(inner.type) else inner.flatten()
-        return Ragged(_numbers(numbers, self.model.dtype, self.column).reshape(-1, features), offsets)
+        return Ragged(self._numbers(inner, self.model.dtype).reshape(-1, features), offsets)
+
+    def _numbers(self, array: pa.Array, dtype: str) -> np.ndarray:
+        """The values in the model's dtype, copied only to convert; a null is an error."""
+        is_number = pa.types.is_integer(array.type) or (dtype != "int64" and pa.types.is_floating(array.type))
+        # An array without values may have the type null.
+        if not is_number and len(array):
+            expected = "ids, which are integers" if dtype == "int64" else "numbers"
+            raise TypeError(f"{self.column}: expected {expected}, got {array.type}")
+        self._refuse_nulls(array)
+        return array.to_numpy(zero_copy_only=False).astype(dtype, copy=False)
+
+    def _refuse_nulls(self, array: pa.Array) -> None:
+        if array.null_count:
+            raise ValueError(f"{self.column}: expected no missing values within a sequence, got {array.null_count}")
 
 
-def _numbers(array: pa.Array, dtype: str, column: str) -> np.ndarray:
-    """Numbers without missing ones, in the type of the model: its own are not copied."""
-    if array.null_count:
-        raise ValueError(f"{column}: expected no missing values within a sequence, got {array.null_count}")
-    return array.to_numpy(zero_copy_only=False).astype(dtype, copy=False)
+def _is_list(of: pa.DataType) -> bool:
+    return pa.types.is_list(of) or pa.types.is_large_list(of) or pa.types.is_fixed_size_list(of)
 
 
-def _last(state: np.ndarray, bidirectional: bool) -> np.ndarray:
-    """The last layer's h_n, its directions side by side."""
-    last = state[-2:] if bidirectional else state[-1:]
-    return np.concatenate(list(last), axis=1)
+def _offsets(lists: pa.Array) -> np.ndarray:
+    """The offsets of lists of any kind in their flattened values."""
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
 
 
 def _rows(rows: np.ndarray, valid: np.ndarray) -> pa.Array:

@@ -1,14 +1,17 @@
 //! Arrays of NumPy as views, and the crate's arrays as NumPy's.
 
+use std::fmt::Display;
+
 use elman::Dtype;
 use ndarray::ArrayD;
 use numpy::{
     Element, PyArray, PyArray1, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArray,
     PyUntypedArrayMethods,
 };
+use pyo3::PyTypeInfo;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyTuple};
+use pyo3::types::{PyBool, PyList, PyTuple};
 
 /// A number that the layer computes in, for NumPy.
 pub(crate) trait Float: elman::Element + Element {
@@ -34,21 +37,20 @@ macro_rules! python {
 }
 pub(crate) use python;
 
-/// A view of an argument: its own memory if it is aligned, and a copy if not. `name` stands in errors.
+/// Most axes of an array that ndarray can view.
+const MAX_AXES: usize = 32;
+
+/// A view of an argument: the memory of an aligned array of NumPy, and that of `to_array` if not. `name` stands in errors.
 pub(crate) fn view<'py, T: Element>(
     value: &Bound<'py, PyAny>,
     name: &str,
-    expected: &str,
+    expected: impl Display,
 ) -> PyResult<PyReadonlyArrayDyn<'py, T>> {
-    let exact = |value: &Bound<'py, PyAny>| {
-        let array = value.cast::<PyArrayDyn<T>>().ok()?;
-        array.is_aligned().then(|| array.readonly())
-    };
-    if let Some(array) = exact(value) {
+    if let Some(array) = memory(value, name)? {
         return Ok(array);
     }
     let array = python!(value.py(), "to_array")?.call1((value, name))?;
-    exact(&array).ok_or_else(|| {
+    memory(&array, name)?.ok_or_else(|| {
         let found = array.cast::<PyUntypedArray>().map(|array| array.dtype().to_string());
         let found = found.unwrap_or_else(|_| "another object".to_owned());
         PyTypeError::new_err(format!("{name}: expected {expected}, got {found}"))
@@ -60,18 +62,41 @@ pub(crate) fn floats<'py, T: Float>(
     value: &Bound<'py, PyAny>,
     name: &str,
 ) -> PyResult<PyReadonlyArrayDyn<'py, T>> {
-    if let Ok(array) = value.cast::<PyArrayDyn<T>>()
-        && array.is_aligned()
-    {
-        return Ok(array.readonly());
+    view(value, name, format_args!("{}, the dtype of the layer", T::NAME))
+}
+
+/// The memory of an array of NumPy. `None` for other objects, other types, arrays that are not aligned, and for
+/// subclasses, whose numbers may not all be in their memory: a masked array is one.
+pub(crate) fn memory<'py, T: Element>(
+    value: &Bound<'py, PyAny>,
+    name: &str,
+) -> PyResult<Option<PyReadonlyArrayDyn<'py, T>>> {
+    let array = value.cast::<PyArrayDyn<T>>().ok();
+    let plain = |own: &&Bound<'py, PyArrayDyn<T>>| {
+        own.is_aligned() && own.get_type().is(PyUntypedArray::type_object(own.py()))
+    };
+    let Some(array) = array.filter(plain) else { return Ok(None) };
+    if array.ndim() > MAX_AXES {
+        let what = format!("{name}: expected at most {MAX_AXES} axes, got {}", array.ndim());
+        return Err(PyValueError::new_err(what));
     }
-    view(value, name, &format!("{}, the dtype of the layer", T::NAME))
+    let borrowed = array.try_readonly();
+    borrowed.map(Some).map_err(|error| PyValueError::new_err(format!("{name}: {error}")))
+}
+
+/// A whole number of at least 0 from an argument.
+pub(crate) fn at_least_0(found: i64, name: &str) -> PyResult<usize> {
+    usize::try_from(found)
+        .map_err(|_| PyValueError::new_err(format!("{name}: expected at least 0, got {found}")))
 }
 
 /// Whole numbers of at least 0: a list, a tuple, or an array of any type of integers.
 pub(crate) fn indices(value: &Bound<'_, PyAny>, name: &str) -> PyResult<Vec<usize>> {
     let own: Vec<i64> = if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
-        value.extract().map_err(|_| {
+        let number = |item: PyResult<Bound<'_, PyAny>>| {
+            item.ok().filter(|item| !item.is_instance_of::<PyBool>())?.extract().ok()
+        };
+        value.try_iter()?.map(number).collect::<Option<_>>().ok_or_else(|| {
             PyTypeError::new_err(format!("{name}: expected whole numbers, got {value}"))
         })?
     } else {
@@ -79,11 +104,7 @@ pub(crate) fn indices(value: &Bound<'_, PyAny>, name: &str) -> PyResult<Vec<usiz
         let array = array.cast::<PyArray1<i64>>()?.readonly();
         array.as_array().to_vec()
     };
-    let index = |&found: &i64| {
-        usize::try_from(found)
-            .map_err(|_| PyValueError::new_err(format!("{name}: expected at least 0, got {found}")))
-    };
-    own.iter().map(index).collect()
+    own.into_iter().map(|found| at_least_0(found, name)).collect()
 }
 
 /// Whole numbers as an array of int64.

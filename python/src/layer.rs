@@ -24,18 +24,18 @@ macro_rules! each {
 }
 pub(crate) use each;
 
-/// A type that a layer can have.
-pub(crate) trait Typed: Float {
+/// A type of number that a layer can have.
+pub(crate) trait LayerFloat: Float {
     fn layer(rnn: Rnn<Self>) -> Layer;
 }
 
-impl Typed for f32 {
+impl LayerFloat for f32 {
     fn layer(rnn: Rnn<f32>) -> Layer {
         Layer::F32(rnn)
     }
 }
 
-impl Typed for f64 {
+impl LayerFloat for f64 {
     fn layer(rnn: Rnn<f64>) -> Layer {
         Layer::F64(rnn)
     }
@@ -65,25 +65,29 @@ impl Layer {
 }
 
 /// A layer with other weights.
-pub(crate) fn with_tensors<T: Typed>(rnn: &Rnn<T>, items: &Bound<'_, PyAny>) -> PyResult<Layer> {
+pub(crate) fn with_tensors<T: LayerFloat>(
+    rnn: &Rnn<T>,
+    items: &Bound<'_, PyAny>,
+) -> PyResult<Layer> {
     let tensors = tensors::<T>(items)?;
     let other = Rnn::from_tensors(rnn.config().clone(), tensors);
     let other = other.map_err(|error| error::of_layer(&error))?;
     Ok(T::layer(other.with_reversed(rnn.is_reversed())))
 }
 
-/// Copies of named arrays.
+/// Copies of named arrays, in the type of the layer.
 pub(crate) fn tensors<T: Float>(items: &Bound<'_, PyAny>) -> PyResult<Vec<(String, ArrayD<T>)>> {
     let one = |item: PyResult<Bound<'_, PyAny>>| {
         let (name, value): (String, Bound<'_, PyAny>) = item?.extract()?;
-        let array = floats::<T>(&python!(items.py(), "detached")?.call1((value,))?, &name)?;
+        let array = python!(items.py(), "to_state")?.call1((value, &name, T::NAME))?;
+        let array = floats::<T>(&array, &name)?;
         Ok((name, array.as_array().to_owned()))
     };
     items.try_iter()?.map(one).collect()
 }
 
 /// The same layer with other numbers.
-fn cast<T: Float, U: Typed>(rnn: &Rnn<T>, number: impl Fn(T) -> U) -> PyResult<Rnn<U>> {
+fn cast<T: Float, U: LayerFloat>(rnn: &Rnn<T>, number: impl Fn(T) -> U) -> PyResult<Rnn<U>> {
     let tensors = rnn.to_tensors().into_iter();
     let tensors = tensors.map(|(name, tensor)| (name, tensor.mapv(&number))).collect();
     let other = Rnn::from_tensors(rnn.config().clone(), tensors);

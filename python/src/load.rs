@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use elman::files::Source;
 use elman::{Checkpoint, Config, Dtype, Rnn};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -14,8 +15,8 @@ use crate::rnn::PyRnn;
 
 /// Reads a layer from a file or a folder of weights: .pt, .safetensors, .npz, .onnx, or a folder of .npy.
 ///
-/// `prefix` chooses among several layers of a model. The other arguments replace what the file does not say. The layer is
-/// in evaluation mode.
+/// `prefix` chooses among several layers of a model. The other arguments override the file. The layer is in evaluation
+/// mode.
 #[pyfunction]
 #[pyo3(signature = (path, prefix=None, *, nonlinearity=None, batch_first=None, dropout=None, dtype=None))]
 fn load(
@@ -40,7 +41,7 @@ fn load(
     Ok(PyRnn::new_with(layer.map_err(|error| error::of_checkpoint(&error))?, false))
 }
 
-/// Says what was not understood in a file.
+/// Emits a `UserWarning` for each warning of a checkpoint.
 pub(crate) fn warn(py: Python<'_>, warnings: &[String]) -> PyResult<()> {
     let category = py.get_type::<pyo3::exceptions::PyUserWarning>();
     for text in warnings {
@@ -70,16 +71,28 @@ pub(crate) fn overridden(
     Ok(config)
 }
 
+/// The version of pickles of RNN and Model.
+pub(crate) const PICKLE_VERSION: u32 = 1;
+
+/// Refuses a pickle of another version.
+pub(crate) fn check_version(found: u32) -> PyResult<()> {
+    if found == PICKLE_VERSION {
+        return Ok(());
+    }
+    let what = format!("pickle: expected version {PICKLE_VERSION}, got {found}");
+    Err(PyValueError::new_err(what))
+}
+
 /// The layer that was pickled.
 #[pyfunction]
 fn rebuild_rnn(
-    config: &str,
-    reversed: bool,
-    dtype: &str,
-    training: bool,
+    version: u32,
+    settings: (String, bool, String, bool),
     state_dict: &Bound<'_, PyDict>,
 ) -> PyResult<PyRnn> {
-    let config = Config::from_json(config).map_err(|error| error::of_layer(&error))?;
+    check_version(version)?;
+    let (config, reversed, dtype, training) = settings;
+    let config = Config::from_json(&config).map_err(|error| error::of_layer(&error))?;
     let items = state_dict.items().into_any();
     let layer = if dtype == f32::NAME {
         Rnn::from_tensors(config, tensors::<f32>(&items)?)

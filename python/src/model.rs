@@ -17,12 +17,12 @@ use serde_json::Value;
 use crate::array::{Float, dtype, floats, owned, python, view};
 use crate::error::{of_checkpoint, of_layer};
 use crate::layer::tensors;
-use crate::load::{overridden, warn};
+use crate::load::{PICKLE_VERSION, check_version, overridden, warn};
 use crate::parts::Parts;
 use crate::pass::{self, Form};
 
 /// A model of either type of number.
-enum Typed {
+enum AnyModel {
     F32(Model<f32>),
     F64(Model<f64>),
 }
@@ -31,8 +31,8 @@ enum Typed {
 macro_rules! each {
     ($model:expr, $own:ident => $body:expr) => {
         match $model {
-            Typed::F32($own) => $body,
-            Typed::F64($own) => $body,
+            AnyModel::F32($own) => $body,
+            AnyModel::F64($own) => $body,
         }
     };
 }
@@ -45,7 +45,7 @@ macro_rules! each {
 /// of the parts around the layer.
 #[pyclass(frozen, name = "Model", module = "elman")]
 pub(crate) struct PyModel {
-    model: Typed,
+    model: AnyModel,
     around: ModelConfig,
     /// The tensors of the parts around the layer, for copies and pickles.
     tensors: Vec<(String, Tensor)>,
@@ -84,7 +84,7 @@ impl PyModel {
         Ok((prediction, owned(py, h_n)))
     }
 
-    /// A prediction in the class of the input if it is one for each step, and as an array if not.
+    /// A prediction for each step in the type of the input, and one for each sequence as an array.
     fn restored<'py, T: Float>(
         &self,
         form: &Form,
@@ -139,14 +139,14 @@ impl PyModel {
         head: Option<&str>,
         pool: Option<&str>,
         function: Option<&str>,
-        top: Option<usize>,
+        top: Option<i64>,
         labels: Option<Vec<String>>,
         nonlinearity: Option<&str>,
         batch_first: Option<bool>,
         dtype: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let (vocab, head) = ((vocab, tokens, unknown), (head, pool));
-        let parts = Parts::of((embedding, one_hot), vocab, head, (function, top), labels);
+        let parts = Parts::of((embedding, one_hot), vocab, head, (function, top), labels)?;
         let wanted = self::dtype(dtype)?;
         let source = Source::Path(path);
         let choose = |saved: ModelConfig| parts.over(&saved);
@@ -157,8 +157,8 @@ impl PyModel {
         let own = read.tensors.iter().map(|own| (own.name.clone(), own.tensor.clone())).collect();
         let (around, dtype) = (read.config.clone(), read.layer.dtype);
         let model = match dtype {
-            Dtype::F32 => read.into_model(config).map(Typed::F32),
-            Dtype::F64 => read.into_model(config).map(Typed::F64),
+            Dtype::F32 => read.into_model(config).map(AnyModel::F32),
+            Dtype::F64 => read.into_model(config).map(AnyModel::F64),
         };
         Ok(PyModel { model: model.map_err(|error| of_checkpoint(&error))?, around, tensors: own })
     }
@@ -191,7 +191,7 @@ impl PyModel {
         self.around.labels.clone()
     }
 
-    /// The part of the output that the prediction is made of: "steps", "last", "state", "mean" or "max".
+    /// The part of the output from which the prediction is computed: "steps", "last", "state", "mean" or "max".
     #[getter]
     fn pool(&self) -> Option<String> {
         self.around.to_json()["pool"].as_str().map(str::to_owned)
@@ -213,8 +213,8 @@ impl PyModel {
     #[getter]
     fn dtype(&self) -> &'static str {
         match self.model {
-            Typed::F32(_) => f32::NAME,
-            Typed::F64(_) => f64::NAME,
+            AnyModel::F32(_) => f32::NAME,
+            AnyModel::F64(_) => f64::NAME,
         }
     }
 
@@ -247,8 +247,8 @@ impl PyModel {
             };
             around.set_item(name, array)?;
         }
-        let text = self.around.to_json().to_string();
-        let parts = (config, text, self.dtype(), layer, around);
+        let settings = (config, self.around.to_json().to_string(), self.dtype());
+        let parts = (PICKLE_VERSION, settings, layer, around);
         Ok((python!(py, "rebuild_model")?.clone(), parts.into_pyobject(py)?))
     }
 }
@@ -256,22 +256,22 @@ impl PyModel {
 /// The model that was pickled.
 #[pyfunction]
 fn rebuild_model(
-    layer_config: (String, bool),
-    around: &str,
-    dtype: &str,
+    version: u32,
+    settings: ((String, bool), String, String),
     layer: &Bound<'_, PyDict>,
     parts: &Bound<'_, PyDict>,
 ) -> PyResult<PyModel> {
-    let (config, reversed) = layer_config;
+    check_version(version)?;
+    let ((config, reversed), around, dtype) = settings;
     let config = Config::from_json(&config).map_err(|error| of_layer(&error))?;
-    let around: Value = serde_json::from_str(around)
+    let around: Value = serde_json::from_str(&around)
         .map_err(|error| PyValueError::new_err(format!("model configuration: {error}")))?;
     let around = ModelConfig::from_json(&around).map_err(|error| of_layer(&error))?;
     let (layer, parts) = (layer.items().into_any(), parts.items().into_any());
     if dtype == f32::NAME {
-        rebuilt(config, reversed, around, (&layer, &parts), Typed::F32, Tensor::F32)
+        rebuilt(config, reversed, around, (&layer, &parts), AnyModel::F32, Tensor::F32)
     } else {
-        rebuilt(config, reversed, around, (&layer, &parts), Typed::F64, Tensor::F64)
+        rebuilt(config, reversed, around, (&layer, &parts), AnyModel::F64, Tensor::F64)
     }
 }
 
@@ -280,7 +280,7 @@ fn rebuilt<T: Float>(
     reversed: bool,
     around: ModelConfig,
     (layer, parts): (&Bound<'_, PyAny>, &Bound<'_, PyAny>),
-    typed: impl Fn(Model<T>) -> Typed,
+    typed: impl Fn(Model<T>) -> AnyModel,
     tensor: impl Fn(ArrayD<T>) -> Tensor,
 ) -> PyResult<PyModel> {
     let parts = tensors::<T>(parts)?.into_iter().map(|(name, own)| (name, tensor(own)));

@@ -1,13 +1,13 @@
 //! The functions of `torch.nn.utils.rnn` on items of 1, 2, 4 or 8 bytes: they move numbers and compute none, so that one
-//! function serves every type of a size. `elman/__init__.py` gives the arrays their types back.
+//! function serves every type of a size. `elman/_sequences.py` gives the arrays their types back.
 
 use elman::{PackedSequence, PaddingSide};
 use ndarray::ArrayViewD;
-use numpy::{Element, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArrayMethods};
+use numpy::{Element, PyArrayDyn, PyReadonlyArrayDyn};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-use crate::array::{indices, owned, to_int64};
+use crate::array::{at_least_0, indices, memory, owned, to_int64};
 use crate::error::of_layer;
 
 /// The data, batch sizes, sorted and unsorted indices of a packed sequence.
@@ -36,8 +36,7 @@ trait Item: Element + Clone {}
 impl<T: Element + Clone> Item for T {}
 
 fn items<'py, T: Item>(array: &Bound<'py, PyAny>) -> PyResult<PyReadonlyArrayDyn<'py, T>> {
-    let own = array.cast::<PyArrayDyn<T>>().ok().filter(|own| own.is_aligned());
-    own.map(PyArrayMethods::readonly).ok_or_else(|| {
+    memory(array, "sequences")?.ok_or_else(|| {
         PyTypeError::new_err("sequences: expected aligned items of one size, of at most 8 bytes")
     })
 }
@@ -149,8 +148,9 @@ fn pad_packed_sequence<'py>(
     indices: (Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>),
     batch_first: bool,
     value: &Bound<'py, PyAny>,
-    total_length: Option<usize>,
+    total_length: Option<i64>,
 ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    let total_length = total_length.map(|own| at_least_0(own, "total_length")).transpose()?;
     let rest = (indices.0.as_ref(), indices.1.as_ref());
     by_size!(data, pad_packed(data, batch_sizes, rest, batch_first, value, total_length))
 }

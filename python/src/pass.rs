@@ -31,16 +31,21 @@ impl Form {
         let lengths = lengths.map(|own| indices(own, "lengths")).transpose()?;
         if !input.is_instance_of::<PyUntypedArray>() {
             if let Some(sizes) = input.getattr_opt("batch_sizes")? {
-                refuse(lengths.is_some(), "a packed sequence")?;
-                let sorted = input.getattr("sorted_indices")?;
-                let sorted = (!sorted.is_none()).then_some(sorted);
-                let sorted = sorted.map(|own| indices(&own, "sorted_indices")).transpose()?;
+                refuse(lengths.is_some())?;
+                let list = |name| {
+                    let found = input.getattr(name)?;
+                    (!found.is_none()).then(|| indices(&found, name)).transpose()
+                };
+                let sorted = list("sorted_indices")?;
+                check_inverse(sorted.as_deref(), list("unsorted_indices")?.as_deref())?;
                 let form = Form::Packed(indices(&sizes, "batch_sizes")?, sorted);
                 return Ok((input.getattr("data")?, form));
             }
-            if let Some(offsets) = input.getattr_opt("offsets")?.filter(|own| !own.is_callable()) {
-                refuse(lengths.is_some(), "ragged sequences")?;
-                return Ok((input.getattr("values")?, Form::Ragged(indices(&offsets, "offsets")?)));
+            if input.getattr_opt("offsets")?.is_some_and(|own| !own.is_callable()) {
+                refuse(lengths.is_some())?;
+                let parts = python!(input.py(), "ragged_parts")?.call1((input,))?;
+                let (values, offsets): (Bound<'py, PyAny>, Bound<'py, PyAny>) = parts.extract()?;
+                return Ok((values, Form::Ragged(indices(&offsets, "offsets")?)));
             }
         }
         Ok((input.clone(), Form::Tensor(lengths)))
@@ -78,7 +83,7 @@ impl Form {
         encoder.encode(batch)
     }
 
-    /// Gives an output for each step the class of its input.
+    /// Wraps a per-step output in the type of the input.
     pub(crate) fn restored<'py>(
         &self,
         input: &Bound<'py, PyAny>,
@@ -92,12 +97,23 @@ impl Form {
     }
 }
 
-fn refuse(lengths: bool, input: &str) -> PyResult<()> {
+fn refuse(lengths: bool) -> PyResult<()> {
     if lengths {
-        let what = format!("lengths: expected None with {input}, which has its own");
+        let what = "lengths: expected None, because the input has its own, got others";
         return Err(PyValueError::new_err(what));
     }
     Ok(())
+}
+
+/// Refuses a packed input that would return to another order than the one that it came from.
+fn check_inverse(sorted: Option<&[usize]>, unsorted: Option<&[usize]>) -> PyResult<()> {
+    let (sorted, unsorted) = (sorted.unwrap_or_default(), unsorted.unwrap_or_default());
+    let is_inverse = |(n, &at): (usize, &usize)| sorted.get(at) == Some(&n);
+    if sorted.len() == unsorted.len() && unsorted.iter().enumerate().all(is_inverse) {
+        return Ok(());
+    }
+    let what = "unsorted_indices: expected the inverse of sorted_indices, got another list";
+    Err(PyValueError::new_err(what))
 }
 
 /// A pass whose batch is made and run without the GIL. In training mode with dropout, which draws from the global
@@ -115,6 +131,9 @@ pub(crate) fn run<'a, T: elman::Element, R: Send>(
         let batch = batch().map_err(raise)?;
         let mut global = Global::lock(py);
         let generator = global.get();
+        if is_serial(&batch) {
+            return forward(batch, Mode::Train(generator)).map_err(raise);
+        }
         let pass = || forward(batch, Mode::Train(generator));
         return threads::pool(py)?.install(pass).map_err(raise);
     }

@@ -9,7 +9,7 @@ use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use crate::array::{Float, dtype, owned, view};
+use crate::array::{Float, at_least_0, dtype, owned, view};
 use crate::error;
 
 static GENERATOR: Mutex<Option<Generator>> = Mutex::new(None);
@@ -79,10 +79,11 @@ fn randn<'py>(
     #[pyo3(from_py_with = dtype_of)] dtype: Option<Dtype>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let one = (size.len() == 1).then(|| size.get_item(0)).transpose()?;
-    let shape = match one.map(|one| one.extract::<Vec<usize>>()) {
+    let shape: Vec<i64> = match one.map(|one| one.extract()) {
         Some(Ok(shape)) => shape,
         _ => size.extract()?,
     };
+    let shape = shape.into_iter().map(|own| at_least_0(own, "size")).collect::<PyResult<_>>()?;
     match dtype.unwrap_or(Dtype::F32) {
         Dtype::F32 => normal::<f32>(size.py(), shape),
         Dtype::F64 => normal::<f64>(size.py(), shape),

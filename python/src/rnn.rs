@@ -9,9 +9,10 @@ use pyo3::exceptions::{PyAttributeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
-use crate::array::{Float, check_device, dtype, floats, owned, python};
+use crate::array::{Float, at_least_0, check_device, dtype, floats, owned, python};
 use crate::error;
 use crate::layer::{Layer, each, with_tensors};
+use crate::load::PICKLE_VERSION;
 use crate::pass::{self, Form};
 use crate::random::Global;
 
@@ -91,9 +92,9 @@ impl PyRnn {
     )]
     fn new(
         py: Python<'_>,
-        input_size: usize,
-        hidden_size: usize,
-        num_layers: usize,
+        input_size: i64,
+        hidden_size: i64,
+        num_layers: i64,
         nonlinearity: &str,
         bias: bool,
         batch_first: bool,
@@ -104,8 +105,10 @@ impl PyRnn {
     ) -> PyResult<Self> {
         check_device(device)?;
         let nonlinearity = nonlinearity.parse().map_err(|error| error::of_layer(&error))?;
+        let (input_size, hidden_size) =
+            (at_least_0(input_size, "input_size")?, at_least_0(hidden_size, "hidden_size")?);
         let config = Config {
-            num_layers,
+            num_layers: at_least_0(num_layers, "num_layers")?,
             nonlinearity,
             bias,
             batch_first,
@@ -113,8 +116,9 @@ impl PyRnn {
             bidirectional,
             ..Config::new(input_size, hidden_size)
         };
+        let dtype = self::dtype(dtype)?.unwrap_or(Dtype::F32);
         let mut global = Global::lock(py);
-        let layer = match self::dtype(dtype)?.unwrap_or(Dtype::F32) {
+        let layer = match dtype {
             Dtype::F32 => Rnn::new(config, global.get()).map(Layer::F32),
             Dtype::F64 => Rnn::new(config, global.get()).map(Layer::F64),
         };
@@ -156,7 +160,7 @@ impl PyRnn {
         Ok(dict)
     }
 
-    /// Replaces the weights by those of a state_dict. Every name and shape has to fit.
+    /// Replaces the weights by those of a state_dict, in the layer's dtype. Every name and shape has to fit.
     #[pyo3(signature = (state_dict, strict=true))]
     fn load_state_dict(&self, state_dict: &Bound<'_, PyAny>, strict: bool) -> PyResult<()> {
         if !strict {
@@ -200,7 +204,7 @@ impl PyRnn {
     ) -> PyResult<Bound<'py, Self>> {
         check_device(device)?;
         let mut wanted = self::dtype(dtype)?;
-        for argument in args {
+        for argument in args.iter().filter(|own| !own.is_none()) {
             // A device is a string or an object of PyTorch that is printed as one.
             if argument.is_instance_of::<PyString>() || argument.getattr_opt("index")?.is_some() {
                 check_device(Some(&argument))?;
@@ -208,10 +212,10 @@ impl PyRnn {
                 wanted = self::dtype(Some(&argument))?;
             }
         }
-        let own = slf.get();
-        let converted = wanted.map(|wanted| own.layer().to(wanted)).transpose()?.flatten();
+        let this = slf.get();
+        let converted = wanted.map(|wanted| this.layer().to(wanted)).transpose()?.flatten();
         if let Some(layer) = converted {
-            own.replace(layer);
+            this.replace(layer);
         }
         Ok(slf)
     }
@@ -273,11 +277,9 @@ impl PyRnn {
 
     /// A weight or bias by PyTorch's name, such as weight_ih_l0. It is a copy.
     fn __getattr__<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+        let found = elman::is_parameter_name(name).then(|| self.state_dict(py)?.get_item(name));
         let missing = || PyAttributeError::new_err(format!("RNN has no attribute '{name}'"));
-        if !elman::is_parameter_name(name) {
-            return Err(missing());
-        }
-        self.state_dict(py)?.get_item(name)?.ok_or_else(missing)
+        found.transpose()?.flatten().ok_or_else(missing)
     }
 
     fn __repr__(&self) -> String {
@@ -291,7 +293,8 @@ impl PyRnn {
         let layer = self.layer();
         let config = layer.config().to_json().to_string();
         let reversed = each!(&*layer, rnn => rnn.is_reversed());
-        let parts = (config, reversed, layer.dtype(), self.training(), self.state_dict(py)?);
+        let settings = (config, reversed, layer.dtype(), self.training());
+        let parts = (PICKLE_VERSION, settings, self.state_dict(py)?);
         Ok((python!(py, "rebuild_rnn")?.clone(), parts.into_pyobject(py)?))
     }
 }

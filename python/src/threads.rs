@@ -56,10 +56,11 @@ fn get_num_threads(_py: Python<'_>) -> usize {
 /// Sets the number of threads that share a large pass. A small one stays on the calling thread.
 #[pyfunction]
 #[pyo3(signature = (num_threads, /))]
-fn set_num_threads(_py: Python<'_>, num_threads: usize) -> PyResult<()> {
-    if num_threads == 0 {
-        return Err(PyValueError::new_err("num_threads: expected at least 1, got 0"));
-    }
+fn set_num_threads(_py: Python<'_>, num_threads: i64) -> PyResult<()> {
+    let found = usize::try_from(num_threads).ok().filter(|&found| found > 0);
+    let num_threads = found.ok_or_else(|| {
+        PyValueError::new_err(format!("num_threads: expected at least 1, got {num_threads}"))
+    })?;
     STATE.lock().unwrap_or_else(PoisonError::into_inner).0 = Some(num_threads);
     Ok(())
 }

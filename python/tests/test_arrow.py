@@ -38,7 +38,7 @@ def column(values, kind):
 
 
 @pytest.mark.parametrize("kind", ["fixed", "lists", "flat", "large"])
-@pytest.mark.parametrize("pool", ["steps", "last"])
+@pytest.mark.parametrize("pool", ["steps", "last", "state"])
 def test_every_kind_of_column_has_the_results_of_the_layer(rnn, values, kind, pool):
     expected, hn = rnn(elman.ragged(values, np.cumsum([0, *LENGTHS])))
     mapper = pickle.loads(pickle.dumps(arrow.Mapper(rnn, "x", pool=pool)))
@@ -50,7 +50,8 @@ def test_every_kind_of_column_has_the_results_of_the_layer(rnn, values, kind, po
         np.testing.assert_array_equal(found, expected.values)
     else:
         found = np.array([row for row in results.to_pylist() if row], np.float32)
-        np.testing.assert_array_equal(found, np.concatenate([hn[-2], hn[-1]], 1)[[0, 2, 3]])
+        pooled = {"last": expected.values[[2, 7, 8]], "state": np.concatenate([hn[-2], hn[-1]], 1)[[0, 2, 3]]}
+        np.testing.assert_array_equal(found, pooled[pool])
     # A slice of a batch, and chunks.
     batch = table.to_batches()[0]
     for part in (batch.slice(1, 3), batch.slice(2)):
@@ -66,10 +67,28 @@ def test_the_column_of_an_empty_table(rnn):
     assert arrow.Mapper(rnn, "x", pool="last")(table)["output"].to_pylist() == []
 
 
+def test_the_pools_of_a_layer_are_those_of_a_model(rnn, values, tmp_path):
+    np.savez(tmp_path / "w.npz", **rnn.state_dict())
+    for pool in ("steps", "last", "state"):
+        of_model = arrow.Mapper(tmp_path / "w.npz", "x", pool=pool)
+        found = arrow.Mapper(rnn, "x", pool=pool)(column(values, "fixed"))
+        assert found.to_pylist() == of_model(column(values, "fixed")).to_pylist()
+
+
+def test_a_mapper_leaves_the_layer_in_its_mode(rnn):
+    rnn.train()
+    mapper = arrow.Mapper(rnn, "x")
+    assert (rnn.training, mapper.model.training) == (True, False)
+
+
 def test_columns_that_do_not_fit_are_refused(rnn, values):
     mapper = arrow.Mapper(rnn, "x")
     for array, error, text in [
-        (pa.array([1.0]), TypeError, "x: expected lists or strings, got double"),
+        (pa.array([1.0]), TypeError, "x: expected lists, got double"),
+        (pa.array(["a"]), TypeError, "x: expected lists, got string"),
+        (pa.array([["a"] * 4]), TypeError, "x: expected numbers, got string"),
+        (pa.array([[None] * 4]), TypeError, "x: expected numbers, got null"),
+        (pa.array([[[1.0] * 4, None]]), ValueError, "x: expected no missing values within a sequence, got 1"),
         (pa.array([[1.0, 2.0, 3.0]]), ValueError, r"x: expected 4 features \(input_size\) in each step, got 3"),
         (pa.array([[[1.0, 2.0]]]), ValueError, r"x: expected 4 features \(input_size\) in each step, got 2"),
         (pa.array([[1.0, 2.0, 3.0, None]]), ValueError, "x: expected no missing values within a sequence, got 1"),
@@ -78,6 +97,11 @@ def test_columns_that_do_not_fit_are_refused(rnn, values):
             mapper(pa.table({"x": array}))
     with pytest.raises(ValueError, match="expected the path of weights with pool=mean, got RNN"):
         arrow.Mapper(rnn, "x", pool="mean")
+    with pytest.raises(ValueError, match="output: expected the name of a new column, got output"):
+        mapper(pa.table({"x": column(values, "fixed"), "output": [1, 2, 3, 4]}))
+    # Missing sequences, and no sequence with a step.
+    for array in (pa.array([None, [[1.0] * 4]]), pa.array([[], None]), pa.array([None], pa.list_(pa.float32(), 4))):
+        assert mapper(array).is_null().to_pylist() == [not row for row in array.to_pylist()]
 
 
 def test_a_model_with_a_head_gives_the_names_of_classes(fixtures):
@@ -109,6 +133,9 @@ def test_text_and_ids(tmp_path):
     names = ["wxyz"[own] for own in classes]
     assert mapper(pa.table({"x": ["ab a", None, "b"]}))["output"].to_pylist() == [names[0], None, names[1]]
     assert mapper(pa.table({"x": [[0, 1, 2, 0], [1]]}))["output"].to_pylist() == names
+    for array, found in (([[0.9, 1.2]], "double"), ([["a"]], "string")):
+        with pytest.raises(TypeError, match=f"x: expected ids, which are integers, got {found}"):
+            mapper(pa.table({"x": array}))
     with pytest.raises(ValueError, match="line 2, column 1: 'c' is not in the vocabulary"):
         model(["a", "c"])
     with pytest.raises(ValueError, match="expected ids from 0 to 2, got 3 at step 1 of sequence 0"):

@@ -131,8 +131,8 @@ def test_the_list_of_failures_has_the_error_and_keeps_those_of_other_inputs(fold
 
 
 def test_every_name_of_a_file_is_run(folder):
-    """Names with the signs of a pattern, a line separator of Unicode, and a leading dash."""
-    names = [b"c[1].npy", b"c1.npy", "u\u0085\u2028.npy".encode(), b"n.npy", b"-d.npz"]
+    """Names with the signs of a pattern, a line separator of Unicode, bytes that are not UTF-8, and a leading dash."""
+    names = [b"c[1].npy", b"c1.npy", "u\u0085\u2028.npy".encode(), b"n\xff.npy", b"-d.npz"]
     for name in names[:4]:
         with open(os.fsencode(folder) + b"/" + name, "wb") as file:
             np.save(file, elman.randn(2, 4))

@@ -85,6 +85,12 @@ def test_arrow_and_torch_are_read_without_a_copy():
     np.testing.assert_array_equal(found.values, expected.values)
     with pytest.raises(ValueError, match="input: expected no missing values, got 1"):
         rnn(pa.array([1.0, None], pa.float32()))
+    with_null = pa.array([None, [[0.0] * 10], [[1.0] * 10] * 2], pa.list_(pa.list_(pa.float32(), 10)))
+    np.testing.assert_array_equal(rnn(with_null.slice(2, 1))[0].values, rnn(np.ones((2, 10), np.float32))[0])
+    with pytest.raises(ValueError, match="input: expected no missing sequences, got 1"):
+        rnn(with_null)
+    with pytest.raises(TypeError, match="input: expected lists, got list_view"):
+        rnn(pa.ListViewArray.from_arrays([0, 2], [2, 3], rows))
 
 
 def test_inputs_that_do_not_fit_are_refused_with_the_words_of_the_program():
@@ -120,6 +126,7 @@ def test_inputs_that_do_not_fit_are_refused_with_the_words_of_the_program():
     "arguments, error, text",
     [
         ({"hidden_size": 0}, ValueError, "expected hidden_size of at least 1, got 0"),
+        ({"hidden_size": -3}, ValueError, "hidden_size: expected at least 0, got -3"),
         ({"nonlinearity": "gelu"}, ValueError, "unknown nonlinearity 'gelu': expected tanh or relu"),
         ({"dropout": 1.5}, ValueError, "expected dropout in [0, 1]"),
         ({"dtype": "int8"}, TypeError, "dtype: expected float32 or float64, got int8"),
@@ -154,8 +161,66 @@ def test_lengths_packed_and_ragged_sequences_have_the_same_bytes():
     assert found.offsets.tolist() == [0, 6, 7]
     np.testing.assert_array_equal(found.values, np.concatenate([output[:6, 2], output[:1, 3]]))
     for input in (packed, ragged):
-        with pytest.raises(ValueError, match="lengths: expected None with"):
+        with pytest.raises(ValueError, match="lengths: expected None, because the input has its own"):
             rnn(input, lengths=lengths)
+
+
+def test_numbers_out_of_range_are_value_errors():
+    packed = elman.pack_sequence([elman.randn(3, 10)])
+    for call, text in [
+        (lambda: elman.randn(2, -1), "size: expected at least 0, got -1"),
+        (lambda: elman.set_num_threads(-1), "num_threads: expected at least 1, got -1"),
+        (lambda: elman.pad_packed_sequence(packed, total_length=-1), "total_length: expected at least 0, got -1"),
+    ]:
+        with pytest.raises(ValueError, match=text):
+            call()
+
+
+def test_arrays_that_a_view_cannot_show_are_refused():
+    rnn = layer()
+    input = elman.randn(5, 3, 10)
+
+    class OnAnotherDevice:
+        def __dlpack__(self, **arguments):
+            raise BufferError("device 2")
+
+        def __dlpack_device__(self):
+            return (2, 0)
+
+    with pytest.raises(TypeError, match="input: expected an array on the CPU, got "):
+        rnn(OnAnotherDevice())
+    with pytest.raises(TypeError, match="lengths: expected whole numbers, got"):
+        rnn(input, lengths=[True, True, False])
+    masked = np.ma.masked_array(input, np.zeros(input.shape, bool))
+    np.testing.assert_array_equal(rnn(masked)[0], rnn(input)[0])
+    masked[0, 0, 0] = np.ma.masked
+    with pytest.raises(ValueError, match="input: expected no masked values, got 1"):
+        rnn(masked)
+    # NumPy 2 has arrays of up to 64 axes.
+    if int(np.__version__.partition(".")[0]) >= 2:
+        with pytest.raises(ValueError, match="input: expected at most 32 axes, got 40"):
+            rnn(np.zeros([1] * 40, np.float32))
+
+
+def test_a_packed_input_needs_both_orders():
+    packed = elman.pack_sequence([elman.randn(n, 10) for n in (1, 2, 3)], enforce_sorted=False)
+    other = packed._replace(unsorted_indices=np.array([0, 1, 2]))
+    with pytest.raises(ValueError, match="unsorted_indices: expected the inverse of sorted_indices"):
+        layer()(other)
+
+
+def test_a_dtype_is_read_before_the_generator_is_locked():
+    """A dtype that lets another thread of Python draw meanwhile: the two threads used to wait for each other."""
+    code = (
+        "import threading, time, elman\n"
+        "class Slow:\n"
+        "    def __str__(self):\n"
+        "        time.sleep(0.5)\n"
+        "        return 'torch.float32'\n"
+        "thread = threading.Thread(target=lambda: elman.RNN(2, 3, dtype=Slow()))\n"
+        "thread.start(); time.sleep(0.1); elman.randn(2); thread.join()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_weights_go_out_and_in_by_name():
@@ -167,6 +232,11 @@ def test_weights_go_out_and_in_by_name():
     np.testing.assert_array_equal(other(input)[0], rnn(input)[0])
     assert [name for name, _ in rnn.named_parameters()] == list(state)
     assert [p.shape for p in rnn.parameters()] == [p.shape for p in state.values()]
+    wide = {name: tensor.astype(np.float64) for name, tensor in state.items()}
+    other.load_state_dict(wide)
+    np.testing.assert_array_equal(other(input)[0], rnn(input)[0])
+    with pytest.raises(TypeError, match="bias_ih_l0: expected numbers, got complex64"):
+        other.load_state_dict({**state, "bias_ih_l0": state["bias_ih_l0"].astype(np.complex64)})
     with pytest.raises(AttributeError, match="RNN has no attribute 'weight_ih_l2'"):
         rnn.weight_ih_l2
     for change, text in [
@@ -186,6 +256,9 @@ def test_copies_are_by_value():
     for other in (pickle.loads(pickle.dumps(rnn)), copy.deepcopy(rnn)):
         assert repr(other) == repr(rnn) and not other.training
         assert other(input)[0].tobytes() == rnn(input)[0].tobytes()
+    rebuild, (version, *rest) = rnn.__reduce__()
+    with pytest.raises(ValueError, match=f"pickle: expected version {version}, got {version + 1}"):
+        rebuild(version + 1, *rest)
     packed = elman.pack_sequence([input[0], input[1][:2]])
     again = pickle.loads(pickle.dumps(packed))
     assert type(again) is elman.PackedSequence
@@ -200,6 +273,7 @@ def test_conversions_and_modes():
     input = elman.randn(5, 3, 10)
     np.testing.assert_allclose(wide.eval()(input.astype(float))[0], rnn.eval()(input)[0], atol=1e-6)
     assert wide.to("cpu", dtype="float32").dtype == "float32"
+    assert wide.to(None).dtype == "float32"
     rnn.train()
     elman.manual_seed(1)
     first, second = rnn(input)[0], rnn(input)[0]
@@ -255,7 +329,7 @@ def test_a_small_pass_starts_no_thread():
     code = (
         "import threading, os, elman\n"
         "before = len(os.listdir('/proc/self/task'))\n"
-        "rnn = elman.RNN(10, 20, 2); rnn(elman.randn(5, 3, 10))\n"
+        "for dropout in (0, 0.5): elman.RNN(10, 20, 2, dropout=dropout)(elman.randn(5, 3, 10))\n"
         "assert len(os.listdir('/proc/self/task')) == before\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -263,6 +337,7 @@ def test_a_small_pass_starts_no_thread():
 
 def test_other_threads_of_python_run_during_a_pass():
     rnn, input = large()
+    before = elman.get_num_threads()
     elman.set_num_threads(1)
     count, done = 0, threading.Event()
 
@@ -283,7 +358,7 @@ def test_other_threads_of_python_run_during_a_pass():
         thread.join()
     finally:
         sys.setswitchinterval(interval)
-        elman.set_num_threads(os.cpu_count())
+        elman.set_num_threads(before)
     assert count > 100
 
 
@@ -296,6 +371,20 @@ def test_files(fixtures, tmp_path):
     (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04")
     with pytest.raises(ValueError, match="bad.npz"):
         elman.load(tmp_path / "bad.npz")
+
+
+def test_arguments_that_the_program_refuses_are_refused(fixtures, tmp_path):
+    np.savez(tmp_path / "w.npz", **elman.RNN(3, 4).state_dict())
+    for arguments, text in [
+        ({"embedding": "e", "one_hot": True}, "one_hot: expected False with embedding, got True"),
+        ({"function": "softmax", "top": 1}, "top: expected None with function, got 1"),
+        ({"top": -1}, "top: expected at least 0, got -1"),
+        ({"tokens": "word"}, "vocab: expected vocab beside tokens and unknown, got None"),
+    ]:
+        with pytest.raises(ValueError, match=text):
+            elman.Model(tmp_path / "w.npz", **arguments)
+    model = elman.Model(tmp_path / "w.npz", one_hot=True, vocab=["a", "b", "?"], unknown="?", tokens="word")
+    assert model.tokens(["a c b"]).values.tolist() == [0, 2, 1]
 
 
 def test_import_is_quick():

@@ -95,7 +95,7 @@ pub use open::{Accepts, File, open, open_with};
 pub use part::{Part, PartWriter};
 pub use path::{folder_of, written_file};
 pub use pending::{Pending, commit_all, commit_each};
-pub use plain_text::{TextLines, read_text};
+pub use plain_text::{TextLines, read_paths, read_text};
 pub use reader::TensorReader;
 pub use replace::Overwrite;
 pub use shards::whole_model;

@@ -1,6 +1,9 @@
 //! Plain text: a vocabulary, the names of classes, or lines for a model.
 
+#[cfg(unix)]
+use std::ffi::OsStr;
 use std::io::{self, BufReader};
+use std::path::PathBuf;
 use std::str::Utf8Error;
 
 use super::limit::{Limited, read_line};
@@ -16,20 +19,45 @@ const TEXT: &str = "text";
 const STDIN: &str = "stdin";
 
 /// The mark that some editors write before a text. It is no part of it.
-const BYTE_ORDER_MARK: char = '\u{feff}';
+const BYTE_ORDER_MARK: &str = "\u{feff}";
 
-/// Reads all of a source as UTF-8 text, without a byte order mark.
-pub fn read_text(source: &Source) -> Result<String, FileError> {
+/// Reads the paths of a list, one in each line that is not empty. On Unix, a path may have any bytes but a line feed.
+pub fn read_paths(source: &Source) -> Result<Vec<PathBuf>, FileError> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt;
+
+        let bytes = read_bytes(source)?;
+        let bytes = bytes.strip_prefix(BYTE_ORDER_MARK.as_bytes()).unwrap_or(&bytes);
+        let lines = bytes.split(|&byte| byte == b'\n');
+        let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        let paths = lines.filter(|line| !line.is_empty()).map(OsStr::from_bytes);
+        Ok(paths.map(PathBuf::from).collect())
+    }
+    #[cfg(not(unix))]
+    {
+        let text = read_text(source)?;
+        Ok(text.lines().filter(|line| !line.is_empty()).map(PathBuf::from).collect())
+    }
+}
+
+/// Reads all bytes of a source.
+fn read_bytes(source: &Source) -> Result<Vec<u8>, FileError> {
     let place = source.to_string();
     if let Source::Member(..) = source {
         let what = "expected a file of text, got the name of a member";
         return Err(FileError::malformed(&place, what));
     }
-    let bytes = stream(source.open()?, &place)?.read_whole(TEXT, &place)?;
+    stream(source.open()?, &place)?.read_whole(TEXT, &place)
+}
+
+/// Reads all of a source as UTF-8 text, without a byte order mark.
+pub fn read_text(source: &Source) -> Result<String, FileError> {
+    let (place, bytes) = (source.to_string(), read_bytes(source)?);
     let mut text = String::from_utf8(bytes)
         .map_err(|error| not_utf8(&place, error.as_bytes(), error.utf8_error(), 1))?;
     if text.starts_with(BYTE_ORDER_MARK) {
-        text.drain(..BYTE_ORDER_MARK.len_utf8());
+        text.drain(..BYTE_ORDER_MARK.len());
     }
     Ok(text)
 }

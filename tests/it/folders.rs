@@ -1,6 +1,8 @@
 //! Many inputs in one process: a folder or a list of files, shards, and a run that goes on where another one ended.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
@@ -94,6 +96,21 @@ fn failures_are_listed_at_the_end_and_the_others_are_written() {
     sandbox.write("list", b"in/none.npy\n");
     let absent = sandbox.rnn("run -w w.npz --list list -o out/ -q");
     assert_eq!(absent.code, Some(66), "{absent:?}");
+}
+
+/// The bytes of a path go in by a list and out by `--pending`, though they are not UTF-8.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_listed_path_may_have_any_bytes() {
+    let sandbox = sandbox();
+    let name = OsStr::from_bytes(b"in/n\xff.npy");
+    fs::rename(sandbox.path("in/a.npy"), sandbox.path("in").join("..").join(name)).unwrap();
+    sandbox.write("list", b"\xef\xbb\xbfin/n\xff.npy\r\n\nin/b.npy");
+    let line = "run -w w.npz --list list -o out/ --resume";
+    let left = sandbox.rnn(&format!("{line} --pending")).succeeds();
+    assert_eq!(left.stdout, b"in/b.npy\nin/n\xff.npy\n");
+    sandbox.rnn(&format!("{line} -q")).succeeds();
+    assert!(sandbox.path("out").join(OsStr::from_bytes(b"n\xff.npy")).exists());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use elman::files::{FileError, FileId, Source, folder_of, listed, read_text};
+use elman::files::{FileError, FileId, Source, folder_of, listed, read_paths};
 
 use crate::args::FilesArgs;
 use crate::explain::hint;
@@ -55,9 +55,7 @@ impl InputFiles {
     }
 
     fn in_list(list: &Source) -> Result<Self> {
-        let (place, text) = (list.to_string(), read_text(list)?);
-        let lines = text.lines().filter(|line| !line.is_empty());
-        Ok(InputFiles { place, paths: lines.map(PathBuf::from).collect(), left_alone: None })
+        Ok(InputFiles { place: list.to_string(), paths: read_paths(list)?, left_alone: None })
     }
 
     fn in_folder(folder: &Path) -> Result<Self> {

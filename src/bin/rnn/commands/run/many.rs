@@ -12,7 +12,7 @@ use crate::layer::described;
 use crate::pipeline::output::Outputs;
 use crate::pipeline::output_path::shown;
 use crate::pipeline::state::fingerprint;
-use crate::report::{Notes, RunLine, layer_line, print};
+use crate::report::{Notes, RunLine, layer_line, print_with};
 use crate::rng::Rng;
 use crate::start::Start;
 use crate::threads;
@@ -73,8 +73,10 @@ fn run_as<T: Element>(
     }
     let left = files.paths.iter().filter(|path| !(args.files.resume && is_done(path, folders)));
     if args.files.pending {
-        let lines = left.flat_map(|path| [path.display().to_string(), "\n".to_owned()]);
-        return print(&lines.collect::<String>(), false);
+        // The bytes of a path, which may not be text.
+        let line = |path: &PathBuf| [path.as_os_str().as_encoded_bytes(), b"\n"].concat();
+        let lines: Vec<u8> = left.flat_map(line).collect();
+        return print_with(|out| out.write_all(&lines));
     }
     let pool = threads::pool(args.engine.threads, &mut notes.notes)?;
     let start = Start::new(Some(&layer));
@@ -104,8 +106,7 @@ fn fingerprint_of<T: Element>(
     fingerprint(&texts, model.rnn().to_tensors().into_iter().chain(parts))
 }
 
-/// Runs one input after the other. If the files that wait for their places leave too few handles, they are put there
-/// and the input is run again.
+/// Runs one input after the other. If uncommitted outputs exhaust the file handles, commits them and repeats the input.
 fn run_each<'a>(
     paths: impl Iterator<Item = &'a PathBuf>,
     runs: &mut Runs,
