@@ -2,6 +2,7 @@
 //! scripts.
 
 mod diagram;
+mod origin;
 mod python;
 mod text;
 
@@ -14,7 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::report::layer_json;
 use crate::states::{About, Cell, RowStates, Sequences};
 
-pub(crate) use python::Origin;
+pub(crate) use origin::Origin;
 
 /// One step, of one sequence, in one layer and direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -103,15 +103,8 @@ impl Opened<'_> {
         let Opened { sources, mut weights, mut input, lengths } = self;
         let layer = weights.as_mut().map(|weights| described(&mut weights.layer));
         let start = Start::new(layer.as_ref());
-        let places = Places {
-            input: input.place().to_owned(),
-            input_shape: input.shape(),
-            h_0: sources.h_0.map(|path| Source::parse(path).to_string()),
-            weights: layer.as_ref().map(|layer| layer.place.clone()),
-            hidden_size: sources.layer.hidden_size,
-            may_be_text: false,
-            lengths: lengths.is_some() || input.is_archive(),
-        };
+        let has_lengths = lengths.is_some() || input.is_archive();
+        let places = places(sources, layer.as_ref(), &input, has_lengths);
         let model = model::<T>(sources, weights, &places, notes)?;
         let config = model.rnn().config().clone();
         let explained = |error| explain(error, &config, &places);
@@ -146,6 +139,24 @@ impl Opened<'_> {
 /// Whether the file of a layer has the names and the tensors of PyTorch's `state_dict`.
 fn is_state_dict(layer: &Checkpoint) -> bool {
     layer.prefix.is_empty() && layer.notes.is_empty()
+}
+
+/// The inputs, for messages.
+fn places(
+    sources: &Sources<'_>,
+    layer: Option<&Checkpoint>,
+    input: &Input,
+    lengths: bool,
+) -> Places {
+    Places {
+        input: input.place().to_owned(),
+        input_shape: input.shape(),
+        h_0: sources.h_0.map(|path| Source::parse(path).to_string()),
+        weights: layer.map(|layer| layer.place.clone()),
+        hidden_size: sources.layer.hidden_size,
+        may_be_text: false,
+        lengths,
+    }
 }
 
 /// The model of the weights, or a layer with fresh ones, as `rnn run` makes them.

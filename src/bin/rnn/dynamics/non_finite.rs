@@ -41,17 +41,10 @@ pub(super) fn find(
         if let Some(below) = layer.checked_sub(1) {
             format!("the output of layer {below}, {found} at feature {feature}")
         } else {
-            let (place, tensor) = (about.place(step, row, feature), about.tensor(row));
-            if let Some(ids) = &states.ids {
-                let id = ids[step];
-                format!(
-                    "the embedding, {found} at [{id}, {feature}], row {id} for {tensor} at {place:?}"
-                )
-            } else {
-                let from = format!("{tensor}, {found} at {place:?}");
-                at = Some(place);
-                from
-            }
+            let place = about.place(step, row, feature);
+            let from = of_input(&about.tensor(row), states, (step, feature), &found, &place);
+            at = states.ids.is_none().then_some(place);
+            from
         }
     } else if let Some(feature) = non_finite(&before) {
         let name = about.h_0.as_deref().unwrap_or("h_0");
@@ -61,6 +54,22 @@ pub(super) fn find(
             .unwrap_or_else(|| "the sum of finite terms, which overflows".to_owned())
     };
     Some(NonFinite { value, step, row, unit, from, at })
+}
+
+/// A number of the input at this place, or of the embedding's row for an id there.
+fn of_input(
+    tensor: &str,
+    states: &RowStates,
+    (step, feature): (usize, usize),
+    found: &str,
+    place: &[usize],
+) -> String {
+    match states.ids.as_ref().map(|ids| ids[step]) {
+        Some(id) => format!(
+            "the embedding, {found} at [{id}, {feature}], row {id} for {tensor} at {place:?}"
+        ),
+        None => format!("{tensor}, {found} at {place:?}"),
+    }
 }
 
 /// A parameter of a unit that is not finite.

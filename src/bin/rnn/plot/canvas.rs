@@ -1,6 +1,6 @@
 //! Coloured characters of a terminal.
 
-use super::color::Rgb;
+use super::color::{NAN, Rgb};
 
 /// The colours of a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,18 @@ impl Colors {
 pub(super) type Cell = (char, Option<Rgb>, Option<Rgb>);
 
 const BLANK: Cell = (' ', None, None);
+
+/// The colour of the mark of NaN.
+const GREY: Rgb = [150; 3];
+
+/// Two cells of a heat map above each other. NaN alone has a mark: on a black terminal its black is no colour.
+pub(super) fn half_blocks([upper, lower]: [Option<Rgb>; 2]) -> Cell {
+    if upper == Some(NAN) && [None, upper].contains(&lower) {
+        ('?', Some(GREY), Some(NAN))
+    } else {
+        ('▀', upper, lower)
+    }
+}
 
 /// A canvas of coloured characters.
 pub(super) struct Canvas {

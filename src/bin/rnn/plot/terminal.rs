@@ -1,7 +1,7 @@
 //! A figure as characters: heat maps of half blocks in 24-bit or 256 colours, or of letters where there are no colours.
 
 use super::axis::{ticks, word};
-use super::canvas::{Canvas, Cell, Colors};
+use super::canvas::{Canvas, Colors, half_blocks};
 use super::color::{self, CURVES, INFINITE, NAN, Rgb};
 use super::figure::{Content, Figure, Heat, Lines, Panel, Scale};
 
@@ -24,8 +24,6 @@ const BESIDE: usize = 4;
 const MAX_LEGEND: usize = 4;
 /// Least lines of a pair of axes.
 const LEAST: usize = 4;
-/// The mark of NaN.
-const GREY: Rgb = [150; 3];
 /// Letters of cells from the lower end of the scale to the upper one: negative, near zero, positive.
 const SIGNED: &[u8] = b"Nn-.+pP";
 /// Those of a scale that begins at zero.
@@ -270,15 +268,6 @@ fn plane(canvas: &mut Canvas, points: &[(f64, f64)], [x0, height, width]: [usize
     }
     for tick in ticks([-half, half], (wide / 12).max(3), false) {
         canvas.text(1 + height, x0 + across(tick), &word(tick), None);
-    }
-}
-
-/// Two cells of a heat map above each other. NaN alone has a mark: on a black terminal its black is no colour.
-fn half_blocks([upper, lower]: [Option<Rgb>; 2]) -> Cell {
-    if upper == Some(NAN) && [None, upper].contains(&lower) {
-        ('?', Some(GREY), Some(NAN))
-    } else {
-        ('▀', upper, lower)
     }
 }
 

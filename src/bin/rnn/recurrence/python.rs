@@ -7,43 +7,16 @@ use elman::files::Source;
 use elman::{Dtype, Generator};
 use ndarray::ArrayView1;
 
+use super::origin::Origin;
 use super::text::wrapped;
 use super::{Moment, Recurrence, text as shortest_text};
-use crate::args::Seen;
-use crate::explain::command_line::{quoted, typed_flags};
+use crate::explain::command_line::quoted;
 
 /// Names of files that are converted for NumPy.
 const WEIGHTS: &str = "w.explain.npz";
 const INPUT: &str = "x.explain.npy";
 const SEQUENCES: &str = "x.explain.npz";
 const H_0: &str = "h_0.explain.npy";
-
-/// The typed files, and the flags that `rnn convert` needs to read them.
-pub(crate) struct Origin {
-    weights: Option<String>,
-    prefix: Option<String>,
-    input: Option<String>,
-    /// Those of a table.
-    input_flags: Vec<String>,
-    h_0: Option<String>,
-}
-
-impl Origin {
-    pub(crate) fn new(seen: &Seen) -> Self {
-        let text =
-            |path: &Option<_>| path.as_deref().map(|path: &OsStr| path.to_string_lossy().into());
-        let of_table = seen.table.flags();
-        let is_of_table =
-            |flag: &String| flag.split('=').next().is_some_and(|name| of_table.contains(&name));
-        Origin {
-            weights: text(&seen.weights),
-            prefix: seen.of_weights.prefix.as_ref().map(|prefix| format!("--prefix={prefix}")),
-            input: text(&seen.input),
-            input_flags: typed_flags(&[]).into_iter().filter(is_of_table).collect(),
-            h_0: text(&seen.h0),
-        }
-    }
-}
 
 impl Recurrence<'_> {
     /// The lines, which print the sum and the hidden state.

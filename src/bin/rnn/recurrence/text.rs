@@ -2,7 +2,7 @@
 
 use ndarray::ArrayView1;
 
-use super::python::Origin;
+use super::origin::Origin;
 use super::{Moment, Recurrence, Unit};
 use crate::report::layer_line;
 

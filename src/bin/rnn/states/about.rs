@@ -3,6 +3,7 @@
 use elman::{Config, Dtype};
 
 /// A layer and its sequences without their numbers.
+#[allow(clippy::struct_excessive_bools, reason = "facts that do not exclude each other")]
 pub(crate) struct About {
     pub(crate) config: Config,
     pub(crate) dtype: Dtype,
