@@ -193,6 +193,19 @@ fn a_run_prints_the_numbers_that_it_wrote() {
     let report: Value = serde_json::from_slice(&report.stdout).unwrap();
     assert_eq!(report["values"]["h_n.npy"], printed("h_n.npy").trim_end());
     sandbox.rnn(&format!("{run} --all-hidden all.npz -o a.txt -q")).succeeds();
+    // A result that cannot be read back as a tensor is refused before the run.
+    sandbox.write("stdout", b"no tensor");
+    for (output, got) in [("y.csv", "y.csv"), ("-", "stdout"), ("y.npy --hn h.tsv", "h.tsv")] {
+        let line = format!("run --hidden-size 5 -i x.npy -o {output}");
+        let stderr = format!(
+            "rnn: expected outputs in .npy, .npz or .txt files with --values, got {got}\nhint: rnn {line}\n"
+        );
+        sandbox.rnn(&format!("{line} --values")).fails(2, &stderr);
+    }
+    assert!(!sandbox.path("y.npy").exists());
+    // A colon belongs to the name of an output.
+    let text = sandbox.rnn("run --hidden-size 5 -i x.npy -o y.npz:a.npy --values").succeeds();
+    assert!(text.stdout_text().contains("\ny.npz:a.npy:\ntensor("), "{text:?}");
     let stderr = "rnn: expected one input with --values, got many\n\
                   hint: rnn run -i in/ -o out/ -w w.npz\n";
     std::fs::create_dir(sandbox.path("in")).unwrap();

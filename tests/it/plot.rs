@@ -126,6 +126,46 @@ fn saved_states_are_drawn_too() {
     };
     assert_eq!(shapes("all.svg"), shapes("h.svg"));
     sandbox.rnn("plot -i output.npy -o output.png").succeeds();
+    sandbox.rnn("plot -i all.npz --layer 1 -o all.svg").succeeds();
+    sandbox.rnn("plot -w w.npz -i x.npy --layer 1 -o h.svg").succeeds();
+    assert_eq!(shapes("all.svg"), shapes("h.svg"));
+    let picture = sandbox.rnn("plot -i output.npy -o -").succeeds().stdout;
+    assert!(picture == sandbox.bytes("output.png"));
+    // The flat part of ReLU is zero.
+    sandbox.save("h.npy", &ArrayD::<f32>::zeros(vec![5, 2]).view());
+    sandbox.rnn("plot -i h.npy --kind saturation --nonlinearity relu -o relu.svg").succeeds();
+    assert!(
+        String::from_utf8(sandbox.bytes("relu.svg")).unwrap().contains("share of states at zero")
+    );
+    // One of the sequences of an archive.
+    let (a, b) = (ArrayD::<f32>::zeros(vec![5, 2]), ArrayD::<f32>::ones(vec![3, 2]));
+    sandbox.save_npz("ragged.npz", &[("a", &a), ("b", &b)]);
+    sandbox.rnn("plot -i ragged.npz --row 1 -o ragged.svg").succeeds();
+    let text = String::from_utf8(sandbox.bytes("ragged.svg")).unwrap();
+    assert!(text.contains("shape [3, 2]") && !text.contains("shape [5, 2]"), "{text}");
+    sandbox.rnn("pack -i x.npy --lengths 12,3 -o packed.npz -q").succeeds();
+    for (line, code, message) in [
+        (
+            "-i all.npz --layer 2",
+            2,
+            "--layer: expected a number from 0 to 1, the layers of the hidden states, got 2\n\
+             hint: rnn plot -i all.npz -o h.svg --layer 1",
+        ),
+        (
+            "-i output.npy --layer 0",
+            2,
+            "output.npy: expected the .npz of --all-hidden with --layer\n\
+             hint: rnn plot -i output.npy -o h.svg",
+        ),
+        (
+            "-i packed.npz",
+            65,
+            "packed.npz: expected padded hidden states, got a packed sequence\n\
+             hint: rnn unpack -i packed.npz -o states.npy",
+        ),
+    ] {
+        sandbox.rnn(&format!("plot {line} -o h.svg")).fails(code, &format!("rnn: {message}\n"));
+    }
 }
 
 /// Sizes at the edges: one unit and one step, many of both.
@@ -141,7 +181,7 @@ fn small_and_large_layers() {
             Array3::from_shape_fn((steps, 1, units), |(t, _, u)| ((t * 7 + u) as f32).sin());
         sandbox.save("h.npy", &states.into_dyn().view());
         for kind in ["states", "saturation", "norm", "units"] {
-            let units = if units == 1 { " --units 0" } else { "" };
+            let units = if units == 1 && kind == "units" { " --units 0" } else { "" };
             sandbox.rnn(&format!("plot -i h.npy --kind {kind}{units} -o h.png")).succeeds();
             sandbox.rnn(&format!("plot -i h.npy --kind {kind}{units} -o h.svg")).succeeds();
             let text = String::from_utf8(sandbox.bytes("h.svg")).unwrap();
@@ -173,16 +213,16 @@ fn mistakes() {
              hint: rnn plot -w w.npz -i x.npy -o h.png --layer 1",
         ),
         (
-            "-w w.npz -i x.npy -o h.png --units 6",
+            "-w w.npz -i x.npy -o h.png --kind units --units 6",
             2,
             "--units: expected a number from 0 to 5, the units of the hidden state, got 6\n\
-             hint: rnn plot -w w.npz -i x.npy -o h.png --units 5",
+             hint: rnn plot -w w.npz -i x.npy -o h.png --kind units --units 5",
         ),
         (
-            "-i x.npy --kind weights -o h.png",
+            "--kind weights -o h.png",
             2,
             "expected --weights for weights, got none\n\
-             hint: rnn plot -i x.npy --kind weights -o h.png --weights w.npz",
+             hint: rnn plot --kind weights -o h.png --weights w.npz",
         ),
         (
             "-o h.png",
@@ -193,13 +233,27 @@ fn mistakes() {
         (
             "-w w.npz -i x.npy -o h.png --size 100x100",
             2,
-            "--size: expected a larger picture for this many panels; --layer chooses one layer",
+            "--size: expected a larger picture, with room for each panel",
         ),
     ] {
         sandbox.rnn(&format!("plot {line}")).fails(code, &format!("rnn: {message}\n"));
     }
+    // A flag without effect.
+    for (line, flag, what) in [
+        ("-w w.npz --kind spectrum -o h.png", "-i x.npy", "weights"),
+        ("-i x.npy -o h.png", "--h0 h0.npy", "saved states"),
+        ("-i x.npy -o h.png", "--units 1", "another kind than units"),
+    ] {
+        let long = if flag == "-i x.npy" { "--input" } else { &flag[..flag.len() - 2] };
+        let long = long.split(' ').next().unwrap();
+        let stderr =
+            format!("rnn: {long} has no effect on a picture of {what}\nhint: rnn plot {line}\n");
+        sandbox.rnn(&format!("plot {line} {flag}")).fails(2, &stderr);
+    }
+    assert_eq!(sandbox.rnn("plot -w w.npz -i x.npy --size 500x500").code, Some(2));
+    // The output is tried before the weights are read.
     sandbox.write("h.png", b"mine");
-    let found = sandbox.rnn("plot -w w.npz -i x.npy -o h.png --no-clobber");
+    let found = sandbox.rnn("plot -w none.npz -i x.npy -o h.png --no-clobber");
     assert_eq!((found.code, sandbox.bytes("h.png")), (Some(73), b"mine".to_vec()));
 }
 

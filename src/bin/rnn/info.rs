@@ -24,8 +24,10 @@ use crate::progress;
 use crate::report::{Notes, aligned};
 
 #[cfg(feature = "plot")]
-pub(crate) use eigenvalues::eigenvalues;
+pub(crate) use eigenvalues::{eigenvalues, radius};
 pub(crate) use values::values;
+#[cfg(feature = "plot")]
+pub(crate) use weights::MAX_ROWS;
 pub(crate) use weights::norm;
 
 /// Most characters of a name that are shown.

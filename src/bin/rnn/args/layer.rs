@@ -66,7 +66,7 @@ pub(crate) struct Run {
     /// File for every layer's hidden states: an .npz with h_l0, h_l0_reverse, h_l1, ...
     #[arg(long, value_name = "FILE.npz")]
     pub(crate) all_hidden: Option<PathBuf>,
-    /// Print the numbers of the outputs too, as rnn info --values and PyTorch print them.
+    /// Print the numbers of the outputs too, .npy, .npz or .txt files, as rnn info --values and PyTorch print them.
     #[arg(long, conflicts_with = "list")]
     pub(crate) values: bool,
     /// Write output as (L, N, D, H_out) and h_n as (num_layers, D, N, H_out).

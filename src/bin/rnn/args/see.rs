@@ -89,17 +89,17 @@ pub(crate) struct Plot {
     /// One layer of the stack, from 0 on [default: all].
     #[arg(long = "layer", value_name = "K", value_parser = whole, allow_negative_numbers = true)]
     pub(crate) layer_number: Option<usize>,
-    /// Units of --kind units [default: the first five].
+    /// Units of --kind units, and of no other [default: the first five].
     #[arg(long, value_name = "U,U", value_delimiter = ',', value_parser = whole)]
     pub(crate) units: Vec<usize>,
-    /// Width and height in pixels [default: 1000 and as much as the panels need].
-    #[arg(long, value_name = "WxH", value_parser = pixels)]
+    /// Width and height of --output in pixels [default: 1000 and as much as the panels need].
+    #[arg(long, value_name = "WxH", value_parser = pixels, requires = "output")]
     pub(crate) size: Option<[u32; 2]>,
-    /// File for the picture, .png or .svg. Without it: the terminal.
+    /// File for the picture, .png or .svg, or - for a .png on stdout. Without it: the terminal.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Keep an existing picture: an error instead of replacing it.
-    #[arg(long)]
+    #[arg(long, requires = "output")]
     pub(crate) no_clobber: bool,
 }
 

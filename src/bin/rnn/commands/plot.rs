@@ -1,16 +1,19 @@
 //! `rnn plot`: hidden states and weights as a picture.
 
+mod saved;
 mod surface;
 
 use anyhow::Result;
-use elman::files::{Accepts, File, Source, open_with};
+use elman::files::Source;
 use elman::{Config, Element, Nonlinearity};
-use ndarray::{Array2, ArrayD, Axis, Ix2};
+use ndarray::{Array2, Ix2};
 
 use super::explain::below;
-use crate::args::{PartArgs, Plot, ReportForm};
+use crate::args::{Kind, PartArgs, Plot, ReportForm};
+use crate::explain::command_line::typed_flags;
 use crate::explain::hint;
-use crate::failure::{Data, Usage, with_hint};
+use crate::failure::{Usage, with_hint};
+use crate::info::MAX_ROWS;
 use crate::layer::{merged_config, read_model};
 use crate::model_flags::ModelFlags;
 use crate::plot::Figure;
@@ -24,17 +27,53 @@ use surface::Surface;
 /// Units without `--units`.
 const FIRST_UNITS: usize = 5;
 
+/// Flags without effect on pictures of weights, and of saved states.
+const NOT_OF_WEIGHTS: [&str; 10] = [
+    "--input",
+    "--h0",
+    "--lengths",
+    "--dtype",
+    "--row",
+    "--units",
+    "--columns",
+    "--header",
+    "--no-header",
+    "--missing",
+];
+const NOT_OF_SAVED: [&str; 10] = [
+    "--h0",
+    "--lengths",
+    "--dtype",
+    "--prefix",
+    "--strict",
+    "--input-size",
+    "--num-layers",
+    "--no-bias",
+    "--bidirectional",
+    "--dropout",
+];
+
 pub(crate) fn plot(args: &Plot) -> Result<()> {
+    let saved = args.seen.weights.is_none() && args.seen.layer.hidden_size.is_none();
+    let (unused, what) = match args.kind {
+        Kind::Weights | Kind::Spectrum => (&NOT_OF_WEIGHTS[..], "weights"),
+        _ if saved => (&NOT_OF_SAVED[..], "saved states"),
+        _ => (&[][..], ""),
+    };
+    refuse(unused, what)?;
+    if args.kind != Kind::Units {
+        refuse(&["--units"], "another kind than units")?;
+    }
     let surface = Surface::new(args)?;
     let mut notes = Notes::new(ReportForm::Text);
     let figure = if args.kind.is_of_weights() {
         weights(args, &surface, &mut notes)?
-    } else if args.seen.weights.is_some() || args.seen.layer.hidden_size.is_some() {
+    } else if saved {
+        saved::figure(args, &surface)?
+    } else {
         let sources = Sources::new(&args.seen)?;
         let opened = open_sources(&sources, &mut notes)?;
         typed!(opened.dtype(), states(args, opened, &surface, &mut notes))?
-    } else {
-        saved(args, &surface)?
     };
     surface.show(&figure)?;
     notes.print_said();
@@ -42,11 +81,21 @@ pub(crate) fn plot(args: &Plot) -> Result<()> {
     Ok(())
 }
 
+/// Refuses flags without effect on a picture.
+fn refuse(flags: &[&str], what: &str) -> Result<()> {
+    let typed = typed_flags(&[]);
+    let name = |flag: &str| flag.split('=').next().map(str::to_owned);
+    let mut typed = typed.iter().filter_map(|flag| name(flag));
+    let Some(flag) = typed.find(|flag| flags.contains(&flag.as_str())) else { return Ok(()) };
+    let message = format!("{flag} has no effect on a picture of {what}");
+    Err(with_hint(Usage(message), hint::without(&[&flag])))
+}
+
 /// The hidden states of a layer on an input.
 fn states<T: Element>(
     args: &Plot,
     opened: Opened<'_>,
-    surface: &Surface<'_>,
+    surface: &Surface,
     notes: &mut Notes,
 ) -> Result<Figure> {
     let sequences = opened.read::<T>(notes)?;
@@ -65,7 +114,7 @@ fn of_states(
     about: &About,
     count: usize,
     states: &RowStates,
-    surface: &Surface<'_>,
+    surface: &Surface,
 ) -> Figure {
     let config = &about.config;
     let chosen = |layer| args.layer_number.is_none_or(|own| own == layer);
@@ -103,7 +152,7 @@ fn draw(
     named: &[Named<'_>],
     columns: usize,
     relu: bool,
-    surface: &Surface<'_>,
+    surface: &Surface,
     title: Vec<String>,
 ) -> Figure {
     let first: Vec<_> = (0..FIRST_UNITS).collect();
@@ -123,7 +172,7 @@ fn check_places(args: &Plot, config: &Config) -> Result<()> {
 }
 
 /// The weights of a layer, or the eigenvalues of its `weight_hh`.
-fn weights(args: &Plot, surface: &Surface<'_>, notes: &mut Notes) -> Result<Figure> {
+fn weights(args: &Plot, surface: &Surface, notes: &mut Notes) -> Result<Figure> {
     let Some(path) = &args.seen.weights else {
         let message =
             format!("expected --weights for {}, got none", args.kind.title().to_lowercase());
@@ -144,6 +193,9 @@ fn weights(args: &Plot, surface: &Surface<'_>, notes: &mut Notes) -> Result<Figu
             name.ends_with(&suffix) || name.ends_with(&format!("{suffix}_reverse"))
         })
     };
+    if args.kind.is_spectrum() && config.hidden_size > MAX_ROWS {
+        notes.announce(format!("the eigenvalues of more than {MAX_ROWS} rows take minutes"));
+    }
     let kind = if args.kind.is_spectrum() { "weight_hh" } else { "weight_" };
     let tensors = params.into_tensors().into_iter();
     let matrices = tensors.filter(|(name, _)| name.starts_with(kind) && own(name));
@@ -159,72 +211,4 @@ fn weights(args: &Plot, surface: &Surface<'_>, notes: &mut Notes) -> Result<Figu
         format!("{config}, {}, {dtype}", config.nonlinearity),
     ];
     Ok(figure.titled(title))
-}
-
-/// Hidden states in a file: an output, or the tensors of `--all-hidden`.
-fn saved(args: &Plot, surface: &Surface<'_>) -> Result<Figure> {
-    let Some(input) = &args.seen.input else {
-        let message = "expected --weights and --input, or hidden states as --input, got neither";
-        return Err(with_hint(Usage(message.to_owned()), hint::set("--input", "output.npy")));
-    };
-    let (source, columns) = (Source::parse(input), args.seen.table.columns());
-    let file = open_with(&source, Accepts::Tensors, &args.seen.table.options(&columns))?;
-    let place = source.to_string();
-    let mut tensors = Vec::new();
-    match file {
-        File::Bundle(mut bundle) => {
-            for index in 0..bundle.entries().len() {
-                let name = bundle.entries()[index].name.clone();
-                tensors.push((name, bundle.read_as::<f64>(index)?));
-            }
-        }
-        file => tensors.push((place.clone(), file.into_tensor()?.read::<f64>()?)),
-    }
-    let mut shapes = Vec::new();
-    let mut named = Vec::new();
-    for (name, tensor) in &tensors {
-        shapes.push(format!("{:?}", tensor.shape()));
-        named.push((name.clone(), row_of(args, &place, tensor)?));
-    }
-    let named: Vec<_> = named
-        .iter()
-        .map(|(name, states)| Named { name: name.clone(), states: states.view() })
-        .collect();
-    shapes.dedup();
-    let title = vec![
-        format!("{} in {place}, row {}", args.kind.title(), args.row),
-        format!("shape {}", shapes.join(", ")),
-    ];
-    let reverse = named.iter().any(|own| own.name.ends_with("_reverse"));
-    Ok(draw(args, &named, if reverse { 2 } else { 1 }, false, surface, title))
-}
-
-/// One sequence of a tensor of hidden states, (L, features).
-fn row_of(args: &Plot, place: &str, tensor: &ArrayD<f64>) -> Result<Array2<f64>> {
-    let axis = Axis(usize::from(!args.seen.layer.batch_first.unwrap_or(false)));
-    let row = match tensor.ndim() {
-        2 => tensor.view(),
-        3 => {
-            below("--row", args.row, tensor.len_of(axis), "the sequences of the tensor")?;
-            tensor.index_axis(axis, args.row)
-        }
-        _ => {
-            let message = format!(
-                "{place}: expected hidden states, (L, features) or (L, N, features), got shape {:?}",
-                tensor.shape()
-            );
-            return Err(Data(message).into());
-        }
-    };
-    for &unit in &args.units {
-        below("--units", unit, row.len_of(Axis(1)), "the units of the hidden state")?;
-    }
-    if row.is_empty() {
-        return Err(Data(format!(
-            "{place}: expected hidden states, got shape {:?}",
-            tensor.shape()
-        ))
-        .into());
-    }
-    Ok(row.to_owned().into_dimensionality()?)
 }

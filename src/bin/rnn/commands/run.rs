@@ -8,7 +8,7 @@ mod plan;
 mod runs;
 mod work;
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use elman::files::{OpenSource, Source, TensorFile};
@@ -19,8 +19,9 @@ use crate::info;
 use crate::layer::{assume, described, has_two_readings};
 use crate::modules;
 use crate::pipeline::input::Input;
+use crate::pipeline::output_path::shown;
 use crate::pipeline::pass::PassOptions;
-use crate::report::{Notes, TensorLine, print};
+use crate::report::{Notes, print};
 use crate::rng::Rng;
 use crate::start::Start;
 use crate::threads;
@@ -63,6 +64,7 @@ fn run_as<T: Element>(
     (mut weights, around): (Option<ModelCheckpoint>, ModelConfig),
     mut work: Work<'_>,
 ) -> Result<()> {
+    let printed = if args.values { plan::tensor_files(&work.outputs)? } else { Vec::new() };
     let layer = weights.as_mut().map(|weights| described(&mut weights.layer));
     let start = Start::new(layer.as_ref());
     let places = places(args, layer.as_ref(), &around, &work);
@@ -77,7 +79,7 @@ fn run_as<T: Element>(
     let Done { outputs, rng, text, mut report, stdout_taken } = shared.run(work, &places, held)?;
     report.rng = rng.save(outputs)?;
     if args.values {
-        report.values = Some(values(&report.tensors)?);
+        report.values = Some(values(&printed)?);
     }
     if let Some(text) = text {
         // Beside lines of text that are the result, a report is only said if it is asked for.
@@ -88,13 +90,8 @@ fn run_as<T: Element>(
 }
 
 /// The numbers of the outputs that are in files now, under the names of the files.
-fn values(tensors: &[TensorLine]) -> Result<Vec<(String, String)>> {
-    let outputs = tensors.iter().filter(|tensor| tensor.name != "input" && tensor.name != "h_0");
-    let mut files: Vec<_> = outputs.filter_map(|tensor| tensor.file.as_deref()).collect();
-    files.dedup();
-    files.retain(|file| Path::new(file).is_file());
-    let printed = files.into_iter().map(|file| Ok((file.to_owned(), info::values(file.as_ref())?)));
-    printed.collect()
+fn values(files: &[PathBuf]) -> Result<Vec<(String, String)>> {
+    files.iter().map(|file| Ok((shown(file), info::values(file)?))).collect()
 }
 
 /// Reads pipes to their end before fresh weights are drawn with `--rng`, whose lock the writer of a pipe may hold.

@@ -35,8 +35,12 @@ type Reflection = [f64; 3];
 /// The largest absolute value of the eigenvalues of a matrix of `size` rows. `None` if a number is not
 /// finite, or if the QR algorithm does not converge, which has not been seen.
 pub(crate) fn spectral_radius(size: usize, values: &[f64]) -> Option<f64> {
-    let found = eigenvalues(size, values)?;
-    Some(found.iter().fold(0.0, |most, (re, im)| re.hypot(*im).max(most)))
+    Some(radius(&eigenvalues(size, values)?))
+}
+
+/// The largest absolute value.
+pub(crate) fn radius(eigenvalues: &[Eigenvalue]) -> f64 {
+    eigenvalues.iter().fold(0.0, |most, (re, im)| re.hypot(*im).max(most))
 }
 
 /// All eigenvalues of a matrix of `size` rows, or `None` as for [`spectral_radius`].

@@ -9,9 +9,9 @@ use elman::files::{Accepts, File, Source, open, read_text};
 use super::tensor::gather;
 
 /// The numbers of a tensor, or of each tensor of a bundle below its name.
-pub(crate) fn values(file: &OsStr) -> Result<String> {
-    let source = Source::parse(file);
-    if Path::new(file).extension() == Some(OsStr::new("txt")) {
+pub(crate) fn values(file: &Path) -> Result<String> {
+    let source = Source::Path(file.to_owned());
+    if file.extension() == Some(OsStr::new("txt")) {
         // The file is PyTorch's print already.
         return Ok(read_text(&source)?.trim_end().to_owned());
     }

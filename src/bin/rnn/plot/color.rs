@@ -1,4 +1,4 @@
-//! Colours: maps that are perceptually even and clear to colour-blind readers.
+//! Colours: maps whose lightness changes in one direction from zero on, clear to colour-blind readers.
 
 use super::figure::Scale;
 
@@ -94,7 +94,7 @@ mod tests {
 
     /// The lightness of viridis rises from end to end, and that of the diverging map falls on both sides.
     #[test]
-    fn the_maps_are_even_in_lightness() {
+    fn the_maps_are_monotone_in_lightness() {
         let lightness = |scale, x| {
             let [r, g, b] = of(scale, x).map(f64::from);
             0.2126 * r + 0.7152 * g + 0.0722 * b

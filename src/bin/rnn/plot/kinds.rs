@@ -4,7 +4,7 @@ use ndarray::{Array2, ArrayView2};
 
 use super::figure::{Content, Curve, Figure, Heat, Lines, Panel, Scale};
 use crate::args::Kind;
-use crate::info::{eigenvalues, norm};
+use crate::info::{eigenvalues, norm, radius};
 use crate::pipeline::flow::FLAT;
 use crate::report::counted;
 
@@ -96,11 +96,9 @@ pub(crate) fn spectrum(tensors: &[(String, Array2<f64>)], columns: usize) -> Fig
     let panels = tensors.iter().map(|(name, matrix)| {
         let numbers: Vec<_> = matrix.iter().copied().collect();
         let found = eigenvalues(matrix.nrows(), &numbers);
-        let radius = found
-            .as_ref()
-            .map(|all| all.iter().fold(0.0_f64, |most, (re, im)| most.max(re.hypot(*im))));
-        let radius =
-            radius.map_or("no eigenvalues, not finite".to_owned(), |r| format!("radius {r:.3}"));
+        let radius = found.as_deref().map_or("no eigenvalues, not finite".to_owned(), |all| {
+            format!("radius {:.3}", radius(all))
+        });
         Panel {
             title: format!("{name}: {radius}"),
             x_label: "real",
@@ -108,14 +106,14 @@ pub(crate) fn spectrum(tensors: &[(String, Array2<f64>)], columns: usize) -> Fig
             content: Content::Plane(found.unwrap_or_default()),
         }
     });
-    Figure::of(panels.collect(), columns)
+    Figure::of(panels, columns)
 }
 
 impl Figure {
-    /// A figure of the first rows of panels.
-    fn of(mut panels: Vec<Panel>, columns: usize) -> Self {
+    /// A figure of the first rows of panels; the others are not computed.
+    fn of(panels: impl ExactSizeIterator<Item = Panel>, columns: usize) -> Self {
         let (all, most) = (panels.len(), MAX_ROWS * columns);
-        panels.truncate(most);
+        let panels = panels.take(most).collect();
         let notes = if all > most {
             vec![format!("the first {most} of {all} panels; --layer chooses one layer")]
         } else {
@@ -148,7 +146,7 @@ impl Figure {
 }
 
 fn heats<'a>(
-    named: impl Iterator<Item = (String, ArrayView2<'a, f64>)>,
+    named: impl ExactSizeIterator<Item = (String, ArrayView2<'a, f64>)>,
     [x_label, y_label]: [&'static str; 2],
     columns: usize,
     limit: Limit,
@@ -157,7 +155,7 @@ fn heats<'a>(
         let content = Content::Heat(Heat::new(&numbers, limit));
         Panel { title, x_label, y_label, content }
     });
-    let figure = Figure::of(panels.collect(), columns);
+    let figure = Figure::of(panels, columns);
     Figure { scale: Some(Scale::of(figure.heats())), ..figure }
 }
 
@@ -180,7 +178,7 @@ fn curves(
     let range = range.unwrap_or_else(|| range_of(&curves, true));
     let content = Content::Lines(Lines { curves, count, range });
     let panel = Panel { title: title.to_owned(), x_label: "step", y_label, content };
-    Figure::of(vec![panel], 1)
+    Figure::of(std::iter::once(panel), 1)
 }
 
 /// A panel for each layer and direction with a curve for each unit.
@@ -197,7 +195,7 @@ fn of_units(named: &[Named<'_>], columns: usize, units: &[usize]) -> Figure {
         let content = Content::Lines(Lines { curves, count: states.nrows(), range });
         Panel { title: name.clone(), x_label: "step", y_label: "h", content }
     });
-    Figure::of(panels.collect(), columns)
+    Figure::of(panels, columns)
 }
 
 /// A point for each step, or for the mean of several.

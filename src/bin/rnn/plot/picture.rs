@@ -159,8 +159,7 @@ impl Pen<'_> {
         }
         let [x0, y0, x1, y1] = edges;
         if x1 - x0 < LEAST || y1 - y0 < LEAST {
-            let message =
-                "--size: expected a larger picture for this many panels; --layer chooses one layer";
+            let message = "--size: expected a larger picture, with room for each panel";
             return Err(Usage(message.to_owned()).into());
         }
         let title = self.shortened(&panel.title, right - RIGHT - x0);

@@ -4,8 +4,9 @@ use super::{Moment, Recurrence};
 
 /// Most steps, and most layers, that are drawn.
 const MAX_SHOWN: usize = 5;
-/// Columns before the first step, and from one step to the next.
-const LEFT: usize = 18;
+/// Least columns of a name of a first state, columns of the arrow behind it, and from one step to the next.
+const NAME: usize = 14;
+const ARROW: usize = 4;
 const STRIDE: usize = 10;
 
 impl Recurrence<'_> {
@@ -17,7 +18,7 @@ impl Recurrence<'_> {
         let features = directions * self.config.hidden_size;
         let line = |label: String, word: &dyn Fn(usize) -> String| {
             let cells = steps.iter().map(|&t| format!("{:^STRIDE$}", word(t)));
-            format!("{label:<left$}{}", cells.collect::<String>(), left = LEFT - 2)
+            format!("{label:<left$}{}", cells.collect::<String>(), left = self.name() + ARROW - 2)
                 .trim_end()
                 .to_owned()
         };
@@ -34,6 +35,12 @@ impl Recurrence<'_> {
         lines
     }
 
+    /// Columns of the longest name of a first state, (`H_out`), and a space.
+    fn name(&self) -> usize {
+        let last = self.config.num_layers * self.config.num_directions() - 1;
+        NAME.max(format!("h_0[{last}] ({}) ", self.config.hidden_size).len())
+    }
+
     /// One layer and direction from its first state to its last.
     fn chain(&self, layer: usize, direction: usize, steps: &[usize]) -> String {
         let index = layer * self.config.num_directions() + direction;
@@ -46,7 +53,8 @@ impl Recurrence<'_> {
         } else {
             ([first, last], ["-->", " -> "])
         };
-        let mut line = format!("{:<14}{long} ", format!("{left} ({})", self.config.hidden_size));
+        let first = format!("{left} ({})", self.config.hidden_size);
+        let mut line = format!("{first:<width$}{long} ", width = self.name());
         for (i, &t) in steps.iter().enumerate() {
             let gap = i > 0 && steps[i - 1] + 1 < t;
             line.push_str(if i == 0 {

@@ -201,7 +201,8 @@ pub(super) fn wrapped<'a>(start: &str, words: impl Iterator<Item = &'a str>) -> 
 /// A number with some digits behind the point, correctly rounded; with an exponent if it is very large or very small.
 fn digits(value: f64, precision: usize) -> String {
     let size = value.abs();
-    let small = 10.0_f64.powi(-i32::try_from(precision).unwrap_or(i32::MAX));
+    // Without digits behind the point, 0.6 is 1, and 0.05 has an exponent.
+    let small = 10.0_f64.powi(-i32::try_from(precision.max(1)).unwrap_or(i32::MAX));
     if !value.is_finite() {
         value.to_string().to_lowercase()
     } else if size >= 1e6 || size != 0.0 && size < small {
@@ -228,7 +229,7 @@ mod tests {
         ] {
             assert_eq!(digits(value, 4), text);
         }
-        assert_eq!(digits(2.5, 0), "2");
+        assert_eq!([2.5, 0.6, 0.05].map(|value| digits(value, 0)), ["2", "1", "5e-2"]);
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! A file or the terminal as the place of a picture.
 
 use std::io::IsTerminal;
-use std::path::Path;
 
 use anyhow::Result;
-use elman::files::{Overwrite, Sink};
+use elman::files::{Overwrite, Sink, is_standard_output};
 
 use crate::args::Plot;
 use crate::explain::hint;
 use crate::failure::{Usage, with_hint};
+use crate::pipeline::output_path::{refuse_terminal, shown};
 use crate::plot::{Colors, Figure, Terminal, png, svg};
 use crate::report::print;
 
@@ -18,17 +18,17 @@ const HEIGHT: u32 = 420;
 const MORE: u32 = 240;
 /// Most cells of a heat map in an .svg, in which each run of a colour is a rectangle.
 const SVG_LIMIT: [usize; 2] = [64, 128];
-/// Where the picture goes.
-pub(super) enum Surface<'a> {
+/// The place of a picture.
+pub(super) enum Surface {
     /// A file, as pixels or as SVG, and its size if it is typed.
-    Png(&'a Path, Option<[u32; 2]>, Overwrite),
-    Svg(&'a Path, Option<[u32; 2]>, Overwrite),
+    Png(Sink, Option<[u32; 2]>),
+    Svg(Sink, Option<[u32; 2]>),
     Terminal(Terminal),
 }
 
-impl<'a> Surface<'a> {
-    pub(super) fn new(args: &'a Plot) -> Result<Self> {
-        let overwrite = if args.no_clobber { Overwrite::Refuse } else { Overwrite::Replace };
+impl Surface {
+    /// Opens the file, so that one that cannot be written is reported before a picture is computed.
+    pub(super) fn new(args: &Plot) -> Result<Self> {
         let Some(path) = &args.output else {
             if !std::io::stdout().is_terminal() {
                 let message = "expected -o with a .png or .svg, or a terminal, got neither";
@@ -41,14 +41,21 @@ impl<'a> Surface<'a> {
                 lines,
             }));
         };
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("png") => Ok(Surface::Png(path, args.size, overwrite)),
-            Some("svg") => Ok(Surface::Svg(path, args.size, overwrite)),
-            _ => {
-                let message = format!("{}: expected a file name in .png or .svg", path.display());
-                Err(with_hint(Usage(message), hint::set("-o", "picture.png")))
+        let remedy = || hint::set("-o", "picture.png");
+        let surface = match path.extension().and_then(|extension| extension.to_str()) {
+            _ if is_standard_output(path) => {
+                refuse_terminal(remedy)?;
+                Surface::Png
             }
-        }
+            Some("png") => Surface::Png,
+            Some("svg") => Surface::Svg,
+            _ => {
+                let message = format!("{}: expected a file name in .png or .svg", shown(path));
+                return Err(with_hint(Usage(message), remedy()));
+            }
+        };
+        let overwrite = if args.no_clobber { Overwrite::Refuse } else { Overwrite::Replace };
+        Ok(surface(Sink::open(path, overwrite)?, args.size))
     }
 
     /// The cells that one heat map has room for.
@@ -56,7 +63,7 @@ impl<'a> Surface<'a> {
         match self {
             Surface::Terminal(terminal) => terminal.limit(rows, columns),
             Surface::Svg(..) => SVG_LIMIT,
-            Surface::Png(_, size, _) => {
+            Surface::Png(_, size) => {
                 let [width, height] =
                     size.unwrap_or_else(|| default_size(rows)).map(|size| size as usize);
                 [
@@ -67,14 +74,13 @@ impl<'a> Surface<'a> {
         }
     }
 
-    pub(super) fn show(&self, figure: &Figure) -> Result<()> {
-        let size = |size: &Option<[u32; 2]>| size.unwrap_or_else(|| default_size(figure.rows()));
-        let (path, bytes, overwrite) = match self {
+    pub(super) fn show(self, figure: &Figure) -> Result<()> {
+        let size = |size: Option<[u32; 2]>| size.unwrap_or_else(|| default_size(figure.rows()));
+        let (mut sink, bytes) = match self {
             Surface::Terminal(terminal) => return print(&terminal.draw(figure), false),
-            Surface::Png(path, typed, overwrite) => (path, png(figure, size(typed))?, overwrite),
-            Surface::Svg(path, typed, overwrite) => (path, svg(figure, size(typed))?, overwrite),
+            Surface::Png(sink, typed) => (sink, png(figure, size(typed))?),
+            Surface::Svg(sink, typed) => (sink, svg(figure, size(typed))?),
         };
-        let mut sink = Sink::open(path, *overwrite)?;
         sink.write(|file| file.write_all(&bytes))?;
         Ok(sink.commit()?)
     }

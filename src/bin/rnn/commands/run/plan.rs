@@ -1,10 +1,10 @@
 //! What `rnn run` is going to do: its arguments, found not to exclude each other, as the pipeline takes them.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use elman::files::{FileId, is_standard_output};
+use elman::files::{FileId, TensorFormat, is_standard_output};
 use elman::{ModelConfig, Pool};
 
 use crate::args::Run;
@@ -201,4 +201,20 @@ pub(super) fn check_padding(
     let is_archive = input.is_archive() && around.pool == Pool::Steps && !gives_indices(around);
     let packs = is_archive && !taken && (is_packed || !args.split_directions);
     Err(with_hint(Usage(message), packs.then(|| hint::padded(&flags, is_packed))))
+}
+
+/// The files of the outputs for --values, which reads them as tensors after the run. Refuses tables, whose cells may be
+/// words, standard output and devices.
+pub(super) fn tensor_files(outputs: &Outputs) -> Result<Vec<PathBuf>> {
+    let is_tensor = |path: &PathBuf| {
+        !is_standard_output(path)
+            && path.metadata().map_or(true, |found| found.is_file())
+            && !TensorFormat::of(path).is_some_and(TensorFormat::is_table)
+    };
+    let paths: Vec<_> = outputs.paths.iter().flatten().cloned().collect();
+    let other = paths.iter().find(|path| !is_tensor(path)).map(|path| shown(path));
+    let other = other.or_else(|| paths.is_empty().then(|| "lines of text".to_owned()));
+    let Some(got) = other else { return Ok(paths) };
+    let message = format!("expected outputs in .npy, .npz or .txt files with --values, got {got}");
+    Err(with_hint(Usage(message), hint::without(&["--values"])))
 }
