@@ -11,7 +11,7 @@
 (5, 3, 20)
 
 Input may be an array of NumPy, a CPU tensor of PyTorch, an array of Arrow, or any object with DLPack, the buffer
-protocol or ``__array_interface__``; it is not copied if its memory is aligned and in row-major order.
+protocol or ``__array_interface__``. An (L, N, H_in) array is not copied if its memory is aligned and in row-major order.
 """
 
 from ._arrays import PackedSequence, Ragged, ragged

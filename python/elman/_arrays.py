@@ -29,8 +29,8 @@ class PackedSequence(_Packed):
 
     def __new__(cls, data: Any, batch_sizes: Any, sorted_indices: Any = None, unsorted_indices: Any = None):
         lists = [
-            None if own is None else to_indices(own, name)
-            for own, name in ((sorted_indices, "sorted_indices"), (unsorted_indices, "unsorted_indices"))
+            None if indices is None else to_indices(indices, name)
+            for indices, name in ((sorted_indices, "sorted_indices"), (unsorted_indices, "unsorted_indices"))
         ]
         if lists[0] is None and lists[1] is not None:
             lists[0] = np.argsort(lists[1])

@@ -1,7 +1,7 @@
 """The extension. `elman` exports its public names."""
 
 from os import PathLike
-from typing import Any, Iterator, Mapping, Optional, Sequence, TypeVar, Union, overload
+from typing import Any, Iterator, Mapping, Optional, Sequence, Union, final, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,17 +14,28 @@ Path = Union[str, "PathLike[str]"]
 
 __version__: str
 
+@final
 class RNN:
-    input_size: int
-    hidden_size: int
-    num_layers: int
-    nonlinearity: str
-    bias: bool
-    batch_first: bool
-    dropout: float
-    bidirectional: bool
-    dtype: str
-    training: bool
+    @property
+    def input_size(self) -> int: ...
+    @property
+    def hidden_size(self) -> int: ...
+    @property
+    def num_layers(self) -> int: ...
+    @property
+    def nonlinearity(self) -> str: ...
+    @property
+    def bias(self) -> bool: ...
+    @property
+    def batch_first(self) -> bool: ...
+    @property
+    def dropout(self) -> float: ...
+    @property
+    def bidirectional(self) -> bool: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def training(self) -> bool: ...
     def __init__(
         self,
         input_size: int,
@@ -59,14 +70,21 @@ class RNN:
     def eval(self) -> RNN: ...
     def to(self, *args: Any, device: Any = None, dtype: Any = None) -> RNN: ...
     def flatten_parameters(self) -> None: ...
+    # The weights and biases, as torch.nn.Module has them: their names depend on the number of layers.
     def __getattr__(self, name: str) -> NDArray[Any]: ...
 
+@final
 class Model:
-    labels: Optional[list[str]]
-    pool: str
-    input_size: int
-    takes_ids: bool
-    dtype: str
+    @property
+    def labels(self) -> Optional[list[str]]: ...
+    @property
+    def pool(self) -> str: ...
+    @property
+    def input_size(self) -> int: ...
+    @property
+    def takes_ids(self) -> bool: ...
+    @property
+    def dtype(self) -> str: ...
     def __init__(
         self,
         path: Path,

@@ -34,10 +34,9 @@ def _items(value: Any, name: str) -> tuple[np.ndarray, np.dtype]:
     size = _SIZES.get(array.dtype.itemsize)
     if size is None or array.dtype.hasobject:
         raise TypeError(f"{name}: expected numbers of at most 8 bytes, got {array.dtype}")
-    # A view of other items needs the last axis in one piece.
-    if array.ndim and array.dtype != size and array.strides[-1] != array.dtype.itemsize:
-        array = np.ascontiguousarray(array)
-    return array.view(size), array.dtype
+    items = array.view(size)
+    # Complex numbers of 8 bytes may lie on multiples of 4.
+    return items if items.flags.aligned else items.copy(), array.dtype
 
 
 def _all_items(sequences: Iterable[Any]) -> tuple[list[np.ndarray], np.dtype]:

@@ -253,7 +253,8 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
 
 def found(patterns: list[str]) -> list[str]:
     """The paths of inputs, sorted. A path that exists is no pattern, and a pattern without a match is a path."""
-    return sorted({path for own in patterns for path in ([own] if os.path.lexists(own) else glob.glob(own) or [own])})
+    paths = ([pattern] if os.path.lexists(pattern) else glob.glob(pattern) or [pattern] for pattern in patterns)
+    return sorted({path for matches in paths for path in matches})
 
 
 def drive(options: argparse.Namespace) -> int:

@@ -72,8 +72,8 @@ pub(crate) fn memory<'py, T: Element>(
     name: &str,
 ) -> PyResult<Option<PyReadonlyArrayDyn<'py, T>>> {
     let array = value.cast::<PyArrayDyn<T>>().ok();
-    let plain = |own: &&Bound<'py, PyArrayDyn<T>>| {
-        own.is_aligned() && own.get_type().is(PyUntypedArray::type_object(own.py()))
+    let plain = |array: &&Bound<'py, PyArrayDyn<T>>| {
+        array.is_aligned() && array.get_type().is(PyUntypedArray::type_object(array.py()))
     };
     let Some(array) = array.filter(plain) else { return Ok(None) };
     if array.ndim() > MAX_AXES {
@@ -92,7 +92,8 @@ pub(crate) fn at_least_0(found: i64, name: &str) -> PyResult<usize> {
 
 /// Whole numbers of at least 0: a list, a tuple, or an array of any type of integers.
 pub(crate) fn indices(value: &Bound<'_, PyAny>, name: &str) -> PyResult<Vec<usize>> {
-    let own: Vec<i64> = if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+    let numbers: Vec<i64> = if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>()
+    {
         let number = |item: PyResult<Bound<'_, PyAny>>| {
             item.ok().filter(|item| !item.is_instance_of::<PyBool>())?.extract().ok()
         };
@@ -104,13 +105,13 @@ pub(crate) fn indices(value: &Bound<'_, PyAny>, name: &str) -> PyResult<Vec<usiz
         let array = array.cast::<PyArray1<i64>>()?.readonly();
         array.as_array().to_vec()
     };
-    own.into_iter().map(|found| at_least_0(found, name)).collect()
+    numbers.into_iter().map(|found| at_least_0(found, name)).collect()
 }
 
 /// Whole numbers as an array of int64.
 pub(crate) fn to_int64<'py>(py: Python<'py>, indices: &[usize]) -> Bound<'py, PyArray1<i64>> {
-    let own = indices.iter().map(|&index| i64::try_from(index).unwrap_or(i64::MAX));
-    PyArray1::from_iter(py, own)
+    let numbers = indices.iter().map(|&index| i64::try_from(index).unwrap_or(i64::MAX));
+    PyArray1::from_iter(py, numbers)
 }
 
 /// An array of NumPy in the same memory.

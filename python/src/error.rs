@@ -48,9 +48,9 @@ fn with_causes(error: &FileError) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        let own = cause.to_string();
-        if !text.contains(&own) {
-            text = format!("{text}: {own}");
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
         }
         source = cause.source();
     }

@@ -29,10 +29,10 @@ enum AnyModel {
 
 /// Runs an expression on the model of either type.
 macro_rules! each {
-    ($model:expr, $own:ident => $body:expr) => {
+    ($model:expr, $typed:ident => $body:expr) => {
         match $model {
-            AnyModel::F32($own) => $body,
-            AnyModel::F64($own) => $body,
+            AnyModel::F32($typed) => $body,
+            AnyModel::F64($typed) => $body,
         }
     };
 }
@@ -154,13 +154,14 @@ impl PyModel {
         let read = read.map_err(|error| of_checkpoint(&error))?;
         warn(py, &read.layer.warnings)?;
         let config = overridden(&read.layer.config, nonlinearity, batch_first, None)?;
-        let own = read.tensors.iter().map(|own| (own.name.clone(), own.tensor.clone())).collect();
+        let tensors =
+            read.tensors.iter().map(|part| (part.name.clone(), part.tensor.clone())).collect();
         let (around, dtype) = (read.config.clone(), read.layer.dtype);
         let model = match dtype {
             Dtype::F32 => read.into_model(config).map(AnyModel::F32),
             Dtype::F64 => read.into_model(config).map(AnyModel::F64),
         };
-        Ok(PyModel { model: model.map_err(|error| of_checkpoint(&error))?, around, tensors: own })
+        Ok(PyModel { model: model.map_err(|error| of_checkpoint(&error))?, around, tensors })
     }
 
     /// The pass: (prediction, h_n). `input`, `hx` and `lengths` are those of RNN; a model with an encoder takes int64 ids
@@ -283,7 +284,7 @@ fn rebuilt<T: Float>(
     typed: impl Fn(Model<T>) -> AnyModel,
     tensor: impl Fn(ArrayD<T>) -> Tensor,
 ) -> PyResult<PyModel> {
-    let parts = tensors::<T>(parts)?.into_iter().map(|(name, own)| (name, tensor(own)));
+    let parts = tensors::<T>(parts)?.into_iter().map(|(name, array)| (name, tensor(array)));
     let parts: Vec<_> = parts.collect();
     let rnn = Rnn::from_tensors(config, tensors::<T>(layer)?);
     let model =

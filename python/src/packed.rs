@@ -42,12 +42,12 @@ fn items<'py, T: Item>(array: &Bound<'py, PyAny>) -> PyResult<PyReadonlyArrayDyn
 }
 
 fn parts<T: Item>(py: Python<'_>, packed: PackedSequence<T>) -> Parts<'_> {
-    let list = |own: Option<Vec<usize>>| own.map(|own| to_int64(py, &own).into_any());
+    let array = |list: Option<Vec<usize>>| list.map(|list| to_int64(py, &list).into_any());
     (
         owned(py, packed.data),
         to_int64(py, &packed.batch_sizes).into_any(),
-        list(packed.sorted_indices),
-        list(packed.unsorted_indices),
+        array(packed.sorted_indices),
+        array(packed.unsorted_indices),
     )
 }
 
@@ -58,8 +58,8 @@ fn packed_of<T: Item>(
     unsorted: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<PackedSequence<T>> {
     let data = items::<T>(data)?.as_array().to_owned();
-    let sorted = sorted.map(|own| indices(own, "sorted_indices")).transpose()?;
-    let unsorted = unsorted.map(|own| indices(own, "unsorted_indices")).transpose()?;
+    let sorted = sorted.map(|list| indices(list, "sorted_indices")).transpose()?;
+    let unsorted = unsorted.map(|list| indices(list, "unsorted_indices")).transpose()?;
     PackedSequence::new(data, indices(batch_sizes, "batch_sizes")?, sorted, unsorted)
         .map_err(|error| of_layer(&error))
 }
@@ -150,7 +150,7 @@ fn pad_packed_sequence<'py>(
     value: &Bound<'py, PyAny>,
     total_length: Option<i64>,
 ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-    let total_length = total_length.map(|own| at_least_0(own, "total_length")).transpose()?;
+    let total_length = total_length.map(|length| at_least_0(length, "total_length")).transpose()?;
     let rest = (indices.0.as_ref(), indices.1.as_ref());
     by_size!(data, pad_packed(data, batch_sizes, rest, batch_first, value, total_length))
 }
@@ -187,7 +187,7 @@ fn unpack<'py, T: Item>(
 ) -> PyResult<Vec<Bound<'py, PyAny>>> {
     let packed = packed_of::<T>(data, batch_sizes, sorted, unsorted)?;
     let sequences = elman::unpack_sequence(&packed).map_err(|error| of_layer(&error))?;
-    Ok(sequences.into_iter().map(|own| owned(data.py(), own)).collect())
+    Ok(sequences.into_iter().map(|sequence| owned(data.py(), sequence)).collect())
 }
 
 #[pyfunction]
@@ -208,7 +208,7 @@ fn unpad<'py, T: Item>(
     let array = items::<T>(padded)?;
     let sequences = elman::unpad_sequence(array.as_array(), lengths, batch_first);
     let sequences = sequences.map_err(|error| of_layer(&error))?;
-    Ok(sequences.into_iter().map(|own| owned(padded.py(), own)).collect())
+    Ok(sequences.into_iter().map(|sequence| owned(padded.py(), sequence)).collect())
 }
 
 pub(crate) fn functions(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -59,14 +59,16 @@ impl Parts {
     pub(crate) fn over(&self, saved: &ModelConfig) -> Result<ModelConfig, CheckpointError> {
         let Parts { fields, vocabulary, head_is_none } = self;
         let mut all = saved.to_json();
-        let Some(own) = all.as_object_mut() else { unreachable!("a configuration is an object") };
+        let Some(config) = all.as_object_mut() else {
+            unreachable!("a configuration is an object")
+        };
         if *head_is_none {
             // Without its head, a saved model has no use for the rest of its decoder.
-            own.retain(|name, _| ["version", "encoder", "vocabulary"].contains(&name.as_str()));
+            config.retain(|name, _| ["version", "encoder", "vocabulary"].contains(&name.as_str()));
         }
-        own.extend(fields.clone());
+        config.extend(fields.clone());
         if !vocabulary.is_empty() {
-            let saved = own.entry("vocabulary").or_insert(Value::Null);
+            let saved = config.entry("vocabulary").or_insert(Value::Null);
             if vocabulary.contains_key("names") {
                 // The saved token of unknown words belongs to the saved names.
                 let tokens = saved.get("tokens").cloned().unwrap_or_else(|| json!("char"));

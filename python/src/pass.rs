@@ -28,7 +28,7 @@ impl Form {
         input: &Bound<'py, PyAny>,
         lengths: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<(Bound<'py, PyAny>, Self)> {
-        let lengths = lengths.map(|own| indices(own, "lengths")).transpose()?;
+        let lengths = lengths.map(|list| indices(list, "lengths")).transpose()?;
         if !input.is_instance_of::<PyUntypedArray>() {
             if let Some(sizes) = input.getattr_opt("batch_sizes")? {
                 refuse(lengths.is_some())?;
@@ -41,7 +41,7 @@ impl Form {
                 let form = Form::Packed(indices(&sizes, "batch_sizes")?, sorted);
                 return Ok((input.getattr("data")?, form));
             }
-            if input.getattr_opt("offsets")?.is_some_and(|own| !own.is_callable()) {
+            if input.getattr_opt("offsets")?.is_some_and(|found| !found.is_callable()) {
                 refuse(lengths.is_some())?;
                 let parts = python!(input.py(), "ragged_parts")?.call1((input,))?;
                 let (values, offsets): (Bound<'py, PyAny>, Bound<'py, PyAny>) = parts.extract()?;

@@ -39,12 +39,12 @@ impl Global {
 #[pyo3(signature = (seed, /))]
 fn manual_seed(py: Python<'_>, seed: i128) -> PyResult<u64> {
     // As in PyTorch, a negative seed counts modulo 2^64.
-    let own = u64::try_from(seed).or_else(|_| i64::try_from(seed).map(i64::cast_unsigned));
-    let own = own.map_err(|_| {
+    let bits = u64::try_from(seed).or_else(|_| i64::try_from(seed).map(i64::cast_unsigned));
+    let bits = bits.map_err(|_| {
         PyOverflowError::new_err(format!("seed: expected from -2^63 to 2^64 - 1, got {seed}"))
     })?;
-    *Global::lock(py).get() = Generator::new(own);
-    Ok(own)
+    *Global::lock(py).get() = Generator::new(bits);
+    Ok(bits)
 }
 
 /// The seed of the generator, as `torch.initial_seed` returns it.
@@ -83,7 +83,7 @@ fn randn<'py>(
         Some(Ok(shape)) => shape,
         _ => size.extract()?,
     };
-    let shape = shape.into_iter().map(|own| at_least_0(own, "size")).collect::<PyResult<_>>()?;
+    let shape = shape.into_iter().map(|size| at_least_0(size, "size")).collect::<PyResult<_>>()?;
     match dtype.unwrap_or(Dtype::F32) {
         Dtype::F32 => normal::<f32>(size.py(), shape),
         Dtype::F64 => normal::<f64>(size.py(), shape),

@@ -204,7 +204,7 @@ impl PyRnn {
     ) -> PyResult<Bound<'py, Self>> {
         check_device(device)?;
         let mut wanted = self::dtype(dtype)?;
-        for argument in args.iter().filter(|own| !own.is_none()) {
+        for argument in args.iter().filter(|argument| !argument.is_none()) {
             // A device is a string or an object of PyTorch that is printed as one.
             if argument.is_instance_of::<PyString>() || argument.getattr_opt("index")?.is_some() {
                 check_device(Some(&argument))?;

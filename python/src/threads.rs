@@ -9,29 +9,29 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// The pool, and what it was made for.
 #[derive(Debug)]
-struct Own {
+struct Pool {
     process: u32,
     threads: usize,
     pool: Arc<ThreadPool>,
 }
 
 /// The pool of this process or of the one that it was forked from, and the number that was asked for.
-static STATE: Mutex<(Option<usize>, Option<Own>)> = Mutex::new((None, None));
+static STATE: Mutex<(Option<usize>, Option<Pool>)> = Mutex::new((None, None));
 
 /// The pool of this process. The caller holds the GIL.
 pub(crate) fn pool(_: Python<'_>) -> PyResult<Arc<ThreadPool>> {
     let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
     let (process, threads) = (std::process::id(), state.0.unwrap_or_else(default_threads));
-    if let Some(own) = &state.1
-        && (own.process, own.threads) == (process, threads)
+    if let Some(current) = &state.1
+        && (current.process, current.threads) == (process, threads)
     {
-        return Ok(own.pool.clone());
+        return Ok(current.pool.clone());
     }
     let pool = ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = Arc::new(pool.map_err(|error| PyRuntimeError::new_err(error.to_string()))?);
-    let old = state.1.replace(Own { process, threads, pool: pool.clone() });
+    let old = state.1.replace(Pool { process, threads, pool: pool.clone() });
     if let Some(old) = old.filter(|old| old.process != process) {
-        // Its threads do not exist here, and ending them would wait for them.
+        // Its threads do not exist here: a lock that one of them held at the fork is never released.
         std::mem::forget(old);
     }
     Ok(pool)

@@ -130,7 +130,7 @@ def test_text_and_ids(tmp_path):
     ids, offsets = model.tokens(["ab a", "b"])
     assert (ids.tolist(), offsets.tolist()) == ([0, 1, 2, 0, 1], [0, 4, 5])
     mapper = pickle.loads(pickle.dumps(arrow.Mapper(model, "x")))
-    names = ["wxyz"[own] for own in classes]
+    names = ["wxyz"[index] for index in classes]
     assert mapper(pa.table({"x": ["ab a", None, "b"]}))["output"].to_pylist() == [names[0], None, names[1]]
     assert mapper(pa.table({"x": [[0, 1, 2, 0], [1]]}))["output"].to_pylist() == names
     for array, found in (([[0.9, 1.2]], "double"), ([["a"]], "string")):

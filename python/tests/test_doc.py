@@ -1,15 +1,19 @@
 """The examples of the docstrings."""
 
+import ast
 import doctest
+import subprocess
+from pathlib import Path
 
 import pytest
 
 import elman
 import elman._arrays
 import elman._sequences
+from elman import _native
 
 
-@pytest.mark.parametrize("module", [elman, elman._arrays, elman._sequences], ids=lambda own: own.__name__)
+@pytest.mark.parametrize("module", [elman, elman._arrays, elman._sequences], ids=lambda module: module.__name__)
 def test_module(module):
     result = doctest.testmod(module)
     assert result.attempted > 0 and result.failed == 0
@@ -23,11 +27,22 @@ def test_extension(name):
 
 
 def test_every_public_name_is_documented_and_typed():
-    from pathlib import Path
-
-    stub = (Path(elman.__file__).parent / "_native.pyi").read_text()
+    stub = ast.parse((Path(elman.__file__).parent / "_native.pyi").read_text())
+    typed = {node.name: node for node in stub.body if hasattr(node, "name")}
     for name in elman.__all__:
-        own = getattr(elman, name)
-        assert name == "__version__" or own.__doc__, name
-        if getattr(own, "__module__", "").endswith("_native"):
-            assert f"def {name}(" in stub or f"class {name}:" in stub, name
+        value = getattr(elman, name)
+        assert name == "__version__" or value.__doc__, name
+        if name != "__version__" and getattr(_native, name, None) is value:
+            assert name in typed, name
+    for name in ("RNN", "Model"):
+        members = {node.name for node in typed[name].body}
+        public = {member for member in vars(getattr(elman, name)) if not member.startswith("_")}
+        assert public == {member for member in members if not member.startswith("_")}
+
+
+def test_the_manifests_have_one_version(fixtures, rnn):
+    version = f'version = "{elman.__version__}"'
+    for manifest in ("pyproject.toml", "Cargo.toml", "python/Cargo.toml"):
+        assert version in (fixtures.parent / manifest).read_text().splitlines(), manifest
+    printed = subprocess.run([rnn, "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert printed.split()[1] == elman.__version__

@@ -1,7 +1,8 @@
 """python -m elman.dask under SIGKILL: workers, runs and the driver itself.
 
-Each seed kills 3 workers, 3 processes `rnn` and 1 driver, which is started again, while 40 shards run on 2 workers. The
-outputs are those of one process on one machine, byte for byte. ELMAN_KILL_SEEDS=10 runs 10 seeds instead of 1.
+Each seed kills 3 workers, 3 processes `rnn` and 1 driver, which is started again, while 40 shards run on 2 workers. Each
+kill hits a run in its middle. The outputs are those of one process on one machine, byte for byte, and each shard is
+started once, and once more for each kill of its run. ELMAN_KILL_SEEDS=10 runs 10 seeds instead of 1.
 """
 
 import json
@@ -27,10 +28,14 @@ SEEDS = int(os.environ.get("ELMAN_KILL_SEEDS", "1"))
 # Seconds until a driver that makes no progress fails the test.
 LIMIT = 240
 
-# Each run is written down with the number of its process, which exec keeps; then it takes a moment, so that it can be
-# killed.
+# A run takes some tenths of a second: it is long enough to be killed in its middle.
+HIDDEN, STEPS = 512, 12_000
+# Seconds in which a driver learns of a run that has ended before a kill.
+NOTICE = 0.3
+
+# Each run is written down with the number of its process, which exec keeps.
 WRAPPER = """#!{python}
-import os, sys, time
+import os, sys
 path = sys.stdin.readline() if "--pending" not in sys.argv else None
 if path:
     with open({log!r}, "a") as log:
@@ -39,7 +44,6 @@ if path:
     os.write(write, path.encode())
     os.close(write)
     os.dup2(read, 0)
-    time.sleep(0.3)
 os.execv({rnn!r}, ["rnn", *sys.argv[1:]])
 """
 
@@ -49,12 +53,12 @@ def shards(tmp_path_factory, rnn):
     """A folder of weights and shards, 3 of which are not valid, and the outputs of one process."""
     folder = tmp_path_factory.mktemp("shards")
     elman.manual_seed(0)
-    np.savez(folder / "w.npz", **elman.RNN(4, 8).state_dict())
+    np.savez(folder / "w.npz", **elman.RNN(4, HIDDEN).state_dict())
     (folder / "in").mkdir()
     for number in range(SHARDS):
         path = folder / "in" / f"{number:02}.npy"
-        np.save(path, elman.randn(number + 1, 3, 5 if number in BAD else 4))
-    whole = [rnn, "run", "-w", "w.npz", "-i", "in", "-o", "whole/", "-q"]
+        np.save(path, elman.randn(STEPS + number, 5 if number in BAD else 4))
+    whole = [rnn, "run", "-w", "w.npz", "-i", "in", "-o", "whole/", "--pool", "last", "-q"]
     ended = subprocess.run(whole, cwd=folder, capture_output=True)
     assert ended.returncode == 65, ended
     return folder
@@ -72,8 +76,8 @@ class Drivers:
         self.seen = {}
 
     def start(self, *more):
-        options = ["-w", "w.npz", "-o", str(self.folder / "out"), "--workers", "2", "--rnn", str(self.wrapper)]
-        command = [sys.executable, "-m", "elman.dask", "in/*.npy", *options, "--retries", "9", *more]
+        options = ["-w", "w.npz", "-o", str(self.folder / "out"), "--pool", "last", "--rnn", str(self.wrapper)]
+        command = [sys.executable, "-m", "elman.dask", "in/*.npy", *options, "--workers", "2", "--retries", "9", *more]
         return psutil.Popen(
             command,
             cwd=self.shards,
@@ -84,7 +88,12 @@ class Drivers:
     def starts(self):
         """The runs so far: process and number of the shard."""
         words = (line.split() for line in self.log.read_text().splitlines())
-        return [(int(own[0]), int(Path(own[1]).stem)) for own in words if len(own) == 2]
+        return [(int(line[0]), int(Path(line[1]).stem)) for line in words if len(line) == 2]
+
+    def counts(self):
+        """The number of starts of each shard."""
+        shards = [shard for _, shard in self.starts()]
+        return [shards.count(shard) for shard in range(SHARDS)]
 
     def family(self, driver):
         """The processes below a driver, which are remembered for the end."""
@@ -96,22 +105,33 @@ class Drivers:
         return children
 
     def running(self, driver):
-        """A run of a good shard that goes on, or None."""
-        good = {pid for pid, shard in self.starts() if shard not in BAD}
-        return next((child for child in self.family(driver) if child.pid in good), None)
+        """A process that runs `rnn` on a good shard, with the number of the shard, or None."""
+        good = {pid: shard for pid, shard in self.starts() if shard not in BAD}
+        for child in self.family(driver):
+            try:
+                if child.pid in good and child.cmdline()[:1] == ["rnn"]:
+                    return child, good[child.pid]
+            except psutil.Error:
+                pass
+        return None
+
+    def has_output(self, shard):
+        return (self.folder / "out" / f"{shard:02}.npy").exists()
 
     def left(self):
         """Processes that still live, 10 seconds after all others."""
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            alive = [own for own in self.seen.values() if own.is_running() and own.status() != "zombie"]
-            if not alive:
-                return []
-            time.sleep(0.1)
-        return alive
+        _, alive = psutil.wait_procs([child for child in self.seen.values() if is_alive(child)], 10)
+        return [child for child in alive if is_alive(child)]
 
     def files(self):
         return {path.name: path.read_bytes() for path in (self.folder / "out").iterdir()}
+
+
+def is_alive(process):
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def waited(condition, driver):
@@ -125,17 +145,29 @@ def waited(condition, driver):
     pytest.fail("the driver makes no progress")
 
 
-def kill(drivers, driver, what):
-    """Kills a run of a good shard, or the worker above it. Returns False if the driver has ended."""
-    victim = waited(lambda: drivers.running(driver), driver)
-    if victim is None:
-        return False
-    try:
-        (victim.parent() if what == "worker" else victim).kill()
-    except (psutil.NoSuchProcess, AttributeError):
-        # It has ended meanwhile: the next one.
-        return kill(drivers, driver, what)
-    return True
+def stopped(drivers, driver, delay):
+    """A run of a good shard, stopped in its middle, and its shard. None if the driver has ended."""
+    while found := waited(lambda: drivers.running(driver), driver):
+        process, shard = found
+        time.sleep(delay)
+        try:
+            process.suspend()
+            if process.status() == psutil.STATUS_STOPPED:
+                return found
+        except psutil.NoSuchProcess:
+            pass
+    return None
+
+
+def kill(drivers, driver, what, delay):
+    """Kills a run of a good shard, or the worker above it. Returns the shard, or None if the driver has ended."""
+    found = stopped(drivers, driver, delay)
+    if found is None:
+        return None
+    process, shard = found
+    time.sleep(NOTICE)
+    (process.parent() if what == "worker" else process).kill()
+    return shard
 
 
 def check_outputs(drivers, shards):
@@ -144,9 +176,9 @@ def check_outputs(drivers, shards):
     job = json.loads(files.pop("job.json"))
     assert job["weights"]
     assert files == {path.name: path.read_bytes() for path in (shards / "whole").iterdir()}
-    assert [Path(own["input"]).stem for own in failed] == [f"{number:02}" for number in BAD]
-    assert {own["code"] for own in failed} == {65}
-    assert all("expected 4 features (input_size)" in own["error"] for own in failed)
+    assert [Path(failure["input"]).stem for failure in failed] == [f"{number:02}" for number in BAD]
+    assert {failure["code"] for failure in failed} == {65}
+    assert all("expected 4 features (input_size)" in failure["error"] for failure in failed)
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
@@ -155,15 +187,24 @@ def test_outputs_are_those_of_one_machine(seed, shards, tmp_path, rnn):
     drivers = Drivers(shards, tmp_path, rnn)
     kills = ["worker"] * 3 + ["rnn"] * 3 + ["driver"]
     chance.shuffle(kills)
-    driver, begun, done = drivers.start(), 1, []
+    driver, expected, done = drivers.start(), [1] * SHARDS, []
     for what in kills:
         time.sleep(chance.uniform(0, 0.3))
+        delay = chance.uniform(0, 0.1)
         if what != "driver":
-            done += [what] if kill(drivers, driver, what) else []
-        elif waited(lambda: drivers.running(driver), driver) is not None:
+            shard = kill(drivers, driver, what, delay)
+            if shard is not None:
+                # The run is started again, and no other one.
+                expected[shard] += 1
+                done.append(what)
+        elif stopped(drivers, driver, delay) is not None:
             driver.kill()
             driver.wait()
-            driver, begun = drivers.start(), begun + 1
+            assert drivers.left() == []
+            counts = drivers.counts()
+            assert all(count <= most for count, most in zip(counts, expected)), (counts, expected)
+            expected = [count + (not drivers.has_output(shard)) for shard, count in enumerate(counts)]
+            driver = drivers.start()
             done.append(what)
     while driver.poll() is None:
         drivers.family(driver)
@@ -171,16 +212,12 @@ def test_outputs_are_those_of_one_machine(seed, shards, tmp_path, rnn):
     assert driver.returncode == 65, (tmp_path / "stderr").read_text()
     assert sorted(done) == sorted(kills)
     check_outputs(drivers, shards)
-    starts = [shard for _, shard in drivers.starts()]
-    # A bad shard is tried once by each driver; a good one again only after a kill.
-    assert all(1 <= starts.count(shard) <= begun for shard in BAD), starts
-    assert len(starts) <= SHARDS + len(BAD) + 2 * len(kills)
+    assert drivers.counts() == expected
     assert drivers.left() == []
     # The same command again has only the bad shards to run.
-    before = len(starts)
     again = drivers.start()
     assert again.wait(LIMIT) == 65
-    assert sorted(shard for _, shard in drivers.starts()[before:]) == list(BAD)
+    assert drivers.counts() == [count + (shard in BAD) for shard, count in enumerate(expected)]
     check_outputs(drivers, shards)
 
 
@@ -207,14 +244,20 @@ def test_a_repeat_with_nothing_to_do_starts_no_cluster(shards, tmp_path, rnn):
 
 
 @pytest.mark.parametrize(
-    "more, code",
-    [(["--", "--pool", "nowhere"], 2), (["--", "--head", "fc"], 65), (["--workers", "0"], 2)],
+    "more, code, text",
+    [
+        (["--", "--pool", "nowhere"], 2, "nowhere"),
+        (["--", "--head", "fc"], 65, "fc"),
+        (["--workers", "0"], 2, "expected at least 1 worker"),
+    ],
 )
-def test_flags_that_no_run_would_take_start_no_cluster(more, code, shards, tmp_path, rnn):
+def test_flags_that_no_run_would_take_start_no_cluster(more, code, text, shards, tmp_path, rnn):
     options = ["-w", "w.npz", "-o", str(tmp_path / "out"), "--rnn", rnn]
-    command = [sys.executable, "-m", "elman.dask", "in/01.npy", *options, *more]
+    code_of = "import sys, elman.dask; code = elman.dask.main(sys.argv[1:]); sys.exit(code)"
+    watched = f"import atexit, sys; atexit.register(lambda: print('distributed' in sys.modules)); {code_of}"
+    command = [sys.executable, "-c", watched, "in/01.npy", *options, *more]
     ended = subprocess.run(command, cwd=shards, capture_output=True, text=True)
-    assert ended.returncode == code, ended
+    assert (ended.returncode, ended.stdout, text in ended.stderr) == (code, "False\n", True), ended
 
 
 def test_a_run_that_may_succeed_later_is_tried_again(shards, tmp_path):

@@ -28,14 +28,14 @@ def test_the_example_has_the_bytes_of_the_fixtures(fixtures):
 
 
 def test_the_bytes_are_those_of_the_program(rnn, tmp_path):
-    own = layer()
+    rnn_layer = layer()
     input, h0 = elman.randn(5, 3, 10), elman.randn(2, 3, 20)
-    np.savez(tmp_path / "w.npz", **own.state_dict())
+    np.savez(tmp_path / "w.npz", **rnn_layer.state_dict())
     np.save(tmp_path / "x.npy", input)
     np.save(tmp_path / "h0.npy", h0)
     command = [rnn, "run", "-w", "w.npz", "-i", "x.npy", "--h0", "h0.npy", "-q"]
     subprocess.run(command, cwd=tmp_path, check=True)
-    output, hn = own(input, h0)
+    output, hn = rnn_layer(input, h0)
     assert output.tobytes() == np.load(tmp_path / "output.npy").tobytes()
     assert hn.tobytes() == np.load(tmp_path / "h_n.npy").tobytes()
 
@@ -145,8 +145,8 @@ def test_lengths_packed_and_ragged_sequences_have_the_same_bytes():
     output, hn = rnn(input, hx, lengths)
     packed = elman.pack_padded_sequence(input, lengths, enforce_sorted=False)
     packed_output, packed_hn = rnn(packed, hx)
-    padded, own = elman.pad_packed_sequence(packed_output)
-    assert own.tolist() == lengths
+    padded, found = elman.pad_packed_sequence(packed_output)
+    assert found.tolist() == lengths
     np.testing.assert_array_equal(padded, output)
     np.testing.assert_array_equal(packed_hn, hn)
     sequences = elman.unpad_sequence(input, lengths)

@@ -14,8 +14,8 @@ use crate::stack::{Block, Parallel, Plan, Shape, Steps, Workspace};
 pub(super) struct Spare<T>(Mutex<Vec<Workspace<T>>>);
 
 impl<T> Spare<T> {
-    /// Takes all of them: a concurrent pass allocates its own. So does one that finds the mutex locked, which never
-    /// waits: a process that was forked meanwhile would wait forever.
+    /// Takes all of them: a concurrent pass allocates its own. A pass that finds the mutex locked allocates too: in a
+    /// forked child the lock may never be released.
     pub(super) fn take(&self) -> Vec<Workspace<T>> {
         self.0.try_lock().map(|mut own| std::mem::take(&mut *own)).unwrap_or_default()
     }

@@ -9,7 +9,7 @@ pub(crate) fn shares(rows: usize, work: usize) -> usize {
     if worthwhile == 1 { 1 } else { rayon::current_num_threads().min(worthwhile) }
 }
 
-/// The most shares that are worth waking a thread for each.
+/// Largest number of shares whose work repays waking a thread.
 pub(crate) fn worthwhile(rows: usize, work: usize) -> usize {
     (rows.saturating_mul(work) / MIN_BLOCK_WORK).min(rows).max(1)
 }
