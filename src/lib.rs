@@ -87,6 +87,7 @@
 //! | a file that is written | `files::sink` or `files::folder`, then `files::temporary` (written beside its target), and `files::replace` (the outputs of a command take their places together) |
 //! | the threads of a pass | `stack::plan::Plan::new`, called in `rnn::pass` |
 //! | a run of `rnn run` | `src/bin/rnn/commands/run.rs` |
+//! | the hidden states that `explain`, `plot` and `info --dynamics` show | `src/bin/rnn/states.rs`, shown by `recurrence`, `plot` and `dynamics` beside it |
 //!
 //! # Where to add
 //!

@@ -1,11 +1,17 @@
 //! What the weights say about a pass: the state it starts from, and the lengths of its sequences.
 
+use std::ffi::OsStr;
+
 use anyhow::Result;
-use elman::{Checkpoint, Element, Error, Rnn};
+use elman::files::{Accepts, Source, TensorFile, open};
+use elman::{Checkpoint, Dtype, Element, Error, Model, Rnn};
 use ndarray::{ArrayD, Axis, IxDyn};
 
 use crate::failure::Data;
-use crate::pipeline::sequences::{PaddedSizes, check};
+use crate::numbers::conversion;
+use crate::pipeline::input::Input;
+use crate::pipeline::pass::Pass;
+use crate::pipeline::sequences::{Lengths, PaddedSizes, check, read_lengths};
 use crate::report::Notes;
 
 /// A first state and lengths that are constants of a model.
@@ -58,6 +64,50 @@ impl Start {
         Ok(Some(whole.mapv(T::from_f64)))
     }
 
+    /// The first state of a pass: that of a file, or of the model; `None` for zeros. `asked` is the typed type.
+    pub(crate) fn state_of_pass<T: Element>(
+        &self,
+        pass: &Pass<'_, T>,
+        file: Option<TensorFile>,
+        asked: Option<Dtype>,
+        notes: &mut Notes,
+    ) -> Result<Option<ArrayD<T>>> {
+        let Some(file) = file else { return self.state(pass.rnn, pass.batched(), notes) };
+        notes.notes.extend(self.overridden());
+        let name = format!("{}: h_0", file.place());
+        notes.notes.extend(conversion::<T>(asked, &name, file.header().stored)?);
+        let (expected, found) = (pass.rnn.hidden_shape(pass.batched()), &file.header().shape);
+        if *found != expected {
+            let (name, found) = ("h_0".to_owned(), found.clone());
+            return Err(Error::TensorShape { name, expected, found }.into());
+        }
+        Ok(Some(file.read()?))
+    }
+
+    /// Checks the header of an input, and reads the lengths of its sequences if it is a tensor.
+    pub(crate) fn lengths_of_pass<T: Element>(
+        &self,
+        input: &Input,
+        model: &Model<T>,
+        lengths: Option<Lengths<'_>>,
+        asked: Option<Dtype>,
+        notes: &mut Notes,
+    ) -> Result<Option<Vec<usize>>> {
+        // First of all: the shape explains most mistakes.
+        let padded = input.padded_sizes(model)?;
+        input.warn(notes);
+        // Ids are not converted.
+        let tensors = if model.encoder().is_some() { Vec::new() } else { input.tensors() };
+        for (place, stored, _) in tensors {
+            notes.notes.extend(conversion::<T>(asked, &format!("{place}: input"), stored)?);
+        }
+        if lengths.is_none() {
+            return self.lengths(padded.as_ref(), notes);
+        }
+        let lengths = lengths.zip(padded);
+        lengths.map(|(lengths, padded)| read_lengths(lengths, &padded)).transpose()
+    }
+
     /// The lengths of a padded batch. Packed and ragged input has lengths of its own.
     pub(crate) fn lengths(
         &self,
@@ -107,4 +157,9 @@ impl Start {
         );
         Err(Data(message).into())
     }
+}
+
+/// Opens a file with one tensor.
+pub(crate) fn open_tensor(path: &OsStr) -> Result<TensorFile> {
+    Ok(open(&Source::parse(path), Accepts::Tensor)?.into_tensor()?)
 }

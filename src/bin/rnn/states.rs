@@ -9,8 +9,8 @@ mod sequences;
 use std::ffi::OsStr;
 
 use anyhow::Result;
-use elman::files::{Accepts, Source, open};
-use elman::{Checkpoint, Dtype, Element, Error, Generator, Model, ModelCheckpoint, Params};
+use elman::files::Source;
+use elman::{Checkpoint, Dtype, Element, Generator, Model, ModelCheckpoint, Params};
 use ndarray::{Array3, ArrayD, Axis, Ix3};
 
 use crate::args::{LayerArgs, PartArgs, Seen, TableArgs, WeightsArgs};
@@ -19,13 +19,12 @@ use crate::explain::layer::{Places, explain};
 use crate::failure::{Usage, with_hint};
 use crate::layer::{assume, build, config_from_flags, described, merged_config, read_model};
 use crate::model_flags::ModelFlags;
-use crate::numbers::conversion;
 use crate::pipeline::input::{Input, check_stdin};
 use crate::pipeline::pass::{Pass, PassOptions};
 use crate::pipeline::rows::Given;
-use crate::pipeline::sequences::{Lengths, read_lengths};
+use crate::pipeline::sequences::Lengths;
 use crate::report::Notes;
-use crate::start::Start;
+use crate::start::{Start, open_tensor};
 
 use sequences::{Kept, of_params, split};
 
@@ -108,11 +107,13 @@ impl Opened<'_> {
         let model = model::<T>(sources, weights, &places, notes)?;
         let config = model.rnn().config().clone();
         let explained = |error| explain(error, &config, &places);
-        let lengths = check_input::<T>(sources, &input, &model, lengths, &start, notes);
+        let lengths = start.lengths_of_pass(&input, &model, lengths, sources.dtype, notes);
         let options = PassOptions::default();
         let pass = lengths.and_then(|own| input.pass(&model, &options, &places.input, own));
         let pass = pass.map_err(explained)?;
-        let h_0 = first_state(sources, &pass, &start, notes).map_err(explained)?;
+        let file = sources.h_0.map(open_tensor).transpose()?;
+        let h_0 = start.state_of_pass(&pass, file, sources.dtype, notes).map_err(explained)?;
+        let h_0 = first_state(&pass, h_0)?;
         let about = About {
             config: config.clone(),
             dtype: T::DTYPE,
@@ -178,52 +179,9 @@ fn model<T: Element>(
     build(weights, &config, None)
 }
 
-/// Checks the header of the input, and reads the lengths of its sequences if it is a tensor.
-fn check_input<T: Element>(
-    sources: &Sources<'_>,
-    input: &Input,
-    model: &Model<T>,
-    lengths: Option<Lengths<'_>>,
-    start: &Start,
-    notes: &mut Notes,
-) -> Result<Option<Vec<usize>>> {
-    let padded = input.padded_sizes(model)?;
-    input.warn(notes);
-    if model.encoder().is_none() {
-        for (place, stored, _) in input.tensors() {
-            let name = format!("{place}: input");
-            notes.notes.extend(conversion::<T>(sources.dtype, &name, stored)?);
-        }
-    }
-    match (lengths, &padded) {
-        (Some(lengths), Some(padded)) => read_lengths(lengths, padded).map(Some),
-        _ => start.lengths(padded.as_ref(), notes),
-    }
-}
-
-/// The state that the sequences start from, (D * `num_layers`, N, `H_out`).
-fn first_state<T: Element>(
-    sources: &Sources<'_>,
-    pass: &Pass<'_, T>,
-    start: &Start,
-    notes: &mut Notes,
-) -> Result<Array3<T>> {
-    let expected = pass.rnn.hidden_shape(pass.batched());
-    let state = match sources.h_0 {
-        Some(path) => {
-            notes.notes.extend(start.overridden());
-            let file = open(&Source::parse(path), Accepts::Tensor)?.into_tensor()?;
-            let name = format!("{}: h_0", file.place());
-            notes.notes.extend(conversion::<T>(sources.dtype, &name, file.header().stored)?);
-            let found = file.header().shape.clone();
-            if found != expected {
-                return Err(Error::TensorShape { name: "h_0".to_owned(), expected, found }.into());
-            }
-            Some(file.read()?)
-        }
-        None => start.state(pass.rnn, pass.batched(), notes)?,
-    };
-    let state = state.unwrap_or_else(|| ArrayD::zeros(expected));
+/// The states that the sequences start from, (D * `num_layers`, N, `H_out`).
+fn first_state<T: Element>(pass: &Pass<'_, T>, state: Option<ArrayD<T>>) -> Result<Array3<T>> {
+    let state = state.unwrap_or_else(|| ArrayD::zeros(pass.rnn.hidden_shape(pass.batched())));
     let state = if state.ndim() == 2 { state.insert_axis(Axis(1)) } else { state };
     Ok(state.into_dimensionality::<Ix3>()?)
 }

@@ -42,7 +42,8 @@ pub(crate) struct Explain {
 /// A layer, and the sequences that it is shown on.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Seen {
-    /// Input, in every form that rnn run reads: (L, N, H_in), (N, L, H_in) with --batch-first, or (L, H_in).
+    /// Input: (L, N, H_in), (N, L, H_in) with --batch-first, or (L, H_in); packed, an archive of sequences, or ids if the
+    /// weights saved an embedding.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) input: Option<OsString>,
     /// Weights: a folder of .npy files, .npz, .safetensors, .pt, .onnx, or -.

@@ -44,7 +44,7 @@ pub(crate) struct DynamicsArgs {
     /// first NaN or infinity and its operand, and how many steps a perturbation of the hidden state lives.
     #[arg(long, requires = "input")]
     pub(crate) dynamics: bool,
-    /// The input, in every form that rnn run reads.
+    /// The input, as for rnn explain.
     #[arg(short, long, value_name = "FILE", requires = "dynamics")]
     pub(crate) input: Option<OsString>,
     /// h_0. Zeros without it.

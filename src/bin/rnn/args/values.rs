@@ -34,7 +34,7 @@ pub(crate) fn whole(text: &str) -> Result<usize, String> {
     parsed(text, |_| true, "a whole number")
 }
 
-/// Most digits behind the point: an f64 has 17 that count.
+/// Most digits behind the point: 17 significant digits determine an f64.
 const MAX_DIGITS: usize = 17;
 
 pub(crate) fn digits(text: &str) -> Result<usize, String> {

@@ -8,9 +8,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use elman::files::{
-    Accepts, OpenSource, Pending, Sink, Source, TensorFormat, is_standard_output, open,
-};
+use elman::files::{OpenSource, Pending, Sink, Source, TensorFormat, is_standard_output};
 use elman::{Element, Error, Generation, Model, ModelCheckpoint, Rnn, Sampler};
 use ndarray::{ArrayD, IxDyn};
 
@@ -26,7 +24,7 @@ use crate::pipeline::output_path::{shown, tensor_format};
 use crate::progress;
 use crate::report::{Notes, Report, RunLine, TensorLine};
 use crate::rng::Rng;
-use crate::start::Start;
+use crate::start::{Start, open_tensor};
 
 use text::{TextOutput, Wording};
 
@@ -53,14 +51,13 @@ fn generate_as<T: Element>(
     let layer = described(&mut weights.layer);
     let vocabulary = weights.config.vocabulary.clone();
     let model = language::load::<T>(&args.language, weights, None, &mut notes)?;
-    let classes = model.check_language()?.num_embeddings();
-    let wording = Wording { vocabulary, count: classes };
+    let wording = Wording { vocabulary, count: model.check_language()?.num_embeddings() };
     let (prompt, stops) = (wording.prompt(&args.prompt)?, wording.stops(&args.stop)?);
     let start = Start::new(Some(&layer));
     let h_0 = initial_state(args, &model, &start, prompt.is_empty(), &mut notes)?;
     notes.print_said();
     let (rnn, place) = (model.rnn(), || layer.place.clone());
-    let sampler = Sampler::new(args.temperature, args.top, classes).with_context(place)?;
+    let sampler = Sampler::new(args.temperature, args.top, wording.count).with_context(place)?;
     let began = Instant::now();
     let mut generation = Generation::new(&model, h_0.as_ref().map(|h_0| h_0.view()))?;
     prompt.iter().try_for_each(|&id| generation.pass(id))?;
@@ -70,12 +67,13 @@ fn generate_as<T: Element>(
     let (seconds, h_n) = (began.elapsed().as_secs_f64(), generation.into_state());
     notes.notes.push(format!("tokens: {} of the prompt, {drawn} new", prompt.len()));
     notes.shorten(args.report.verbose == 0);
+    let state = state.map(|state| state.write(&h_n)).transpose()?;
     let report = Report {
         command: "generate",
         layer: Some((rnn.config().clone(), T::DTYPE)),
         weights: Some(place()),
         seed: rng.seed.filter(|_| args.temperature > 0.0),
-        rng: rng.save(state.map(|state| state.write(&h_n)).transpose()?)?,
+        rng: rng.save(state)?,
         tensors: states::<T>(args, &start, h_n.shape()),
         run: Some(RunLine { mode: "eval", kernel: rnn.kernel().name(), threads: 1, seconds }),
         values: None,
@@ -147,7 +145,7 @@ fn read_h_0<T: Element>(
     path: &OsStr,
     notes: &mut Notes,
 ) -> Result<ArrayD<T>> {
-    let file = open(&Source::parse(path), Accepts::Tensor)?.into_tensor()?;
+    let file = open_tensor(path)?;
     let name = format!("{}: h_0", file.place());
     notes.notes.extend(conversion::<T>(args.language.dtype, &name, file.header().stored)?);
     let (expected, found) = (rnn.hidden_shape(None), file.header().shape.clone());

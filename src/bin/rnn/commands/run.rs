@@ -23,12 +23,12 @@ use crate::pipeline::output_path::shown;
 use crate::pipeline::pass::PassOptions;
 use crate::report::{Notes, print};
 use crate::rng::Rng;
-use crate::start::Start;
+use crate::start::{Start, open_tensor};
 use crate::threads;
 
 use model::{fresh, load, open_input, places, read_weights};
 use plan::{RunInput, RunPlan};
-use work::{Done, Shared, Work, open_h_0};
+use work::{Done, Shared, Work};
 
 pub(crate) fn run(args: &Run) -> Result<()> {
     let mut plan = RunPlan::new(args)?;
@@ -101,7 +101,7 @@ fn hold_streams(args: &Run, input: &mut Input) -> Result<Option<TensorFile>> {
         return Ok(None);
     }
     input.hold()?;
-    let mut h_0 = args.h0.as_deref().map(open_h_0).transpose()?;
+    let mut h_0 = args.h0.as_deref().map(open_tensor).transpose()?;
     h_0.iter_mut().try_for_each(TensorFile::hold)?;
     Ok(h_0)
 }

@@ -1,27 +1,25 @@
 //! The run of one input: its outputs, complete and not yet in their places, and its report.
 
-use std::ffi::OsStr;
-
 use anyhow::Result;
-use elman::files::{Accepts, Pending, Source, StoredType, TensorFile, open};
-use elman::{Config, Element, Error, Function, Model};
+use elman::files::{Pending, TensorFile};
+use elman::{Config, Element, Function, Model};
 use ndarray::ArrayD;
 use rayon::ThreadPool;
 
 use crate::args::Run;
 use crate::explain::layer::{Places, explain};
-use crate::numbers::{all_finite, conversion};
+use crate::numbers::all_finite;
 use crate::peak;
 use crate::pipeline::extent;
 use crate::pipeline::input::Input;
 use crate::pipeline::output::Outputs;
 use crate::pipeline::pass::{Pass, PassOptions};
 use crate::pipeline::prediction::Results;
-use crate::pipeline::sequences::{Lengths, check_total, read_lengths};
+use crate::pipeline::sequences::{Lengths, check_total};
 use crate::progress;
 use crate::report::{Notes, Report, RunLine, TensorLine};
 use crate::rng::Rng;
-use crate::start::Start;
+use crate::start::{Start, open_tensor};
 
 /// Everything that the inputs of a command share.
 pub(super) struct Shared<'a, T> {
@@ -64,7 +62,9 @@ impl<T: Element> Shared<'_, T> {
         let Work { mut input, lengths, mut outputs, mut rng, mut notes } = work;
         let rnn = self.model.rnn();
         let explained = |error| explain(error, rnn.config(), places);
-        let own = self.lengths_of(&input, lengths, &mut notes);
+        let (args, start) = (self.args, self.start);
+        self.note_recognised(&input, &mut notes);
+        let own = start.lengths_of_pass(&input, self.model, lengths, args.dtype, &mut notes);
         let pass = own.and_then(|own| input.pass(self.model, self.options, &places.input, own));
         let pass = pass.map_err(explained)?;
         let ran = forward(self, &pass, (input, held), &mut outputs, &mut rng, &mut notes);
@@ -86,35 +86,21 @@ impl<T: Element> Shared<'_, T> {
             tensors: lines(&pass, places, self.start, &results, names),
             weights: places.weights.clone(),
             seed: rng.seed.filter(|_| drawn),
-            rng: None,
             run: Some(run),
-            values: None,
             notes,
+            ..Report::default()
         };
         Ok(Done { outputs, rng, text, report, stdout_taken })
     }
 
-    /// Checks the header of the input, and reads the lengths of its sequences if it is a tensor.
-    fn lengths_of(
-        &self,
-        input: &Input,
-        lengths: Option<Lengths<'_>>,
-        notes: &mut Notes,
-    ) -> Result<Option<Vec<usize>>> {
-        let Shared { args, model, start, .. } = self;
-        // First of all: the shape explains most mistakes.
-        let padded = input.padded_sizes(model)?;
-        input.warn(notes);
-        // Ids are not converted.
-        let tensors = if model.encoder().is_some() { Vec::new() } else { input.tensors() };
-        for (place, stored, recognised) in tensors {
-            note_type::<T>(args, &format!("{place}: input"), stored, &recognised, notes)?;
+    /// Says how the tensors of an input were recognised, with --verbose. Ids need no words.
+    fn note_recognised(&self, input: &Input, notes: &mut Notes) {
+        if self.args.report.verbose == 0 || self.model.encoder().is_some() {
+            return;
         }
-        if lengths.is_none() {
-            return start.lengths(padded.as_ref(), notes);
-        }
-        let lengths = lengths.zip(padded);
-        lengths.map(|(lengths, padded)| read_lengths(lengths, &padded)).transpose()
+        let words = input.tensors().into_iter();
+        let words = words.map(|(place, _, form)| format!("{place}: input: recognised as {form}"));
+        notes.notes.extend(words);
     }
 }
 
@@ -131,21 +117,14 @@ fn forward<T: Element>(
     rng: &mut Rng,
     notes: &mut Notes,
 ) -> Result<(Results<T>, RunLine)> {
-    let Shared { args, start, pool, .. } = shared;
+    let Shared { args, pool, .. } = shared;
     match (&pass.index, &pass.lengths) {
         (Some(index), _) => check_total(&index.lengths()?, args.total_length)?,
         (_, Some(own)) => check_total(own, args.total_length)?,
         _ => {}
     }
     outputs.check_shapes(pass)?;
-    let h_0 = match args.h0.as_deref() {
-        Some(path) => {
-            notes.notes.extend(start.overridden());
-            let file = held.map_or_else(|| open_h_0(path), Ok)?;
-            Some(read_h_0(args, pass, file, notes)?)
-        }
-        None => start.state(pass.rnn, pass.batched(), notes)?,
-    };
+    let h_0 = first_state(shared, pass, held, notes)?;
     let threads = pool.current_num_threads();
     if args.report.verbose > 0 {
         let plan = pass.rnn.plan(pass.steps, pass.batch, threads);
@@ -162,6 +141,31 @@ fn forward<T: Element>(
     }
     let (mode, kernel) = (if args.train { "train" } else { "eval" }, pass.rnn.kernel().name());
     Ok((results, RunLine { mode, kernel, threads, seconds }))
+}
+
+/// The first state of the typed file or of the model; `None` for zeros.
+fn first_state<T: Element>(
+    shared: &Shared<'_, T>,
+    pass: &Pass<'_, T>,
+    held: Option<TensorFile>,
+    notes: &mut Notes,
+) -> Result<Option<ArrayD<T>>> {
+    let args = shared.args;
+    let file = match (held, args.h0.as_deref()) {
+        (None, Some(path)) => Some(open_tensor(path)?),
+        (held, _) => held,
+    };
+    let name = file.as_ref().map(|file| format!("{}: h_0", file.place()));
+    if let Some((file, name)) = file.as_ref().zip(name.as_ref()).filter(|_| args.report.verbose > 0)
+    {
+        notes.notes.push(format!("{name}: recognised as {}", file.recognised()));
+    }
+    let h_0 = shared.start.state_of_pass(pass, file, args.dtype, notes)?;
+    if let Some((h_0, name)) = h_0.as_ref().zip(name).filter(|_| args.check_finite) {
+        let [.., axes] = pass.axes(false);
+        all_finite(&name, &h_0.view(), &axes, &[])?;
+    }
+    Ok(h_0)
 }
 
 /// The tensors of the report. `written` holds the files of output, `h_n`, the last outputs and all hidden states.
@@ -199,44 +203,4 @@ fn lines<T: Element>(
         lines.push(line(name, &hidden_axes, states.shape(), all_hidden.clone()));
     }
     lines
-}
-
-/// Notes the type of a tensor if it is converted, and how the tensor was recognised if more is to be said.
-fn note_type<T: Element>(
-    args: &Run,
-    name: &str,
-    stored: StoredType,
-    recognised: &str,
-    notes: &mut Notes,
-) -> Result<()> {
-    if args.report.verbose > 0 {
-        notes.notes.push(format!("{name}: recognised as {recognised}"));
-    }
-    notes.notes.extend(conversion::<T>(args.dtype, name, stored)?);
-    Ok(())
-}
-
-pub(super) fn open_h_0(path: &OsStr) -> Result<TensorFile> {
-    Ok(open(&Source::parse(path), Accepts::Tensor)?.into_tensor()?)
-}
-
-fn read_h_0<T: Element>(
-    args: &Run,
-    pass: &Pass<'_, T>,
-    file: TensorFile,
-    notes: &mut Notes,
-) -> Result<ArrayD<T>> {
-    let name = format!("{}: h_0", file.place());
-    note_type::<T>(args, &name, file.header().stored, &file.recognised(), notes)?;
-    let (expected, found) = (pass.rnn.hidden_shape(pass.batched()), &file.header().shape);
-    if *found != expected {
-        let (name, found) = ("h_0".to_owned(), found.clone());
-        return Err(Error::TensorShape { name, expected, found }.into());
-    }
-    let h_0 = file.read()?;
-    if args.check_finite {
-        let [.., axes] = pass.axes(false);
-        all_finite(&name, &h_0.view(), &axes, &[])?;
-    }
-    Ok(h_0)
 }
