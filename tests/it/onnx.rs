@@ -648,6 +648,8 @@ fn a_reversed_layer_passes_large_files_by_sequences_and_is_not_carried() {
     assert!(text.contains("layer 0 of 1, reverse (all from 0)\n"), "{text}");
     let text = sandbox.rnn("explain -w m.onnx -i short.npy --report json").succeeds().stdout_text();
     assert!(text.contains(r#""direction":"reverse""#), "{text}");
+    let text = sandbox.rnn("info m.onnx --dynamics -i short.npy").succeeds().stdout_text();
+    assert!(text.contains("layer 0, reverse:\n"), "{text}");
     sandbox.rnn("stream -w m.onnx").fails(
         65,
         "rnn: m.onnx: expected the forward direction, got a layer that runs in reverse, which cannot be \

@@ -84,7 +84,7 @@ fn describe_as<T: Element>(opened: Opened<'_>, notes: &mut Notes) -> Result<Dyna
     let pool = threads::pool(None, &mut notes.notes)?;
     let rows = 0..sequences.count();
     let bar = sequences.bar(rows.clone());
-    let cells = Cell::of(sequences.model.rnn())?;
+    let cells = Cell::all(sequences.model.rnn())?;
     let mut observed = Observed::new(&sequences.about, &cells);
     for row in rows.filter(|&row| sequences.steps(row) > 0) {
         let states = pool.install(|| sequences.pass(row, &bar))?;

@@ -84,7 +84,7 @@ impl<'a> Recurrence<'a> {
             x,
             before,
             result: Step { pre_activation, h },
-            cell: Cell::of(rnn)?.swap_remove(layer * about.config.num_directions() + direction),
+            cell: Cell::one(rnn, layer * about.config.num_directions() + direction)?,
         })
     }
 

@@ -39,7 +39,7 @@ const BLANK: Cell = (' ', None, None);
 /// The colour of the mark of NaN.
 const GREY: Rgb = [150; 3];
 
-/// Two cells of a heat map above each other. NaN alone has a mark: on a black terminal its black is no colour.
+/// Two cells of a heat map above each other. NaN alone has a mark: black cells are invisible on a black terminal.
 pub(super) fn half_blocks([upper, lower]: [Option<Rgb>; 2]) -> Cell {
     if upper == Some(NAN) && [None, upper].contains(&lower) {
         ('?', Some(GREY), Some(NAN))

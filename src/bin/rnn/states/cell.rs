@@ -13,19 +13,29 @@ pub(crate) struct Cell {
 
 impl Cell {
     /// Those of every layer and direction, in the order of the `state_dict`.
-    pub(crate) fn of<T: Element>(rnn: &Rnn<T>) -> Result<Vec<Self>, ShapeError> {
-        let tensors = rnn.to_tensors().into_iter();
-        let mut tensors = tensors.map(|(_, tensor)| tensor.mapv(Into::<f64>::into));
-        let mut next =
-            || tensors.next().unwrap_or_else(|| unreachable!("a parameter of each kind"));
-        let config = rnn.config();
+    pub(crate) fn all<T: Element>(rnn: &Rnn<T>) -> Result<Vec<Self>, ShapeError> {
+        let (config, mut tensors) = (rnn.config(), rnn.to_tensors().into_iter());
         let cells = 0..config.num_layers * config.num_directions();
-        let cell = |_| {
-            let [weight_ih, weight_hh] = [next(), next()].map(ArrayD::into_dimensionality);
-            let biases =
-                config.bias.then(|| [next(), next()].map(|bias| bias.into_iter().collect()));
-            Ok(Cell { weight_ih: weight_ih?, weight_hh: weight_hh?, biases })
+        cells.map(|_| Self::next(&mut tensors, config.bias)).collect()
+    }
+
+    /// Those of one layer and direction, by its index in the `state_dict`.
+    pub(crate) fn one<T: Element>(rnn: &Rnn<T>, index: usize) -> Result<Self, ShapeError> {
+        let bias = rnn.config().bias;
+        let before = index * if bias { 4 } else { 2 };
+        Self::next(&mut rnn.to_tensors().into_iter().skip(before), bias)
+    }
+
+    fn next<T: Element>(
+        tensors: &mut impl Iterator<Item = (String, ArrayD<T>)>,
+        bias: bool,
+    ) -> Result<Self, ShapeError> {
+        let mut next = || {
+            let tensor = tensors.next().unwrap_or_else(|| unreachable!("a parameter of each kind"));
+            tensor.1.mapv(Into::<f64>::into)
         };
-        cells.map(cell).collect()
+        let [weight_ih, weight_hh] = [next(), next()].map(ArrayD::into_dimensionality);
+        let biases = bias.then(|| [next(), next()].map(|bias| bias.into_iter().collect()));
+        Ok(Cell { weight_ih: weight_ih?, weight_hh: weight_hh?, biases })
     }
 }
