@@ -231,7 +231,7 @@ fn mistakes() {
              hint: rnn plot -o h.png --input output.npy",
         ),
         (
-            "-w w.npz -i x.npy -o h.png --size 100x100",
+            "-w w.npz -i x.npy -o h.png --size 200x200",
             2,
             "--size: expected a larger picture, with room for each panel",
         ),

@@ -45,6 +45,10 @@ pub(crate) fn digits(text: &str) -> Result<usize, String> {
 #[cfg(feature = "plot")]
 const MAX_PIXELS: u32 = 1 << 26;
 
+/// Least width and height: few smaller pictures have room for one panel and its words.
+#[cfg(feature = "plot")]
+const MIN_SIDE: u32 = 200;
+
 /// Width and height of a picture, as in 800x600.
 #[cfg(feature = "plot")]
 pub(crate) fn pixels(text: &str) -> Result<[u32; 2], String> {
@@ -52,11 +56,11 @@ pub(crate) fn pixels(text: &str) -> Result<[u32; 2], String> {
         .split_once('x')
         .and_then(|(width, height)| Some([width.parse().ok()?, height.parse::<u32>().ok()?]));
     let fits = |[width, height]: &[u32; 2]| {
-        *width >= 100
-            && *height >= 100
+        *width >= MIN_SIDE
+            && *height >= MIN_SIDE
             && width.checked_mul(*height).is_some_and(|all| all <= MAX_PIXELS)
     };
-    let expected = "a size such as 1000x600, at least 100x100 and at most 67108864 pixels";
+    let expected = "a size such as 1000x600, at least 200x200 and at most 67108864 pixels";
     size.filter(fits).ok_or_else(|| format!("expected {expected}, got '{text}'"))
 }
 
