@@ -125,7 +125,7 @@ fn the_sum_is_that_of_the_layer() {
 #[test]
 fn the_example_of_the_documentation() {
     let sandbox = Sandbox::new();
-    let text = sandbox.rnn("explain --step 1 --units 0").succeeds().stdout_text();
+    let text = sandbox.rnn("--max-bytes 1M explain --step 1 --units 0").succeeds().stdout_text();
     assert!(text.lines().all(|line| line.len() <= 80), "{text}");
     let expected = "\
 RNN(10, 20, num_layers=2), tanh, f32, 1480 parameters
@@ -143,6 +143,14 @@ x (10)             x[0]      x[1]      x[2]      x[3]      x[4]
 h[1] = tanh(W_ih x[1] + b_ih + W_hh h[0] + b_hh)
 ";
     assert!(text.starts_with(expected), "{text}");
+    // A longer name of a first state moves all columns.
+    sandbox.rnn("init --input-size 1 --hidden-size 100 --num-layers 101 -o deep.npz -q").succeeds();
+    sandbox.rnn("randn --shape 2,1 -o x.npy -q").succeeds();
+    let deep = sandbox.rnn("explain -w deep.npz -i x.npy --layer 100").succeeds().stdout_text();
+    let place = |start: &str, mark| {
+        deep.lines().find(|line| line.starts_with(start)).and_then(|line| line.find(mark)).unwrap()
+    };
+    assert_eq!(place("h_0[100] (100) -->", '*') + 2, place("     ", '^'), "{deep}");
     for line in ["torch.manual_seed(0)", "x_t = x[1]", "h = states(1)[0, 0:20]"] {
         assert!(text.contains(line), "{line}");
     }

@@ -13,8 +13,16 @@ use crate::states::{About, Opened, Sequences, Sources, open_sources};
 use crate::threads;
 
 /// The flags that the example of PyTorch's documentation takes. All others are of files.
-const OF_EXAMPLE: [&str; 7] =
-    ["--step", "--row", "--layer", "--direction", "--units", "--precision", "--report"];
+const OF_EXAMPLE: [&str; 8] = [
+    "--step",
+    "--row",
+    "--layer",
+    "--direction",
+    "--units",
+    "--precision",
+    "--report",
+    "--max-bytes",
+];
 
 pub(crate) fn explain(args: &Explain) -> Result<()> {
     let form = if args.report == InfoForm::Json { ReportForm::Json } else { ReportForm::Text };
