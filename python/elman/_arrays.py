@@ -7,11 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from . import _native
-
-rebuild_rnn = _native.rebuild_rnn
-rebuild_model = _native.rebuild_model
-
 
 _Packed = namedtuple("_Packed", "data batch_sizes sorted_indices unsorted_indices")
 

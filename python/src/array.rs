@@ -27,12 +27,15 @@ impl Float for f64 {
     const NAME: &'static str = "float64";
 }
 
-/// A function of `elman._arrays`, which is imported once.
+/// A function of `elman._arrays`, or of another module, which is imported once.
 macro_rules! python {
-    ($py:expr, $name:literal) => {{
+    ($py:expr, $name:literal) => {
+        python!($py, "elman._arrays", $name)
+    };
+    ($py:expr, $module:literal, $name:literal) => {{
         static FUNCTION: pyo3::sync::PyOnceLock<pyo3::Py<pyo3::PyAny>> =
             pyo3::sync::PyOnceLock::new();
-        FUNCTION.import($py, "elman._arrays", $name)
+        FUNCTION.import($py, $module, $name)
     }};
 }
 pub(crate) use python;

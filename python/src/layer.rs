@@ -69,10 +69,17 @@ pub(crate) fn with_tensors<T: LayerFloat>(
     rnn: &Rnn<T>,
     items: &Bound<'_, PyAny>,
 ) -> PyResult<Layer> {
-    let tensors = tensors::<T>(items)?;
-    let other = Rnn::from_tensors(rnn.config().clone(), tensors);
-    let other = other.map_err(|error| error::of_layer(&error))?;
-    Ok(T::layer(other.with_reversed(rnn.is_reversed())))
+    built(rnn.config().clone(), tensors(items)?, rnn.is_reversed()).map(T::layer)
+}
+
+/// A layer of a configuration and named tensors.
+pub(crate) fn built<T: Float>(
+    config: Config,
+    tensors: Vec<(String, ArrayD<T>)>,
+    reversed: bool,
+) -> PyResult<Rnn<T>> {
+    let rnn = Rnn::from_tensors(config, tensors).map_err(|error| error::of_layer(&error))?;
+    Ok(rnn.with_reversed(reversed))
 }
 
 /// Copies of named arrays, in the type of the layer.
@@ -90,6 +97,5 @@ pub(crate) fn tensors<T: Float>(items: &Bound<'_, PyAny>) -> PyResult<Vec<(Strin
 fn cast<T: Float, U: LayerFloat>(rnn: &Rnn<T>, number: impl Fn(T) -> U) -> PyResult<Rnn<U>> {
     let tensors = rnn.to_tensors().into_iter();
     let tensors = tensors.map(|(name, tensor)| (name, tensor.mapv(&number))).collect();
-    let other = Rnn::from_tensors(rnn.config().clone(), tensors);
-    Ok(other.map_err(|error| error::of_layer(&error))?.with_reversed(rnn.is_reversed()))
+    built(rnn.config().clone(), tensors, rnn.is_reversed())
 }

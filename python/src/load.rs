@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use elman::files::Source;
-use elman::{Checkpoint, Config, Dtype, Rnn};
+use elman::{Checkpoint, Config, Dtype};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::array::{Float, dtype};
 use crate::error;
-use crate::layer::{Layer, tensors};
+use crate::layer::{Layer, built, tensors};
 use crate::rnn::PyRnn;
 
 /// Reads a layer from a file or a folder of weights: .pt, .safetensors, .npz, .onnx, or a folder of .npy.
@@ -95,13 +95,11 @@ fn rebuild_rnn(
     let config = Config::from_json(&config).map_err(|error| error::of_layer(&error))?;
     let items = state_dict.items().into_any();
     let layer = if dtype == f32::NAME {
-        Rnn::from_tensors(config, tensors::<f32>(&items)?)
-            .map(|rnn| Layer::F32(rnn.with_reversed(reversed)))
+        Layer::F32(built(config, tensors(&items)?, reversed)?)
     } else {
-        Rnn::from_tensors(config, tensors::<f64>(&items)?)
-            .map(|rnn| Layer::F64(rnn.with_reversed(reversed)))
+        Layer::F64(built(config, tensors(&items)?, reversed)?)
     };
-    Ok(PyRnn::new_with(layer.map_err(|error| error::of_layer(&error))?, training))
+    Ok(PyRnn::new_with(layer, training))
 }
 
 pub(crate) fn functions(module: &Bound<'_, PyModule>) -> PyResult<()> {

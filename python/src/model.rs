@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use elman::files::{Source, Tensor};
 use elman::{
     Batch, Config, Dtype, Model, ModelCheckpoint, ModelConfig, ModelOutput, Options, Pool,
-    Prediction, Rnn,
+    Prediction,
 };
 use ndarray::ArrayD;
 use numpy::PyReadonlyArrayDyn;
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::array::{Float, dtype, floats, owned, python, view};
 use crate::error::{of_checkpoint, of_layer};
-use crate::layer::tensors;
+use crate::layer::{built, tensors};
 use crate::load::{PICKLE_VERSION, check_version, overridden, warn};
 use crate::parts::Parts;
 use crate::pass::{self, Form};
@@ -41,8 +41,8 @@ macro_rules! each {
 ///
 /// The arguments are the flags of `rnn run`: `embedding` or `one_hot` for input of ids, `vocab` (with `tokens` and
 /// `unknown`) for input of text, `head` (such as "fc.0,relu,fc.2"), `pool` ("steps", "last", "state", "mean" or "max"),
-/// `function` ("softmax", "log_softmax", "sigmoid" or "argmax") or `top`, and `labels`. They replace what the file says
-/// of the parts around the layer.
+/// `function` ("softmax", "log_softmax", "sigmoid" or "argmax") or `top`, and `labels`. They override those of the
+/// file.
 #[pyclass(frozen, name = "Model", module = "elman")]
 pub(crate) struct PyModel {
     model: AnyModel,
@@ -63,7 +63,7 @@ impl PyModel {
         let text = self.text(input)?;
         let input = text.as_ref().unwrap_or(input);
         let (array, form) = Form::of(input, lengths)?;
-        let hx = hx.map(|hx| floats::<T>(hx, "hx")).transpose()?;
+        let hx = hx.map(|hx| floats::<T>(hx, "h_0")).transpose()?;
         let h_0 = hx.as_ref().map(PyReadonlyArrayDyn::as_array);
         let batch_first = model.rnn().config().batch_first;
         let is_serial = |batch: &Batch<'_, T>| model.is_serial(batch);
@@ -250,7 +250,7 @@ impl PyModel {
         }
         let settings = (config, self.around.to_json().to_string(), self.dtype());
         let parts = (PICKLE_VERSION, settings, layer, around);
-        Ok((python!(py, "rebuild_model")?.clone(), parts.into_pyobject(py)?))
+        Ok((python!(py, "elman._native", "rebuild_model")?.clone(), parts.into_pyobject(py)?))
     }
 }
 
@@ -286,10 +286,8 @@ fn rebuilt<T: Float>(
 ) -> PyResult<PyModel> {
     let parts = tensors::<T>(parts)?.into_iter().map(|(name, array)| (name, tensor(array)));
     let parts: Vec<_> = parts.collect();
-    let rnn = Rnn::from_tensors(config, tensors::<T>(layer)?);
-    let model =
-        rnn.and_then(|rnn| Model::from_tensors(rnn.with_reversed(reversed), &around, &parts));
-    let model = model.map_err(|error| of_layer(&error))?;
+    let rnn = built(config, tensors::<T>(layer)?, reversed)?;
+    let model = Model::from_tensors(rnn, &around, &parts).map_err(|error| of_layer(&error))?;
     Ok(PyModel { model: typed(model), around, tensors: parts })
 }
 

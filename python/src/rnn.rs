@@ -60,7 +60,7 @@ impl PyRnn {
         let py = input.py();
         let (array, form) = Form::of(input, lengths)?;
         let array = floats::<T>(&array, "input")?;
-        let hx = hx.map(|hx| floats::<T>(hx, "hx")).transpose()?;
+        let hx = hx.map(|hx| floats::<T>(hx, "h_0")).transpose()?;
         let (array, h_0) = (array.as_array(), hx.as_ref().map(PyReadonlyArrayDyn::as_array));
         let config = rnn.config();
         let draws =
@@ -295,6 +295,6 @@ impl PyRnn {
         let reversed = each!(&*layer, rnn => rnn.is_reversed());
         let settings = (config, reversed, layer.dtype(), self.training());
         let parts = (PICKLE_VERSION, settings, self.state_dict(py)?);
-        Ok((python!(py, "rebuild_rnn")?.clone(), parts.into_pyobject(py)?))
+        Ok((python!(py, "elman._native", "rebuild_rnn")?.clone(), parts.into_pyobject(py)?))
     }
 }
