@@ -12,8 +12,9 @@
 //! | `load` | layers from files and pickles |
 //! | `packed` | the functions of `torch.nn.utils.rnn`, on items of any type |
 //!
-//! A mutex of this module is locked only by a thread that holds the GIL. No other thread can therefore hold it when the
-//! process forks, and the child finds all of them unlocked.
+//! A mutex of this module is locked only by a thread that holds the GIL and calls no function of Python meanwhile, which
+//! might release it. No other thread can therefore hold the mutex when the process forks: the child finds all of them
+//! unlocked.
 
 #![allow(clippy::doc_markdown, reason = "docstrings of Python")]
 #![allow(clippy::needless_pass_by_value, reason = "arguments are made from Python's objects")]

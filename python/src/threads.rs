@@ -7,16 +7,16 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-/// The pool, and what it was made for.
+/// The pool that large passes share, with the process and the number of threads for which it was built.
 #[derive(Debug)]
-struct Pool {
+struct Shared {
     process: u32,
     threads: usize,
     pool: Arc<ThreadPool>,
 }
 
 /// The pool of this process or of the one that it was forked from, and the number that was asked for.
-static STATE: Mutex<(Option<usize>, Option<Pool>)> = Mutex::new((None, None));
+static STATE: Mutex<(Option<usize>, Option<Shared>)> = Mutex::new((None, None));
 
 /// The pool of this process. The caller holds the GIL.
 pub(crate) fn pool(_: Python<'_>) -> PyResult<Arc<ThreadPool>> {
@@ -29,7 +29,7 @@ pub(crate) fn pool(_: Python<'_>) -> PyResult<Arc<ThreadPool>> {
     }
     let pool = ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = Arc::new(pool.map_err(|error| PyRuntimeError::new_err(error.to_string()))?);
-    let old = state.1.replace(Pool { process, threads, pool: pool.clone() });
+    let old = state.1.replace(Shared { process, threads, pool: pool.clone() });
     if let Some(old) = old.filter(|old| old.process != process) {
         // Its threads do not exist here: a lock that one of them held at the fork is never released.
         std::mem::forget(old);
