@@ -132,6 +132,9 @@ def to_state(value: Any, name: str, dtype: str) -> np.ndarray:
     """A tensor of a state_dict in the dtype of a layer: numbers are converted, as PyTorch copies them."""
     if getattr(value, "requires_grad", False):
         value = value.detach()
+    # NumPy has no such type.
+    if str(getattr(value, "dtype", None)) == "torch.bfloat16":
+        value = value.float()
     array = to_array(value, name)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name}: expected numbers, got {array.dtype}")

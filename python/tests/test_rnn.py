@@ -251,6 +251,15 @@ def test_weights_go_out_and_in_by_name():
         other.load_state_dict(state)
 
 
+def test_a_state_of_half_precision_is_converted():
+    torch = pytest.importorskip("torch")
+    theirs = torch.nn.RNN(10, 20, 2)
+    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+        rnn = layer()
+        rnn.load_state_dict(theirs.to(dtype).state_dict())
+        np.testing.assert_array_equal(rnn.weight_ih_l0, theirs.weight_ih_l0.detach().float().numpy())
+
+
 def test_copies_are_by_value():
     rnn = layer(bidirectional=True, nonlinearity="relu", dropout=0.5, batch_first=True).eval()
     input = elman.randn(3, 5, 10)
