@@ -167,7 +167,8 @@ impl<T: Element> Rnn<T> {
     pub fn is_serial(&self, batch: &Batch<'_, T>) -> bool {
         let sizes = &batch.sizes;
         let layers = 0..self.config.num_layers;
-        sizes.rows() == 0 || Plan::is_serial(&self.shape(&layers, sizes.steps(), sizes.size(0)))
+        sizes.rows() == 0
+            || Plan::new(&self.shape(&layers, sizes.steps(), sizes.size(0)), 2).is_serial()
     }
 
     /// Shape of `h_0` and `h_n` for a batch of N, or with `None` for unbatched input.

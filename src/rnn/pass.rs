@@ -61,8 +61,11 @@ impl<T: Element> Rnn<T> {
     ) -> Result<Vec<T>, Error> {
         let shape = self.shape(&layers, batch_sizes.steps(), batch_sizes.size(0));
         // A pass that needs no other thread does not ask rayon for their number, which would start a pool.
-        let threads = if Plan::is_serial(&shape) { 1 } else { rayon::current_num_threads() };
-        let plan = Plan::new(&shape, threads).balanced(batch_sizes);
+        let plan = match Plan::new(&shape, 2) {
+            plan if plan.is_serial() => plan,
+            _ => Plan::new(&shape, rayon::current_num_threads()),
+        };
+        let plan = plan.balanced(batch_sizes);
         let sizes = [batch_sizes.rows(), shape.directions, shape.hidden_size];
         let mut output = unspecified(&sizes, OUTPUT)?;
         let stack = Stack {

@@ -90,10 +90,9 @@ impl Plan {
         if by_columns { shape.by_columns(columns) } else { shape.by_blocks(threads) }
     }
 
-    /// Whether the pass stays on one thread, however many there are.
-    pub(crate) fn is_serial(shape: &Shape) -> bool {
-        let plan = Plan::new(shape, 2);
-        plan.parallel == Parallel::Rows { threads: 1 }
+    /// Whether the pass stays on one thread. With a plan for two threads: however many there are.
+    pub(crate) fn is_serial(&self) -> bool {
+        self.parallel == Parallel::Rows { threads: 1 }
     }
 
     /// The same plan with blocks of equal work for a ragged batch, so that all threads end at the same time.
