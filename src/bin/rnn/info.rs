@@ -7,6 +7,7 @@ mod print;
 mod statistics;
 mod tensor;
 mod values;
+mod vectors;
 mod weights;
 
 use std::ffi::OsStr;

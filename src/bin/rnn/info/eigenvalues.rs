@@ -6,6 +6,7 @@
 //! arithmetic, leaves blocks of one and two rows. Of the crates for this, `faer` takes a third of the time
 //! and adds 2.6 MB to the program; `nalgebra` is small and takes several times as long.
 
+use super::vectors::{add, dot};
 use crate::progress::{self, Bar};
 
 /// A scaling must shrink row and column together by this factor; Parlett and Reinsch chose it.
@@ -14,7 +15,7 @@ const WORTHWHILE: f64 = 0.95;
 const MAX_STEPS: usize = 60;
 /// Steps after which other shifts are tried: the usual ones can cycle.
 const STUBBORN: usize = 10;
-/// Rows that are computed together, and sums that do not wait for each other.
+/// Rows that are computed together.
 const ROWS: usize = 8;
 
 /// The real and the imaginary part.
@@ -288,21 +289,6 @@ fn reflection([x, y, z]: [f64; 3]) -> (Reflection, f64) {
     }
     let left = -(x * x + y * y + z * z).sqrt().copysign(x);
     ([(left - x) / left, y / (x - left), z / (x - left)], left)
-}
-
-/// The sum of products, in [`ROWS`] sums and that of the last few products.
-fn dot(left: &[f64], right: &[f64]) -> f64 {
-    let (left, right) = (left.as_chunks::<ROWS>(), right.as_chunks::<ROWS>());
-    let mut sums = [0.0; ROWS];
-    for (left, right) in left.0.iter().zip(right.0) {
-        (0..ROWS).for_each(|lane| sums[lane] += left[lane] * right[lane]);
-    }
-    sums.iter().sum::<f64>() + left.1.iter().zip(right.1).map(|(x, y)| x * y).sum::<f64>()
-}
-
-/// `to` + `factor` * `from`.
-fn add(to: &mut [f64], factor: f64, from: &[f64]) {
-    to.iter_mut().zip(from).for_each(|(to, from)| *to += factor * from);
 }
 
 #[cfg(test)]
