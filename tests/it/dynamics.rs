@@ -47,6 +47,23 @@ fn a_nan_is_traced_to_its_place_in_the_input() {
     );
 }
 
+/// The flags of tables are those of the input, and lengths are for a padded tensor alone.
+#[test]
+fn the_input_is_read_as_a_run_reads_it() {
+    let sandbox = Sandbox::new();
+    sandbox.rnn("init --input-size 1 --hidden-size 2 -o w.npz -q").succeeds();
+    sandbox.write("t.csv", b"day,load\na,1\nb,2\nc,3\n");
+    let found = json(&sandbox, "w.npz --dynamics -i t.csv --columns load");
+    assert_eq!(found["dynamics"]["cells"].as_array().unwrap().len(), 1);
+    sandbox.rnn("randn --shape 4,2,1 -o x.npy -q").succeeds();
+    sandbox.rnn("pack -i x.npy --lengths 4,2 -o packed.npz -q").succeeds();
+    for command in ["info w.npz --dynamics", "explain -w w.npz"] {
+        let what = "expected a padded tensor with --lengths, got sequences that have their own";
+        let says = format!("rnn: packed.npz: {what}\nhint: rnn {command} -i packed.npz\n");
+        sandbox.rnn(&format!("{command} -i packed.npz --lengths 4,2")).fails(2, &says);
+    }
+}
+
 /// In sequences of their own, packed ones and ids: the place is in the sequence, or in the embedding.
 #[test]
 fn a_nan_is_traced_to_its_sequence_or_id() {

@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::args::{Info, InfoForm};
+use crate::args::{Info, InfoForm, TableArgs};
 use crate::pipeline::table::check_table;
 use crate::progress;
 use crate::report::{Notes, aligned};
@@ -102,9 +102,11 @@ impl Listed {
 }
 
 pub(crate) fn describe(file: &OsStr, args: &Info) -> Result<Description> {
-    let (source, columns) = (Source::parse(file), args.table.columns());
-    let file = open_with(&source, Accepts::Anything, &args.table.options(&columns))?;
-    check_table(&args.table.flags(), [&file], &source.to_string())?;
+    // With --dynamics the flags of tables are those of its input.
+    let table = if args.dynamics.dynamics { &TableArgs::default() } else { &args.table };
+    let (source, columns) = (Source::parse(file), table.columns());
+    let file = open_with(&source, Accepts::Anything, &table.options(&columns))?;
+    check_table(&table.flags(), [&file], &source.to_string())?;
     let _bar = progress::reading([&file]);
     match file {
         File::Tensor(file) => tensor::describe(file, args.values),

@@ -22,7 +22,7 @@ use crate::model_flags::ModelFlags;
 use crate::pipeline::input::{Input, check_stdin};
 use crate::pipeline::pass::{Pass, PassOptions};
 use crate::pipeline::rows::Given;
-use crate::pipeline::sequences::Lengths;
+use crate::pipeline::sequences::{Lengths, unwanted_lengths};
 use crate::report::Notes;
 use crate::start::{Start, open_tensor};
 
@@ -86,6 +86,9 @@ pub(crate) fn open_sources<'a>(sources: &'a Sources<'a>, notes: &mut Notes) -> R
         Some(vocabulary) => (Input::text(sources.input, vocabulary, &sources.table.flags())?, None),
         None => Input::open(sources.input, Some(sources.table), false, around.encoder.is_some())?,
     };
+    if sources.lengths.is_some() && !matches!(input, Input::Tensor(_)) {
+        return Err(unwanted_lengths(input.place()));
+    }
     let lengths = sources.lengths.map(Lengths::Typed).or(own);
     Ok(Opened { sources, weights, input, lengths })
 }

@@ -7,7 +7,7 @@ use super::typed_flags;
 use super::values::columns;
 
 /// How a table is read.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Default, ClapArgs)]
 #[command(next_help_heading = "Tables")]
 pub(crate) struct TableArgs {
     /// Columns of a table, in this order: names from its first line, in quotes if they contain commas, or
