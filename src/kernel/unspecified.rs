@@ -11,15 +11,18 @@ pub(crate) fn lengthen_unspecified<T: Registers>(vector: &mut Vec<T>, len: usize
     if cfg!(any(debug_assertions, miri)) {
         return vector.resize(len, T::NAN);
     }
-    let first = vector.as_mut_ptr();
-    // SAFETY: the instructions are none. The compiler has to assume that they write to all memory that `first` reaches,
-    // so the elements have a value from here on: the one that the memory holds.
-    #[cfg(not(miri))]
-    unsafe {
-        std::arch::asm!("/* {} */", in(reg) first, options(nostack, preserves_flags));
-    };
-    // SAFETY: the capacity suffices, and the elements have a value, of which every bit pattern is valid.
-    unsafe { vector.set_len(len) };
+    // Rust has no stable inline assembly for some other processors.
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    vector.resize(len, T::ZERO);
+    #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
+    {
+        let first = vector.as_mut_ptr();
+        // SAFETY: the instructions are none. The compiler has to assume that they write to all memory that `first`
+        // reaches, so the elements have a value from here on: the one that the memory holds.
+        unsafe { std::arch::asm!("/* {} */", in(reg) first, options(nostack, preserves_flags)) };
+        // SAFETY: the capacity suffices, and the elements have a value, of which every bit pattern is valid.
+        unsafe { vector.set_len(len) };
+    }
 }
 
 #[cfg(test)]
